@@ -1,0 +1,1 @@
+"""The executable paper: literate derivations, figures and the command line."""

@@ -1,0 +1,1 @@
+"""What is computed: lowering, saddle solvers, predictors, and the simulator (numerics.sampling)."""

@@ -1,0 +1,239 @@
+"""What is to be learnt: inputs, labels, architecture and prior widths, validated once.
+
+This module holds data only. The saddle solvers and the simulator both read it; neither learns from it
+anything about how the other works.
+"""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Architecture = Literal["rnn", "dnn"]
+Activation = Literal["linear", "erf", "tanh", "relu"]
+FloatArray = NDArray[np.float64]
+
+ARCHITECTURES: tuple[str, ...] = get_args(Architecture)
+ACTIVATIONS: tuple[str, ...] = get_args(Activation)
+
+
+class InputError(ValueError):
+    """Bad input: one line that names the argument, what was wrong with it, and what is accepted."""
+
+
+def _require(condition: bool, argument: str, wrong: str, accepted: str) -> None:
+    if not condition:
+        raise InputError(f"{argument}: {wrong}; accepted: {accepted}")
+
+
+def _real_array(value: ArrayLike, argument: str) -> FloatArray:
+    array = np.asarray(value)
+    _require(
+        array.dtype.kind in "fiub",
+        argument,
+        f"has dtype {array.dtype}",
+        "an array of real numbers",
+    )
+    return np.ascontiguousarray(array, dtype=np.float64)
+
+
+def _positive(value: float, argument: str, *, zero: bool = False) -> float:
+    number = float(value)
+    bound = "a finite number ≥ 0" if zero else "a finite number > 0"
+    _require(math.isfinite(number) and (number > 0 or (zero and number == 0)), argument, f"is {number:g}", bound)
+    return number
+
+
+def _inputs(value: ArrayLike, argument: str, n: int) -> FloatArray:
+    """Inputs as (P, n, D), zero at the times where none is given."""
+    x = _real_array(value, argument)
+    _require(x.ndim in (2, 3), argument, f"has shape {x.shape}", "(P, D) for input at t = 0, or (P, times, D)")
+    if x.ndim == 2:
+        x = x[:, None, :]
+    _require(min(x.shape) > 0, argument, f"has shape {x.shape}", "at least one pattern, time and dimension")
+    _require(bool(np.isfinite(x).all()), argument, "contains NaN or infinity", "finite numbers")
+    _require(
+        x.shape[1] <= n,
+        argument,
+        f"has {x.shape[1]} input times for {n} hidden times",
+        "at most as many input times as columns in y",
+    )
+    return np.concatenate([x, np.zeros((x.shape[0], n - x.shape[1], x.shape[2]))], axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A regression task for the unrolled network (THEORY.md section 1).
+
+    ``h^1 = U x^0``, ``h^t = W^(t-1) φ(h^(t-1)) + U x^(t-1)``, ``f^(t+1) = V φ(h^t)`` for ``t = 1 … n``.
+
+    Attributes:
+        x: inputs, shape (P, n, D); ``x[:, s]`` is x^s, s = 0 … n-1. (P, D) or fewer times are padded with zeros.
+        y: labels, shape (P, n); column t-1 is the label of f^(t+1), NaN where unsupervised.
+        arch: ``"rnn"`` (one W for all times) or ``"dnn"`` (an independent W at each time).
+        activation: ``"linear"``, ``"erf"``, ``"tanh"`` or ``"relu"``.
+        u, v, w: prior widths, ``U ~ N(0, u/D)``, ``V ~ N(0, v/N²)``, ``W ~ N(0, w/N)``.
+        kappa: noise, ``K = κ/N`` in the likelihood ``exp(-Σ (f-y)²/(2K))``.
+        x_test, y_test: further patterns (Q, n, D) and, where known, their labels (Q, n).
+
+    Raises:
+        InputError: one line naming the argument, what was wrong, and what is accepted.
+    """
+
+    x: FloatArray
+    y: FloatArray
+    arch: Architecture = "rnn"
+    activation: Activation = "linear"
+    u: float = 1.0
+    v: float = 1.0
+    w: float = 1.0
+    kappa: float = 1.0
+    x_test: FloatArray | None = None
+    y_test: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        y = _real_array(self.y, "y")
+        _require(y.ndim == 2 and min(y.shape) > 0, "y", f"has shape {y.shape}", "(P, times), NaN where unsupervised")
+        _require(not np.isinf(y).any(), "y", "contains infinity", "finite numbers, NaN where unsupervised")
+        _require(not np.isnan(y).all(), "y", "has no supervised entry", "at least one finite label")
+        n = y.shape[1]
+        x = _inputs(self.x, "x", n)
+        _require(x.shape[0] == y.shape[0], "y", f"has {y.shape[0]} patterns, x has {x.shape[0]}", "the same number")
+        _require(
+            bool((x[:, 0] != 0).any()), "x", "is zero for every pattern at t = 0", "a non-zero input at t = 0"
+        )
+        put(self, "x", x)
+        put(self, "y", y)
+        if self.x_test is not None:
+            x_test = _inputs(self.x_test, "x_test", n)
+            _require(
+                x_test.shape[2] == x.shape[2],
+                "x_test",
+                f"has input dimension {x_test.shape[2]}",
+                f"that of x, {x.shape[2]}",
+            )
+            put(self, "x_test", x_test)
+        if self.y_test is not None:
+            _require(self.x_test is not None, "y_test", "is given without x_test", "both or neither")
+            y_test = _real_array(self.y_test, "y_test")
+            assert self.x_test is not None
+            shape = (self.x_test.shape[0], n)
+            _require(y_test.shape == shape, "y_test", f"has shape {y_test.shape}", f"{shape}")
+            _require(not np.isinf(y_test).any(), "y_test", "contains infinity", "finite numbers, NaN where unknown")
+            put(self, "y_test", y_test)
+        _require(self.arch in ARCHITECTURES, "arch", f"is {self.arch!r}", " or ".join(ARCHITECTURES))
+        _require(self.activation in ACTIVATIONS, "activation", f"is {self.activation!r}", ", ".join(ACTIVATIONS))
+        for name in ("u", "v", "w"):
+            put(self, name, _positive(getattr(self, name), name))
+        put(self, "kappa", _positive(self.kappa, "kappa"))
+        for array in (self.x, self.y, self.x_test, self.y_test):
+            if array is not None:
+                array.setflags(write=False)
+
+    @property
+    def P(self) -> int:
+        """Number of patterns."""
+        return self.y.shape[0]
+
+    @property
+    def n(self) -> int:
+        """Number of hidden times, T - 1."""
+        return self.y.shape[1]
+
+    @property
+    def T(self) -> int:
+        """Index of the last output, n + 1."""
+        return self.n + 1
+
+    @property
+    def D(self) -> int:
+        """Input dimension."""
+        return self.x.shape[2]
+
+    @property
+    def supervised(self) -> NDArray[np.intp]:
+        """Supervised positions in the time-major joint index ``(t-1) P + p``."""
+        return np.flatnonzero(~np.isnan(self.y.T).ravel())
+
+    @property
+    def labels(self) -> FloatArray:
+        """Labels at the supervised positions, in the same order."""
+        return self.y.T.ravel()[self.supervised]
+
+    def with_(self, **changes: Any) -> Problem:
+        """The same problem with some fields replaced (and validated again)."""
+        return replace(self, **changes)
+
+
+def endpoint(T: int, signal: float, *, u: float = 1.0, v: float = 1.0, w: float = 1.0, **options: Any) -> Problem:
+    """Endpoint supervision: input at t = 0, one label at the last output (THEORY.md section 5).
+
+    One pattern with ``x·x/D = 1`` and ``y² = λ v w^(T-2) u``, λ = ``signal``.
+    """
+    _require(isinstance(T, int) and T >= 3, "T", f"is {T}", "an integer ≥ 3")
+    lam = _positive(signal, "signal", zero=True)
+    u, v, w = (_positive(value, name) for value, name in ((u, "u"), (v, "v"), (w, "w")))
+    y = np.full((1, T - 1), np.nan)
+    y[0, -1] = math.sqrt(lam * v * w ** (T - 2) * u)
+    return Problem(np.ones((1, 1)), y, u=u, v=v, w=w, **options)
+
+
+def sequence(
+    T: int, angle: float, amplitude: float, supervise: Iterable[int], *, radius: float = 1.0, **options: Any
+) -> Problem:
+    """Sequence regression with a rotation teacher (THEORY.md section 6).
+
+    ``y^(t+1) = V* (W*)^(t-1) U* x^0`` with ``W* = radius · rotation(angle)``, ``V* = (amplitude, 0)``, ``U* = 1``, on
+    the two patterns ``x^0 = √2 e_p`` (orthonormal: ``x_p·x_q/D = δ_pq``, D = 2). ``supervise`` lists hidden times t,
+    1-based: output ``f^(t+1)`` is supervised.
+    """
+    _require(isinstance(T, int) and T >= 3, "T", f"is {T}", "an integer ≥ 3")
+    for value, name in ((angle, "angle"), (amplitude, "amplitude")):
+        _require(math.isfinite(value), name, f"is {value:g}", "a finite number")
+    radius = _positive(radius, "radius")
+    times = sorted(set(supervise))
+    _require(
+        bool(times) and times[0] >= 1 and times[-1] <= T - 1,
+        "supervise",
+        f"is {','.join(map(str, times)) or 'empty'}",
+        f"hidden times from 1 to {T - 1}, comma-separated",
+    )
+    y = np.full((2, T - 1), np.nan)
+    for t in times:
+        # first row of V* W*^(t-1), applied to √2 e_p
+        y[:, t - 1] = math.sqrt(2) * amplitude * radius ** (t - 1) * np.array(
+            [math.cos(angle * (t - 1)), -math.sin(angle * (t - 1))]
+        )
+    return Problem(math.sqrt(2) * np.eye(2), y, **options)
+
+
+def load(path: str | Path, **options: Any) -> Problem:
+    """A problem from an ``.npz`` file with arrays x, y and optionally x_test, y_test (never unpickled)."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise InputError(f"{path}: is a single array; accepted: an .npz file with arrays x and y")
+            arrays = {}
+            for name in ("x", "y", "x_test", "y_test"):
+                if name in archive.files:
+                    arrays[name] = archive[name]
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; accepted: an .npz file with arrays x and y") from None
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"{path}: cannot be read ({reason}); accepted: an .npz file with real arrays x and y"
+        ) from None
+    for name in ("x", "y"):
+        _require(name in arrays, str(path), f"has no array {name}", "arrays x (P, D) or (P, times, D) and y (P, times)")
+    return Problem(**arrays, **options)

@@ -1,0 +1,31 @@
+"""Every symbol of the theory, defined once, with its assumptions (THEORY.md sections 1 and 5)."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from sympy import Symbol
+
+#: Prior widths: U ~ N(0, u/D), V ~ N(0, v/N²), W ~ N(0, w/N).
+u = Symbol("u", positive=True)
+v = Symbol("v", positive=True)
+w = Symbol("w", positive=True)
+#: Noise of the likelihood, K = κ/N. Non-negative, so that the limit κ = 0 may be substituted.
+kappa = Symbol("kappa", nonnegative=True)
+#: Learning signal λ = ‖y‖²/(v w^(T-2) u) of endpoint supervision.
+signal = Symbol("lambda", nonnegative=True)
+#: Index of the last output and number of hidden times, n = T - 1.
+T = Symbol("T", integer=True, positive=True)
+n = Symbol("n", integer=True, positive=True)
+#: Width of the network.
+N = Symbol("N", integer=True, positive=True)
+#: Growth ratio h_t / h_(t-1) of the incoherent branch, its one parameter.
+r = Symbol("r", positive=True)
+
+
+@cache
+def kernel_entry(t: int, s: int) -> Symbol:
+    """``H^{ts}``, one symbol for both orders of its times: positive on the diagonal, real off it."""
+    a, b = sorted((int(t), int(s)))
+    name = f"H_{a}{b}" if b < 10 else f"H_{a}_{b}"
+    return Symbol(name, positive=True) if a == b else Symbol(name, real=True)
