@@ -1,0 +1,49 @@
+# Every target sets up its own virtual environment first; it is rebuilt when the dependencies in pyproject.toml change.
+PYTHON ?= python3
+OUT ?= figures
+VENV := .venv
+BIN := $(VENV)/bin
+# Only the [project…] tables decide what is installed; a changed linter setting does not rebuild.
+DEPENDENCIES := $(shell sed -n '/^\[build-system\]/,/^\[tool/p' pyproject.toml | cksum | cut -d ' ' -f 1)
+INSTALLED := $(VENV)/.installed-$(DEPENDENCIES)
+
+.PHONY: help reproduce test slow-test lint derivations benchmarks clean
+
+help:  ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
+
+reproduce: $(INSTALLED)  ## the order parameter through the transition: theory and simulation, in figures/
+	$(BIN)/unrolled reproduce order-parameter --quick --out $(OUT)
+
+test: $(INSTALLED)  ## the fast tests
+	$(BIN)/python -m pytest -n auto
+
+slow-test: $(INSTALLED)  ## the long statistical tests
+	$(BIN)/python -m pytest -n auto -m slow
+
+lint: $(INSTALLED)  ## ruff, mypy and the import walls
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+derivations: $(INSTALLED)  ## run the literate derivations; notebooks and HTML in derivations-out/
+	$(BIN)/python -m derivations.notebooks --out derivations-out
+
+benchmarks: $(INSTALLED)  ## timing ratios; installs the peers that they are measured against
+	$(BIN)/python -m pip install --quiet --editable '.[benchmarks]'
+	$(BIN)/python -m pytest -m benchmark -s tests/benchmarks
+
+$(INSTALLED): | python-is-recent
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+.PHONY: python-is-recent
+python-is-recent:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	{ echo "unrolled needs Python 3.11 or newer; choose one with: make PYTHON=/path/to/python3 ..." >&2; exit 1; }
+
+clean:  ## remove the virtual environment and everything that was made
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache derivations-out
