@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,22 @@ FloatArray = NDArray[np.float64]
 
 ARCHITECTURES: tuple[str, ...] = get_args(Architecture)
 ACTIVATIONS: tuple[str, ...] = get_args(Activation)
+
+
+#: What a damaged or foreign archive makes the zip and npy readers raise.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    KeyError,
+    TypeError,
+    SyntaxError,
+    MemoryError,
+    RuntimeError,  # encrypted member; NotImplementedError for an unknown compression is one
+    OverflowError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 class InputError(ValueError):
@@ -41,7 +58,7 @@ def _real_array(value: ArrayLike, argument: str) -> FloatArray:
         f"has dtype {array.dtype}",
         "an array of real numbers",
     )
-    return np.ascontiguousarray(array, dtype=np.float64)
+    return np.array(array, dtype=np.float64, order="C")  # a copy: the problem's arrays are frozen
 
 
 def _positive(value: float, argument: str, *, zero: bool = False) -> float:
@@ -80,7 +97,7 @@ class Problem:
         arch: ``"rnn"`` (one W for all times) or ``"dnn"`` (an independent W at each time).
         activation: ``"linear"``, ``"erf"``, ``"tanh"`` or ``"relu"``.
         u, v, w: prior widths, ``U ~ N(0, u/D)``, ``V ~ N(0, v/N²)``, ``W ~ N(0, w/N)``.
-        kappa: noise, ``K = κ/N`` in the likelihood ``exp(-Σ (f-y)²/(2K))``.
+        kappa: noise, ``K = κ/N`` in the likelihood ``exp(-Σ (f-y)²/(2K))``; 0 for the theory's noiseless limit.
         x_test, y_test: further patterns (Q, n, D) and, where known, their labels (Q, n).
 
     Raises:
@@ -133,7 +150,7 @@ class Problem:
         _require(self.activation in ACTIVATIONS, "activation", f"is {self.activation!r}", ", ".join(ACTIVATIONS))
         for name in ("u", "v", "w"):
             put(self, name, _positive(getattr(self, name), name))
-        put(self, "kappa", _positive(self.kappa, "kappa"))
+        put(self, "kappa", _positive(self.kappa, "kappa", zero=True))
         for array in (self.x, self.y, self.x_test, self.y_test):
             if array is not None:
                 array.setflags(write=False)
@@ -217,23 +234,20 @@ def sequence(
 
 def load(path: str | Path, **options: Any) -> Problem:
     """A problem from an ``.npz`` file with arrays x, y and optionally x_test, y_test (never unpickled)."""
+    accepted = "an .npz file with real arrays x and y"
+    arrays = {}
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise InputError(f"{path}: is a single array; accepted: an .npz file with arrays x and y")
-            arrays = {}
+        with Path(path).open("rb") as file, zipfile.ZipFile(file) as archive:
+            members = set(archive.namelist())
             for name in ("x", "y", "x_test", "y_test"):
-                if name in archive.files:
-                    arrays[name] = archive[name]
-    except InputError:
-        raise
+                if f"{name}.npy" in members:
+                    with archive.open(f"{name}.npy") as member:
+                        arrays[name] = np.lib.format.read_array(member, allow_pickle=False)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; accepted: an .npz file with arrays x and y") from None
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"{path}: cannot be read ({reason}); accepted: an .npz file with real arrays x and y"
-        ) from None
+        raise InputError(f"{path}: no such file; accepted: {accepted}") from None
+    except _UNREADABLE as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: cannot be read ({reason}); accepted: {accepted}") from None
     for name in ("x", "y"):
         _require(name in arrays, str(path), f"has no array {name}", "arrays x (P, D) or (P, times, D) and y (P, times)")
     return Problem(**arrays, **options)
