@@ -1,0 +1,150 @@
+"""Stochastic gradient Langevin dynamics of the weights: the poster's dynamics, discretised."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from numerics.problem import InputError
+from numerics.sampling.network import Activity, Array, Network, Weights
+from numerics.sampling.readout import sampled
+
+Preconditioner = Literal["prior", "identity"]
+Integrator = Literal["euler", "leimkuhler-matthews"]
+
+#: Rows of W are updated in blocks that stay in cache between drawing the noise and adding the drift.
+_BLOCK_ENTRIES = 1 << 15
+
+
+@dataclass(frozen=True, eq=False)
+class SGLDState:
+    """Weights and, for the second-order integrator, the noise that the next step uses again.
+
+    Attributes:
+        weights: whitened weights.
+        noise: standard normals shaped like the weights, or None for Euler–Maruyama.
+    """
+
+    weights: Weights
+    noise: Weights | None
+
+
+@dataclass(frozen=True, eq=False)
+class SGLDInfo:
+    """What a step met on its way.
+
+    Attributes:
+        loss: L at the state before the step.
+        activity: of the state before the step.
+    """
+
+    loss: float
+    activity: Activity
+
+
+@dataclass(frozen=True)
+class Mobility:
+    """Relative step of each group of whitened weights."""
+
+    u: float
+    w: float
+    v: float
+
+
+def mobility(network: Network, preconditioner: Preconditioner) -> Mobility:
+    """Steps of the whitened groups relative to the step size.
+
+    ``dθ = -M (∇L̂ + K θ/G) dτ + √(2KM) dB`` has the same stationary law for every constant M. With M = G/K ("prior")
+    every whitened weight moves alike, ``dη = -(η + ∇L) ds + √2 dB``. With M = 1 ("identity", the poster's plain form,
+    time in the poster's units) a group's whitened step is ``K/G``: ``K D/u``, ``K N/w``, ``K N²/v``.
+    """
+    if preconditioner == "prior":
+        return Mobility(1.0, 1.0, 1.0)
+    if preconditioner == "identity":
+        K = network.K
+        return Mobility(K / network.scale_u**2, K / network.scale_w**2, K / network.scale_v**2)
+    raise InputError(f"preconditioner: is {preconditioner!r}; accepted: {' or '.join(get_args(Preconditioner))}")
+
+
+@dataclass(frozen=True, eq=False)
+class SGLD:
+    """Langevin dynamics of the full posterior of (U, W, V) at a fixed step.
+
+    ``η' = η - h (η + ∇L) + √(2h) ξ`` (Euler–Maruyama), whose stationary law is that of the potential ``U`` with an
+    error of order h; or, "leimkuhler-matthews", with ``ξ`` replaced by the mean of this step's noise and the next's,
+    whose error is of order h² and which is exact for a quadratic potential (Leimkuhler & Matthews, AMRX 2013).
+
+    Attributes:
+        network: whose weights move.
+        step_size: h, in units of the prior's relaxation time; with the identity preconditioner, of the poster's time τ.
+        mobility: relative steps of the groups of weights.
+        integrator: "euler" or "leimkuhler-matthews".
+    """
+
+    network: Network
+    step_size: float
+    mobility: Mobility
+    integrator: Integrator = "euler"
+
+    def init(self, rng: np.random.Generator, weights: Weights) -> SGLDState:
+        """A state that starts from given weights (which must include V)."""
+        if self.integrator == "euler":
+            return SGLDState(weights, None)
+        return SGLDState(weights, self.network.prior_draw(rng, readout=True))
+
+    def step(self, rng: np.random.Generator, state: SGLDState) -> tuple[SGLDState, SGLDInfo]:
+        """One step of the dynamics; the state is left as it was."""
+        network, weights = self.network, state.weights
+        assert weights.V is not None
+        connections = network.connections(weights)
+        activity = network.forward(connections, weights.U)
+        likelihood = sampled(network, activity.phi, weights.V)
+        assert likelihood.gradient_v is not None
+        delta = network.backward(connections, activity, likelihood.source)
+        noise = state.noise
+        u, noise_u = self._move(
+            rng, weights.U, network.gradient_u(delta), self.mobility.u, None if noise is None else noise.U
+        )
+        v, noise_v = self._move(
+            rng, weights.V, likelihood.gradient_v, self.mobility.v, None if noise is None else noise.V
+        )
+        factors = network.gradient_w(delta, activity.phi)
+        w, noise_w = self._move_matrices(rng, weights.W, factors, None if noise is None else noise.W)
+        kept = None if noise_u is None or noise_w is None else Weights(noise_u, noise_w, noise_v)
+        return SGLDState(Weights(u, w, v), kept), SGLDInfo(likelihood.value, activity)
+
+    def _move(
+        self, rng: np.random.Generator, eta: Array, gradient: Array, relative: float, noise: Array | None
+    ) -> tuple[Array, Array | None]:
+        h = self.step_size * relative
+        fresh = rng.standard_normal(eta.shape, dtype=self.network.dtype)
+        used = fresh if noise is None else (noise + fresh) / 2
+        return eta - h * (eta + gradient) + math.sqrt(2 * h) * used, None if noise is None else fresh
+
+    def _move_matrices(
+        self, rng: np.random.Generator, W: Array, factors: list[tuple[Array, Array]], noise: Array | None
+    ) -> tuple[Array, Array | None]:
+        dtype, N = self.network.dtype, self.network.width
+        h = self.step_size * self.mobility.w
+        decay, spread = dtype.type(1 - h), dtype.type(math.sqrt(2 * h))
+        moved = np.empty_like(W)
+        fresh = None if noise is None else np.empty_like(W)
+        rows = max(1, _BLOCK_ENTRIES // N)
+        scratch = np.empty((rows, N), dtype)
+        for layer, (left, right) in enumerate(factors):
+            pull, right_t = left * dtype.type(-h), np.ascontiguousarray(right.T)
+            for start in range(0, N, rows):
+                block = moved[layer, start : start + rows]
+                spare = scratch[: len(block)]
+                rng.standard_normal(dtype=dtype, out=block)
+                if fresh is not None and noise is not None:
+                    fresh[layer, start : start + rows] = block
+                    block += noise[layer, start : start + rows]
+                    block *= dtype.type(0.5)
+                block *= spread
+                block += np.multiply(W[layer, start : start + rows], decay, out=spare)
+                block += np.matmul(pull[start : start + rows], right_t, out=spare)
+        return moved, fresh

@@ -1,0 +1,66 @@
+"""Where a chain starts: from the prior, or in a chosen phase."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal, get_args
+
+import numpy as np
+
+from numerics.problem import InputError
+from numerics.sampling.network import Array, Network, Weights
+from numerics.sampling.readout import draw_readout
+
+Start = Literal["prior", "incoherent", "coherent", "coherent-negative"]
+STARTS: tuple[str, ...] = get_args(Start)
+
+#: Gain, relative to √w, that a phase's planted directions have at the start. Above 1, so that they outgrow the bulk.
+_GAIN = 2.0
+
+
+def start(rng: np.random.Generator, network: Network, kind: str, *, readout: bool) -> Weights:
+    """Weights at which a chain starts.
+
+    Every start is a prior draw of U and W; "prior" changes nothing else. The others plant a phase on top of it:
+
+    * "coherent" adds ``g E Eᵀ`` to W with E an orthonormal basis of the neurons' first activity: each pattern is carried
+      on along one direction, ``H^{t,t-1} > 0``. "coherent-negative" adds ``-g E Eᵀ``, so that the sign alternates.
+    * "incoherent" adds ``g Σ_t E_{t+1} E_tᵀ`` with mutually orthogonal E_t: activity grows without overlap between times.
+
+    The chain's warm-up then relaxes within the phase. V is drawn from its exact law given the rest, if it is sampled.
+
+    Raises:
+        InputError: an unknown kind.
+    """
+    if kind not in STARTS:
+        raise InputError(f"init: is {kind!r}; accepted: {', '.join(STARTS)}")
+    weights = network.prior_draw(rng, readout=readout and kind == "prior")
+    if kind != "prior":
+        weights = replace(weights, W=weights.W + _plant(rng, network, weights, kind))
+    if not readout or weights.V is not None:
+        return weights
+    phi = network.forward(network.connections(weights), weights.U).phi
+    return replace(weights, V=draw_readout(rng, network, phi))
+
+
+def _plant(rng: np.random.Generator, network: Network, weights: Weights, kind: str) -> Array:
+    """The planted part of η_W, (layers, N, N)."""
+    n, N = network.problem.n, network.width
+    first = network.forward(network.connections(weights), weights.U).phi[0].astype(np.float64)
+    left, singular, _ = np.linalg.svd(first, full_matrices=False)
+    basis = left[:, singular > 1e-6 * singular[0]]
+    rank = basis.shape[1]
+    gain = _GAIN * np.sqrt(N)  # whitened: W = √(w/N) η
+    planted = np.zeros((network.layers, N, N))
+    if kind != "incoherent":
+        sign = 1.0 if kind == "coherent" else -1.0
+        planted += sign * gain * basis @ basis.T
+        return planted.astype(network.dtype)
+    if n * rank > N:
+        raise InputError(f"init: 'incoherent' needs {n * rank} orthogonal directions; accepted: a width of as many")
+    free = rng.standard_normal((N, (n - 1) * rank))
+    directions = np.linalg.qr(np.concatenate([basis, free], axis=1))[0]
+    for step in range(n - 1):
+        here, there = (directions[:, (step + k) * rank : (step + k + 1) * rank] for k in (0, 1))
+        planted[min(step, network.layers - 1)] += gain * there @ here.T
+    return planted.astype(network.dtype)
