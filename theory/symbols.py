@@ -17,6 +17,9 @@ signal = Symbol("lambda", nonnegative=True)
 #: Index of the last output and number of hidden times, n = T - 1.
 T = Symbol("T", integer=True, positive=True)
 n = Symbol("n", integer=True, positive=True)
+#: Number of patterns, and of supervised pairs (t, p).
+P = Symbol("P", integer=True, positive=True)
+m = Symbol("m", integer=True, positive=True)
 #: Width of the network.
 N = Symbol("N", integer=True, positive=True)
 #: Growth ratio h_t / h_(t-1) of the incoherent branch, its one parameter.
