@@ -1,1 +1,57 @@
-"""What is computed: lowering, saddle solvers, predictors, and the simulator (numerics.sampling)."""
+"""What is computed: lowering, saddle solvers, predictors, and the simulator (numerics.sampling).
+
+Names are imported when first used, so that ``import numerics`` is cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from numerics.endpoint import solve_endpoint_batch as solve_endpoint_batch
+    from numerics.lowering import lower as lower
+    from numerics.problem import InputError as InputError
+    from numerics.problem import Problem as Problem
+    from numerics.problem import endpoint as endpoint
+    from numerics.problem import load as load
+    from numerics.problem import sequence as sequence
+    from numerics.saddle import solve as solve
+    from numerics.saddle import solve_all as solve_all
+    from numerics.solution import Solution as Solution
+
+_HOMES = {
+    "InputError": "numerics.problem",
+    "Problem": "numerics.problem",
+    "Solution": "numerics.solution",
+    "endpoint": "numerics.problem",
+    "load": "numerics.problem",
+    "lower": "numerics.lowering",
+    "sequence": "numerics.problem",
+    "solve": "numerics.saddle",
+    "solve_all": "numerics.saddle",
+    "solve_endpoint_batch": "numerics.endpoint",
+}
+
+__all__ = [  # noqa: F822 (resolved by __getattr__)
+    "InputError",
+    "Problem",
+    "Solution",
+    "endpoint",
+    "load",
+    "lower",
+    "sequence",
+    "solve",
+    "solve_all",
+    "solve_endpoint_batch",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,339 @@
+"""The one gateway from scalar SymPy expressions to NumPy and mpmath functions.
+
+``lower`` takes named terms of a scalar function ``F(x; p)`` and returns a frozen ``Lowered``: the terms, the gradient,
+the size of what cancels in the gradient, and the Hessian, from one common-subexpression pass, vectorised over points
+and parameters. Source text is generated once and can be read (``Lowered.source``); each use (values only, or gradient
+and Hessian) runs only the assignments that it needs.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import mpmath
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sympy import Add, Basic, Expr, Integer, Pow, Symbol, cse, diff, numbered_symbols, sympify
+from sympy.printing.numpy import NumPyPrinter
+from sympy.printing.pycode import MpmathPrinter
+
+from numerics.problem import InputError
+
+FloatArray = NDArray[np.float64]
+
+#: Points handled together: the live temporaries of this length stay near a core's second-level cache.
+CHUNK = 4096
+
+
+class Evaluation(NamedTuple):
+    """Derivatives at a batch of points.
+
+    Attributes:
+        gradient: ``∂F/∂x_i``, shape (d, B).
+        cancelling: ``Σ_k |∂F_k/∂x_i|`` over the terms ``F = Σ_k F_k``, shape (d, B): the size that a zero gradient
+            has cancelled, so that ``|gradient|/cancelling`` is a relative residual.
+        hessian: ``∂²F/∂x_i∂x_j``, shape (d, d, B), exactly symmetric.
+    """
+
+    gradient: FloatArray
+    cancelling: FloatArray
+    hessian: FloatArray
+
+
+class PreciseEvaluation(NamedTuple):
+    """Value, gradient and Hessian at one point, as mpmath numbers and matrices."""
+
+    value: Any
+    gradient: Any
+    hessian: Any
+
+
+def _integer_power(printer: Any, expr: Pow) -> str | None:
+    """Small integer powers as products: NumPy's ``power`` is twenty times slower for exponents other than ±1, 2."""
+    base, exponent = expr.as_base_exp()
+    if not isinstance(exponent, Integer) or not 1 < abs(int(exponent)) <= 4:
+        return None
+    text = printer.parenthesize(base, 100)
+    product = "*".join([text] * abs(int(exponent)))
+    return f"({product})" if exponent > 0 else f"(1/({product}))"
+
+
+class _NumPyText(NumPyPrinter):  # type: ignore[misc]
+    def _print_Pow(self, expr: Pow, rational: bool = False, sqrt: str = "numpy.sqrt") -> str:
+        if expr.exp == -1:
+            return f"(1/{self.parenthesize(expr.base, 100)})"
+        text = _integer_power(self, expr)
+        return text if text is not None else str(super()._print_Pow(expr, rational=rational, sqrt=sqrt))
+
+
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """A scalar function ``F(x; p) = Σ_k F_k``, its gradient and Hessian, as functions of arrays.
+
+    Attributes:
+        variables: the symbols ``x_1 … x_d``, in the order of the first axis of ``x``.
+        parameters: the symbols ``p_1 … p_m``, in the order of the first axis of ``p``.
+        terms: names of the ``F_k``, in order.
+        source: the assignments behind every result, as Python text.
+    """
+
+    variables: tuple[Symbol, ...]
+    parameters: tuple[Symbol, ...]
+    terms: tuple[str, ...]
+    source: str
+    _values: Callable[..., None]
+    _derivatives: Callable[..., None]
+    _precise: Callable[..., tuple[list[Any], list[Any]]]
+
+    @property
+    def dimension(self) -> int:
+        """Number of variables, d."""
+        return len(self.variables)
+
+    def arrange(self, parameters: Mapping[str, ArrayLike]) -> FloatArray:
+        """Parameters by name → array (m, B) in the order of ``parameters``, broadcast against each other.
+
+        Raises:
+            InputError: a name is missing, unknown, or does not broadcast.
+        """
+        names = [symbol.name for symbol in self.parameters]
+        if set(names) != set(parameters):
+            missing = sorted(set(names) - set(parameters))
+            unknown = sorted(set(parameters) - set(names))
+            raise InputError(f"parameters: missing {missing}, unknown {unknown}; accepted: {names}")
+        try:
+            arrays = np.broadcast_arrays(*(np.asarray(parameters[name], dtype=np.float64) for name in names))
+        except ValueError:
+            shapes = [np.shape(parameters[name]) for name in names]
+            raise InputError(f"parameters: have shapes {shapes}; accepted: shapes that broadcast") from None
+        if not arrays:
+            return np.empty((0, 1))
+        return np.ascontiguousarray([array.ravel() for array in arrays])
+
+    def values(self, x: FloatArray, p: FloatArray) -> FloatArray:
+        """The terms ``F_k``, shape (K, B), at points ``x`` (d, B) and parameters ``p`` (m, B) or (m, 1)."""
+        return self._run(self._values, x, p, len(self.terms))
+
+    def derivatives(self, x: FloatArray, p: FloatArray) -> Evaluation:
+        """Gradient, what cancels in it, and Hessian at points ``x`` (d, B), parameters ``p`` (m, B) or (m, 1)."""
+        d = self.dimension
+        pairs = d * (d + 1) // 2
+        raw = self._run(self._derivatives, x, p, 2 * d + pairs)
+        hessian = np.empty((d, d, raw.shape[1]))
+        for row, (i, j) in enumerate(zip(*np.triu_indices(d), strict=True)):
+            hessian[i, j] = raw[2 * d + row]
+            hessian[j, i] = raw[2 * d + row]
+        return Evaluation(raw[:d], raw[d : 2 * d], hessian)
+
+    def precise(self, x: Sequence[Any], p: Sequence[Any], dps: int) -> PreciseEvaluation:
+        """The same expressions at one point with ``dps`` decimal digits, in mpmath.
+
+        ``x`` and ``p`` are sequences of numbers or decimal strings in the order of ``variables`` and ``parameters``.
+
+        Raises:
+            InputError: a wrong number of variables or parameters.
+        """
+        self._check_counts(len(x), len(p))
+        d = self.dimension
+        with mpmath.workdps(dps):
+            terms, rest = self._precise([mpmath.mpf(a) for a in x], [mpmath.mpf(a) for a in p])
+            hessian = mpmath.matrix(d, d)
+            for row, (i, j) in enumerate(zip(*np.triu_indices(d), strict=True)):
+                hessian[int(i), int(j)] = hessian[int(j), int(i)] = rest[d + row]
+            return PreciseEvaluation(mpmath.fsum(terms), mpmath.matrix(rest[:d]), hessian)
+
+    def _check_counts(self, variables: int, parameters: int) -> None:
+        if variables != self.dimension:
+            raise InputError(f"x: has {variables} variables; accepted: {self.dimension}, in the order {self.variables}")
+        if parameters != len(self.parameters):
+            raise InputError(
+                f"p: has {parameters} parameters; accepted: {len(self.parameters)}, in the order {self.parameters}"
+            )
+
+    def _run(self, function: Callable[..., None], x: FloatArray, p: FloatArray, rows: int) -> FloatArray:
+        if x.ndim != 2 or p.ndim != 2:
+            raise InputError(f"x, p: have {x.ndim} and {p.ndim} axes; accepted: (d, B) and (m, B) or (m, 1)")
+        self._check_counts(x.shape[0], p.shape[0])
+        batch = x.shape[1]
+        if p.shape[1] not in (1, batch):
+            raise InputError(f"p: has {p.shape[1]} points, x has {batch}; accepted: the same number, or 1")
+        out = np.empty((rows, batch))
+        with np.errstate(all="ignore"):  # points outside the domain give NaN, which the caller tests for
+            for start in range(0, batch, CHUNK):
+                part = slice(start, start + CHUNK)
+                function(x[:, part], p[:, part] if p.shape[1] == batch else p, out[:, part])
+        return out
+
+
+def lower(
+    expressions: Expr | Mapping[str, Expr], variables: Sequence[Symbol], parameters: Sequence[Symbol]
+) -> Lowered:
+    """Lower a scalar expression, or named terms of a sum, with its first two derivatives in ``variables``.
+
+    Args:
+        expressions: ``F``, or ``{name: F_k}`` with ``F = Σ_k F_k``.
+        variables: the symbols to differentiate by; order of the first axis of ``x``.
+        parameters: every other symbol; order of the first axis of ``p``.
+
+    Raises:
+        InputError: a symbol that is listed twice, is listed under different assumptions than it is used with, or is
+            used but not listed.
+    """
+    terms = dict(expressions) if isinstance(expressions, Mapping) else {"value": expressions}
+    return _lower(
+        tuple((str(name), sympify(term)) for name, term in terms.items()), tuple(variables), tuple(parameters)
+    )
+
+
+@lru_cache(maxsize=32)
+def _lower(
+    named: tuple[tuple[str, Expr], ...], variables: tuple[Symbol, ...], parameters: tuple[Symbol, ...]
+) -> Lowered:
+    terms = [term for _, term in named]
+    _check_symbols(terms, variables, parameters)
+    gradients = [[diff(term, x) for x in variables] for term in terms]
+    gradient = [Add(*column) for column in zip(*gradients, strict=True)]
+    pairs = [(i, j) for i in range(len(variables)) for j in range(i, len(variables))]
+    hessian = [diff(gradient[i], variables[j]) for i, j in pairs]
+    flat = [g for row in gradients for g in row]
+    temporaries, results = cse(
+        [*terms, *flat, *gradient, *hessian], symbols=numbered_symbols("_t"), order="none"
+    )
+    k, d = len(terms), len(variables)
+    parts = {
+        "terms": results[:k],
+        "flat": results[k : k + k * d],
+        "gradient": results[k + k * d : k + k * d + d],
+        "hessian": results[k + k * d + d :],
+    }
+    arguments = (variables, parameters)
+    values_text = _numpy_text("values", arguments, temporaries, _stores(parts["terms"]))
+    cancelling = [parts["flat"][i::d] for i in range(d)]
+    stores: list[tuple[str, list[Basic]]] = [
+        *_stores(parts["gradient"]),
+        *((f"out[{d + i}] = {{}}", column) for i, column in enumerate(cancelling)),
+        *_stores(parts["hessian"], 2 * d),
+    ]
+    derivatives_text = _numpy_text("derivatives", arguments, temporaries, stores)
+    precise_text = _mpmath_text(
+        arguments, temporaries, parts["terms"], [*parts["gradient"], *parts["hessian"]]
+    )
+    return Lowered(
+        variables=variables,
+        parameters=parameters,
+        terms=tuple(name for name, _ in named),
+        source=f"{values_text}\n\n{derivatives_text}\n\n{precise_text}",
+        _values=_compiled(values_text, "values", {"numpy": np}),
+        _derivatives=_compiled(derivatives_text, "derivatives", {"numpy": np}),
+        _precise=_compiled(precise_text, "precise", {"mpmath": mpmath}),
+    )
+
+
+def _check_symbols(terms: Sequence[Expr], variables: Sequence[Symbol], parameters: Sequence[Symbol]) -> None:
+    listed = [*variables, *parameters]
+    for symbol in listed:
+        if not isinstance(symbol, Symbol):
+            raise InputError(f"variables, parameters: contain {symbol!r}; accepted: SymPy symbols")
+    names = [symbol.name for symbol in listed]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"variables, parameters: name {twice} more than once; accepted: each symbol once")
+    unlisted = sorted(set().union(*(term.free_symbols for term in terms)) - set(listed), key=str)
+    for symbol in unlisted:
+        if symbol.name in names:
+            raise InputError(
+                f"expressions: use a symbol {symbol.name} with assumptions {symbol.assumptions0}, different from the "
+                f"listed symbol of the same name; accepted: one symbol object for one name (theory.symbols)"
+            )
+        raise InputError(f"expressions: use the unlisted symbol {symbol.name}; accepted: {', '.join(names)}")
+
+
+def _stores(expressions: Sequence[Basic], start: int = 0) -> list[tuple[str, list[Basic]]]:
+    return [(f"out[{start + i}] = {{}}", [expression]) for i, expression in enumerate(expressions)]
+
+
+def _needed(
+    temporaries: Sequence[tuple[Symbol, Expr]], results: Sequence[Basic]
+) -> list[tuple[Symbol, Expr]]:
+    """The assignments that ``results`` depend on, in order."""
+    wanted: set[Basic] = set().union(*(result.free_symbols for result in results)) if results else set()
+    kept = []
+    for symbol, expression in reversed(temporaries):
+        if symbol in wanted:
+            kept.append((symbol, expression))
+            wanted |= expression.free_symbols
+    return kept[::-1]
+
+
+def _numpy_text(
+    name: str,
+    arguments: tuple[Sequence[Symbol], Sequence[Symbol]],
+    temporaries: Sequence[tuple[Symbol, Expr]],
+    stores: Sequence[tuple[str, list[Basic]]],
+) -> str:
+    printer = _NumPyText({"fully_qualified_modules": True})
+    locals_, unpack = _local_names(arguments)
+    everything = [expression for _, group in stores for expression in group]
+    lines = [f"def {name}(x, p, out):", *(f"    {line}" for line in unpack)]
+    for symbol, expression in _needed(temporaries, everything):
+        lines.append(f"    {symbol} = {printer.doprint(expression.xreplace(locals_))}")
+    for target, group in stores:
+        texts = [printer.doprint(expression.xreplace(locals_)) for expression in group]
+        shown = texts[0] if "out" in target and len(group) == 1 else " + ".join(f"abs({text})" for text in texts)
+        lines.append(f"    {target.format(shown)}")
+    return "\n".join(_with_releases(lines))
+
+
+def _with_releases(lines: list[str]) -> list[str]:
+    """Delete each temporary after its last use, so that its memory, still in cache, serves the next one."""
+    last: dict[str, int] = {}
+    for number, line in enumerate(lines[1:], 1):
+        for node in ast.walk(ast.parse(line.strip())):
+            if isinstance(node, ast.Name) and node.id.startswith("_t"):
+                last[node.id] = number
+    released: list[str] = []
+    for number, line in enumerate(lines):
+        dead = sorted(name for name, where in last.items() if where == number)
+        released.append(line + (f"; del {', '.join(dead)}" if dead else ""))
+    return released
+
+
+def _mpmath_text(
+    arguments: tuple[Sequence[Symbol], Sequence[Symbol]],
+    temporaries: Sequence[tuple[Symbol, Expr]],
+    terms: Sequence[Basic],
+    rest: Sequence[Basic],
+) -> str:
+    printer = MpmathPrinter({"fully_qualified_modules": True})
+    locals_, unpack = _local_names(arguments)
+    lines = ["def precise(x, p):", *(f"    {line}" for line in unpack)]
+    for symbol, expression in _needed(temporaries, [*terms, *rest]):
+        lines.append(f"    {symbol} = {printer.doprint(expression.xreplace(locals_))}")
+    for target, group in (("terms", terms), ("rest", rest)):
+        lines.append(f"    {target} = [{', '.join(printer.doprint(e.xreplace(locals_)) for e in group)}]")
+    return "\n".join([*lines, "    return terms, rest"])
+
+
+def _local_names(
+    arguments: tuple[Sequence[Symbol], Sequence[Symbol]],
+) -> tuple[dict[Basic, Basic], list[str]]:
+    """Valid Python names for the arguments (``lambda`` is none), and the lines that unpack them."""
+    names: dict[Basic, Basic] = {}
+    lines = []
+    for letter, symbols in zip("xp", arguments, strict=True):
+        for i, symbol in enumerate(symbols):
+            name = f"{symbol.name}_" if symbol.name.isidentifier() else f"{letter}{i}_"
+            names[symbol] = Symbol(name, **symbol.assumptions0)
+            lines.append(f"{name} = {letter}[{i}]")
+    return names, lines
+
+
+def _compiled(text: str, name: str, namespace: dict[str, Any]) -> Callable[..., Any]:
+    scope = dict(namespace)
+    exec(compile(text, f"<lowered {name}>", "exec"), scope)
+    function: Callable[..., Any] = scope[name]
+    return function

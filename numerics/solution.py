@@ -1,0 +1,83 @@
+"""A stationary kernel of a problem, with everything that says how far it can be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numerics.problem import Problem
+
+FloatArray = NDArray[np.float64]
+Branch = Literal["incoherent", "coherent"]
+
+#: Temporal coherence beyond the random network's above which a state counts as coherent.
+COHERENCE_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """A stationary point of the kernel free energy.
+
+    Attributes:
+        problem: what was solved.
+        kernel: ``H``, (nP, nP), time-major index ``(t-1) P + p``.
+        free_energy: ``F = energy + entropy``, in units of N (THEORY.md section 3; the entropy is the divergence from the
+            random network, so ``-m/2`` is included).
+        energy: ``½ tr[Y(v𝒯H𝒯ᵀ+κ)⁻¹]``.
+        entropy: ``½ tr[HC⁻¹] - ½ ln(|H|/|C|) - m/2 ≥ 0``.
+        residual: norm of the gradient over the summed norms of the terms that cancel in it, in the natural metric
+            ``H → L exp(S) Lᵀ``.
+        converged: whether the residual is within tolerance.
+        status: one sentence: how the iteration ended.
+        stable: whether the Hessian is positive-definite (a minimum).
+        hessian_smallest: smallest eigenvalue of the Hessian in the natural metric.
+        branch: ``"coherent"`` if a block between different times exceeds the random network's by more than
+            ``COHERENCE_TOLERANCE``, relative to the blocks on the diagonal; else ``"incoherent"``. Labels at several
+            times correlate these by themselves, so that such problems have coherent states only.
+        iterations: Newton steps taken.
+        reduced: the kernel in the space of ``numerics.space`` (m, m), positive-definite; equal to ``kernel`` where the
+            inputs have full rank.
+    """
+
+    problem: Problem
+    kernel: FloatArray
+    free_energy: float
+    energy: float
+    entropy: float
+    residual: float
+    converged: bool
+    status: str
+    stable: bool
+    hessian_smallest: float
+    branch: Branch
+    iterations: int
+    reduced: FloatArray
+
+    def __post_init__(self) -> None:
+        self.kernel.setflags(write=False)
+        self.reduced.setflags(write=False)
+
+    @property
+    def order_parameter(self) -> FloatArray:
+        """``H^{T-1,T-2}``, a P × P block."""
+        P = self.problem.P
+        return self.kernel[-P:, -2 * P : -P]
+
+
+def time_blocks(kernel: FloatArray, P: int) -> FloatArray:
+    """The kernel as (n, n, P, P)."""
+    n = kernel.shape[0] // P
+    return kernel.reshape(n, P, n, P).transpose(0, 2, 1, 3)
+
+
+def coherence_beyond(kernel: FloatArray, prior: FloatArray, P: int) -> float:
+    """Largest off-diagonal time block of ``kernel - prior``, relative to the diagonal blocks of ``kernel``."""
+    size = np.linalg.norm(time_blocks(kernel - prior, P), axis=(2, 3))
+    diagonal = np.linalg.norm(time_blocks(kernel, P), axis=(2, 3)).diagonal()
+    scale = np.sqrt(np.outer(diagonal, diagonal))
+    relative = np.divide(size, scale, out=np.zeros_like(size), where=scale > 0)
+    np.fill_diagonal(relative, 0.0)
+    return float(relative.max())
