@@ -24,6 +24,17 @@ m = Symbol("m", integer=True, positive=True)
 N = Symbol("N", integer=True, positive=True)
 #: Growth ratio h_t / h_(t-1) of the incoherent branch, its one parameter.
 r = Symbol("r", positive=True)
+#: Parameter of the coherent branch at T = 4, ``H^{11}/u``; s = 2 is the critical point.
+s = Symbol("s", positive=True)
+#: Kernel of T = 4 as two regressions on time 2 (``theory.coherent_branch``): slopes p, q, residual variances α, δ,
+#: residual covariance γ, variance c of time 2; ρ = q/p, m = 1 - pq, and the energy's stress μ = λ/(H^{33}+κ)².
+p, q = Symbol("p", real=True), Symbol("q", real=True)
+alpha, delta, c = (Symbol(name, positive=True) for name in ("alpha", "delta", "c"))
+gamma = Symbol("gamma", real=True)
+rho = Symbol("rho", positive=True)
+mu = Symbol("mu", nonnegative=True)
+#: Complex variable of characteristic polynomials: the eigenvalues of W.
+z = Symbol("z")
 
 
 @cache
@@ -32,3 +43,15 @@ def kernel_entry(t: int, s: int) -> Symbol:
     a, b = sorted((int(t), int(s)))
     name = f"H_{a}{b}" if b < 10 else f"H_{a}_{b}"
     return Symbol(name, positive=True) if a == b else Symbol(name, real=True)
+
+
+@cache
+def label(t: int) -> Symbol:
+    """``y^t``, the label of output ``f^(t+1)`` at hidden time t, one pattern."""
+    return Symbol(f"y_{t}", real=True)
+
+
+@cache
+def label_propagator(t: int) -> Symbol:
+    """``E_t = 1/(v h_t + κ)``, what the likelihood of the prior kernel's diagonal ``h_t`` inverts at time t."""
+    return Symbol(f"E_{t}", positive=True)
