@@ -1,0 +1,81 @@
+"""The program `unrolled`. Starts with click alone: each command imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+#: Command name → what `unrolled --help` says of it. The module `derivations.commands.<name>` has its `command`.
+COMMANDS = {
+    "derive": "Exact results, derived with SymPy.",
+    "solve": "Solve the saddle-point equations of a problem.",
+    "scan": "Follow every branch along the signal.",
+    "simulate": "Sample a network's weights by Langevin or Hamiltonian dynamics.",
+    "check": "Solve, simulate, and compare entry by entry.",
+    "reproduce": "Remake the poster's panels, theory and simulation together.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called, so that --help needs neither SymPy nor NumPy."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order in which a user meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of the command, or None if there is no such command."""
+        if cmd_name not in COMMANDS:
+            return None
+        return importlib.import_module(f"derivations.commands.{cmd_name}").command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, but an unknown command's one line lists the known ones."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(f"COMMAND: is {args[0]!r}; accepted: {', '.join(COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False)
+@click.version_option(package_name="unrolled", prog_name="unrolled")
+def cli() -> None:
+    """One kernel theory for trained RNNs and DNNs: derived, solved and simulated.
+
+    Every command takes --json: one JSON object on standard output, everything else on standard error. Exit status: 0
+    done; 1 a tolerance was not reached or a check disagreed; 2 bad input.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the program and exit with the contract's status; bad input is one line on standard error."""
+    try:
+        status = cli.main(arguments, prog_name="unrolled", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        status = stop.exit_code
+    except click.ClickException as error:
+        message = " ".join(error.format_message().split())
+        click.echo(f"unrolled: {message}", err=True)
+        status = 2
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        click.echo("unrolled: interrupted", err=True)
+        status = 130
+    except BrokenPipeError:
+        # The reader of our output went away: nothing more can be told, also not when the interpreter flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

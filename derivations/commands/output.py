@@ -1,0 +1,70 @@
+"""What the commands print: one JSON object, or tables for people."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import click
+
+
+def plain(value: Any) -> Any:
+    """`value` as plain JSON types: arrays as lists, complex numbers as [re, im], SymPy expressions as strings.
+
+    Raises:
+        ValueError: a number is NaN or infinite; such a field must be absent.
+    """
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{value} has no place in JSON")
+        return value
+    if isinstance(value, complex):
+        return [plain(value.real), plain(value.imag)]
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if hasattr(value, "tolist"):  # a NumPy array or scalar
+        return plain(value.tolist())
+    if isinstance(value, Iterable):
+        return [plain(item) for item in value]
+    return str(value)
+
+
+def print_json(fields: Mapping[str, Any]) -> None:
+    """One JSON object on standard output; fields that are None do not apply and are left out."""
+    shown = {key: plain(value) for key, value in fields.items() if value is not None}
+    click.echo(json.dumps(shown, allow_nan=False))
+
+
+def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table for people on standard output."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for index, name in enumerate(header):
+        table.add_column(name, justify="left" if index == 0 else "right")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def number(value: float, digits: int = 6) -> str:
+    """`value` with `digits` significant digits."""
+    return f"{value:.{digits}g}"
+
+
+def kernel_rows(kernel: Any, n: int, patterns: int) -> list[list[str]]:
+    """Rows of a time-major kernel, each headed by its time and pattern."""
+    return [
+        [index_name(row, patterns), *(number(value, 5) for value in kernel[row])] for row in range(n * patterns)
+    ]
+
+
+def index_name(index: int, patterns: int) -> str:
+    """Name of the joint index ``(t-1) P + p``: its hidden time, and its pattern where there are several."""
+    t, p = divmod(index, patterns)
+    return f"t={t + 1}" if patterns == 1 else f"t={t + 1} p={p + 1}"

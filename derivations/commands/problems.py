@@ -1,0 +1,120 @@
+"""PROBLEM and its options, the same words for solve, simulate and check."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from numerics.problem import Problem
+
+ARCHITECTURES = ("rnn", "dnn")
+ACTIVATIONS = ("linear", "erf", "tanh", "relu")
+
+#: Options that belong to one kind of problem only, with those that it needs.
+_OWN_OPTIONS = {
+    "endpoint": ("T", "signal"),
+    "sequence": ("T", "angle", "amplitude", "supervise"),
+}
+
+
+@contextmanager
+def bad_input() -> Iterator[None]:
+    """Turn the packages' InputError into the program's one line and exit status 2."""
+    from numerics.problem import InputError
+
+    try:
+        yield
+    except InputError as error:
+        raise click.UsageError(str(error)) from None
+
+
+class TimeList(click.ParamType):
+    """Hidden times, 1-based and comma-separated."""
+
+    name = "times"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """``"1,3,6"`` → (1, 3, 6)."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(int(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"is {value!r}; accepted: hidden times, comma-separated, such as 1,3,6", param, ctx)
+
+
+def problem_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add PROBLEM and its options to a command; it receives the validated `Problem` as `problem`."""
+
+    @click.argument("problem", metavar="PROBLEM")
+    @click.option("--T", "T", type=int, help="Index of the last output; n = T - 1 hidden times.")
+    @click.option("--signal", type=float, help="endpoint: λ = y²/(v w^(T-2) u).")
+    @click.option("--angle", type=float, help="sequence: angle of the teacher's rotation, in radians.")
+    @click.option("--amplitude", type=float, help="sequence: V* = (amplitude, 0).")
+    @click.option("--supervise", type=TimeList(), help="sequence: supervised hidden times, such as 1,3,6.")
+    @click.option("--arch", default="rnn", show_default=True, help="rnn or dnn.")
+    @click.option("--activation", default="linear", show_default=True, help="linear, erf, tanh or relu.")
+    @click.option("--u", type=float, default=1.0, show_default=True, help="Prior width of U, U ~ N(0, u/D).")
+    @click.option("--v", type=float, default=1.0, show_default=True, help="Prior width of V, V ~ N(0, v/N²).")
+    @click.option("--w", type=float, default=1.0, show_default=True, help="Prior width of W, W ~ N(0, w/N).")
+    @click.option("--kappa", type=float, default=1.0, show_default=True, help="Noise, K = κ/N.")
+    @functools.wraps(function)
+    def command(
+        *args: Any,
+        problem: str,
+        T: int | None,
+        signal: float | None,
+        angle: float | None,
+        amplitude: float | None,
+        supervise: tuple[int, ...] | None,
+        arch: str,
+        activation: str,
+        u: float,
+        v: float,
+        w: float,
+        kappa: float,
+        **options: Any,
+    ) -> Any:
+        own = {"T": T, "signal": signal, "angle": angle, "amplitude": amplitude, "supervise": supervise}
+        shared = {"arch": arch, "activation": activation, "u": u, "v": v, "w": w, "kappa": kappa}
+        with bad_input():
+            return function(*args, problem=make_problem(problem, own, shared), **options)
+
+    return command
+
+
+def make_problem(kind: str, own: dict[str, Any], shared: dict[str, Any]) -> Problem:
+    """The problem that the words of the contract describe.
+
+    Args:
+        kind: ``endpoint``, ``sequence`` or the path of an ``.npz`` file.
+        own: options of one kind of problem, None where not given.
+        shared: options of every kind.
+    """
+    needed = _OWN_OPTIONS.get(kind, ())
+    if not needed and not kind.endswith(".npz"):
+        raise click.UsageError(f"PROBLEM: is {kind!r}; accepted: endpoint, sequence, or a FILE.npz")
+    for name, value in own.items():
+        if name in needed and value is None:
+            raise click.UsageError(f"--{name}: is missing; accepted: {kind} needs {_flags(needed)}")
+        if name not in needed and value is not None:
+            raise click.UsageError(
+                f"--{name}: does not apply to {kind}; accepted: {_flags(needed) or 'no options of endpoint or sequence'}"
+            )
+    from numerics import problem as problems
+
+    given = {name: own[name] for name in needed}
+    if kind == "endpoint":
+        return problems.endpoint(**given, **shared)
+    if kind == "sequence":
+        return problems.sequence(**given, **shared)
+    return problems.load(kind, **shared)
+
+
+def _flags(names: tuple[str, ...]) -> str:
+    return ", ".join(f"--{name}" for name in names)

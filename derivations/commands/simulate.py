@@ -1,0 +1,86 @@
+"""`unrolled simulate PROBLEM`: sample the weights of a network of finite width."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from derivations.commands import output
+from derivations.commands.problems import problem_options
+
+if TYPE_CHECKING:
+    from numerics.problem import Problem
+    from numerics.sampling.result import Simulation
+
+
+def simulation_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a simulation to a command."""
+
+    @click.option("--width", type=int, default=256, show_default=True, help="Network width N.")
+    @click.option("--sampler", default="hmc", show_default=True, help="hmc (no discretisation bias) or sgld.")
+    @click.option("--chains", type=int, default=4, show_default=True, help="Independent chains.")
+    @click.option("--steps", type=int, help="Steps of each chain after warm-up (a default for each sampler).")
+    @click.option("--seed", type=int, default=0, show_default=True, help="Seed; the same seed repeats bit for bit.")
+    @click.option("--workers", type=int, help="Processes; the result does not depend on it. [default: the cores]")
+    @functools.wraps(function)
+    def command(*args: Any, **options: Any) -> Any:
+        return function(*args, **options)
+
+    return command
+
+
+@click.command("simulate")
+@problem_options
+@simulation_options
+@click.option("--checkpoint", type=click.Path(path_type=Path), help="Folder to resume from and to save to.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def command(problem: Problem, as_json: bool, **options: Any) -> int:
+    """Sample the weights of PROBLEM's network: endpoint, sequence, or a FILE.npz."""
+    result = run(problem, **options)
+    fields = simulation_fields(result)
+    if as_json:
+        output.print_json(fields)
+    else:
+        print_simulation(problem, fields)
+    return 0
+
+
+def run(problem: Problem, *, sampler: str, steps: int | None, **options: Any) -> Simulation:
+    """Run the simulation with a progress bar on standard error if that is a terminal."""
+    from numerics.sampling import simulate
+
+    raise NotImplementedError((simulate, problem, sampler, steps, options))
+
+
+def simulation_fields(result: Simulation) -> dict[str, Any]:
+    """The contract's fields of a simulation."""
+    names = (
+        "kernel_mean",
+        "kernel_standard_error",
+        "kernel_sd",
+        "ess",
+        "rhat",
+        "prediction",
+        "acceptance",
+        "outliers",
+        "coherence",
+        "autocorrelation",
+        "seconds",
+    )
+    return {name: getattr(result, name) for name in names}
+
+
+def print_simulation(problem: Problem, fields: dict[str, Any]) -> None:
+    """A simulation as tables for people."""
+    names = [output.index_name(index, problem.P) for index in range(problem.n * problem.P)]
+    mean, error = fields["kernel_mean"], fields["kernel_standard_error"]
+    rows = [
+        [name, *(f"{m:.4g} ± {e:.1g}" for m, e in zip(mean[i], error[i], strict=True))] for i, name in enumerate(names)
+    ]
+    output.print_table("Sampled kernel Φ, mean ± standard error", ["", *names], rows)
+    scalars = [(name, output.number(fields[name], 4)) for name in ("ess", "rhat", "acceptance", "seconds") if fields[name] is not None]
+    output.print_table("Chains", ["quantity", "value"], scalars)

@@ -1,0 +1,93 @@
+"""`unrolled solve PROBLEM`: the stationary kernels of the free energy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from derivations.commands import output
+from derivations.commands.problems import problem_options
+
+if TYPE_CHECKING:
+    from numerics.problem import Problem
+    from numerics.solution import Solution
+
+
+@click.command("solve")
+@problem_options
+@click.option("--all-branches", is_flag=True, help="Every stationary state found, in order of free energy.")
+@click.option("--width", type=int, help="Network width N: adds kernel_sd, the kernel's fluctuations at this width.")
+@click.option("--digits", type=int, help="Polish the kernel to this many digits (endpoint).")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def command(problem: Problem, all_branches: bool, width: int | None, digits: int | None, as_json: bool) -> int:
+    """Solve the saddle-point equations of PROBLEM: endpoint, sequence, or a FILE.npz.
+
+    Prints the state of lowest free energy. Exit status 1 if the solver did not reach its tolerance.
+    """
+    from numerics import saddle
+    from numerics.problem import InputError
+
+    if width is not None and width < 1:
+        raise InputError(f"--width: is {width}; accepted: an integer ≥ 1")
+    solutions = saddle.solve_all(problem) if all_branches else (saddle.solve(problem),)
+    states = [solution_fields(solution, width) for solution in solutions]
+    if as_json:
+        output.print_json({"branches": states} if all_branches else states[0])
+    else:
+        for solution, fields in zip(solutions, states, strict=True):
+            print_solution(solution, fields)
+    return 0 if all(solution.converged for solution in solutions) else 1
+
+
+def solution_fields(solution: Solution, width: int | None = None) -> dict[str, Any]:
+    """The contract's fields of one stationary state."""
+    from numerics import finite_width, observables
+
+    fields: dict[str, Any] = {
+        "kernel": solution.kernel,
+        "free_energy": solution.free_energy,
+        "energy": solution.energy,
+        "entropy": solution.entropy,
+        "residual": solution.residual,
+        "stable": solution.stable,
+        "branch": solution.branch,
+        "prediction": observables.predict(solution),
+        "converged": solution.converged,
+        "status": solution.status,
+    }
+    if solution.problem.arch == "rnn":
+        fields["outliers"] = observables.outliers(solution)
+    if width is not None and solution.stable:
+        fields["kernel_sd"] = finite_width.kernel_sd(solution, width)
+    return fields
+
+
+def print_solution(solution: Solution, fields: dict[str, Any]) -> None:
+    """One stationary state as tables for people."""
+    problem = solution.problem
+    names = [output.index_name(index, problem.P) for index in range(problem.n * problem.P)]
+    stability = "stable" if solution.stable else "unstable"
+    output.print_table(
+        f"Kernel Φ ({problem.arch.upper()}, {solution.branch}, {stability})",
+        ["", *names],
+        output.kernel_rows(solution.kernel, problem.n, problem.P),
+    )
+    if "kernel_sd" in fields:
+        output.print_table(
+            "Standard deviation of the kernel at this width",
+            ["", *names],
+            output.kernel_rows(fields["kernel_sd"], problem.n, problem.P),
+        )
+    scalars = [(name, output.number(fields[name], 10)) for name in ("free_energy", "energy", "entropy")]
+    scalars.append(("residual", f"{solution.residual:.1e}"))
+    scalars.append(("status", solution.status))
+    output.print_table("State", ["quantity", "value"], scalars)
+    output.print_table(
+        "Prediction ⟨f^(t+1)⟩",
+        ["pattern", *(f"t={t + 1}" for t in range(problem.n))],
+        [[str(p + 1), *(output.number(f) for f in row)] for p, row in enumerate(fields["prediction"])],
+    )
+    if problem.arch == "rnn":
+        outliers = [f"{z.real:.6g}{z.imag:+.6g}i" if z.imag else f"{z.real:.6g}" for z in fields["outliers"]]
+        click.echo(f"Outlier eigenvalues of W (bulk radius √w): {', '.join(outliers) or 'none'}")

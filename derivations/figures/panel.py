@@ -1,0 +1,83 @@
+"""What every panel shares: the style, the files that it leaves, and finished simulations that are not run again."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from derivations.files import whole_file, write_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+STYLE = Path(__file__).with_name("unrolled.mplstyle")
+FORMATS = ("png", "pdf", "svg")
+
+#: Columns of numbers, all of one length: the numbers behind a picture.
+Table = Mapping[str, Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much a panel may spend: a quick look, or the full figure."""
+
+    quick: bool
+    workers: int
+
+
+#: Called with the fraction done and what is being done.
+Progress = Callable[[float, str], None]
+
+
+def save_table(table: Table, path: Path) -> None:
+    """Write `table` as CSV, floats with all their digits."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table)
+    writer.writerows(zip(*table.values(), strict=True))
+    write_text(path, text.getvalue())
+
+
+def save_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Save as PNG, PDF and SVG, each whole or not at all and free of dates."""
+    paths = [folder / f"{name}.{form}" for form in FORMATS]
+    undated: dict[str, dict[str, Any]] = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
+    for path, form in zip(paths, FORMATS, strict=True):
+        with whole_file(path) as temporary:
+            figure.savefig(temporary, metadata=undated[form])
+    return paths
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Matplotlib without a display and in the style of the paper."""
+    import matplotlib as mpl
+
+    mpl.use("agg")
+    from matplotlib import pyplot as plt
+
+    with plt.style.context(STYLE):
+        yield
+        plt.close("all")
+
+
+def finished_run(path: Path, settings: Mapping[str, Any], run: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    """The result of `run`, kept in `path` and read from there when it was made with the same settings.
+
+    A panel that was interrupted thus resumes and loses no finished simulation.
+    """
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        if stored["settings"] == json.loads(json.dumps(settings)):
+            return dict(stored["result"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # absent, damaged, or of other settings: made again
+    result = dict(run())
+    write_text(path, json.dumps({"settings": dict(settings), "result": result}))
+    return result

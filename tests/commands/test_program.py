@@ -1,0 +1,91 @@
+"""The program as a user meets it: help, start-up cost, exit status, and one line for bad input."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = [sys.executable, "-m", "derivations"]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_help_imports_neither_sympy_nor_numpy_nor_matplotlib():
+    code = (
+        "import sys; from derivations.__main__ import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit as stop: assert stop.code == 0\n"
+        "heavy = {'sympy', 'matplotlib', 'numpy', 'scipy', 'mpmath'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+BAD_INPUT = {
+    "unknown command": (["solv"], "COMMAND"),
+    "unknown problem": (["solve", "midpoint"], "PROBLEM"),
+    "no problem": (["solve"], "PROBLEM"),
+    "T too small": (["solve", "endpoint", "--T", "2", "--signal", "1"], "T"),
+    "T is no integer": (["solve", "endpoint", "--T", "four", "--signal", "1"], "--T"),
+    "T is missing": (["solve", "endpoint", "--signal", "1"], "--T"),
+    "signal is missing": (["solve", "endpoint", "--T", "4"], "--signal"),
+    "signal is negative": (["solve", "endpoint", "--T", "4", "--signal=-1"], "signal"),
+    "signal is NaN": (["solve", "endpoint", "--T", "4", "--signal", "nan"], "signal"),
+    "kappa is negative": (["solve", "endpoint", "--T", "4", "--signal", "1", "--kappa=-1"], "kappa"),
+    "unknown architecture": (["solve", "endpoint", "--T", "4", "--signal", "1", "--arch", "cnn"], "arch"),
+    "unknown activation": (["solve", "endpoint", "--T", "4", "--signal", "1", "--activation", "x"], "activation"),
+    "angle for endpoint": (["solve", "endpoint", "--T", "4", "--signal", "1", "--angle", "1"], "--angle"),
+    "width 0": (["simulate", "endpoint", "--T", "4", "--signal", "1", "--width", "0"], "width"),
+    "width 0, check": (["check", "endpoint", "--T", "4", "--signal", "1", "--width", "0"], "width"),
+    "no chain": (["simulate", "endpoint", "--T", "4", "--signal", "1", "--chains", "0"], "chains"),
+    "no step": (["simulate", "endpoint", "--T", "4", "--signal", "1", "--steps", "0"], "steps"),
+    "unknown sampler": (["simulate", "endpoint", "--T", "4", "--signal", "1", "--sampler", "gibbs"], "sampler"),
+    "negative seed": (["simulate", "endpoint", "--T", "4", "--signal", "1", "--seed=-3"], "seed"),
+    "noiseless network": (["simulate", "endpoint", "--T", "4", "--signal", "1", "--kappa", "0"], "kappa"),
+    "no such file": (["solve", "absent.npz"], "absent.npz"),
+    "supervise no time": (
+        ["solve", "sequence", "--T", "5", "--angle", "1", "--amplitude", "1", "--supervise", "9"],
+        "supervise",
+    ),
+    "supervise words": (
+        ["solve", "sequence", "--T", "5", "--angle", "1", "--amplitude", "1", "--supervise", "a"],
+        "--supervise",
+    ),
+    "derive what": (["derive", "everything"], "WHAT"),
+    "derive T": (["derive", "critical-point", "--T", "3"], "T"),
+    "derive kappa": (["derive", "critical-point", "--kappa", "x"], "--kappa"),
+    "derive negative kappa": (["derive", "critical-point", "--kappa=-1/2"], "kappa"),
+    "derive branch at T = 6": (["derive", "coherent-branch", "--T", "6"], "T"),
+    "unknown panel": (["reproduce", "everything", "--out", "x"], "PANEL"),
+    "unknown option": (["solve", "endpoint", "--sgnal", "1"], "--sgnal"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_INPUT)
+def test_bad_input_is_one_line_and_status_2(name: str):
+    arguments, argument = BAD_INPUT[name]
+    result = run(*arguments)
+    assert result.returncode == 2, result.stderr
+    assert result.stdout == ""
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    assert argument in lines[0]
+
+
+def test_solve_prints_one_json_object():
+    result = run("solve", "endpoint", "--T", "4", "--signal", "20", "--json", "--width", "256")
+    assert result.returncode == 0, result.stderr
+    fields = json.loads(result.stdout)
+    assert fields["converged"] is True
+    assert fields["branch"] == "coherent"
+    assert fields["residual"] < 1e-10
+    assert len(fields["kernel"]) == len(fields["kernel_sd"]) == 3
+    assert fields["free_energy"] == pytest.approx(fields["energy"] + fields["entropy"])
+    for outlier in fields["outliers"]:
+        assert len(outlier) == 2
+        assert abs(complex(*outlier)) > 1
