@@ -1,1 +1,8 @@
 """Langevin and Hamiltonian sampling of the unrolled network's weights; knows neither theory nor solvers."""
+
+from numerics.sampling.activations import Activation
+from numerics.sampling.result import Simulation
+from numerics.sampling.simulate import simulate
+from numerics.sampling.starts import STARTS
+
+__all__ = ["STARTS", "Activation", "Simulation", "simulate"]

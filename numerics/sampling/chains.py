@@ -1,0 +1,201 @@
+"""One chain: a state that can be advanced by some steps anywhere, and what it recorded on the way.
+
+`advance` is a function of its arguments alone. How a run is cut into segments, and which process works on them,
+changes no number.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from numerics.problem import FloatArray
+from numerics.sampling.curvature import bias_terms, largest_curvature
+from numerics.sampling.hmc import HMC, HMCState
+from numerics.sampling.network import Network, Weights
+from numerics.sampling.observables import ComplexArray, leading_eigenvalues, observe
+from numerics.sampling.plan import Plan
+from numerics.sampling.sgld import SGLD, SGLDState, mobility
+from numerics.sampling.starts import start
+from numerics.sampling.tuning import HMCTuning, SGLDTuning
+
+_RANDOM_NUMBER_COST = 90  # of a normal, in multiply–adds of a matrix–vector product (ten ns against a tenth)
+
+
+@dataclass(frozen=True, eq=False)
+class ChainState:
+    """Everything that a chain needs to go on.
+
+    Attributes:
+        index: which chain of the run.
+        done: steps made, warm-up included.
+        weights: current weights.
+        noise: noise kept by the second-order Langevin integrator.
+        rng: state of the chain's bit generator.
+        tuning: state of the adaptation, frozen after warm-up.
+    """
+
+    index: int
+    done: int
+    weights: Weights
+    noise: Weights | None
+    rng: dict[str, Any]
+    tuning: HMCTuning | SGLDTuning
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """What a chain recorded over some of its steps.
+
+    Attributes:
+        kernels: (draws, nP, nP).
+        outputs: (draws, P + Q, n).
+        acceptance: (steps after warm-up,), hmc only.
+        local, squared: terms of the Euler–Maruyama bias, (draws, nP, nP) and (draws,); sgld only.
+        spectra: W's leading eigenvalues, (spectra, k).
+    """
+
+    kernels: FloatArray
+    outputs: FloatArray
+    acceptance: FloatArray
+    local: FloatArray
+    squared: FloatArray
+    spectra: ComplexArray
+
+
+@dataclass
+class _Notes:
+    """A record in the making."""
+
+    kernels: list[FloatArray] = field(default_factory=list)
+    outputs: list[FloatArray] = field(default_factory=list)
+    acceptance: list[float] = field(default_factory=list)
+    local: list[FloatArray] = field(default_factory=list)
+    squared: list[float] = field(default_factory=list)
+    spectra: list[ComplexArray] = field(default_factory=list)
+
+    def record(self, plan: Plan) -> Record:
+        size = plan.problem.n * plan.problem.P
+        tests = 0 if plan.problem.x_test is None else len(plan.problem.x_test)
+        return Record(
+            np.array(self.kernels).reshape(-1, size, size),
+            np.array(self.outputs).reshape(-1, plan.problem.P + tests, plan.problem.n),
+            np.array(self.acceptance, dtype=np.float64),
+            np.array(self.local).reshape(-1, size, size),
+            np.array(self.squared, dtype=np.float64),
+            np.array(self.spectra, dtype=complex).reshape(len(self.spectra), -1)
+            if self.spectra
+            else np.zeros((0, 0), complex),
+        )
+
+
+def join(records: list[Record]) -> Record:
+    """Consecutive records as one."""
+    spectra = [record.spectra for record in records if len(record.spectra)]
+    return Record(
+        *(
+            np.concatenate([getattr(record, name) for record in records])
+            for name in ("kernels", "outputs", "acceptance", "local", "squared")
+        ),
+        np.concatenate(spectra) if spectra else np.zeros((0, 0), complex),
+    )
+
+
+def empty_record(plan: Plan) -> Record:
+    """A record of nothing yet."""
+    return _Notes().record(plan)
+
+
+def _generator(state: dict[str, Any] | None, sequence: np.random.SeedSequence | None) -> np.random.Generator:
+    bits = np.random.SFC64(sequence)
+    if state is not None:
+        bits.state = state
+    return np.random.Generator(bits)
+
+
+def first_state(plan: Plan, index: int) -> ChainState:
+    """Where chain `index` of a plan begins; its random numbers come from the index-th child of the plan's seed."""
+    network = plan.network()
+    rng = _generator(None, np.random.SeedSequence(plan.seed, spawn_key=(index,)))
+    weights = start(rng, network, plan.init, readout=plan.readout == "sampled")
+    tuning: HMCTuning | SGLDTuning
+    noise = None
+    if plan.sampler == "hmc":
+        products = 4 * max(plan.problem.n - 1, 1) * plan.problem.P
+        tuning = HMCTuning(plan.warmup, max(network.layers, 1) * _RANDOM_NUMBER_COST / products)
+    else:
+        relative = mobility(network, plan.preconditioner)  # type: ignore[arg-type]
+        slowest = min(relative.u, relative.w, relative.v)
+        tuning = SGLDTuning(plan.warmup, plan.chains * plan.steps, slowest)
+        tuning = tuning.meet(largest_curvature(network, weights, relative))
+        noise = SGLD(network, 0.0, relative, plan.integrator).init(rng, weights).noise  # type: ignore[arg-type]
+    return ChainState(index, 0, weights, noise, rng.bit_generator.state, tuning)  # type: ignore[arg-type]
+
+
+def advance(plan: Plan, state: ChainState, seconds: float) -> tuple[ChainState, Record]:
+    """Make at least one step, then more until the chain is finished or `seconds` have passed."""
+    network = plan.network()
+    rng = _generator(state.rng, None)
+    notes = _Notes()
+    deadline = time.monotonic() + seconds
+    total = plan.warmup + plan.steps
+    step = _hmc_step if plan.sampler == "hmc" else _sgld_step
+    while state.done < total:
+        state = step(plan, network, rng, state, notes)
+        drawn, rest = divmod(state.done - plan.warmup, plan.interval)
+        if state.done > plan.warmup and rest == 0 and drawn <= plan.draws:
+            _note(plan, network, state.weights, drawn - 1, notes)
+        if time.monotonic() >= deadline:
+            break
+    return replace(state, rng=rng.bit_generator.state), notes.record(plan)  # type: ignore[arg-type]
+
+
+def _note(plan: Plan, network: Network, weights: Weights, draw: int, notes: _Notes) -> None:
+    seen = observe(network, weights)
+    notes.kernels.append(seen.kernel)
+    notes.outputs.append(seen.outputs)
+    if plan.sampler == "sgld" and plan.integrator == "euler":
+        terms = bias_terms(network, weights, mobility(network, plan.preconditioner))  # type: ignore[arg-type]
+        notes.local.append(terms.local)
+        notes.squared.append(terms.squared)
+    if draw in plan.spectrum_draws:
+        notes.spectra.append(leading_eigenvalues(weights))
+
+
+def _hmc_step(plan: Plan, network: Network, rng: np.random.Generator, state: ChainState, notes: _Notes) -> ChainState:
+    tuning = state.tuning
+    assert isinstance(tuning, HMCTuning)
+    warming = state.done < plan.warmup
+    step_size, length = tuning.setting(state.done) if warming else (tuning.step_size, tuning.length)
+    if plan.step_size is not None:
+        step_size = plan.step_size
+    sampler = HMC(network, step_size, length, plan.readout)  # type: ignore[arg-type]
+    after, info = sampler.step(rng, HMCState(state.weights))
+    if warming:
+        kernel = observe(network, after.weights).kernel
+        tuning = tuning.update(state.done, info.acceptance, info.gradients, kernel)
+    else:
+        notes.acceptance.append(info.acceptance)
+    return replace(state, done=state.done + 1, weights=after.weights, tuning=tuning)
+
+
+def _sgld_step(plan: Plan, network: Network, rng: np.random.Generator, state: ChainState, notes: _Notes) -> ChainState:
+    tuning = state.tuning
+    assert isinstance(tuning, SGLDTuning)
+    relative = mobility(network, plan.preconditioner)  # type: ignore[arg-type]
+    warming = state.done < plan.warmup and plan.step_size is None
+    if warming and state.done % tuning.probe_interval == 0:
+        tuning = tuning.meet(largest_curvature(network, state.weights, relative))
+    step_size = tuning.step_size if plan.step_size is None else plan.step_size
+    sampler = SGLD(network, step_size, relative, plan.integrator)  # type: ignore[arg-type]
+    after, _ = sampler.step(rng, SGLDState(state.weights, state.noise))
+    done = state.done + 1
+    if warming and plan.integrator == "euler" and 2 * done > plan.warmup and done % tuning.pilot_interval == 0:
+        terms = bias_terms(network, after.weights, relative)
+        tuning = tuning.note(observe(network, after.weights).kernel, terms.local, terms.squared)
+    if warming and done == plan.warmup:
+        tuning = tuning.finish()
+    return replace(state, done=done, weights=after.weights, noise=after.noise, tuning=tuning)

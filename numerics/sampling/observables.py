@@ -1,0 +1,140 @@
+"""What is read off a network while it is sampled; weights are never stored."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numerics.problem import FloatArray, Problem
+from numerics.sampling.network import Network, Weights, joint
+from numerics.sampling.readout import mean_outputs
+
+ComplexArray = NDArray[np.complex128]
+
+#: W's eigenvalues kept from a draw: those of largest modulus.
+SPECTRUM_SIZE = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Draw:
+    """Observables of one draw.
+
+    Attributes:
+        kernel: Φ over the joint index, time-major, (nP, nP).
+        outputs: f of the patterns, then of the test patterns, (P + Q, n).
+    """
+
+    kernel: FloatArray
+    outputs: FloatArray
+
+
+def observe(network: Network, weights: Weights) -> Draw:
+    """``Φ^{tt'}_{pp'} = (1/N) Σ_i φ(h^t_ip) φ(h^t'_ip')`` and the outputs (conditional means if V is integrated out)."""
+    connections = network.connections(weights)
+    phi = network.forward(connections, weights.U).phi
+    test = network.test_inputs
+    test_phi = None if test is None else network.forward(connections, weights.U, test).phi
+    activations = joint(phi)
+    kernel = activations @ activations.T / network.width
+    return Draw(kernel, mean_outputs(network, phi, test_phi, weights.V))
+
+
+def leading_eigenvalues(weights: Weights) -> ComplexArray:
+    """The `SPECTRUM_SIZE` eigenvalues of an RNN's W of largest modulus, in units of √w."""
+    N = weights.W.shape[1]
+    values = np.linalg.eigvals(weights.W[0].astype(np.float64) / math.sqrt(N)).astype(complex)
+    order = np.lexsort((values.imag, values.real, -np.round(np.abs(values), 9)))
+    return values[order[:SPECTRUM_SIZE]]
+
+
+def bulk_edge(width: int) -> float:
+    """Modulus, in units of √w, above which an eigenvalue of W counts as an outlier.
+
+    The circular law's edge is 1; at width N a Gaussian matrix's largest modulus exceeds it by about
+    ``√(ln N/(4N))``, so ``2/√N`` is left as a margin.
+    """
+    return 1 + 2 / math.sqrt(width)
+
+
+def outliers(spectra: list[ComplexArray], signs: list[float], width: int) -> ComplexArray:
+    """W's typical eigenvalues outside the bulk, in units of √w, largest modulus first.
+
+    The mean over those draws that have the most common number of outliers, each multiplied by its draw's sign and
+    sorted by real part, then imaginary part, so that like is averaged with like.
+    """
+    sets = []
+    for spectrum, sign in zip(spectra, signs, strict=True):
+        outside = sign * spectrum[np.abs(spectrum) > bulk_edge(width)]
+        sets.append(outside[np.lexsort((outside.imag, np.round(outside.real, 9)))])
+    if not sets:
+        return np.zeros(0, complex)
+    counts = np.array([len(values) for values in sets])
+    typical = int(np.bincount(counts).argmax())
+    mean = np.mean([values for values in sets if len(values) == typical], axis=0)
+    return np.asarray(mean[np.argsort(-np.abs(mean), kind="stable")], dtype=complex)
+
+
+def blocks(kernel: FloatArray, P: int) -> FloatArray:
+    """Same-pattern blocks of joint kernels, (…, nP, nP) → (…, P, n, n)."""
+    n = kernel.shape[-1] // P
+    shaped = kernel.reshape(*kernel.shape[:-2], n, P, n, P)
+    return np.asarray(np.stack([shaped[..., :, p, :, p] for p in range(P)], axis=-3))
+
+
+def coherence(kernel: FloatArray, P: int) -> FloatArray:
+    """Temporal coherence ``Φ^{tt'}/√(Φ^{tt}Φ^{t't'})``, averaged over patterns, (…, n, n) (THEORY.md section 9).
+
+    A time at which a pattern is silent, ``Φ^{tt} = 0``, has coherence 0 with every other.
+    """
+    same = blocks(kernel, P)
+    size = np.sqrt(np.diagonal(same, axis1=-2, axis2=-1))
+    norm = size[..., :, None] * size[..., None, :]
+    return np.asarray(np.divide(same, norm, out=np.zeros_like(same), where=norm > 0).mean(axis=-3))
+
+
+def autocorrelation(kernel: FloatArray, P: int) -> FloatArray:
+    """Mean coherence over pairs of times with the same lag, lags 0 … n-1 (THEORY.md section 9)."""
+    matrix = coherence(kernel, P)
+    n = matrix.shape[-1]
+    means = [np.diagonal(matrix, lag, axis1=-2, axis2=-1).mean(axis=-1) for lag in range(n)]
+    return np.asarray(np.stack(means, axis=-1))
+
+
+def alignment(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Uncentred kernel alignment ``tr(AB)/√(tr A² tr B²)`` (THEORY.md section 9), (…,)."""
+    product = np.sum(first * second, axis=(-2, -1))
+    return np.asarray(product / np.sqrt(np.sum(first**2, axis=(-2, -1)) * np.sum(second**2, axis=(-2, -1))))
+
+
+def has_sign_symmetry(problem: Problem, odd_activation: bool) -> bool:
+    """Whether W → -W (with V → ±V) maps the posterior on itself and flips the kernel's sign pattern.
+
+    It needs φ odd, input at t = 0 only, and all supervised times of one parity. The DNN has the symmetry too (and a
+    larger one), but never a coherent state for it to act on.
+    """
+    times = problem.supervised // problem.P
+    only_first = not np.any(problem.x[:, 1:])
+    return bool(odd_activation and only_first and len(set((times % 2).tolist())) == 1 and problem.n > 1)
+
+
+def order_parameter(kernels: FloatArray, P: int) -> FloatArray:
+    """``Σ_p Φ^{T-1,T-2}_{pp}``, odd under W → -W, of (…, nP, nP); the endpoint task's is H^{T-1,T-2}."""
+    last, before = slice(-P, None), slice(-2 * P, -P)
+    return np.asarray(np.trace(kernels[..., last, before], axis1=-2, axis2=-1))
+
+
+def flip_kernel(n: int, P: int) -> FloatArray:
+    """Factors ``(-1)^(t-t')`` by which W → -W multiplies the kernel, (nP, nP)."""
+    signs = np.repeat((-1.0) ** np.arange(n), P)
+    return np.outer(signs, signs)
+
+
+def flip_outputs(problem: Problem) -> FloatArray:
+    """Factors by which W → -W, with V's sign such that supervised outputs stay, multiplies the outputs, (n,)."""
+    reference = int(problem.supervised[0]) // problem.P
+    result: Any = (-1.0) ** np.abs(np.arange(problem.n) - reference)
+    return np.asarray(result)

@@ -1,0 +1,220 @@
+"""What a simulation returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from numerics.problem import FloatArray, InputError, Problem
+from numerics.sampling.curvature import euler_bias
+from numerics.sampling.diagnostics import Summary, summarise, summarise_symmetric
+from numerics.sampling.observables import (
+    ComplexArray,
+    autocorrelation,
+    coherence,
+    flip_kernel,
+    flip_outputs,
+    has_sign_symmetry,
+    order_parameter,
+    outliers,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """W's leading eigenvalues at one recorded draw, in units of √w.
+
+    Attributes:
+        chain, draw: position in the series.
+        values: those of largest modulus.
+    """
+
+    chain: int
+    draw: int
+    values: ComplexArray
+
+
+@dataclass(frozen=True, eq=False)
+class Simulation:
+    """Draws from a network's posterior over weights, and what they say. Kernel index is time-major.
+
+    Attributes:
+        problem: what was learnt.
+        width: N.
+        sampler: "hmc" or "sgld".
+        seed: of the run.
+        odd_activation: φ(-h) = -φ(h).
+        kernels: series of kernels, (chains, draws, nP, nP).
+        outputs: series of outputs of the patterns and the test patterns, (chains, draws, P + Q, n).
+        spectra: W's leading eigenvalues at some draws; empty for the DNN.
+        acceptance: mean acceptance probability (hmc), else None.
+        step_size: of each chain, after warm-up.
+        bias_local, bias_squared: terms of the Euler–Maruyama bias at each draw, (chains, draws, nP, nP) and
+            (chains, draws) (sgld with Euler–Maruyama), else None.
+        seconds: wall-clock time.
+    """
+
+    problem: Problem
+    width: int
+    sampler: str
+    seed: int
+    odd_activation: bool
+    kernels: FloatArray
+    outputs: FloatArray
+    spectra: tuple[Spectrum, ...]
+    acceptance: float | None
+    step_size: tuple[float, ...]
+    bias_local: FloatArray | None
+    bias_squared: FloatArray | None
+    seconds: float
+
+    def __post_init__(self) -> None:
+        size, P = self.problem.n * self.problem.P, self.problem.P
+        if self.kernels.ndim != 4 or self.kernels.shape[2:] != (size, size):
+            raise InputError(f"kernels: has shape {self.kernels.shape}; accepted: (chains, draws, {size}, {size})")
+        if self.outputs.shape[:2] != self.kernels.shape[:2] or self.outputs.shape[2] < P:
+            raise InputError(f"outputs: has shape {self.outputs.shape}; accepted: (chains, draws, ≥ {P}, n)")
+        if (self.bias_local is None) != (self.bias_squared is None):
+            raise InputError("bias_local: is given without bias_squared, or the reverse; accepted: both or neither")
+
+    @cached_property
+    def _kernel(self) -> Summary:
+        return summarise_symmetric(self.kernels)
+
+    @cached_property
+    def _output(self) -> Summary:
+        return summarise(self.outputs)
+
+    @property
+    def chains(self) -> int:
+        """Number of chains."""
+        return self.kernels.shape[0]
+
+    @property
+    def kernel_mean(self) -> FloatArray:
+        """Mean kernel, (nP, nP)."""
+        return self._kernel.mean
+
+    @property
+    def kernel_standard_error(self) -> FloatArray:
+        """Standard error of the mean kernel, autocorrelation included, (nP, nP)."""
+        return self._kernel.standard_error
+
+    @property
+    def kernel_sd(self) -> FloatArray:
+        """Standard deviation of the kernel over draws, (nP, nP)."""
+        return self._kernel.sd
+
+    @property
+    def kernel_bias(self) -> FloatArray | None:
+        """Estimated discretisation bias of `kernel_mean`, to first order in the step, (nP, nP); None if there is none.
+
+        Each chain has its own step; the estimate is the chains' mean.
+        """
+        if self.bias_local is None or self.bias_squared is None:
+            return None
+        chains = zip(self.step_size, self.kernels, self.bias_local, self.bias_squared, strict=True)
+        return np.asarray(np.mean([euler_bias(*chain) for chain in chains], axis=0))
+
+    @property
+    def ess(self) -> float:
+        """Smallest effective sample size over the kernel's entries."""
+        return float(self._kernel.ess.min())
+
+    @property
+    def rhat(self) -> float:
+        """Largest R-hat over the kernel's entries."""
+        return float(self._kernel.rhat.max())
+
+    @property
+    def prediction(self) -> FloatArray:
+        """Mean outputs, (P, n); column t-1 is f^(t+1)."""
+        return self._output.mean[: self.problem.P]
+
+    @property
+    def prediction_standard_error(self) -> FloatArray:
+        """Standard error of the mean outputs, (P, n)."""
+        return self._output.standard_error[: self.problem.P]
+
+    @property
+    def test_prediction(self) -> FloatArray | None:
+        """Mean outputs of the test patterns, (Q, n), or None without any."""
+        return None if self.problem.x_test is None else self._output.mean[self.problem.P :]
+
+    @property
+    def test_prediction_standard_error(self) -> FloatArray | None:
+        """Standard error of the test patterns' mean outputs, (Q, n), or None without any."""
+        return None if self.problem.x_test is None else self._output.standard_error[self.problem.P :]
+
+    @property
+    def coherence(self) -> FloatArray:
+        """Temporal coherence of the mean kernel, averaged over patterns, (n, n)."""
+        return coherence(self.kernel_mean, self.problem.P)
+
+    @property
+    def autocorrelation(self) -> FloatArray:
+        """Mean coherence at each lag, (n,)."""
+        return autocorrelation(self.kernel_mean, self.problem.P)
+
+    @property
+    def has_sign_symmetry(self) -> bool:
+        """Whether W → -W is a symmetry of this posterior."""
+        return has_sign_symmetry(self.problem, self.odd_activation)
+
+    @property
+    def basins(self) -> FloatArray:
+        """Sign of the order parameter ``Σ_p Φ^{T-1,T-2}_{pp}`` at each draw, (chains, draws)."""
+        if self.problem.n < 2:
+            return np.ones(self.kernels.shape[:2])
+        return np.where(order_parameter(self.kernels, self.problem.P) < 0, -1.0, 1.0)
+
+    @property
+    def sign_flips(self) -> tuple[int, ...] | None:
+        """Changes of the order parameter's sign within each chain, or None where the sign means nothing."""
+        if not self.has_sign_symmetry:
+            return None
+        return tuple(int(count) for count in np.sum(np.diff(self.basins, axis=1) != 0, axis=1))
+
+    @property
+    def outliers(self) -> ComplexArray | None:
+        """Typical eigenvalues of W outside the bulk, in units of √w, or None for a DNN or a single hidden time.
+
+        With the sign symmetry, every draw is taken to the sign in which most draws are before it is averaged.
+        """
+        if self.problem.arch != "rnn" or self.problem.n < 2:
+            return None
+        signs = [1.0] * len(self.spectra)
+        if self.has_sign_symmetry:
+            majority = 1.0 if self.basins.sum() >= 0 else -1.0
+            signs = [majority * float(self.basins[item.chain, item.draw]) for item in self.spectra]
+        return outliers([item.values for item in self.spectra], signs, self.width)
+
+    def gauge_fixed(self) -> Simulation:
+        """The same draws, each taken by W → -W to the basin of positive order parameter.
+
+        At finite width a coherent network has two equivalent states, and the mean over both is a mixture. Where the
+        state is incoherent the order parameter fluctuates around zero and its sign must not be fixed.
+
+        Raises:
+            InputError: W → -W is no symmetry of this problem.
+        """
+        if not self.has_sign_symmetry:
+            raise InputError(
+                "problem: has no sign symmetry; accepted: an odd activation, input at t = 0 only, supervised times of "
+                "one parity"
+            )
+        n, P = self.problem.n, self.problem.P
+        negative = (self.basins < 0)[:, :, None, None]
+        flip = flip_kernel(n, P)
+        local = self.bias_local
+        return replace(
+            self,
+            kernels=np.where(negative, flip * self.kernels, self.kernels),
+            outputs=np.where(negative, flip_outputs(self.problem) * self.outputs, self.outputs),
+            spectra=tuple(
+                replace(item, values=item.values * self.basins[item.chain, item.draw]) for item in self.spectra
+            ),
+            bias_local=None if local is None else np.where(negative, flip * local, local),
+        )

@@ -1,0 +1,182 @@
+"""Run several chains over processes, with progress, interruption and resumption."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from numerics.problem import InputError, Problem
+from numerics.sampling.activations import Activation
+from numerics.sampling.chains import ChainState, Record, advance, empty_record, first_state, join
+from numerics.sampling.plan import Plan, make_plan
+from numerics.sampling.result import Simulation, Spectrum
+
+#: A chain is handed back after about this time, for progress and checkpoints.
+_SEGMENT_SECONDS = 1.0
+
+Progress = Callable[[int, int], None]
+
+
+def simulate(
+    problem: Problem,
+    width: int,
+    sampler: str = "hmc",
+    *,
+    chains: int = 4,
+    steps: int = 1000,
+    seed: int = 0,
+    dtype: str = "float32",
+    warmup: int | None = None,
+    init: str = "prior",
+    readout: str | None = None,
+    step_size: float | None = None,
+    preconditioner: str = "prior",
+    integrator: str = "euler",
+    activation: Activation | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Simulation:
+    """Sample a network's weights from their posterior (THEORY.md section 1) and record its kernel and outputs.
+
+    Args:
+        problem: what is learnt.
+        width: N.
+        sampler: "hmc", exact up to rounding, or "sgld", the Langevin dynamics of the poster, exact up to its step.
+        chains: number of independent chains.
+        steps: of each chain after warm-up: trajectories (hmc) or Langevin steps (sgld).
+        seed: of all random numbers; chain k uses the k-th child of this seed.
+        dtype: precision of weights and activity, "float32" or "float64".
+        warmup: steps that adapt the sampler and are thrown away; by default a quarter (hmc) or half (sgld) of
+            `steps`, and at least 200.
+        init: where chains start: "prior", "coherent", "coherent-negative" or "incoherent".
+        readout: hmc: "marginal" (default) integrates V out exactly, "sampled" samples it too.
+        step_size: fixed step, in place of the adapted one.
+        preconditioner: sgld: "prior" moves whitened weights alike, "identity" is the poster's plain form.
+        integrator: sgld: "euler", or the second-order "leimkuhler-matthews".
+        activation: a user's activation in place of the problem's.
+        workers: processes; by default as many as processors, at most one per chain. 1 stays in this process. With
+            more, a script needs the usual ``if __name__ == "__main__":``.
+        progress: called with the steps done so far and their total, over all chains, warm-up included.
+
+    Raises:
+        InputError: an argument is out of range, or the chains overflowed.
+    """
+    plan = make_plan(
+        problem,
+        width,
+        sampler,
+        chains=chains,
+        steps=steps,
+        seed=seed,
+        dtype=dtype,
+        warmup=warmup,
+        init=init,
+        readout=readout,
+        step_size=step_size,
+        preconditioner=preconditioner,
+        integrator=integrator,
+        phi=activation,
+    )
+    workers = min(chains, os.cpu_count() or 1) if workers is None else workers
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        raise InputError(f"workers: is {workers}; accepted: an integer ≥ 1")
+    began = time.monotonic()
+    run = _Run(plan, progress)
+    if workers == 1:
+        with threadpool_limits(limits=1):
+            run.in_process()
+    else:
+        context = get_context("spawn")
+        with ProcessPoolExecutor(min(workers, chains), mp_context=context, initializer=prepare_worker) as pool:
+            run.on(pool)
+    return run.result(time.monotonic() - began)
+
+
+def prepare_worker() -> None:
+    """One BLAS thread in this process, and an interrupt left to the parent."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threadpool_limits(limits=1)
+
+
+class _Run:
+    """The chains of a plan on their way."""
+
+    def __init__(self, plan: Plan, progress: Progress | None) -> None:
+        self._plan, self._progress = plan, progress
+        self._states: list[ChainState] = [first_state(plan, index) for index in range(plan.chains)]
+        self._records: list[Record] = [empty_record(plan) for _ in range(plan.chains)]
+        self._total = plan.warmup + plan.steps
+
+    def in_process(self) -> None:
+        """Advance the chains one after another."""
+        for index in range(self._plan.chains):
+            while not self._finished(index):
+                self._take(*advance(self._plan, self._states[index], _SEGMENT_SECONDS))
+
+    def on(self, executor: Executor) -> None:
+        """Advance all chains on an executor."""
+        pending: set[Future[tuple[ChainState, Record]]] = {
+            self._submit(executor, index) for index in range(self._plan.chains) if not self._finished(index)
+        }
+        try:
+            while pending:
+                finished, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    state, record = future.result()
+                    self._take(state, record)
+                    if not self._finished(state.index):
+                        pending.add(self._submit(executor, state.index))
+        finally:
+            for future in pending:
+                future.cancel()
+
+    def _submit(self, executor: Executor, index: int) -> Future[tuple[ChainState, Record]]:
+        return executor.submit(advance, self._plan, self._states[index], _SEGMENT_SECONDS)
+
+    def _finished(self, index: int) -> bool:
+        return self._states[index].done >= self._total
+
+    def _take(self, state: ChainState, record: Record) -> None:
+        self._states[state.index] = state
+        self._records[state.index] = join([self._records[state.index], record])
+        if self._progress is not None:
+            self._progress(sum(chain.done for chain in self._states), self._plan.chains * self._total)
+
+    def result(self, seconds: float) -> Simulation:
+        """Everything recorded, as one simulation."""
+        plan, records = self._plan, self._records
+        kernels = np.stack([record.kernels for record in records])
+        if not np.isfinite(kernels).all():
+            raise InputError(f"step_size: the chains overflowed; accepted: less than {plan.step_size}")
+        euler = plan.sampler == "sgld" and plan.integrator == "euler"
+        places = sorted(plan.spectrum_draws)
+        spectra = tuple(
+            Spectrum(index, draw, values)
+            for index, record in enumerate(records)
+            for draw, values in zip(places, record.spectra, strict=True)
+        )
+        steps = (chain.tuning.step_size if plan.step_size is None else plan.step_size for chain in self._states)
+        return Simulation(
+            problem=plan.problem,
+            width=plan.width,
+            sampler=plan.sampler,
+            seed=plan.seed,
+            odd_activation=plan.phi.odd,
+            kernels=kernels,
+            outputs=np.stack([record.outputs for record in records]),
+            spectra=spectra,
+            acceptance=float(np.mean([r.acceptance.mean() for r in records])) if plan.sampler == "hmc" else None,
+            step_size=tuple(steps),
+            bias_local=np.stack([record.local for record in records]) if euler else None,
+            bias_squared=np.stack([record.squared for record in records]) if euler else None,
+            seconds=seconds,
+        )
