@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,10 @@ from derivations.commands.problems import problem_options
 if TYPE_CHECKING:
     from numerics.problem import Problem
     from numerics.sampling.result import Simulation
+
+
+#: Steps after warm-up: trajectories (hmc) or Langevin steps (sgld).
+DEFAULT_STEPS = {"hmc": 1000, "sgld": 40_000}
 
 
 def simulation_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -51,9 +56,21 @@ def command(problem: Problem, as_json: bool, **options: Any) -> int:
 
 def run(problem: Problem, *, sampler: str, steps: int | None, **options: Any) -> Simulation:
     """Run the simulation with a progress bar on standard error if that is a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress
+
     from numerics.sampling import simulate
 
-    raise NotImplementedError((simulate, problem, sampler, steps, options))
+    steps = DEFAULT_STEPS.get(sampler, 1) if steps is None else steps
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(f"{sampler}, N = {options['width']}", total=None)
+        return simulate(
+            problem,
+            sampler=sampler,
+            steps=steps,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            **options,
+        )
 
 
 def simulation_fields(result: Simulation) -> dict[str, Any]:
@@ -82,5 +99,6 @@ def print_simulation(problem: Problem, fields: dict[str, Any]) -> None:
         [name, *(f"{m:.4g} ± {e:.1g}" for m, e in zip(mean[i], error[i], strict=True))] for i, name in enumerate(names)
     ]
     output.print_table("Sampled kernel Φ, mean ± standard error", ["", *names], rows)
-    scalars = [(name, output.number(fields[name], 4)) for name in ("ess", "rhat", "acceptance", "seconds") if fields[name] is not None]
+    shown = ("ess", "rhat", "acceptance", "seconds")
+    scalars = [(name, output.number(fields[name], 4)) for name in shown if fields[name] is not None]
     output.print_table("Chains", ["quantity", "value"], scalars)

@@ -1,0 +1,130 @@
+"""`unrolled check PROBLEM`: theory against simulation, entry by entry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from derivations.commands import output
+from derivations.commands.problems import problem_options
+from derivations.commands.simulate import run, simulation_fields, simulation_options
+from derivations.commands.solve import solution_fields
+
+if TYPE_CHECKING:
+    from numerics.agreement import Agreement
+    from numerics.problem import FloatArray, Problem
+    from numerics.sampling import Simulation
+    from numerics.solution import Solution
+
+
+@click.command("check")
+@problem_options
+@simulation_options
+@click.option("--checkpoint", type=click.Path(path_type=Path), help="Folder to resume from and to save to.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def command(problem: Problem, as_json: bool, **options: Any) -> int:
+    """Solve PROBLEM, simulate it, and compare the kernels: endpoint, sequence, or a FILE.npz.
+
+    The prediction is the theory's kernel with its 1/N shift at this width; each difference is divided by its standard
+    error. Exit status 1 if any entry disagrees, or the solver or the chains did not converge.
+    """
+    from numerics import saddle
+
+    solution = saddle.solve(problem)
+    comparison = compare(solution, run(problem, **options))
+    agreement = comparison.agreement
+    agrees = agreement.agrees and solution.converged
+    if as_json:
+        output.print_json(
+            {
+                "theory": solution_fields(solution, options["width"]),
+                "simulation": simulation_fields(comparison.simulation),
+                "kernel_finite_width": comparison.predicted,
+                "cka": agreement.cka,
+                "z": agreement.z,
+                "z_limit": agreement.z_limit,
+                "agrees": agrees,
+                "reason": agreement.reason,
+            }
+        )
+    else:
+        print_comparison(comparison)
+        click.echo(f"{'Agrees' if agrees else 'DISAGREES'}: {agreement.reason}.")
+    return 0 if agrees else 1
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """A solved problem, its simulation, and how they agree.
+
+    Attributes:
+        solution: the theory's state of lowest free energy, N → ∞.
+        simulation: with the sign symmetry removed where the state is coherent.
+        predicted: the kernel predicted at the simulated width, the theory's with its 1/N shift.
+        agreement: the verdict.
+    """
+
+    solution: Solution
+    simulation: Simulation
+    predicted: FloatArray
+    agreement: Agreement
+
+
+def compare(solution: Solution, simulation: Simulation) -> Comparison:
+    """Compare a simulation with the theory's state, in the same sign of the order parameter."""
+    import numpy as np
+
+    from numerics import agreement, finite_width
+
+    predicted = solution.kernel + finite_width.kernel_shift(solution) / simulation.width
+    if solution.branch == "coherent" and simulation.has_sign_symmetry:
+        simulation = simulation.gauge_fixed()
+        P, n = solution.problem.P, solution.problem.n
+        if np.trace(solution.order_parameter) < 0:
+            sign = np.kron((-1.0) ** np.add.outer(np.arange(n), np.arange(n)), np.ones((P, P)))
+            predicted = sign * predicted
+    verdict = agreement.compare(
+        predicted,
+        simulation.kernel_mean,
+        simulation.kernel_standard_error,
+        rhat=simulation.rhat,
+        ess=simulation.ess,
+    )
+    return Comparison(solution, simulation, predicted, verdict)
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """The independent entries of both kernels side by side."""
+    problem = comparison.solution.problem
+    simulation, z = comparison.simulation, comparison.agreement.z
+    rows = []
+    for i in range(problem.n * problem.P):
+        for j in range(i, problem.n * problem.P):
+            rows.append(
+                [
+                    f"{output.index_name(i, problem.P)}, {output.index_name(j, problem.P)}",
+                    output.number(comparison.solution.kernel[i, j]),
+                    output.number(comparison.predicted[i, j]),
+                    output.number(simulation.kernel_mean[i, j]),
+                    f"{simulation.kernel_standard_error[i, j]:.1e}",
+                    f"{z[i, j]:+.2f}",
+                ]
+            )
+    output.print_table(
+        f"Kernel of the {problem.arch.upper()} at N = {simulation.width}",
+        ["entry", "theory N → ∞", f"theory N = {simulation.width}", "simulated", "standard error", "z"],
+        rows,
+    )
+    output.print_table(
+        "Simulation",
+        ["quantity", "value"],
+        [
+            ("alignment (CKA)", f"{comparison.agreement.cka:.6f}"),
+            ("effective samples", output.number(simulation.ess, 4)),
+            ("R-hat", f"{simulation.rhat:.4f}"),
+            ("seconds", output.number(simulation.seconds, 3)),
+        ],
+    )
