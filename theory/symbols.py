@@ -20,6 +20,11 @@ n = Symbol("n", integer=True, positive=True)
 #: Number of patterns, and of supervised pairs (t, p).
 P = Symbol("P", integer=True, positive=True)
 m = Symbol("m", integer=True, positive=True)
+#: Hidden time as a running index, and lag between two hidden times.
+t = Symbol("t", integer=True, positive=True)
+lag = Symbol("l", integer=True, nonnegative=True)
+#: Share of the last kernel entry in what the likelihood inverts, ζ = v H^{nn}/(v H^{nn} + κ): 1 at κ = 0.
+zeta = Symbol("zeta", positive=True)
 #: Width of the network.
 N = Symbol("N", integer=True, positive=True)
 #: Growth ratio h_t / h_(t-1) of the incoherent branch, its one parameter.
@@ -27,7 +32,7 @@ r = Symbol("r", positive=True)
 #: Parameter of the coherent branch at T = 4, ``H^{11}/u``; s = 2 is the critical point.
 s = Symbol("s", positive=True)
 #: Kernel of T = 4 as two regressions on time 2 (``theory.coherent_branch``): slopes p, q, residual variances α, δ,
-#: residual covariance γ, variance c of time 2; ρ = q/p, m = 1 - pq, and the energy's stress μ = λ/(H^{33}+κ)².
+#: residual covariance γ, variance c of time 2; ρ = q/p, and the energy's stress μ = λ/(H^{33}+κ)².
 p, q = Symbol("p", real=True), Symbol("q", real=True)
 alpha, delta, c = (Symbol(name, positive=True) for name in ("alpha", "delta", "c"))
 gamma = Symbol("gamma", real=True)

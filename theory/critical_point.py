@@ -1,0 +1,201 @@
+"""The critical point of endpoint supervision: where the RNN's incoherent branch loses its stability.
+
+Units ``u = v = w = 1`` (``theory.kernel.normalised_noise`` says what κ becomes in others). With ``n = T - 1`` and the
+ratio ``r_c = (T-2)/(T-3)`` at which the lag-1 sector is singular (``theory.stability``):
+
+``λ_c = (r_c^n + κ)²/((T-3) r_c^n)``, ``H^{tt} = r_c^t``.
+
+The order of the transition follows from the Landau expansion there (``theory.landau`` for an integer T,
+``theory.landau_closed_form`` for a symbolic one). With ``ζ = r_c^n/(r_c^n + κ)`` the amplitude is
+
+``A = -2(n-1)(n-2) r_c^{n-1} ζ² / (n + 2(n²-6n+4)ζ)``,
+
+so that the transition is continuous where ``n + 2(n²-6n+4)ζ < 0``: at κ = 0 for T = 4 and 5 only; there up to a
+tricritical κ, and for T ≥ 6 at no κ ≥ 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from sympy import Expr, Integer, Rational, Symbol, factor, powsimp, radsimp, simplify
+
+from theory import symbols
+from theory.kernel import require_horizon
+from theory.landau import landau_expansion, require_noise
+from theory.landau_closed_form import quartic_coefficient
+
+CONTINUOUS, DISCONTINUOUS = "continuous", "discontinuous"
+
+
+@dataclass(frozen=True)
+class CriticalPoint:
+    """The point and what leaves it, exact, units ``u = v = w = 1``.
+
+    Attributes:
+        T: an integer ≥ 4, or ``theory.symbols.T``.
+        kappa: κ, an exact number or ``theory.symbols.kappa``.
+        signal: ``λ_c``.
+        kernel_diagonal: ``H^{tt}`` for t = 1 … T-1; for symbolic T one expression in ``theory.symbols.t``.
+        continuity: an expression in T and κ; the transition is continuous where it is positive, discontinuous where it
+            is negative, and tricritical where it is zero. It is ``1/A`` up to a positive factor.
+        order: ``"continuous"`` or ``"discontinuous"``; None where it depends on the value of a symbol.
+        exponent: of the order parameter ``H^{n,n-1}`` in ``λ - λ_c`` on the branch that leaves the point: 1/2, and 1/4
+            at a tricritical point.
+        amplitude_squared: ``A`` in ``(H^{n,n-1})² = A (λ-λ_c) + B (λ-λ_c)² + …``, negative where the branch bends
+            back to smaller signals; None at a tricritical point.
+        next_coefficient: ``B``; None at a tricritical point and for symbolic T.
+        amplitude_fourth: ``A₄`` in ``(H^{n,n-1})⁴ = A₄ (λ-λ_c) + …`` at a tricritical point; None elsewhere.
+        tricritical_kappa: the κ ≥ 0 at which this T turns from continuous to discontinuous; None where there is none
+            (T ≥ 6) and for symbolic T.
+    """
+
+    T: int | Symbol
+    kappa: Expr
+    signal: Expr
+    kernel_diagonal: tuple[Expr, ...]
+    continuity: Expr
+    order: str | None
+    exponent: Rational
+    amplitude_squared: Expr | None
+    next_coefficient: Expr | None = None
+    amplitude_fourth: Expr | None = None
+    tricritical_kappa: Expr | None = None
+
+
+def critical_ratio(T: int | Symbol) -> Expr:
+    """``r_c = (T-2)/(T-3)``, growth of the activity per time step at the critical point."""
+    return Integer(T - 2) / (T - 3) if isinstance(T, int) else (T - 2) / (T - 3)
+
+
+def critical_signal(T: int | Symbol, kappa: Expr = symbols.kappa) -> Expr:
+    """``λ_c = (r_c^n + κ)²/((T-3) r_c^n)``, ``n = T - 1``."""
+    growth = critical_ratio(T) ** (T - 1)
+    return (growth + kappa) ** 2 / ((T - 3) * growth)
+
+
+def continuity(T: int | Symbol, kappa: Expr = symbols.kappa) -> Expr:
+    """Positive where the transition is continuous: ``-(n + 2(n²-6n+4)ζ)`` times ``r_c^n + κ``.
+
+    The amplitude is ``A = (T-3)(T-2)·2 r_c^{3n-1}/((r_c^n+κ) · this)``.
+    """
+    n, growth = T - 1, critical_ratio(T) ** (T - 1)
+    return -(n * (growth + kappa) + 2 * (n**2 - 6 * n + 4) * growth)
+
+
+def tricritical_noise(T: int) -> Expr | None:
+    """The κ ≥ 0 at which the amplitude diverges: ``-(2n² - 11n + 8) r_c^n/n`` where that is not negative."""
+    n = T - 1
+    noise = -Rational(2 * n**2 - 11 * n + 8, n) * critical_ratio(T) ** n
+    return noise if noise >= 0 else None
+
+
+def critical_point(T: int | Symbol, kappa: Expr = symbols.kappa) -> CriticalPoint:
+    """The critical point of the RNN for an integer T ≥ 4 or ``theory.symbols.T``.
+
+    Args:
+        T: index of the last output. At T = 3 the lag-1 sector has one entry and is stable for every signal.
+        kappa: an exact number ≥ 0, or ``theory.symbols.kappa``.
+
+    Raises:
+        ValueError: one line, for T < 4, or for an inexact or negative κ.
+    """
+    noise = require_noise(kappa)
+    if T == symbols.T:
+        return _symbolic(noise)
+    if T == 3:
+        raise ValueError("T: is 3, where the incoherent state is stable at every signal; accepted: an integer ≥ 4")
+    require_horizon(T, 4)
+    assert isinstance(T, int)
+    expansion = landau_expansion(T, noise)
+    margin = factor(continuity(T, noise))
+    common = {
+        "T": T,
+        "kappa": noise,
+        "signal": _tidy(critical_signal(T, noise)),
+        "kernel_diagonal": tuple(expansion.ratio**t for t in range(1, T)),
+        "continuity": margin,
+        "order": _order(T, noise),
+        "tricritical_kappa": tricritical_noise(T),
+    }
+    p, q = expansion.signal_coefficients
+    if simplify(p) == 0:
+        s, _ = expansion.order_parameter_coefficients
+        return CriticalPoint(
+            **common, exponent=Rational(1, 4), amplitude_squared=None, amplitude_fourth=_tidy(s**2 / q)
+        )
+    first, second = expansion.amplitudes()
+    _assert_equal(first, closed_form_amplitude(T, noise))
+    return CriticalPoint(
+        **common, exponent=Rational(1, 2), amplitude_squared=_tidy(first), next_coefficient=_tidy(second)
+    )
+
+
+def closed_form_amplitude(T: int | Symbol, kappa: Expr = symbols.kappa) -> Expr:
+    """``A = 2(n-1)(n-2) r_c^{3n-1} / ((r_c^n+κ) · continuity)``, from the quartic coefficient for symbolic T.
+
+    ``theory.stability`` and ``theory.landau_closed_form`` give its parts: ``F = F₀ + ½a(r-r_c)α² + ¼bα⁴`` with
+    ``a = -(n-2)/(n-1)``, so ``r - r_c = -(b/a) α²``; then ``dλ/dr`` at ``r_c``, and ``(H^{n,n-1})² = r^{2n-1} α²``.
+    """
+    n, ratio = T - 1, critical_ratio(T)
+    return 2 * (n - 1) * (n - 2) * ratio ** (3 * n - 1) / ((ratio**n + kappa) * continuity(T, kappa))
+
+
+@cache
+def assert_closed_form_amplitude() -> None:
+    """Derive A from the quartic coefficient for symbolic n, and assert ``closed_form_amplitude``.
+
+    ``A = s/p`` with ``s = r^{2n-1}`` and ``p = (dλ/dr)(-b/a)``; both sides are divided by ``r_c^{n-1}``, so that they are
+    rational functions of n and ζ.
+
+    Raises:
+        ArithmeticError: if the closed form is not what follows.
+    """
+    n, zeta, T = symbols.n, symbols.zeta, symbols.T
+    bend = quartic_coefficient().quartic * (n - 1) / (n - 2)
+    # λ = (r-1)(r^n+κ)²/r^n: d ln λ/dr = 1/(r-1) + (n/r)(2ζ-1), and λ_c = r_c^n/((n-2)ζ²)
+    log_slope = (n - 2) + n * (n - 2) / (n - 1) * (2 * zeta - 1)
+    derived = (n - 2) * zeta**2 / (log_slope * bend)
+    growth = Symbol("growth", positive=True)
+    claimed = closed_form_amplitude(T).subs(critical_ratio(T) ** (T - 1), growth)
+    claimed = claimed.subs(critical_ratio(T) ** (3 * (T - 1) - 1), growth**3 / critical_ratio(T))
+    claimed = claimed * critical_ratio(T) / growth
+    claimed = claimed.subs({symbols.kappa: growth * (1 - zeta) / zeta, T: n + 1})
+    if factor(claimed - derived) != 0:
+        raise ArithmeticError("the closed form of the amplitude does not follow from the quartic coefficient")
+
+
+def _symbolic(kappa: Expr) -> CriticalPoint:
+    assert_closed_form_amplitude()
+    T = symbols.T
+    return CriticalPoint(
+        T=T,
+        kappa=kappa,
+        signal=powsimp(critical_signal(T, kappa)),
+        kernel_diagonal=(critical_ratio(T) ** symbols.t,),
+        continuity=continuity(T, kappa),
+        order=None,
+        exponent=Rational(1, 2),
+        amplitude_squared=closed_form_amplitude(T, kappa),
+    )
+
+
+def _order(T: int, kappa: Expr) -> str | None:
+    tricritical = tricritical_noise(T)
+    if tricritical is None:
+        return DISCONTINUOUS
+    if not kappa.is_number:
+        return None
+    return CONTINUOUS if (tricritical - kappa).is_nonnegative else DISCONTINUOUS
+
+
+def _tidy(expression: Expr) -> Expr:
+    """One reduced fraction in factors, without roots in its denominator."""
+    return radsimp(factor(expression)) if expression.is_number else factor(expression)
+
+
+def _assert_equal(first: Expr, second: Expr) -> None:
+    """Both routes to the amplitude must agree for each T."""
+    if simplify(first - second) != 0:
+        raise ArithmeticError(f"the expansion gives {first}, the closed form {second}")
