@@ -10,7 +10,7 @@ The order of the transition follows from the Landau expansion there (``theory.la
 
 ``A = -2(n-1)(n-2) r_c^{n-1} ζ² / (n + 2(n²-6n+4)ζ)``,
 
-so that the transition is continuous where ``n + 2(n²-6n+4)ζ < 0``: at κ = 0 for T = 4 and 5 only; there up to a
+so that the branch leaves continuously where ``n + 2(n²-6n+4)ζ < 0``: at κ = 0 for T = 4 and 5 only; there up to a
 tricritical κ, and for T ≥ 6 at no κ ≥ 0.
 """
 
@@ -72,22 +72,20 @@ def critical_ratio(T: int | Symbol) -> Expr:
 def critical_signal(T: int | Symbol, kappa: Expr = symbols.kappa) -> Expr:
     """``λ_c = (r_c^n + κ)²/((T-3) r_c^n)``, ``n = T - 1``."""
     growth = critical_ratio(T) ** (T - 1)
-    return (growth + kappa) ** 2 / ((T - 3) * growth)
+    return growth * (1 + kappa / growth) ** 2 / (T - 3)
 
 
 def continuity(T: int | Symbol, kappa: Expr = symbols.kappa) -> Expr:
-    """Positive where the transition is continuous: ``-(n + 2(n²-6n+4)ζ)`` times ``r_c^n + κ``.
+    """Positive where the transition is continuous: ``-(2T² - 15T + 21 + (T-1) κ r_c^{-n})``.
 
-    The amplitude is ``A = (T-3)(T-2)·2 r_c^{3n-1}/((r_c^n+κ) · this)``.
+    This is ``-(n + 2(n²-6n+4)ζ)/ζ``, the numerator of the quartic Landau coefficient times ``dλ/dr``.
     """
-    n, growth = T - 1, critical_ratio(T) ** (T - 1)
-    return -(n * (growth + kappa) + 2 * (n**2 - 6 * n + 4) * growth)
+    return -(2 * T**2 - 15 * T + 21 + (T - 1) * kappa * critical_ratio(T) ** (1 - T))
 
 
 def tricritical_noise(T: int) -> Expr | None:
-    """The κ ≥ 0 at which the amplitude diverges: ``-(2n² - 11n + 8) r_c^n/n`` where that is not negative."""
-    n = T - 1
-    noise = -Rational(2 * n**2 - 11 * n + 8, n) * critical_ratio(T) ** n
+    """The κ ≥ 0 at which the amplitude diverges: ``-(2T²-15T+21) r_c^n/(T-1)`` where that is not negative."""
+    noise = -Rational(2 * T**2 - 15 * T + 21, T - 1) * critical_ratio(T) ** (T - 1)
     return noise if noise >= 0 else None
 
 
@@ -133,13 +131,9 @@ def critical_point(T: int | Symbol, kappa: Expr = symbols.kappa) -> CriticalPoin
 
 
 def closed_form_amplitude(T: int | Symbol, kappa: Expr = symbols.kappa) -> Expr:
-    """``A = 2(n-1)(n-2) r_c^{3n-1} / ((r_c^n+κ) · continuity)``, from the quartic coefficient for symbolic T.
-
-    ``theory.stability`` and ``theory.landau_closed_form`` give its parts: ``F = F₀ + ½a(r-r_c)α² + ¼bα⁴`` with
-    ``a = -(n-2)/(n-1)``, so ``r - r_c = -(b/a) α²``; then ``dλ/dr`` at ``r_c``, and ``(H^{n,n-1})² = r^{2n-1} α²``.
-    """
-    n, ratio = T - 1, critical_ratio(T)
-    return 2 * (n - 1) * (n - 2) * ratio ** (3 * n - 1) / ((ratio**n + kappa) * continuity(T, kappa))
+    """``A = 2(T-2)(T-3) r_c^{T-2} / ((1+κ r_c^{-n}) · continuity)``; derived by ``assert_closed_form_amplitude``."""
+    ratio = critical_ratio(T)
+    return 2 * (T - 2) * (T - 3) * ratio ** (T - 2) / ((1 + kappa * ratio ** (1 - T)) * continuity(T, kappa))
 
 
 @cache
@@ -157,11 +151,9 @@ def assert_closed_form_amplitude() -> None:
     # λ = (r-1)(r^n+κ)²/r^n: d ln λ/dr = 1/(r-1) + (n/r)(2ζ-1), and λ_c = r_c^n/((n-2)ζ²)
     log_slope = (n - 2) + n * (n - 2) / (n - 1) * (2 * zeta - 1)
     derived = (n - 2) * zeta**2 / (log_slope * bend)
-    growth = Symbol("growth", positive=True)
-    claimed = closed_form_amplitude(T).subs(critical_ratio(T) ** (T - 1), growth)
-    claimed = claimed.subs(critical_ratio(T) ** (3 * (T - 1) - 1), growth**3 / critical_ratio(T))
-    claimed = claimed * critical_ratio(T) / growth
-    claimed = claimed.subs({symbols.kappa: growth * (1 - zeta) / zeta, T: n + 1})
+    claimed = closed_form_amplitude(T) / critical_ratio(T) ** (T - 2)
+    claimed = claimed.subs(symbols.kappa, (1 - zeta) / zeta * critical_ratio(T) ** (T - 1))
+    claimed = powsimp(claimed).subs(T, n + 1)
     if factor(claimed - derived) != 0:
         raise ArithmeticError("the closed form of the amplitude does not follow from the quartic coefficient")
 
@@ -172,7 +164,7 @@ def _symbolic(kappa: Expr) -> CriticalPoint:
     return CriticalPoint(
         T=T,
         kappa=kappa,
-        signal=powsimp(critical_signal(T, kappa)),
+        signal=critical_signal(T, kappa),
         kernel_diagonal=(critical_ratio(T) ** symbols.t,),
         continuity=continuity(T, kappa),
         order=None,
