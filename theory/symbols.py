@@ -58,5 +58,5 @@ def label(t: int) -> Symbol:
 
 @cache
 def label_propagator(t: int) -> Symbol:
-    """``E_t = 1/(v h_t + κ)``, what the likelihood of the prior kernel's diagonal ``h_t`` inverts at time t."""
+    """``E_t = 1/(v h_t + κ)``, the likelihood's inverse on the prior kernel's diagonal ``h_t``."""
     return Symbol(f"E_{t}", positive=True)
