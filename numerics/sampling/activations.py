@@ -20,8 +20,8 @@ Array = NDArray[Any]
 class Activation:
     """An activation function φ and its derivative, both elementwise on arrays of any shape.
 
-    A user's own function is given the same way. To sample in several processes it must be picklable: functions
-    defined at the top level of a module are, lambdas are not.
+    A user's own function is given the same way. To sample in several processes it must be picklable:
+    functions defined at the top level of a module are, lambdas are not.
 
     Attributes:
         name: how the activation is called in results and checkpoints.

@@ -1,21 +1,21 @@
 """One chain: a state that can be advanced by some steps anywhere, and what it recorded on the way.
 
-`advance` is a function of its arguments alone. How a run is cut into segments, and which process works on them,
-changes no number.
+`advance` is a function of its arguments alone. How a run is cut into segments, and which process works on
+them, changes no number.
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from numerics.problem import FloatArray
 from numerics.sampling.curvature import bias_terms, largest_curvature
 from numerics.sampling.hmc import HMC, HMCState
-from numerics.sampling.network import Network, Weights
+from numerics.sampling.network import Array, Network, Weights
 from numerics.sampling.observables import ComplexArray, leading_eigenvalues, observe
 from numerics.sampling.plan import Plan
 from numerics.sampling.sgld import SGLD, SGLDState, mobility
@@ -94,13 +94,18 @@ class _Notes:
 
 def join(records: list[Record]) -> Record:
     """Consecutive records as one."""
+
+    def all_of(name: str) -> Array:
+        return np.concatenate([getattr(record, name) for record in records])
+
     spectra = [record.spectra for record in records if len(record.spectra)]
     return Record(
-        *(
-            np.concatenate([getattr(record, name) for record in records])
-            for name in ("kernels", "outputs", "acceptance", "local", "squared")
-        ),
-        np.concatenate(spectra) if spectra else np.zeros((0, 0), complex),
+        kernels=all_of("kernels"),
+        outputs=all_of("outputs"),
+        acceptance=all_of("acceptance"),
+        local=all_of("local"),
+        squared=all_of("squared"),
+        spectra=np.concatenate(spectra) if spectra else np.zeros((0, 0), complex),
     )
 
 
@@ -112,12 +117,14 @@ def empty_record(plan: Plan) -> Record:
 def _generator(state: dict[str, Any] | None, sequence: np.random.SeedSequence | None) -> np.random.Generator:
     bits = np.random.SFC64(sequence)
     if state is not None:
-        bits.state = state
+        bits.state = cast(Any, state)
     return np.random.Generator(bits)
 
 
 def first_state(plan: Plan, index: int) -> ChainState:
-    """Where chain `index` of a plan begins; its random numbers come from the index-th child of the plan's seed."""
+    """Where chain `index` of a plan begins; its random numbers come from the index-th child of the plan's
+    seed.
+    """
     network = plan.network()
     rng = _generator(None, np.random.SeedSequence(plan.seed, spawn_key=(index,)))
     weights = start(rng, network, plan.init, readout=plan.readout == "sampled")
@@ -127,12 +134,12 @@ def first_state(plan: Plan, index: int) -> ChainState:
         products = 4 * max(plan.problem.n - 1, 1) * plan.problem.P
         tuning = HMCTuning(plan.warmup, max(network.layers, 1) * _RANDOM_NUMBER_COST / products)
     else:
-        relative = mobility(network, plan.preconditioner)  # type: ignore[arg-type]
+        relative = mobility(network, plan.preconditioner)
         slowest = min(relative.u, relative.w, relative.v)
         tuning = SGLDTuning(plan.warmup, plan.chains * plan.steps, slowest)
         tuning = tuning.meet(largest_curvature(network, weights, relative))
-        noise = SGLD(network, 0.0, relative, plan.integrator).init(rng, weights).noise  # type: ignore[arg-type]
-    return ChainState(index, 0, weights, noise, rng.bit_generator.state, tuning)  # type: ignore[arg-type]
+        noise = SGLD(network, 0.0, relative, plan.integrator).init(rng, weights).noise
+    return ChainState(index, 0, weights, noise, cast(dict[str, Any], rng.bit_generator.state), tuning)
 
 
 def advance(plan: Plan, state: ChainState, seconds: float) -> tuple[ChainState, Record]:
@@ -150,7 +157,7 @@ def advance(plan: Plan, state: ChainState, seconds: float) -> tuple[ChainState, 
             _note(plan, network, state.weights, drawn - 1, notes)
         if time.monotonic() >= deadline:
             break
-    return replace(state, rng=rng.bit_generator.state), notes.record(plan)  # type: ignore[arg-type]
+    return replace(state, rng=cast(dict[str, Any], rng.bit_generator.state)), notes.record(plan)
 
 
 def _note(plan: Plan, network: Network, weights: Weights, draw: int, notes: _Notes) -> None:
@@ -158,21 +165,23 @@ def _note(plan: Plan, network: Network, weights: Weights, draw: int, notes: _Not
     notes.kernels.append(seen.kernel)
     notes.outputs.append(seen.outputs)
     if plan.sampler == "sgld" and plan.integrator == "euler":
-        terms = bias_terms(network, weights, mobility(network, plan.preconditioner))  # type: ignore[arg-type]
+        terms = bias_terms(network, weights, mobility(network, plan.preconditioner))
         notes.local.append(terms.local)
         notes.squared.append(terms.squared)
     if draw in plan.spectrum_draws:
         notes.spectra.append(leading_eigenvalues(weights))
 
 
-def _hmc_step(plan: Plan, network: Network, rng: np.random.Generator, state: ChainState, notes: _Notes) -> ChainState:
+def _hmc_step(
+    plan: Plan, network: Network, rng: np.random.Generator, state: ChainState, notes: _Notes
+) -> ChainState:
     tuning = state.tuning
     assert isinstance(tuning, HMCTuning)
     warming = state.done < plan.warmup
     step_size, length = tuning.setting(state.done) if warming else (tuning.step_size, tuning.length)
     if plan.step_size is not None:
         step_size = plan.step_size
-    sampler = HMC(network, step_size, length, plan.readout)  # type: ignore[arg-type]
+    sampler = HMC(network, step_size, length, plan.readout)
     after, info = sampler.step(rng, HMCState(state.weights))
     if warming:
         kernel = observe(network, after.weights).kernel
@@ -182,18 +191,25 @@ def _hmc_step(plan: Plan, network: Network, rng: np.random.Generator, state: Cha
     return replace(state, done=state.done + 1, weights=after.weights, tuning=tuning)
 
 
-def _sgld_step(plan: Plan, network: Network, rng: np.random.Generator, state: ChainState, notes: _Notes) -> ChainState:
+def _sgld_step(
+    plan: Plan, network: Network, rng: np.random.Generator, state: ChainState, notes: _Notes
+) -> ChainState:
     tuning = state.tuning
     assert isinstance(tuning, SGLDTuning)
-    relative = mobility(network, plan.preconditioner)  # type: ignore[arg-type]
+    relative = mobility(network, plan.preconditioner)
     warming = state.done < plan.warmup and plan.step_size is None
     if warming and state.done % tuning.probe_interval == 0:
         tuning = tuning.meet(largest_curvature(network, state.weights, relative))
     step_size = tuning.step_size if plan.step_size is None else plan.step_size
-    sampler = SGLD(network, step_size, relative, plan.integrator)  # type: ignore[arg-type]
+    sampler = SGLD(network, step_size, relative, plan.integrator)
     after, _ = sampler.step(rng, SGLDState(state.weights, state.noise))
     done = state.done + 1
-    if warming and plan.integrator == "euler" and 2 * done > plan.warmup and done % tuning.pilot_interval == 0:
+    if (
+        warming
+        and plan.integrator == "euler"
+        and 2 * done > plan.warmup
+        and done % tuning.pilot_interval == 0
+    ):
         terms = bias_terms(network, after.weights, relative)
         tuning = tuning.note(observe(network, after.weights).kernel, terms.local, terms.squared)
     if warming and done == plan.warmup:

@@ -18,8 +18,8 @@ from numerics.sampling.sgld import Mobility
 def gauss_newton_gram(network: Network, weights: Weights, mobility: Mobility) -> FloatArray:
     """``J M Jᵀ / K``, (S, S), for the Jacobian J of the supervised outputs by the whitened weights.
 
-    Its eigenvalues are the non-trivial ones of the Gauss–Newton Hessian ``M^(1/2) Jᵀ J M^(1/2)/K``. J is never formed:
-    each output's gradient by W is a sum over times of outer products ``δ^(t+1) φ^tᵀ``.
+    Its eigenvalues are the non-trivial ones of the Gauss–Newton Hessian ``M^(1/2) Jᵀ J M^(1/2)/K``. J is
+    never formed: each output's gradient by W is a sum over times of outer products ``δ^(t+1) φ^tᵀ``.
     """
     assert weights.V is not None
     connections = network.connections(weights)
@@ -89,8 +89,8 @@ class _Drift:
 def bias_terms(network: Network, weights: Weights, mobility: Mobility) -> BiasTerms:
     """Terms of the Euler–Maruyama bias of every kernel entry at one draw.
 
-    To first order in the step h, ``⟨A⟩_h - ⟨A⟩ = h {¼⟨∇A·Mη⟩ + ½⟨∇A·M∇L⟩ - ¼ Cov(A, ∇L·M(η + ∇L))}`` with whitened weights
-    η and mobility M.
+    To first order in the step h, ``⟨A⟩_h - ⟨A⟩ = h {¼⟨∇A·Mη⟩ + ½⟨∇A·M∇L⟩ - ¼ Cov(A, ∇L·M(η + ∇L))}`` with
+    whitened weights η and mobility M.
     """
     assert weights.V is not None
     connections = network.connections(weights)
@@ -101,9 +101,7 @@ def bias_terms(network: Network, weights: Weights, mobility: Mobility) -> BiasTe
     gradient_u, factors = network.gradient_u(delta), network.gradient_w(delta, activity.phi)
     a, b = 0.25 * mobility.w, 0.5 * mobility.w
     drift = _Drift(weights.W, factors, network.scale_w, a, b)
-    rate = network.tangent(
-        connections, activity, drift, mobility.u * (0.25 * weights.U + 0.5 * gradient_u)
-    )
+    rate = network.tangent(connections, activity, drift, mobility.u * (0.25 * weights.U + 0.5 * gradient_u))
     half = joint(rate) @ joint(activity.phi).T / network.width
     squared = mobility.u * float(np.vdot(gradient_u, weights.U + gradient_u))
     squared += mobility.v * float(np.vdot(likelihood.gradient_v, weights.V + likelihood.gradient_v))

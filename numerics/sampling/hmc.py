@@ -1,7 +1,8 @@
 """Hamiltonian Monte Carlo in weight space that writes an N × N array only at a trajectory's end.
 
-In whitened coordinates the potential is ``½|η|² + L(η)``. The prior's part of the motion is a rotation of (q, p), done
-exactly; the likelihood's is a kick ``p -= ε ∇L``, whose W part is a sum of few outer products. With kicks
+In whitened coordinates the potential is ``½|η|² + L(η)``. The prior's part of the motion is a rotation of (q,
+p), done exactly; the likelihood's is a kick ``p -= ε ∇L``, whose W part is a sum of few outer products. With
+kicks
 ``K_k = -w_k A_k B_kᵀ`` at times τ_k,
 
     q(τ) =  cos τ Q₀ + sin τ P₀ + Σ_k sin(τ - τ_k) K_k,
@@ -86,7 +87,9 @@ class _MovingConnections:
         if self._rank:
             at_sin, at_cos = (c.astype(phi.dtype)[:, None] for c in self._coefficients())
             overlap = self._right[layer, : self._rank] @ phi
-            both = self._left[layer, : self._rank].T @ np.concatenate([at_sin * overlap, at_cos * overlap], axis=1)
+            both = self._left[layer, : self._rank].T @ np.concatenate(
+                [at_sin * overlap, at_cos * overlap], axis=1
+            )
             position += both[:, : phi.shape[1]]
             momentum += both[:, phi.shape[1] :]
         self._momentum_phi.append(momentum)
@@ -125,9 +128,11 @@ class _MovingConnections:
             coefficients = np.ascontiguousarray((at_sin * self._left[layer, : self._rank]).T)
             for first in range(0, len(coefficients), 256):
                 block = slice(first, first + 256)
-                moved[layer, block] += self._network.dtype.type(math.sin(self.time)) * self._momentum[layer, block]
+                moved[layer, block] += (
+                    self._network.dtype.type(math.sin(self.time)) * self._momentum[layer, block]
+                )
                 moved[layer, block] += coefficients[block] @ self._right[layer, : self._rank]
-        return moved
+        return np.asarray(moved)
 
 
 @dataclass
@@ -167,7 +172,9 @@ class HMC:
     def init(self, weights: Weights) -> HMCState:
         """A state that starts from given weights, which include V exactly if it is sampled."""
         if (weights.V is None) != (self.readout == "marginal"):
-            raise InputError(f"weights: V is {'absent' if weights.V is None else 'given'}; accepted: as readout says")
+            raise InputError(
+                f"weights: V is {'absent' if weights.V is None else 'given'}; accepted: as readout says"
+            )
         return HMCState(weights)
 
     def step(self, rng: np.random.Generator, state: HMCState) -> tuple[HMCState, HMCInfo]:
@@ -201,7 +208,8 @@ class _Trajectory:
     def run(self, angle: float, steps: int) -> float:
         """Move by `steps` rotations of `angle`; the energy error, infinite if anything overflowed.
 
-        Rotations leave ``½|q|² + ½|p|²`` as it is, so the error is the kicks' change of ``½|p|²`` plus that of L.
+        Rotations leave ``½|q|² + ½|p|²`` as it is, so the error is the kicks' change of ``½|p|²`` plus that
+        of L.
         """
         start, work = self._kick(angle / 2)
         end = start

@@ -1,7 +1,7 @@
 """The unrolled network: forward pass, back-propagation and tangent, for any linear map between hidden times.
 
-Weights are whitened by the prior, ``U = √(u/D) η_U``, ``W = √(w/N) η_W``, ``V = (√v/N) η_V``, so that the prior on
-every η is a standard normal and the posterior's potential is ``½|η|² + L(η)`` (THEORY.md section 1).
+Weights are whitened by the prior, ``U = √(u/D) η_U``, ``W = √(w/N) η_W``, ``V = (√v/N) η_V``, so that the
+prior on every η is a standard normal and the posterior's potential is ``½|η|² + L(η)`` (THEORY.md section 1).
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Weights:
 
     Attributes:
         U: input weights, (N, D).
-        W: recurrent weights, (layers, N, N): one layer shared by all times for the RNN, n - 1 for the DNN, none when
-            there is a single hidden time.
+        W: recurrent weights, (layers, N, N): one layer shared by all times for the RNN, n - 1 for the DNN,
+            none when there is a single hidden time.
         V: read-out weights, (N,), or None where the read-out has been integrated out.
     """
 
@@ -55,11 +55,11 @@ class DenseConnections:
 
     def forward(self, step: int, phi: Array) -> Array:
         """``W^(t) φ``, (N, P)."""
-        return (self.eta[min(step, len(self.eta) - 1)] @ phi) * self.scale
+        return np.asarray((self.eta[min(step, len(self.eta) - 1)] @ phi) * self.scale)
 
     def backward(self, step: int, delta: Array) -> Array:
         """``W^(t)ᵀ δ``, (N, P)."""
-        return (self.eta[min(step, len(self.eta) - 1)].T @ delta) * self.scale
+        return np.asarray((self.eta[min(step, len(self.eta) - 1)].T @ delta) * self.scale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,8 +140,11 @@ class Network:
     def prior_draw(self, rng: np.random.Generator, *, readout: bool) -> Weights:
         """Weights from the prior: every η standard normal; V only if `readout`."""
         N, D = self.width, self.problem.D
-        draw = [rng.standard_normal(shape, dtype=self.dtype) for shape in ((N, D), (self.layers, N, N))]
-        return Weights(*draw, rng.standard_normal(N, dtype=self.dtype) if readout else None)
+        return Weights(
+            rng.standard_normal((N, D), dtype=self.dtype),
+            rng.standard_normal((self.layers, N, N), dtype=self.dtype),
+            rng.standard_normal(N, dtype=self.dtype) if readout else None,
+        )
 
     def connections(self, weights: Weights) -> DenseConnections:
         """The network's recurrent matrices, written out."""
@@ -196,7 +199,11 @@ class Network:
         for t in range(len(rate)):
             dh = (velocity_u @ self.inputs[t]) * self.scale_u
             if t > 0:
-                dh = dh + connections.forward(t - 1, rate[t - 1]) + velocity.forward(t - 1, activity.phi[t - 1])
+                dh = (
+                    dh
+                    + connections.forward(t - 1, rate[t - 1])
+                    + velocity.forward(t - 1, activity.phi[t - 1])
+                )
             rate[t] = dh if self.phi.name == "linear" else dh * self.phi.derivative(activity.h[t])
         return rate
 
@@ -209,14 +216,17 @@ class Network:
         return total * self.scale_u
 
     def gradient_w(self, delta: Array, phi: Array) -> list[tuple[Array, Array]]:
-        """Factors (A, B) for each layer of ``∂L/∂η_W = A Bᵀ``, of rank P (DNN) or (n-1) P (RNN), never multiplied out.
+        """Factors (A, B) for each layer of ``∂L/∂η_W = A Bᵀ``, of rank P (DNN) or (n-1) P (RNN), never
+        multiplied out.
 
         Shared weights collect the contributions of all times: A = √(w/N) [δ^2 … δ^n], B = [φ^1 … φ^(n-1)].
         """
         pairs = [(delta[t + 1] * self.scale_w, phi[t]) for t in range(len(delta) - 1)]
         if self.problem.arch == "dnn" or len(pairs) < 2:
             return pairs
-        return [(np.concatenate([a for a, _ in pairs], axis=1), np.concatenate([b for _, b in pairs], axis=1))]
+        return [
+            (np.concatenate([a for a, _ in pairs], axis=1), np.concatenate([b for _, b in pairs], axis=1))
+        ]
 
     def features(self, phi: Array) -> Array:
         """Activations at the supervised positions, (S, N)."""

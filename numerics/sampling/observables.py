@@ -33,7 +33,9 @@ class Draw:
 
 
 def observe(network: Network, weights: Weights) -> Draw:
-    """``Φ^{tt'}_{pp'} = (1/N) Σ_i φ(h^t_ip) φ(h^t'_ip')`` and the outputs (conditional means if V is integrated out)."""
+    """``Φ^{tt'}_{pp'} = (1/N) Σ_i φ(h^t_ip) φ(h^t'_ip')`` and the outputs (conditional means if V is
+    integrated out).
+    """
     connections = network.connections(weights)
     phi = network.forward(connections, weights.U).phi
     test = network.test_inputs
@@ -63,8 +65,8 @@ def bulk_edge(width: int) -> float:
 def outliers(spectra: list[ComplexArray], signs: list[float], width: int) -> ComplexArray:
     """W's typical eigenvalues outside the bulk, in units of √w, largest modulus first.
 
-    The mean over those draws that have the most common number of outliers, each multiplied by its draw's sign and
-    sorted by real part, then imaginary part, so that like is averaged with like.
+    The mean over those draws that have the most common number of outliers, each multiplied by its draw's sign
+    and sorted by real part, then imaginary part, so that like is averaged with like.
     """
     sets = []
     for spectrum, sign in zip(spectra, signs, strict=True):
@@ -86,7 +88,8 @@ def blocks(kernel: FloatArray, P: int) -> FloatArray:
 
 
 def coherence(kernel: FloatArray, P: int) -> FloatArray:
-    """Temporal coherence ``Φ^{tt'}/√(Φ^{tt}Φ^{t't'})``, averaged over patterns, (…, n, n) (THEORY.md section 9).
+    """Temporal coherence ``Φ^{tt'}/√(Φ^{tt}Φ^{t't'})``, averaged over patterns, (…, n, n) (THEORY.md section
+    9).
 
     A time at which a pattern is silent, ``Φ^{tt} = 0``, has coherence 0 with every other.
     """
@@ -113,8 +116,8 @@ def alignment(first: FloatArray, second: FloatArray) -> FloatArray:
 def has_sign_symmetry(problem: Problem, odd_activation: bool) -> bool:
     """Whether W → -W (with V → ±V) maps the posterior on itself and flips the kernel's sign pattern.
 
-    It needs φ odd, input at t = 0 only, and all supervised times of one parity. The DNN has the symmetry too (and a
-    larger one), but never a coherent state for it to act on.
+    It needs φ odd, input at t = 0 only, and all supervised times of one parity. The DNN has the symmetry too
+    (and a larger one), but never a coherent state for it to act on.
     """
     times = problem.supervised // problem.P
     only_first = not np.any(problem.x[:, 1:])
@@ -134,7 +137,9 @@ def flip_kernel(n: int, P: int) -> FloatArray:
 
 
 def flip_outputs(problem: Problem) -> FloatArray:
-    """Factors by which W → -W, with V's sign such that supervised outputs stay, multiplies the outputs, (n,)."""
+    """Factors by which W → -W, with V's sign such that supervised outputs stay, multiplies the outputs,
+    (n,).
+    """
     reference = int(problem.supervised[0]) // problem.P
     result: Any = (-1.0) ** np.abs(np.arange(problem.n) - reference)
     return np.asarray(result)

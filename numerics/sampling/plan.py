@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from typing import cast
 
 from numerics.problem import InputError, Problem
 from numerics.sampling.activations import Activation, activation
-from numerics.sampling.hmc import READOUTS
+from numerics.sampling.hmc import READOUTS, Readout
 from numerics.sampling.network import Network, make_network
+from numerics.sampling.sgld import INTEGRATORS, PRECONDITIONERS, Integrator, Preconditioner
 from numerics.sampling.starts import STARTS
 
 SAMPLERS = ("hmc", "sgld")
-_PRECONDITIONERS = ("prior", "identity")
-_INTEGRATORS = ("euler", "leimkuhler-matthews")
 #: Fewest draws from which R-hat and the effective sample size can be told.
 _FEWEST_STEPS = 8
 #: Bytes of kernels that a chain may record.
@@ -52,10 +52,10 @@ class Plan:
     dtype: str
     warmup: int
     init: str
-    readout: str
+    readout: Readout
     step_size: float | None
-    preconditioner: str
-    integrator: str
+    preconditioner: Preconditioner
+    integrator: Integrator
     phi: Activation
 
     def __post_init__(self) -> None:
@@ -68,12 +68,16 @@ class Plan:
         _choice(self.init, "init", STARTS)
         _choice(self.dtype, "dtype", ("float32", "float64"))
         _choice(self.readout, "readout", READOUTS if self.sampler == "hmc" else ("sampled",))
-        _choice(self.preconditioner, "preconditioner", _PRECONDITIONERS if self.sampler == "sgld" else ("prior",))
-        _choice(self.integrator, "integrator", _INTEGRATORS if self.sampler == "sgld" else ("euler",))
+        _choice(
+            self.preconditioner, "preconditioner", PRECONDITIONERS if self.sampler == "sgld" else ("prior",)
+        )
+        _choice(self.integrator, "integrator", INTEGRATORS if self.sampler == "sgld" else ("euler",))
         if self.step_size is not None and not 0 < self.step_size < 10:
             raise InputError(f"step_size: is {self.step_size}; accepted: a number between 0 and 10")
         if self.sampler == "hmc" and self.step_size is None and self.warmup < 40:
-            raise InputError(f"warmup: is {self.warmup}; accepted: an integer ≥ 40 for hmc, which adapts in it")
+            raise InputError(
+                f"warmup: is {self.warmup}; accepted: an integer ≥ 40 for hmc, which adapts in it"
+            )
 
     def network(self) -> Network:
         """The network that is sampled."""
@@ -101,7 +105,18 @@ class Plan:
 
     def fingerprint(self) -> str:
         """Digest of everything that the numbers depend on, by which a checkpoint knows its own run."""
-        names = ("width", "sampler", "chains", "steps", "seed", "dtype", "warmup", "init", "readout", "step_size")
+        names = (
+            "width",
+            "sampler",
+            "chains",
+            "steps",
+            "seed",
+            "dtype",
+            "warmup",
+            "init",
+            "readout",
+            "step_size",
+        )
         words = {name: getattr(self, name) for name in (*names, "preconditioner", "integrator")}
         problem = self.problem
         words |= {name: getattr(problem, name) for name in ("arch", "u", "v", "w", "kappa")}
@@ -143,9 +158,9 @@ def make_plan(
         dtype=dtype,
         warmup=0 if warmup is None else warmup,
         init=init,
-        readout=readout or ("marginal" if sampler == "hmc" else "sampled"),
+        readout=cast(Readout, readout or ("marginal" if sampler == "hmc" else "sampled")),
         step_size=step_size,
-        preconditioner=preconditioner,
-        integrator=integrator,
+        preconditioner=cast(Preconditioner, preconditioner),
+        integrator=cast(Integrator, integrator),
         phi=phi or activation(problem.activation),
     )

@@ -40,7 +40,8 @@ def sampled(network: Network, phi: Array, eta_v: Array) -> Likelihood:
 def marginal(network: Network, phi: Array) -> Likelihood:
     """``L = ½ N yᵀ(vΦ_𝒯𝒯 + κ)^(-1) y + ½ ln|vΦ_𝒯𝒯 + κ|``, the likelihood with V integrated out.
 
-    f is linear in V whatever the activation, so given the activations the outputs are jointly Gaussian with covariance
+    f is linear in V whatever the activation, so given the activations the outputs are jointly Gaussian with
+    covariance
     ``(vΦ + κ)/N``: the integral is exact. Its derivative by a feature is ``(2/N) (∂L/∂Φ) φ``.
     """
     problem, N = network.problem, network.width

@@ -73,11 +73,15 @@ class Simulation:
     def __post_init__(self) -> None:
         size, P = self.problem.n * self.problem.P, self.problem.P
         if self.kernels.ndim != 4 or self.kernels.shape[2:] != (size, size):
-            raise InputError(f"kernels: has shape {self.kernels.shape}; accepted: (chains, draws, {size}, {size})")
+            raise InputError(
+                f"kernels: has shape {self.kernels.shape}; accepted: (chains, draws, {size}, {size})"
+            )
         if self.outputs.shape[:2] != self.kernels.shape[:2] or self.outputs.shape[2] < P:
             raise InputError(f"outputs: has shape {self.outputs.shape}; accepted: (chains, draws, ≥ {P}, n)")
         if (self.bias_local is None) != (self.bias_squared is None):
-            raise InputError("bias_local: is given without bias_squared, or the reverse; accepted: both or neither")
+            raise InputError(
+                "bias_local: is given without bias_squared, or the reverse; accepted: both or neither"
+            )
 
     @cached_property
     def _kernel(self) -> Summary:
@@ -90,7 +94,7 @@ class Simulation:
     @property
     def chains(self) -> int:
         """Number of chains."""
-        return self.kernels.shape[0]
+        return int(self.kernels.shape[0])
 
     @property
     def kernel_mean(self) -> FloatArray:
@@ -109,7 +113,8 @@ class Simulation:
 
     @property
     def kernel_bias(self) -> FloatArray | None:
-        """Estimated discretisation bias of `kernel_mean`, to first order in the step, (nP, nP); None if there is none.
+        """Estimated discretisation bias of `kernel_mean`, to first order in the step, (nP, nP); None if there
+        is none.
 
         Each chain has its own step; the estimate is the chains' mean.
         """
@@ -179,7 +184,8 @@ class Simulation:
 
     @property
     def outliers(self) -> ComplexArray | None:
-        """Typical eigenvalues of W outside the bulk, in units of √w, or None for a DNN or a single hidden time.
+        """Typical eigenvalues of W outside the bulk, in units of √w, or None for a DNN or a single hidden
+        time.
 
         With the sign symmetry, every draw is taken to the sign in which most draws are before it is averaged.
         """
@@ -194,16 +200,17 @@ class Simulation:
     def gauge_fixed(self) -> Simulation:
         """The same draws, each taken by W → -W to the basin of positive order parameter.
 
-        At finite width a coherent network has two equivalent states, and the mean over both is a mixture. Where the
-        state is incoherent the order parameter fluctuates around zero and its sign must not be fixed.
+        At finite width a coherent network has two equivalent states, and the mean over both is a mixture.
+        Where the state is incoherent the order parameter fluctuates around zero and its sign must not be
+        fixed.
 
         Raises:
             InputError: W → -W is no symmetry of this problem.
         """
         if not self.has_sign_symmetry:
             raise InputError(
-                "problem: has no sign symmetry; accepted: an odd activation, input at t = 0 only, supervised times of "
-                "one parity"
+                "problem: has no sign symmetry; accepted: an odd activation, input at t = 0 only, "
+                "supervised times of one parity"
             )
         n, P = self.problem.n, self.problem.P
         negative = (self.basins < 0)[:, :, None, None]
@@ -214,7 +221,8 @@ class Simulation:
             kernels=np.where(negative, flip * self.kernels, self.kernels),
             outputs=np.where(negative, flip_outputs(self.problem) * self.outputs, self.outputs),
             spectra=tuple(
-                replace(item, values=item.values * self.basins[item.chain, item.draw]) for item in self.spectra
+                replace(item, values=item.values * self.basins[item.chain, item.draw])
+                for item in self.spectra
             ),
             bias_local=None if local is None else np.where(negative, flip * local, local),
         )

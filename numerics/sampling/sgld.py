@@ -14,6 +14,8 @@ from numerics.sampling.readout import sampled
 
 Preconditioner = Literal["prior", "identity"]
 Integrator = Literal["euler", "leimkuhler-matthews"]
+PRECONDITIONERS: tuple[str, ...] = get_args(Preconditioner)
+INTEGRATORS: tuple[str, ...] = get_args(Integrator)
 
 #: Rows of W are updated in blocks that stay in cache between drawing the noise and adding the drift.
 _BLOCK_ENTRIES = 1 << 15
@@ -57,29 +59,32 @@ class Mobility:
 def mobility(network: Network, preconditioner: Preconditioner) -> Mobility:
     """Steps of the whitened groups relative to the step size.
 
-    ``dθ = -M (∇L̂ + K θ/G) dτ + √(2KM) dB`` has the same stationary law for every constant M. With M = G/K ("prior")
-    every whitened weight moves alike, ``dη = -(η + ∇L) ds + √2 dB``. With M = 1 ("identity", the poster's plain form,
-    time in the poster's units) a group's whitened step is ``K/G``: ``K D/u``, ``K N/w``, ``K N²/v``.
+    ``dθ = -M (∇L̂ + K θ/G) dτ + √(2KM) dB`` has the same stationary law for every constant M. With M = G/K
+    ("prior") every whitened weight moves alike, ``dη = -(η + ∇L) ds + √2 dB``. With M = 1 ("identity", the
+    poster's plain form, time in the poster's units) a group's whitened step is ``K/G``: ``K D/u``, ``K N/w``,
+    ``K N²/v``.
     """
     if preconditioner == "prior":
         return Mobility(1.0, 1.0, 1.0)
     if preconditioner == "identity":
         K = network.K
         return Mobility(K / network.scale_u**2, K / network.scale_w**2, K / network.scale_v**2)
-    raise InputError(f"preconditioner: is {preconditioner!r}; accepted: {' or '.join(get_args(Preconditioner))}")
+    raise InputError(f"preconditioner: is {preconditioner!r}; accepted: {' or '.join(PRECONDITIONERS)}")
 
 
 @dataclass(frozen=True, eq=False)
 class SGLD:
     """Langevin dynamics of the full posterior of (U, W, V) at a fixed step.
 
-    ``η' = η - h (η + ∇L) + √(2h) ξ`` (Euler–Maruyama), whose stationary law is that of the potential ``U`` with an
-    error of order h; or, "leimkuhler-matthews", with ``ξ`` replaced by the mean of this step's noise and the next's,
-    whose error is of order h² and which is exact for a quadratic potential (Leimkuhler & Matthews, AMRX 2013).
+    ``η' = η - h (η + ∇L) + √(2h) ξ`` (Euler–Maruyama), whose stationary law is that of the potential ``U``
+    with an error of order h; or, "leimkuhler-matthews", with ``ξ`` replaced by the mean of this step's noise
+    and the next's, whose error is of order h² and which is exact for a quadratic potential (Leimkuhler &
+    Matthews, AMRX 2013).
 
     Attributes:
         network: whose weights move.
-        step_size: h, in units of the prior's relaxation time; with the identity preconditioner, of the poster's time τ.
+        step_size: h, in units of the prior's relaxation time; with the identity preconditioner, of the
+            poster's time τ.
         mobility: relative steps of the groups of weights.
         integrator: "euler" or "leimkuhler-matthews".
     """

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -15,11 +16,16 @@ from threadpoolctl import threadpool_limits
 from numerics.problem import InputError, Problem
 from numerics.sampling.activations import Activation
 from numerics.sampling.chains import ChainState, Record, advance, empty_record, first_state, join
+from numerics.sampling.checkpoint import chain_file, load, save
 from numerics.sampling.plan import Plan, make_plan
 from numerics.sampling.result import Simulation, Spectrum
 
 #: A chain is handed back after about this time, for progress and checkpoints.
 _SEGMENT_SECONDS = 1.0
+#: Least time between two saves of a chain.
+_SAVE_SECONDS = 5.0
+#: How often a pool of processes is begun anew after one of them died.
+_POOL_ATTEMPTS = 3
 
 Progress = Callable[[int, int], None]
 
@@ -42,13 +48,16 @@ def simulate(
     activation: Activation | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
+    checkpoint: str | Path | None = None,
 ) -> Simulation:
-    """Sample a network's weights from their posterior (THEORY.md section 1) and record its kernel and outputs.
+    """Sample a network's weights from their posterior (THEORY.md section 1) and record its kernel and
+    outputs.
 
     Args:
         problem: what is learnt.
         width: N.
-        sampler: "hmc", exact up to rounding, or "sgld", the Langevin dynamics of the poster, exact up to its step.
+        sampler: "hmc", exact up to rounding, or "sgld", the Langevin dynamics of the poster, exact up to its
+            step.
         chains: number of independent chains.
         steps: of each chain after warm-up: trajectories (hmc) or Langevin steps (sgld).
         seed: of all random numbers; chain k uses the k-th child of this seed.
@@ -61,12 +70,16 @@ def simulate(
         preconditioner: sgld: "prior" moves whitened weights alike, "identity" is the poster's plain form.
         integrator: sgld: "euler", or the second-order "leimkuhler-matthews".
         activation: a user's activation in place of the problem's.
-        workers: processes; by default as many as processors, at most one per chain. 1 stays in this process. With
-            more, a script needs the usual ``if __name__ == "__main__":``.
+        workers: processes; by default as many as processors, at most one per chain. 1 stays in this process.
+            With more, a script needs the usual ``if __name__ == "__main__":``.
+        checkpoint: directory in which every chain is saved every few seconds and when the run ends or is
+            interrupted. A run that finds its own chains there goes on from them, to the very numbers of an
+            uninterrupted run.
         progress: called with the steps done so far and their total, over all chains, warm-up included.
 
     Raises:
-        InputError: an argument is out of range, or the chains overflowed.
+        InputError: an argument is out of range, the chains overflowed, or the checkpoint is damaged or
+            foreign.
     """
     plan = make_plan(
         problem,
@@ -88,14 +101,12 @@ def simulate(
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise InputError(f"workers: is {workers}; accepted: an integer ≥ 1")
     began = time.monotonic()
-    run = _Run(plan, progress)
+    run = _Run(plan, progress, _Store(plan, checkpoint))
     if workers == 1:
         with threadpool_limits(limits=1):
             run.in_process()
     else:
-        context = get_context("spawn")
-        with ProcessPoolExecutor(min(workers, chains), mp_context=context, initializer=prepare_worker) as pool:
-            run.on(pool)
+        run.in_processes(min(workers, chains))
     return run.result(time.monotonic() - began)
 
 
@@ -107,24 +118,79 @@ def prepare_worker() -> None:
     threadpool_limits(limits=1)
 
 
+class _Store:
+    """Where chains are saved, if anywhere; each is written at most every few seconds."""
+
+    def __init__(self, plan: Plan, directory: str | Path | None) -> None:
+        self._plan = plan
+        self._directory = None if directory is None else Path(directory)
+        self._due = dict.fromkeys(range(plan.chains), 0.0)
+        if self._directory is not None:
+            try:
+                self._directory.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise InputError(
+                    f"checkpoint: {directory} cannot be made ({error.strerror}); accepted: a directory"
+                ) from None
+
+    def find(self, index: int) -> tuple[ChainState, Record] | None:
+        """The saved chain, or None."""
+        if self._directory is None or not (path := chain_file(self._directory, index)).exists():
+            return None
+        return load(path, self._plan)
+
+    def keep(self, state: ChainState, record: Record, *, now: bool) -> None:
+        """Save a chain: now, or if its last save is long enough ago to make saving a small part of the
+        work.
+        """
+        began = time.monotonic()
+        if self._directory is None or not (now or began >= self._due[state.index]):
+            return
+        save(chain_file(self._directory, state.index), self._plan, state, record)
+        ended = time.monotonic()
+        self._due[state.index] = ended + max(_SAVE_SECONDS, 20 * (ended - began))
+
+
 class _Run:
     """The chains of a plan on their way."""
 
-    def __init__(self, plan: Plan, progress: Progress | None) -> None:
-        self._plan, self._progress = plan, progress
-        self._states: list[ChainState] = [first_state(plan, index) for index in range(plan.chains)]
-        self._records: list[Record] = [empty_record(plan) for _ in range(plan.chains)]
+    def __init__(self, plan: Plan, progress: Progress | None, store: _Store) -> None:
+        self._plan, self._progress, self._store = plan, progress, store
         self._total = plan.warmup + plan.steps
+        self._states: list[ChainState] = []
+        self._records: list[Record] = []
+        for index in range(plan.chains):
+            state, record = store.find(index) or (first_state(plan, index), empty_record(plan))
+            self._states.append(state)
+            self._records.append(record)
 
     def in_process(self) -> None:
         """Advance the chains one after another."""
-        for index in range(self._plan.chains):
-            while not self._finished(index):
-                self._take(*advance(self._plan, self._states[index], _SEGMENT_SECONDS))
+        try:
+            for index in range(self._plan.chains):
+                while not self._finished(index):
+                    self._take(*advance(self._plan, self._states[index], _SEGMENT_SECONDS))
+        finally:
+            self._save_all()
 
-    def on(self, executor: Executor) -> None:
-        """Advance all chains on an executor."""
-        pending: set[Future[tuple[ChainState, Record]]] = {
+    def in_processes(self, workers: int) -> None:
+        """Advance all chains on processes of this machine; chains of a process that dies go on from where
+        they were.
+        """
+        try:
+            for attempt in range(_POOL_ATTEMPTS):
+                context = get_context("spawn")
+                try:
+                    with ProcessPoolExecutor(workers, mp_context=context, initializer=prepare_worker) as pool:
+                        return self._on(pool)
+                except BrokenProcessPool:
+                    if attempt == _POOL_ATTEMPTS - 1:
+                        raise
+        finally:
+            self._save_all()
+
+    def _on(self, executor: Executor) -> None:
+        pending = {
             self._submit(executor, index) for index in range(self._plan.chains) if not self._finished(index)
         }
         try:
@@ -148,8 +214,13 @@ class _Run:
     def _take(self, state: ChainState, record: Record) -> None:
         self._states[state.index] = state
         self._records[state.index] = join([self._records[state.index], record])
+        self._store.keep(state, self._records[state.index], now=False)
         if self._progress is not None:
             self._progress(sum(chain.done for chain in self._states), self._plan.chains * self._total)
+
+    def _save_all(self) -> None:
+        for state, record in zip(self._states, self._records, strict=True):
+            self._store.keep(state, record, now=True)
 
     def result(self, seconds: float) -> Simulation:
         """Everything recorded, as one simulation."""
@@ -164,7 +235,9 @@ class _Run:
             for index, record in enumerate(records)
             for draw, values in zip(places, record.spectra, strict=True)
         )
-        steps = (chain.tuning.step_size if plan.step_size is None else plan.step_size for chain in self._states)
+        steps = (
+            chain.tuning.step_size if plan.step_size is None else plan.step_size for chain in self._states
+        )
         return Simulation(
             problem=plan.problem,
             width=plan.width,
@@ -174,7 +247,9 @@ class _Run:
             kernels=kernels,
             outputs=np.stack([record.outputs for record in records]),
             spectra=spectra,
-            acceptance=float(np.mean([r.acceptance.mean() for r in records])) if plan.sampler == "hmc" else None,
+            acceptance=float(np.mean([r.acceptance.mean() for r in records]))
+            if plan.sampler == "hmc"
+            else None,
             step_size=tuple(steps),
             bias_local=np.stack([record.local for record in records]) if euler else None,
             bias_squared=np.stack([record.squared for record in records]) if euler else None,

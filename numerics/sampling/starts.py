@@ -14,20 +14,25 @@ from numerics.sampling.readout import draw_readout
 Start = Literal["prior", "incoherent", "coherent", "coherent-negative"]
 STARTS: tuple[str, ...] = get_args(Start)
 
-#: Gain, relative to √w, that a phase's planted directions have at the start. Above 1, so that they outgrow the bulk.
+#: Gain, relative to √w, that a phase's planted directions have at the start. Above 1, so that they outgrow
+#: the bulk.
 _GAIN = 2.0
 
 
 def start(rng: np.random.Generator, network: Network, kind: str, *, readout: bool) -> Weights:
     """Weights at which a chain starts.
 
-    Every start is a prior draw of U and W; "prior" changes nothing else. The others plant a phase on top of it:
+    Every start is a prior draw of U and W; "prior" changes nothing else. The others plant a phase on top of
+    it:
 
-    * "coherent" adds ``g E Eᵀ`` to W with E an orthonormal basis of the neurons' first activity: each pattern is carried
-      on along one direction, ``H^{t,t-1} > 0``. "coherent-negative" adds ``-g E Eᵀ``, so that the sign alternates.
-    * "incoherent" adds ``g Σ_t E_{t+1} E_tᵀ`` with mutually orthogonal E_t: activity grows without overlap between times.
+    * "coherent" adds ``g E Eᵀ`` to W with E an orthonormal basis of the neurons' first activity: each pattern
+      is carried on along one direction, ``H^{t,t-1} > 0``. "coherent-negative" adds ``-g E Eᵀ``, so that the
+      sign alternates.
+    * "incoherent" adds ``g Σ_t E_{t+1} E_tᵀ`` with mutually orthogonal E_t: activity grows without overlap
+      between times.
 
-    The chain's warm-up then relaxes within the phase. V is drawn from its exact law given the rest, if it is sampled.
+    The chain's warm-up then relaxes within the phase. V is drawn from its exact law given the rest, if it is
+    sampled.
 
     Raises:
         InputError: an unknown kind.
@@ -57,7 +62,9 @@ def _plant(rng: np.random.Generator, network: Network, weights: Weights, kind: s
         planted += sign * gain * basis @ basis.T
         return planted.astype(network.dtype)
     if n * rank > N:
-        raise InputError(f"init: 'incoherent' needs {n * rank} orthogonal directions; accepted: a width of as many")
+        raise InputError(
+            f"init: 'incoherent' needs {n * rank} orthogonal directions; accepted: a width of as many"
+        )
     free = rng.standard_normal((N, (n - 1) * rank))
     directions = np.linalg.qr(np.concatenate([basis, free], axis=1))[0]
     for step in range(n - 1):

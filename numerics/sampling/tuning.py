@@ -1,4 +1,4 @@
-"""Warm-up: step sizes and trajectory lengths are adapted, then frozen, so that what follows is one Markov chain."""
+"""Warm-up: step sizes and trajectory lengths are adapted, then frozen, so that a Markov chain follows."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from numerics.sampling.curvature import euler_bias
 
 #: Acceptance probability that dual averaging aims at.
 _TARGET_ACCEPTANCE = 0.8
-#: Trajectory lengths that are compared; π/2 makes a prior direction independent of where it started.
-_LENGTHS = (math.pi / 8, math.pi / 4, math.pi / 2)
+#: Trajectory lengths that are compared. π/2 makes a prior direction independent of where it started;
+#: directions that the likelihood flattens turn more slowly.
+_LENGTHS = (math.pi / 4, math.pi / 2, math.pi, 3 * math.pi / 2)
 #: h times the largest curvature. The relative excess variance of that direction is half of it.
 _STABLE_STEP = 0.2
 #: Wanted bias of the mean kernel in units of its expected standard error.
@@ -24,9 +25,9 @@ _BIAS_SHARE = 0.25
 class HMCTuning:
     """Dual averaging of the step size (Hoffman & Gelman 2014, section 3.2) and choice of a trajectory length.
 
-    The first half of the warm-up adapts the step size at a middle length. The third quarter runs each length in turn
-    at a fixed step and measures the squared jump of the slowest kernel entry; the length with the largest jump per
-    unit of work is kept. The last quarter adapts the step size to it.
+    The first half of the warm-up adapts the step size at a middle length. The third quarter runs each length
+    in turn at a fixed step and measures the squared jump of the slowest kernel entry; the length with the
+    largest jump per unit of work is kept. The last quarter adapts the step size to it.
 
     Attributes:
         warmup: number of steps.
@@ -44,7 +45,7 @@ class HMCTuning:
     error: float = 0.0
     count: int = 0
     centre: float = math.log(0.3)
-    length: float = math.pi / 4
+    length: float = math.pi / 2
     kernels: FloatArray = field(default_factory=lambda: np.zeros((0, 0, 0)))
     gradients: FloatArray = field(default_factory=lambda: np.zeros(0))
 
@@ -119,10 +120,10 @@ class HMCTuning:
 class SGLDTuning:
     """Choice of the Langevin step from the posterior's stiffness and the bias that it causes.
 
-    During warm-up ``h = 0.2/k_max`` with the largest curvature met in the last tenth of it or so. At its end the bias per
-    unit of step is estimated from the draws of its second half, and h is lowered until the expected bias of every
-    kernel entry is below a quarter of its expected standard error, which is ``sd/√(chains · steps · h)`` for a relaxation
-    time of one unit.
+    During warm-up ``h = 0.2/k_max`` with the largest curvature met in the last tenth of it or so. At its end
+    the bias per unit of step is estimated from the draws of its second half, and h is lowered until the
+    expected bias of every kernel entry is below a quarter of its expected standard error, which is
+    ``sd/√(chains · steps · h)`` for a relaxation time of one unit.
 
     Attributes:
         warmup: number of steps.

@@ -1,0 +1,141 @@
+"""A chain's state and records in a file: whole or not there, checked when read, and bound to its run.
+
+A file holds a line that names the format, a SHA-256 digest, and an ``.npz`` archive (never unpickled) that
+the digest is of. It is written beside its place, flushed to the disk and renamed, so that a kill at any
+moment leaves the last whole one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from numerics.problem import InputError
+from numerics.sampling.chains import ChainState, Record
+from numerics.sampling.network import Array, Weights
+from numerics.sampling.plan import Plan
+from numerics.sampling.tuning import HMCTuning, SGLDTuning
+
+_FORMAT = b"unrolled chain 1\n"
+_DIGEST_BYTES = 32
+
+
+def chain_file(directory: Path, index: int) -> Path:
+    """Where chain `index` is kept."""
+    return directory / f"chain-{index:03d}.checkpoint"
+
+
+def save(path: Path, plan: Plan, state: ChainState, record: Record) -> None:
+    """Write a chain's state and everything that it has recorded."""
+    arrays, header = _pack(state, record)
+    header["fingerprint"] = plan.fingerprint()
+    arrays["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    payload = buffer.getbuffer()
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        file.write(_FORMAT)
+        file.write(hashlib.sha256(payload).digest())
+        file.write(payload)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def load(path: Path, plan: Plan) -> tuple[ChainState, Record]:
+    """A chain as it was saved.
+
+    Raises:
+        InputError: the file is damaged, or belongs to another run.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"checkpoint: {path} cannot be read ({error.strerror}); accepted: a file") from None
+    start = len(_FORMAT) + _DIGEST_BYTES
+    digest, payload = content[len(_FORMAT) : start], content[start:]
+    if not content.startswith(_FORMAT) or hashlib.sha256(payload).digest() != digest:
+        raise InputError(
+            f"checkpoint: {path} is damaged or no checkpoint; accepted: one written by this program"
+        )
+    try:
+        with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        header = json.loads(arrays["header"].tobytes())
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"checkpoint: {path} cannot be read ({error}); accepted: a checkpoint") from None
+    if header["fingerprint"] != plan.fingerprint():
+        raise InputError(
+            f"checkpoint: {path} belongs to another run; accepted: the same problem, width, sampler, chains, "
+            "steps, seed and options, or an empty directory"
+        )
+    return _unpack(header, arrays)
+
+
+def _pack(state: ChainState, record: Record) -> tuple[dict[str, Array], dict[str, Any]]:
+    arrays: dict[str, Array] = {}
+    scalars: dict[str, float] = {}
+    for group, item in (("weights", state.weights), ("noise", state.noise), ("record", record)):
+        if item is not None:
+            for part in fields(item):
+                value = getattr(item, part.name)
+                if value is not None:
+                    arrays[f"{group}.{part.name}"] = value
+    for part in fields(state.tuning):
+        value = getattr(state.tuning, part.name)
+        if isinstance(value, np.ndarray):
+            arrays[f"tuning.{part.name}"] = value
+        else:
+            scalars[part.name] = value
+    words = state.rng["state"]["state"]
+    header = {
+        "index": state.index,
+        "done": state.done,
+        "tuning": scalars,
+        "tuner": type(state.tuning).__name__,
+        "rng": {
+            "bit_generator": state.rng["bit_generator"],
+            "state": [int(word) for word in words],
+            "has_uint32": int(state.rng["has_uint32"]),
+            "uinteger": int(state.rng["uinteger"]),
+        },
+    }
+    return arrays, header
+
+
+def _unpack(header: dict[str, Any], arrays: dict[str, Array]) -> tuple[ChainState, Record]:
+    def group(name: str) -> dict[str, Any]:
+        start = name + "."
+        return {key.removeprefix(start): array for key, array in arrays.items() if key.startswith(start)}
+
+    def weights(name: str) -> Weights | None:
+        parts = group(name)
+        return Weights(parts["U"], parts["W"], parts.get("V")) if parts else None
+
+    tuner = HMCTuning if header["tuner"] == "HMCTuning" else SGLDTuning
+    rng = header["rng"]
+    bits = {
+        "bit_generator": rng["bit_generator"],
+        "state": {"state": np.array(rng["state"], dtype=np.uint64)},
+        "has_uint32": rng["has_uint32"],
+        "uinteger": rng["uinteger"],
+    }
+    current = weights("weights")
+    assert current is not None
+    tuning = tuner(**header["tuning"], **group("tuning"))
+    state = ChainState(header["index"], header["done"], current, weights("noise"), bits, tuning)
+    return state, Record(**group("record"))
