@@ -206,6 +206,10 @@ class KernelPoint:
         """``𝓗S`` for a symmetric S, or a stack of them (…, m, m)."""
         return self._curvature(S) + symmetric(self.gradient @ S)
 
+    def euclidean_hessian_product(self, S: FloatArray) -> FloatArray:
+        """The change of ``Lᵀ(∂F/∂H)L`` with L held fixed: ``𝓗S`` without the curvature of the path."""
+        return self._curvature(S)
+
     def _curvature(self, S: FloatArray) -> FloatArray:
         f = self.functional
         Sq = S @ self._q

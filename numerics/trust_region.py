@@ -80,7 +80,7 @@ def minimise(
             return _stop(point, iteration, products, tolerance, "no step improved it further")
         step = subproblem(point, radius)
         products += step.products
-        trial = _try(point, step.S, signs)
+        trial = moved(point, step.S, signs)
         rounding = 1e-11 * (1.0 + abs(point.energy) + abs(point.entropy))
         if trial is None:
             radius, stalled = 0.25 * float(np.linalg.norm(step.S)), stalled + 1
@@ -118,7 +118,7 @@ def newton(point: KernelPoint, *, tolerance: float = 1e-10, max_iterations: int 
         size = float(np.linalg.norm(S))
         scale = min(1.0, 2.0 / size) if size > 0 else 1.0
         for _ in range(30):
-            trial = _try(point, scale * S)
+            trial = moved(point, scale * S)
             if trial is not None and trial.residual < point.residual:
                 break
             scale *= 0.5
@@ -181,8 +181,8 @@ def _stop(point: KernelPoint, iterations: int, products: int, tolerance: float, 
     return Stop(point, iterations, products, converged, status)
 
 
-def _try(point: KernelPoint, S: FloatArray, signs: Sequence[FloatArray] = ()) -> KernelPoint | None:
-    """The moved point, or None where arithmetic cannot represent it."""
+def moved(point: KernelPoint, S: FloatArray, signs: Sequence[FloatArray] = ()) -> KernelPoint | None:
+    """The point ``L exp(S) Lᵀ``, or None where arithmetic cannot represent it."""
     if not np.isfinite(S).all():
         return None
     try:

@@ -1,0 +1,337 @@
+"""Branches of endpoint supervision, traced once for every signal and noise.
+
+One pattern, ``x·x/D = 1``, units ``u = v = w = 1``. Label and noise enter stationarity only through
+
+``∂(entropy)/∂H = ½ μ e_n e_nᵀ``, ``μ = λ/(H^{nn} + κ)²``,
+
+so a branch is one curve of kernels ``H(s)`` with ``μ(s)``, and the states at given (λ, κ) are its crossings with
+``λ = μ(s) (H^{nn}(s) + κ)²``. Curves are traced by pseudo-arclength in coordinates that become linear where kernels
+grow as powers of the signal, and interpolated by splines: good starts for Newton at any parameters.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
+
+from numerics import problem, trust_region
+from numerics.functional import KernelFunctional, KernelPoint, kernel_functional
+
+FloatArray = NDArray[np.float64]
+
+#: Curves are traced up to this signal at κ = 0.
+LARGEST_SIGNAL = 1e13
+#: Arclength steps: short at the start, where amplitudes grow as a square root, and at most the last.
+FIRST_STEP, LARGEST_STEP = 1e-4, 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A branch, in units u = v = w = 1.
+
+    Attributes:
+        n: hidden times.
+        lag: the time lag whose correlations grow at the branch's origin; 0 for the incoherent branch.
+        s: parameter, increasing, (G,). Arclength from the pitchfork in the coordinates of
+            ``coordinates`` and ln μ, or ln(r - 1).
+        log_mu: ``ln μ``, (G,).
+        kernels: ``H``, (G, n, n).
+        entropy: the divergence from the random network, (G,).
+    """
+
+    n: int
+    lag: int
+    s: FloatArray
+    log_mu: FloatArray
+    kernels: FloatArray
+    entropy: FloatArray
+
+    def log_signal(self, kappa: FloatArray | float) -> FloatArray:
+        """``ln λ`` at the traced points, (…, G) for κ of shape (…, 1)."""
+        return np.asarray(self.log_mu + 2.0 * np.log(self.kernels[:, -1, -1] + kappa))
+
+
+def incoherent_curve(n: int) -> Curve:
+    """``H = diag(r, r², …, rⁿ)``, ``μ = (r - 1)/rⁿ``; entropy ``n (r - 1 - ln r)/2``."""
+    s = np.linspace(-30.0, math.log(LARGEST_SIGNAL), 1200)
+    r = 1.0 + np.exp(s)
+    kernels = np.zeros((s.size, n, n))
+    times = np.arange(n)
+    kernels[:, times, times] = r[:, None] ** (times + 1)
+    entropy = 0.5 * n * (np.exp(s) - np.log1p(np.exp(s)))
+    return Curve(n, 0, s, s - n * np.log(r), kernels, entropy)
+
+
+@lru_cache(maxsize=64)
+def coherent_curve(n: int, lag: int = 1) -> Curve:
+    """The branch that leaves the incoherent one where its correlations at ``lag`` become unstable, upper sign.
+
+    With ``m = n - lag`` this is at ``r = m/(m-1)`` with the mode ``a_t ∝ t`` (m ≥ 2). The curve starts at the pitchfork
+    itself (s = 0).
+    """
+    m = n - lag
+    if not 1 <= lag <= n - 2:
+        raise problem.InputError(f"lag: is {lag}; accepted: 1 to {n - 2} for {n} hidden times")
+    r = m / (m - 1)
+    factor = np.diag(np.sqrt(r ** np.arange(1.0, n + 1)))
+    mode = np.zeros((n, n))
+    t = np.arange(m)
+    # S_{t,t+l} = a_t changes the factor's entry (t+l, t) to a_t L_tt
+    mode[t + lag, t] = (t + 1.0) * np.sqrt(r ** (-float(lag)))
+    tangent = np.concatenate([np.zeros(n), mode[np.tril_indices(n, -1)], [0.0]])
+    return _trace(entropy_functional(n), lag, factor, math.log((r - 1) / r**n), tangent / np.linalg.norm(tangent))
+
+
+def entropy_functional(n: int) -> KernelFunctional:
+    """The free energy without labels for one pattern, u = w = 1."""
+    return kernel_functional(problem.endpoint(n + 1, 0.0))
+
+
+def coordinates(L: FloatArray) -> FloatArray:
+    """``ln L_tt`` and ``asinh(L_ts/L_tt)`` (t > s) of lower Cholesky factors, (…, n, n) → (…, n(n+1)/2)."""
+    n = L.shape[-1]
+    rows, columns = np.tril_indices(n, -1)
+    diagonal = np.diagonal(L, axis1=-2, axis2=-1)
+    return np.concatenate([np.log(diagonal), np.arcsinh(L[..., rows, columns] / diagonal[..., rows])], axis=-1)
+
+
+def factors(z: FloatArray, n: int) -> FloatArray:
+    """Inverse of ``coordinates``."""
+    rows, columns = np.tril_indices(n, -1)
+    L = np.zeros((*z.shape[:-1], n, n))
+    diagonal = np.exp(z[..., :n])
+    L[..., np.arange(n), np.arange(n)] = diagonal
+    L[..., rows, columns] = np.sinh(z[..., n:]) * diagonal[..., rows]
+    return L
+
+
+def _natural_changes(L: FloatArray) -> FloatArray:
+    """Change S of ``H = LLᵀ`` in the natural metric for a unit change of each coordinate, (d, n, n)."""
+    n = len(L)
+    rows, columns = np.tril_indices(n, -1)
+    change = np.zeros((n + len(rows), n, n))
+    times = np.arange(n)
+    change[times, times] = L  # ln L_tt scales its row
+    k = n + np.arange(len(rows))
+    change[k, rows, columns] = np.hypot(L[rows, rows], L[rows, columns])
+    half = np.linalg.solve(L, change)
+    return half + np.swapaxes(half, 1, 2)
+
+
+def _trace(functional: KernelFunctional, lag: int, L: FloatArray, log_mu: float, tangent: FloatArray) -> Curve:
+    n = functional.space.n
+    z = np.append(coordinates(L), log_mu)
+    path, lengths, step = [z], [0.0], FIRST_STEP
+    while len(path) < 3000:
+        accepted = _arclength_step(functional, z, tangent, step)
+        if accepted is None:
+            step *= 0.5
+            if step < 1e-8:
+                break
+            continue
+        z, tangent, iterations = accepted
+        path.append(z)
+        lengths.append(lengths[-1] + step)
+        signal = z[-1] + 2 * math.log(float(np.sum(factors(z[:-1], n)[-1] ** 2)))
+        if signal > math.log(LARGEST_SIGNAL):
+            break
+        step = min(LARGEST_STEP, step * (1.5 if iterations <= 4 else 0.7))
+    traced = np.array(path)
+    L_all = factors(traced[:, :-1], n)
+    points = [KernelPoint(functional, L @ L.T, L) for L in L_all]
+    return Curve(
+        n,
+        lag,
+        np.array(lengths),
+        traced[:, -1],
+        np.array([point.H for point in points]),
+        np.array([point.entropy for point in points]),
+    )
+
+
+def _equations(functional: KernelFunctional, z: FloatArray) -> tuple[FloatArray, FloatArray, float]:
+    """Stationarity at given μ, its Jacobian in (coordinates, ln μ), and its relative size."""
+    n = functional.space.n
+    L = factors(z[:-1], n)
+    point = KernelPoint(functional, L @ L.T, L)
+    last = math.exp(0.5 * z[-1]) * L[-1]
+    label = trust_region.to_vector(np.outer(last, last))
+    value = trust_region.to_vector(point.gradient) - 0.5 * label
+    columns = trust_region.to_vector(point.euclidean_hessian_product(_natural_changes(L))).T
+    size = float(np.linalg.norm(value)) / float(n + np.linalg.norm(label))
+    return value, np.column_stack([columns, -0.5 * label]), size
+
+
+def _arclength_step(
+    functional: KernelFunctional, z: FloatArray, tangent: FloatArray, step: float
+) -> tuple[FloatArray, FloatArray, int] | None:
+    """Predict along the tangent, correct by Newton in the plane across it; None if it does not converge."""
+    trial = z + step * tangent
+    for iteration in range(8):
+        try:
+            value, jacobian, size = _equations(functional, trial)
+            bordered = np.vstack([jacobian, tangent])
+            right = np.append(np.zeros(len(value)), 1.0)
+            solved = np.linalg.solve(bordered, np.column_stack([np.append(value, 0.0), right]))
+        except np.linalg.LinAlgError:
+            return None
+        if size < 1e-14 or (iteration >= 3 and size < 1e-12):
+            new = solved[:, 1] / np.linalg.norm(solved[:, 1])
+            return (trial, new, iteration) if new @ tangent > 0.95 else None
+        if not np.linalg.norm(solved[:, 0]) < 0.5:
+            return None
+        trial = trial - solved[:, 0]
+    return None
+
+
+@dataclass(frozen=True, eq=False)
+class CurveSpline:
+    """Smooth interpolation of a curve: ``ln μ``, and the kernel through its Cholesky factor."""
+
+    curve: Curve
+    _spline: CubicSpline
+
+    def log_signal(self, s: FloatArray, kappa: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """``ln λ`` at κ and its derivative in s."""
+        values, slopes = self._spline(s), self._spline(s, 1)
+        h = np.exp(values[:, 1])
+        total = h + kappa
+        return values[:, 0] + 2 * np.log(total), slopes[:, 0] + 2 * h / total * slopes[:, 1]
+
+    def kernels(self, s: FloatArray) -> FloatArray:
+        """``H(s)``, (B, n, n)."""
+        L = factors(self._spline(s)[:, 2:], self.curve.n)
+        return L @ np.swapaxes(L, 1, 2)
+
+
+def interpolate(curve: Curve) -> CurveSpline:
+    """Splines of ``ln μ``, ``ln H^{nn}``, and the factor's ``coordinates``."""
+    n = curve.n
+    rows, columns = np.tril_indices(n, -1)
+    last = np.log(curve.kernels[:, -1, -1])
+    data = np.column_stack([curve.log_mu, last, coordinates(np.linalg.cholesky(curve.kernels))])
+    s = curve.s
+    if curve.lag:
+        # the lower sign of the same branch continues it to s < 0: reversed signs at odd multiples of the lag
+        flips = np.where(np.arange(n) // curve.lag % 2 == 0, 1.0, -1.0)
+        odd = np.concatenate([np.ones(2 + n), flips[rows] * flips[columns]])
+        s = np.concatenate([-s[:0:-1], s])
+        data = np.concatenate([data[:0:-1] * odd, data])
+    return CurveSpline(curve, CubicSpline(s, data))
+
+
+@lru_cache(maxsize=64)
+def _spline(n: int, lag: int) -> CurveSpline:
+    return interpolate(coherent_curve(n, lag) if lag else incoherent_curve(n))
+
+
+def states(curve: Curve, signal: FloatArray, kappa: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Kernels of one branch at each (λ, κ), to the accuracy of the interpolation, and where there is one.
+
+    Of several crossings at the same parameters, that of lowest free energy is taken.
+
+    Args:
+        curve: the branch.
+        signal, kappa: (B,), in units u = v = w = 1.
+
+    Returns:
+        Kernels (B, n, n), the random network's where the branch does not exist, and a mask (B,).
+    """
+    spline = _spline(curve.n, curve.lag)
+    with np.errstate(divide="ignore"):
+        goal = np.log(signal)
+    s = np.full(signal.shape, np.nan)
+    for noise in np.unique(kappa) if np.unique(kappa).size <= 64 else [None]:
+        group = slice(None) if noise is None else np.flatnonzero(kappa == noise)
+        s[group] = _lowest_crossing(spline, goal[group], kappa[group], noise)
+    exists = np.isfinite(s)
+    kernels = np.tile(np.eye(curve.n), (signal.size, 1, 1))
+    kernels[exists] = spline.kernels(s[exists])
+    if curve.lag == 0:
+        exists |= signal == 0  # H = 1 already
+    return kernels, exists
+
+
+def _lowest_crossing(
+    spline: CurveSpline, goal: FloatArray, kappa: FloatArray, noise: float | None
+) -> FloatArray:
+    """``s`` with ``ln λ(s; κ) = goal`` and lowest F, NaN where there is none."""
+    best, lowest = np.full(goal.shape, np.nan), np.full(goal.shape, np.inf)
+    curve = spline.curve
+    if noise is not None:
+        levels = curve.log_signal(noise)
+        turns = np.flatnonzero(np.diff(np.sign(np.diff(levels))) != 0) + 1
+        for first, last in zip([0, *turns], [*turns, len(levels) - 1], strict=True):
+            piece = levels[first : last + 1]
+            order = np.arange(first, last + 1) if piece[-1] > piece[0] else np.arange(last, first - 1, -1)
+            left = order[np.clip(np.searchsorted(levels[order], goal) - 1, 0, len(order) - 2)]
+            right = left + (1 if piece[-1] > piece[0] else -1)
+            inside = (goal >= min(piece[0], piece[-1])) & (goal <= max(piece[0], piece[-1]))
+            _improve(spline, goal, kappa, np.minimum(left, right), inside, best, lowest)
+        return best
+    for index in range(len(curve.s) - 1):
+        pair = [curve.log_mu[k] + 2 * np.log(curve.kernels[k, -1, -1] + kappa) for k in (index, index + 1)]
+        inside = (goal - pair[0]) * (goal - pair[1]) <= 0
+        if inside.any():
+            _improve(spline, goal, kappa, np.full(goal.shape, index), inside, best, lowest)
+    return best
+
+
+def _improve(
+    spline: CurveSpline,
+    goal: FloatArray,
+    kappa: FloatArray,
+    interval: NDArray[np.intp],
+    inside: NDArray[np.bool_],
+    best: FloatArray,
+    lowest: FloatArray,
+) -> None:
+    """Solve within the grid intervals; keep, in place, what has lower free energy than the best so far."""
+    where = np.flatnonzero(inside)
+    if not where.size:
+        return
+    curve, k = spline.curve, interval[where]
+    s = _solve_interval(spline, goal[where], kappa[where], k)
+    # F to the accuracy of linear interpolation is enough to choose between branches' pieces
+    weight = (s - curve.s[k]) / (curve.s[k + 1] - curve.s[k])
+    entropy = (1 - weight) * curve.entropy[k] + weight * curve.entropy[k + 1]
+    last = (1 - weight) * curve.kernels[k, -1, -1] + weight * curve.kernels[k + 1, -1, -1]
+    F = entropy + 0.5 * np.exp(goal[where]) / (last + kappa[where])
+    better = F < lowest[where]
+    best[where[better]] = s[better]
+    lowest[where[better]] = F[better]
+
+
+def _solve_interval(
+    spline: CurveSpline, goal: FloatArray, kappa: FloatArray, interval: NDArray[np.intp]
+) -> FloatArray:
+    """Newton on the spline, kept within the interval by bisection."""
+    grid = spline.curve.s
+    low, high = grid[interval].copy(), grid[interval + 1].copy()
+    at_low, _ = spline.log_signal(low, kappa)
+    at_high, _ = spline.log_signal(high, kappa)
+    with np.errstate(all="ignore"):
+        weight = np.nan_to_num((goal - at_low) / (at_high - at_low), nan=0.5)
+    weight = np.clip(weight, 0.0, 1.0)
+    rises = at_high > at_low
+    # a coherent branch leaves its pitchfork as λ - λ_c ∝ s²
+    s = np.sqrt(low**2 + weight * (high**2 - low**2)) if spline.curve.lag else low + weight * (high - low)
+    for _ in range(60):
+        value, slope = spline.log_signal(s, kappa)
+        above = (value > goal) == rises
+        high, low = np.where(above, s, high), np.where(above, low, s)
+        with np.errstate(all="ignore"):
+            new = s - (value - goal) / slope
+        outside = ~((new >= low) & (new <= high))
+        new = np.where(outside, 0.5 * (low + high), new)
+        if np.all(np.abs(new - s) <= 1e-13 * (np.abs(s) + 1e-12)):
+            return new
+        s = new
+        if _ > 6 and np.all(np.abs(value - goal) < 1e-12):
+            break
+    return s
