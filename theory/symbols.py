@@ -12,8 +12,8 @@ v = Symbol("v", positive=True)
 w = Symbol("w", positive=True)
 #: Noise of the likelihood, K = κ/N. Non-negative, so that the limit κ = 0 may be substituted.
 kappa = Symbol("kappa", nonnegative=True)
-#: Learning signal λ = ‖y‖²/(v w^(T-2) u) of endpoint supervision.
-signal = Symbol("lambda", nonnegative=True)
+#: Learning signal λ = ‖y‖²/(v w^(T-2) u) of endpoint supervision. SymPy's spelling, since "lambda" does not parse.
+signal = Symbol("lamda", nonnegative=True)
 #: Index of the last output and number of hidden times, n = T - 1.
 T = Symbol("T", integer=True, positive=True)
 n = Symbol("n", integer=True, positive=True)
