@@ -2,54 +2,317 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from derivations.commands import output
+from derivations.commands.problems import TimeList
 
 if TYPE_CHECKING:
     from sympy import Expr, Symbol
 
-#: A result: names and values in the order in which they are shown.
+#: A result: names and values in the order in which they are shown. Values are SymPy expressions, numbers, strings,
+#: sequences or tables of these; None does not apply and is left out.
 Fields = dict[str, Any]
 
-ACCEPTED_T = "an integer ≥ 3, or symbolic"
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for, parsed: T is an integer or the symbol T, kappa exact, or None where it was not given."""
+
+    T: int | Symbol
+    kappa: Expr | None
+    arch: str
+    order: int
+    supervised: tuple[int, ...] | None
+
+    @property
+    def noise(self) -> Expr:
+        """κ, 1 unless another was given, as in the other commands."""
+        from sympy import Integer
+
+        return Integer(1) if self.kappa is None else self.kappa
 
 
 @click.command("derive")
 @click.argument("what", metavar="WHAT")
 @click.option("--T", "T", default="4", show_default=True, help="Index of the last output, or 'symbolic'.")
-@click.option("--kappa", default="symbolic", show_default=True, help="A rational number such as 1/2, or 'symbolic'.")
+@click.option("--kappa", help="A rational number such as 1/2, or 'symbolic'. [default: 1; symbolic in expressions of F]")
 @click.option("--arch", default="rnn", show_default=True, help="rnn or dnn.")
-@click.option("--order", type=int, default=2, show_default=True, help="perturbation: order in Y.")
-@click.option("--supervise", default=None, help="perturbation: supervised hidden times. [default: the last]")
+@click.option("--order", type=int, default=2, show_default=True, help="perturbation: the last power of Y.")
+@click.option("--supervise", type=TimeList(), help="perturbation: supervised hidden times, such as 1,3. [default: all]")
 @click.option("--format", "form", default="text", show_default=True, help="text, latex or json.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 def command(
-    what: str, T: str, kappa: str, arch: str, order: int, supervise: str | None, form: str, as_json: bool
+    what: str,
+    T: str,
+    kappa: str | None,
+    arch: str,
+    order: int,
+    supervise: tuple[int, ...] | None,
+    form: str,
+    as_json: bool,
 ) -> int:
     """Derive an exact result of the linear theory with endpoint supervision.
 
-    WHAT is free-energy, stationarity, critical-point, coherent-branch, outlier-threshold or perturbation.
+    WHAT is free-energy, stationarity, critical-point, coherent-branch, outlier-threshold or perturbation. Kernel entries
+    are H_ts, the signal is lamda; critical-point, coherent-branch and outlier-threshold are in units u = v = w = 1.
     """
     if what not in RESULTS:
         raise click.UsageError(f"WHAT: is {what!r}; accepted: {', '.join(RESULTS)}")
     if form not in ("text", "latex", "json"):
-        raise click.UsageError(f"--format: is {form!r}; accepted: text, latex, json")
+        raise click.UsageError(f"--format: is {form!r}; accepted: text, latex or json")
     if arch not in ("rnn", "dnn"):
         raise click.UsageError(f"--arch: is {arch!r}; accepted: rnn or dnn")
-    horizon, noise = _horizon(T), _noise(kappa)
+    request = Request(_horizon(T), _noise(kappa), arch, order, supervise)
     try:
-        fields = RESULTS[what](T=horizon, kappa=noise, arch=arch, order=order, supervise=supervise)
+        fields = RESULTS[what](request)
     except ValueError as error:
-        raise click.UsageError(f"{error}") from None
+        raise click.UsageError(str(error)) from None
     if as_json or form == "json":
         output.print_json(fields)
     elif form == "latex":
-        click.echo(latex_document_body(fields))
+        click.echo(as_latex(fields))
     else:
-        for line in text_lines(fields):
-            click.echo(line)
+        click.echo(as_text(fields))
     return 0
+
+
+def _horizon(text: str) -> int | Symbol:
+    if text == "symbolic":
+        from theory import symbols
+
+        return symbols.T
+    try:
+        return int(text)
+    except ValueError:
+        raise click.UsageError(f"--T: is {text!r}; accepted: an integer, or symbolic") from None
+
+
+def _noise(text: str | None) -> Expr | None:
+    if text is None:
+        return None
+    if text == "symbolic":
+        from theory import symbols
+
+        return symbols.kappa
+    from fractions import Fraction
+
+    from sympy import Rational
+
+    try:
+        value = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise click.UsageError(f"--kappa: is {text!r}; accepted: a rational number such as 1/2, or symbolic") from None
+    if value < 0:
+        raise click.UsageError(f"--kappa: is {text}; accepted: a rational number ≥ 0, or symbolic")
+    return Rational(value.numerator, value.denominator)
+
+
+def _fixed_horizon(request: Request, what: str) -> int:
+    if not isinstance(request.T, int):
+        raise click.UsageError(f"--T: is symbolic; accepted: an integer for {what}")
+    return request.T
+
+
+# --- the results ------------------------------------------------------------------------------------------------------
+
+
+def free_energy(request: Request) -> Fields:
+    """F and its named terms; for symbolic T as matrix expressions, any supervision and inputs."""
+    if not isinstance(request.T, int):
+        from theory.matrix_calculus import kernel_functional, matrix_latex
+
+        F = kernel_functional.free_energy(request.arch)
+        return {"arch": request.arch, "free_energy": F, "latex": matrix_latex(F)}
+    from theory import symbols
+    from theory.free_energy import endpoint_free_energy
+
+    F = endpoint_free_energy(request.T, request.arch)
+    if request.kappa is not None:
+        F = F.subs({symbols.kappa: request.kappa})
+    return {
+        "T": request.T,
+        "arch": request.arch,
+        "variables": F.variables,
+        "terms": dict(F.terms),
+        "free_energy": F.total,
+    }
+
+
+def stationarity(request: Request) -> Fields:
+    """∂F/∂H for each independent entry; for symbolic T the matrix G with dF = tr(G dH)."""
+    if not isinstance(request.T, int):
+        from theory.matrix_calculus import kernel_functional, matrix_latex
+
+        G = kernel_functional.free_energy_gradient(request.arch)
+        return {"arch": request.arch, "gradient": G, "latex": matrix_latex(G)}
+    from theory import symbols
+    from theory.free_energy import endpoint_free_energy
+
+    F = endpoint_free_energy(request.T, request.arch)
+    if request.kappa is not None:
+        F = F.subs({symbols.kappa: request.kappa})
+    equations = {str(entry): condition for entry, condition in zip(F.variables, F.stationarity(), strict=True)}
+    return {"T": request.T, "arch": request.arch, "equations": equations}
+
+
+def critical_point(request: Request) -> Fields:
+    """Where the RNN's incoherent branch loses stability, and the order of the transition there."""
+    from theory.critical_point import critical_point as derive
+
+    if request.arch == "dnn":
+        raise ValueError("--arch: is dnn, whose incoherent state is stable at every signal; accepted: rnn")
+    point = derive(request.T, request.noise)
+    return {
+        "T": point.T,
+        "kappa": point.kappa,
+        "signal": point.signal,
+        "signal_float": _float(point.signal),
+        "kernel_diagonal": point.kernel_diagonal,
+        "order": point.order,
+        "exponent": point.exponent,
+        "amplitude_squared": point.amplitude_squared,
+        "next_coefficient": point.next_coefficient,
+        "amplitude_fourth": point.amplitude_fourth,
+        "tricritical_kappa": point.tricritical_kappa,
+        "continuous_where_positive": None if point.order else point.continuity,
+    }
+
+
+def coherent_branch(request: Request) -> Fields:
+    """The whole coherent branch at T = 4 as a rational curve."""
+    from theory.coherent_branch import coherent_branch as derive
+
+    _only_four(request, "coherent-branch")
+    branch = derive(request.noise)
+    return {
+        "T": 4,
+        "kappa": branch.noise,
+        "parameter": branch.parameter,
+        "domain": branch.domain,
+        "signal": branch.signal,
+        "kernel": {f"{t}{s}": value for (t, s), value in branch.kernel.items()},
+        "free_energy": branch.free_energy,
+        "outlier": branch.outlier,
+        "second_eigenvalue": branch.second_eigenvalue,
+    }
+
+
+def outlier_threshold(request: Request) -> Fields:
+    """The signal at which an eigenvalue of W leaves the bulk, T = 4."""
+    from theory.outliers import outlier_threshold as derive
+
+    _only_four(request, "outlier-threshold")
+    threshold = derive(request.noise)
+    return {
+        "T": 4,
+        "kappa": request.noise,
+        "signal": threshold.signal,
+        "signal_float": _float(threshold.signal),
+        "parameter": threshold.parameter,
+    }
+
+
+def perturbation(request: Request) -> Fields:
+    """The kernel order by order in Y, and the time paths behind each entry."""
+    from theory import symbols
+    from theory.perturbation import perturbation as derive
+
+    expansion = derive(
+        _fixed_horizon(request, "perturbation"), request.arch, request.order, supervised=request.supervised
+    )
+    put = {} if request.kappa is None else {symbols.kappa: request.kappa}
+    orders = []
+    for k, kernel in enumerate(expansion.kernel):
+        paths = expansion.paths(k) if k else {}
+        orders.append(
+            {
+                "order": k,
+                "kernel": {_entry(*times): value.subs(put) for times, value in sorted(kernel.items())},
+                "paths": {_entry(*times): [str(path) for path in found] for times, found in sorted(paths.items())},
+            }
+        )
+    return {
+        "T": expansion.T,
+        "arch": expansion.arch,
+        "supervised": expansion.supervised,
+        "propagators": {str(symbol): value.subs(put) for symbol, value in expansion.propagators.items()},
+        "orders": orders,
+    }
+
+
+RESULTS = {
+    "free-energy": free_energy,
+    "stationarity": stationarity,
+    "critical-point": critical_point,
+    "coherent-branch": coherent_branch,
+    "outlier-threshold": outlier_threshold,
+    "perturbation": perturbation,
+}
+
+
+def _only_four(request: Request, what: str) -> None:
+    if request.T != 4:
+        raise click.UsageError(f"--T: is {request.T}; accepted: 4 for {what}")
+    if request.arch == "dnn":
+        raise click.UsageError("--arch: is dnn, which has no coherent branch; accepted: rnn")
+
+
+def _float(expression: Expr) -> float | None:
+    return None if expression.free_symbols else float(expression.evalf(20))
+
+
+def _entry(t: int, s: int) -> str:
+    return f"{t}{s}" if max(t, s) < 10 else f"{t},{s}"
+
+
+# --- how they are shown -----------------------------------------------------------------------------------------------
+
+
+def as_text(fields: Fields, indent: str = "") -> str:
+    """One name a line; tables and sequences of tables indented below theirs."""
+    lines = []
+    for name, value in fields.items():
+        if value is None or name == "latex":
+            continue
+        if isinstance(value, dict):
+            lines += [f"{indent}{name}:", as_text(value, indent + "  ")] if value else []
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            lines += [f"{indent}{name}:", *(as_text(item, indent + "  ") + "\n" for item in value)]
+        elif isinstance(value, list | tuple):
+            lines.append(f"{indent}{name} = {', '.join(map(str, value))}")
+        else:
+            lines.append(f"{indent}{name} = {value}")
+    return "\n".join(lines)
+
+
+def as_latex(fields: Fields) -> str:
+    """A displayed equation for each expression; compiles with amsmath."""
+    return "\n".join(_equations("", fields))
+
+
+def _equations(prefix: str, fields: Fields) -> list[str]:
+    from sympy import Basic, latex
+
+    if "latex" in fields:  # a matrix expression with node types of our own, printed by theory
+        name = "F" if "free_energy" in fields else "G"
+        return [rf"\[ {name} = {fields['latex']} \]"]
+    lines = []
+    for name, value in fields.items():
+        label = rf"\text{{{(prefix + name).replace('_', ' ')}}}"
+        if isinstance(value, dict):
+            lines += _equations(f"{prefix}{name} ", value)
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            for index, item in enumerate(value):
+                lines += _equations(f"{prefix}{name} {index} ", item)
+        elif isinstance(value, Basic):
+            lines.append(rf"\[ {label} = {latex(value)} \]")
+        elif isinstance(value, list | tuple) and all(isinstance(item, Basic) for item in value):
+            items = r",\ ".join(latex(item) for item in value)
+            lines.append(rf"\[ {label} = \left({items}\right) \]")
+        elif isinstance(value, int | float | str):
+            lines.append(rf"\[ {label} = \text{{{value}}} \]")
+    return lines
