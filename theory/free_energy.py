@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 
-from sympy import Add, Expr, ImmutableMatrix, Matrix, Rational, Symbol, diff, log
+from sympy import Add, Expr, ImmutableMatrix, Matrix, Rational, Symbol, log
+from sympy.polys.matrices import DomainMatrix
 
 from theory import symbols
+from theory.differentiation import Differentiator
 from theory.kernel import (
     forward_covariance,
     kernel_matrix,
@@ -74,8 +76,12 @@ class FreeEnergy:
         return self.terms["trace"] + self.terms["log_determinant"]
 
     @cached_property
+    def _derivatives(self) -> tuple[Differentiator, ...]:
+        return tuple(Differentiator(x) for x in self.variables)
+
+    @cached_property
     def _gradient(self) -> ImmutableMatrix:
-        return ImmutableMatrix([Add(*(diff(term, x) for term in self.terms.values())) for x in self.variables])
+        return ImmutableMatrix([Add(*(by(term) for term in self.terms.values())) for by in self._derivatives])
 
     def stationarity(self) -> ImmutableMatrix:
         """``∂F/∂H^{ts}`` for each of the variables, a column; zero at a saddle point."""
@@ -87,7 +93,7 @@ class FreeEnergy:
         second = Matrix.zeros(size, size)
         for i, gradient in enumerate(self._gradient):
             for j in range(i, size):
-                second[i, j] = second[j, i] = diff(gradient, self.variables[j])
+                second[i, j] = second[j, i] = self._derivatives[j](gradient)
         return ImmutableMatrix(second)
 
     def subs(self, values: Mapping[Symbol, Expr]) -> FreeEnergy:
@@ -114,6 +120,12 @@ class FreeEnergy:
         return self.subs(UNITS)
 
 
+def _adjugate_and_determinant(matrix: ImmutableMatrix) -> tuple[Matrix, Expr]:
+    """Both as expanded polynomials in the entries, by fraction-free elimination in the polynomial ring."""
+    adjugate, determinant = DomainMatrix.from_Matrix(matrix).adj_det()
+    return adjugate.to_Matrix(), adjugate.domain.to_sympy(determinant)
+
+
 def endpoint_free_energy(T: int, arch: str = "rnn") -> FreeEnergy:
     """``F(H)`` of the linear network, endpoint supervision, with the symbols λ, κ, u, v, w.
 
@@ -131,8 +143,7 @@ def endpoint_free_energy(T: int, arch: str = "rnn") -> FreeEnergy:
     u, w = symbols.u, symbols.w
     later, earlier = H[1:, 1:], H[: n - 1, : n - 1]
     if arch == "rnn":
-        determinant = earlier.det(method="berkowitz")
-        adjugate = earlier.adjugate(method="berkowitz")
+        adjugate, determinant = _adjugate_and_determinant(earlier)
         trace = Add(*(later[i, j] * adjugate[i, j] for i in range(n - 1) for j in range(n - 1))) / determinant
     else:
         determinant = earlier[0, 0]
@@ -150,6 +161,6 @@ def endpoint_free_energy(T: int, arch: str = "rnn") -> FreeEnergy:
         terms={
             "energy": HALF * label / (symbols.v * H[n - 1, n - 1] + symbols.kappa),
             "trace": HALF * (H[0, 0] / u + trace / w) - Rational(n, 2),
-            "log_determinant": -HALF * log(H.det(method="berkowitz") / (u * w ** (n - 1) * determinant)),
+            "log_determinant": -HALF * log(_adjugate_and_determinant(H)[1] / (u * w ** (n - 1) * determinant)),
         },
     )
