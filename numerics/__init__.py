@@ -33,7 +33,7 @@ _HOMES = {
     "solve_endpoint_batch": "numerics.endpoint",
 }
 
-__all__ = [  # noqa: F822 (resolved by __getattr__)
+__all__ = [
     "InputError",
     "Problem",
     "Solution",

@@ -119,7 +119,7 @@ def _natural_changes(L: FloatArray) -> FloatArray:
     change[times, times] = L  # ln L_tt scales its row
     k = n + np.arange(len(rows))
     change[k, rows, columns] = np.hypot(L[rows, rows], L[rows, columns])
-    half = np.linalg.solve(L, change)
+    half = np.asarray(np.linalg.solve(L, change))
     return half + np.swapaxes(half, 1, 2)
 
 
@@ -191,75 +191,86 @@ def _arclength_step(
 
 @dataclass(frozen=True, eq=False)
 class CurveSpline:
-    """Smooth interpolation of a curve: ``ln μ``, and the kernel through its Cholesky factor."""
+    """Smooth interpolation of a curve: its signal, and the kernel through its Cholesky factor."""
 
     curve: Curve
-    _spline: CubicSpline
+    _levels: CubicSpline
+    _coordinates: CubicSpline
 
-    def log_signal(self, s: FloatArray, kappa: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def log_signal(self, s: FloatArray, kappa: FloatArray | float) -> tuple[FloatArray, FloatArray]:
         """``ln λ`` at κ and its derivative in s."""
-        values, slopes = self._spline(s), self._spline(s, 1)
-        h = np.exp(values[:, 1])
+        (log_mu, log_h), (mu_slope, h_slope) = self._levels(s).T, self._levels(s, 1).T
+        h = np.exp(log_h)
         total = h + kappa
-        return values[:, 0] + 2 * np.log(total), slopes[:, 0] + 2 * h / total * slopes[:, 1]
+        return log_mu + 2 * np.log(total), mu_slope + 2 * h / total * h_slope
 
     def kernels(self, s: FloatArray) -> FloatArray:
-        """``H(s)``, (B, n, n)."""
-        L = factors(self._spline(s)[:, 2:], self.curve.n)
-        return L @ np.swapaxes(L, 1, 2)
+        """Independent entries of ``H(s)``, row by row, (n(n+1)/2, B)."""
+        n = self.curve.n
+        L = np.moveaxis(factors(self._coordinates(s), n), 0, -1)
+        pairs = zip(*np.triu_indices(n), strict=True)
+        return np.array([np.einsum("kb,kb->b", L[i, : i + 1], L[j, : i + 1]) for i, j in pairs])
 
 
 def interpolate(curve: Curve) -> CurveSpline:
-    """Splines of ``ln μ``, ``ln H^{nn}``, and the factor's ``coordinates``."""
+    """Splines of ``ln μ`` and ``ln H^{nn}``, and of the factor's ``coordinates``."""
     n = curve.n
     rows, columns = np.tril_indices(n, -1)
-    last = np.log(curve.kernels[:, -1, -1])
-    data = np.column_stack([curve.log_mu, last, coordinates(np.linalg.cholesky(curve.kernels))])
+    levels = np.column_stack([curve.log_mu, np.log(curve.kernels[:, -1, -1])])
+    z = coordinates(np.asarray(np.linalg.cholesky(curve.kernels)))
     s = curve.s
     if curve.lag:
         # the lower sign of the same branch continues it to s < 0: reversed signs at odd multiples of the lag
         flips = np.where(np.arange(n) // curve.lag % 2 == 0, 1.0, -1.0)
-        odd = np.concatenate([np.ones(2 + n), flips[rows] * flips[columns]])
+        signs = np.concatenate([np.ones(n), flips[rows] * flips[columns]])
         s = np.concatenate([-s[:0:-1], s])
-        data = np.concatenate([data[:0:-1] * odd, data])
-    return CurveSpline(curve, CubicSpline(s, data))
+        levels = np.concatenate([levels[:0:-1], levels])
+        z = np.concatenate([z[:0:-1] * signs, z])
+    return CurveSpline(curve, CubicSpline(s, levels), CubicSpline(s, z))
 
 
 @lru_cache(maxsize=64)
-def _spline(n: int, lag: int) -> CurveSpline:
+def spline(n: int, lag: int) -> CurveSpline:
+    """The interpolated branch of ``lag`` (0: incoherent) for n hidden times."""
     return interpolate(coherent_curve(n, lag) if lag else incoherent_curve(n))
 
 
-def states(curve: Curve, signal: FloatArray, kappa: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
+def states(branch: CurveSpline, signal: FloatArray, kappa: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Kernels of one branch at each (λ, κ), to the accuracy of the interpolation, and where there is one.
 
     Of several crossings at the same parameters, that of lowest free energy is taken.
 
     Args:
-        curve: the branch.
+        branch: from ``spline``.
         signal, kappa: (B,), in units u = v = w = 1.
 
     Returns:
-        Kernels (B, n, n), the random network's where the branch does not exist, and a mask (B,).
+        Independent entries of the kernels (n(n+1)/2, B), those of 1 where there is no state, and a mask (B,).
     """
-    spline = _spline(curve.n, curve.lag)
+    n = branch.curve.n
     with np.errstate(divide="ignore"):
         goal = np.log(signal)
-    s = np.full(signal.shape, np.nan)
-    for noise in np.unique(kappa) if np.unique(kappa).size <= 64 else [None]:
-        group = slice(None) if noise is None else np.flatnonzero(kappa == noise)
-        s[group] = _lowest_crossing(spline, goal[group], kappa[group], noise)
+    noises = np.unique(kappa)
+    if noises.size == 1:
+        s = _lowest_crossing(branch, goal, kappa, float(noises[0]))
+    elif noises.size <= 64:
+        s = np.full(signal.shape, np.nan)
+        for noise in noises:
+            group = np.flatnonzero(kappa == noise)
+            s[group] = _lowest_crossing(branch, goal[group], kappa[group], float(noise))
+    else:
+        s = _lowest_crossing(branch, goal, kappa, None)
     exists = np.isfinite(s)
-    kernels = np.tile(np.eye(curve.n), (signal.size, 1, 1))
-    kernels[exists] = spline.kernels(s[exists])
-    if curve.lag == 0:
-        exists |= signal == 0  # H = 1 already
-    return kernels, exists
+    entries = branch.kernels(np.where(exists, s, branch.curve.s[0]))
+    if not exists.all():
+        rows, columns = np.triu_indices(n)
+        entries[:, ~exists] = np.where(rows == columns, 1.0, 0.0)[:, None]
+        if branch.curve.lag == 0:
+            exists |= signal == 0  # H = 1 there
+    return entries, exists
 
 
-def _lowest_crossing(
-    spline: CurveSpline, goal: FloatArray, kappa: FloatArray, noise: float | None
-) -> FloatArray:
+def _lowest_crossing(spline: CurveSpline, goal: FloatArray, kappa: FloatArray, noise: float | None) -> FloatArray:
     """``s`` with ``ln λ(s; κ) = goal`` and lowest F, NaN where there is none."""
     best, lowest = np.full(goal.shape, np.nan), np.full(goal.shape, np.inf)
     curve = spline.curve
@@ -302,36 +313,64 @@ def _improve(
     entropy = (1 - weight) * curve.entropy[k] + weight * curve.entropy[k + 1]
     last = (1 - weight) * curve.kernels[k, -1, -1] + weight * curve.kernels[k + 1, -1, -1]
     F = entropy + 0.5 * np.exp(goal[where]) / (last + kappa[where])
-    better = F < lowest[where]
+    better = lowest[where] > F
     best[where[better]] = s[better]
     lowest[where[better]] = F[better]
 
 
-def _solve_interval(
-    spline: CurveSpline, goal: FloatArray, kappa: FloatArray, interval: NDArray[np.intp]
-) -> FloatArray:
-    """Newton on the spline, kept within the interval by bisection."""
+def _solve_interval(spline: CurveSpline, goal: FloatArray, kappa: FloatArray, interval: NDArray[np.intp]) -> FloatArray:
+    """Newton on the spline, kept within the interval by bisection, to 1e-9 relative."""
     grid = spline.curve.s
-    low, high = grid[interval].copy(), grid[interval + 1].copy()
-    at_low, _ = spline.log_signal(low, kappa)
-    at_high, _ = spline.log_signal(high, kappa)
-    with np.errstate(all="ignore"):
-        weight = np.nan_to_num((goal - at_low) / (at_high - at_low), nan=0.5)
-    weight = np.clip(weight, 0.0, 1.0)
+    # a coherent branch leaves its pitchfork as λ - λ_c ∝ s²: there s² is the smooth variable
+    power = 2 if spline.curve.lag else 1
+    low, high = grid[interval], grid[interval + 1]
+    (at_low, slope_low), (at_high, slope_high) = _levels_at(spline, kappa, interval)
     rises = at_high > at_low
-    # a coherent branch leaves its pitchfork as λ - λ_c ∝ s²
-    s = np.sqrt(low**2 + weight * (high**2 - low**2)) if spline.curve.lag else low + weight * (high - low)
+    with np.errstate(all="ignore"):
+        weight = np.clip((goal - at_low) / (at_high - at_low), 0.0, 1.0)
+        s = low**power + _inverse_hermite(weight, low, high, at_high - at_low, slope_low, slope_high, power)
+        s = np.clip(s ** (1 / power), low, high)
+    s = np.where(np.isfinite(s), s, 0.5 * (low + high))
     for _ in range(60):
         value, slope = spline.log_signal(s, kappa)
         above = (value > goal) == rises
         high, low = np.where(above, s, high), np.where(above, low, s)
         with np.errstate(all="ignore"):
             new = s - (value - goal) / slope
-        outside = ~((new >= low) & (new <= high))
-        new = np.where(outside, 0.5 * (low + high), new)
-        if np.all(np.abs(new - s) <= 1e-13 * (np.abs(s) + 1e-12)):
-            return new
+        new = np.where((new >= low) & (new <= high), new, 0.5 * (low + high))
+        change = np.abs(new - s)
         s = new
-        if _ > 6 and np.all(np.abs(value - goal) < 1e-12):
+        # quadratic: a change of 1e-5 leaves an error of 1e-10
+        if np.all((change <= 1e-5 * np.abs(s)) | (np.abs(value - goal) < 1e-14)):
             break
     return s
+
+
+def _levels_at(
+    spline: CurveSpline, kappa: FloatArray, interval: NDArray[np.intp]
+) -> list[tuple[FloatArray, FloatArray]]:
+    """``ln λ`` and its slope at both ends of each point's interval."""
+    if kappa.size > spline.curve.s.size and np.all(kappa == kappa[0]):
+        value, slope = spline.log_signal(spline.curve.s, float(kappa[0]))
+        return [(value[interval + k], slope[interval + k]) for k in (0, 1)]
+    return [spline.log_signal(spline.curve.s[interval + k], kappa) for k in (0, 1)]
+
+
+def _inverse_hermite(
+    weight: FloatArray,
+    low: FloatArray,
+    high: FloatArray,
+    rise: FloatArray,
+    slope_low: FloatArray,
+    slope_high: FloatArray,
+    power: int,
+) -> FloatArray:
+    """``s^power - low^power`` at a fraction ``weight`` of the rise, from values and slopes at both ends."""
+    span = high**power - low**power
+    # slopes of s^power by the fraction; where the level is flat (the pitchfork itself) fall back to linear
+    m_low = power * low ** (power - 1) / slope_low * rise
+    m_high = power * high ** (power - 1) / slope_high * rise
+    m_low = np.where(np.isfinite(m_low) & (m_low > 0) & (m_low < 3 * span), m_low, span)
+    m_high = np.where(np.isfinite(m_high) & (m_high > 0) & (m_high < 3 * span), m_high, span)
+    t = weight
+    return span * t * t * (3 - 2 * t) + m_low * t * (1 - t) ** 2 - m_high * t * t * (1 - t)

@@ -1,7 +1,7 @@
-"""Endpoint supervision at many parameter sets at once: signals, noises and prior widths broadcast (THEORY.md section 5).
+"""Endpoint supervision at many parameters at once: signals, noises and widths broadcast (THEORY.md section 5).
 
-Starts come from the branches traced once in ``numerics.branches``; every point is then polished by Newton on the lowered
-stationarity conditions of the full free energy, at its own parameters.
+Starts come from the branches traced once in ``numerics.branches``; every point is then polished by Newton on the
+lowered stationarity conditions of the full free energy, at its own parameters.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ def solve_endpoint_batch(
 ) -> EndpointBatch:
     """One branch at every signal λ, noise κ and widths u, v, w (broadcast against each other and flattened).
 
-    The coherent branch is the one that leaves the incoherent branch at λ_c, upper sign. Where a branch has several states
-    at the same parameters, the one of lowest free energy is given; where it has none, the entry is NaN and
+    The coherent branch is the one that leaves the incoherent branch at λ_c, upper sign. Where a branch has several
+    states at the same parameters, the one of lowest free energy is given; where it has none, the entry is NaN and
     ``exists`` is False.
 
     Raises:
@@ -93,12 +93,11 @@ def solve_endpoint_batch(
     lam, noise, u_, v_, w_ = parameters
     n = T - 1
     reduced_noise = noise / (v_ * w_ ** (n - 1) * u_)
-    curve = branches.incoherent_curve(n) if branch == "incoherent" else branches.coherent_curve(n)
-    start, exists = branches.states(curve, lam, reduced_noise)
-    times = np.arange(1, n + 1)
-    powers = u_[:, None, None] * w_[:, None, None] ** ((times[:, None] + times) / 2 - 1)
+    curve = branches.spline(n, 0 if branch == "incoherent" else 1)
+    entries, exists = branches.states(curve, lam, reduced_noise)
     rows, columns = np.triu_indices(n)
-    entries = np.ascontiguousarray((start * powers)[:, rows, columns].T)
+    for k, power in enumerate((rows + columns) / 2):
+        entries[k] *= u_ * w_**power
     roots = newton(lowered_endpoint(T, arch), entries, parameters, tolerance=tolerance)
     return _batch(T, arch, branch, parameters, entries, roots, exists)
 
@@ -147,11 +146,12 @@ def _checked(T: int, arch: str, branch: str, **parameters: ArrayLike) -> FloatAr
     if branch == "coherent" and (arch == "dnn" or T == 3):
         raise InputError("branch: is coherent; accepted: incoherent, for a DNN or T = 3, which have no other")
     for name, value in parameters.items():
-        array = np.asarray(value)
-        lowest_ok = array >= 0 if name in ("signal", "kappa") else array > 0
-        if array.dtype.kind not in "fiu" or not (np.isfinite(array) & lowest_ok).all():
-            bound = "≥ 0" if name in ("signal", "kappa") else "> 0"
-            raise InputError(f"{name}: has an entry that is not; accepted: finite numbers {bound}")
+        array, zero = np.asarray(value), name in ("signal", "kappa")
+        numeric = array.dtype.kind in "fiu"
+        if not numeric or not (np.isfinite(array) & (array >= 0 if zero else array > 0)).all():
+            raise InputError(
+                f"{name}: has an entry that is not accepted; accepted: finite numbers {'≥ 0' if zero else '> 0'}"
+            )
     try:
         arrays = np.broadcast_arrays(*(np.asarray(value, dtype=np.float64) for value in parameters.values()))
     except ValueError:

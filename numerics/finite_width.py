@@ -52,7 +52,7 @@ def kernel_covariance(solution: Solution, width: int) -> FloatArray:
     _require_width(width)
     at = _modes(solution)
     weighted = np.array(list(at.changes(at.modes))) / np.sqrt(at.values)[:, None, None]
-    return np.einsum("kab,kcd->abcd", weighted, weighted, optimize=True) / width
+    return np.asarray(np.einsum("kab,kcd->abcd", weighted, weighted, optimize=True) / width)
 
 
 def kernel_shift(solution: Solution) -> FloatArray:

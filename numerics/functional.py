@@ -78,7 +78,7 @@ class KernelFunctional:
         Raises:
             numpy.linalg.LinAlgError: H is not positive-definite.
         """
-        return KernelPoint(self, H, np.linalg.cholesky(H))
+        return KernelPoint(self, H, np.asarray(np.linalg.cholesky(H)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +97,7 @@ class KernelPoint:
 
     @cached_property
     def _covariance_factor(self) -> FloatArray:
-        return np.linalg.cholesky(self.functional.covariance(self.H))
+        return np.asarray(np.linalg.cholesky(self.functional.covariance(self.H)))
 
     @cached_property
     def M(self) -> FloatArray:

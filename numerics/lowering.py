@@ -55,7 +55,7 @@ class PreciseEvaluation(NamedTuple):
 def _integer_power(printer: Any, expr: Pow) -> str | None:
     """Small integer powers as products: NumPy's ``power`` is twenty times slower for exponents other than ±1, 2."""
     base, exponent = expr.as_base_exp()
-    if not isinstance(exponent, Integer) or not 1 < abs(int(exponent)) <= 4:
+    if not isinstance(exponent, Integer) or not 1 < abs(int(exponent)) <= 8:
         return None
     text = printer.parenthesize(base, 100)
     product = "*".join([text] * abs(int(exponent)))
@@ -63,11 +63,11 @@ def _integer_power(printer: Any, expr: Pow) -> str | None:
 
 
 class _NumPyText(NumPyPrinter):  # type: ignore[misc]
-    def _print_Pow(self, expr: Pow, rational: bool = False, sqrt: str = "numpy.sqrt") -> str:
+    def _print_Pow(self, expr: Pow, rational: bool = False) -> str:
         if expr.exp == -1:
             return f"(1/{self.parenthesize(expr.base, 100)})"
         text = _integer_power(self, expr)
-        return text if text is not None else str(super()._print_Pow(expr, rational=rational, sqrt=sqrt))
+        return text if text is not None else str(super()._print_Pow(expr, rational=rational))
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,9 +169,7 @@ class Lowered:
         return out
 
 
-def lower(
-    expressions: Expr | Mapping[str, Expr], variables: Sequence[Symbol], parameters: Sequence[Symbol]
-) -> Lowered:
+def lower(expressions: Expr | Mapping[str, Expr], variables: Sequence[Symbol], parameters: Sequence[Symbol]) -> Lowered:
     """Lower a scalar expression, or named terms of a sum, with its first two derivatives in ``variables``.
 
     Args:
@@ -200,9 +198,7 @@ def _lower(
     pairs = [(i, j) for i in range(len(variables)) for j in range(i, len(variables))]
     hessian = [diff(gradient[i], variables[j]) for i, j in pairs]
     flat = [g for row in gradients for g in row]
-    temporaries, results = cse(
-        [*terms, *flat, *gradient, *hessian], symbols=numbered_symbols("_t"), order="none"
-    )
+    temporaries, results = cse([*terms, *flat, *gradient, *hessian], symbols=numbered_symbols("_t"), order="none")
     k, d = len(terms), len(variables)
     parts = {
         "terms": results[:k],
@@ -219,9 +215,7 @@ def _lower(
         *_stores(parts["hessian"], 2 * d),
     ]
     derivatives_text = _numpy_text("derivatives", arguments, temporaries, stores)
-    precise_text = _mpmath_text(
-        arguments, temporaries, parts["terms"], [*parts["gradient"], *parts["hessian"]]
-    )
+    precise_text = _mpmath_text(arguments, temporaries, parts["terms"], [*parts["gradient"], *parts["hessian"]])
     return Lowered(
         variables=variables,
         parameters=parameters,
@@ -256,9 +250,7 @@ def _stores(expressions: Sequence[Basic], start: int = 0) -> list[tuple[str, lis
     return [(f"out[{start + i}] = {{}}", [expression]) for i, expression in enumerate(expressions)]
 
 
-def _needed(
-    temporaries: Sequence[tuple[Symbol, Expr]], results: Sequence[Basic]
-) -> list[tuple[Symbol, Expr]]:
+def _needed(temporaries: Sequence[tuple[Symbol, Expr]], results: Sequence[Basic]) -> list[tuple[Symbol, Expr]]:
     """The assignments that ``results`` depend on, in order."""
     wanted: set[Basic] = set().union(*(result.free_symbols for result in results)) if results else set()
     kept = []

@@ -24,6 +24,8 @@ BoolArray = NDArray[np.bool_]
 #: Points iterated together, so that a block's Hessians stay in cache.
 BLOCK = 4096
 HALVINGS = 30
+#: Relative residual at which rounding in the lowered expressions takes over.
+FLOOR = 1e-13
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +34,8 @@ class Roots:
 
     Attributes:
         x: independent kernel entries, (d, B); NaN where not converged, so that no unfinished number can be used.
-        residual: largest ``|∂_iF| s_i`` over the largest ``Σ_k|∂_iF_k| s_i`` (B,), where ``s_i = √(H^{tt}H^{ss})`` for the
-            entry (t, s): relative to the terms that cancel. It is reported for unconverged points as well.
+        residual: largest ``|∂_iF| s_i`` over the largest ``Σ_k|∂_iF_k| s_i`` (B,), where ``s_i = √(H^{tt}H^{ss})`` for
+            the entry (t, s): relative to the terms that cancel. It is reported for unconverged points as well.
         converged: residual within tolerance, (B,).
         stable: Hessian positive-definite, (B,).
         iterations: Newton steps, (B,).
@@ -90,17 +92,19 @@ def _newton_block(
     residual = np.where(positive_definite(x), _residual(now, scale), np.inf)
     iterations = np.zeros(batch, dtype=np.intp)
     active = np.flatnonzero(np.isfinite(residual))
+    goal = min(tolerance, FLOOR)
     for _ in range(max_iterations):
+        active = active[residual[active] > goal]
         if not active.size:
             break
         before = residual[active]
         moved = _step(lowered, x, p, now, scale, residual, active)
         iterations[active] += 1
-        # go on where the residual still falls fast, or has not reached the tolerance yet
+        # within the tolerance, go on only where the residual still falls fast
         falls = residual[active] < 0.1 * before
-        active = active[moved & (residual[active] > 1e-16) & (falls | (residual[active] > tolerance))]
+        active = active[moved & (falls | (residual[active] > tolerance))]
     converged = residual <= tolerance
-    stable = _positive_hessian(now.hessian, scale) & converged
+    stable = _positive_pivots(now.hessian * scale[:, None] * scale) & converged
     return np.where(converged, x, np.nan), residual, converged, stable, iterations
 
 
@@ -114,10 +118,28 @@ def _step(
     active: NDArray[np.intp],
 ) -> BoolArray:
     """One damped Newton step of the active points, in place; whether each of them moved."""
-    whole = active.size == x.shape[1]
-    part: Any = slice(None) if whole else active
-    s = scale[:, part]
-    step = -_scaled_solve(now.hessian[:, :, part], now.gradient[:, part], s)
+    part: Any = slice(None) if active.size == x.shape[1] else active
+    step = _eliminate(now.hessian[:, :, part], now.gradient[:, part], scale[:, part])
+    moved = _search(lowered, x, p, now, scale, residual, active, step)
+    stuck = active[~moved & (residual[active] > FLOOR)]
+    if stuck.size:
+        # elimination without pivoting can lose an indefinite system's digits
+        step = _pivoted(now.hessian[:, :, stuck], now.gradient[:, stuck], scale[:, stuck])
+        moved[np.isin(active, stuck)] = _search(lowered, x, p, now, scale, residual, stuck, step)
+    return moved
+
+
+def _search(
+    lowered: Lowered,
+    x: FloatArray,
+    p: FloatArray,
+    now: Evaluation,
+    scale: FloatArray,
+    residual: FloatArray,
+    active: NDArray[np.intp],
+    step: FloatArray,
+) -> BoolArray:
+    """Halve each point's step until its kernel is positive-definite and its residual lower; whether it got there."""
     moved = np.zeros(active.size, dtype=bool)
     pending = np.flatnonzero(np.isfinite(step).all(axis=0))
     length = 1.0
@@ -125,22 +147,21 @@ def _step(
         if not pending.size:
             break
         columns = active[pending]
-        trial = x[:, columns] + length * step[:, pending]
-        positive = positive_definite(trial)
+        trial = x[:, columns] - length * step[:, pending]
         new = lowered.derivatives(trial, p[:, columns])
         new_scale = _scales(trial)
-        new_residual = np.where(positive, _residual(new, new_scale), np.inf)
+        new_residual = np.where(positive_definite(trial), _residual(new, new_scale), np.inf)
         accept = new_residual < residual[columns]
-        taken = columns[accept]
-        x[:, taken] = trial[:, accept]
-        scale[:, taken] = new_scale[:, accept]
-        residual[taken] = new_residual[accept]
-        now.gradient[:, taken] = new.gradient[:, accept]
-        now.cancelling[:, taken] = new.cancelling[:, accept]
-        now.hessian[:, :, taken] = new.hessian[:, :, accept]
-        moved[pending[accept]] = True
+        source: Any = slice(None) if accept.all() else accept
+        taken = slice(None) if accept.all() and columns.size == x.shape[1] else columns[source]
+        x[:, taken] = trial[:, source]
+        scale[:, taken] = new_scale[:, source]
+        residual[taken] = new_residual[source]
+        now.gradient[:, taken] = new.gradient[:, source]
+        now.hessian[:, :, taken] = new.hessian[:, :, source]
+        moved[pending[source]] = True
         # at the rounding floor no step can lower the residual: do not search
-        pending = pending[~accept & (residual[columns] > 1e-13)]
+        pending = pending[~accept & (residual[columns] > FLOOR)]
         length *= 0.5
     return moved
 
@@ -160,20 +181,31 @@ def _scales(x: FloatArray) -> FloatArray:
     return np.asarray(roots[rows] * roots[columns])
 
 
-def _scaled_solve(hessian: FloatArray, gradient: FloatArray, scale: FloatArray) -> FloatArray:
-    """``hessian⁻¹ gradient`` in scaled variables, (d, B)."""
-    scaled = hessian * scale[:, None] * scale
-    matrices = np.ascontiguousarray(np.moveaxis(scaled, 2, 0))
-    right = np.ascontiguousarray((gradient * scale).T)[..., None]
-    finite = np.isfinite(matrices).all(axis=(1, 2)) & np.isfinite(right).all(axis=(1, 2))
-    matrices[~finite] = np.nan
-    matrices[~finite] = np.eye(len(scale))
-    try:
-        solved = np.linalg.solve(matrices, right)[..., 0]
-    except np.linalg.LinAlgError:
-        solved = (np.linalg.pinv(matrices, hermitian=True) @ right)[..., 0]
-    solved[~finite] = np.nan
-    return np.asarray(solved.T * scale)
+def _eliminate(hessian: FloatArray, gradient: FloatArray, scale: FloatArray) -> FloatArray:
+    """``hessian⁻¹ gradient`` in scaled variables by elimination without pivoting, vectorised over the batch, (d, B)."""
+    d = len(scale)
+    matrix = np.empty((d, d + 1, scale.shape[1]))
+    np.multiply(hessian, scale[:, None], out=matrix[:, :d])
+    matrix[:, :d] *= scale
+    np.multiply(gradient, scale, out=matrix[:, d])
+    with np.errstate(all="ignore"):
+        for k in range(d):
+            matrix[k, k + 1 :] /= matrix[k, k]
+            for i in range(k + 1, d):
+                matrix[i, k + 1 :] -= matrix[i, k] * matrix[k, k + 1 :]
+        for k in range(d - 1, 0, -1):
+            matrix[:k, d] -= matrix[:k, k] * matrix[k, d]
+        return np.asarray(matrix[:, d] * scale)
+
+
+def _pivoted(hessian: FloatArray, gradient: FloatArray, scale: FloatArray) -> FloatArray:
+    """``hessian⁻¹ gradient`` in scaled variables by LAPACK, (d, B); NaN where singular."""
+    matrices = np.moveaxis(hessian * scale[:, None] * scale, 2, 0)
+    right = (gradient * scale).T[..., None]
+    solved = np.full(right.shape, np.nan)
+    for k in np.flatnonzero(np.isfinite(matrices).all(axis=(1, 2)) & np.isfinite(right).all(axis=(1, 2))):
+        solved[k] = np.linalg.lstsq(matrices[k], right[k], rcond=1e-15)[0]
+    return np.asarray(solved[..., 0].T * scale)
 
 
 def positive_definite(x: FloatArray) -> BoolArray:
@@ -184,10 +216,6 @@ def positive_definite(x: FloatArray) -> BoolArray:
     matrix[rows, columns] = x
     matrix[columns, rows] = x
     return _positive_pivots(matrix)
-
-
-def _positive_hessian(hessian: FloatArray, scale: FloatArray) -> BoolArray:
-    return _positive_pivots(hessian * scale[:, None] * scale)
 
 
 def _positive_pivots(matrix: FloatArray) -> BoolArray:
@@ -210,13 +238,11 @@ def _matrix_size(entries: int) -> int:
     return n
 
 
-def polish(
-    lowered: Lowered, x: FloatArray, parameters: FloatArray, *, digits: int = 50
-) -> tuple[list[Any], Any]:
+def polish(lowered: Lowered, x: FloatArray, parameters: FloatArray, *, digits: int = 50) -> tuple[list[Any], Any]:
     """Newton in mpmath from one converged point (d,) at parameters (m,): entries with ``digits`` digits, and residual.
 
-    The residual is the largest ``|∂_iF| s_i`` at the returned entries, recomputed. The parameters are taken as the exact
-    values of the given numbers (binary fractions, or decimal strings).
+    The residual is the largest ``|∂_iF| s_i`` at the returned entries, recomputed. The parameters are taken as the
+    exact values of the given numbers (binary fractions, or decimal strings).
 
     Raises:
         InputError: no convergence, for example from a point that is not near a root.

@@ -39,7 +39,7 @@ def outliers(solution: Solution) -> ComplexArray:
     eigenvalues = np.linalg.eigvals(finite_rank).astype(np.complex128)
     outside = eigenvalues[np.abs(eigenvalues) > np.sqrt(problem.w)]
     # a fixed order: modulus, then the positive imaginary part of a pair first
-    return outside[np.lexsort((-outside.imag, -np.round(np.abs(outside), 12)))]
+    return np.asarray(outside[np.lexsort((-outside.imag, -np.round(np.abs(outside), 12)))])
 
 
 def temporal_coherence(solution: Solution) -> FloatArray:

@@ -41,8 +41,8 @@ def solve(problem: Problem, *, tolerance: float = 1e-10) -> Solution:
 def solve_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[Solution, ...]:
     """Every stationary state found, unstable ones included, in order of free energy.
 
-    States that differ by the symmetry ``W → -W`` are given once, with the largest entry of ``H^{T-1,T-2}`` positive. The
-    search starts from the random network's kernel, leaves every unstable state along each unstable direction, both
+    States that differ by the symmetry ``W → -W`` are given once, with the largest entry of ``H^{T-1,T-2}`` positive.
+    The search starts from the random network's kernel, leaves every unstable state along each unstable direction, both
     ways, follows states down from enlarged labels, and looks for the saddle point between each pair of minima.
 
     Raises:

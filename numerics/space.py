@@ -37,19 +37,19 @@ class KernelSpace:
     def dimension(self) -> int:
         """Columns of Q, m."""
         if self.pattern_basis is not None:
-            return self.n * self.pattern_basis.shape[1]
+            return int(self.n * self.pattern_basis.shape[1])
         assert self.basis is not None
-        return self.basis.shape[1]
+        return int(self.basis.shape[1])
 
     @property
     def block(self) -> int:
         """Size of a time block in the coordinates in which the mask acts: r, or P for a general basis."""
-        return self.P if self.pattern_basis is None else self.pattern_basis.shape[1]
+        return self.P if self.pattern_basis is None else int(self.pattern_basis.shape[1])
 
     def full_basis(self) -> FloatArray:
         """Q, (nP, m)."""
         if self.pattern_basis is not None:
-            return np.kron(np.eye(self.n), self.pattern_basis)
+            return np.asarray(np.kron(np.eye(self.n), self.pattern_basis), dtype=np.float64)
         assert self.basis is not None
         return self.basis
 
@@ -77,7 +77,8 @@ class KernelSpace:
         if self.pattern_basis is not None:
             q, r = self.pattern_basis, self.block
             blocks = X.reshape(self.n, self.P, self.n, self.P)
-            return np.einsum("pa,tpsq,qb->tasb", q, blocks, q, optimize=True).reshape(self.n * r, self.n * r)
+            reduced = np.einsum("pa,tpsq,qb->tasb", q, blocks, q, optimize=True)
+            return np.asarray(reduced.reshape(self.n * r, self.n * r))
         assert self.basis is not None
         dual = np.linalg.pinv(self.basis)
         return dual @ X @ dual.T
@@ -98,7 +99,7 @@ class KernelSpace:
         moved = np.zeros_like(self.basis)
         moved[self.P :] = self.basis[: -self.P]
         # the range of H_0 contains its own shift, so this solves exactly
-        return np.linalg.lstsq(self.basis, moved, rcond=None)[0]
+        return np.asarray(np.linalg.lstsq(self.basis, moved, rcond=None)[0])
 
     def rows(self, A: FloatArray) -> FloatArray:
         """Time blocks 1 … n-1 of ``QA``, (n-1, block, columns)."""
@@ -112,7 +113,7 @@ class KernelSpace:
         if self.pattern_basis is not None:
             return np.eye(self.dimension).reshape(self.n, self.block, -1)[1:]
         assert self.basis is not None
-        dual = np.linalg.pinv(self.basis).T
+        dual = np.asarray(np.linalg.pinv(self.basis)).T
         return dual.reshape(self.n, self.P, -1)[1:]
 
     def shifted(self, H: FloatArray, arch: str) -> FloatArray:
@@ -130,7 +131,7 @@ class KernelSpace:
         receive = self.receiving_rows()
         send = self.basis.reshape(self.n, self.P, -1)[:-1]
         blocks = send @ H @ np.swapaxes(send, -1, -2)
-        return np.einsum("tam,tab,tbk->mk", receive, blocks, receive, optimize=True)
+        return np.asarray(np.einsum("tam,tab,tbk->mk", receive, blocks, receive, optimize=True))
 
 
 def input_covariance(problem: Problem) -> FloatArray:

@@ -268,7 +268,7 @@ def _newton_direction(point: KernelPoint) -> FloatArray:
     m = point.functional.dimension
     g = to_vector(point.gradient)
     if m <= DENSE:
-        return from_vector(-np.linalg.lstsq(dense_hessian(point), g, rcond=1e-14)[0], m)
+        return from_vector(-np.asarray(np.linalg.lstsq(dense_hessian(point), g, rcond=1e-14)[0]), m)
     operator = spla.LinearOperator(
         (g.size, g.size),
         matvec=lambda z: to_vector(point.hessian_product(from_vector(np.ravel(z), m))),
