@@ -102,5 +102,3 @@ def recursion_residuals() -> tuple[Expr, Expr]:
         - symbols.v * label / (symbols.v * branch.kernel_entry(n) + symbols.kappa) ** 2
     )
     return simplify(interior), simplify(last)
-
-

@@ -16,6 +16,7 @@ the Landau free energy. Along the branch that equation is satisfied too, by the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from sympy import Domain, Expr, Float, Rational, construct_domain, factor, sympify
@@ -23,12 +24,19 @@ from sympy.polys.matrices import DomainMatrix
 
 from theory import symbols
 from theory.kernel import require_horizon
+from theory.power_series import (
+    MatrixSeries,
+    Series,
+    invert,
+    multiply,
+    scalar_divide,
+    scalar_multiply,
+    scalar_power,
+    scale,
+)
 
 #: Highest power of α kept: the third Landau coefficient needs α⁵ in the gradient.
 ORDER = 5
-
-Series = list[Any]
-MatrixSeries = list[DomainMatrix]
 
 
 @dataclass(frozen=True)
@@ -70,60 +78,6 @@ class LandauExpansion:
         if p == 0:
             raise ValueError("kappa: is tricritical, the quartic coefficient vanishes; accepted: any other κ ≥ 0")
         return factor(s / p), factor(s * (t * p - q) / p**3)
-
-
-def scalar_times(matrix: DomainMatrix, scalar: Any) -> DomainMatrix:
-    """A matrix times an element of its domain."""
-    return matrix.scalarmul(scalar)
-
-
-def multiply(a: MatrixSeries, b: MatrixSeries) -> MatrixSeries:
-    """Product of two power series with matrix coefficients, truncated as they are."""
-    return [_sum([a[i] * b[k - i] for i in range(k + 1)]) for k in range(len(a))]
-
-
-def scale(a: Series, b: MatrixSeries) -> MatrixSeries:
-    """A scalar power series times a matrix-valued one."""
-    return [_sum([scalar_times(b[k - i], a[i]) for i in range(k + 1) if a[i]], b[0]) for k in range(len(a))]
-
-
-def invert(a: MatrixSeries) -> MatrixSeries:
-    """Inverse of a power series whose leading coefficient is the unit matrix."""
-    inverse = [a[0]]
-    for k in range(1, len(a)):
-        inverse.append(-_sum([a[i] * inverse[k - i] for i in range(1, k + 1)]))
-    return inverse
-
-
-def scalar_multiply(a: Series, b: Series) -> Series:
-    """Product of two scalar power series, truncated as they are."""
-    return [sum((a[i] * b[k - i] for i in range(1, k + 1)), a[0] * b[k]) for k in range(len(a))]
-
-
-def scalar_divide(a: Series, b: Series) -> Series:
-    """Quotient of two scalar power series, the divisor's leading coefficient not zero."""
-    quotient: Series = []
-    for k in range(len(a)):
-        rest = a[k]
-        for i in range(1, k + 1):
-            rest = rest - b[i] * quotient[k - i]
-        quotient.append(rest / b[0])
-    return quotient
-
-
-def scalar_power(a: Series, exponent: int) -> Series:
-    """Positive integer power of a scalar power series."""
-    power = a
-    for _ in range(exponent - 1):
-        power = scalar_multiply(power, a)
-    return power
-
-
-def _sum(matrices: list[DomainMatrix], like: DomainMatrix | None = None) -> DomainMatrix:
-    total = DomainMatrix.zeros(like.shape, like.domain) if like is not None else matrices[0]
-    for matrix in matrices if like is not None else matrices[1:]:
-        total = total + matrix
-    return total
 
 
 def _place(matrix: DomainMatrix, size: int, offset: int) -> DomainMatrix:
@@ -181,7 +135,12 @@ class _Reduction:
         zero = self.domain.zero
         return self.gradient([one, direction], [self.ratio, zero])[1]
 
-    def sector(self, lag: int) -> DomainMatrix:
+    @cached_property
+    def sectors(self) -> tuple[DomainMatrix, ...]:
+        """The linear response within each lag."""
+        return tuple(self._sector(lag) for lag in range(self.n))
+
+    def _sector(self, lag: int) -> DomainMatrix:
         """The linear response restricted to entries of one lag, ``(n-lag) × (n-lag)``."""
         size, n, K = self.n - lag, self.n, self.domain
         entries = {}
@@ -212,7 +171,7 @@ class _Reduction:
 
     def critical_mode(self) -> list[Any]:
         """The null vector of the lag-1 sector, its last entry 1."""
-        sector = self.sector(1)
+        sector = self.sectors[1]
         m = self.n - 1
         inner = sector.extract(range(m - 1), range(m - 1))
         mode = [*self.solve(inner, [-sector[t, m - 1].element for t in range(m - 1)]), self.domain.one]
@@ -221,24 +180,22 @@ class _Reduction:
             raise ArithmeticError("the lag-1 sector is not singular at r = (T-2)/(T-3)")
         return mode
 
-    def even_order(self, M: MatrixSeries, residual: DomainMatrix) -> DomainMatrix:
+    def even_order(self, residual: DomainMatrix) -> DomainMatrix:
         """The slaved entries of even lag that cancel a residual."""
         total = DomainMatrix.zeros((self.n, self.n), self.domain)
         for lag in range(0, self.n, 2):
             right = [-x for x in self.lag(residual, lag)]
             if any(right):
-                total = total + self.embed(self.solve(self.sector(lag), right), lag)
+                total = total + self.embed(self.solve(self.sectors[lag], right), lag)
         return total
 
-    def odd_order(
-        self, residual: DomainMatrix, extra: list[Any]
-    ) -> tuple[DomainMatrix, Any]:
+    def odd_order(self, residual: DomainMatrix, extra: list[Any]) -> tuple[DomainMatrix, Any]:
         """The slaved entries of odd lag, α held, and the multiplier of ``extra`` that cancel a residual.
 
         ``extra`` multiplies one more unknown in the lag-1 equations; it replaces the column of ``M_{n,n-1} = α``.
         """
         K, m = self.domain, self.n - 1
-        bordered = dict(self.sector(1).extract(range(m), range(m - 1)).to_dok())
+        bordered = dict(self.sectors[1].extract(range(m), range(m - 1)).to_dok())
         bordered.update({(t, m - 1): x for t, x in enumerate(extra) if x})
         matrix = DomainMatrix.from_dok(bordered, (m, m), K)
         *slaved, multiplier = self.solve(matrix, [-x for x in self.lag(residual, 1)])
@@ -246,7 +203,7 @@ class _Reduction:
         for lag in range(3, self.n, 2):
             right = [-x for x in self.lag(residual, lag)]
             if any(right):
-                total = total + self.embed(self.solve(self.sector(lag), right), lag)
+                total = total + self.embed(self.solve(self.sectors[lag], right), lag)
         return total, multiplier
 
     def expand(self, mode: list[Any], *, along_branch: bool) -> tuple[MatrixSeries, Series, Series]:
@@ -260,13 +217,12 @@ class _Reduction:
         M = [DomainMatrix.eye(n, K).to_sparse(), self.embed(mode, 1)] + [zeros] * (ORDER - 1)
         ratio = [self.ratio] + [K.zero] * ORDER
         leftover = [K.zero] * (ORDER + 1)
-        # ∂/∂r of the lag-1 response to the mode: the response is linear in r
         unfolding = self.unfolding(mode)
         unit = [K.zero] * (n - 2) + [-K.one]
         for k in range(2, ORDER + 1):
             residual = self.gradient(M[: k + 1], ratio[: k + 1])[k]
             if k % 2 == 0:
-                M[k] = self.even_order(M, residual)
+                M[k] = self.even_order(residual)
             else:
                 M[k], multiplier = self.odd_order(residual, unfolding if along_branch else unit)
                 if along_branch:

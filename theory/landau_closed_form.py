@@ -1,7 +1,7 @@
 """The quartic Landau coefficient at the critical point for symbolic T, with its proof.
 
-Units ``u = v = w = 1``, ``n = T - 1``, ``r = r_c = (n-1)/(n-2)``, ``H = D^{1/2} M D^{1/2}`` as in ``theory.landau``, and
-``ζ = r^n/(r^n + κ)``, the share of the last kernel entry in ``H^{nn} + κ``. The critical mode is
+Units ``u = v = w = 1``, ``n = T - 1``, ``r = r_c = (n-1)/(n-2)``, ``H = D^{1/2} M D^{1/2}`` as in ``theory.landau``,
+and ``ζ = r^n/(r^n + κ)``, the share of the last kernel entry in ``H^{nn} + κ``. The critical mode is
 ``E_{t,t+1} = a_t = t/(n-1)``. To second order in it the entries of lag 0 and 2 follow; with ``X`` for these and ``R``
 for the second-order part of the gradient on ``M = 1 + αE``,
 
@@ -54,7 +54,7 @@ def _rational(expression: Expr) -> Expr:
 
 def _coefficients(polynomial: Expr) -> list[Expr]:
     """Coefficients of powers of t: a polynomial that vanishes for all t has none but zeros."""
-    return Poly(polynomial, _t).all_coeffs()
+    return list(Poly(polynomial, _t).all_coeffs())
 
 
 def _linear_solution(equations: list[Expr], unknown: list[Symbol]) -> dict[Symbol, Expr]:

@@ -1,7 +1,7 @@
 """Stability of the incoherent branch for any T: the second variation of F, one sector for each lag.
 
-Units ``u = v = w = 1``, ``n = T - 1``, ``H = D^{1/2} (1 + E) D^{1/2}`` with ``D = diag(r^t)``. A congruence by ``D^{1/2}``
-turns the free energy into
+Units ``u = v = w = 1``, ``n = T - 1``, ``H = D^{1/2} (1 + E) D^{1/2}`` with ``D = diag(r^t)``. The congruence by
+``D^{1/2}`` turns the free energy into
 
 ``2F = λ/(r^n M_{nn} + κ) + r (M_{11} + tr[M_{2…n} (M_{1…n-1})⁻¹]) - ln(|M|/|M_{1…n-1}|) + const``, ``M = 1 + E``,
 
@@ -10,9 +10,9 @@ whose second-order part is
 ``2F₂ = r (tr E₋² - tr E₊E₋) + ½ (tr E² - tr E₋²) + (r-1)ζ E_{nn}²``, ``ζ = r^n/(r^n+κ)``,
 
 with ``E₋``, ``E₊`` the first and the last n-1 rows and columns. Each trace joins entries of equal lag only. With
-``E_{t,t+l} = a_t`` and ``m = n - l`` entries in sector l it is ``aᵀ L_l a`` (half that for l = 0), with ``L_l`` tridiagonal:
-diagonal ``2r, …, 2r, d``, off-diagonal ``-r``, ``d = 1`` for l ≥ 1 and ``1 + 2(r-1)ζ`` for l = 0. The DNN's mask keeps only
-diagonal entries in ``E₋`` within the trace, which leaves ``Σ a_t²`` for l ≥ 1.
+``E_{t,t+l} = a_t`` and ``m = n - l`` entries in sector l it is ``aᵀ L_l a`` (half that for l = 0), with ``L_l``
+tridiagonal: diagonal ``2r, …, 2r, d``, off-diagonal ``-r``, ``d = 1`` for l ≥ 1 and ``1 + 2(r-1)ζ`` for l = 0. The DNN's
+mask keeps only diagonal entries of ``E₋`` in the trace and in ``|C|``, which leaves ``Σ a_t²`` for l ≥ 1.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from sympy import (
     Symbol,
     factor,
     limit,
-    oo,
     powsimp,
     series,
     simplify,
@@ -92,8 +91,8 @@ class LagSector:
     def assert_determinant(self) -> None:
         """Prove the minors and the determinant by induction over the size, for symbolic length.
 
-        A tridiagonal determinant obeys ``D_k = d_k D_{k-1} - o² D_{k-2}`` with ``D_0 = 1``, ``D_{-1} = 0``. The claim holds
-        for k = 0 and 1 and passes from k-2, k-1 to k.
+        A tridiagonal determinant obeys ``D_k = d_k D_{k-1} - o² D_{k-2}`` with ``D_0 = 1``, ``D_{-1} = 0``. The claim
+        holds for k = 0 and 1 and passes from k-2, k-1 to k.
 
         Raises:
             ArithmeticError: if a step fails.
@@ -119,9 +118,7 @@ def share(T: int | Symbol, kappa: Expr = symbols.kappa) -> Expr:
     return growth / (growth + kappa)
 
 
-def lag_sector(
-    T: int | Symbol, lag: int | Symbol, arch: str = "rnn", kappa: Expr = symbols.kappa
-) -> LagSector:
+def lag_sector(T: int | Symbol, lag: int | Symbol, arch: str = "rnn", kappa: Expr = symbols.kappa) -> LagSector:
     """The sector of one lag, read off the second variation in this module's head.
 
     ``tr E₋²`` counts each ``a_t`` with t < m twice (``E_{t,t+l}`` and its transpose), ``tr E₊E₋`` each product
@@ -154,8 +151,8 @@ def second_variation(T: int, arch: str = "rnn", kappa: Expr = symbols.kappa) -> 
     """The Hessian of the full F on the incoherent branch in the upper-triangle entries of E, from its matrices.
 
     ``2F₂`` is evaluated as the matrix expression of this module's head on unit matrices, with nothing assumed about
-    lags; coordinates in the order of ``theory.kernel.upper_triangle``. Divide by ``√(h_t h_s h_t' h_s')`` for the Hessian in
-    the entries of H.
+    lags; coordinates in the order of ``theory.kernel.upper_triangle``. Divide by ``√(h_t h_s h_t' h_s')`` for the
+    Hessian in the entries of H.
     """
     require_horizon(T, 3)
     require_architecture(arch)
@@ -210,12 +207,11 @@ def asymptotics(kappa: Expr = symbols.kappa) -> Asymptotics:
     return Asymptotics(signal, factor(amplitude), growth)
 
 
-def critical_mode(T: int | Symbol) -> tuple[Expr, ...] | Expr:
-    """The null vector of the lag-1 sector at ``r_c``, last entry 1: ``E_{t,t+1} = t/(T-2)``; an expression in t if symbolic."""
-    if isinstance(T, Symbol):
-        return symbols.t / (T - 2)
-    require_horizon(T, 4)
-    return tuple(Rational(t, T - 2) for t in range(1, T - 1))
+def critical_mode(T: int | Symbol) -> Expr:
+    """The null vector of the lag-1 sector at ``r_c``, last entry 1: ``E_{t,t+1} = t/(T-2)``, an expression in t."""
+    if not isinstance(T, Symbol):
+        require_horizon(T, 4)
+    return symbols.t / (T - 2)
 
 
 def assert_critical_mode() -> None:
@@ -249,9 +245,9 @@ def instability_ratio(T: int | Symbol, lag: int | Symbol) -> Expr:
 def assert_dnn_stable(T: int) -> None:
     """The DNN's coherence never grows: two statements about the full free energy of T.
 
-    Energy and trace contain no off-diagonal entry, so ``F`` depends on them through ``-½ ln|H|`` alone; that function is
-    strictly convex, and by Hadamard's inequality smallest where H is diagonal, whatever the diagonal is. On a diagonal
-    kernel its Hessian in the off-diagonal entries is ``diag(1/(H^{tt}H^{ss})) > 0``.
+    Energy and trace contain no off-diagonal entry, so ``F`` depends on them through ``-½ ln|H|`` alone; that function
+    is strictly convex, and by Hadamard's inequality smallest where H is diagonal, whatever the diagonal is. On a
+    diagonal kernel its Hessian in the off-diagonal entries is ``diag(1/(H^{tt}H^{ss})) > 0``.
 
     Raises:
         ArithmeticError: if a statement fails.
@@ -261,7 +257,7 @@ def assert_dnn_stable(T: int) -> None:
     off = [H[i, j] for i in range(n) for j in range(i + 1, n)]
     if (functional.terms["energy"] + functional.terms["trace"]).free_symbols & set(off):
         raise ArithmeticError("the DNN's energy or trace contains an off-diagonal kernel entry")
-    diagonal_kernel = H.subs({x: 0 for x in off})
+    diagonal_kernel = H.subs(dict.fromkeys(off, 0))
     covariance = functional.covariance
     if covariance.free_symbols & set(off):
         raise ArithmeticError("the DNN's forward covariance contains an off-diagonal kernel entry")
