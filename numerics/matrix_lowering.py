@@ -222,9 +222,7 @@ def _check_arguments(outputs: Mapping[str, Any], arguments: Sequence[Any], late:
         if names.count(name) > 1:
             raise InputError(f"arguments: {name} stands twice; accepted: one symbol for each name")
         if name in (BLOCK, PROJECTION) or (name[0] == "t" and name[1:].isdigit()) or name in _NAMESPACE:
-            raise InputError(
-                f"arguments: the name {name} is taken by the lowered text; accepted: another name"
-            )
+            raise InputError(f"arguments: the name {name} is taken by the lowered text; accepted: another name")
     missing = [symbol.name for symbol in late if symbol not in arguments]
     if missing:
         raise InputError(f"late: {', '.join(missing)} not among the arguments; accepted: some of them")
@@ -234,20 +232,14 @@ def _refuse_unknown(program: Program, arguments: Sequence[Any]) -> None:
     unknown = [symbol for symbol in (*program.matrices, *program.scalars) if symbol not in arguments]
     if unknown:
         text = ", ".join(f"{symbol} ({type(symbol).__name__})" for symbol in unknown)
-        raise InputError(
-            f"outputs: contain the unknown symbols {text}; accepted: the symbols listed as arguments"
-        )
+        raise InputError(f"outputs: contain the unknown symbols {text}; accepted: the symbols listed as arguments")
 
 
 def _check_names(given: Mapping[str, Any], expected: Sequence[str], what: str) -> None:
     missing = [name for name in expected if name not in given]
     unknown = [name for name in given if name not in expected]
     if missing or unknown:
-        wrong = [
-            f"{kind} {', '.join(those)}"
-            for kind, those in (("missing", missing), ("unknown", unknown))
-            if those
-        ]
+        wrong = [f"{kind} {', '.join(those)}" for kind, those in (("missing", missing), ("unknown", unknown)) if those]
         raise InputError(f"{what}: {'; '.join(wrong)}; accepted: exactly {', '.join(expected) or 'none'}")
 
 
@@ -257,9 +249,7 @@ def _array(value: Any, symbol: MatrixSymbol, sizes: dict[Any, int]) -> FloatArra
         raise InputError(f"{symbol.name}: is no finite real matrix; accepted: shape {symbol.shape}")
     for size, length in zip(symbol.shape, array.shape, strict=True):
         if sizes.setdefault(size, length) != length:
-            raise InputError(
-                f"{symbol.name}: has {length} rows or columns for {size} = {sizes[size]}; accepted: equal"
-            )
+            raise InputError(f"{symbol.name}: has {length} rows or columns for {size} = {sizes[size]}; accepted: equal")
     return array.astype(np.float64, copy=False)
 
 
@@ -272,9 +262,7 @@ def _scalar(value: Any, name: str) -> float:
 
 def _block(value: Any, name: str, rows: int) -> int:
     if not isinstance(value, int | np.integer) or value < 1 or rows % value:
-        raise InputError(
-            f"{BLOCK}: is {value!r} for {name} with {rows} rows; accepted: an integer that divides them"
-        )
+        raise InputError(f"{BLOCK}: is {value!r} for {name} with {rows} rows; accepted: an integer that divides them")
     return int(value)
 
 
@@ -335,9 +323,7 @@ def _size_sources(matrices: Any, structure: Any, program: Program) -> dict[Any, 
     wanted = [a.rows for a in program.assignments if a.operation in ("identity", "zero", "embed")]
     unknown = [size for size in wanted if size not in known]
     if unknown:
-        raise InputError(
-            f"arguments: none has {unknown[0]} rows; accepted: a matrix argument that fixes this size"
-        )
+        raise InputError(f"arguments: none has {unknown[0]} rows; accepted: a matrix argument that fixes this size")
     return {size: how for size, how in known.items() if size in wanted}
 
 

@@ -94,12 +94,8 @@ def series(
         if k > 1:
             feedback = _sum(times(propagator, H[j], E[k - 1 - j]) for j in range(1, k))
             E.append({key: -v * a for key, a in feedback.items()})
-        from_labels = {
-            key: v * a for key, a in _sum(times(E[i], labels, E[k - 1 - i]) for i in range(k)).items()
-        }
-        linked = _sum(
-            times(message[a], H[k - a - c], message[c]) for a in range(1, k) for c in range(1, k - a + 1)
-        )
+        from_labels = {key: v * a for key, a in _sum(times(E[i], labels, E[k - 1 - i]) for i in range(k)).items()}
+        linked = _sum(times(message[a], H[k - a - c], message[c]) for a in range(1, k) for c in range(1, k - a + 1))
         arriving = _geometric(backward(_sum([from_labels, linked])), backward)
         message.append(_sum([from_labels, arriving]))
         B.append(_sum([message[k], linked]))
@@ -166,6 +162,19 @@ class Path:
         return (self.entry[0], *self.links, self.entry[1])
 
     @property
+    def shifts(self) -> tuple[int, ...]:
+        """How far the pair of times was moved along the diagonal from each meeting to the entry.
+
+        The labels alone take the path from t through ``t - (a1 - b1)``, …; a meeting later than that was carried
+        back, one earlier was carried forward.
+        """
+        here, moved = self.entry[0], []
+        for (a, b), link in zip(self.labels, self.links, strict=False):
+            here -= a - b
+            moved.append(link - here)
+        return tuple(moved)
+
+    @property
     def contribution(self) -> Expr:
         """Weight times the labels."""
         return self.weight * Mul(*(label(a) * label(b) for a, b in self.labels))
@@ -211,9 +220,7 @@ class Perturbation:
         return paths(self.T, self.arch, order, self.supervised)
 
 
-def perturbation(
-    T: int, arch: str = "rnn", order: int = 2, *, supervised: Iterable[int] | None = None
-) -> Perturbation:
+def perturbation(T: int, arch: str = "rnn", order: int = 2, *, supervised: Iterable[int] | None = None) -> Perturbation:
     """The expansion for one pattern with symbolic labels ``y^t``, widths and κ.
 
     Orthonormal patterns whose labels commute reduce to it. Entries are polynomials in ``y^t``, u, v, w and
@@ -272,9 +279,7 @@ def _propagators(supervised: Sequence[int]) -> dict[Symbol, Expr]:
     return {label_propagator(t): 1 / (v * u * w ** (t - 1) + kappa) for t in supervised}
 
 
-def _explicit(
-    entries: Mapping[tuple[int, int], Expr], n: int, values: Mapping[Symbol, Expr]
-) -> ImmutableMatrix:
+def _explicit(entries: Mapping[tuple[int, int], Expr], n: int, values: Mapping[Symbol, Expr]) -> ImmutableMatrix:
     result = Matrix.zeros(n, n)
     for (t, s), entry in entries.items():
         result[t - 1, s - 1] = result[s - 1, t - 1] = entry.subs(values)
@@ -421,9 +426,7 @@ class Task:
         if labels.cols == 1:
             labels = ImmutableMatrix(labels * labels.T)
         if labels.shape != (len(pairs), len(pairs)) or labels != labels.T:
-            raise ValueError(
-                f"labels: {labels.shape}; accepted: {len(pairs)} labels, or a symmetric Y of that size"
-            )
+            raise ValueError(f"labels: {labels.shape}; accepted: {len(pairs)} labels, or a symmetric Y of that size")
         put(self, "input_kernel", kernel)
         put(self, "labels", labels)
         put(self, "supervised", pairs)
@@ -438,9 +441,7 @@ def supervise(times: Iterable[int], P: int) -> tuple[tuple[int, int], ...]:
     return tuple((t, p) for t in times for p in range(1, P + 1))
 
 
-def expand(
-    task: Task, arch: str, order: int, *, inputs_at_all_times: bool = False
-) -> tuple[ImmutableMatrix, ...]:
+def expand(task: Task, arch: str, order: int, *, inputs_at_all_times: bool = False) -> tuple[ImmutableMatrix, ...]:
     """``H_0, Δ_1, …, Δ_order`` as exact nP × nP matrices (time-major), for any inputs and supervision.
 
     Args:
@@ -476,11 +477,7 @@ def expand(
 
 
 def _exact(number: Any) -> Any:
-    return (
-        Rational(number)
-        if isinstance(number, float) or getattr(number, "is_Float", False)
-        else sympify(number)
-    )
+    return Rational(number) if isinstance(number, float) or getattr(number, "is_Float", False) else sympify(number)
 
 
 def _blocks(rows: Sequence[Sequence[Any]], n: int, P: int, domain: Any) -> TimeMatrix:

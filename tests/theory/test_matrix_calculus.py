@@ -156,9 +156,7 @@ def test_hessian_vector_product_equals_second_scalar_derivatives(case, arch):
     n, P, positions = case
     kernel, direction, _, _ = task(*case)
     size, step, other = n * P, Symbol("step"), Symbol("other")
-    value = evaluate(
-        free_energy_hessian_vector_product(arch), exact_values(*case), Layout.of_pairs(n, P, positions)
-    )
+    value = evaluate(free_energy_hessian_vector_product(arch), exact_values(*case), Layout.of_pairs(n, P, positions))
     assert value == value.T
     for i in range(size):
         for j in range(i, size):

@@ -26,9 +26,7 @@ DIGITS = 45
 
 def rotation_labels(times, angle, amplitude):
     """Rotation teacher on two orthonormal patterns, exact in the floats that it starts from."""
-    return Matrix(
-        [Rational(amplitude * f(angle * (t - 1))) for t in times for f in (math.cos, lambda x: -math.sin(x))]
-    )
+    return Matrix([Rational(amplitude * f(angle * (t - 1))) for t in times for f in (math.cos, lambda x: -math.sin(x))])
 
 
 def full_input(n, P):
@@ -40,21 +38,27 @@ TASKS = {
     "one pattern": Task(
         4, Matrix([[1]]), supervise((1, 3, 4), 1), Matrix([1, -2, 3]), Rational(3, 2), 2, Rational(4, 5), Rational(1, 2)
     ),
-    "supervise 1, 3, 6 at T = 7": Task(6, Matrix([[1]]), supervise((1, 3, 6), 1), Matrix([2, 1, -1]), kappa=Rational(7, 10)),
+    "supervise 1, 3, 6 at T = 7": Task(
+        6, Matrix([[1]]), supervise((1, 3, 6), 1), Matrix([2, 1, -1]), kappa=Rational(7, 10)
+    ),
     "rotation, two patterns": Task(
         4, eye(2), supervise((1, 3, 4), 2), rotation_labels((1, 3, 4), 1.2566, 2.0), w=Rational(9, 10)
     ),
     "inputs at all times, single pairs supervised": Task(
-        3, full_input(3, 2), ((1, 2), (3, 1), (3, 2)), Matrix([1, 2, -1]), Rational(3, 4), Rational(4, 3), Rational(6, 5)
+        3,
+        full_input(3, 2),
+        ((1, 2), (3, 1), (3, 2)),
+        Matrix([1, 2, -1]),
+        Rational(3, 4),
+        Rational(4, 3),
+        Rational(6, 5),
     ),
-}  # fmt: skip
+}
 WHOLE = "inputs at all times, single pairs supervised"
 
 
 def scaled(task, strength):
-    return Task(
-        task.n, task.input_kernel, task.supervised, strength * task.labels, task.u, task.v, task.w, task.kappa
-    )
+    return Task(task.n, task.input_kernel, task.supervised, strength * task.labels, task.u, task.v, task.w, task.kappa)
 
 
 # --- an independent solution: Newton's method on the entries of the gradient, in mpmath ---------------------
@@ -189,7 +193,7 @@ def test_error_of_order_k_falls_with_power_k_plus_one(name, arch, order):
 
 
 def test_a_changed_coefficient_lowers_the_slope():
-    slope = slopes(TASKS["one pattern"], "rnn", 2, change=mpmath.mpf("1.001"))[-1]
+    slope = slopes(TASKS["one pattern"], "rnn", 2, change=mpmath.mpf("1.01"))[-1]
     assert slope == pytest.approx(2, abs=0.1)
 
 
@@ -215,11 +219,11 @@ def test_the_numerical_solution_is_a_stationary_point_of_the_free_energy():
 
 
 def test_symbolic_expansion_equals_the_expansion_in_numbers():
-    result = perturbation(5, "rnn", 3, supervised=(1, 3, 4))
+    result = perturbation(5, "rnn", 2, supervised=(1, 3, 4))
     task = TASKS["one pattern"]
     values = {u: task.u, v: task.v, w: task.w, kappa: task.kappa}
     values |= {label(t): y for t, y in zip((1, 3, 4), (1, -2, 3), strict=True)}
-    for k, known in enumerate(expand_task(task, "rnn", 3)):
+    for k, known in enumerate(expand_task(task, "rnn", 2)):
         assert result.explicit(k).subs(values) == known
 
 
@@ -233,7 +237,7 @@ def test_first_order_in_closed_form():
             known = sum(
                 v * u**2 * w ** (t + s - 2 + a - t) * min(t, a) * label(a) * label(a + s - t) * E[a] * E[a + s - t]
                 for a in range(1, n + 1 - (s - t))
-            )  # fmt: skip
+            )
             assert expand(result.kernel[1].get((t, s), 0) - known) == 0
 
 
@@ -242,15 +246,15 @@ def test_mask_leaves_off_diagonal_entries_to_pairs_of_supervised_times():
     whole, cut = (perturbation(7, arch, 2, supervised=supervised) for arch in ("rnn", "dnn"))
     off = {(t, s) for k in (1, 2) for t, s in cut.kernel[k] if t != s}
     assert off == {(1, 3), (1, 6), (3, 6)}
-    assert {(t, s) for k in (1, 2) for t, s in whole.kernel[k]} == {(t, s) for t in range(1, 7) for s in range(t, 7)}  # fmt: skip
+    assert {(t, s) for k in (1, 2) for t, s in whole.kernel[k]} == {(t, s) for t in range(1, 7) for s in range(t, 7)}
 
 
 @pytest.mark.parametrize("arch", ["rnn", "dnn"])
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_paths_add_up_to_the_entries(arch, order):
-    supervised = (1, 2, 4)
-    result = perturbation(5, arch, order, supervised=supervised)
-    found = paths(5, arch, order, supervised)
+    T, supervised = (5, (1, 2, 4)) if order < 3 else (4, (1, 3))
+    result = perturbation(T, arch, order, supervised=supervised)
+    found = paths(T, arch, order, supervised)
     assert set(result.kernel[order]) <= set(found)
     for entry, those in found.items():
         total = sum(path.contribution for path in those)
@@ -267,6 +271,8 @@ def test_cut_paths_are_the_rnn_paths_that_the_dnn_lacks():
     cut, kept = cut_paths(7, 2, supervised), paths(7, "dnn", 2, supervised)
     for entry, whole in paths(7, "rnn", 2, supervised).items():
         assert len(whole) == len(cut.get(entry, ())) + len(kept.get(entry, ()))
+    # the messages meet at the entry moved along the diagonal by the shift
+    assert [path.shifts for path in cut[1, 2]] == [(2,), (0,)]
     assert [str(path) for path in cut[1, 2]] == ["1 ← 1 ← 2  [y3·y1 y3·y6]", "1 ← 4 ← 2  [y3·y6 y3·y1]"]
 
 

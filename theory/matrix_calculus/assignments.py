@@ -106,9 +106,7 @@ def assignments(outputs: Mapping[str, Any], late: Sequence[Any] = ()) -> Program
         for coefficient in assignment.coefficients:
             scalars |= coefficient.free_symbols
     in_order = sorted(matrices, key=lambda symbol: symbol.name)
-    return Program(
-        tuple(builder.program), names, tuple(in_order), tuple(sorted(scalars, key=lambda s: s.name))
-    )
+    return Program(tuple(builder.program), names, tuple(in_order), tuple(sorted(scalars, key=lambda s: s.name)))
 
 
 @dataclass
@@ -149,9 +147,7 @@ class _Builder:
         if key not in self.known:
             name = f"t{len(self.program)}"
             late = any(symbol in self.late for symbol in expression.atoms(MatrixSymbol))
-            self.program.append(
-                Assignment(name, operation, operands, expression, tuple(coefficients), rows, late)
-            )
+            self.program.append(Assignment(name, operation, operands, expression, tuple(coefficients), rows, late))
             self.known[key] = name
         return self.known[key]
 
@@ -214,9 +210,7 @@ class _Builder:
         for factor in factors[1:]:
             expression = MatMul(expression, factor).doit(deep=False)
             if expression not in self.of_expression:
-                self.of_expression[expression] = self._emit(
-                    "product", (name, self.compile(factor)), expression
-                )
+                self.of_expression[expression] = self._emit("product", (name, self.compile(factor)), expression)
             name = self.of_expression[expression]
         return name
 
@@ -228,9 +222,7 @@ class _Builder:
         coefficients, operands, constant = [], [], S.Zero
         for term in Add.make_args(expression):
             parts = [factor for factor in Mul.make_args(term) if isinstance(factor, Trace | LogDet)]
-            if len(parts) > 1 or any(
-                factor.has(Trace, LogDet) for factor in term.args if factor not in parts
-            ):
+            if len(parts) > 1 or any(factor.has(Trace, LogDet) for factor in term.args if factor not in parts):
                 raise ValueError(f"expression: {term}; accepted: constants times Trace or LogDet")
             if parts:
                 operands.append(self.compile(parts[0]))

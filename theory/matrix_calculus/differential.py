@@ -31,9 +31,7 @@ def differential(expression: Any, variable: Any, direction: Any) -> Any:
         ValueError: a node for which no rule is known (never a silent zero).
     """
     if variable.shape != direction.shape:
-        raise ValueError(
-            f"direction: shape {direction.shape}; accepted: that of {variable}, {variable.shape}"
-        )
+        raise ValueError(f"direction: shape {direction.shape}; accepted: that of {variable}, {variable.shape}")
     if getattr(expression, "is_Matrix", False):
         return _matrix_differential(expression, variable, direction)
     return _scalar_differential(expression, variable, direction)
@@ -65,9 +63,7 @@ def _scalar_differential(expression: Any, variable: Any, direction: Any) -> Any:
         changing = [factor for factor in expression.args if factor.has(variable)]
         constant = [factor for factor in expression.args if not factor.has(variable)]
         if len(changing) != 1:
-            raise ValueError(
-                f"functional: product {expression} of functionals; accepted: constants times traces"
-            )
+            raise ValueError(f"functional: product {expression} of functionals; accepted: constants times traces")
         # distribute, so that the result stays a sum of constants times traces
         inner = _scalar_differential(changing[0], variable, direction)
         return Add(*(Mul(*constant, term) for term in Add.make_args(inner)))
@@ -76,9 +72,7 @@ def _scalar_differential(expression: Any, variable: Any, direction: Any) -> Any:
     if isinstance(expression, LogDet):
         change = _matrix_differential(expression.argument, variable, direction)
         return _trace(Inverse(expression.argument) * change)
-    raise ValueError(
-        f"functional: no rule for {type(expression).__name__}; accepted: Trace, LogDet and their sums"
-    )
+    raise ValueError(f"functional: no rule for {type(expression).__name__}; accepted: Trace, LogDet and their sums")
 
 
 def _matrix_differential(expression: Any, variable: Any, direction: Any) -> Any:
@@ -135,9 +129,7 @@ def _trace(matrix: Any) -> Any:
 def _split_trace(term: Any) -> tuple[Any, Any]:
     factors = Mul.make_args(term)
     traces = [factor for factor in factors if isinstance(factor, Trace)]
-    return Mul(*(factor for factor in factors if not isinstance(factor, Trace))), (
-        traces[0] if traces else None
-    )
+    return Mul(*(factor for factor in factors if not isinstance(factor, Trace))), (traces[0] if traces else None)
 
 
 def _pair(expression: Any, cofactor: Any, direction: Any) -> Any:

@@ -47,8 +47,7 @@ class Layout:
     def __post_init__(self) -> None:
         if self.n < 1 or self.P < 1 or self.projection.cols != self.n * self.P:
             raise ValueError(
-                f"projection: {self.projection.shape} for n = {self.n}, P = {self.P}; "
-                f"accepted: m × {self.n * self.P}"
+                f"projection: {self.projection.shape} for n = {self.n}, P = {self.P}; accepted: m × {self.n * self.P}"
             )
 
     @classmethod
@@ -103,9 +102,7 @@ def evaluate(expression: Any, values: Mapping[Any, Any], layout: Layout) -> Any:
         if type(node) in _MAPS:
             return _MAPS[type(node)](walk(node.argument), layout)
         if node.is_Matrix:
-            raise ValueError(
-                f"expression: no rule for {type(node).__name__}; accepted: this package's node set"
-            )
+            raise ValueError(f"expression: no rule for {type(node).__name__}; accepted: this package's node set")
         return node.subs(scalars)
 
     return walk(expression)
