@@ -39,7 +39,9 @@ class Request:
 @click.command("derive")
 @click.argument("what", metavar="WHAT")
 @click.option("--T", "T", default="4", show_default=True, help="Index of the last output, or 'symbolic'.")
-@click.option("--kappa", help="A rational number such as 1/2, or 'symbolic'. [default: 1; symbolic in expressions of F]")
+@click.option(
+    "--kappa", help="A rational number such as 1/2, or 'symbolic'. [default: 1; symbolic in expressions of F]"
+)
 @click.option("--arch", default="rnn", show_default=True, help="rnn or dnn.")
 @click.option("--order", type=int, default=2, show_default=True, help="perturbation: the last power of Y.")
 @click.option("--supervise", type=TimeList(), help="perturbation: supervised hidden times, such as 1,3. [default: all]")

@@ -59,9 +59,7 @@ def number(value: float, digits: int = 6) -> str:
 
 def kernel_rows(kernel: Any, n: int, patterns: int) -> list[list[str]]:
     """Rows of a time-major kernel, each headed by its time and pattern."""
-    return [
-        [index_name(row, patterns), *(number(value, 5) for value in kernel[row])] for row in range(n * patterns)
-    ]
+    return [[index_name(row, patterns), *(number(value, 5) for value in kernel[row])] for row in range(n * patterns)]
 
 
 def index_name(index: int, patterns: int) -> str:
