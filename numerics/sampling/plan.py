@@ -72,6 +72,8 @@ class Plan:
             self.preconditioner, "preconditioner", PRECONDITIONERS if self.sampler == "sgld" else ("prior",)
         )
         _choice(self.integrator, "integrator", INTEGRATORS if self.sampler == "sgld" else ("euler",))
+        if self.problem.kappa == 0 and self.readout == "sampled":
+            raise InputError("kappa: is 0; accepted: a number > 0 where the read-out is sampled (hmc integrates it out)")
         if self.step_size is not None and not 0 < self.step_size < 10:
             raise InputError(f"step_size: is {self.step_size}; accepted: a number between 0 and 10")
         if self.sampler == "hmc" and self.step_size is None and self.warmup < 40:

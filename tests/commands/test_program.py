@@ -46,7 +46,10 @@ BAD_INPUT = {
     "no step": (["simulate", "endpoint", "--T", "4", "--signal", "1", "--steps", "0"], "steps"),
     "unknown sampler": (["simulate", "endpoint", "--T", "4", "--signal", "1", "--sampler", "gibbs"], "sampler"),
     "negative seed": (["simulate", "endpoint", "--T", "4", "--signal", "1", "--seed=-3"], "seed"),
-    "noiseless network": (["simulate", "endpoint", "--T", "4", "--signal", "1", "--kappa", "0"], "kappa"),
+    "noiseless Langevin": (
+        ["simulate", "endpoint", "--T", "4", "--signal", "1", "--kappa", "0", "--sampler", "sgld"],
+        "kappa",
+    ),
     "no such file": (["solve", "absent.npz"], "absent.npz"),
     "supervise no time": (
         ["solve", "sequence", "--T", "5", "--angle", "1", "--amplitude", "1", "--supervise", "9"],
