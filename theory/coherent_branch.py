@@ -168,7 +168,8 @@ def regression_coordinates() -> dict[Symbol, Expr]:
     """The kernel of T = 4 by the regressions of ``h^1`` and ``h^3`` on ``h^2``.
 
     ``H^{22} = c``, ``H^{12} = cp``, ``H^{23} = cq``, ``H^{11} = α + cp²``, ``H^{33} = δ + cq²``,
-    ``H^{13} = γ + cpq``: one to one, and H is positive definite exactly if α, c, δ > 0 and ``γ² < αδ`` (``|H| = c(αδ - γ²)``).
+    ``H^{13} = γ + cpq``: one to one, and H is positive definite exactly if α, c, δ > 0 and
+    ``γ² < αδ`` (``|H| = c(αδ - γ²)``).
     """
     c, p, q = symbols.c, symbols.p, symbols.q
     entry = symbols.kernel_entry
@@ -341,55 +342,93 @@ def coherent_branch(kappa: Expr = symbols.kappa) -> CoherentBranch:
     )
 
 
-def scaled_hessian(branch: CoherentBranch) -> tuple[ImmutableMatrix, ImmutableMatrix]:
-    """``(D, D ∂²F D)`` along the branch, over the six independent entries 11, 12, 13, 22, 23, 33; rational in s.
+@dataclass(frozen=True)
+class ParityField:
+    """Exact evaluation on the branch of derivatives of F by kernel entries, as rational functions of s and κ.
 
-    ``D`` is diagonal, ``H^{12}`` at the odd entries 12 and 23 and 1 elsewhere: ``H^{12}`` enters each element of
-    ``∂²F`` with the parity of its two entries under ``W → -W``, so that only its square remains.
+    ``H^{12}`` and ``H^{23}`` carry the factor ``b = H^{12}``, a square root. A derivative of F by k entries has under
+    ``W → -W`` the parity of these entries, so that times b for each odd one among them it depends on b² only.
+
+    Attributes:
+        branch: where to evaluate.
+        functional: the free energy at ``u = v = w = 1`` and the branch's κ.
+        scales: b for each odd entry of ``functional.variables``, 1 for each even one.
     """
-    functional = _unit_free_energy().subs({symbols.kappa: branch.noise})
-    odd = Dummy("b", positive=True)
-    values = branch.substitution()
-    square = branch.kernel[1, 2] ** 2
-    ratio = cancel(branch.kernel[2, 3] / branch.kernel[1, 2])
-    values[symbols.kernel_entry(1, 2)] = odd
-    values[symbols.kernel_entry(2, 3)] = ratio * odd
-    scale = diag(*(odd if x.name in ("H_12", "H_23") else 1 for x in functional.variables))
-    second = functional.hessian().subs(symbols.signal, branch.signal)
-    del values[symbols.signal]
-    field = QQ.frac_field(*sorted({branch.parameter} | branch.noise.free_symbols, key=str), odd)
-    point = {name: field.from_sympy(sympify(value)) for name, value in values.items()}
 
-    def even(expression: Expr) -> Expr:
-        element = _in_field(expression, field, point)
+    branch: CoherentBranch
+    functional: FreeEnergy
+    scales: tuple[Expr, ...]
+    odd: Symbol
+    field: Any
+    point: Mapping[Symbol, Any]
+
+    def evaluate(self, expression: Expr) -> Expr:
+        """The value of an expression in kernel entries, λ, κ, b that is even in b.
+
+        Raises:
+            ArithmeticError: if it is not even.
+        """
+        element = evaluate_in_field(expression.subs(symbols.signal, self.branch.signal), self.field, self.point)
+        square = self.branch.kernel[1, 2] ** 2
         parts = []
         for poly in (element.numer, element.denom):
             if any(monomial[-1] % 2 for monomial in poly.itermonoms()):
-                raise ArithmeticError("an element of the scaled Hessian is not even in H^{12}")
-            terms = Poly(poly.as_expr(), odd).terms()
+                raise ArithmeticError("the expression is not even in H^{12}")
+            terms = Poly(poly.as_expr(), self.odd).terms()
             parts.append(sum(coefficient * square ** (power // 2) for (power,), coefficient in terms))
         return factor(cancel(parts[0] / parts[1]))
 
-    size = len(functional.variables)
+    def true_scales(self) -> ImmutableMatrix:
+        """``D``, the diagonal matrix of the scales with b as a function of s."""
+        return ImmutableMatrix(diag(*(x.subs(self.odd, self.branch.kernel[1, 2]) for x in self.scales)))
+
+
+def parity_field(branch: CoherentBranch) -> ParityField:
+    """Set up the evaluation on a branch in units ``u = v = w = 1``."""
+    functional = _unit_free_energy().subs({symbols.kappa: branch.noise})
+    odd = Dummy("b", positive=True)
+    field = QQ.frac_field(*sorted({branch.parameter} | branch.noise.free_symbols, key=str), odd)
+    values = {symbols.kernel_entry(*times): value for times, value in branch.kernel.items()}
+    ratio = cancel(branch.kernel[2, 3] / branch.kernel[1, 2])
+    values |= {symbols.kernel_entry(1, 2): odd, symbols.kernel_entry(2, 3): ratio * odd}
+    point = {name: field.from_sympy(sympify(value)) for name, value in values.items()}
+    odd_entries = (symbols.kernel_entry(1, 2), symbols.kernel_entry(2, 3))
+    return ParityField(
+        branch=branch,
+        functional=functional,
+        scales=tuple(odd if x in odd_entries else Integer(1) for x in functional.variables),
+        odd=odd,
+        field=field,
+        point=MappingProxyType(point),
+    )
+
+
+def scaled_hessian(branch: CoherentBranch) -> tuple[ImmutableMatrix, ImmutableMatrix]:
+    """``(D, D ∂²F D)`` along the branch, over the six independent entries 11, 12, 13, 22, 23, 33; rational in s.
+
+    ``D`` is diagonal: ``H^{12}`` at the odd entries 12 and 23, and 1 elsewhere (``ParityField``).
+    """
+    parity = parity_field(branch)
+    second, scales = parity.functional.hessian(), parity.scales
+    size = len(scales)
     upper = {
-        (i, j): even(scale[i, i] * second[i, j] * scale[j, j]) for i in range(size) for j in range(i, size)
+        (i, j): parity.evaluate(scales[i] * second[i, j] * scales[j]) for i in range(size) for j in range(i, size)
     }
-    scaled = ImmutableMatrix(size, size, lambda i, j: upper[min(i, j), max(i, j)])
-    return ImmutableMatrix(scale.subs(odd, branch.kernel[1, 2])), scaled
+    return parity.true_scales(), ImmutableMatrix(size, size, lambda i, j: upper[min(i, j), max(i, j)])
 
 
-def _in_field(expression: Expr, field: Any, point: Mapping[Symbol, Any]) -> Any:
+def evaluate_in_field(expression: Expr, field: Any, point: Mapping[Symbol, Any]) -> Any:
     """Evaluate a rational expression in a field of rational functions, operation by operation (no expansion)."""
     if expression in point:
         return point[expression]
     if expression.is_Add or expression.is_Mul:
-        values = [_in_field(argument, field, point) for argument in expression.args]
+        values = [evaluate_in_field(argument, field, point) for argument in expression.args]
         result = values[0]
         for value in values[1:]:
             result = result + value if expression.is_Add else result * value
         return result
     if expression.is_Pow and expression.exp.is_Integer:
-        return _in_field(expression.base, field, point) ** int(expression.exp)
+        return evaluate_in_field(expression.base, field, point) ** int(expression.exp)
     return field.from_sympy(expression)
 
 

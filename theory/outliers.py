@@ -6,8 +6,8 @@ Given the activity h, W is the Gaussian prior conditioned on ``W h⁻ = h⁺`` (
 ``W = h⁺ (h⁻ᵀh⁻)⁻¹ h⁻ᵀ + G Π``, ``Π = 1 - h⁻(h⁻ᵀh⁻)⁻¹h⁻ᵀ``, G with independent entries ``N(0, w/N)``, independent of h.
 
 ``det(z - W) = det(z - GΠ) · det(1 - (h⁻ᵀh⁻)⁻¹ h⁻ᵀ (z - GΠ)⁻¹ h⁺)``. For ``|z| > √w`` the resolvent is its Neumann
-series and ``h⁻ᵀ (GΠ)^k h⁺/N → 0`` for every k ≥ 1, so that the second factor tends to ``det(1 - H₋₋⁻¹H₋₊/z)``: outside the
-bulk, W's eigenvalues are those of the regression matrix ``H₋₋⁻¹H₋₊`` of modulus > √w. Those within are no outliers.
+series and ``h⁻ᵀ (GΠ)^k h⁺/N → 0`` for every k ≥ 1, so that the second factor tends to ``det(1 - H₋₋⁻¹H₋₊/z)``.
+Outside the bulk, the eigenvalues of W are those of the regression matrix ``H₋₋⁻¹H₋₊`` of modulus > √w.
 """
 
 from __future__ import annotations
