@@ -30,7 +30,7 @@ from sympy import Matrix, Rational, S, Symbol, expand, eye, latex, zeros
 
 from theory.matrix_calculus.explicit import Layout, evaluate
 from theory.matrix_calculus.kernel_functional import X_SHIFTED, H, Y, free_energy_gradient
-from theory.perturbation import Task, cut_paths, paths, perturbation, supervise
+from theory.perturbation import Task, block_perturbation, cut_paths, paths, perturbation, supervise
 from theory.perturbation import expand as expand_task
 from theory.symbols import kappa, label, label_propagator, u, v, w
 
@@ -289,8 +289,8 @@ print("second-order message = sum of linked messages at lags", sorted(set(range(
 # ## 6. Confirmation: order of accuracy against the solved kernel
 #
 # The kernel is solved in 50-digit arithmetic without any power series: $\Lambda$ and $H$ are iterated to a fixed
-# point of section 2, and the result counts as solved only if the stationarity condition of section 1, with its inverses, holds
-# to 40 digits. The labels are scaled by $\sqrt\varepsilon$, so $Y$ by $\varepsilon$; the error of the
+# point of section 2, and the result counts as solved only if the stationarity condition of section 1, with its
+# inverses, holds to 40 digits. The labels are scaled by $\sqrt\varepsilon$, so $Y$ by $\varepsilon$; the error of the
 # sum up to order $k$ must fall as $\varepsilon^{k+1}$.
 
 
@@ -380,8 +380,6 @@ for name, task, arch, order in (
 # $E_t=(vuw^{t-1}X+\kappa)^{-1}$, the first order at $T=4$, supervised $\{2,3\}$, is
 
 # %%
-from theory.perturbation import block_perturbation  # noqa: E402
-
 blocks = block_perturbation(4, "rnn", 1, supervised=(2, 3))[1]
 for (t, s), block in blocks.items():
     if t <= s:
