@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from numerics.problem import FloatArray
+from numerics.problem import FloatArray, InputError
 from numerics.sampling.curvature import bias_terms, largest_curvature
 from numerics.sampling.hmc import HMC, HMCState
 from numerics.sampling.network import Array, Network, Weights
@@ -143,7 +143,11 @@ def first_state(plan: Plan, index: int) -> ChainState:
 
 
 def advance(plan: Plan, state: ChainState, seconds: float) -> tuple[ChainState, Record]:
-    """Make at least one step, then more until the chain is finished or `seconds` have passed."""
+    """Make at least one step, then more until the chain is finished or `seconds` have passed.
+
+    Raises:
+        InputError: the weights overflowed, which only a step that is too large can make them do.
+    """
     network = plan.network()
     rng = _generator(state.rng, None)
     notes = _Notes()
@@ -162,6 +166,8 @@ def advance(plan: Plan, state: ChainState, seconds: float) -> tuple[ChainState, 
 
 def _note(plan: Plan, network: Network, weights: Weights, draw: int, notes: _Notes) -> None:
     seen = observe(network, weights)
+    if not np.isfinite(seen.kernel).all():
+        raise InputError("step_size: the chain overflowed; accepted: a smaller step")
     notes.kernels.append(seen.kernel)
     notes.outputs.append(seen.outputs)
     if plan.sampler == "sgld" and plan.integrator == "euler":

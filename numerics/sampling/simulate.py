@@ -226,8 +226,6 @@ class _Run:
         """Everything recorded, as one simulation."""
         plan, records = self._plan, self._records
         kernels = np.stack([record.kernels for record in records])
-        if not np.isfinite(kernels).all():
-            raise InputError(f"step_size: the chains overflowed; accepted: less than {plan.step_size}")
         euler = plan.sampler == "sgld" and plan.integrator == "euler"
         places = sorted(plan.spectrum_draws)
         spectra = tuple(

@@ -232,5 +232,5 @@ def test_identity_preconditioner_is_the_posters_dynamics():
 
 @pytest.mark.parametrize("width", [0, -3, 2.5, True])
 def test_width_is_checked(width):
-    with pytest.raises(InputError, match="width: is .* accepted: an integer ≥ 1"):
+    with pytest.raises(InputError, match=r"width: is .* accepted: an integer ≥ 1"):
         make_network(endpoint(4, 1.0), width, "float64")

@@ -1,0 +1,317 @@
+"""Whole runs: repetition, interruption, checkpoints, gauge, starts, summaries and refusals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from numerics.problem import InputError, Problem, endpoint, sequence
+from numerics.sampling import Activation, simulate
+from numerics.sampling import simulate as simulate_function
+from numerics.sampling.diagnostics import summarise
+from numerics.sampling.observables import alignment, autocorrelation, coherence
+
+SMALL = {"width": 12, "chains": 2, "steps": 60, "warmup": 40, "seed": 5}
+
+
+def small(sampler: str = "hmc", **options):
+    settings = SMALL | {"workers": 1} | options
+    return simulate(endpoint(4, 20.0), sampler=sampler, **settings)
+
+
+@pytest.mark.parametrize("sampler", ["hmc", "sgld"])
+def test_same_numbers_in_one_process_and_in_two(sampler):
+    one, two = small(sampler), small(sampler, workers=2)
+    assert np.array_equal(one.kernels, two.kernels)
+    assert np.array_equal(one.outputs, two.outputs)
+    assert one.step_size == two.step_size
+
+
+def test_chains_and_seeds_differ():
+    run = small()
+    assert not np.array_equal(run.kernels[0], run.kernels[1])
+    assert not np.array_equal(run.kernels, small(seed=6).kernels)
+
+
+def test_fields_have_the_promised_shapes():
+    problem = sequence(5, 1.2566, 2.0, [1, 4]).with_(x_test=np.ones((3, 2)))
+    run = simulate(problem, 20, chains=2, steps=40, warmup=40, workers=1)
+    assert run.kernel_mean.shape == run.kernel_standard_error.shape == run.kernel_sd.shape == (8, 8)
+    assert run.prediction.shape == run.prediction_standard_error.shape == (2, 4)
+    assert run.test_prediction.shape == run.test_prediction_standard_error.shape == (3, 4)
+    assert run.coherence.shape == (4, 4)
+    assert run.autocorrelation.shape == (4,)
+    assert run.kernels.shape == (2, 40, 8, 8)
+    assert 0 < run.acceptance <= 1
+    assert run.kernel_bias is None
+    assert np.array_equal(run.kernel_mean, run.kernel_mean.T)
+    assert run.outliers.ndim == 1
+
+
+def test_a_single_hidden_time_runs():
+    run = simulate(Problem(np.ones((1, 1)), np.array([[1.0]])), 10, chains=1, steps=40, warmup=40, workers=1)
+    assert run.outliers is None
+    assert run.sign_flips is None
+
+
+def test_langevin_reports_its_bias_and_hmc_none():
+    run = small("sgld", steps=400, warmup=200)
+    assert run.acceptance is None
+    assert run.kernel_bias.shape == (3, 3)
+    assert small("sgld", integrator="leimkuhler-matthews").kernel_bias is None
+
+
+def test_own_activation_is_used():
+    own = Activation("linear again", lambda h: h, np.ones_like, odd=True)
+    assert small(activation=own).kernels == pytest.approx(small().kernels)
+
+
+def test_gauge_keeps_even_entries_and_makes_the_order_parameter_positive():
+    run = small(steps=200)
+    fixed = run.gauge_fixed()
+    assert (fixed.kernels[..., 2, 1] >= 0).all()
+    assert np.array_equal(fixed.kernels[..., 2, 0], run.kernels[..., 2, 0])
+    assert np.array_equal(np.abs(fixed.kernels), np.abs(run.kernels))
+    assert np.array_equal(fixed.outputs[..., 2], run.outputs[..., 2])  # supervised
+    assert fixed.sign_flips == (0, 0)
+    assert sum(run.sign_flips) > 0  # at this width the signs mix
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        endpoint(4, 5.0, activation="relu"),
+        Problem(np.ones((1, 2, 1)), np.array([[np.nan, np.nan, 1.0]])),
+        Problem(np.ones((1, 1)), np.array([[np.nan, 1.0, 1.0]])),
+    ],
+)
+def test_no_gauge_without_the_symmetry(problem):
+    run = simulate(problem, 8, chains=1, steps=20, warmup=40, workers=1)
+    assert run.sign_flips is None
+    with pytest.raises(InputError, match="problem: has no sign symmetry"):
+        run.gauge_fixed()
+
+
+def test_starts_choose_the_phase():
+    options = {"width": 128, "chains": 2, "steps": 30, "warmup": 40, "seed": 3, "workers": 1}
+    up, down = (simulate(endpoint(4, 60.0), init=kind, **options) for kind in ("coherent", "coherent-negative"))
+    assert (up.basins == 1).all()
+    assert (down.basins == -1).all()
+    with pytest.raises(InputError, match="init: is 'hot'"):
+        simulate(endpoint(4, 60.0), init="hot", **options)
+
+
+def test_outlier_of_a_strongly_driven_network_follows_the_gauge():
+    run = simulate(endpoint(4, 100.0), 128, chains=2, steps=60, warmup=60, seed=1, workers=1)
+    assert run.gauge_fixed().outliers.shape == (1,)
+    assert run.gauge_fixed().outliers[0].real > 1.3
+    assert abs(run.outliers[0]) == pytest.approx(run.gauge_fixed().outliers[0].real)
+
+
+def test_progress_counts_every_step():
+    seen = []
+    small(progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (200, 200)
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"width": 0}, "width: is 0; accepted: an integer ≥ 1"),
+        ({"chains": 0}, "chains: is 0; accepted: an integer ≥ 1"),
+        ({"steps": 3}, "steps: is 3; accepted: an integer ≥ 8"),
+        ({"steps": 10.5}, "steps: is 10.5"),
+        ({"sampler": "gibbs"}, "sampler: is 'gibbs'; accepted: hmc, sgld"),
+        ({"dtype": "float16"}, "dtype: is 'float16'"),
+        ({"readout": "none"}, "readout: is 'none'"),
+        ({"sampler": "sgld", "readout": "marginal"}, "readout: is 'marginal'; accepted: sampled"),
+        ({"integrator": "leimkuhler-matthews"}, "integrator: is 'leimkuhler-matthews'; accepted: euler"),
+        ({"preconditioner": "adam", "sampler": "sgld"}, "preconditioner: is 'adam'; accepted: prior, identity"),
+        ({"warmup": 5}, "warmup: is 5; accepted: an integer ≥ 40"),
+        ({"seed": -1}, "seed: is -1"),
+        ({"step_size": 0.0}, "step_size: is 0.0"),
+        ({"workers": 0}, "workers: is 0; accepted: an integer ≥ 1"),
+    ],
+)
+def test_bad_input_is_one_line(change, line):
+    with pytest.raises(InputError) as caught:
+        small(**change)
+    assert str(caught.value).startswith(line)
+    assert "\n" not in str(caught.value)
+    assert "accepted: " in str(caught.value)
+
+
+def test_langevin_that_overflows_says_so():
+    with pytest.raises(InputError, match="step_size: the chain overflowed"), np.errstate(all="ignore"):
+        small("sgld", step_size=5.0)
+
+
+class Stop(Exception):
+    """Raised from the progress callback to cut a run short."""
+
+
+def cut_after(steps: int):
+    def progress(done: int, total: int) -> None:
+        if done >= steps:
+            raise Stop
+
+    return progress
+
+
+@pytest.mark.parametrize(
+    ("sampler", "options"),
+    [("hmc", {}), ("hmc", {"readout": "sampled"}), ("sgld", {}), ("sgld", {"integrator": "leimkuhler-matthews"})],
+)
+def test_a_cut_run_goes_on_to_the_same_numbers(sampler, options, tmp_path, monkeypatch):
+    # Segments of a single step, cut at several places of warm-up and sampling.
+    monkeypatch.setattr(sys.modules[simulate_function.__module__], "_SEGMENT_SECONDS", 0.0)
+    whole = small(sampler, **options)
+    for steps in (13, 27, 55, 130):
+        with pytest.raises(Stop):
+            small(sampler, checkpoint=tmp_path, progress=cut_after(steps), **options)
+    resumed = small(sampler, checkpoint=tmp_path, **options)
+    assert np.array_equal(resumed.kernels, whole.kernels)
+    assert np.array_equal(resumed.outputs, whole.outputs)
+    assert resumed.step_size == whole.step_size
+    assert np.array_equal(resumed.outliers, whole.outliers)
+
+
+def test_a_finished_run_is_read_back(tmp_path):
+    first = small(checkpoint=tmp_path)
+    assert np.array_equal(small(checkpoint=tmp_path).kernels, first.kernels)
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty", "other"])
+def test_a_damaged_checkpoint_is_refused(damage, tmp_path):
+    small(checkpoint=tmp_path)
+    path = next(tmp_path.glob("*.checkpoint"))
+    content = bytearray(path.read_bytes())
+    if damage == "cut":
+        content = content[: len(content) // 2]
+    elif damage == "flip":
+        content[len(content) // 2] ^= 1
+    elif damage == "empty":
+        content = bytearray()
+    else:
+        content = bytearray(b"PK not ours")
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"checkpoint: .* is damaged") as caught:
+        small(checkpoint=tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("change", [{"seed": 6}, {"width": 13}, {"steps": 61}, {"sampler": "sgld"}])
+def test_a_foreign_checkpoint_is_refused(change, tmp_path):
+    small(checkpoint=tmp_path)
+    with pytest.raises(InputError, match=r"checkpoint: .* belongs to another run"):
+        small(checkpoint=tmp_path, **change)
+
+
+SCRIPT = textwrap.dedent(
+    """
+    import sys
+    from numerics.problem import endpoint
+    from numerics.sampling import simulate
+
+    if __name__ == "__main__":
+        module = sys.modules[simulate.__module__]
+        module._SEGMENT_SECONDS, module._SAVE_SECONDS = 0.05, 0.0
+        simulate(endpoint(4, 20.0), 12, chains=2, steps=4000, warmup=40, seed=5, workers=int(sys.argv[2]),
+                 checkpoint=sys.argv[1], progress=lambda done, total: print(done, flush=True))
+    """
+)
+
+
+def start_run(directory: Path, workers: int) -> subprocess.Popen:
+    root = Path(__file__).resolve().parents[2]
+    script = directory.parent / "run.py"
+    script.write_text(SCRIPT)
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(directory), str(workers)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": str(root)},
+        start_new_session=True,
+    )
+    for _ in range(4):
+        assert process.stdout.readline()
+    return process
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_killed_run_goes_on_to_the_same_numbers(workers, tmp_path):
+    directory = tmp_path / "chains"
+    for _ in range(3):
+        process = start_run(directory, workers)
+        time.sleep(0.3)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    options = {"chains": 2, "steps": 4000, "warmup": 40, "seed": 5, "workers": 1}
+    resumed = simulate(endpoint(4, 20.0), 12, checkpoint=directory, **options)
+    assert np.array_equal(resumed.kernels, simulate(endpoint(4, 20.0), 12, **options).kernels)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_leaves_a_checkpoint(workers, tmp_path):
+    directory = tmp_path / "chains"
+    process = start_run(directory, workers)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert "KeyboardInterrupt" in errors
+    assert len(list(directory.glob("*.checkpoint"))) == 2
+    options = {"chains": 2, "steps": 4000, "warmup": 40, "seed": 5, "workers": 1}
+    simulate(endpoint(4, 20.0), 12, checkpoint=directory, **options)
+
+
+def test_standard_errors_count_autocorrelation():
+    # AR(1) with coefficient ρ: the mean's variance is larger than that of independent draws by (1 + ρ)/(1 - ρ).
+    rng = np.random.default_rng(1)
+    rho, draws = 0.9, 20_000
+    noise = rng.standard_normal((4, draws)) * np.sqrt(1 - rho**2)
+    series = np.zeros((4, draws))
+    for step in range(1, draws):
+        series[:, step] = rho * series[:, step - 1] + noise[:, step]
+    seen = summarise(series)
+    assert seen.ess == pytest.approx(4 * draws * (1 - rho) / (1 + rho), rel=0.15)
+    assert seen.standard_error == pytest.approx(float(seen.sd) / np.sqrt(float(seen.ess)))
+    assert abs(float(seen.mean)) < 4 * float(seen.standard_error)
+
+
+def test_chains_that_disagree_have_a_large_rhat():
+    rng = np.random.default_rng(2)
+    series = rng.standard_normal((2, 500)) + np.array([[3.0], [-3.0]])
+    assert summarise(series).rhat > 1.5
+    stuck = np.stack([np.zeros(500), rng.standard_normal(500)])
+    assert summarise(stuck).rhat == np.inf
+
+
+def test_coherence_and_autocorrelation_by_hand():
+    kernel = np.array([[4.0, 2.0, 1.0], [2.0, 4.0, -2.0], [1.0, -2.0, 1.0]])
+    assert coherence(kernel, 1) == pytest.approx(np.array([[1, 0.5, 0.5], [0.5, 1, -1], [0.5, -1, 1]]))
+    assert autocorrelation(kernel, 1) == pytest.approx([1, -0.25, 0.5])
+    two = np.kron(kernel, np.eye(2))
+    assert coherence(two, 2) == pytest.approx(coherence(kernel, 1))
+    assert coherence(np.zeros((3, 3)), 1) == pytest.approx(np.zeros((3, 3)))
+    assert alignment(kernel, 3 * kernel) == pytest.approx(1)
+
+
+def test_sampling_is_light_to_import():
+    code = (
+        "import sys, numerics.sampling; print([m for m in ('arviz_stats', 'sympy', 'matplotlib') if m in sys.modules])"
+    )
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
