@@ -203,8 +203,8 @@ class KernelPoint:
         return np.asarray(sla.solve_triangular(factor, self._readout, lower=True, check_finite=False))
 
     def hessian_product(self, S: FloatArray) -> FloatArray:
-        """``𝓗S`` for a symmetric S, or a stack of them (…, m, m)."""
-        return self._curvature(S) + symmetric(self.gradient @ S)
+        """``𝓗S`` for a symmetric S, or a stack of them (…, m, m); exactly symmetric, as iterations on it need."""
+        return symmetric(self._curvature(S) + self.gradient @ S)
 
     def euclidean_hessian_product(self, S: FloatArray) -> FloatArray:
         """The change of ``Lᵀ(∂F/∂H)L`` with L held fixed: ``𝓗S`` without the curvature of the path."""
@@ -232,6 +232,18 @@ class KernelPoint:
         return self.functional.at(half @ half.T)
 
 
+def _by_block(rows: FloatArray) -> FloatArray:
+    """Rows of time blocks (t, P, (s, P)) → (s, (t, P), P): the columns of block s together."""
+    blocks, P, columns = rows.shape
+    return np.ascontiguousarray(rows.reshape(blocks * P, columns // P, P).transpose(1, 0, 2))
+
+
+def _by_block_inverse(columns: FloatArray) -> FloatArray:
+    """(…, s, (t, P), P) → (…, t, P, (s, P))."""
+    *lead, blocks, rows, P = columns.shape
+    return np.moveaxis(columns, -3, -2).reshape(*lead, rows // P, P, blocks * P)
+
+
 class _MaskedMaps:
     """The DNN's covariance map ``S ↦ w[H⁻]``: only the time blocks on the diagonal pass."""
 
@@ -246,8 +258,11 @@ class _MaskedMaps:
         self.precision = self._in @ np.swapaxes(receive, -1, -2)
         self._J = self._in @ point.L
         self.response = self._J @ np.swapaxes(self._J, -1, -2)
-        self._all_precision = np.einsum("tam,sbm->tasb", self._in, receive, optimize=True)
-        self._all_response = np.einsum("tam,sbm->tasb", self._J, self._J, optimize=True)
+        flat = receive.reshape(-1, f.dimension)
+        self._precision_columns = _by_block(self._in @ flat.T)
+        self._precision_rows = self._in @ flat.T
+        J = self._J.reshape(-1, f.dimension)
+        self._response_rows = self._J @ J.T
 
     def adjoint(self, blocks: FloatArray) -> FloatArray:
         """½ × adjoint: blocks (…, n-1, P, P) → S-coordinates."""
@@ -265,8 +280,9 @@ class _MaskedMaps:
         change = self._w * (self._below @ stacked) @ np.swapaxes(self._below, -1, -2)  # dC, by blocks
         direct = -0.5 * self._congruence(self._J, change)
         # d(C⁻¹ - C⁻¹HC⁻¹) on the diagonal blocks: -K - J S Jᵀ + (K H C⁻¹ + transpose), K = C⁻¹ dC C⁻¹
-        K = np.einsum("tasb,...sbc,tdsc->...tad", self._all_precision, change, self._all_precision, optimize=True)
-        KH = np.einsum("tasb,...sbc,tdsc->...tad", self._all_precision, change, self._all_response, optimize=True)
+        half = _by_block_inverse(self._precision_columns @ change)
+        K = half @ np.swapaxes(self._precision_rows, -1, -2)
+        KH = half @ np.swapaxes(self._response_rows, -1, -2)
         JSJ = (self._J @ stacked) @ np.swapaxes(self._J, -1, -2)
         return direct + self.adjoint(-K - JSJ + 2.0 * symmetric(KH))
 

@@ -133,7 +133,10 @@ def newton(point: KernelPoint, *, tolerance: float = 1e-10, max_iterations: int 
 
 
 def smallest_modes(point: KernelPoint, count: int = 6) -> tuple[FloatArray, FloatArray]:
-    """Smallest eigenvalues of the Hessian in the natural metric, and unit directions S, (count,) and (count, m, m)."""
+    """Smallest eigenvalues of the Hessian in the natural metric, and unit directions S, (k,) and (k, m, m).
+
+    ``k = count`` for small problems; above ``DENSE`` the smallest alone, by Lanczos iteration.
+    """
     m = point.functional.dimension
     if m <= DENSE:
         values, vectors = np.linalg.eigh(dense_hessian(point))
@@ -146,7 +149,8 @@ def smallest_modes(point: KernelPoint, count: int = 6) -> tuple[FloatArray, Floa
         dtype=np.float64,
     )
     start = np.random.default_rng(0).standard_normal(size)
-    values, vectors = spla.eigsh(operator, k=min(count, size - 1), which="SA", tol=1e-6, v0=start, maxiter=2000)
+    # a Lanczos space wide enough for a few products per eigenvalue; 1e-4 tells signs apart where F is not degenerate
+    values, vectors = spla.eigsh(operator, k=1, which="SA", tol=1e-4, v0=start, ncv=min(30, size), maxiter=200)
     return values, from_vector(vectors.T, m)
 
 
