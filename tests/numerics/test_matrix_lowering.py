@@ -1,5 +1,7 @@
 """Matrix expressions lowered to NumPy: the exact values, few factorisations, and clear refusals."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from sympy import Matrix, MatrixSymbol, Rational, Symbol, Trace
@@ -22,6 +24,7 @@ from theory.symbols import kappa, u, v, w
 ARGUMENTS = (H, X_SHIFTED, Y, u, v, w, kappa, dH)
 
 
+@cache
 def lowered(arch):
     outputs = {
         "value": free_energy(arch),

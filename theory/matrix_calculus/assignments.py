@@ -53,6 +53,7 @@ from theory.matrix_calculus.nodes import (
     Restrict,
     Shift,
     split_factor,
+    transposed,
 )
 
 MAP_OPERATIONS = {
@@ -125,9 +126,9 @@ class _Builder:
         if isinstance(expression, MatrixSymbol):
             name = str(expression.name)
         elif getattr(expression, "is_Matrix", False):
-            transposed = expression.T.doit()
-            if transposed != expression and transposed in self.of_expression:
-                name = self._emit("transpose", (self.of_expression[transposed],), expression)
+            other = transposed(expression)
+            if other != expression and other in self.of_expression:
+                name = self._emit("transpose", (self.of_expression[other],), expression)
             else:
                 name = self._compile_matrix(expression)
         else:
@@ -182,7 +183,7 @@ class _Builder:
 
     def _inverse(self, expression: Any) -> str:
         matrix = expression.arg
-        if matrix.T.doit() != matrix:
+        if transposed(matrix) != matrix:
             return self._emit("general-inverse", (self.compile(matrix),), expression)
         return self._emit("inverse", (self._factor(matrix),), expression)
 

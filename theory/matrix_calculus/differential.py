@@ -15,7 +15,7 @@ from typing import Any
 
 from sympy import Add, Identity, Inverse, MatAdd, MatMul, MatPow, Mul, Rational, Trace, Transpose, ZeroMatrix
 
-from theory.matrix_calculus.nodes import LinearMap, LogDet, SymmetricSymbol, split_factor
+from theory.matrix_calculus.nodes import LinearMap, LogDet, SymmetricSymbol, split_factor, transposed
 
 
 def differential(expression: Any, variable: Any, direction: Any) -> Any:
@@ -46,7 +46,7 @@ def gradient(functional: Any, variable: Any) -> Any:
         if trace is not None:
             total += factor * _pair(trace.arg, Identity(trace.arg.rows), direction)
     half = Rational(1, 2)
-    return (half * total + half * total.T.doit()).doit()
+    return MatAdd(half * total, half * transposed(total)).doit(deep=False)
 
 
 def hessian_vector_product(functional: Any, variable: Any, direction: Any) -> Any:
@@ -85,7 +85,7 @@ def _matrix_differential(expression: Any, variable: Any, direction: Any) -> Any:
     if isinstance(expression, MatMul):
         return _product_rule(expression.args, expression.shape, variable, direction)
     if isinstance(expression, Transpose):
-        return _matrix_differential(expression.arg, variable, direction).T.doit()
+        return transposed(_matrix_differential(expression.arg, variable, direction))
     if isinstance(expression, Inverse):
         change = _matrix_differential(expression.arg, variable, direction)
         return _distribute(-1, [expression], change, [expression])
@@ -146,7 +146,7 @@ def _pair(expression: Any, cofactor: Any, direction: Any) -> Any:
         around = MatMul(*factors[i + 1 :], cofactor, *factors[:i]).doit(deep=False)
         return _pair(factors[i], around, direction)
     if isinstance(expression, Transpose):
-        return _pair(expression.arg, cofactor.T.doit(), direction)
+        return _pair(expression.arg, transposed(cofactor), direction)
     if isinstance(expression, LinearMap):
         return _pair(expression.argument, expression.adjoint_map(cofactor), direction)
     raise ValueError(f"expression: {expression} is not linear in {direction}; accepted: a differential")

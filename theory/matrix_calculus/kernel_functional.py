@@ -9,11 +9,12 @@ and ``𝒯`` is the m × nr matrix that maps the reduced kernel to the supervise
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from sympy import Identity, Inverse, Rational, Trace
 
-from theory.matrix_calculus.differential import gradient, hessian_vector_product
+from theory.matrix_calculus.differential import differential, gradient
 from theory.matrix_calculus.nodes import LogDet, Mask, Restrict, Shift, SymmetricSymbol
 from theory.symbols import P, kappa, m, n, u, v, w
 
@@ -47,14 +48,16 @@ def free_energy(arch: str) -> Any:
     return energy + half * Trace(H * Inverse(C)) - half * LogDet(H) + half * LogDet(C)
 
 
+@cache
 def free_energy_gradient(arch: str) -> Any:
     """The symmetric G with ``dF = tr[G dH]``; stationarity is ``G = 0``."""
     return gradient(free_energy(arch), H)
 
 
+@cache
 def free_energy_hessian_vector_product(arch: str) -> Any:
     """The change of G when H changes by the symmetric ``dH``."""
-    return hessian_vector_product(free_energy(arch), H, dH)
+    return differential(free_energy_gradient(arch), H, dH)
 
 
 def fold(expression: Any, arch: str) -> tuple[Any, dict[Any, Any]]:

@@ -18,9 +18,21 @@ node               entries                                         adjoint
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
-from sympy import Expr, MatrixExpr, MatrixSymbol, ZeroMatrix, latex, sympify
+from sympy import (
+    Expr,
+    Identity,
+    Inverse,
+    MatAdd,
+    MatMul,
+    MatrixExpr,
+    MatrixSymbol,
+    ZeroMatrix,
+    latex,
+    sympify,
+)
 from sympy.printing.precedence import PRECEDENCE
 
 
@@ -88,7 +100,7 @@ class LinearMap(MatrixExpr):  # type: ignore[misc]
         return self.rebuild(self.argument.doit(**hints))
 
     def _eval_transpose(self) -> Any:
-        return self.rebuild(self.argument.T.doit())
+        return transposed(self)
 
 
 class Shift(LinearMap):
@@ -177,6 +189,23 @@ def _superscript(printer: Any, matrix: Any, sign: str) -> str:
     if isinstance(matrix, MatrixSymbol):
         return rf"{{{printer._print(matrix)}}}^{{{sign}}}"
     return rf"\left({printer._print(matrix)}\right)^{{{sign}}}"
+
+
+@cache
+def transposed(matrix: Any) -> Any:
+    """``Aᵀ`` in the form in which an equal symmetric expression is recognised; evaluates no more than that."""
+    if isinstance(matrix, SymmetricSymbol | Identity):
+        return matrix
+    if isinstance(matrix, MatAdd):
+        return MatAdd(*map(transposed, matrix.args)).doit(deep=False)
+    if isinstance(matrix, MatMul):
+        factor, factors = matrix.as_coeff_matrices()
+        return MatMul(factor, *map(transposed, reversed(factors))).doit(deep=False)
+    if isinstance(matrix, Inverse):
+        return Inverse(transposed(matrix.arg))
+    if isinstance(matrix, LinearMap):
+        return matrix.rebuild(transposed(matrix.argument))
+    return matrix.T.doit()
 
 
 def matrix_latex(expression: Any) -> str:
