@@ -178,9 +178,7 @@ def _note(plan: Plan, network: Network, weights: Weights, draw: int, notes: _Not
         notes.spectra.append(leading_eigenvalues(weights))
 
 
-def _hmc_step(
-    plan: Plan, network: Network, rng: np.random.Generator, state: ChainState, notes: _Notes
-) -> ChainState:
+def _hmc_step(plan: Plan, network: Network, rng: np.random.Generator, state: ChainState, notes: _Notes) -> ChainState:
     tuning = state.tuning
     assert isinstance(tuning, HMCTuning)
     warming = state.done < plan.warmup
@@ -197,9 +195,7 @@ def _hmc_step(
     return replace(state, done=state.done + 1, weights=after.weights, tuning=tuning)
 
 
-def _sgld_step(
-    plan: Plan, network: Network, rng: np.random.Generator, state: ChainState, notes: _Notes
-) -> ChainState:
+def _sgld_step(plan: Plan, network: Network, rng: np.random.Generator, state: ChainState, notes: _Notes) -> ChainState:
     tuning = state.tuning
     assert isinstance(tuning, SGLDTuning)
     relative = mobility(network, plan.preconditioner)
@@ -210,12 +206,7 @@ def _sgld_step(
     sampler = SGLD(network, step_size, relative, plan.integrator)
     after, _ = sampler.step(rng, SGLDState(state.weights, state.noise))
     done = state.done + 1
-    if (
-        warming
-        and plan.integrator == "euler"
-        and 2 * done > plan.warmup
-        and done % tuning.pilot_interval == 0
-    ):
+    if warming and plan.integrator == "euler" and 2 * done > plan.warmup and done % tuning.pilot_interval == 0:
         terms = bias_terms(network, after.weights, relative)
         tuning = tuning.note(observe(network, after.weights).kernel, terms.local, terms.squared)
     if warming and done == plan.warmup:

@@ -69,9 +69,7 @@ def load(path: Path, plan: Plan) -> tuple[ChainState, Record]:
     start = len(_FORMAT) + _DIGEST_BYTES
     digest, payload = content[len(_FORMAT) : start], content[start:]
     if not content.startswith(_FORMAT) or hashlib.sha256(payload).digest() != digest:
-        raise InputError(
-            f"checkpoint: {path} is damaged or no checkpoint; accepted: one written by this program"
-        )
+        raise InputError(f"checkpoint: {path} is damaged or no checkpoint; accepted: one written by this program")
     try:
         with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}

@@ -42,9 +42,7 @@ def summarise(series: FloatArray) -> Summary:
     ess, rhat = np.full(flat.shape[2], float(chains * draws)), np.ones(flat.shape[2])
     for entry in moving:
         values = flat[:, :, entry]
-        if math.isclose(
-            float(np.ptp(values, axis=1).min()), 0.0
-        ):  # a chain that stands still has explored nothing
+        if math.isclose(float(np.ptp(values, axis=1).min()), 0.0):  # a chain that stands still has explored nothing
             ess[entry], rhat[entry] = 1.0, math.inf
             continue
         ess[entry] = array_stats.ess(values, method="mean")
@@ -65,6 +63,4 @@ def summarise_symmetric(series: FloatArray) -> Summary:
         matrix[rows, columns] = matrix[columns, rows] = values
         return matrix
 
-    return Summary(
-        full(upper.mean), full(upper.sd), full(upper.ess), full(upper.standard_error), full(upper.rhat)
-    )
+    return Summary(full(upper.mean), full(upper.sd), full(upper.ess), full(upper.standard_error), full(upper.rhat))

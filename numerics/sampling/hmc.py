@@ -87,9 +87,7 @@ class _MovingConnections:
         if self._rank:
             at_sin, at_cos = (c.astype(phi.dtype)[:, None] for c in self._coefficients())
             overlap = self._right[layer, : self._rank] @ phi
-            both = self._left[layer, : self._rank].T @ np.concatenate(
-                [at_sin * overlap, at_cos * overlap], axis=1
-            )
+            both = self._left[layer, : self._rank].T @ np.concatenate([at_sin * overlap, at_cos * overlap], axis=1)
             position += both[:, : phi.shape[1]]
             momentum += both[:, phi.shape[1] :]
         self._momentum_phi.append(momentum)
@@ -128,9 +126,7 @@ class _MovingConnections:
             coefficients = np.ascontiguousarray((at_sin * self._left[layer, : self._rank]).T)
             for first in range(0, len(coefficients), 256):
                 block = slice(first, first + 256)
-                moved[layer, block] += (
-                    self._network.dtype.type(math.sin(self.time)) * self._momentum[layer, block]
-                )
+                moved[layer, block] += self._network.dtype.type(math.sin(self.time)) * self._momentum[layer, block]
                 moved[layer, block] += coefficients[block] @ self._right[layer, : self._rank]
         return np.asarray(moved)
 
@@ -172,9 +168,7 @@ class HMC:
     def init(self, weights: Weights) -> HMCState:
         """A state that starts from given weights, which include V exactly if it is sampled."""
         if (weights.V is None) != (self.readout == "marginal"):
-            raise InputError(
-                f"weights: V is {'absent' if weights.V is None else 'given'}; accepted: as readout says"
-            )
+            raise InputError(f"weights: V is {'absent' if weights.V is None else 'given'}; accepted: as readout says")
         return HMCState(weights)
 
     def step(self, rng: np.random.Generator, state: HMCState) -> tuple[HMCState, HMCInfo]:

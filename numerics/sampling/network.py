@@ -191,19 +191,13 @@ class Network:
             delta[t] = total if self.phi.name == "linear" else total * self.phi.derivative(activity.h[t])
         return delta
 
-    def tangent(
-        self, connections: Connections, activity: Activity, velocity: Connections, velocity_u: Array
-    ) -> Array:
+    def tangent(self, connections: Connections, activity: Activity, velocity: Connections, velocity_u: Array) -> Array:
         """Rate of change of φ(h), (n, N, P), when W and U move with the given velocities."""
         rate = np.empty_like(activity.phi)
         for t in range(len(rate)):
             dh = (velocity_u @ self.inputs[t]) * self.scale_u
             if t > 0:
-                dh = (
-                    dh
-                    + connections.forward(t - 1, rate[t - 1])
-                    + velocity.forward(t - 1, activity.phi[t - 1])
-                )
+                dh = dh + connections.forward(t - 1, rate[t - 1]) + velocity.forward(t - 1, activity.phi[t - 1])
             rate[t] = dh if self.phi.name == "linear" else dh * self.phi.derivative(activity.h[t])
         return rate
 
@@ -224,9 +218,7 @@ class Network:
         pairs = [(delta[t + 1] * self.scale_w, phi[t]) for t in range(len(delta) - 1)]
         if self.problem.arch == "dnn" or len(pairs) < 2:
             return pairs
-        return [
-            (np.concatenate([a for a, _ in pairs], axis=1), np.concatenate([b for _, b in pairs], axis=1))
-        ]
+        return [(np.concatenate([a for a, _ in pairs], axis=1), np.concatenate([b for _, b in pairs], axis=1))]
 
     def features(self, phi: Array) -> Array:
         """Activations at the supervised positions, (S, N)."""

@@ -68,18 +68,16 @@ class Plan:
         _choice(self.init, "init", STARTS)
         _choice(self.dtype, "dtype", ("float32", "float64"))
         _choice(self.readout, "readout", READOUTS if self.sampler == "hmc" else ("sampled",))
-        _choice(
-            self.preconditioner, "preconditioner", PRECONDITIONERS if self.sampler == "sgld" else ("prior",)
-        )
+        _choice(self.preconditioner, "preconditioner", PRECONDITIONERS if self.sampler == "sgld" else ("prior",))
         _choice(self.integrator, "integrator", INTEGRATORS if self.sampler == "sgld" else ("euler",))
         if self.problem.kappa == 0 and self.readout == "sampled":
-            raise InputError("kappa: is 0; accepted: a number > 0 where the read-out is sampled (hmc integrates it out)")
+            raise InputError(
+                "kappa: is 0; accepted: a number > 0 where the read-out is sampled (hmc integrates it out)"
+            )
         if self.step_size is not None and not 0 < self.step_size < 10:
             raise InputError(f"step_size: is {self.step_size}; accepted: a number between 0 and 10")
         if self.sampler == "hmc" and self.step_size is None and self.warmup < 40:
-            raise InputError(
-                f"warmup: is {self.warmup}; accepted: an integer ≥ 40 for hmc, which adapts in it"
-            )
+            raise InputError(f"warmup: is {self.warmup}; accepted: an integer ≥ 40 for hmc")
 
     def network(self) -> Network:
         """The network that is sampled."""

@@ -73,15 +73,11 @@ class Simulation:
     def __post_init__(self) -> None:
         size, P = self.problem.n * self.problem.P, self.problem.P
         if self.kernels.ndim != 4 or self.kernels.shape[2:] != (size, size):
-            raise InputError(
-                f"kernels: has shape {self.kernels.shape}; accepted: (chains, draws, {size}, {size})"
-            )
+            raise InputError(f"kernels: has shape {self.kernels.shape}; accepted: (chains, draws, {size}, {size})")
         if self.outputs.shape[:2] != self.kernels.shape[:2] or self.outputs.shape[2] < P:
             raise InputError(f"outputs: has shape {self.outputs.shape}; accepted: (chains, draws, ≥ {P}, n)")
         if (self.bias_local is None) != (self.bias_squared is None):
-            raise InputError(
-                "bias_local: is given without bias_squared, or the reverse; accepted: both or neither"
-            )
+            raise InputError("bias_local: is given without bias_squared, or the reverse; accepted: both or neither")
 
     @cached_property
     def _kernel(self) -> Summary:
@@ -221,8 +217,7 @@ class Simulation:
             kernels=np.where(negative, flip * self.kernels, self.kernels),
             outputs=np.where(negative, flip_outputs(self.problem) * self.outputs, self.outputs),
             spectra=tuple(
-                replace(item, values=item.values * self.basins[item.chain, item.draw])
-                for item in self.spectra
+                replace(item, values=item.values * self.basins[item.chain, item.draw]) for item in self.spectra
             ),
             bias_local=None if local is None else np.where(negative, flip * local, local),
         )

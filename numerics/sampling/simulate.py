@@ -190,9 +190,7 @@ class _Run:
             self._save_all()
 
     def _on(self, executor: Executor) -> None:
-        pending = {
-            self._submit(executor, index) for index in range(self._plan.chains) if not self._finished(index)
-        }
+        pending = {self._submit(executor, index) for index in range(self._plan.chains) if not self._finished(index)}
         try:
             while pending:
                 finished, pending = wait(pending, return_when=FIRST_COMPLETED)
@@ -233,9 +231,7 @@ class _Run:
             for index, record in enumerate(records)
             for draw, values in zip(places, record.spectra, strict=True)
         )
-        steps = (
-            chain.tuning.step_size if plan.step_size is None else plan.step_size for chain in self._states
-        )
+        steps = (chain.tuning.step_size if plan.step_size is None else plan.step_size for chain in self._states)
         return Simulation(
             problem=plan.problem,
             width=plan.width,
@@ -245,9 +241,7 @@ class _Run:
             kernels=kernels,
             outputs=np.stack([record.outputs for record in records]),
             spectra=spectra,
-            acceptance=float(np.mean([r.acceptance.mean() for r in records]))
-            if plan.sampler == "hmc"
-            else None,
+            acceptance=float(np.mean([r.acceptance.mean() for r in records])) if plan.sampler == "hmc" else None,
             step_size=tuple(steps),
             bias_local=np.stack([record.local for record in records]) if euler else None,
             bias_squared=np.stack([record.squared for record in records]) if euler else None,

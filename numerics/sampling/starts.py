@@ -62,9 +62,7 @@ def _plant(rng: np.random.Generator, network: Network, weights: Weights, kind: s
         planted += sign * gain * basis @ basis.T
         return planted.astype(network.dtype)
     if n * rank > N:
-        raise InputError(
-            f"init: 'incoherent' needs {n * rank} orthogonal directions; accepted: a width of as many"
-        )
+        raise InputError(f"init: 'incoherent' needs {n * rank} orthogonal directions; accepted: a width of as many")
     free = rng.standard_normal((N, (n - 1) * rank))
     directions = np.linalg.qr(np.concatenate([basis, free], axis=1))[0]
     for step in range(n - 1):
