@@ -1,7 +1,8 @@
 """Elimination of the kernel entry between the first and the last time, which only the determinant contains.
 
-``tr[H C⁻¹]`` joins ``H_{2…n}`` with the inverse of ``H_{1…n-1}``; neither block contains ``H^{1n}``. So F depends on it
-through ``-½ ln|H|`` alone, and stationarity is ``(H⁻¹)^{1n} = 0``: given the times between, first and last are independent.
+``tr[H C⁻¹]`` joins ``H_{2…n}`` with the inverse of ``H_{1…n-1}``; neither block contains ``H^{1n}``. So F depends
+on it through ``-½ ln|H|`` alone, and stationarity is ``(H⁻¹)^{1n} = 0``: given the times between, first and last are
+independent.
 """
 
 from __future__ import annotations

@@ -120,10 +120,15 @@ class FreeEnergy:
         return self.subs(UNITS)
 
 
-def _adjugate_and_determinant(matrix: ImmutableMatrix) -> tuple[Matrix, Expr]:
-    """Both as expanded polynomials in the entries, by fraction-free elimination in the polynomial ring."""
-    adjugate, determinant = DomainMatrix.from_Matrix(matrix).adj_det()
-    return adjugate.to_Matrix(), adjugate.domain.to_sympy(determinant)
+def _determinant(matrix: ImmutableMatrix) -> Expr:
+    """Determinant as an expanded polynomial in the entries, by fraction-free elimination in their ring."""
+    entries = DomainMatrix.from_Matrix(matrix)
+    return entries.domain.to_sympy(entries.det())
+
+
+def _adjugate(matrix: ImmutableMatrix) -> Matrix:
+    """Adjugate of a symmetric matrix, its entries expanded polynomials."""
+    return DomainMatrix.from_Matrix(matrix).adj_det()[0].to_Matrix()
 
 
 def endpoint_free_energy(T: int, arch: str = "rnn") -> FreeEnergy:
@@ -143,7 +148,7 @@ def endpoint_free_energy(T: int, arch: str = "rnn") -> FreeEnergy:
     u, w = symbols.u, symbols.w
     later, earlier = H[1:, 1:], H[: n - 1, : n - 1]
     if arch == "rnn":
-        adjugate, determinant = _adjugate_and_determinant(earlier)
+        adjugate, determinant = _adjugate(earlier), _determinant(earlier)
         trace = Add(*(later[i, j] * adjugate[i, j] for i in range(n - 1) for j in range(n - 1))) / determinant
     else:
         determinant = earlier[0, 0]
@@ -161,6 +166,6 @@ def endpoint_free_energy(T: int, arch: str = "rnn") -> FreeEnergy:
         terms={
             "energy": HALF * label / (symbols.v * H[n - 1, n - 1] + symbols.kappa),
             "trace": HALF * (H[0, 0] / u + trace / w) - Rational(n, 2),
-            "log_determinant": -HALF * log(_adjugate_and_determinant(H)[1] / (u * w ** (n - 1) * determinant)),
+            "log_determinant": -HALF * log(_determinant(H) / (u * w ** (n - 1) * determinant)),
         },
     )

@@ -11,8 +11,8 @@ whose second-order part is
 
 with ``E₋``, ``E₊`` the first and the last n-1 rows and columns. Each trace joins entries of equal lag only. With
 ``E_{t,t+l} = a_t`` and ``m = n - l`` entries in sector l it is ``aᵀ L_l a`` (half that for l = 0), with ``L_l``
-tridiagonal: diagonal ``2r, …, 2r, d``, off-diagonal ``-r``, ``d = 1`` for l ≥ 1 and ``1 + 2(r-1)ζ`` for l = 0. The DNN's
-mask keeps only diagonal entries of ``E₋`` in the trace and in ``|C|``, which leaves ``Σ a_t²`` for l ≥ 1.
+tridiagonal: diagonal ``2r, …, 2r, d``, off-diagonal ``-r``, ``d = 1`` for l ≥ 1 and ``1 + 2(r-1)ζ`` for l = 0. The
+DNN's mask keeps only diagonal entries of ``E₋`` in the trace and in ``|C|``, which leaves ``Σ a_t²`` for l ≥ 1.
 """
 
 from __future__ import annotations
