@@ -262,7 +262,7 @@ def assert_dnn_stable(T: int) -> None:
     if covariance.free_symbols & set(off):
         raise ArithmeticError("the DNN's forward covariance contains an off-diagonal kernel entry")
     # -½ d² ln|H| along E is ½ tr (H⁻¹E)², a sum of squares: E_ts²/(h_t h_s) for each pair
-    inverse = diagonal_kernel.inv()
+    inverse = Matrix.diag(*(1 / diagonal_kernel[t, t] for t in range(n)))
     for a in range(n):
         for b in range(a + 1, n):
             direction = zeros(n, n)
