@@ -158,12 +158,12 @@ class Problem:
     @property
     def P(self) -> int:
         """Number of patterns."""
-        return self.y.shape[0]
+        return int(self.y.shape[0])
 
     @property
     def n(self) -> int:
         """Number of hidden times, T - 1."""
-        return self.y.shape[1]
+        return int(self.y.shape[1])
 
     @property
     def T(self) -> int:
@@ -173,7 +173,7 @@ class Problem:
     @property
     def D(self) -> int:
         """Input dimension."""
-        return self.x.shape[2]
+        return int(self.x.shape[2])
 
     @property
     def supervised(self) -> NDArray[np.intp]:
@@ -235,7 +235,7 @@ def sequence(
 def load(path: str | Path, **options: Any) -> Problem:
     """A problem from an ``.npz`` file with arrays x, y and optionally x_test, y_test (never unpickled)."""
     accepted = "an .npz file with real arrays x and y"
-    arrays = {}
+    arrays: dict[str, Any] = {}
     try:
         with Path(path).open("rb") as file, zipfile.ZipFile(file) as archive:
             members = set(archive.namelist())

@@ -59,8 +59,9 @@ def command(
 ) -> int:
     """Derive an exact result of the linear theory with endpoint supervision.
 
-    WHAT is free-energy, stationarity, critical-point, coherent-branch, outlier-threshold or perturbation. Kernel entries
-    are H_ts, the signal is lamda; critical-point, coherent-branch and outlier-threshold are in units u = v = w = 1.
+    WHAT is free-energy, stationarity, critical-point, coherent-branch, outlier-threshold or perturbation. Kernel
+    entries are H_ts, the signal is lamda; critical-point, coherent-branch and outlier-threshold are in units
+    u = v = w = 1.
     """
     if what not in RESULTS:
         raise click.UsageError(f"WHAT: is {what!r}; accepted: {', '.join(RESULTS)}")

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from derivations.figures.panel import save_figure, styled
+from derivations.figures.panel import Effort, Progress, save_figure, save_table, styled
 from theory.perturbation import Path as TimePath
 from theory.perturbation import cut_paths, paths
 
@@ -27,10 +28,34 @@ CUT_PATH, CUT_MARK = "0.55", "C1"
 ROW, ARC = 3.8, 0.8
 
 
-def make(out: Path) -> list[Path]:
-    """Draw the diagram and save it in `out` as PNG, PDF and SVG."""
+def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
+    """Draw the diagram and save it in `out`, with a table of every path of second order and whether the mask cuts it."""
+    progress(0.0, "drawing")
     with styled():
-        return save_figure(draw(), out, "propagator-paths")
+        files = save_figure(draw(), out, "propagator-paths")
+    table = out / "propagator-paths.csv"
+    save_table(path_table(), table)
+    progress(1.0, "done")
+    cut = sum(path_table()["cut_by_mask"])
+    return {
+        "files": [str(path) for path in (*files, table)],
+        "agrees": True,
+        "summary": f"propagator-paths: the mask cuts {cut} of {len(path_table()['times'])} paths of second order",
+    }
+
+
+@cache
+def path_table() -> dict[str, list[Any]]:
+    """Every path of second order at the figure's supervision, one row each."""
+    cut = {entry: {str(path) for path in found} for entry, found in cut_paths(T, 2, SUPERVISED).items()}
+    rows = [
+        (f"{t},{s}", " ".join(map(str, path.times)), str(path), str(path.weight), str(path) in cut.get((t, s), ()))
+        for (t, s), found in sorted(paths(T, "rnn", 2, SUPERVISED).items())
+        for path in found
+    ]
+    return dict(
+        zip(("entry", "times", "path", "weight", "cut_by_mask"), map(list, zip(*rows, strict=True)), strict=True)
+    )
 
 
 def draw(T: int = T, supervised: tuple[int, ...] = SUPERVISED, entry: tuple[int, int] = ENTRY) -> Figure:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from derivations.figures.panel import styled
+from derivations.figures.panel import Effort, styled
 from derivations.figures.propagator_paths import draw, make
 from theory.perturbation import paths
 
@@ -24,5 +24,12 @@ def test_an_entry_without_paths_is_refused():
         draw(7, (6,), (2, 3))
 
 
-def test_files(tmp_path):
-    assert [path.name for path in make(tmp_path)] == [f"propagator-paths.{form}" for form in ("png", "pdf", "svg")]
+def test_files_and_numbers(tmp_path):
+    result = make(tmp_path, Effort(quick=True, workers=1), lambda done, what: None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f"propagator-paths.{form}" for form in ("csv", "pdf", "png", "svg")
+    ]
+    rows = (tmp_path / "propagator-paths.csv").read_text(encoding="utf-8").splitlines()[1:]
+    cut = sum(row.endswith("True") for row in rows)
+    assert 0 < cut < len(rows)
+    assert f"{cut} of {len(rows)}" in result["summary"]
