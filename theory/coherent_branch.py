@@ -19,6 +19,7 @@ from typing import Any
 
 from sympy import (
     QQ,
+    Add,
     Dummy,
     Expr,
     ImmutableMatrix,
@@ -353,6 +354,10 @@ class ParityField:
         branch: where to evaluate.
         functional: the free energy at ``u = v = w = 1`` and the branch's κ.
         scales: b for each odd entry of ``functional.variables``, 1 for each even one.
+        odd: the symbol b.
+        field: rational functions of s and b.
+        result: rational functions of s, and of κ if it is symbolic.
+        point: the kernel entries in ``field``.
     """
 
     branch: CoherentBranch
@@ -360,23 +365,44 @@ class ParityField:
     scales: tuple[Expr, ...]
     odd: Symbol
     field: Any
+    result: Any
     point: Mapping[Symbol, Any]
 
-    def evaluate(self, expression: Expr) -> Expr:
-        """The value of an expression in kernel entries, λ, κ, b that is even in b.
+    def evaluate(self, weight: Expr, expression: Expr) -> Any:
+        """``weight · expression``, in kernel entries, λ, κ, b and even in b, on the branch: an element of ``result``.
 
         Raises:
             ArithmeticError: if it is not even.
         """
-        element = evaluate_in_field(expression.subs(symbols.signal, self.branch.signal), self.field, self.point)
-        square = self.branch.kernel[1, 2] ** 2
+        terms = Add.make_args(expression)
+        labelled = [term for term in terms if term.has(symbols.signal, symbols.kappa)]
+        # Most terms do not know κ, and arithmetic in fewer variables is much faster.
+        entropic = Add(*(term for term in terms if term not in labelled))
+        energetic = Add(*labelled).subs(symbols.signal, self.branch.signal)
+        value = self._even(weight * entropic, self.field, self.point)
+        if energetic == 0:
+            return value
+        wide = QQ.frac_field(*self.result.symbols, self.odd)
+        point = {name: wide.from_sympy(self.field.to_sympy(x)) for name, x in self.point.items()}
+        return value + self._even(weight * energetic, wide, point)
+
+    def _even(self, expression: Expr, field: Any, point: Mapping[Symbol, Any]) -> Any:
+        """Evaluate, and replace b² by its value in s; b is the field's last generator."""
+        element = evaluate_in_field(expression, field, point)
+        square = self.result.from_sympy(self.branch.kernel[1, 2] ** 2)
+        generators = [self.result.from_sympy(x) for x in field.symbols[:-1]]
         parts = []
         for poly in (element.numer, element.denom):
-            if any(monomial[-1] % 2 for monomial in poly.itermonoms()):
-                raise ArithmeticError("the expression is not even in H^{12}")
-            terms = Poly(poly.as_expr(), self.odd).terms()
-            parts.append(sum(coefficient * square ** (power // 2) for (power,), coefficient in terms))
-        return factor(cancel(parts[0] / parts[1]))
+            total = self.result.zero
+            for monomial, coefficient in poly.iterterms():
+                if monomial[-1] % 2:
+                    raise ArithmeticError("the expression is not even in H^{12}")
+                term = self.result(coefficient) * square ** (monomial[-1] // 2)
+                for generator, power in zip(generators, monomial, strict=False):
+                    term *= generator**power
+                total += term
+            parts.append(total)
+        return parts[0] / parts[1]
 
     def true_scales(self) -> ImmutableMatrix:
         """``D``, the diagonal matrix of the scales with b as a function of s."""
@@ -387,7 +413,7 @@ def parity_field(branch: CoherentBranch) -> ParityField:
     """Set up the evaluation on a branch in units ``u = v = w = 1``."""
     functional = _unit_free_energy().subs({symbols.kappa: branch.noise})
     odd = Dummy("b", positive=True)
-    field = QQ.frac_field(*sorted({branch.parameter} | branch.noise.free_symbols, key=str), odd)
+    field = QQ.frac_field(branch.parameter, odd)
     values = {symbols.kernel_entry(*times): value for times, value in branch.kernel.items()}
     ratio = cancel(branch.kernel[2, 3] / branch.kernel[1, 2])
     values |= {symbols.kernel_entry(1, 2): odd, symbols.kernel_entry(2, 3): ratio * odd}
@@ -399,6 +425,7 @@ def parity_field(branch: CoherentBranch) -> ParityField:
         scales=tuple(odd if x in odd_entries else Integer(1) for x in functional.variables),
         odd=odd,
         field=field,
+        result=QQ.frac_field(*branch.noise.free_symbols, branch.parameter),
         point=MappingProxyType(point),
     )
 
@@ -412,7 +439,9 @@ def scaled_hessian(branch: CoherentBranch) -> tuple[ImmutableMatrix, ImmutableMa
     second, scales = parity.functional.hessian(), parity.scales
     size = len(scales)
     upper = {
-        (i, j): parity.evaluate(scales[i] * second[i, j] * scales[j]) for i in range(size) for j in range(i, size)
+        (i, j): factor(parity.result.to_sympy(parity.evaluate(scales[i] * scales[j], second[i, j])))
+        for i in range(size)
+        for j in range(i, size)
     }
     return parity.true_scales(), ImmutableMatrix(size, size, lambda i, j: upper[min(i, j), max(i, j)])
 

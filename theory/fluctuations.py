@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from sympy import (
     QQ,
@@ -234,26 +235,35 @@ def subleading_action(functional: FreeEnergy, kappa: Expr) -> Expr:
 
 
 def _mean_shift(
-    functional: FreeEnergy, kappa: Expr, scales: tuple[Expr, ...], evaluate: Callable[[Expr], Expr]
+    functional: FreeEnergy,
+    kappa: Expr,
+    scales: tuple[Expr, ...],
+    evaluate: Callable[[Expr, Expr], Any],
+    field: Any,
 ) -> ImmutableMatrix:
-    """``-S_ij (∂_j A + ½ F_jkl S_kl)`` in the coordinates ``H_i/scales_i``, every derivative entrywise and exact."""
+    """``-S_ij (∂_j A + ½ F_jkl S_kl)`` in the coordinates ``H_i/scales_i``, every derivative entrywise and exact.
+
+    ``evaluate(weight, expression)`` gives an element of the field.
+    """
     variables = functional.variables
     size = len(variables)
     pairs = [(k, j) for k in range(size) for j in range(k, size)]
     hessian = functional.hessian()
     action = subleading_action(functional, kappa)
-    second = {(k, j): evaluate(scales[k] * scales[j] * hessian[k, j]) for k, j in pairs}
-    covariance = _inverse(ImmutableMatrix(size, size, lambda i, j: second[min(i, j), max(i, j)]))
+    second = {(k, j): evaluate(scales[k] * scales[j], hessian[k, j]) for k, j in pairs}
+    rows = [[second[min(i, j), max(i, j)] for j in range(size)] for i in range(size)]
+    covariance = DomainMatrix(rows, (size, size), field).inv()
+    weights = covariance.to_list()
     force = []
     for i, x in enumerate(variables):
-        total = evaluate(scales[i] * diff(action, x))
+        total = evaluate(scales[i], diff(action, x))
         for k, j in pairs:
-            if covariance[k, j] == 0:
-                continue
-            third = evaluate(scales[i] * scales[k] * scales[j] * diff(hessian[k, j], x))
-            total += (HALF if k == j else 1) * third * covariance[k, j]
-        force.append(cancel(total))
-    return ImmutableMatrix((-covariance * ImmutableMatrix(force)).applyfunc(lambda x: factor(cancel(x))))
+            if weights[k][j]:
+                third = evaluate(scales[i] * scales[k] * scales[j], diff(hessian[k, j], x))
+                total += third * weights[k][j] / (2 if k == j else 1)
+        force.append([total])
+    shift = covariance * DomainMatrix(force, (size, 1), field)
+    return ImmutableMatrix([factor(-field.to_sympy(row[0])) for row in shift.to_list()])
 
 
 def incoherent_mean_shift(T: int, kappa: Expr = symbols.kappa) -> Mapping[tuple[int, int], Expr]:
@@ -275,17 +285,17 @@ def incoherent_mean_shift(T: int, kappa: Expr = symbols.kappa) -> Mapping[tuple[
     point |= {symbols.kernel_entry(t, t): field.from_sympy(r**t) for t in range(1, n + 1)}
     point[symbols.signal] = field.from_sympy((r - 1) * (r**n + kappa) ** 2 / r**n)
 
-    def evaluate(expression: Expr) -> Expr:
-        return field.to_sympy(evaluate_in_field(expression, field, point))
+    def evaluate(weight: Expr, expression: Expr) -> Any:
+        return evaluate_in_field(weight * expression, field, point)
 
-    shift = _mean_shift(functional, kappa, (Integer(1),) * len(functional.variables), evaluate)
+    shift = _mean_shift(functional, kappa, (Integer(1),) * len(functional.variables), evaluate, field)
     return _by_times(n, shift)
 
 
 def coherent_mean_shift(branch: CoherentBranch) -> Mapping[tuple[int, int], Expr]:
     """``N(⟨H^{ts}⟩ - H^{ts}*)`` on the coherent branch at T = 4, in s and κ, in the state with ``H^{12} > 0``."""
     parity = parity_field(branch)
-    scaled = _mean_shift(parity.functional, branch.noise, parity.scales, parity.evaluate)
+    scaled = _mean_shift(parity.functional, branch.noise, parity.scales, parity.evaluate, parity.result)
     return _by_times(branch.kernel_matrix().shape[0], ImmutableMatrix(parity.true_scales() * scaled))
 
 
