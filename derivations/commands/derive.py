@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 #: sequences or tables of these; None does not apply and is left out.
 Fields = dict[str, Any]
 
+#: Of the numbers that have no closed form.
+DIGITS = 30
+
 
 @dataclass(frozen=True)
 class Request:
@@ -59,9 +62,24 @@ def command(
 ) -> int:
     """Derive an exact result of the linear theory with endpoint supervision.
 
-    WHAT is free-energy, stationarity, critical-point, coherent-branch, outlier-threshold or perturbation. Kernel
-    entries are H_ts, the signal is lamda; critical-point, coherent-branch and outlier-threshold are in units
-    u = v = w = 1.
+    WHAT is one of
+
+    \b
+    free-energy          F(H) and its named terms; any T, or a matrix expression for --T symbolic
+    stationarity         its derivative by each kernel entry, or as a matrix
+    hessian              the Hessian-vector product of F as a matrix expression
+    incoherent-branch    the diagonal kernel, any T, in the ratio r
+    stability            the second variation around it, a sector for each lag; λ_c follows
+    critical-point       λ_c, the order of the transition, exponent and amplitude; any T
+    coexistence          fold and equal-free-energy point where the transition is discontinuous
+    coherent-branch      the whole branch at T = 4 in one parameter
+    strong-signal        its leading terms for λ → ∞
+    outlier-threshold    the λ at which an eigenvalue of W leaves the bulk, T = 4
+    fluctuations         N × covariance of the kernel, and N × the shift of its mean
+    perturbation         the kernel order by order in Y, with its time paths
+    gaussian-averages    ⟨φ(x)φ(y)⟩ and ⟨φ'(x)φ'(y)⟩ for linear, erf and relu
+
+    Kernel entries are H_ts, the signal is lamda. All but the first three and perturbation are in units u = v = w = 1.
     """
     if what not in RESULTS:
         raise click.UsageError(f"WHAT: is {what!r}; accepted: {', '.join(RESULTS)}")
@@ -214,8 +232,9 @@ def outlier_threshold(request: Request) -> Fields:
         "T": 4,
         "kappa": request.noise,
         "signal": threshold.signal,
-        "signal_float": _float(threshold.signal),
+        "signal_float": threshold.signal_float,
         "parameter": threshold.parameter,
+        "largest_kappa": threshold.largest_noise,
     }
 
 
@@ -247,13 +266,136 @@ def perturbation(request: Request) -> Fields:
     }
 
 
+def hessian(request: Request) -> Fields:
+    """The Hessian–vector product of F as a matrix expression, for any n, P and supervision."""
+    from theory.matrix_calculus import kernel_functional, matrix_latex
+
+    product = kernel_functional.free_energy_hessian_vector_product(request.arch)
+    return {"arch": request.arch, "hessian_vector_product": product, "latex": matrix_latex(product)}
+
+
+def incoherent_branch(request: Request) -> Fields:
+    """The diagonal kernel in the ratio r, symbolic T unless one was given."""
+    from theory import symbols
+    from theory.incoherent import incoherent_branch as derive
+
+    branch = derive(request.T)
+    units = {symbols.u: 1, symbols.v: 1, symbols.w: 1, symbols.kappa: request.noise}
+    return {
+        "T": branch.T,
+        "kappa": request.noise,
+        "parameter": symbols.r,
+        "kernel_diagonal": branch.kernel_entry(symbols.t).subs(units),
+        "signal": branch.signal.subs(units),
+        "free_energy": branch.free_energy.subs(units),
+    }
+
+
+def stability(request: Request) -> Fields:
+    """The tridiagonal second variation at lag 0 and at any lag l ≥ 1, with determinants for symbolic length."""
+    from theory import symbols
+    from theory.stability import asymptotics, critical_mode, instability_ratio, lag_sector
+
+    sectors = {}
+    for lag in (0, symbols.lag):
+        sector = lag_sector(request.T, lag, request.arch, request.noise)
+        sector.assert_determinant()
+        sectors["lag 0" if lag == 0 else "lag l"] = {
+            "size": sector.size,
+            "diagonal": sector.diagonal,
+            "last_diagonal": sector.last,
+            "off_diagonal": sector.off_diagonal,
+            "determinant": sector.determinant(),
+        }
+    fields: Fields = {"T": request.T, "arch": request.arch, "kappa": request.noise, "sectors": sectors}
+    if request.arch == "rnn" and request.T != 3:
+        fields["unstable_beyond_r"] = instability_ratio(request.T, symbols.lag)
+        fields["critical_mode"] = critical_mode(request.T)
+        fields["critical_signal_at_large_T"] = asymptotics(request.noise).signal
+    return fields
+
+
+def coexistence(request: Request) -> Fields:
+    """The discontinuous transition's special points, to 30 digits."""
+    from mpmath import nstr
+
+    from theory.coexistence import coexistence as derive
+
+    if request.noise.free_symbols:
+        raise ValueError("--kappa: is symbolic; accepted: a rational number for coexistence")
+    found = derive(_fixed_horizon(request, "coexistence"), request.noise, DIGITS)
+    points = {"fold": found.fold, "equal_free_energy": found.equal}
+    fields: Fields = {"T": found.T, "kappa": request.noise}
+    for name, point in points.items():
+        fields[name] = {
+            "signal": nstr(point.signal, DIGITS),
+            "order_parameter": nstr(point.order_parameter, DIGITS),
+            "free_energy": nstr(point.free_energy, DIGITS),
+        }
+    return fields | {"critical_signal": nstr(found.critical_signal, DIGITS)}
+
+
+def strong_signal(request: Request) -> Fields:
+    """Leading terms of the coherent branch for λ → ∞."""
+    from theory.coherent_branch import strong_signal as derive
+
+    _only_four(request, "strong-signal")
+    leading = derive()
+    return {
+        "T": 4,
+        "parameter": leading.parameter,
+        "kernel": {_entry(*times): value for times, value in leading.kernel.items()},
+        "outlier": leading.outlier,
+        "free_energy": leading.free_energy,
+    }
+
+
+def fluctuations(request: Request) -> Fields:
+    """Covariance and mean shift of the kernel, times N: incoherent branch for any T, coherent branch at T = 4."""
+    from theory import symbols
+    from theory.coherent_branch import coherent_branch as branch_at
+    from theory.fluctuations import coherent_covariance, coherent_mean_shift, incoherent_covariance
+
+    units = {symbols.u: 1, symbols.v: 1, symbols.w: 1, symbols.kappa: request.noise}
+    t, s = symbols.t, symbols.s
+    fields: Fields = {"T": request.T, "arch": request.arch, "kappa": request.noise}
+    # of H^{t,t+l} and H^{s,s+l}, t ≤ s; entries of different lag are uncorrelated
+    fields["incoherent_covariance"] = {
+        name: incoherent_covariance(t, s, lag, request.T, request.arch).subs(units)
+        for name, lag in (("lag 0", 0), ("lag l", symbols.lag))
+    }
+    if request.T == 4 and request.arch == "rnn":
+        branch = branch_at(request.noise)
+        names = [_entry(a, b) for a in (1, 2, 3) for b in range(a, 4)]
+        covariance = coherent_covariance(branch)
+        fields["coherent_covariance"] = {
+            f"{names[i]},{names[j]}": covariance[i, j] for i in range(6) for j in range(i, 6)
+        }
+        fields["coherent_mean_shift"] = {_entry(*times): value for times, value in coherent_mean_shift(branch).items()}
+    return fields
+
+
+def gaussian_averages(request: Request) -> Fields:
+    """Averages over a centred Gaussian pair with variances a, b and covariance c."""
+    from theory.gaussian_averages import ACTIVATIONS, average, slope_average
+
+    return {name: {"average": average(name), "slope_average": slope_average(name)} for name in ACTIVATIONS}
+
+
 RESULTS = {
     "free-energy": free_energy,
     "stationarity": stationarity,
+    "hessian": hessian,
+    "incoherent-branch": incoherent_branch,
+    "stability": stability,
     "critical-point": critical_point,
+    "coexistence": coexistence,
     "coherent-branch": coherent_branch,
+    "strong-signal": strong_signal,
     "outlier-threshold": outlier_threshold,
+    "fluctuations": fluctuations,
     "perturbation": perturbation,
+    "gaussian-averages": gaussian_averages,
 }
 
 
@@ -301,7 +443,8 @@ def _equations(prefix: str, fields: Fields) -> list[str]:
     from sympy import Basic, latex
 
     if "latex" in fields:  # a matrix expression with node types of our own, printed by theory
-        name = "F" if "free_energy" in fields else "G"
+        names = {"free_energy": "F", "gradient": "G", "hessian_vector_product": "\\mathrm{d}G"}
+        (name,) = (symbol for key, symbol in names.items() if key in fields)
         return [rf"\[ {name} = {fields['latex']} \]"]
     lines = []
     for name, value in fields.items():

@@ -103,9 +103,8 @@ def make_problem(kind: str, own: dict[str, Any], shared: dict[str, Any]) -> Prob
         if name in needed and value is None:
             raise click.UsageError(f"--{name}: is missing; accepted: {kind} needs {_flags(needed)}")
         if name not in needed and value is not None:
-            raise click.UsageError(
-                f"--{name}: does not apply to {kind}; accepted: {_flags(needed) or 'no options of endpoint or sequence'}"
-            )
+            fitting = _flags(needed) or "no options of endpoint or sequence"
+            raise click.UsageError(f"--{name}: does not apply to {kind}; accepted: {fitting}")
     from numerics import problem as problems
 
     given = {name: own[name] for name in needed}
