@@ -1,4 +1,4 @@
-"""The coherent branch at T = 4 against the free energy written again in mpmath, and against blind searches for minima."""
+"""The coherent branch at T = 4 against the free energy written again in mpmath, and blind searches for minima."""
 
 import dataclasses
 
