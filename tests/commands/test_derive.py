@@ -1,0 +1,182 @@
+"""What `unrolled derive` prints: it parses, it is true of a free energy written out again here, and it refuses."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+
+import mpmath
+import pytest
+import sympy
+from click.testing import CliRunner
+
+from derivations.__main__ import cli
+
+
+def derive(*arguments: str) -> dict:
+    result = CliRunner().invoke(cli, ["derive", *arguments, "--json"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def free_energy(H, signal, kappa):
+    """F of the RNN from THEORY.md section 3, in mpmath: no code of theory/."""
+    n = H.rows
+    C = mpmath.zeros(n)
+    C[0, 0] = 1
+    for i in range(1, n):
+        for j in range(1, n):
+            C[i, j] = H[i - 1, j - 1]
+    product = H * C**-1
+    trace = sum(product[i, i] for i in range(n))
+    logs = mpmath.log(mpmath.det(H)) - mpmath.log(mpmath.det(C))
+    return (signal / (H[n - 1, n - 1] + kappa) + trace - n - logs) / 2
+
+
+def largest_slope(H, signal, kappa):
+    """Largest derivative of F by an independent entry of H, by mpmath's finite differences."""
+    slopes = []
+    for i in range(H.rows):
+        for j in range(i, H.rows):
+
+            def moved(x, i=i, j=j):
+                K = H.copy()
+                K[i, j] = K[j, i] = x
+                return free_energy(K, signal, kappa)
+
+            slopes.append(abs(mpmath.diff(moved, H[i, j])))
+    return max(slopes)
+
+
+@pytest.mark.parametrize("kappa", ["0", "1", "7/3"])
+def test_printed_coherent_branch_is_stationary(kappa):
+    fields = derive("coherent-branch", "--T", "4", "--kappa", kappa)
+    parameter = sympy.Symbol(fields["parameter"])
+    assert sympy.sympify(fields["domain"]) == sympy.Interval.open(2, sympy.oo)
+    with mpmath.workdps(60):
+        for draw in range(3):
+            point = {parameter: sympy.Rational(random.Random(draw).randint(2100, 6000), 1000)}
+            value = {
+                name: mpmath.mpf(sympy.sympify(text).subs(point).evalf(60)) for name, text in fields["kernel"].items()
+            }
+            H = mpmath.matrix(3, 3)
+            for i in range(3):
+                for j in range(3):
+                    H[i, j] = value[f"{min(i, j) + 1}{max(i, j) + 1}"]
+            noise = mpmath.mpf(sympy.Rational(kappa).p) / sympy.Rational(kappa).q
+            signal = mpmath.mpf(sympy.sympify(fields["signal"]).subs(point).evalf(60))
+            assert largest_slope(H, signal, noise) < mpmath.mpf(10) ** -25
+            assert largest_slope(H, signal * (1 + mpmath.mpf(10) ** -9), noise) > mpmath.mpf(10) ** -12
+            # regression of h^3 on h^1, h^2: eigenvalues of its companion matrix
+            c = (H[:2, :2] ** -1) * H[:2, 2]
+            roots = mpmath.polyroots([1, -c[1], -c[0]])
+            outlier = mpmath.mpf(sympy.sympify(fields["outlier"]).subs(point).evalf(60))
+            assert min(abs(root - outlier) for root in roots) < mpmath.mpf(10) ** -25
+            free = mpmath.mpf(sympy.sympify(fields["free_energy"]).subs(point).evalf(60))
+            assert abs(free - free_energy(H, signal, noise)) < mpmath.mpf(10) ** -40
+
+
+@pytest.mark.parametrize("T", [4, 5, 6, 8])
+def test_printed_critical_point_is_where_the_hessian_is_singular(T):
+    fields = derive("critical-point", "--T", str(T), "--kappa", "1")
+    signal = sympy.sympify(fields["signal"])
+    assert float(signal) == fields["signal_float"]
+    assert fields["order"] == ("continuous" if T < 6 else "discontinuous")
+    assert (sympy.sympify(fields["amplitude_squared"]) > 0) == (T < 6)
+    assert fields["exponent"] == "1/2"
+    n = T - 1
+    with mpmath.workdps(40):
+        diagonal = [mpmath.mpf(sympy.sympify(text).evalf(40)) for text in fields["kernel_diagonal"]]
+        H = mpmath.diag(diagonal)
+        noise, lam = mpmath.mpf(1), mpmath.mpf(signal.evalf(40))
+        assert largest_slope(H, lam, noise) < mpmath.mpf(10) ** -12
+
+        def along(x, growth):
+            K = mpmath.diag([growth**t for t in range(1, n + 1)])
+            for t in range(1, n):
+                K[t - 1, t] = K[t, t - 1] = x * t * mpmath.sqrt(growth ** (2 * t + 1))
+            strength = (growth - 1) * (growth**n + noise) ** 2 / growth**n
+            return free_energy(K, strength, noise)
+
+        step = mpmath.mpf(10) ** -8
+        ratio = diagonal[0]
+
+        def curvature(growth):
+            return (along(step, growth) + along(-step, growth) - 2 * along(mpmath.mpf(0), growth)) / step**2
+
+        assert abs(curvature(ratio)) < mpmath.mpf(10) ** -12
+        assert curvature(ratio * 0.99) > 1e-3
+        assert curvature(ratio * 1.01) < -1e-3
+
+
+def test_symbolic_results_agree_with_the_numbers():
+    T, kappa = sympy.Symbol("T"), sympy.Symbol("kappa")
+    whole = derive("critical-point", "--T", "symbolic", "--kappa", "symbolic")
+    assert "signal_float" not in whole
+    for horizon in (4, 7, 11):
+        one = derive("critical-point", "--T", str(horizon), "--kappa", "2/3")
+        for name in ("signal", "amplitude_squared"):
+            general = sympy.sympify(whole[name], locals={"T": T, "kappa": kappa})
+            special = general.subs({T: horizon, kappa: sympy.Rational(2, 3)})
+            assert sympy.simplify(special - sympy.sympify(one[name])) == 0
+
+
+WHATS = {
+    "free-energy": [],
+    "stationarity": ["--T", "5"],
+    "critical-point": ["--T", "symbolic", "--kappa", "symbolic"],
+    "coherent-branch": [],
+    "outlier-threshold": ["--kappa", "symbolic"],
+    "perturbation": ["--order", "1"],
+    "incoherent-branch": ["--T", "symbolic"],
+    "stability": ["--T", "symbolic"],
+    "strong-signal": [],
+    "gaussian-averages": [],
+    "fluctuations": ["--T", "symbolic"],
+    "hessian": [],
+}
+
+
+@pytest.mark.parametrize("what", WHATS)
+def test_latex_has_balanced_braces_and_displays(what):
+    result = CliRunner().invoke(cli, ["derive", what, *WHATS[what], "--format", "latex"], catch_exceptions=False)
+    assert result.exit_code == 0
+    text = result.stdout
+    assert text.isascii()
+    for line in filter(None, text.splitlines()):
+        assert line.startswith(r"\[")
+        assert line.endswith(r"\]")
+        bare = re.sub(r"\\[{}]", "", line)
+        depth = 0
+        for character in bare:
+            depth += (character == "{") - (character == "}")
+            assert depth >= 0
+        assert depth == 0
+        assert line.count(r"\left") == line.count(r"\right")
+
+
+@pytest.mark.parametrize("what", [name for name in WHATS if name != "hessian"])
+def test_json_expressions_parse_again(what):
+    def leaves(value):
+        if isinstance(value, dict):
+            for item in value.values():
+                yield from leaves(item)
+        elif isinstance(value, list):
+            for item in value:
+                yield from leaves(item)
+        elif isinstance(value, str):
+            yield value
+
+    fields = derive(what, *WHATS[what])
+    for name in ("paths", "arch", "order", "domain"):
+        fields.pop(name, None)
+    for order in fields.get("orders", []):
+        order.pop("paths")
+    for text in leaves(fields):
+        sympy.sympify(text)
+
+
+def test_dnn_has_no_critical_point():
+    result = CliRunner().invoke(cli, ["derive", "critical-point", "--arch", "dnn"], standalone_mode=False)
+    assert "--arch" in result.exception.format_message()
