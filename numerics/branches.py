@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
-from numerics import problem, trust_region
-from numerics.functional import KernelFunctional, KernelPoint, kernel_functional
+from numerics import problem
+from numerics.chain import chain
+from numerics.trust_region import to_vector
 
 FloatArray = NDArray[np.float64]
 
@@ -36,12 +37,16 @@ class Curve:
 
     Attributes:
         n: hidden times.
-        lag: the time lag whose correlations grow at the branch's origin; 0 for the incoherent branch.
+        lag: the time lag whose correlations grow at the branch's origin; 0 for the incoherent branch. A branch of a
+            branch has that of its parent.
         s: parameter, increasing, (G,). Arclength from the pitchfork in the coordinates of
             ``coordinates`` and ln μ, or ln(r - 1).
         log_mu: ``ln μ``, (G,).
         kernels: ``H``, (G, n, n).
         entropy: the divergence from the random network, (G,).
+        tangents: unit tangents in (coordinates, ln μ), (G, d+1); none for the incoherent branch.
+        orientation: sign of the Jacobian bordered by the tangent, (G,); it changes where another branch crosses.
+        depth: 0 incoherent, 1 from it, 2 from a branch of depth 1, …; -1 for a branch traced both ways from some state.
     """
 
     n: int
@@ -50,6 +55,19 @@ class Curve:
     log_mu: FloatArray
     kernels: FloatArray
     entropy: FloatArray
+    tangents: FloatArray
+    orientation: FloatArray
+    depth: int
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether the branch continues to s < 0 as its own mirror image: it starts at a pitchfork of the incoherent one."""
+        return self.depth == 1
+
+    @property
+    def path(self) -> FloatArray:
+        """Traced points in (coordinates, ln μ), (G, d+1)."""
+        return np.column_stack([coordinates(np.asarray(np.linalg.cholesky(self.kernels))), self.log_mu])
 
     def log_signal(self, kappa: FloatArray | float) -> FloatArray:
         """``ln λ`` at the traced points, (…, G) for κ of shape (…, 1)."""
@@ -64,15 +82,16 @@ def incoherent_curve(n: int) -> Curve:
     times = np.arange(n)
     kernels[:, times, times] = r[:, None] ** (times + 1)
     entropy = 0.5 * n * (np.exp(s) - np.log1p(np.exp(s)))
-    return Curve(n, 0, s, s - n * np.log(r), kernels, entropy)
+    none = np.empty((0, n * (n + 1) // 2 + 1))
+    return Curve(n, 0, s, s - n * np.log(r), kernels, entropy, none, np.ones(s.size), 0)
 
 
 @lru_cache(maxsize=64)
-def coherent_curve(n: int, lag: int = 1) -> Curve:
+def coherent_curve(n: int, lag: int = 1, largest_signal: float = LARGEST_SIGNAL) -> Curve:
     """The branch that leaves the incoherent one where its correlations at ``lag`` become unstable, upper sign.
 
     With ``m = n - lag`` this is at ``r = m/(m-1)`` with the mode ``a_t ∝ t`` (m ≥ 2). The curve starts at the pitchfork
-    itself (s = 0).
+    itself (s = 0) and is traced up to ``largest_signal`` at κ = 0.
     """
     m = n - lag
     if not 1 <= lag <= n - 2:
@@ -84,12 +103,8 @@ def coherent_curve(n: int, lag: int = 1) -> Curve:
     # S_{t,t+l} = a_t changes the factor's entry (t+l, t) to a_t L_tt
     mode[t + lag, t] = (t + 1.0) * np.sqrt(r ** (-float(lag)))
     tangent = np.concatenate([np.zeros(n), mode[np.tril_indices(n, -1)], [0.0]])
-    return _trace(entropy_functional(n), lag, factor, math.log((r - 1) / r**n), tangent / np.linalg.norm(tangent))
-
-
-def entropy_functional(n: int) -> KernelFunctional:
-    """The free energy without labels for one pattern, u = w = 1."""
-    return kernel_functional(problem.endpoint(n + 1, 0.0))
+    start = np.append(coordinates(factor), math.log((r - 1) / r**n))
+    return trace(n, lag, start, tangent / np.linalg.norm(tangent), largest_signal, depth=1)
 
 
 def coordinates(L: FloatArray) -> FloatArray:
@@ -123,58 +138,97 @@ def _natural_changes(L: FloatArray) -> FloatArray:
     return half + np.swapaxes(half, 1, 2)
 
 
-def _trace(functional: KernelFunctional, lag: int, L: FloatArray, log_mu: float, tangent: FloatArray) -> Curve:
-    n = functional.space.n
-    z = np.append(coordinates(L), log_mu)
-    path, lengths, step = [z], [0.0], FIRST_STEP
+def trace(
+    n: int, lag: int, start: FloatArray, tangent: FloatArray, largest_signal: float, *, depth: int
+) -> Curve:
+    """Follow a branch from a point on it (coordinates and ln μ) along a unit tangent."""
+    z, lengths, step = start, [0.0], FIRST_STEP
+    path, tangents, signs = [z], [tangent], [0.0]
     while len(path) < 3000:
-        accepted = _arclength_step(functional, z, tangent, step)
+        accepted = arclength_step(n, z, tangent, step)
         if accepted is None:
             step *= 0.5
             if step < 1e-8:
                 break
             continue
-        z, tangent, iterations = accepted
+        z, tangent, sign, iterations = accepted
         path.append(z)
+        tangents.append(tangent)
+        signs.append(sign)
         lengths.append(lengths[-1] + step)
-        signal = z[-1] + 2 * math.log(float(np.sum(factors(z[:-1], n)[-1] ** 2)))
-        if signal > math.log(LARGEST_SIGNAL):
+        rises = log_signal_at(z, n, 0.0) > log_signal_at(path[-2], n, 0.0)
+        if rises and lengths[-1] > 0.3 and log_signal_at(z, n, 0.0) > math.log(largest_signal):
             break
         step = min(LARGEST_STEP, step * (1.5 if iterations <= 4 else 0.7))
     traced = np.array(path)
-    L_all = factors(traced[:, :-1], n)
-    points = [KernelPoint(functional, L @ L.T, L) for L in L_all]
+    signs[0] = signs[1] if len(signs) > 1 else 0.0
+    here = chain(factors(traced[:, :-1], n))
     return Curve(
         n,
         lag,
         np.array(lengths),
         traced[:, -1],
-        np.array([point.H for point in points]),
-        np.array([point.entropy for point in points]),
+        here.L @ np.swapaxes(here.L, 1, 2),
+        here.entropy(),
+        np.array(tangents),
+        np.array(signs),
+        depth,
     )
 
 
-def _equations(functional: KernelFunctional, z: FloatArray) -> tuple[FloatArray, FloatArray, float]:
+def trace_through(L: FloatArray, log_mu: float, largest_signal: float) -> Curve:
+    """Follow the branch through one stationary kernel, given by its factor and μ, both ways."""
+    n = len(L)
+    z = np.append(coordinates(L), log_mu)
+    _, jacobian, _ = equations(z, n)
+    tangent = np.linalg.svd(jacobian)[2][-1]
+    back, ahead = (trace(n, 0, z, sign * tangent, largest_signal, depth=-1) for sign in (-1.0, 1.0))
+
+    def joined(first: FloatArray, second: FloatArray) -> FloatArray:
+        return np.concatenate([first[:0:-1], second])
+
+    return Curve(
+        n,
+        -1,
+        back.s[-1] + joined(-back.s, ahead.s),
+        joined(back.log_mu, ahead.log_mu),
+        joined(back.kernels, ahead.kernels),
+        joined(back.entropy, ahead.entropy),
+        joined(-back.tangents, ahead.tangents),
+        # reversing a tangent reverses the bordered determinant
+        joined(-back.orientation, ahead.orientation),
+        -1,
+    )
+
+
+def log_signal_at(z: FloatArray, n: int, kappa: float) -> float:
+    """``ln λ`` of one point (coordinates and ln μ)."""
+    return float(z[-1]) + 2 * math.log(float(np.sum(factors(z[:-1], n)[-1] ** 2)) + kappa)
+
+
+def equations(z: FloatArray, n: int) -> tuple[FloatArray, FloatArray, float]:
     """Stationarity at given μ, its Jacobian in (coordinates, ln μ), and its relative size."""
-    n = functional.space.n
     L = factors(z[:-1], n)
-    point = KernelPoint(functional, L @ L.T, L)
-    last = math.exp(0.5 * z[-1]) * L[-1]
-    label = trust_region.to_vector(np.outer(last, last))
-    value = trust_region.to_vector(point.gradient) - 0.5 * label
-    columns = trust_region.to_vector(point.euclidean_hessian_product(_natural_changes(L))).T
+    here = chain(L[None])
+    label = math.exp(z[-1]) * to_vector(here.label[0])
+    value = to_vector(here.gradient[0]) - 0.5 * label
+    columns = to_vector(here.curvature(_natural_changes(L)[None])[0]).T
     size = float(np.linalg.norm(value)) / float(n + np.linalg.norm(label))
     return value, np.column_stack([columns, -0.5 * label]), size
 
 
-def _arclength_step(
-    functional: KernelFunctional, z: FloatArray, tangent: FloatArray, step: float
-) -> tuple[FloatArray, FloatArray, int] | None:
-    """Predict along the tangent, correct by Newton in the plane across it; None if it does not converge."""
+def arclength_step(
+    n: int, z: FloatArray, tangent: FloatArray, step: float
+) -> tuple[FloatArray, FloatArray, float, int] | None:
+    """Predict along the tangent, correct by Newton in the plane across it; None if it does not converge.
+
+    Returns:
+        The point, its tangent, the orientation (see ``Curve``), and the corrections used.
+    """
     trial = z + step * tangent
     for iteration in range(8):
         try:
-            value, jacobian, size = _equations(functional, trial)
+            value, jacobian, size = equations(trial, n)
             bordered = np.vstack([jacobian, tangent])
             right = np.append(np.zeros(len(value)), 1.0)
             solved = np.linalg.solve(bordered, np.column_stack([np.append(value, 0.0), right]))
@@ -182,7 +236,8 @@ def _arclength_step(
             return None
         if size < 1e-14 or (iteration >= 3 and size < 1e-12):
             new = solved[:, 1] / np.linalg.norm(solved[:, 1])
-            return (trial, new, iteration) if new @ tangent > 0.95 else None
+            sign = float(np.linalg.slogdet(bordered)[0])
+            return (trial, new, sign, iteration) if new @ tangent > 0.95 else None
         if not np.linalg.norm(solved[:, 0]) < 0.5:
             return None
         trial = trial - solved[:, 0]
@@ -212,6 +267,7 @@ class CurveSpline:
         return np.array([np.einsum("kb,kb->b", L[i, : i + 1], L[j, : i + 1]) for i, j in pairs])
 
 
+@lru_cache(maxsize=256)
 def interpolate(curve: Curve) -> CurveSpline:
     """Splines of ``ln μ`` and ``ln H^{nn}``, and of the factor's ``coordinates``."""
     n = curve.n
@@ -219,7 +275,7 @@ def interpolate(curve: Curve) -> CurveSpline:
     levels = np.column_stack([curve.log_mu, np.log(curve.kernels[:, -1, -1])])
     z = coordinates(np.asarray(np.linalg.cholesky(curve.kernels)))
     s = curve.s
-    if curve.lag:
+    if curve.mirrored:
         # the lower sign of the same branch continues it to s < 0: reversed signs at odd multiples of the lag
         flips = np.where(np.arange(n) // curve.lag % 2 == 0, 1.0, -1.0)
         signs = np.concatenate([np.ones(n), flips[rows] * flips[columns]])
@@ -268,6 +324,25 @@ def states(branch: CurveSpline, signal: FloatArray, kappa: FloatArray) -> tuple[
         if branch.curve.lag == 0:
             exists |= signal == 0  # H = 1 there
     return entries, exists
+
+
+def crossing(
+    branch: CurveSpline, first: int, last: int, goal: FloatArray, kappa: float
+) -> FloatArray:
+    """``s`` with ``ln λ(s; κ) = goal`` between two traced points between which the signal is monotonic; goals within."""
+    levels = branch.curve.log_signal(kappa)
+    rising = levels[last] > levels[first]
+    order = np.arange(first, last + 1) if rising else np.arange(last, first - 1, -1)
+    left = order[np.clip(np.searchsorted(levels[order], goal) - 1, 0, len(order) - 2)]
+    interval = np.minimum(left, left + (1 if rising else -1))
+    return _solve_interval(branch, goal, np.full(goal.shape, kappa), interval)
+
+
+def last_change(z: FloatArray, n: int) -> FloatArray:
+    """Derivative of ``H^{nn}`` by the coordinates at one point, (d,)."""
+    L = factors(z[:-1], n)
+    label = L[-1]
+    return np.asarray(np.einsum("a,kab,b->k", label, _natural_changes(L), label))
 
 
 def _lowest_crossing(spline: CurveSpline, goal: FloatArray, kappa: FloatArray, noise: float | None) -> FloatArray:
@@ -322,7 +397,7 @@ def _solve_interval(spline: CurveSpline, goal: FloatArray, kappa: FloatArray, in
     """Newton on the spline, kept within the interval by bisection, to 1e-9 relative."""
     grid = spline.curve.s
     # a coherent branch leaves its pitchfork as λ - λ_c ∝ s²: there s² is the smooth variable
-    power = 2 if spline.curve.lag else 1
+    power = 2 if spline.curve.mirrored else 1
     low, high = grid[interval], grid[interval + 1]
     (at_low, slope_low), (at_high, slope_high) = _levels_at(spline, kappa, interval)
     rises = at_high > at_low

@@ -24,6 +24,8 @@ SAME = 1e-6
 KICK = 0.1
 #: Labels are enlarged by these factors to find states that the weaker labels do not lead to by themselves.
 AMPLIFICATIONS = (1.5, 4.0)
+#: Tolerance and steps of the exploration at enlarged labels; a state that needs more is left out there.
+EXPLORE, EXPLORE_STEPS = 1e-6, 100
 
 
 def solve(problem: Problem, *, tolerance: float = 1e-10) -> Solution:
@@ -84,6 +86,18 @@ def _amplified_states(functional: KernelFunctional, prior: FloatArray) -> list[F
         return states
     for factor in AMPLIFICATIONS:
         stronger = _with_labels(functional, factor)
+        for stop, smallest in _descend(stronger.at(prior), EXPLORE, []):
+            point: KernelPoint | None = stop.point if stop.converged and smallest >= UNSTABLE else None
+            for back in np.geomspace(factor, 1.0, 4)[1:-1]:
+                if point is not None:
+                    weaker = _with_labels(functional, float(back)).at(point.H)
+                    step = trust_region.minimise(weaker, tolerance=EXPLORE, max_iterations=EXPLORE_STEPS)
+                    point = step.point if step.converged else None
+            if point is not None:
+                states.append(point.H)
+    return states
+    for factor in AMPLIFICATIONS:
+        stronger = _with_labels(functional, factor)
         reached = [stop.point.H for stop, smallest in _descents(stronger.at(prior)) if smallest >= UNSTABLE]
         for H in reached:
             for back in np.geomspace(factor, 1.0, 4)[1:-1]:
@@ -105,18 +119,17 @@ def _with_labels(functional: KernelFunctional, factor: float) -> KernelFunctiona
     )
 
 
-def _descents(start: KernelPoint) -> Iterator[tuple[Stop, float]]:
-    yield from _descend(start, 1e-6, [])
-
-
 def _descend(start: KernelPoint, tolerance: float, found: list[KernelPoint]) -> Iterator[tuple[Stop, float]]:
     """Minimise; from an unstable end go on along every unstable direction. New states are added to ``found``."""
     queue = [start]
     while queue:
-        stop = trust_region.minimise(queue.pop(), tolerance=tolerance)
+        steps = EXPLORE_STEPS if tolerance >= EXPLORE else 1000
+        stop = trust_region.minimise(queue.pop(), tolerance=tolerance, max_iterations=steps)
         if not _is_new(stop.point, found):
             continue
         found.append(stop.point)
+        if not stop.converged and tolerance >= EXPLORE:
+            continue
         values, modes = trust_region.smallest_modes(stop.point)
         yield stop, float(values[0])
         for value, mode in zip(values, modes, strict=True):

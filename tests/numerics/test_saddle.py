@@ -179,7 +179,7 @@ def test_widths_only_rescale_the_kernel():
     np.testing.assert_allclose(wide.kernel, unit.kernel * u * w ** ((t[:, None] + t) / 2 - 1), rtol=1e-9)
 
 
-@pytest.mark.parametrize("signal", [0.0, 1e-12, 1e-6, 1e6, 1e12])
+@pytest.mark.parametrize("signal", [0.0, 1e-12, 1e-6, 1e6, pytest.param(1e12, marks=pytest.mark.slow)])
 def test_extreme_signals(signal):
     for arch in ("rnn", "dnn"):
         solution = solve(endpoint(4, signal, arch=arch))
