@@ -435,7 +435,7 @@ def as_text(fields: Fields, indent: str = "") -> str:
 
 
 def as_latex(fields: Fields) -> str:
-    """A displayed equation for each expression; compiles with amsmath."""
+    """A displayed equation for each expression; compiles with amsmath and amssymb."""
     return "\n".join(_equations("", fields))
 
 
