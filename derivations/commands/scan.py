@@ -88,7 +88,7 @@ def scan_fields(found: EndpointScan) -> dict[str, Any]:
         branches.append(
             {
                 "name": branch.name,
-                "branch": branch.name.split("-")[0].rstrip("0123456789 "),
+                "branch": branch.name.split("-")[0],
                 "signal": found.signal[there],
                 "order_parameter": branch.order_parameter[there],
                 "free_energy": branch.free_energy[there],

@@ -29,7 +29,7 @@ ROW, ARC = 3.8, 0.8
 
 
 def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
-    """Draw the diagram and save it in `out`, with a table of every path of second order and whether the mask cuts it."""
+    """Draw the diagram and save it in `out`, with a table of every path and whether the mask cuts it."""
     progress(0.0, "drawing")
     with styled():
         files = save_figure(draw(), out, "propagator-paths")

@@ -1,6 +1,6 @@
 """Theory against sampled networks: the right theory agrees, wrong ones do not.
 
-The theories here are minimised once more, from F as THEORY.md section 3 writes it, with SciPy and no code of the solver.
+The theories here are minimised once more, from F as THEORY.md section 3 writes it, by SciPy and no code of the solver.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ def minimum(arch: str, signal: float, *, fault: str = "", u: float = 1.0, w: flo
     best = None
     for trial in range(4):
         start = np.linalg.cholesky(np.diag([2.0, 4.0, 8.0]) + 0.5 + trial)[rows, columns]
-        found = minimize(free_energy, start, method="Nelder-Mead", options={"maxiter": 20000, "xatol": 1e-9, "fatol": 1e-13})
+        found = minimize(
+            free_energy, start, method="Nelder-Mead", options={"maxiter": 20000, "xatol": 1e-9, "fatol": 1e-13}
+        )
         if best is None or found.fun < best.fun:
             best = found
     L = np.zeros((n, n))
@@ -69,7 +71,9 @@ def minimum(arch: str, signal: float, *, fault: str = "", u: float = 1.0, w: flo
 @pytest.mark.parametrize("arch", ["rnn", "dnn"])
 @pytest.mark.parametrize("signal", [4.0, 40.0])
 def test_the_solver_finds_the_minimum_that_scipy_finds(arch, signal):
-    np.testing.assert_allclose(minimum(arch, signal), solve(endpoint(4, signal, arch=arch)).kernel, rtol=2e-4, atol=2e-3)
+    np.testing.assert_allclose(
+        minimum(arch, signal), solve(endpoint(4, signal, arch=arch)).kernel, rtol=2e-4, atol=2e-3
+    )
 
 
 @pytest.mark.slow
