@@ -8,7 +8,7 @@ import pytest
 from endpoint_reference import free_energy, gradient
 from mpmath import mp
 from scipy.optimize import minimize
-from sympy import Poly, Rational, Symbol, cancel, diff, expand, factor_list, fraction, groebner, log, simplify, sqrt
+from sympy import Matrix, Poly, Rational, Symbol, cancel, diff, expand, factor_list, fraction, groebner, log, simplify, sqrt
 
 from theory import symbols
 from theory.coherent_branch import (
@@ -89,8 +89,6 @@ def test_regression_coordinates_are_one_to_one():
     """Jacobian c² and determinant c(αδ - γ²): nothing is lost by the change of variables."""
     coordinates = regression_coordinates()
     order = (symbols.alpha, symbols.p, symbols.gamma, symbols.c, symbols.q, symbols.delta)
-    from sympy import Matrix
-
     jacobian = Matrix(list(coordinates.values())).jacobian(Matrix(order)).det()
     assert expand(jacobian - symbols.c**2) == 0
     entry = symbols.kernel_entry
