@@ -8,7 +8,21 @@ import pytest
 from endpoint_reference import free_energy, gradient
 from mpmath import mp
 from scipy.optimize import minimize
-from sympy import Matrix, Poly, Rational, Symbol, cancel, diff, expand, factor_list, fraction, groebner, log, simplify, sqrt
+from sympy import (
+    Matrix,
+    Poly,
+    Rational,
+    Symbol,
+    cancel,
+    diff,
+    expand,
+    factor_list,
+    fraction,
+    groebner,
+    log,
+    simplify,
+    sqrt,
+)
 
 from theory import symbols
 from theory.coherent_branch import (
