@@ -61,7 +61,7 @@ class Curve:
 
     @property
     def mirrored(self) -> bool:
-        """Whether the branch continues to s < 0 as its own mirror image: it starts at a pitchfork of the incoherent one."""
+        """Whether the branch goes on to s < 0 as its mirror image, from a pitchfork of the incoherent one."""
         return self.depth == 1
 
     @property
@@ -138,9 +138,7 @@ def _natural_changes(L: FloatArray) -> FloatArray:
     return half + np.swapaxes(half, 1, 2)
 
 
-def trace(
-    n: int, lag: int, start: FloatArray, tangent: FloatArray, largest_signal: float, *, depth: int
-) -> Curve:
+def trace(n: int, lag: int, start: FloatArray, tangent: FloatArray, largest_signal: float, *, depth: int) -> Curve:
     """Follow a branch from a point on it (coordinates and ln μ) along a unit tangent."""
     z, lengths, step = start, [0.0], FIRST_STEP
     path, tangents, signs = [z], [tangent], [0.0]
@@ -326,10 +324,8 @@ def states(branch: CurveSpline, signal: FloatArray, kappa: FloatArray) -> tuple[
     return entries, exists
 
 
-def crossing(
-    branch: CurveSpline, first: int, last: int, goal: FloatArray, kappa: float
-) -> FloatArray:
-    """``s`` with ``ln λ(s; κ) = goal`` between two traced points between which the signal is monotonic; goals within."""
+def crossing(branch: CurveSpline, first: int, last: int, goal: FloatArray, kappa: float) -> FloatArray:
+    """``s`` with ``ln λ(s; κ) = goal`` between two traced points between which the signal is monotonic."""
     levels = branch.curve.log_signal(kappa)
     rising = levels[last] > levels[first]
     order = np.arange(first, last + 1) if rising else np.arange(last, first - 1, -1)

@@ -1,7 +1,7 @@
 """Endpoint supervision of the RNN in units u = v = w = 1, batched over kernels: derivatives and Newton for any T.
 
-The free energy of ``numerics.functional`` for one pattern with ``x·x/D = 1``, where ``C = diag(1, H_{1…n-1})`` shares its
-Cholesky factor with H. Arrays have a leading batch axis B; kernels are given by their factors L, ``H = LLᵀ``.
+The free energy of ``numerics.functional`` for one pattern with ``x·x/D = 1``, where ``C = diag(1, H_{1…n-1})`` shares
+its Cholesky factor with H. Arrays have a leading batch axis B; kernels are given by their factors L, ``H = LLᵀ``.
 """
 
 from __future__ import annotations
@@ -99,7 +99,12 @@ class ChainStates:
 
 
 def newton(
-    start: FloatArray, signal: FloatArray, kappa: FloatArray | float, *, tolerance: float = 1e-10, max_iterations: int = 20
+    start: FloatArray,
+    signal: FloatArray,
+    kappa: FloatArray | float,
+    *,
+    tolerance: float = 1e-10,
+    max_iterations: int = 20,
 ) -> ChainStates:
     """Newton on stationarity from kernels close to a state: factors (B, n, n) at signals and noises (B,)."""
     L = np.array(start)
@@ -124,9 +129,7 @@ def newton(
     return evaluate(best_L, signal, kappa, tolerance=tolerance)
 
 
-def _stationarity(
-    here: Chain, signal: FloatArray, kappa: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _stationarity(here: Chain, signal: FloatArray, kappa: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Gradient of F (B, n, n), its derivative on symmetric directions (B, k, k), relative residual (B,)."""
     n = here.L.shape[-1]
     total = here.last + kappa
@@ -142,9 +145,7 @@ def _stationarity(
     return gradient, symmetric(columns) + energy, np.asarray(residual)
 
 
-def evaluate(
-    L: FloatArray, signal: FloatArray, kappa: FloatArray | float, *, tolerance: float = 1e-10
-) -> ChainStates:
+def evaluate(L: FloatArray, signal: FloatArray, kappa: FloatArray | float, *, tolerance: float = 1e-10) -> ChainStates:
     """Free energy, residual and stability of kernels given by their factors (B, n, n)."""
     here = chain(L)
     kappa = np.broadcast_to(np.asarray(kappa, dtype=np.float64), signal.shape)

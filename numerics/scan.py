@@ -115,7 +115,7 @@ def scan_endpoint(T: int, signals: ArrayLike, kappa: float = 1.0, arch: str = "r
     if arch == "rnn":
         curves += all_curves(T - 1, 10.0 ** math.ceil(math.log10(1.05 * grid[-1])))
     pieces = [piece for number, curve in enumerate(curves) for piece in _pieces(curve, number, kappa)]
-    pieces = [piece for piece in pieces if _overlaps(piece, grid, kappa)]
+    pieces = _distinct([piece for piece in pieces if _overlaps(piece, grid, kappa)], kappa, arch)
     scanned = tuple(_on_grid(piece, grid, kappa, arch) for piece in pieces)
     inside = [p for p in _special(pieces, grid, kappa, arch) if grid[0] <= p.signal <= grid[-1]]
     return EndpointScan(T, arch, kappa, grid, scanned, tuple(sorted(inside, key=lambda p: p.signal)))
@@ -125,22 +125,24 @@ def scan_endpoint(T: int, signals: ArrayLike, kappa: float = 1.0, arch: str = "r
 def all_curves(n: int, largest_signal: float) -> tuple[Curve, ...]:
     """Every coherent branch found by bifurcation for n hidden times, up to a signal at κ = 0."""
     found: list[Curve] = []
-    searched = False
-    queue = [branches.coherent_curve(n, lag, largest_signal) for lag in range(1, n - 1)]
+    _follow([branches.coherent_curve(n, lag, largest_signal) for lag in range(1, n - 1)], found, largest_signal)
+    if n > 3:  # at T = 4 elimination leaves this one branch
+        _follow(_through_states_found(n, largest_signal), found, largest_signal)
+    return tuple(found)
+
+
+def _follow(queue: list[Curve], found: list[Curve], largest_signal: float) -> None:
+    """Add to ``found`` the curves that are new, and those that cross them."""
     while queue and len(found) < MOST:
         curve = queue.pop(0)
         if any(_same_branch(curve, other) for other in found):
             continue
         found.append(curve)
         if curve.depth < DEEPEST:
+            depth = max(curve.depth, 1) + 1
             for start, tangents in crossings(curve):
                 for tangent in tangents:
-                    depth = max(curve.depth, 0) + 1 + (curve.depth <= 0)
-                    queue.append(branches.trace(n, curve.lag, start, tangent, largest_signal, depth=depth))
-        if not queue and not searched:
-            searched = True
-            queue += _through_states_found(n, largest_signal)
-    return tuple(found)
+                    queue.append(branches.trace(curve.n, curve.lag, start, tangent, largest_signal, depth=depth))
 
 
 def _through_states_found(n: int, largest_signal: float) -> list[Curve]:
@@ -221,6 +223,25 @@ def _overlaps(piece: _Piece, grid: FloatArray, kappa: float) -> bool:
     return bool(levels.max() >= math.log(grid[0]) and levels.min() <= math.log(grid[-1]))
 
 
+def _distinct(pieces: Sequence[_Piece], kappa: float, arch: str) -> list[_Piece]:
+    """Without the mirror images that a branch traced through a pitchfork contains."""
+    kept: list[_Piece] = []
+    for piece in pieces:
+        levels = piece.curve.log_signal(kappa)[[piece.first, piece.last]]
+        middle = np.exp(levels.mean(keepdims=True))
+        state = _states(piece, middle, kappa, arch)
+        for other in kept:
+            theirs = other.curve.log_signal(kappa)[[other.first, other.last]]
+            if theirs.min() <= levels.mean() <= theirs.max():
+                same = _states(other, middle, kappa, arch)
+                equal = abs(same.free_energy[0] - state.free_energy[0]) < 1e-10 * (1 + abs(state.free_energy[0]))
+                if equal and np.allclose(np.abs(same.kernel), np.abs(state.kernel), rtol=1e-6, atol=1e-6):
+                    break
+        else:
+            kept.append(piece)
+    return kept
+
+
 def _on_grid(piece: _Piece, grid: FloatArray, kappa: float, arch: str) -> BranchScan:
     n, curve = piece.curve.n, piece.curve
     levels = curve.log_signal(kappa)[piece.first : piece.last + 1]
@@ -233,9 +254,7 @@ def _on_grid(piece: _Piece, grid: FloatArray, kappa: float, arch: str) -> Branch
         kernel[inside], free_energy[inside] = states.kernel, states.free_energy
         smallest[inside], residual[inside] = states.hessian_smallest, states.residual
     sign = np.where(kernel[:, -1, -2] < 0, -1.0, 1.0)
-    return BranchScan(
-        piece.name, curve.lag, kernel, sign * kernel[:, -1, -2], free_energy, smallest, residual
-    )
+    return BranchScan(piece.name, curve.lag, kernel, sign * kernel[:, -1, -2], free_energy, smallest, residual)
 
 
 def _states(piece: _Piece, signal: FloatArray, kappa: float, arch: str) -> chain.ChainStates:
@@ -251,9 +270,7 @@ def _states(piece: _Piece, signal: FloatArray, kappa: float, arch: str) -> chain
     return chain.newton(np.asarray(np.linalg.cholesky(H)), signal, kappa)
 
 
-def _incoherent_states(
-    n: int, s: FloatArray, signal: FloatArray, kappa: float, arch: str
-) -> chain.ChainStates:
+def _incoherent_states(n: int, s: FloatArray, signal: FloatArray, kappa: float, arch: str) -> chain.ChainStates:
     """``H = diag(r^t)`` with ``r = 1 + exp(s)`` polished on ``λ = (r-1)(rⁿ+κ)²/rⁿ``; the DNN's Hessian is diagonal in
     correlations (1 each, convex) and that of the diagonal entries is shared with the RNN."""
     for _ in range(4):
@@ -271,9 +288,7 @@ def _incoherent_states(
     return chain.masked(states, L, signal, kappa)
 
 
-def _special(
-    pieces: Sequence[_Piece], grid: FloatArray, kappa: float, arch: str
-) -> list[SpecialPoint]:
+def _special(pieces: Sequence[_Piece], grid: FloatArray, kappa: float, arch: str) -> list[SpecialPoint]:
     points: list[SpecialPoint] = []
     for piece in pieces:
         points += _folds(piece, pieces, kappa)
@@ -328,54 +343,99 @@ def _bisect_incoherent(n: int, lag: int, m: int) -> tuple[float, float]:
 
 
 def _bracket(function: Callable[[float], float], low: float, high: float) -> tuple[float, float]:
-    """The root of a function that changes sign, as a bracket of relative width ``BRACKET`` around brentq's answer, verified."""
-    root = float(brentq(function, low, high, xtol=1e-15 * abs(high), rtol=1e-14))
-    width = BRACKET * abs(root)
-    for _ in range(20):
+    """The root of a function as a bracket of relative width ``BRACKET`` in which it is seen to change sign."""
+    size = max(abs(low), abs(high))
+    if function(low) * function(high) > 0:
+        raise ArithmeticError("the sign is the same at both ends")
+    root = float(brentq(function, low, high, xtol=1e-15 * size, rtol=1e-14))
+    width = BRACKET * size
+    for _ in range(40):
         a, b = max(low, root - 0.5 * width), min(high, root + 0.5 * width)
         if function(a) * function(b) <= 0:
             return a, b
         width *= 2
-    raise ArithmeticError("no sign change is left around the root")
+    raise ArithmeticError("the sign does not change around the root")
 
 
 def _folds(piece: _Piece, pieces: Sequence[_Piece], kappa: float) -> list[SpecialPoint]:
-    """The fold at the piece's end, if another piece of the same curve continues it."""
+    """The turn of the signal at the piece's end, if there is one: a fold, or a pitchfork seen from its arm."""
     curve, n = piece.curve, piece.curve.n
-    partner = [p for p in pieces if p.curve is curve and p.first == piece.last]
-    beyond = [p for p in pieces if p.curve is curve]
-    if piece.last == len(curve.s) - 1 or not (partner or beyond):
+    if piece.last == len(curve.s) - 1:
         return []
-    names = tuple(p.name for p in (piece, *partner))
+    names = tuple(p.name for p in pieces if p.curve is curve and piece.last in (p.first, p.last))
     if curve.lag == 0:
 
         def slope(r: float) -> float:
             return 1 / (r - 1) + 2 * n * r ** (n - 1) / (r**n + kappa) - n / r
 
         low, high = (1 + math.exp(curve.s[piece.last + k]) for k in (-1, 1))
-        a, b = _bracket(slope, low, high)
-        ends = [(r - 1) * (r**n + kappa) ** 2 / r**n for r in (a, b)]
-        centre = sum(ends) / 2
-    else:
-        k = piece.last if _rate(curve, piece.last, kappa) * _rate(curve, piece.last + 1, kappa) <= 0 else piece.last - 1
-        z, tangent = curve.path[k], curve.tangents[k]
+        ends = [(r - 1) * (r**n + kappa) ** 2 / r**n for r in _bracket(slope, low, high)]
+        return [SpecialPoint("fold", sum(ends) / 2, _widened(ends), names)]
+    try:
+        ends, L = _turn(curve, piece.last, kappa)
+    except ArithmeticError:
+        # where branches cross, the corrector's matrix is singular: what the traced points say is left
+        near = piece.last
+        levels = np.exp(curve.log_signal(kappa)[near - 1 : near + 2])
+        ends, L = [levels[1], 2 * levels[1] - (levels[0] + levels[2]) / 2], branches.factors(curve.path[near][:-1], n)
+    mirror = _gains_symmetry(L, curve)
+    return [SpecialPoint("pitchfork" if mirror else "fold", sum(ends) / len(ends), _widened(ends), names)]
 
-        def at(step: float) -> tuple[FloatArray, FloatArray]:
-            accepted = branches.arclength_step(n, z, tangent, step)
-            if accepted is None:
-                raise ArithmeticError(f"the branch is lost near a fold at arclength {curve.s[k]:.3g}")
-            return accepted[0], accepted[1]
 
-        def rate(step: float) -> float:
-            return _signal_rate(*at(step), n, kappa)
+def _widened(ends: Sequence[float]) -> tuple[float, float]:
+    """An interval around values that hold the point up to rounding."""
+    return float(min(ends)) * (1 - BRACKET), float(max(ends)) * (1 + BRACKET)
 
-        a, b = _bracket(rate, 0.0, float(curve.s[k + 1] - curve.s[k]))
-        centre = math.exp(branches.log_signal_at(at(0.5 * (a + b))[0], n, kappa))
-        ends = [math.exp(branches.log_signal_at(at(step)[0], n, kappa)) for step in (a, b)]
-    # the signal is stationary at a fold: its error is quadratic in the bracket, and rounding is what remains
-    low_signal = min(*ends, centre) * (1 - BRACKET)
-    high_signal = max(*ends, centre) * (1 + BRACKET)
-    return [SpecialPoint("fold", centre, (low_signal, high_signal), names)]
+
+def _turn(curve: Curve, index: int, kappa: float) -> tuple[list[float], FloatArray]:
+    """Signals around the turn next to a traced point, from a bracket of ``d ln λ/ds = 0``, and the kernel's factor
+    there.
+
+    Raises:
+        ArithmeticError: the corrector does not converge.
+    """
+    n = curve.n
+    near, far = _around_turn(curve, index, kappa)
+    z, tangent = curve.path[near], curve.tangents[near]
+
+    def at(step: float) -> tuple[FloatArray, FloatArray]:
+        accepted = branches.arclength_step(n, z, tangent, step)
+        if accepted is None:
+            raise ArithmeticError(f"the branch is lost at arclength {curve.s[near]:.3g}")
+        return accepted[0], accepted[1]
+
+    def rate(step: float) -> float:
+        return _signal_rate(*at(step), n, kappa)
+
+    rates = abs(_rate(curve, near, kappa)), abs(_rate(curve, far, kappa))
+    width = float(curve.s[far] - curve.s[near])
+    fraction = 1.5 * rates[0] / (rates[0] + rates[1])
+    while fraction < 1.0 and rate(width * fraction) * rate(0.0) > 0:
+        fraction *= 1.5
+    a, b = _bracket(rate, *sorted((0.0, width * min(1.0, fraction))))
+    points = [at(step)[0] for step in (a, 0.5 * (a + b), b)]
+    return [math.exp(branches.log_signal_at(p, n, kappa)) for p in points], branches.factors(points[1][:-1], n)
+
+
+def _around_turn(curve: Curve, turn: int, kappa: float) -> tuple[int, int]:
+    """The two traced points between which the signal turns, the one closer to the turn first."""
+    other = turn + 1 if _rate(curve, turn, kappa) * _rate(curve, turn + 1, kappa) <= 0 else turn - 1
+    ordered = sorted((turn, other), key=lambda k: abs(_rate(curve, k, kappa)))
+    return ordered[0], ordered[1]
+
+
+def _gains_symmetry(L: FloatArray, curve: Curve) -> bool:
+    """Whether a sign reversal leaves this kernel as it is, but not the branch's others."""
+    n = len(L)
+    for k in range(1, n):
+        flip = np.where(np.arange(n) // k % 2 == 0, 1.0, -1.0)
+        sizes = []
+        for H in (L @ L.T, curve.kernels[len(curve.s) // 4]):
+            scale = np.sqrt(np.outer(np.diagonal(H), np.diagonal(H)))
+            sizes.append(float((np.abs(flip[:, None] * H * flip - H) / scale).max()))
+        if sizes[0] < 0.05 * sizes[1] and sizes[1] > 1e-3:
+            return True
+    return False
 
 
 def _rate(curve: Curve, k: int, kappa: float) -> float:
