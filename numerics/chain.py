@@ -120,7 +120,7 @@ def newton(
         best = np.minimum(best, residual)
         if not np.any(improved & (residual > 1e-15)):
             break
-        step = from_vector(-np.linalg.solve(hessian, to_vector(gradient)[..., None])[..., 0], n)
+        step = from_vector(-np.asarray(np.linalg.solve(hessian, to_vector(gradient)[..., None]))[..., 0], n)
         # L exp(S) Lᵀ to second order, which is positive-definite for every S
         size = np.linalg.norm(step, axis=(1, 2))
         step *= np.minimum(1.0, 1.0 / np.maximum(size, 1e-300))[:, None, None]
@@ -160,7 +160,7 @@ def evaluate(L: FloatArray, signal: FloatArray, kappa: FloatArray | float, *, to
         entropy=entropy * hide,
         residual=residual,
         converged=converged,
-        hessian_smallest=np.linalg.eigvalsh(hessian)[:, 0] * hide,
+        hessian_smallest=np.asarray(np.linalg.eigvalsh(hessian))[:, 0] * hide,
     )
 
 

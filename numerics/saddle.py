@@ -84,6 +84,18 @@ def _amplified_states(functional: KernelFunctional, prior: FloatArray) -> list[F
     states: list[FloatArray] = []
     if functional.arch == "dnn" or functional.dimension > 60:
         return states
+    for factor in AMPLIFICATIONS:
+        stronger = _with_labels(functional, factor)
+        for stop, smallest in _descend(stronger.at(prior), EXPLORE, []):
+            point: KernelPoint | None = stop.point if stop.converged and smallest >= UNSTABLE else None
+            for back in np.geomspace(factor, 1.0, 4)[1:-1]:
+                if point is not None:
+                    weaker = _with_labels(functional, float(back)).at(point.H)
+                    step = trust_region.minimise(weaker, tolerance=EXPLORE, max_iterations=EXPLORE_STEPS)
+                    point = step.point if step.converged else None
+            if point is not None:
+                states.append(point.H)
+    return states
 
 
 def _with_labels(functional: KernelFunctional, factor: float) -> KernelFunctional:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -111,7 +112,7 @@ def scan_endpoint(T: int, signals: ArrayLike, kappa: float = 1.0, arch: str = "r
         InputError: one of the arguments is not as above.
     """
     grid = _checked(T, signals, kappa, arch)
-    curves = (branches.incoherent_curve(T - 1),)
+    curves: tuple[Curve, ...] = (branches.incoherent_curve(T - 1),)
     if arch == "rnn":
         curves += all_curves(T - 1, 10.0 ** math.ceil(math.log10(1.05 * grid[-1])))
     pieces = [piece for number, curve in enumerate(curves) for piece in _pieces(curve, number, kappa)]
@@ -213,7 +214,7 @@ def _pieces(curve: Curve, number: int, kappa: float) -> list[_Piece]:
     turns = np.flatnonzero(np.diff(np.sign(np.diff(levels))) != 0) + 1
     ends = [0, *turns.tolist(), len(levels) - 1]
     base = "incoherent" if number == 0 else f"coherent-{number}"
-    spans = list(zip(ends[:-1], ends[1:], strict=True))
+    spans = list(pairwise(ends))
     names = [base] if len(spans) == 1 else [f"{base}{letter}" for letter in "abcdefghijklmnop"[: len(spans)]]
     return [_Piece(name, curve, first, last) for name, (first, last) in zip(names, spans, strict=False)]
 
@@ -459,11 +460,7 @@ def _equal_free_energy(
     if not high > low + 1e-9:
         return []
     ends = [low, *sorted(math.log(b) for b in boundaries if low < math.log(b) < high), high]
-    stretches = [
-        np.linspace(a + 1e-6 * (b - a), b - 1e-6 * (b - a), 24)
-        for a, b in zip(ends[:-1], ends[1:], strict=True)
-        if b > a + 1e-9
-    ]
+    stretches = [np.linspace(a + 1e-6 * (b - a), b - 1e-6 * (b - a), 24) for a, b in pairwise(ends) if b > a + 1e-9]
     samples = np.exp(np.concatenate(stretches))
     pair = [_states(piece, samples, kappa, arch) for piece in (first, second)]
     difference = pair[0].free_energy - pair[1].free_energy
