@@ -204,7 +204,9 @@ def numeric_free_energy(entries, lam, kap):
     K = mp.matrix([[a, b, c], [b, e, f], [c, f, g]])
     forward = mp.matrix([[1, 0, 0], [0, a, b], [0, b, e]])
     product = K * mp.inverse(forward)
-    return (lam / (g + kap) + product[0, 0] + product[1, 1] + product[2, 2] - 3 - mp.log(mp.det(K) / mp.det(forward))) / 2
+    return (
+        lam / (g + kap) + product[0, 0] + product[1, 1] + product[2, 2] - 3 - mp.log(mp.det(K) / mp.det(forward))
+    ) / 2
 
 
 def minimise(entries, lam, kap):
@@ -219,7 +221,12 @@ def minimise(entries, lam, kap):
     for _ in range(40):
         gradient = mp.matrix(
             [
-                (45 * (at((i, h)) - at((i, -h))) - 9 * (at((i, 2 * h)) - at((i, -2 * h))) + at((i, 3 * h)) - at((i, -3 * h)))
+                (
+                    45 * (at((i, h)) - at((i, -h)))
+                    - 9 * (at((i, 2 * h)) - at((i, -2 * h)))
+                    + at((i, 3 * h))
+                    - at((i, -3 * h))
+                )
                 / (60 * h)
                 for i in range(6)
             ]
@@ -239,7 +246,9 @@ def minimise(entries, lam, kap):
 with mpmath.workdps(80):
     for noise in (Rational(0), Rational(1), Rational(5, 2)):
         point = critical_point(4, noise)
-        lam_c, A, B, kap = (mp.mpf(z.evalf(80)) for z in (point.signal, point.amplitude_squared, point.next_coefficient, noise))
+        lam_c, A, B, kap = (
+            mp.mpf(z.evalf(80)) for z in (point.signal, point.amplitude_squared, point.next_coefficient, noise)
+        )
         departures = []
         for decade in (3, 4, 5):
             eps = mp.mpf(10) ** -decade

@@ -165,7 +165,10 @@ far = asymptotics()
 assert limit(critical_ratio(T) ** (T - 1), T, oo) == E
 print("lambda_c ~", latex(far.signal))
 for horizon in (10**2, 10**3, 10**4):
-    exact, approximate = critical_signal(horizon, Rational(1)).evalf(30), far.signal.subs({T: horizon, kappa: 1}).evalf(30)
+    exact, approximate = (
+        critical_signal(horizon, Rational(1)).evalf(30),
+        far.signal.subs({T: horizon, kappa: 1}).evalf(30),
+    )
     print(horizon, float(exact), float(approximate / exact - 1))
 assert abs(float(approximate / exact - 1)) < 1e-6
 
@@ -236,8 +239,12 @@ def mpmath_free_energy(K, lam, noise):
         for j in range(1, size):
             forward[i, j] = K[i - 1, j - 1]
     product = K * mp.inverse(forward)
-    return (lam / (K[size - 1, size - 1] + noise) + mp.fsum(product[i, i] for i in range(size)) - size
-            - mp.log(mp.det(K) / mp.det(forward))) / 2
+    return (
+        lam / (K[size - 1, size - 1] + noise)
+        + mp.fsum(product[i, i] for i in range(size))
+        - size
+        - mp.log(mp.det(K) / mp.det(forward))
+    ) / 2
 
 
 generator = np.random.default_rng(8)
@@ -260,7 +267,9 @@ with mpmath.workdps(110):
                             K[place, place + 1] += sign * step
                             K[place + 1, place] += sign * step
                         total += p * q * mpmath_free_energy(K, lam, kap)
-                weight = mp.mpf(critical_mode(horizon).subs(t, column + 1).evalf(110)) * ratio ** (column + mp.mpf(3) / 2)
+                weight = mp.mpf(critical_mode(horizon).subs(t, column + 1).evalf(110)) * ratio ** (
+                    column + mp.mpf(3) / 2
+                )
                 response += total / (4 * step**2) * weight
             worst = max(worst, abs(response))
         print(f"T={horizon} kappa={noise}: Hessian times mode {mpmath.nstr(worst, 3)}")

@@ -92,7 +92,9 @@ for horizon in range(4, 13):
     assert expansion.quartic == closed.quartic.subs({n: horizon - 1, zeta: 1})
     assert expansion.amplitudes()[0] == closed_form_amplitude(horizon, 0)
     assert (point.order == "continuous") == (expansion.quartic > 0)
-    print(f"{horizon:>3} {expansion.quartic!s:>10} {expansion.sextic!s:>22} {point.amplitude_squared!s:>30} {point.order}")
+    print(
+        f"{horizon:>3} {expansion.quartic!s:>10} {expansion.sextic!s:>22} {point.amplitude_squared!s:>30} {point.order}"
+    )
 
 # %% [markdown]
 # ## 4. Tricritical points
@@ -126,8 +128,14 @@ for horizon, value in ((4, Rational(56, 3)), (5, Rational(81, 16))):
 transitions = {}
 for horizon, noise in ((6, Rational(0)), (5, Rational(6)), (4, Rational(30))):
     found = transitions[horizon, noise] = coexistence(horizon, noise, 20)
-    print(f"T={horizon} kappa={noise}: fold", mpmath.nstr(found.fold.signal, 18), "equal free energy",
-          mpmath.nstr(found.equal.signal, 18), "critical", mpmath.nstr(found.critical_signal, 18))
+    print(
+        f"T={horizon} kappa={noise}: fold",
+        mpmath.nstr(found.fold.signal, 18),
+        "equal free energy",
+        mpmath.nstr(found.equal.signal, 18),
+        "critical",
+        mpmath.nstr(found.critical_signal, 18),
+    )
     print("   order parameter jumps to", mpmath.nstr(found.equal.order_parameter, 12))
     assert found.fold.signal < found.equal.signal < found.critical_signal
 
