@@ -204,8 +204,10 @@ def divergence(T: int | Symbol, branch: CoherentBranch | None = None) -> Diverge
     h = Dummy("h", positive=True)
     signal = (r - 1) * (h + kappa) ** 2 / h
     slope = factor((diff(signal, r) + diff(signal, h) * n * h / r).subs(r, critical))
-    regular = simplify(order_parameter_variance(T) * ((n - 1) - (n - 2) * r) / (n - 2))
-    below = factor(regular.subs(r, critical)) * slope.subs(h, critical**n)
+    regular = (n - 1) * r ** (2 * n - 1)
+    if simplify(order_parameter_variance(T) * ((n - 1) - (n - 2) * r) - regular) != 0:
+        raise ArithmeticError("the variance has not the pole that is claimed")
+    below = regular.subs(r, critical) / (n - 2) * slope.subs(h, critical**n)
     if branch is None:
         return Divergence(exponent=Integer(1), below=below, above=None)
     s = branch.parameter

@@ -40,6 +40,8 @@ from sympy import (
     fraction,
     latex,
     log,
+    numer,
+    resultant,
     simplify,
     solve,
     sqrt,
@@ -422,3 +424,20 @@ with mpmath.workdps(60):
 # %% [markdown]
 # W's candidates at $T=5$ are the roots of $z^2-q_2z-g$ and 0. As $g>0$ on the branch they are real, of opposite sign, with
 # product $-g$, and $g<\tfrac12$ here: only one can leave the bulk.
+#
+# It does so where $z=1$, $q_2=1-g$. Eliminating $g$ leaves one irreducible polynomial of degree 10 for $\alpha$: there is
+# no solution in square roots as for $T=4$, but an algebraic number for $\alpha$, the same for every $\kappa$.
+
+# %%
+crossing = numer(together(curve.odd["q2"] ** 2 * curve.square - (1 - g) ** 2))
+eliminated = factor_list(resultant(crossing, curve.relation, g))[1]
+(decic,) = [Poly(base, a) for base, _ in eliminated if Poly(base, a).degree() == 10]
+assert decic.is_irreducible
+(alpha_out,) = [value for value in decic.real_roots() if Rational(14, 10) < value < Rational(3, 2)]
+a0 = alpha_out.evalf(30)
+g0 = (2 - a0 - sqrt(quartic.as_expr().subs(a, a0)) / (3 - a0)) / 2
+place = {a: a0, g: g0.evalf(30)}
+assert abs((curve.odd["q2"] ** 2 * curve.square - (1 - g) ** 2).subs(place)) < 1e-20
+print("T = 5:", decic.as_expr(), "= 0, alpha =", a0.evalf(12))
+for noise in (Integer(0), Integer(1)):
+    print(f"T = 5, kappa = {noise}: lambda_out =", curve.signal(noise).subs(place).evalf(12))
