@@ -154,8 +154,13 @@ def advance(plan: Plan, state: ChainState, seconds: float) -> tuple[ChainState, 
     deadline = time.monotonic() + seconds
     total = plan.warmup + plan.steps
     step = _hmc_step if plan.sampler == "hmc" else _sgld_step
+    spare = None
+    first = state.weights.W
     while state.done < total:
-        state = step(plan, network, rng, state, notes)
+        before = state.weights.W
+        state = step(plan, network, rng, state, notes, spare)
+        # The memory of a state that this call made itself may be used again; the caller's must stay as it is.
+        spare = None if before is first or before is state.weights.W else before
         drawn, rest = divmod(state.done - plan.warmup, plan.interval)
         if state.done > plan.warmup and rest == 0 and drawn <= plan.draws:
             _note(plan, network, state.weights, drawn - 1, notes)
@@ -178,7 +183,9 @@ def _note(plan: Plan, network: Network, weights: Weights, draw: int, notes: _Not
         notes.spectra.append(leading_eigenvalues(weights))
 
 
-def _hmc_step(plan: Plan, network: Network, rng: np.random.Generator, state: ChainState, notes: _Notes) -> ChainState:
+def _hmc_step(
+    plan: Plan, network: Network, rng: np.random.Generator, state: ChainState, notes: _Notes, spare: Array | None
+) -> ChainState:
     tuning = state.tuning
     assert isinstance(tuning, HMCTuning)
     warming = state.done < plan.warmup
@@ -186,7 +193,7 @@ def _hmc_step(plan: Plan, network: Network, rng: np.random.Generator, state: Cha
     if plan.step_size is not None:
         step_size = plan.step_size
     sampler = HMC(network, step_size, length, plan.readout)
-    after, info = sampler.step(rng, HMCState(state.weights))
+    after, info = sampler.step(rng, HMCState(state.weights), spare)
     if warming:
         kernel = observe(network, after.weights).kernel
         tuning = tuning.update(state.done, info.acceptance, info.gradients, kernel)
@@ -195,7 +202,9 @@ def _hmc_step(plan: Plan, network: Network, rng: np.random.Generator, state: Cha
     return replace(state, done=state.done + 1, weights=after.weights, tuning=tuning)
 
 
-def _sgld_step(plan: Plan, network: Network, rng: np.random.Generator, state: ChainState, notes: _Notes) -> ChainState:
+def _sgld_step(
+    plan: Plan, network: Network, rng: np.random.Generator, state: ChainState, notes: _Notes, spare: Array | None
+) -> ChainState:
     tuning = state.tuning
     assert isinstance(tuning, SGLDTuning)
     relative = mobility(network, plan.preconditioner)
@@ -204,7 +213,7 @@ def _sgld_step(plan: Plan, network: Network, rng: np.random.Generator, state: Ch
         tuning = tuning.meet(largest_curvature(network, state.weights, relative))
     step_size = tuning.step_size if plan.step_size is None else plan.step_size
     sampler = SGLD(network, step_size, relative, plan.integrator)
-    after, _ = sampler.step(rng, SGLDState(state.weights, state.noise))
+    after, _ = sampler.step(rng, SGLDState(state.weights, state.noise), spare)
     done = state.done + 1
     if warming and plan.integrator == "euler" and 2 * done > plan.warmup and done % tuning.pilot_interval == 0:
         terms = bias_terms(network, after.weights, relative)

@@ -26,8 +26,9 @@ from numerics.sampling.readout import Likelihood, marginal, sampled
 Readout = Literal["marginal", "sampled"]
 READOUTS: tuple[str, ...] = get_args(Readout)
 
-#: A trajectory's length is drawn uniformly within this fraction of its mean, against resonances.
-_JITTER = 0.2
+#: A trajectory's length is drawn uniformly within this fraction of its mean. At a fixed length π a prior direction
+#: would only change its sign, and the kernel not at all.
+_JITTER = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,9 +118,9 @@ class _MovingConnections:
         self._rank += rank
         return change
 
-    def position(self) -> Array:
-        """q(τ) written out, (layers, N, N)."""
-        moved = self._start * self._network.dtype.type(math.cos(self.time))
+    def position(self, spare: Array | None) -> Array:
+        """q(τ) written out, (layers, N, N), in `spare` if that is given."""
+        moved = np.multiply(self._start, self._network.dtype.type(math.cos(self.time)), out=spare)
         at_sin = self._coefficients()[0].astype(self._network.dtype)[:, None]
         for layer in range(len(moved)):
             # In row blocks, so that no further N × N array is needed beside the result.
@@ -171,8 +172,14 @@ class HMC:
             raise InputError(f"weights: V is {'absent' if weights.V is None else 'given'}; accepted: as readout says")
         return HMCState(weights)
 
-    def step(self, rng: np.random.Generator, state: HMCState) -> tuple[HMCState, HMCInfo]:
-        """One trajectory with fresh momenta and its Metropolis decision; the state is left as it was."""
+    def step(self, rng: np.random.Generator, state: HMCState, spare: Array | None = None) -> tuple[HMCState, HMCInfo]:
+        """One trajectory with fresh momenta and its Metropolis decision; the state is left as it was.
+
+        Args:
+            rng: source of momenta, trajectory length and decision.
+            state: where the trajectory starts.
+            spare: an array like W that nobody needs any more; the new W is written there.
+        """
         network, weights = self.network, state.weights
         momentum = network.prior_draw(rng, readout=weights.V is not None)
         length = self.length * rng.uniform(1 - _JITTER, 1 + _JITTER)
@@ -184,7 +191,7 @@ class HMC:
             error = trajectory.run(length / steps, steps)
         acceptance = math.exp(-max(error, 0.0))
         accepted = uniform < acceptance
-        after = HMCState(trajectory.weights()) if accepted else state
+        after = HMCState(trajectory.weights(spare)) if accepted else state
         return after, HMCInfo(acceptance, accepted, error, steps + 1)
 
 
@@ -214,9 +221,9 @@ class _Trajectory:
         error = work + end - start
         return error if math.isfinite(error) else math.inf
 
-    def weights(self) -> Weights:
+    def weights(self, spare: Array | None = None) -> Weights:
         """The weights where the trajectory stands."""
-        return Weights(self._u.q, self._w.position(), None if self._v is None else self._v.q)
+        return Weights(self._u.q, self._w.position(spare), None if self._v is None else self._v.q)
 
     def _rotate(self, angle: float) -> None:
         self._w.time += angle

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from numerics.problem import FloatArray, InputError, Problem
 from numerics.sampling.activations import Activation, activation
+from numerics.sampling.normals import fill_normal
 
 Array = NDArray[Any]
 
@@ -140,11 +141,11 @@ class Network:
     def prior_draw(self, rng: np.random.Generator, *, readout: bool) -> Weights:
         """Weights from the prior: every η standard normal; V only if `readout`."""
         N, D = self.width, self.problem.D
-        return Weights(
-            rng.standard_normal((N, D), dtype=self.dtype),
-            rng.standard_normal((self.layers, N, N), dtype=self.dtype),
-            rng.standard_normal(N, dtype=self.dtype) if readout else None,
-        )
+        shapes = ((N, D), (self.layers, N, N), (N,))
+        U, W, V = (np.empty(shape, self.dtype) for shape in shapes)
+        for part in (U, W, V) if readout else (U, W):
+            fill_normal(rng, part)
+        return Weights(U, W, V if readout else None)
 
     def connections(self, weights: Weights) -> DenseConnections:
         """The network's recurrent matrices, written out."""

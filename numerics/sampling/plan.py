@@ -147,7 +147,7 @@ def make_plan(
 ) -> Plan:
     """A plan with the sampler's defaults where nothing was asked for."""
     if warmup is None and isinstance(steps, int):
-        warmup = max(200, steps // 4) if sampler == "hmc" else max(200, steps // 2)
+        warmup = max(300, steps // 4) if sampler == "hmc" else max(200, steps // 2)
     return Plan(
         problem=problem,
         width=width,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from numerics.problem import InputError
 from numerics.sampling.network import Activity, Array, Network, Weights
+from numerics.sampling.normals import fill_normal
 from numerics.sampling.readout import sampled
 
 Preconditioner = Literal["prior", "identity"]
@@ -19,6 +21,8 @@ INTEGRATORS: tuple[str, ...] = get_args(Integrator)
 
 #: Rows of W are updated in blocks that stay in cache between drawing the noise and adding the drift.
 _BLOCK_ENTRIES = 1 << 15
+#: Larger matrices are moved in bands of rows, which threads can share.
+_BAND_ENTRIES = 1 << 17
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,12 +91,14 @@ class SGLD:
             poster's time τ.
         mobility: relative steps of the groups of weights.
         integrator: "euler" or "leimkuhler-matthews".
+        threads: that share the update of large matrices; the result is the same for any number.
     """
 
     network: Network
     step_size: float
     mobility: Mobility
     integrator: Integrator = "euler"
+    threads: int = 1
 
     def init(self, rng: np.random.Generator, weights: Weights) -> SGLDState:
         """A state that starts from given weights (which must include V)."""
@@ -100,8 +106,17 @@ class SGLD:
             return SGLDState(weights, None)
         return SGLDState(weights, self.network.prior_draw(rng, readout=True))
 
-    def step(self, rng: np.random.Generator, state: SGLDState) -> tuple[SGLDState, SGLDInfo]:
-        """One step of the dynamics; the state is left as it was."""
+    def step(
+        self, rng: np.random.Generator, state: SGLDState, spare: Array | None = None
+    ) -> tuple[SGLDState, SGLDInfo]:
+        """One step of the dynamics; the state is left as it was.
+
+        Args:
+            rng: source of the noise.
+            state: where the step starts.
+            spare: an array like W that nobody needs any more; the new W is written there, which saves the system from
+                handing out fresh memory at every step.
+        """
         network, weights = self.network, state.weights
         assert weights.V is not None
         connections = network.connections(weights)
@@ -117,7 +132,7 @@ class SGLD:
             rng, weights.V, likelihood.gradient_v, self.mobility.v, None if noise is None else noise.V
         )
         factors = network.gradient_w(delta, activity.phi)
-        w, noise_w = self._move_matrices(rng, weights.W, factors, None if noise is None else noise.W)
+        w, noise_w = self._move_matrices(rng, weights.W, factors, None if noise is None else noise.W, spare)
         kept = None if noise_u is None or noise_w is None else Weights(noise_u, noise_w, noise_v)
         return SGLDState(Weights(u, w, v), kept), SGLDInfo(likelihood.value, activity)
 
@@ -125,31 +140,72 @@ class SGLD:
         self, rng: np.random.Generator, eta: Array, gradient: Array, relative: float, noise: Array | None
     ) -> tuple[Array, Array | None]:
         h = self.step_size * relative
-        fresh = rng.standard_normal(eta.shape, dtype=self.network.dtype)
+        fresh = np.empty_like(eta)
+        fill_normal(rng, fresh)
         used = fresh if noise is None else (noise + fresh) / 2
         return eta - h * (eta + gradient) + math.sqrt(2 * h) * used, None if noise is None else fresh
 
     def _move_matrices(
-        self, rng: np.random.Generator, W: Array, factors: list[tuple[Array, Array]], noise: Array | None
+        self,
+        rng: np.random.Generator,
+        W: Array,
+        factors: list[tuple[Array, Array]],
+        noise: Array | None,
+        spare: Array | None,
     ) -> tuple[Array, Array | None]:
+        N = self.network.width
+        moved = np.empty_like(W) if spare is None else spare
+        fresh = None if noise is None else np.empty_like(W)
+        rows = max(1, _BAND_ENTRIES // N)
+        bands = [(layer, slice(start, start + rows)) for layer in range(len(W)) for start in range(0, N, rows)]
+
+        def move(band: tuple[int, slice], own: np.random.Generator) -> None:
+            layer, where = band
+            left, right = factors[layer]
+            before = None if noise is None else noise[layer, where]
+            kept = None if fresh is None else fresh[layer, where]
+            self._move_band(own, W[layer, where], (left[where], right), before, moved[layer, where], kept)
+
+        if len(bands) == 1:
+            move(bands[0], rng)
+            return moved, fresh
+        # Every band has its own stream, so that the numbers do not depend on how many threads share the bands.
+        streams = [np.random.Generator(np.random.SFC64(int(seed))) for seed in rng.integers(2**63, size=len(bands))]
+        if self.threads == 1:
+            for band, own in zip(bands, streams, strict=True):
+                move(band, own)
+        else:
+            with ThreadPoolExecutor(self.threads) as pool:
+                list(pool.map(move, bands, streams))
+        return moved, fresh
+
+    def _move_band(
+        self,
+        rng: np.random.Generator,
+        W: Array,
+        factors: tuple[Array, Array],
+        noise: Array | None,
+        moved: Array,
+        fresh: Array | None,
+    ) -> None:
+        """Move some rows of one matrix, a block at a time; `noise` and `fresh` are the old and new noise, if it is
+        kept.
+        """
         dtype, N = self.network.dtype, self.network.width
         h = self.step_size * self.mobility.w
-        decay, spread = dtype.type(1 - h), dtype.type(math.sqrt(2 * h))
-        moved = np.empty_like(W)
-        fresh = None if noise is None else np.empty_like(W)
+        decay, spread = dtype.type(1 - h), math.sqrt(2 * h)
+        pull, right = factors[0] * dtype.type(-h), np.ascontiguousarray(factors[1].T)
         rows = max(1, _BLOCK_ENTRIES // N)
-        scratch = np.empty((rows, N), dtype)
-        for layer, (left, right) in enumerate(factors):
-            pull, right_t = left * dtype.type(-h), np.ascontiguousarray(right.T)
-            for start in range(0, N, rows):
-                block = moved[layer, start : start + rows]
-                spare = scratch[: len(block)]
-                rng.standard_normal(dtype=dtype, out=block)
-                if fresh is not None and noise is not None:
-                    fresh[layer, start : start + rows] = block
-                    block += noise[layer, start : start + rows]
-                    block *= dtype.type(0.5)
-                block *= spread
-                block += np.multiply(W[layer, start : start + rows], decay, out=spare)
-                block += np.matmul(pull[start : start + rows], right_t, out=spare)
-        return moved, fresh
+        scratch = np.empty((min(rows, len(W)), N), dtype)
+        for start in range(0, len(W), rows):
+            where = slice(start, start + rows)
+            block = moved[where]
+            spare = scratch[: len(block)]
+            if fresh is None or noise is None:
+                fill_normal(rng, block, spread)
+            else:
+                fill_normal(rng, fresh[where])
+                np.add(fresh[where], noise[where], out=block)
+                block *= dtype.type(spread / 2)
+            block += np.multiply(W[where], decay, out=spare)
+            block += np.matmul(pull[where], right, out=spare)

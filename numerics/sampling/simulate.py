@@ -63,7 +63,7 @@ def simulate(
         seed: of all random numbers; chain k uses the k-th child of this seed.
         dtype: precision of weights and activity, "float32" or "float64".
         warmup: steps that adapt the sampler and are thrown away; by default a quarter (hmc) or half (sgld) of
-            `steps`, and at least 200.
+            `steps`, and at least 300 or 200.
         init: where chains start: "prior", "coherent", "coherent-negative" or "incoherent".
         readout: hmc: "marginal" (default) integrates V out exactly, "sampled" samples it too.
         step_size: fixed step, in place of the adapted one.

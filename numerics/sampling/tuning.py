@@ -12,9 +12,12 @@ from numerics.sampling.curvature import euler_bias
 
 #: Acceptance probability that dual averaging aims at.
 _TARGET_ACCEPTANCE = 0.8
-#: Trajectory lengths that are compared. π/2 makes a prior direction independent of where it started;
-#: directions that the likelihood flattens turn more slowly.
-_LENGTHS = (math.pi / 4, math.pi / 2, math.pi, 3 * math.pi / 2)
+#: Trajectory lengths that are compared, the middle one the usual choice. π/2 makes a prior direction independent of
+#: where it started; directions that the likelihood flattens, as the order parameter is near a transition, turn more
+#: slowly.
+_LENGTHS = (math.pi / 2, math.pi, 3 * math.pi / 2)
+#: How much better, on few trajectories, a length must look than the usual one to replace it.
+_CLEARLY_BETTER = 1.5
 #: h times the largest curvature. The relative excess variance of that direction is half of it.
 _STABLE_STEP = 0.2
 #: Wanted bias of the mean kernel in units of its expected standard error.
@@ -45,7 +48,7 @@ class HMCTuning:
     error: float = 0.0
     count: int = 0
     centre: float = math.log(0.3)
-    length: float = math.pi / 2
+    length: float = _LENGTHS[1]
     kernels: FloatArray = field(default_factory=lambda: np.zeros((0, 0, 0)))
     gradients: FloatArray = field(default_factory=lambda: np.zeros(0))
 
@@ -104,9 +107,10 @@ class HMCTuning:
             chosen = [step for step in range(span) if self._candidate(first + step) == index]
             work = self.overhead + float(self.gradients[1 : span + 1][chosen].mean())
             efficiency.append(float(jumps[chosen].mean(axis=0).min(initial=math.inf)) / work)
+        best = int(np.argmax(efficiency))
         return replace(
             self,
-            length=_LENGTHS[int(np.argmax(efficiency))],
+            length=_LENGTHS[best if efficiency[best] > _CLEARLY_BETTER * efficiency[1] else 1],
             count=0,
             error=0.0,
             centre=self.log_average,

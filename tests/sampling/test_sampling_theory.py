@@ -1,0 +1,102 @@
+"""Sampled networks against the theory's kernel, its 1/N shift and its fluctuations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from numerics import saddle
+from numerics.finite_width import kernel_sd, kernel_shift
+from numerics.problem import Problem, endpoint, sequence
+from numerics.sampling import Simulation, simulate
+from numerics.solution import Solution
+
+Z_LIMIT = 4.0
+
+
+def pair(problem: Problem, width: int, *, steps: int, seed: int = 7) -> tuple[Solution, np.ndarray, Simulation]:
+    """The theory's state, its kernel in the positive basin, and a simulation brought to the same basin."""
+    solution = saddle.solve(problem)
+    run = simulate(problem, width, chains=2, steps=steps, seed=seed, workers=1)
+    kernel = solution.kernel
+    if solution.branch == "coherent":
+        run = run.gauge_fixed()
+        P = problem.P
+        if np.trace(kernel[-P:, -2 * P : -P]) < 0:
+            signs = np.repeat((-1.0) ** np.arange(problem.n), P)
+            kernel = kernel * np.outer(signs, signs)
+    return solution, kernel, run
+
+
+def shift_in_basin(solution: Solution, kernel: np.ndarray) -> np.ndarray:
+    """The 1/N shift with the signs of `kernel`."""
+    flipped = np.where(np.sign(kernel) == np.sign(solution.kernel), 1.0, -1.0)
+    return kernel_shift(solution) * flipped
+
+
+def worst(difference: np.ndarray, run: Simulation) -> float:
+    return float(np.max(np.abs(difference) / run.kernel_standard_error))
+
+
+@pytest.mark.parametrize(("arch", "signal"), [("rnn", 40.0), ("dnn", 20.0)])
+def test_kernel_at_finite_width(arch, signal):
+    solution, kernel, run = pair(endpoint(4, signal, arch=arch), 128, steps=400)
+    assert run.rhat < 1.05
+    assert worst(run.kernel_mean - kernel - shift_in_basin(solution, kernel) / 128, run) < Z_LIMIT
+    assert run.kernel_sd == pytest.approx(kernel_sd(solution, 128), rel=0.2)
+
+
+def test_the_wrong_architecture_disagrees():
+    solution, kernel, _ = pair(endpoint(4, 40.0, arch="rnn"), 128, steps=8)
+    run = simulate(endpoint(4, 40.0, arch="dnn"), 128, chains=2, steps=300, seed=7, workers=1)
+    assert worst(run.kernel_mean - kernel - shift_in_basin(solution, kernel) / 128, run) > 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signal", [4.0, 30.0])
+@pytest.mark.parametrize("arch", ["rnn", "dnn"])
+@pytest.mark.parametrize("T", [4, 5, 6])
+def test_mean_and_width_of_the_kernel(T, arch, signal):
+    solution, kernel, run = pair(endpoint(T, signal, arch=arch), 256, steps=600)
+    assert run.rhat < 1.05
+    assert worst(run.kernel_mean - kernel - shift_in_basin(solution, kernel) / 256, run) < Z_LIMIT
+    assert run.kernel_sd == pytest.approx(kernel_sd(solution, 256), rel=0.25)
+
+
+@pytest.mark.slow
+def test_sequences_with_two_patterns():
+    problem = sequence(5, 1.2566, 2.0, [1, 4])
+    solution = saddle.solve(problem)
+    run = simulate(problem, 256, chains=2, steps=500, seed=7, workers=1)
+    error = np.hypot(run.kernel_standard_error, 0.02 / 256 * np.abs(solution.kernel).max())
+    assert np.max(np.abs(run.kernel_mean - solution.kernel - kernel_shift(solution) / 256) / error) < Z_LIMIT
+
+
+@pytest.mark.slow
+def test_difference_to_the_theory_falls_as_one_over_width():
+    # Weighted fit of N·(mean - theory) = a + b/N: a is the theory's 1/N coefficient, and there is no N^0 part.
+    problem = endpoint(4, 40.0)
+    widths = [64, 128, 256, 512]
+    coefficients, errors = [], []
+    for width in widths:
+        solution, kernel, run = pair(problem, width, steps=600)
+        coefficients.append(width * (run.kernel_mean - kernel))
+        errors.append(width * run.kernel_standard_error)
+    predicted = shift_in_basin(solution, kernel)
+    z = [(c - predicted) / e for c, e in zip(coefficients, errors, strict=True)]
+    assert max(float(np.abs(value).max()) for value in z[1:]) < Z_LIMIT
+    # Without the shift, the narrow networks are many standard errors away.
+    assert np.abs(coefficients[0] / errors[0]).max() > 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sampler", ["sgld", "hmc"])
+def test_langevin_and_hamiltonian_dynamics_agree(sampler):
+    problem = endpoint(4, 20.0, arch="dnn")
+    solution, kernel, _ = pair(problem, 64, steps=8)
+    options = {"steps": 20_000} if sampler == "sgld" else {"steps": 1000, "readout": "sampled"}
+    run = simulate(problem, 64, sampler, chains=2, seed=9, workers=1, **options)
+    bias = 0.0 if run.kernel_bias is None else run.kernel_bias
+    assert worst(run.kernel_mean - bias - kernel - kernel_shift(solution) / 64, run) < Z_LIMIT
+    if run.kernel_bias is not None:
+        assert (np.abs(run.kernel_bias) < run.kernel_standard_error).all()
