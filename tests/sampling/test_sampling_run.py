@@ -8,16 +8,22 @@ import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import kstest
 
 from numerics.problem import InputError, Problem, endpoint, sequence
-from numerics.sampling import Activation, simulate
+from numerics.sampling import Activation, ensemble, save, simulate
 from numerics.sampling import simulate as simulate_function
 from numerics.sampling.diagnostics import summarise
+from numerics.sampling.hmc import HMC
+from numerics.sampling.network import make_network
+from numerics.sampling.normals import fill_normal
 from numerics.sampling.observables import alignment, autocorrelation, coherence
+from numerics.sampling.sgld import SGLD, mobility
 
 SMALL = {"width": 12, "chains": 2, "steps": 60, "warmup": 40, "seed": 5}
 
@@ -315,3 +321,75 @@ def test_sampling_is_light_to_import():
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_ensemble_reads_finished_runs_back_after_a_lost_one(tmp_path):
+    runs = [{"problem": endpoint(4, 20.0), **(SMALL | {"width": width})} for width in (8, 10, 12)]
+    seen = {}
+
+    def collect(these):
+        for index, result in ensemble(these, pool, tmp_path):
+            seen[index] = result
+
+    with ThreadPoolExecutor(1) as pool:
+        with pytest.raises(InputError, match="width: is 0"):
+            collect([*runs[:2], {**runs[2], "width": 0}])
+        first = dict(seen)
+        assert set(first) == {0, 1}
+        collect(runs)
+    assert np.array_equal(seen[0].kernels, first[0].kernels)
+    assert seen[0].seconds < 0.5 * first[0].seconds  # read, not run
+    assert np.array_equal(seen[2].kernels, small().kernels)
+
+
+def test_arviz_format(tmp_path):
+    arviz_base = pytest.importorskip("arviz_base")
+    run = small()
+    save(run, tmp_path / "run.nc")
+    tree = arviz_base.from_netcdf(tmp_path / "run.nc")
+    assert np.array_equal(tree["posterior"]["kernel"].values, run.kernels)
+    assert tree["posterior"]["kernel"].dims == ("chain", "draw", "row", "column")
+    assert tree.attrs["width"] == 12
+    assert np.array_equal(tree["constant_data"]["y"].values, run.problem.y, equal_nan=True)
+
+
+def test_vectorised_normals():
+    rng = np.random.default_rng(1)
+    values = np.empty(3_000_001, np.float32)
+    fill_normal(rng, values, 2.0)
+    scaled = values.astype(np.float64) / 2
+    n = len(scaled)
+    for power, moment, variance in ((1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96), (6, 15, 10170)):
+        assert abs((scaled**power).mean() - moment) < 4 * np.sqrt(variance / n)
+    assert kstest(scaled[:500_000], "norm").pvalue > 1e-3
+    # The two halves of a block are made from the same radii: they must still be independent.
+    pairs = 1 << 14
+    first, second = scaled[:pairs], scaled[pairs : 2 * pairs]
+    for power in (1, 2):
+        assert abs(np.corrcoef(first**power, second**power)[0, 1]) < 4 / np.sqrt(pairs)
+    assert abs(np.corrcoef(np.abs(first), second)[0, 1]) < 4 / np.sqrt(pairs)
+
+
+def test_langevin_step_does_not_depend_on_threads():
+    net = make_network(endpoint(4, 20.0), 512, "float32")
+    weights = net.prior_draw(np.random.default_rng(1), readout=True)
+    steps = []
+    for threads in (1, 2):
+        sampler = SGLD(net, 1e-3, mobility(net, "prior"), threads=threads)
+        rng = np.random.default_rng(2)
+        steps.append(sampler.step(rng, sampler.init(rng, weights))[0].weights.W)
+    assert np.array_equal(*steps)
+
+
+@pytest.mark.parametrize("kind", ["sgld", "hmc"])
+def test_spare_memory_changes_nothing(kind):
+    net = make_network(endpoint(4, 20.0), 30, "float32")
+    weights = net.prior_draw(np.random.default_rng(1), readout=kind == "sgld")
+    sampler = SGLD(net, 1e-3, mobility(net, "prior")) if kind == "sgld" else HMC(net, 0.2, 1.0)
+    rngs = [np.random.default_rng(3) for _ in range(2)]
+    state = sampler.init(rngs[0], weights) if kind == "sgld" else sampler.init(weights)
+    before = weights.W.copy()
+    plain = sampler.step(rngs[0], state)[0].weights.W
+    spared = sampler.step(rngs[1], state, np.empty_like(before))[0].weights.W
+    assert np.array_equal(plain, spared)
+    assert np.array_equal(weights.W, before)
