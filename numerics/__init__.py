@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from numerics.endpoint import solve_endpoint_batch as solve_endpoint_batch
+    from numerics.endpoint_batch import solve_endpoint_batch as solve_endpoint_batch
     from numerics.lowering import lower as lower
     from numerics.problem import InputError as InputError
     from numerics.problem import Problem as Problem
@@ -30,7 +30,7 @@ _HOMES = {
     "sequence": "numerics.problem",
     "solve": "numerics.saddle",
     "solve_all": "numerics.saddle",
-    "solve_endpoint_batch": "numerics.endpoint",
+    "solve_endpoint_batch": "numerics.endpoint_batch",
 }
 
 __all__ = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -75,20 +76,19 @@ def run(problem: Problem, *, sampler: str, steps: int | None, **options: Any) ->
 
 def simulation_fields(result: Simulation) -> dict[str, Any]:
     """The contract's fields of a simulation."""
-    names = (
-        "kernel_mean",
-        "kernel_standard_error",
-        "kernel_sd",
-        "ess",
-        "rhat",
-        "prediction",
-        "acceptance",
-        "outliers",
-        "coherence",
-        "autocorrelation",
-        "seconds",
-    )
-    return {name: getattr(result, name) for name in names}
+    names = ("kernel_mean", "kernel_standard_error", "kernel_sd", "ess", "rhat", "prediction", "acceptance")
+    fields = {name: getattr(result, name) for name in names}
+    outliers = result.outliers
+    return fields | {
+        # eigenvalues of W itself; the simulation's are in units of √w
+        "outliers": None if outliers is None else math.sqrt(result.problem.w) * outliers,
+        "coherence": result.coherence,
+        "autocorrelation": result.autocorrelation,
+        "seconds": result.seconds,
+        "step_size": result.step_size,
+        "kernel_bias": result.kernel_bias,
+        "sign_flips": result.sign_flips,
+    }
 
 
 def print_simulation(problem: Problem, fields: dict[str, Any]) -> None:
@@ -102,3 +102,6 @@ def print_simulation(problem: Problem, fields: dict[str, Any]) -> None:
     shown = ("ess", "rhat", "acceptance", "seconds")
     scalars = [(name, output.number(fields[name], 4)) for name in shown if fields[name] is not None]
     output.print_table("Chains", ["quantity", "value"], scalars)
+    if fields["kernel_bias"] is not None:
+        worst = max(abs(b) / e for b, e in zip(fields["kernel_bias"].flat, error.flat, strict=True) if e > 0)
+        click.echo(f"Estimated bias of the Langevin step: at most {worst:.2g} standard errors of an entry")

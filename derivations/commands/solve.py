@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @problem_options
 @click.option("--all-branches", is_flag=True, help="Every stationary state found, in order of free energy.")
 @click.option("--width", type=int, help="Network width N: adds kernel_sd, the kernel's fluctuations at this width.")
-@click.option("--digits", type=int, help="Polish the kernel to this many digits (endpoint).")
+@click.option("--digits", type=int, help="Adds kernel_exact, the kernel to this many digits (endpoint, T ≤ 5).")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def command(problem: Problem, all_branches: bool, width: int | None, digits: int | None, as_json: bool) -> int:
     """Solve the saddle-point equations of PROBLEM: endpoint, sequence, or a FILE.npz.
@@ -30,8 +30,13 @@ def command(problem: Problem, all_branches: bool, width: int | None, digits: int
 
     if width is not None and width < 1:
         raise InputError(f"--width: is {width}; accepted: an integer ≥ 1")
+    if digits is not None and not 16 <= digits <= 1000:
+        raise InputError(f"--digits: is {digits}; accepted: an integer from 16 to 1000")
     solutions = saddle.solve_all(problem) if all_branches else (saddle.solve(problem),)
     states = [solution_fields(solution, width) for solution in solutions]
+    if digits is not None:
+        for solution, fields in zip(solutions, states, strict=True):
+            fields["kernel_exact"] = polished(solution, digits)
     if as_json:
         output.print_json({"branches": states} if all_branches else states[0])
     else:
@@ -63,6 +68,31 @@ def solution_fields(solution: Solution, width: int | None = None) -> dict[str, A
     return fields
 
 
+def polished(solution: Solution, digits: int) -> list[list[str]]:
+    """The kernel of an endpoint problem to many digits, by Newton in mpmath on the lowered stationarity conditions."""
+    import mpmath
+    import numpy as np
+
+    from numerics.endpoint_batch import LONGEST, lowered_endpoint
+    from numerics.newton import polish
+    from numerics.problem import InputError
+
+    problem = solution.problem
+    n = problem.n
+    single = problem.P == 1 and problem.D == 1 and problem.supervised.tolist() == [n - 1]
+    if not (single and abs(problem.x[0, 0, 0]) == 1 and not problem.x[0, 1:].any() and 3 <= problem.T <= LONGEST):
+        raise InputError(f"--digits: does not apply to this problem; accepted: endpoint with T from 3 to {LONGEST}")
+    signal = problem.labels[0] ** 2 / (problem.v * problem.w ** (n - 1) * problem.u)
+    # the decimals that were given, not the binary fractions nearest to them
+    parameters: Any = [f"{value:.15g}" for value in (signal, problem.kappa, problem.u, problem.v, problem.w)]
+    upper = np.triu_indices(n)
+    entries, _ = polish(lowered_endpoint(problem.T, problem.arch), solution.kernel[upper], parameters, digits=digits)
+    kernel = [[""] * n for _ in range(n)]
+    for i, j, entry in zip(*upper, entries, strict=True):
+        kernel[i][j] = kernel[j][i] = mpmath.nstr(entry, digits)
+    return kernel
+
+
 def print_solution(solution: Solution, fields: dict[str, Any]) -> None:
     """One stationary state as tables for people."""
     problem = solution.problem
@@ -79,6 +109,10 @@ def print_solution(solution: Solution, fields: dict[str, Any]) -> None:
             ["", *names],
             output.kernel_rows(fields["kernel_sd"], problem.n, problem.P),
         )
+    if "kernel_exact" in fields:
+        for i, row in enumerate(fields["kernel_exact"]):
+            for j in range(i, len(names)):
+                click.echo(f"Φ[{names[i]}, {names[j]}] = {row[j]}")
     scalars = [(name, output.number(fields[name], 10)) for name in ("free_energy", "energy", "entropy")]
     scalars.append(("residual", f"{solution.residual:.1e}"))
     scalars.append(("status", solution.status))

@@ -15,8 +15,7 @@ from sympy import nsimplify
 
 from derivations.commands.check import compare
 from derivations.figures.panel import Effort, Progress, finished_run, save_figure, save_table, styled
-from numerics import solve, solve_endpoint_batch
-from numerics.problem import endpoint
+from numerics import endpoint, solve, solve_endpoint_batch
 from numerics.sampling import simulate
 from theory.critical_point import critical_point
 

@@ -12,7 +12,7 @@ from scipy.optimize import root
 from sympy import lambdify
 
 from numerics import branches
-from numerics.endpoint import solve_endpoint_batch
+from numerics.endpoint_batch import solve_endpoint_batch
 from theory.free_energy import endpoint_free_energy
 
 pytestmark = pytest.mark.benchmark

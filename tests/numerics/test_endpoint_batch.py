@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from numerics import branches
-from numerics.endpoint import lowered_endpoint, solve_endpoint_batch
+from numerics.endpoint_batch import lowered_endpoint, solve_endpoint_batch
 from numerics.newton import newton, polish, positive_definite
 from numerics.problem import InputError, endpoint
 from numerics.saddle import solve
