@@ -50,7 +50,7 @@ def to_datatree(simulation: Simulation) -> Any:
 
 
 def save(simulation: Simulation, path: str | Path) -> None:
-    """Write `to_datatree` to a netCDF file, which ``arviz_base.from_netcdf`` reads.
+    """Write `to_datatree` to a netCDF file, which ``xarray.open_datatree`` reads.
 
     Raises:
         InputError: arviz-base is not installed, or the file cannot be written.

@@ -100,7 +100,7 @@ class Plan:
         """Draws at which W's eigenvalues are computed: fewer the wider, as they cost N³."""
         if self.problem.arch != "rnn" or self.problem.n < 2:
             return frozenset()
-        count = 8 if self.width <= 256 else 4 if self.width <= 512 else 1
+        count = 8 if self.width <= 256 else 4
         return frozenset((k + 1) * self.draws // count - 1 for k in range(min(count, self.draws)))
 
     def fingerprint(self) -> str:

@@ -20,9 +20,9 @@ from numerics.sampling import Activation, ensemble, save, simulate
 from numerics.sampling import simulate as simulate_function
 from numerics.sampling.diagnostics import summarise
 from numerics.sampling.hmc import HMC
-from numerics.sampling.network import make_network
+from numerics.sampling.network import Weights, make_network
 from numerics.sampling.normals import fill_normal
-from numerics.sampling.observables import alignment, autocorrelation, coherence
+from numerics.sampling.observables import alignment, autocorrelation, bulk_edge, coherence, leading_eigenvalues
 from numerics.sampling.sgld import SGLD, mobility
 
 SMALL = {"width": 12, "chains": 2, "steps": 60, "warmup": 40, "seed": 5}
@@ -343,10 +343,11 @@ def test_ensemble_reads_finished_runs_back_after_a_lost_one(tmp_path):
 
 
 def test_arviz_format(tmp_path):
-    arviz_base = pytest.importorskip("arviz_base")
+    pytest.importorskip("arviz_base")
+    xarray = pytest.importorskip("xarray")
     run = small()
     save(run, tmp_path / "run.nc")
-    tree = arviz_base.from_netcdf(tmp_path / "run.nc")
+    tree = xarray.load_datatree(tmp_path / "run.nc", engine="h5netcdf")
     assert np.array_equal(tree["posterior"]["kernel"].values, run.kernels)
     assert tree["posterior"]["kernel"].dims == ("chain", "draw", "row", "column")
     assert tree.attrs["width"] == 12
@@ -393,3 +394,16 @@ def test_spare_memory_changes_nothing(kind):
     spared = sampler.step(rngs[1], state, np.empty_like(before))[0].weights.W
     assert np.array_equal(plain, spared)
     assert np.array_equal(weights.W, before)
+
+
+def test_arnoldi_finds_the_outliers_that_all_eigenvalues_show():
+    rng = np.random.default_rng(4)
+    N = 600
+    eta = rng.standard_normal((N, N))
+    ahead = rng.standard_normal((N, 2)) / np.sqrt(N)
+    eta += np.sqrt(N) * (1.5 * np.outer(ahead[:, 0], ahead[:, 0]) - 2.0 * np.outer(ahead[:, 1], ahead[:, 1]))
+    found = leading_eigenvalues(Weights(np.ones((N, 1)), eta[None], None))
+    dense = np.linalg.eigvals(eta / np.sqrt(N))
+    dense = dense[np.argsort(-np.abs(dense))]
+    assert found[:2] == pytest.approx(dense[:2], abs=1e-3)
+    assert np.abs(found[:2]).min() > bulk_edge(N)

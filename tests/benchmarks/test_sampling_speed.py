@@ -1,0 +1,291 @@
+"""The samplers' speed as ratios within one run: to drawing random numbers, to each other, and to PyTorch, JAX and BlackJAX.
+
+The posterior is that of `endpoint`, T = 4, λ = 20, κ = 1, RNN, N = 1024, in single precision. Effective samples are
+those of the slowest kernel entry. Run on an idle machine.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from numerics.problem import endpoint
+from numerics.sampling.diagnostics import summarise_symmetric
+from numerics.sampling.hmc import HMC
+from numerics.sampling.network import Network, Weights, make_network
+from numerics.sampling.normals import fill_normal
+from numerics.sampling.observables import observe
+from numerics.sampling.sgld import SGLD, mobility
+from numerics.sampling.starts import start
+
+pytestmark = pytest.mark.benchmark
+
+N = 1024
+STEP = 0.003  # of Langevin dynamics: 0.2 over the largest curvature
+LABEL = math.sqrt(20.0)
+
+
+def median_seconds(function: Callable[[], object], repeats: int = 30) -> float:
+    for _ in range(3):
+        function()
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - began)
+    return float(np.median(times))
+
+
+def network() -> Network:
+    return make_network(endpoint(4, 20.0), N, "float32")
+
+
+def coherent(net: Network, *, readout: bool) -> Weights:
+    return start(np.random.default_rng(1), net, "coherent", readout=readout)
+
+
+def langevin_step(threads: int) -> Callable[[], object]:
+    net = network()
+    sampler = SGLD(net, STEP, mobility(net, "prior"), threads=threads)
+    rng = np.random.Generator(np.random.SFC64(1))
+    state = sampler.init(rng, coherent(net, readout=True))
+    spare = np.empty_like(state.weights.W)
+    return lambda: sampler.step(rng, state, spare)
+
+
+def torch_step(threads: int) -> Callable[[], object]:
+    """A plain PyTorch Langevin step: autograd, in-place update, in the same whitened weights."""
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(threads)
+    torch.manual_seed(1)
+    weights = coherent(network(), readout=True)
+    U, W, V = (torch.tensor(part, requires_grad=True) for part in (weights.U, weights.W[0], weights.V))
+
+    def step() -> None:
+        h = U[:, 0]
+        for _ in range(2):
+            h = W @ h / math.sqrt(N)
+        loss = (V @ h / N - LABEL) ** 2 * N / 2
+        loss.backward()
+        with torch.no_grad():
+            for part in (U, W, V):
+                part.mul_(1 - STEP).sub_(part.grad, alpha=STEP)
+                part.add_(torch.randn_like(part), alpha=math.sqrt(2 * STEP))
+                part.grad = None
+
+    step.weights = (U, W, V)  # type: ignore[attr-defined]
+    return step
+
+
+def jax_log_density() -> Callable[..., object]:
+    import jax.numpy as jnp
+
+    def log_density(weights):
+        U, W, V = weights
+        h = U[:, 0]
+        for _ in range(2):
+            h = W @ h / math.sqrt(N)
+        prior = sum(jnp.sum(part**2) for part in weights)
+        return -((V @ h / N - LABEL) ** 2) * N / 2 - prior / 2
+
+    return log_density
+
+
+def jax_step() -> Callable[[], object]:
+    jax = pytest.importorskip("jax")
+    gradient = jax.grad(jax_log_density())
+
+    @jax.jit
+    def move(key, weights):
+        keys = jax.random.split(key, 4)
+        slopes = gradient(weights)
+        moved = tuple(
+            part + STEP * slope + math.sqrt(2 * STEP) * jax.random.normal(own, part.shape)
+            for part, slope, own in zip(weights, slopes, keys[1:], strict=True)
+        )
+        return keys[0], moved
+
+    weights = coherent(network(), readout=True)
+    state = [jax.random.key(1), tuple(map(jax.numpy.asarray, (weights.U, weights.W[0], weights.V)))]
+
+    def step() -> None:
+        state[:] = move(*state)
+        jax.block_until_ready(state[1])
+
+    return step
+
+
+def test_langevin_step_against_drawing_its_numbers():
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
+    out, tensor = np.empty((N, N), np.float32), torch.empty(N, N)
+    rng = np.random.Generator(np.random.SFC64(1))
+    with threadpool_limits(1):
+        draws = {
+            "NumPy (SFC64)": median_seconds(lambda: rng.standard_normal(out=out, dtype=np.float32)),
+            "PyTorch": median_seconds(lambda: tensor.normal_()),
+            "ours": median_seconds(lambda: fill_normal(rng, out)),
+        }
+        step = median_seconds(langevin_step(1))
+    for name, seconds in draws.items():
+        print(f"\nLangevin step / drawing N² normals with {name}: {step / seconds:.2f}", end="")
+    print()
+    assert step < 1.3 * draws["NumPy (SFC64)"]
+
+
+def test_langevin_step_against_pytorch_and_jax():
+    with threadpool_limits(1):
+        ours = median_seconds(langevin_step(2))
+    peers = {"PyTorch": median_seconds(torch_step(2)), "JAX": median_seconds(jax_step())}
+    for name, seconds in peers.items():
+        print(f"\n{name}'s Langevin step / ours, two threads: {seconds / ours:.2f}", end="")
+    print()
+    assert ours < min(peers.values())
+
+
+def effective_rate(name: str, next_kernel: Callable[[], np.ndarray], seconds: float) -> float:
+    """Effective samples of the slowest kernel entry per second, over a run of about `seconds`."""
+    for _ in range(5):
+        next_kernel()  # compilation, and the start's transient
+    kernels = []
+    began = time.perf_counter()
+    while time.perf_counter() - began < seconds or len(kernels) < 20:
+        kernels.append(next_kernel())
+    spent = time.perf_counter() - began
+    series = np.array(kernels, dtype=np.float64)[None]
+    ess = float(summarise_symmetric(series[:, len(kernels) // 5 :]).ess.min())
+    print(f"\n{name}: {ess:.1f} effective of {len(kernels)} in {spent:.0f} s, {ess / spent:.3g} a second", end="")
+    return ess / spent
+
+
+def kernel_of(h1: np.ndarray, W: np.ndarray) -> np.ndarray:
+    times = [h1]
+    for _ in range(2):
+        times.append(W @ times[-1] / math.sqrt(N))
+    hidden = np.array(times, dtype=np.float64)
+    return hidden @ hidden.T / N
+
+
+def hmc_rate(seconds: float) -> float:
+    net = network()
+    sampler, rng = HMC(net, 0.22, math.pi), np.random.Generator(np.random.SFC64(2))
+    state = [sampler.init(coherent(net, readout=False))]
+
+    def next_kernel() -> np.ndarray:
+        state[0], _ = sampler.step(rng, state[0])
+        return observe(net, state[0].weights).kernel
+
+    with threadpool_limits(1):
+        return effective_rate("our HMC", next_kernel, seconds)
+
+
+def sgld_rate(seconds: float) -> float:
+    net = network()
+    sampler, rng = SGLD(net, STEP, mobility(net, "prior")), np.random.Generator(np.random.SFC64(3))
+    state = [sampler.init(rng, coherent(net, readout=True))]
+
+    def next_kernel() -> np.ndarray:
+        for _ in range(20):
+            state[0], _ = sampler.step(rng, state[0])
+        return observe(net, state[0].weights).kernel
+
+    with threadpool_limits(1):
+        return effective_rate("our Langevin dynamics", next_kernel, seconds)
+
+
+def torch_rate(seconds: float) -> float:
+    step = torch_step(1)
+    U, W, _ = step.weights  # type: ignore[attr-defined]
+
+    def next_kernel() -> np.ndarray:
+        for _ in range(20):
+            step()
+        return kernel_of(U.detach().numpy()[:, 0], W.detach().numpy())
+
+    return effective_rate("PyTorch Langevin dynamics", next_kernel, seconds)
+
+
+def blackjax_rate(kind: str, seconds: float) -> float:
+    jax = pytest.importorskip("jax")
+    blackjax = pytest.importorskip("blackjax")
+    density = jax_log_density()
+    weights = coherent(network(), readout=True)
+    position = tuple(map(jax.numpy.asarray, (weights.U, weights.W[0], weights.V)))
+    ones = jax.tree.map(jax.numpy.ones_like, position)
+    flat = jax.flatten_util.ravel_pytree(ones)[0]
+    if kind == "hmc":
+        # The largest step that is still accepted four times in five in 10⁶ dimensions, and a length of about π/2.
+        sampler = blackjax.hmc(density, step_size=0.05, inverse_mass_matrix=flat, num_integration_steps=31)
+    elif kind == "nuts":
+        sampler = blackjax.nuts(density, step_size=0.05, inverse_mass_matrix=flat)
+    else:
+        gradient = jax.grad(density)
+        sampler = blackjax.sgld(lambda at, _: gradient(at))
+    key = [jax.random.key(4)]
+    if kind == "sgld":
+        step = jax.jit(lambda own, at: sampler.step(own, at, None, STEP))
+        state = [sampler.init(position)]
+    else:
+        step = jax.jit(sampler.step)
+        state = [sampler.init(position)]
+    accepted = []
+
+    def next_kernel() -> np.ndarray:
+        for _ in range(20 if kind == "sgld" else 1):
+            key[0], own = jax.random.split(key[0])
+            result = step(own, state[0])
+            state[0] = result if kind == "sgld" else result[0]
+            if kind != "sgld":
+                accepted.append(float(result[1].acceptance_rate))
+        U, W, _ = state[0] if kind == "sgld" else state[0].position
+        return kernel_of(np.asarray(U)[:, 0], np.asarray(W))
+
+    rate = effective_rate(f"BlackJAX {kind}", next_kernel, seconds)
+    if accepted:
+        print(f" (acceptance {np.mean(accepted):.2f})", end="")
+    return rate
+
+
+def test_effective_samples_per_second():
+    hmc = hmc_rate(60)
+    ours = sgld_rate(240)
+    peers = [torch_rate(120), *(blackjax_rate(kind, 120) for kind in ("sgld", "hmc", "nuts"))]
+    print(f"\nHMC / our Langevin dynamics: {hmc / ours:.0f}; HMC / best peer: {hmc / max(peers):.0f}")
+    assert hmc > 50 * ours
+    assert hmc > 20 * max(peers)
+
+
+MEMORY = """
+from pathlib import Path
+from numerics.problem import endpoint
+from numerics.sampling.chains import advance, first_state
+from numerics.sampling.plan import make_plan
+plan = make_plan(endpoint(4, 20.0), 2048, "{sampler}", chains=1, steps=8, seed=1, dtype="float32", warmup=40,
+                 init="prior", readout=None, step_size=None, preconditioner="prior", integrator="euler", phi=None)
+state = first_state(plan, 0)
+for _ in range(48):
+    state, _ = advance(plan, state, 0.0)
+print(next(line.split()[1] for line in Path('/proc/self/status').open() if line.startswith('VmHWM')))
+"""
+
+
+@pytest.mark.parametrize("sampler", ["hmc", "sgld"])
+def test_memory_of_a_chain(sampler):
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY.format(sampler=sampler)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+    )
+    peak = float(done.stdout) / 1024
+    print(f"\npeak memory of a chain at N = 2048, {sampler}: {peak:.0f} MB")
+    assert peak < 150
