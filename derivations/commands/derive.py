@@ -254,7 +254,10 @@ def perturbation(request: Request) -> Fields:
             {
                 "order": k,
                 "kernel": {_entry(*times): value.subs(put) for times, value in sorted(kernel.items())},
-                "paths": {_entry(*times): [str(path) for path in found] for times, found in sorted(paths.items())},
+                "paths": {
+                    _entry(*times): {str(path): path.weight.subs(put) for path in found}
+                    for times, found in sorted(paths.items())
+                },
             }
         )
     return {
@@ -448,7 +451,8 @@ def _equations(prefix: str, fields: Fields) -> list[str]:
         return [rf"\[ {name} = {fields['latex']} \]"]
     lines = []
     for name, value in fields.items():
-        label = rf"\text{{{(prefix + name).replace('_', ' ')}}}"
+        words = (prefix + name).replace("_", " ").replace("←", r"$\leftarrow$").replace("·", r"$\cdot$")
+        label = rf"\text{{{words}}}"
         if isinstance(value, dict):
             lines += _equations(f"{prefix}{name} ", value)
         elif isinstance(value, list) and value and isinstance(value[0], dict):
