@@ -11,13 +11,19 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = sorted((ROOT / "derivations" / "appendix").glob("[0-9]*.py"))
+#: Derivations that take more than a few seconds run with the slow tests.
+QUICK = ("01", "02")
 
 
 def test_there_are_derivations():
     assert SCRIPTS
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "script",
+    [pytest.param(path, marks=() if path.name.startswith(QUICK) else pytest.mark.slow) for path in SCRIPTS],
+    ids=lambda path: path.stem,
+)
 def test_derivation_runs_and_prints_its_results(script: Path):
     result = subprocess.run(
         [sys.executable, "-W", "error", str(script)],
