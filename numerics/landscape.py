@@ -1,7 +1,7 @@
 """The kernel landscape of endpoint supervision: F against the order parameter, with everything else minimised out.
 
-RNN, one pattern, units u = v = w = 1. The order parameter is ``q = H^{T-1,T-2}/√(H^{T-1,T-1} H^{T-2,T-2})``, the last two
-times' correlation, in (-1, 1): at fixed q the other entries minimise F, which is even in q by ``W → -W``.
+RNN, one pattern, units u = v = w = 1. The order parameter is ``q = H^{T-1,T-2}/√(H^{T-1,T-1} H^{T-2,T-2})``, the last
+two times' correlation, in (-1, 1): at fixed q the other entries minimise F, which is even in q by ``W → -W``.
 """
 
 from __future__ import annotations
@@ -146,8 +146,8 @@ def _constraint(L: FloatArray, q: float) -> tuple[FloatArray, FloatArray, float]
 def plane(T: int, signal: float, x: ArrayLike, y: ArrayLike, kappa: float = 1.0) -> FloatArray:
     """A two-dimensional cut of F, (len(y), len(x)): kernels ``H_0 + x (H_+ - H_-)/2 + y ((H_+ + H_-)/2 - H_0)``.
 
-    ``H_0`` is the incoherent state and ``H_±`` the coherent ones of both signs: x = ±1, y = 1 are the coherent minima, the
-    origin is the incoherent state, and x → -x is ``W → -W``. NaN where the kernel is not positive-definite.
+    ``H_0`` is the incoherent state and ``H_±`` the coherent ones of both signs: x = ±1, y = 1 are the coherent minima,
+    the origin is the incoherent state, and x → -x is ``W → -W``. NaN where the kernel is not positive-definite.
 
     Raises:
         InputError: the state of lowest free energy is not coherent.

@@ -70,6 +70,14 @@ class _NumPyText(NumPyPrinter):  # type: ignore[misc]
         return text if text is not None else str(super()._print_Pow(expr, rational=rational))
 
 
+class _MpmathText(MpmathPrinter):  # type: ignore[misc]
+    """Powers as products here too: other number types (balls that hold 0) know no general power."""
+
+    def _print_Pow(self, expr: Pow, rational: bool = False) -> str:
+        text = _integer_power(self, expr)
+        return text if text is not None else str(super()._print_Pow(expr, rational=rational))
+
+
 @dataclass(frozen=True, eq=False)
 class Lowered:
     """A scalar function ``F(x; p) = Σ_k F_k``, its gradient and Hessian, as functions of arrays.
@@ -88,6 +96,7 @@ class Lowered:
     _values: Callable[..., None]
     _derivatives: Callable[..., None]
     _precise: Callable[..., tuple[list[Any], list[Any]]]
+    _precise_text: str
 
     @property
     def dimension(self) -> int:
@@ -145,6 +154,17 @@ class Lowered:
             for row, (i, j) in enumerate(zip(*np.triu_indices(d), strict=True)):
                 hessian[int(i), int(j)] = hessian[int(j), int(i)] = rest[d + row]
             return PreciseEvaluation(mpmath.fsum(terms), mpmath.matrix(rest[:d]), hessian)
+
+    def evaluate_with(self, functions: Any, x: Sequence[Any], p: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        """The same assignments on numbers of another kind (balls, intervals), whose ``mpf``, ``log``, ``sqrt`` are
+        given.
+
+        Returns the terms, and the gradient followed by the Hessian's upper triangle, row by row.
+        """
+        self._check_counts(len(x), len(p))
+        evaluate = _compiled(self._precise_text, "precise", {"mpmath": functions})
+        result: tuple[list[Any], list[Any]] = evaluate(list(x), list(p))
+        return result
 
     def _check_counts(self, variables: int, parameters: int) -> None:
         if variables != self.dimension:
@@ -224,6 +244,7 @@ def _lower(
         _values=_compiled(values_text, "values", {"numpy": np}),
         _derivatives=_compiled(derivatives_text, "derivatives", {"numpy": np}),
         _precise=_compiled(precise_text, "precise", {"mpmath": mpmath}),
+        _precise_text=precise_text,
     )
 
 
@@ -300,7 +321,7 @@ def _mpmath_text(
     terms: Sequence[Basic],
     rest: Sequence[Basic],
 ) -> str:
-    printer = MpmathPrinter({"fully_qualified_modules": True})
+    printer = _MpmathText({"fully_qualified_modules": True})
     locals_, unpack = _local_names(arguments)
     lines = ["def precise(x, p):", *(f"    {line}" for line in unpack)]
     for symbol, expression in _needed(temporaries, [*terms, *rest]):

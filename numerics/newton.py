@@ -8,6 +8,7 @@ recomputed at the returned point.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -238,7 +239,9 @@ def _matrix_size(entries: int) -> int:
     return n
 
 
-def polish(lowered: Lowered, x: FloatArray, parameters: FloatArray, *, digits: int = 50) -> tuple[list[Any], Any]:
+def polish(
+    lowered: Lowered, x: FloatArray, parameters: FloatArray | Sequence[str], *, digits: int = 50
+) -> tuple[list[Any], Any]:
     """Newton in mpmath from one converged point (d,) at parameters (m,): entries with ``digits`` digits, and residual.
 
     The residual is the largest ``|∂_iF| s_i`` at the returned entries, recomputed. The parameters are taken as the
