@@ -80,18 +80,20 @@ class CoherentCurve:
         e, q2 = self.odd["e"], self.odd["q2"]
         x = self.square
         h24, h34 = c * q1 + x * e * q2, e * q1 + d * q2
-        return MappingProxyType({
-            (1, 1): alpha + x * c + 2 * x * p2 * e + p2**2 * d,
-            (1, 2): c + e * p2,
-            (1, 3): x * e + d * p2,
-            (1, 4): h24 + p2 * h34,
-            (2, 2): c,
-            (2, 3): e,
-            (2, 4): h24,
-            (3, 3): d,
-            (3, 4): h34,
-            (4, 4): delta + q1 * h24 + x * q2 * h34,
-        })
+        return MappingProxyType(
+            {
+                (1, 1): alpha + x * c + 2 * x * p2 * e + p2**2 * d,
+                (1, 2): c + e * p2,
+                (1, 3): x * e + d * p2,
+                (1, 4): h24 + p2 * h34,
+                (2, 2): c,
+                (2, 3): e,
+                (2, 4): h24,
+                (3, 3): d,
+                (3, 4): h34,
+                (4, 4): delta + q1 * h24 + x * q2 * h34,
+            }
+        )
 
     def quartic(self) -> Poly:
         """``α⁴ - 4α³ + 28α² - 60α + 36``: discriminant of the relation in g, over a square."""
@@ -195,9 +197,7 @@ def residuals(curve: CoherentCurve) -> dict[str, Expr]:
     values |= {x[name]: value * p1 for name, value in curve.odd.items()}
     result = {}
     for name, equation in equations.items():
-        top, bottom = (
-            Poly(expand(part), x["p1"], x["e"], x["q2"]) for part in fraction(together(equation))
-        )
+        top, bottom = (Poly(expand(part), x["p1"], x["e"], x["q2"]) for part in fraction(together(equation)))
         parts = []
         for poly in (top, bottom):
             total: Expr = Integer(0)

@@ -41,7 +41,8 @@ from sympy import (
 from sympy.polys.matrices import DomainMatrix
 
 from theory import symbols
-from theory.coherent_branch import CoherentBranch, evaluate_in_field, parity_field, scaled_hessian
+from theory.coherent_branch import CoherentBranch
+from theory.coherent_hessian import evaluate_in_field, parity_field, scaled_hessian
 from theory.free_energy import FreeEnergy, endpoint_free_energy
 from theory.incoherent import incoherent_branch
 from theory.stability import LagSector, lag_sector

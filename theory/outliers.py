@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from sympy import Expr, ImmutableMatrix, Poly, cancel, factor, fraction, radsimp, together
 
 from theory import symbols
-from theory.coherent_branch import HORIZON, coherent_branch
+from theory.coherent_branch import coherent_branch
+from theory.coherent_elimination import HORIZON
 
 
 def regression_matrix(kernel: ImmutableMatrix) -> ImmutableMatrix:
@@ -35,9 +36,7 @@ def regression_matrix(kernel: ImmutableMatrix) -> ImmutableMatrix:
     size = rows - 1
     earlier = kernel[:size, :size]
     coefficients = earlier.adjugate() * kernel[:size, size] / earlier.det(method="berkowitz")
-    return ImmutableMatrix(
-        size, size, lambda i, j: cancel(coefficients[i]) if j == size - 1 else int(i == j + 1)
-    )
+    return ImmutableMatrix(size, size, lambda i, j: cancel(coefficients[i]) if j == size - 1 else int(i == j + 1))
 
 
 def characteristic_polynomial(kernel: ImmutableMatrix) -> Poly:

@@ -49,8 +49,10 @@ from sympy import (
     together,
 )
 
-from theory import coherent_branch as module
+from theory import symbols as theory_symbols
+from theory.coherent_branch import coherent_branch, critical_amplitude, strong_signal
 from theory.coherent_curve import coherent_curve
+from theory.coherent_hessian import leading_minors
 from theory.outliers import characteristic_polynomial, outlier_threshold
 
 # %% [markdown]
@@ -181,8 +183,8 @@ print("lambda =", latex(signal))
 # $$F=2(s-1)-\tfrac12\ln 4s+\frac{\kappa}{8s(s-1)} .$$
 
 # %%
-branch = module.coherent_branch()
-names = {branch.parameter: s, module.symbols.kappa: kappa}
+branch = coherent_branch()
+names = {branch.parameter: s, theory_symbols.kappa: kappa}
 assert all(simplify(branch.kernel[t].subs(names) ** 2 - kernel[t] ** 2) == 0 for t in kernel)
 assert simplify(branch.signal.subs(names) - signal) == 0
 free_energy = branch.free_energy.subs(names)
@@ -247,7 +249,7 @@ with mpmath.workdps(60):
 x = Symbol("x", positive=True)
 stability = branch.stability()
 fold = expand(stability.subs(branch.parameter, 2 + x))
-minors = module.leading_minors(branch)
+minors = leading_minors(branch)
 for k, minor in enumerate(minors, start=1):
     print(f"minor {k}:", minor)
     for part in fraction(minor):
@@ -258,12 +260,12 @@ for k, minor in enumerate(minors, start=1):
                 assert k == 6
             else:
                 assert all(value.is_nonnegative for value in Poly(base, x).all_coeffs())
-assert fold.subs(x, 0) == 56 - 3 * module.symbols.kappa
-at_tricritical = Poly(fold.subs(module.symbols.kappa, Rational(56, 3)), x).all_coeffs()
+assert fold.subs(x, 0) == 56 - 3 * theory_symbols.kappa
+at_tricritical = Poly(fold.subs(theory_symbols.kappa, Rational(56, 3)), x).all_coeffs()
 assert at_tricritical[-1] == 0
 assert all(value >= 0 for value in at_tricritical)
-amplitude = module.critical_amplitude(branch)
-assert simplify(amplitude - 1024 / ((8 + module.symbols.kappa) * (56 - 3 * module.symbols.kappa))) == 0
+amplitude = critical_amplitude(branch)
+assert simplify(amplitude - 1024 / ((8 + theory_symbols.kappa) * (56 - 3 * theory_symbols.kappa))) == 0
 print("(H^23)^2 = A (lambda - lambda_c) + ..., A =", amplitude)
 
 # %% [markdown]
@@ -273,7 +275,7 @@ print("(H^23)^2 = A (lambda - lambda_c) + ..., A =", amplitude)
 # $H^{tt}\sim\lambda^{t/4}$, with larger prefactors; the temporal coherence $H^{23}/\sqrt{H^{22}H^{33}}$ tends to 1.
 
 # %%
-limits = module.strong_signal()
+limits = strong_signal()
 for times, entry in limits.kernel.items():
     print(f"H^{times[0]}{times[1]} ~", entry)
 print("outlier ~", limits.outlier, "  F ~", limits.free_energy)
@@ -311,7 +313,7 @@ with mpmath.workdps(40):
 
 # %%
 polynomial = characteristic_polynomial(branch.kernel_matrix())
-z = module.symbols.z
+z = theory_symbols.z
 assert simplify(polynomial.coeff_monomial(1)) == 0
 outlier_squared = factor(cancel(branch.outlier**2)).subs(names)
 assert simplify(polynomial.coeff_monomial(z) ** 2 - branch.outlier**2) == 0
@@ -327,7 +329,7 @@ assert simplify(diff(outlier_squared, s) - 2 * ((s - 1) ** 2 + 1) / (s - 1) ** 2
 threshold = outlier_threshold()
 root = threshold.parameter
 assert simplify(2 * root**2 - 5 * root + 1) == 0
-assert simplify(threshold.signal - (7 * root - 1 + module.symbols.kappa) ** 2 / (2 * (3 * root - 1))) == 0
+assert simplify(threshold.signal - (7 * root - 1 + theory_symbols.kappa) ** 2 / (2 * (3 * root - 1))) == 0
 for noise in (Integer(0), Integer(1)):
     case = outlier_threshold(noise)
     critical = (8 + noise) ** 2 / Integer(8)

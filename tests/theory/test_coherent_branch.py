@@ -25,17 +25,9 @@ from sympy import (
 )
 
 from theory import symbols
-from theory.coherent_branch import (
-    _solve_linear,
-    coherent_branch,
-    coordinate_stationarity,
-    critical_amplitude,
-    eliminate,
-    leading_minors,
-    regression_coordinates,
-    solve_parameter,
-    strong_signal,
-)
+from theory.coherent_branch import coherent_branch, critical_amplitude, solve_parameter, strong_signal
+from theory.coherent_elimination import _solve_linear, coordinate_stationarity, eliminate, regression_coordinates
+from theory.coherent_hessian import leading_minors
 from theory.critical_point import critical_point
 
 s, kappa = symbols.s, symbols.kappa
