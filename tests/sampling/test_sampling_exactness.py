@@ -13,7 +13,7 @@ from scipy.stats import chi2
 from numerics.problem import Problem, endpoint
 from numerics.sampling import hmc
 from numerics.sampling.diagnostics import summarise
-from numerics.sampling.hmc import HMC, READOUTS
+from numerics.sampling.hmc import HMC
 from numerics.sampling.network import Network, Weights, make_network
 from numerics.sampling.observables import observe
 from numerics.sampling.readout import Likelihood, marginal
@@ -21,6 +21,8 @@ from numerics.sampling.sgld import SGLD, mobility
 
 Z_LIMIT = 4.5
 KINDS = ("hmc-marginal", "hmc-sampled", "sgld")
+#: One sampler in the fast tests, the others in the slow ones.
+MOSTLY_SLOW = ("hmc-marginal", *(pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS[1:]))
 
 
 def tiny(arch: str = "rnn", activation: str = "tanh") -> Problem:
@@ -145,14 +147,14 @@ def test_two_ways_of_integrating_the_posterior_agree():
     assert np.max(np.abs(mean - fine) / error) < Z_LIMIT
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", MOSTLY_SLOW)
 def test_tiny_linear_network_against_quadrature(kind):
-    assert worst_z(run(make_network(linear_pair(), 2, "float64"), kind, 1000, 14), by_quadrature(60)) < Z_LIMIT
+    assert worst_z(run(make_network(linear_pair(), 2, "float64"), kind, 500, 14), by_quadrature(60)) < Z_LIMIT
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_tiny_network_against_importance_sampling(kind, tiny_truth):
-    assert worst_z(run(make_network(tiny(), 2, "float64"), kind, 1000, 11), *tiny_truth) < Z_LIMIT
+    assert worst_z(run(make_network(tiny(), 2, "float64"), kind, 600, 11), *tiny_truth) < Z_LIMIT
 
 
 @pytest.mark.slow
@@ -207,21 +209,22 @@ def wrong_determinant(monkeypatch):
 @pytest.mark.parametrize(
     ("fault", "kind"),
     [
-        (wrong_temperature, "hmc-sampled"),
+        pytest.param(wrong_temperature, "hmc-sampled", marks=pytest.mark.slow),
         (wrong_temperature, "sgld"),
         (wrong_prior_scale, "hmc-marginal"),
-        (wrong_determinant, "hmc-marginal"),
-        (wrong_prior_scale, "sgld"),
+        pytest.param(wrong_determinant, "hmc-marginal", marks=pytest.mark.slow),
+        pytest.param(wrong_prior_scale, "sgld", marks=pytest.mark.slow),
         (missing_time, "sgld"),
-        (unshared_jacobian, "sgld"),
+        pytest.param(unshared_jacobian, "sgld", marks=pytest.mark.slow),
     ],
 )
 def test_faults_are_noticed_on_the_tiny_network(fault, kind, tiny_truth, monkeypatch):
     fault(monkeypatch)
     net = make_network(tiny(), 2, "float64")
-    assert worst_z(run(net, kind, 1000, 11), *tiny_truth) > 6
+    assert worst_z(run(net, kind, 800, 11), *tiny_truth) > 6
 
 
+@pytest.mark.slow
 def test_wrong_gradient_costs_acceptance_but_no_bias(tiny_truth, monkeypatch):
     # Any kick that depends on the position alone keeps the trajectory reversible and volume-preserving, and
     # the energy is that of the kicks that were made: the Metropolis step then still gives the right law.
@@ -247,14 +250,14 @@ def one_time_truth(problem: Problem, N: int) -> list[float]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("width", [4, 30])
+@pytest.mark.parametrize("width", [4, pytest.param(30, marks=pytest.mark.slow)])
 def test_one_hidden_time_has_its_closed_form(kind, width):
     problem = one_time()
-    series = run(make_network(problem, width, "float64"), kind, 1200, 21)
+    series = run(make_network(problem, width, "float64"), kind, 600, 21)
     assert worst_z(series, np.array(one_time_truth(problem, width))) < Z_LIMIT
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", MOSTLY_SLOW)
 @pytest.mark.parametrize("arch", ["rnn", "dnn"])
 def test_without_labels_weight_the_prior_remains(kind, arch):
     # κ → ∞ leaves the prior; its moments are taken from independent draws of the plain network.
@@ -263,7 +266,7 @@ def test_without_labels_weight_the_prior_remains(kind, arch):
     mean, error = by_importance(problem, N, 200_000)
     assert mean[0] == pytest.approx(0.6, rel=0.01)
     assert mean[1] == pytest.approx(0.6 * 1.3, rel=0.02)
-    series = run(make_network(problem, N, "float32"), kind, 800, 31)
+    series = run(make_network(problem, N, "float32"), kind, 500, 31)
     assert worst_z(series[..., :-3], mean[:-3], error[:-3]) < Z_LIMIT  # the outputs are noise of width √κ
 
 
@@ -312,11 +315,12 @@ def geweke_z(net: Network, readout: str, sweeps: int, seed: int) -> float:
     return float(np.max(np.abs(seen.mean - truth.mean(axis=0)) / error))
 
 
-@pytest.mark.parametrize("readout", READOUTS)
+@pytest.mark.parametrize("readout", ["marginal", pytest.param("sampled", marks=pytest.mark.slow)])
 def test_geweke(readout):
-    assert geweke_z(make_network(tiny(), 3, "float64"), readout, 1200, 41) < Z_LIMIT
+    assert geweke_z(make_network(tiny(), 3, "float64"), readout, 800, 41) < Z_LIMIT
 
 
+@pytest.mark.slow
 def test_geweke_notices_a_wrong_temperature(monkeypatch):
     # The fault is in the sampler's likelihood: labels are drawn with the problem's own κ.
     wrong_temperature(monkeypatch)

@@ -175,7 +175,12 @@ def cut_after(steps: int):
 
 @pytest.mark.parametrize(
     ("sampler", "options"),
-    [("hmc", {}), ("hmc", {"readout": "sampled"}), ("sgld", {}), ("sgld", {"integrator": "leimkuhler-matthews"})],
+    [
+        ("hmc", {}),
+        pytest.param("hmc", {"readout": "sampled"}, marks=pytest.mark.slow),
+        ("sgld", {}),
+        ("sgld", {"integrator": "leimkuhler-matthews"}),
+    ],
 )
 def test_a_cut_run_goes_on_to_the_same_numbers(sampler, options, tmp_path, monkeypatch):
     # Segments of a single step, cut at several places of warm-up and sampling.
