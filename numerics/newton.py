@@ -8,7 +8,9 @@ recomputed at the returned point.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,11 +76,15 @@ def newton(
     """
     d, batch = start.shape
     _matrix_size(d)
-    pieces = []
-    for first in range(0, max(batch, 1), BLOCK):
-        part = slice(first, first + BLOCK)
+    parts = [slice(first, first + BLOCK) for first in range(0, max(batch, 1), BLOCK)]
+
+    def solved(part: slice) -> tuple[FloatArray, FloatArray, BoolArray, BoolArray, NDArray[np.intp]]:
         p = parameters[:, part] if parameters.shape[1] == batch else parameters
-        pieces.append(_newton_block(lowered, start[:, part], p, tolerance, max_iterations))
+        return _newton_block(lowered, start[:, part], p, tolerance, max_iterations)
+
+    # NumPy lets go of the interpreter inside its loops, so that threads share the cores
+    with ThreadPoolExecutor(min(len(parts), os.cpu_count() or 1)) as pool:
+        pieces = list(pool.map(solved, parts))
     return Roots(*(np.concatenate(arrays, axis=-1) for arrays in zip(*pieces, strict=True)))
 
 
@@ -148,21 +154,26 @@ def _search(
         if not pending.size:
             break
         columns = active[pending]
-        trial = x[:, columns] - length * step[:, pending]
-        new = lowered.derivatives(trial, p[:, columns])
+        # slices instead of index arrays, which copy, while the whole block goes on together
+        whole = columns.size == x.shape[1]
+        at: Any = slice(None) if whole else columns
+        steps = step if pending.size == active.size else step[:, pending]
+        trial = x[:, at] - (steps if length == 1.0 else length * steps)
+        new = lowered.derivatives(trial, p[:, at])
         new_scale = _scales(trial)
         new_residual = np.where(positive_definite(trial), _residual(new, new_scale), np.inf)
-        accept = new_residual < residual[columns]
+        accept = new_residual < residual[at]
         source: Any = slice(None) if accept.all() else accept
-        taken = slice(None) if accept.all() and columns.size == x.shape[1] else columns[source]
+        taken: Any = at if accept.all() else columns[accept]
         x[:, taken] = trial[:, source]
         scale[:, taken] = new_scale[:, source]
-        residual[taken] = new_residual[source]
         now.gradient[:, taken] = new.gradient[:, source]
         now.hessian[:, :, taken] = new.hessian[:, :, source]
+        floor = residual[columns] > FLOOR
+        residual[taken] = new_residual[source]
         moved[pending[source]] = True
         # at the rounding floor no step can lower the residual: do not search
-        pending = pending[~accept & (residual[columns] > FLOOR)]
+        pending = pending[~accept & floor]
         length *= 0.5
     return moved
 
