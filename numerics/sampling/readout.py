@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 
 from numerics.problem import FloatArray
 from numerics.sampling.network import Array, Network, joint
@@ -47,11 +46,12 @@ def marginal(network: Network, phi: Array) -> Likelihood:
     problem, N = network.problem, network.width
     features = network.features(phi)
     kernel = features.astype(np.float64) @ features.astype(np.float64).T / N
-    factor = cho_factor(problem.v * kernel + problem.kappa * np.eye(len(kernel)), lower=True)
-    solved = cho_solve(factor, problem.labels)
-    log_determinant = 2 * float(np.log(np.diag(factor[0])).sum())
+    covariance = problem.v * kernel + problem.kappa * np.eye(len(kernel))
+    log_determinant = 2 * float(np.log(np.diag(np.linalg.cholesky(covariance))).sum())
+    inverse = np.linalg.inv(covariance)
+    solved = inverse @ problem.labels
     value = 0.5 * N * float(problem.labels @ solved) + 0.5 * log_determinant
-    by_kernel = 0.5 * problem.v * (cho_solve(factor, np.eye(len(kernel))) - N * np.outer(solved, solved))
+    by_kernel = 0.5 * problem.v * (inverse - N * np.outer(solved, solved))
     source = network.scatter((2 / N * by_kernel).astype(network.dtype) @ features)
     return Likelihood(value, source, None)
 

@@ -147,7 +147,8 @@ def test_two_ways_of_integrating_the_posterior_agree():
     assert np.max(np.abs(mean - fine) / error) < Z_LIMIT
 
 
-@pytest.mark.parametrize("kind", MOSTLY_SLOW)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
 def test_tiny_linear_network_against_quadrature(kind):
     assert worst_z(run(make_network(linear_pair(), 2, "float64"), kind, 500, 14), by_quadrature(60)) < Z_LIMIT
 
@@ -211,7 +212,7 @@ def wrong_determinant(monkeypatch):
     [
         pytest.param(wrong_temperature, "hmc-sampled", marks=pytest.mark.slow),
         (wrong_temperature, "sgld"),
-        (wrong_prior_scale, "hmc-marginal"),
+        pytest.param(wrong_prior_scale, "hmc-marginal", marks=pytest.mark.slow),
         pytest.param(wrong_determinant, "hmc-marginal", marks=pytest.mark.slow),
         pytest.param(wrong_prior_scale, "sgld", marks=pytest.mark.slow),
         (missing_time, "sgld"),
@@ -258,7 +259,7 @@ def test_one_hidden_time_has_its_closed_form(kind, width):
 
 
 @pytest.mark.parametrize("kind", MOSTLY_SLOW)
-@pytest.mark.parametrize("arch", ["rnn", "dnn"])
+@pytest.mark.parametrize("arch", ["rnn", pytest.param("dnn", marks=pytest.mark.slow)])
 def test_without_labels_weight_the_prior_remains(kind, arch):
     # κ → ∞ leaves the prior; its moments are taken from independent draws of the plain network.
     problem = endpoint(4, 1.0, arch=arch, kappa=1e9, w=1.3, u=0.6)
