@@ -1,0 +1,17 @@
+"""The wall around the simulator is complete: every solver module is named in it."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_simulators_wall_names_every_module_of_numerics():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    walls = {wall["name"]: wall for wall in settings["tool"]["importlinter"]["contracts"]}
+    forbidden = set(walls["The simulator knows neither the theory nor any solver"]["forbidden_modules"])
+    modules = {f"numerics.{path.stem}" for path in (ROOT / "numerics").glob("*.py")} - {"numerics.__init__"}
+    assert modules - forbidden == {"numerics.problem"}
+    assert {"theory", "sympy", "mpmath"} <= forbidden
