@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numerics.problem import sequence as sequence
     from numerics.saddle import solve as solve
     from numerics.saddle import solve_all as solve_all
+    from numerics.scan import scan_endpoint as scan_endpoint
     from numerics.solution import Solution as Solution
 
 _HOMES = {
@@ -27,6 +28,7 @@ _HOMES = {
     "endpoint": "numerics.problem",
     "load": "numerics.problem",
     "lower": "numerics.lowering",
+    "scan_endpoint": "numerics.scan",
     "sequence": "numerics.problem",
     "solve": "numerics.saddle",
     "solve_all": "numerics.saddle",
@@ -40,6 +42,7 @@ __all__ = [
     "endpoint",
     "load",
     "lower",
+    "scan_endpoint",
     "sequence",
     "solve",
     "solve_all",
