@@ -35,7 +35,8 @@ def solve(problem: Problem, *, tolerance: float = 1e-10) -> Solution:
         InputError: the activation is not linear, or the inputs cannot carry the labels.
     """
     functional = _functional(problem)
-    stops = [stop for stop, smallest in _search(functional, tolerance) if smallest >= UNSTABLE]
+    # a state whose stability could not be told (NaN) is still an answer; it is not reported as stable
+    stops = [stop for stop, smallest in _search(functional, tolerance) if not smallest < UNSTABLE]
     best = min(stops, key=lambda stop: (not stop.converged, stop.point.free_energy))
     return _solution(problem, best)
 

@@ -33,7 +33,8 @@ class Solution:
         converged: whether the residual is within tolerance.
         status: one sentence: how the iteration ended.
         stable: whether the Hessian is positive-definite (a minimum).
-        hessian_smallest: smallest eigenvalue of the Hessian in the natural metric.
+        hessian_smallest: smallest eigenvalue of the Hessian in the natural metric; NaN, and ``stable`` False, if it
+            could not be found (large kernels).
         branch: ``"coherent"`` if a block between different times exceeds the random network's by more than
             ``COHERENCE_TOLERANCE``, relative to the blocks on the diagonal; else ``"incoherent"``. Labels at several
             times correlate these by themselves, so that such problems have coherent states only.

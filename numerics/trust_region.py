@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.linalg as sla
 import scipy.sparse.linalg as spla
 from numpy.typing import NDArray
 
@@ -22,6 +23,8 @@ FloatArray = NDArray[np.float64]
 
 #: Largest m for which the m(m+1)/2-dimensional Hessian is formed.
 DENSE = 20
+#: Largest m for which its eigenvalues are found from the whole matrix.
+DENSE_MODES = 40
 #: Trust radius: a factor e in the kernel at first, e³ at most.
 FIRST_RADIUS, LARGEST_RADIUS = 1.0, 3.0
 
@@ -135,23 +138,30 @@ def newton(point: KernelPoint, *, tolerance: float = 1e-10, max_iterations: int 
 def smallest_modes(point: KernelPoint, count: int = 6) -> tuple[FloatArray, FloatArray]:
     """Smallest eigenvalues of the Hessian in the natural metric, and unit directions S, (k,) and (k, m, m).
 
-    ``k = count`` for small problems; above ``DENSE`` the smallest alone, by Lanczos iteration.
+    ``k = count`` for small problems; above ``DENSE_MODES`` the smallest alone, by Lanczos iteration, and NaN if that
+    does not converge.
     """
     m = point.functional.dimension
-    if m <= DENSE:
-        values, vectors = np.linalg.eigh(dense_hessian(point))
-        count = min(count, len(values))
-        return values[:count], from_vector(vectors[:, :count].T, m)
     size = m * (m + 1) // 2
+    if m <= DENSE_MODES:
+        values, vectors = sla.eigh(dense_hessian(point), subset_by_index=[0, min(count, size) - 1])
+        return values, from_vector(vectors.T, m)
     operator = spla.LinearOperator(
         (size, size),
         matvec=lambda z: to_vector(point.hessian_product(from_vector(np.ravel(z), m))),
         dtype=np.float64,
     )
     start = np.random.default_rng(0).standard_normal(size)
-    # a Lanczos space wide enough for a few products per eigenvalue; 1e-4 tells signs apart where F is not degenerate
-    values, vectors = spla.eigsh(operator, k=1, which="SA", tol=1e-4, v0=start, ncv=min(30, size), maxiter=200)
-    return values, from_vector(vectors.T, m)
+    # signs are what matters: a loose tolerance first, a larger space where eigenvalues crowd
+    for tolerance, vectors_kept, restarts in ((1e-4, 30, 60), (1e-2, 100, 60)):
+        try:
+            values, vectors = spla.eigsh(
+                operator, k=1, which="SA", tol=tolerance, v0=start, ncv=vectors_kept, maxiter=restarts
+            )
+        except spla.ArpackNoConvergence:
+            continue
+        return values, from_vector(vectors.T, m)
+    return np.array([np.nan]), np.zeros((1, m, m))
 
 
 def dense_hessian(point: KernelPoint) -> FloatArray:

@@ -202,10 +202,33 @@ def test_whole_and_truncated_newton_agree(monkeypatch):
     problem = general_problem("rnn", P=3, D=5, n=4)
     dense = solve(problem)
     monkeypatch.setattr(trust_region, "DENSE", 0)
+    monkeypatch.setattr(trust_region, "DENSE_MODES", 0)
     truncated = solve(problem)
     assert truncated.converged
     np.testing.assert_allclose(truncated.kernel, dense.kernel, rtol=1e-8, atol=1e-8)
     np.testing.assert_allclose(truncated.hessian_smallest, dense.hessian_smallest, rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_sixty_four_times():
+    """The eigenvalues crowd near zero on a long chain; its incoherent state is known."""
+    for arch in ("rnn", "dnn"):
+        solution = solve(endpoint(64, 0.01, arch=arch))
+        assert solution.converged
+        r = solution.kernel[0, 0]
+        np.testing.assert_allclose((r - 1) * (r**63 + 1) ** 2 / r**63, 0.01, rtol=1e-9)
+
+
+def test_a_smallest_eigenvalue_that_cannot_be_found_is_not_called_stable(monkeypatch):
+    def fails(*_, **__):
+        raise trust_region.spla.ArpackNoConvergence("no convergence", np.empty(0), np.empty((0, 0)))
+
+    monkeypatch.setattr(trust_region, "DENSE_MODES", 0)
+    monkeypatch.setattr(trust_region.spla, "eigsh", fails)
+    solution = solve(endpoint(4, 4.0))
+    assert solution.converged
+    assert not solution.stable
+    assert np.isnan(solution.hessian_smallest)
 
 
 @pytest.mark.parametrize("arch", ["rnn", "dnn"])
