@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
@@ -118,8 +118,13 @@ def scan_endpoint(T: int, signals: ArrayLike, kappa: float = 1.0, arch: str = "r
     pieces = [piece for number, curve in enumerate(curves) for piece in _pieces(curve, number, kappa)]
     pieces = _distinct([piece for piece in pieces if _overlaps(piece, grid, kappa)], kappa, arch)
     scanned = tuple(_on_grid(piece, grid, kappa, arch) for piece in pieces)
-    inside = [p for p in _special(pieces, grid, kappa, arch) if grid[0] <= p.signal <= grid[-1]]
-    return EndpointScan(T, arch, kappa, grid, scanned, tuple(sorted(inside, key=lambda p: p.signal)))
+    special: list[SpecialPoint] = []
+    for point in sorted(_special(pieces, grid, kappa, arch), key=lambda p: p.interval[1] - p.interval[0]):
+        # one point may be seen from several branches: the narrowest interval stays
+        seen = any(p.type == point.type and abs(p.signal - point.signal) < 1e-9 * p.signal for p in special)
+        if grid[0] <= point.signal <= grid[-1] and not seen:
+            special.append(point)
+    return EndpointScan(T, arch, kappa, grid, scanned, tuple(sorted(special, key=lambda p: p.signal)))
 
 
 @lru_cache(maxsize=16)
@@ -268,7 +273,18 @@ def _states(piece: _Piece, signal: FloatArray, kappa: float, arch: str) -> chain
     rows, columns = np.triu_indices(n)
     H = np.empty((len(signal), n, n))
     H[:, rows, columns] = H[:, columns, rows] = entries.T
-    return chain.newton(np.asarray(np.linalg.cholesky(H)), signal, kappa)
+    states = chain.newton(np.asarray(np.linalg.cholesky(H)), signal, kappa)
+    # interpolation is good to 1e-3: a larger change means that Newton went to another branch
+    size = np.sqrt(np.diagonal(H, axis1=1, axis2=2))
+    with np.errstate(invalid="ignore"):
+        kept = (np.abs(states.kernel - H) / (size[:, :, None] * size[:, None])).max(axis=(1, 2)) < 0.02
+    hide = np.where(kept, 1.0, np.nan)
+    return replace(
+        states,
+        kernel=states.kernel * hide[:, None, None],
+        free_energy=states.free_energy * hide,
+        hessian_smallest=states.hessian_smallest * hide,
+    )
 
 
 def _incoherent_states(n: int, s: FloatArray, signal: FloatArray, kappa: float, arch: str) -> chain.ChainStates:
@@ -378,7 +394,10 @@ def _folds(piece: _Piece, pieces: Sequence[_Piece], kappa: float) -> list[Specia
         # where branches cross, the corrector's matrix is singular: what the traced points say is left
         near = piece.last
         levels = np.exp(curve.log_signal(kappa)[near - 1 : near + 2])
-        ends, L = [levels[1], 2 * levels[1] - (levels[0] + levels[2]) / 2], branches.factors(curve.path[near][:-1], n)
+        ends, L = (
+            [float(levels[1]), float(2 * levels[1] - (levels[0] + levels[2]) / 2)],
+            branches.factors(curve.path[near][:-1], n),
+        )
     mirror = _gains_symmetry(L, curve)
     return [SpecialPoint("pitchfork" if mirror else "fold", sum(ends) / len(ends), _widened(ends), names)]
 
@@ -465,6 +484,9 @@ def _equal_free_energy(
     pair = [_states(piece, samples, kappa, arch) for piece in (first, second)]
     difference = pair[0].free_energy - pair[1].free_energy
     stable = (pair[0].hessian_smallest > 0) & (pair[1].hessian_smallest > 0)
+    # equal up to rounding is the same state
+    sure = np.abs(difference) > 1e-12 * (1.0 + np.abs(pair[0].free_energy))
+    stable &= sure
     points = []
     for k in np.flatnonzero((difference[:-1] * difference[1:] < 0) & stable[:-1] & stable[1:]):
 
