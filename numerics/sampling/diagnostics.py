@@ -46,7 +46,9 @@ def summarise(series: FloatArray) -> Summary:
             ess[entry], rhat[entry] = 1.0, math.inf
             continue
         ess[entry] = array_stats.ess(values, method="mean")
-        rhat[entry] = array_stats.rhat(values, method="rank")
+        # A single chain is compared with itself: its halves stand for two.
+        halves = values if chains > 1 else values[:, : 2 * (draws // 2)].reshape(2, -1)
+        rhat[entry] = array_stats.rhat(halves, method="rank")
     shape = series.shape[2:]
     error = np.where(np.isin(np.arange(len(sd)), moving), sd / np.sqrt(ess), 0.0)
     return Summary(*(part.reshape(shape) for part in (mean, sd, ess, error, rhat)))

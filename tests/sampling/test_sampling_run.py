@@ -236,7 +236,7 @@ SCRIPT = textwrap.dedent(
     if __name__ == "__main__":
         module = sys.modules[simulate.__module__]
         module._SEGMENT_SECONDS, module._SAVE_SECONDS = 0.05, 0.0
-        simulate(endpoint(4, 20.0), 12, chains=2, steps=4000, warmup=40, seed=5, workers=int(sys.argv[2]),
+        simulate(endpoint(4, 20.0), 12, chains=2, steps=1200, warmup=40, seed=5, workers=int(sys.argv[2]),
                  checkpoint=sys.argv[1], progress=lambda done, total: print(done, flush=True))
     """
 )
@@ -269,7 +269,7 @@ def test_a_killed_run_goes_on_to_the_same_numbers(workers, tmp_path):
         time.sleep(0.3)
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-    options = {"chains": 2, "steps": 4000, "warmup": 40, "seed": 5, "workers": 1}
+    options = {"chains": 2, "steps": 1200, "warmup": 40, "seed": 5, "workers": 1}
     resumed = simulate(endpoint(4, 20.0), 12, checkpoint=directory, **options)
     assert np.array_equal(resumed.kernels, simulate(endpoint(4, 20.0), 12, **options).kernels)
 
@@ -283,7 +283,7 @@ def test_ctrl_c_leaves_a_checkpoint(workers, tmp_path):
     _, errors = process.communicate(timeout=60)
     assert "KeyboardInterrupt" in errors
     assert len(list(directory.glob("*.checkpoint"))) == 2
-    options = {"chains": 2, "steps": 4000, "warmup": 40, "seed": 5, "workers": 1}
+    options = {"chains": 2, "steps": 1200, "warmup": 40, "seed": 5, "workers": 1}
     simulate(endpoint(4, 20.0), 12, checkpoint=directory, **options)
 
 
@@ -307,6 +307,13 @@ def test_chains_that_disagree_have_a_large_rhat():
     assert summarise(series).rhat > 1.5
     stuck = np.stack([np.zeros(500), rng.standard_normal(500)])
     assert summarise(stuck).rhat == np.inf
+
+
+def test_a_single_chain_is_compared_with_itself():
+    series = np.random.default_rng(3).standard_normal((1, 400))
+    assert summarise(series).rhat == pytest.approx(1, abs=0.02)
+    assert summarise(series + np.linspace(0, 5, 400)).rhat > 1.2
+    assert small(chains=1, steps=8).rhat > 0
 
 
 def test_coherence_and_autocorrelation_by_hand():
