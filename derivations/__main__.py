@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import click
 
@@ -68,13 +69,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo(f"unrolled: {message}", err=True)
         status = 2
     except (KeyboardInterrupt, click.exceptions.Abort):
-        click.echo("unrolled: interrupted", err=True)
-        status = 130
+        leave_at_once()
     except BrokenPipeError:
         # The reader of our output went away: nothing more can be told, also not when the interpreter flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
     sys.exit(status)
+
+
+def leave_at_once() -> NoReturn:
+    """End after an interrupt without waiting for workers: a second Ctrl-C can leave a process pool that never joins.
+
+    Files and checkpoints appear whole or not at all, so nothing is half-written by then.
+    """
+    import multiprocessing
+
+    for worker in multiprocessing.active_children():
+        worker.kill()
+    click.echo("unrolled: interrupted", err=True)
+    sys.stdout.flush()
+    os._exit(130)
 
 
 if __name__ == "__main__":
