@@ -1,4 +1,4 @@
-"""The kernel at finite width N, to first order in 1/N: its fluctuations, and the shift of its mean.
+"""The kernel at finite width N: fluctuations and shift of its mean to first order in 1/N, and the exact mean.
 
 The linear network's kernel has, at any width N ≥ m, the exact density (m rows of the unknown matrix, dH flat)
 
@@ -8,6 +8,9 @@ the first part of A comes from integrating out the read-out, the second is the J
 kernel (that of the Wishart law). Around a minimum, with ``H = L(1+S)Lᵀ`` and the Hessian 𝓗 of F in S,
 
 ``Cov(S) = 𝓗⁻¹/N``,  ``⟨S⟩ = -(1/N) 𝓗⁻¹ (∇A + ½ Σ_jk F'''_{·jk} (𝓗⁻¹)_jk)``  up to higher orders in 1/N.
+
+Close to a transition the higher orders are not small. There the mean is found from the density itself, by importance
+sampling from a Student distribution with the shape of this expansion (`kernel_mean`, for small kernels).
 """
 
 from __future__ import annotations
@@ -27,6 +30,9 @@ LARGEST_DIMENSION = 64
 #: Step of the central difference (five points) of exact Hessian products that gives the third derivative.
 _STEP = 1e-3
 _CHUNK = 256
+#: Most independent entries for importance sampling, degrees of freedom of its proposal, and how much wider it is.
+LARGEST_SAMPLED, _STUDENT, _WIDER = 21, 8, 1.15
+_BLOCK = 40_000
 
 
 def kernel_sd(solution: Solution, width: int) -> FloatArray:
@@ -71,6 +77,85 @@ def kernel_shift(solution: Solution) -> FloatArray:
     for value, mode in zip(at.values, at.modes, strict=True):
         mean -= np.vdot(mode, force) / value * mode
     return next(at.changes([mean]))
+
+
+@dataclass(frozen=True, eq=False)
+class FiniteWidthMean:
+    """The mean kernel at one width, from the exact density.
+
+    Attributes:
+        kernel: ``⟨H⟩_N``, (nP, nP).
+        standard_error: of its entries, from the draws' weights, (nP, nP).
+        ess: effective number of draws, ``(Σω)²/Σω²``.
+    """
+
+    kernel: FloatArray
+    standard_error: FloatArray
+    ess: float
+
+
+def kernel_mean(
+    solution: Solution, width: int, *, one_sign: bool = False, draws: int = 400_000, seed: int = 0
+) -> FiniteWidthMean:
+    """``⟨H⟩_N`` under the exact density of the kernel around a minimum, by importance sampling.
+
+    Args:
+        solution: a minimum of F; at most `LARGEST_SAMPLED` independent entries.
+        width: N ≥ m.
+        one_sign: only kernels whose order parameter ``Σ_p H^{T-1,T-2}_{pp}`` has the sign of the solution's: where
+            W → -W is a symmetry, this is the mean of draws that are taken to that sign one by one.
+        draws: number of draws from the proposal.
+        seed: of the draws.
+
+    Raises:
+        InputError: as for `kernel_sd`, and for a width below m or a kernel with too many entries.
+    """
+    _require_width(width)
+    at = _modes(solution)
+    f, size = at.point.functional, len(at.values)
+    if size > LARGEST_SAMPLED or width < f.dimension:
+        raise InputError(
+            f"problem: has {size} kernel entries at width {width}; accepted: at most {LARGEST_SAMPLED}, and a width "
+            f"≥ {f.dimension}"
+        )
+    rng = np.random.default_rng(seed)
+    # a Student distribution: its tails are heavier than the density's
+    x = rng.standard_normal((draws, size)) / np.sqrt(rng.chisquare(_STUDENT, (draws, 1)) / _STUDENT)
+    log_proposal = -0.5 * (_STUDENT + size) * np.log1p(np.sum(x**2, axis=1) / _STUDENT)
+    S = np.tensordot(x * _WIDER / np.sqrt(width * at.values), at.modes, axes=1)
+    one_plus_S = np.eye(f.dimension) + S
+    blocks = np.array_split(one_plus_S, -(-draws // _BLOCK))
+    log_density = -np.concatenate([_action(at.point, block, width) for block in blocks])
+    kernels = at.frame @ one_plus_S @ at.frame.T
+    if one_sign:
+        P = solution.problem.P
+        order = np.trace(kernels[:, -P:, -2 * P : -P], axis1=1, axis2=2)
+        log_density[order * np.trace(solution.order_parameter) < 0] = -np.inf
+    weights = np.exp(log_density - log_proposal - np.max(log_density - log_proposal))
+    weights /= weights.sum()
+    mean = np.tensordot(weights, kernels, axes=1)
+    error = np.sqrt(np.tensordot(weights**2, (kernels - mean) ** 2, axes=1))
+    return FiniteWidthMean(mean, error, float(1 / np.sum(weights**2)))
+
+
+def _action(point: KernelPoint, one_plus_S: FloatArray, width: int) -> FloatArray:
+    """``N F + A`` at ``L(1+S)Lᵀ`` for a stack of S, (draws,); infinite where that is not positive-definite."""
+    f = point.functional
+    allowed = np.linalg.eigvalsh(one_plus_S)[:, 0] > 0
+    H = point.L @ one_plus_S[allowed] @ point.L.T
+    # C is affine in H: its linear part on each unit matrix, applied to the stack
+    basis = _symmetric_basis(f.dimension)
+    units = np.array([f.w * f.space.shifted(unit, f.arch) for unit in basis]).reshape(len(basis), -1)
+    coordinates = H.reshape(len(H), -1) @ basis.reshape(len(basis), -1).T
+    C = f.input_covariance + (coordinates @ units).reshape(H.shape)
+    gram = f.v * f.readout @ H @ f.readout.T + f.kappa * np.eye(len(f.labels))
+    log_H, log_C, log_gram = (np.linalg.slogdet(matrix)[1] for matrix in (H, C, gram))
+    dual = np.linalg.solve(gram, np.broadcast_to(f.labels, (len(H), len(f.labels)))[..., None])[..., 0]
+    trace = np.trace(np.linalg.solve(C, H), axis1=1, axis2=2)
+    F = 0.5 * (dual @ f.labels + trace - log_H + log_C)
+    action = np.full(len(allowed), np.inf)
+    action[allowed] = width * F + 0.5 * log_gram + 0.5 * (f.dimension + 1) * log_H
+    return action
 
 
 def _require_width(width: int) -> None:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from numerics.solution import Solution
 
 
+#: Effective draws from the kernel's density below which its mean is not believed.
+SMALLEST_ESS = 1000.0
+
+
 @click.command("check")
 @problem_options
 @simulation_options
@@ -28,8 +32,7 @@ if TYPE_CHECKING:
 def command(problem: Problem, as_json: bool, **options: Any) -> int:
     """Solve PROBLEM, simulate it, and compare the kernels: endpoint, sequence, or a FILE.npz.
 
-    The prediction is the theory's kernel with its 1/N shift at this width; each difference is divided by its standard
-    error. Exit status 1 if any entry disagrees, or the solver or the chains did not converge.
+    The prediction is the theory's mean kernel at this width; each difference is divided by its standard error. Exit status 1 if any entry disagrees, or the solver or the chains did not converge.
     """
     from numerics import saddle
 
@@ -63,7 +66,7 @@ class Comparison:
     Attributes:
         solution: the theory's state of lowest free energy, N → ∞.
         simulation: with the sign symmetry removed where the state is coherent.
-        predicted: the kernel predicted at the simulated width, the theory's with its 1/N shift.
+        predicted: the kernel predicted at the simulated width.
         agreement: the verdict.
     """
 
@@ -77,14 +80,11 @@ def compare(solution: Solution, simulation: Simulation) -> Comparison:
     """Compare a simulation with the theory's state, in the same sign of the order parameter."""
     import numpy as np
 
-    from numerics import agreement, finite_width
+    from numerics import agreement
 
-    predicted = solution.kernel
-    if len(solution.reduced) <= finite_width.LARGEST_DIMENSION:
-        predicted = predicted + finite_width.kernel_shift(solution) / simulation.width
-    else:
-        click.echo("note: the kernel is too large for its 1/N shift; compared with the theory at N → ∞", err=True)
-    if solution.branch == "coherent" and simulation.has_sign_symmetry:
+    one_sign = solution.branch == "coherent" and simulation.has_sign_symmetry
+    predicted, uncertainty = finite_width_kernel(solution, simulation.width, one_sign)
+    if one_sign:
         simulation = simulation.gauge_fixed()
         P, n = solution.problem.P, solution.problem.n
         if np.trace(solution.order_parameter) < 0:
@@ -93,11 +93,33 @@ def compare(solution: Solution, simulation: Simulation) -> Comparison:
     verdict = agreement.compare(
         predicted,
         simulation.kernel_mean,
-        simulation.kernel_standard_error,
+        np.hypot(simulation.kernel_standard_error, uncertainty),
         rhat=simulation.rhat,
         ess=simulation.ess,
     )
     return Comparison(solution, simulation, predicted, verdict)
+
+
+def finite_width_kernel(solution: Solution, width: int, one_sign: bool) -> tuple[FloatArray, FloatArray]:
+    """The theory's mean kernel at width N, and its standard error.
+
+    From the exact density of the kernel where that can be sampled; else with the shift to first order in 1/N, and for
+    the largest kernels at N → ∞.
+    """
+    import numpy as np
+
+    from numerics import finite_width
+
+    size = len(solution.reduced)
+    if size * (size + 1) // 2 <= finite_width.LARGEST_SAMPLED and width >= size:
+        mean = finite_width.kernel_mean(solution, width, one_sign=one_sign)
+        if mean.ess >= SMALLEST_ESS:
+            return mean.kernel, mean.standard_error
+    exact = np.zeros_like(solution.kernel)
+    if size <= finite_width.LARGEST_DIMENSION:
+        return solution.kernel + finite_width.kernel_shift(solution) / width, exact
+    click.echo("note: the kernel is too large for its 1/N shift; compared with the theory at N → ∞", err=True)
+    return solution.kernel, exact
 
 
 def print_comparison(comparison: Comparison) -> None:

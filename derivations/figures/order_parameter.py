@@ -2,7 +2,7 @@
 
 Beyond λ_c the RNN's kernel turns coherent in time, with exponent ½; the DNN's never does. Lines are the theory at
 N → ∞ (dashed where unstable), diamonds are networks of width N, sampled in weight space, with two standard errors;
-dashes on them are the theory with its 1/N shift.
+dashes on them are the theory at that width.
 """
 
 from __future__ import annotations

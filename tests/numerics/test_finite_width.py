@@ -1,12 +1,14 @@
-"""The kernel at finite width: against the exact theory, and against the exact density integrated without any expansion."""
+"""The kernel at finite width: against exact theory, and against the exact density integrated without any expansion."""
 
 from __future__ import annotations
+
+import itertools
 
 import numpy as np
 import pytest
 import sympy
 
-from numerics.finite_width import kernel_covariance, kernel_sd, kernel_shift
+from numerics.finite_width import kernel_covariance, kernel_mean, kernel_sd, kernel_shift
 from numerics.problem import InputError, endpoint, sequence
 from numerics.saddle import solve, solve_all
 from theory import symbols
@@ -87,9 +89,13 @@ def test_shift_is_that_of_the_exact_density(arch):
 
     shift, flat = kernel_shift(state), (state.kernel[0, 0], state.kernel[0, 1], state.kernel[1, 1])
     predicted = np.array([shift[0, 0], shift[0, 1], shift[1, 1]])
+    drawn = kernel_mean(state, 200)
+    assert drawn.ess > 1e5
+    difference = np.array([drawn.kernel[i] for i in ((0, 0), (0, 1), (1, 1))]) - mean(200)
+    assert (np.abs(difference) < 4 * np.array([drawn.standard_error[i] for i in ((0, 0), (0, 1), (1, 1))])).all()
     errors = [N * (mean(N) - flat) - predicted for N in (200, 400, 800)]
     np.testing.assert_allclose(errors[2], 0, atol=0.05 * np.abs(predicted).max())
-    for coarse, fine in zip(errors, errors[1:], strict=False):
+    for coarse, fine in itertools.pairwise(errors):
         big = np.abs(coarse) > 1e-3
         np.testing.assert_allclose(coarse[big] / fine[big], 2.0, rtol=0.2)
 
@@ -102,3 +108,17 @@ def test_refusals():
     with pytest.raises(InputError, match="no minimum"):
         kernel_shift(unstable)
     assert kernel_sd(solve(sequence(4, 1.0, 1.0, (1, 3))), 10).shape == (6, 6)
+
+
+@pytest.mark.parametrize(
+    ("T", "signal", "arch"), [(4, 20.0, "rnn"), (4, 6.0, "rnn"), (5, 20.0, "rnn"), (4, 20.0, "dnn")]
+)
+def test_mean_at_large_width_is_the_shift(T, signal, arch):
+    state = solve(endpoint(T, signal, arch=arch))
+    drawn = kernel_mean(state, 20_000, one_sign=state.branch == "coherent")
+    z = (drawn.kernel - state.kernel - kernel_shift(state) / 20_000) / drawn.standard_error
+    assert np.abs(z).max() < 4.5
+    # the draws are the same for the same seed, and others for another
+    again, other = kernel_mean(state, 300, draws=2000), kernel_mean(state, 300, draws=2000, seed=1)
+    np.testing.assert_array_equal(again.kernel, kernel_mean(state, 300, draws=2000).kernel)
+    assert not np.array_equal(again.kernel, other.kernel)
