@@ -32,7 +32,8 @@ SMALLEST_ESS = 1000.0
 def command(problem: Problem, as_json: bool, **options: Any) -> int:
     """Solve PROBLEM, simulate it, and compare the kernels: endpoint, sequence, or a FILE.npz.
 
-    The prediction is the theory's mean kernel at this width; each difference is divided by its standard error. Exit status 1 if any entry disagrees, or the solver or the chains did not converge.
+    The prediction is the theory's mean kernel at this width; each difference is divided by its standard error. Exit
+    status 1 if any entry disagrees, or the solver or the chains did not converge.
     """
     from numerics import saddle
 
