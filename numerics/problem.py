@@ -124,9 +124,7 @@ class Problem:
         n = y.shape[1]
         x = _inputs(self.x, "x", n)
         _require(x.shape[0] == y.shape[0], "y", f"has {y.shape[0]} patterns, x has {x.shape[0]}", "the same number")
-        _require(
-            bool((x[:, 0] != 0).any()), "x", "is zero for every pattern at t = 0", "a non-zero input at t = 0"
-        )
+        _require(bool((x[:, 0] != 0).any()), "x", "is zero for every pattern at t = 0", "a non-zero input at t = 0")
         put(self, "x", x)
         put(self, "y", y)
         if self.x_test is not None:
@@ -226,8 +224,11 @@ def sequence(
     y = np.full((2, T - 1), np.nan)
     for t in times:
         # first row of V* W*^(t-1), applied to √2 e_p
-        y[:, t - 1] = math.sqrt(2) * amplitude * radius ** (t - 1) * np.array(
-            [math.cos(angle * (t - 1)), -math.sin(angle * (t - 1))]
+        y[:, t - 1] = (
+            math.sqrt(2)
+            * amplitude
+            * radius ** (t - 1)
+            * np.array([math.cos(angle * (t - 1)), -math.sin(angle * (t - 1))])
         )
     return Problem(math.sqrt(2) * np.eye(2), y, **options)
 

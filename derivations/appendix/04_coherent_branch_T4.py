@@ -68,7 +68,9 @@ from theory.outliers import characteristic_polynomial, outlier_threshold
 # %%
 alpha, delta, c, rho, kappa = symbols("alpha delta c rho kappa", positive=True)
 p, q, gamma, mu, lam = symbols("p q gamma mu lambda", real=True)
-H = Matrix([[alpha + c * p**2, c * p, gamma + c * p * q], [c * p, c, c * q], [gamma + c * p * q, c * q, delta + c * q**2]])
+H = Matrix(
+    [[alpha + c * p**2, c * p, gamma + c * p * q], [c * p, c, c * q], [gamma + c * p * q, c * q, delta + c * q**2]]
+)
 A = H[:2, :2]
 assert expand(H.det() - c * (alpha * delta - gamma**2)) == 0
 assert expand(A.det() - alpha * c) == 0
@@ -142,7 +144,11 @@ assert solve(equation, m) == [m_value] or simplify(solve(equation, m)[0] - m_val
 last = in_m(reduced[c]).subs({mu: mu_value}).subs(alpha, alpha_value).subs(m, m_value)
 factors = [base for base, _ in factor_list(fraction(together(last))[0])[1]]
 print("numerator of the last equation:", factors)
-kept = [base for base in factors if expand(base) not in (rho, c, c + rho, expand(rho**2 - rho - c), expand(c + rho - rho**2))]
+kept = [
+    base
+    for base in factors
+    if expand(base) not in (rho, c, c + rho, expand(rho**2 - rho - c), expand(c + rho - rho**2))
+]
 assert len(kept) == 1
 assert solve(kept[0], c) == [rho * (rho - 2) / 2] or simplify(solve(kept[0], c)[0] - rho * (rho - 2) / 2) == 0
 
@@ -407,9 +413,7 @@ with mpmath.workdps(60):
         g0 = (2 - a0 - y0 / (3 - a0)) / 2  # the sheet from the critical point to the smallest α
         place = {a: Rational(alpha_text), g: mp.mpf(g0)}
         p1 = mp.sqrt(mp.mpf(curve.square.subs(place)))
-        entries = [
-            mp.mpf(entry.subs(place)) * (p1 if (t + t2) % 2 else 1) for (t, t2), entry in curve.kernel().items()
-        ]
+        entries = [mp.mpf(entry.subs(place)) * (p1 if (t + t2) % 2 else 1) for (t, t2), entry in curve.kernel().items()]
         level = mp.mpf(curve.signal(Integer(1)).subs(place))
         worst = 0
         for i in range(10):

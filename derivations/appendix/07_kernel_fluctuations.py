@@ -325,6 +325,7 @@ with mpmath.workdps(30):
 # $$N\langle H_i-H_i^*\rangle=\partial_aH_i\,\Delta_a+\tfrac12\partial_a\partial_bH_i\,S_{ab},\qquad
 #   \Delta=-S\left(\partial(A-2\ln c)+\tfrac12F'''S\right).$$
 
+
 # %%
 def kernel_of(y):
     al, c, de, p, q, ga = y
