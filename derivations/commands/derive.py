@@ -72,7 +72,7 @@ def command(
     stability            the second variation around it, a sector for each lag; λ_c follows
     critical-point       λ_c, the order of the transition, exponent and amplitude; any T
     coexistence          fold and equal-free-energy point where the transition is discontinuous
-    coherent-branch      the whole branch at T = 4 in one parameter
+    coherent-branch      the whole branch at T = 4 in one parameter; at T = 5 on an elliptic curve
     strong-signal        its leading terms for λ → ∞
     outlier-threshold    the λ at which an eigenvalue of W leaves the bulk, T = 4
     fluctuations         N × covariance of the kernel, and N × the shift of its mean
@@ -204,9 +204,11 @@ def critical_point(request: Request) -> Fields:
 
 
 def coherent_branch(request: Request) -> Fields:
-    """The whole coherent branch at T = 4 as a rational curve."""
+    """The whole coherent branch at T = 4 as a rational curve; at T = 5 an elliptic curve in two parameters."""
     from theory.coherent_branch import coherent_branch as derive
 
+    if request.T == 5 and request.arch == "rnn":
+        return _elliptic_branch(request)
     _only_four(request, "coherent-branch")
     branch = derive(request.noise)
     return {
@@ -219,6 +221,26 @@ def coherent_branch(request: Request) -> Fields:
         "free_energy": branch.free_energy,
         "outlier": branch.outlier,
         "second_eigenvalue": branch.second_eigenvalue,
+    }
+
+
+def _elliptic_branch(request: Request) -> Fields:
+    """The branch at T = 5 from its critical point: exact, but with no rational parametrisation."""
+    from sympy import Symbol, sqrt
+
+    from theory.coherent_curve import coherent_curve
+
+    curve = coherent_curve()
+    first = Symbol("p_1", positive=True)
+    kernel = {_entry(t, s): value * (first if (t + s) % 2 else 1) for (t, s), value in sorted(curve.kernel().items())}
+    return {
+        "T": 5,
+        "kappa": request.noise,
+        "parameters": curve.parameters,
+        "zero_on_the_branch": curve.relation,
+        "p_1": sqrt(curve.square),
+        "signal": curve.signal(request.noise),
+        "kernel": kernel,
     }
 
 

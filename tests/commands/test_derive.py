@@ -180,3 +180,20 @@ def test_json_expressions_parse_again(what):
 def test_dnn_has_no_critical_point():
     result = CliRunner().invoke(cli, ["derive", "critical-point", "--arch", "dnn"], standalone_mode=False)
     assert "--arch" in result.exception.format_message()
+
+
+def test_printed_branch_at_T_5_is_the_solved_one():
+    from numerics.problem import endpoint
+    from numerics.saddle import solve
+
+    fields = derive("coherent-branch", "--T", "5", "--kappa", "1")
+    alpha, g = (sympy.Symbol(name) for name in fields["parameters"])
+    point = {alpha: sympy.Rational(148, 100)}
+    roots = sympy.Poly(sympy.sympify(fields["zero_on_the_branch"]).subs(point), g).nroots(n=30)
+    point[g] = min(roots)
+    point[sympy.Symbol("p_1")] = sympy.sympify(fields["p_1"]).subs(point)
+    signal = float(sympy.sympify(fields["signal"]).subs(point))
+    solved = solve(endpoint(5, signal)).kernel
+    for name, text in fields["kernel"].items():
+        t, s = (int(digit) for digit in name)
+        assert float(sympy.sympify(text).subs(point)) == pytest.approx(solved[t - 1, s - 1], rel=1e-9)
