@@ -81,15 +81,17 @@ def kernel_shift(solution: Solution) -> FloatArray:
 
 @dataclass(frozen=True, eq=False)
 class FiniteWidthMean:
-    """The mean kernel at one width, from the exact density.
+    """Mean and width of the kernel at one network width, from the exact density.
 
     Attributes:
         kernel: ``⟨H⟩_N``, (nP, nP).
-        standard_error: of its entries, from the draws' weights, (nP, nP).
+        sd: standard deviation of the kernel's entries, (nP, nP).
+        standard_error: of ``kernel``, from the draws' weights, (nP, nP).
         ess: effective number of draws, ``(Σω)²/Σω²``.
     """
 
     kernel: FloatArray
+    sd: FloatArray
     standard_error: FloatArray
     ess: float
 
@@ -134,8 +136,9 @@ def kernel_mean(
     weights = np.exp(log_density - log_proposal - np.max(log_density - log_proposal))
     weights /= weights.sum()
     mean = np.tensordot(weights, kernels, axes=1)
-    error = np.sqrt(np.tensordot(weights**2, (kernels - mean) ** 2, axes=1))
-    return FiniteWidthMean(mean, error, float(1 / np.sum(weights**2)))
+    squares = (kernels - mean) ** 2
+    sd, error = (np.sqrt(np.tensordot(power, squares, axes=1)) for power in (weights, weights**2))
+    return FiniteWidthMean(mean, sd, error, float(1 / np.sum(weights**2)))
 
 
 def _action(point: KernelPoint, one_plus_S: FloatArray, width: int) -> FloatArray:
