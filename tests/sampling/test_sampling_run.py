@@ -229,11 +229,14 @@ def test_a_foreign_checkpoint_is_refused(change, tmp_path):
 
 SCRIPT = textwrap.dedent(
     """
+    import signal
     import sys
     from numerics.problem import endpoint
     from numerics.sampling import simulate
 
     if __name__ == "__main__":
+        # a shell that runs the tests in the background has its children ignore interrupts
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         module = sys.modules[simulate.__module__]
         module._SEGMENT_SECONDS, module._SAVE_SECONDS = 0.05, 0.0
         simulate(endpoint(4, 20.0), 12, chains=2, steps=1200, warmup=40, seed=5, workers=int(sys.argv[2]),
