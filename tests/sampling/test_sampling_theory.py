@@ -58,7 +58,7 @@ def test_the_wrong_architecture_disagrees():
 @pytest.mark.parametrize("arch", ["rnn", "dnn"])
 @pytest.mark.parametrize("T", [4, 5, 6])
 def test_mean_and_width_of_the_kernel(T, arch, signal):
-    solution, kernel, run = pair(endpoint(T, signal, arch=arch), 256, steps=350)
+    solution, _, run = pair(endpoint(T, signal, arch=arch), 256, steps=350)
     assert run.rhat < 1.05
     # the exact density of the kernel at this width: close to a transition the 1/N expansion is not enough
     exact = kernel_mean(solution, 256, one_sign=solution.branch == "coherent")
