@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
+from numerics.observables import cka
 from numerics.problem import FloatArray
 
 #: Chance that a correct prediction is called wrong, over all entries together.
@@ -62,5 +63,4 @@ def compare(
         reason = f"the largest |z| is {worst:.1f}, above {z_limit:.1f}"
     else:
         reason = f"every |z| is below {z_limit:.1f} (largest {worst:.1f})"
-    alignment = float(np.sum(predicted * mean) / np.sqrt(np.sum(predicted**2) * np.sum(mean**2)))
-    return Agreement(z, z_limit, alignment, mixed, mixed and worst <= z_limit, reason)
+    return Agreement(z, z_limit, cka(predicted, mean), mixed, mixed and worst <= z_limit, reason)

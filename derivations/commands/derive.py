@@ -13,6 +13,8 @@ from derivations.commands.problems import TimeList
 if TYPE_CHECKING:
     from sympy import Expr, Symbol
 
+    from theory.free_energy import FreeEnergy
+
 #: A result: names and values in the order in which they are shown. Values are SymPy expressions, numbers, strings,
 #: sequences or tables of these; None does not apply and is left out.
 Fields = dict[str, Any]
@@ -141,6 +143,15 @@ def _fixed_horizon(request: Request, what: str) -> int:
 # --- the results ------------------------------------------------------------------------------------------------------
 
 
+def _endpoint_free_energy(T: int, request: Request) -> FreeEnergy:
+    """F with symbolic parameters, κ replaced where one was given."""
+    from theory import symbols
+    from theory.free_energy import endpoint_free_energy
+
+    F = endpoint_free_energy(T, request.arch)
+    return F if request.kappa is None else F.subs({symbols.kappa: request.kappa})
+
+
 def free_energy(request: Request) -> Fields:
     """F and its named terms; for symbolic T as matrix expressions, any supervision and inputs."""
     if not isinstance(request.T, int):
@@ -148,12 +159,7 @@ def free_energy(request: Request) -> Fields:
 
         F = kernel_functional.free_energy(request.arch)
         return {"arch": request.arch, "free_energy": F, "latex": matrix_latex(F)}
-    from theory import symbols
-    from theory.free_energy import endpoint_free_energy
-
-    F = endpoint_free_energy(request.T, request.arch)
-    if request.kappa is not None:
-        F = F.subs({symbols.kappa: request.kappa})
+    F = _endpoint_free_energy(request.T, request)
     return {
         "T": request.T,
         "arch": request.arch,
@@ -170,12 +176,7 @@ def stationarity(request: Request) -> Fields:
 
         G = kernel_functional.free_energy_gradient(request.arch)
         return {"arch": request.arch, "gradient": G, "latex": matrix_latex(G)}
-    from theory import symbols
-    from theory.free_energy import endpoint_free_energy
-
-    F = endpoint_free_energy(request.T, request.arch)
-    if request.kappa is not None:
-        F = F.subs({symbols.kappa: request.kappa})
+    F = _endpoint_free_energy(request.T, request)
     equations = {str(entry): condition for entry, condition in zip(F.variables, F.stationarity(), strict=True)}
     return {"T": request.T, "arch": request.arch, "equations": equations}
 
