@@ -9,17 +9,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from numerics.endpoint_batch import solve_endpoint_batch as solve_endpoint_batch
-    from numerics.lowering import lower as lower
+    from numerics.lowering.scalar import lower as lower
     from numerics.problem import InputError as InputError
     from numerics.problem import Problem as Problem
     from numerics.problem import endpoint as endpoint
     from numerics.problem import load as load
     from numerics.problem import sequence as sequence
-    from numerics.saddle import solve as solve
-    from numerics.saddle import solve_all as solve_all
-    from numerics.scan import scan_endpoint as scan_endpoint
+    from numerics.saddle.search import solve as solve
+    from numerics.saddle.search import solve_all as solve_all
     from numerics.solution import Solution as Solution
+    from numerics.transition.batch import solve_endpoint_batch as solve_endpoint_batch
+    from numerics.transition.scan import scan_endpoint as scan_endpoint
 
 _HOMES = {
     "InputError": "numerics.problem",
@@ -27,12 +27,12 @@ _HOMES = {
     "Solution": "numerics.solution",
     "endpoint": "numerics.problem",
     "load": "numerics.problem",
-    "lower": "numerics.lowering",
-    "scan_endpoint": "numerics.scan",
+    "lower": "numerics.lowering.scalar",
+    "scan_endpoint": "numerics.transition.scan",
     "sequence": "numerics.problem",
-    "solve": "numerics.saddle",
-    "solve_all": "numerics.saddle",
-    "solve_endpoint_batch": "numerics.endpoint_batch",
+    "solve": "numerics.saddle.search",
+    "solve_all": "numerics.saddle.search",
+    "solve_endpoint_batch": "numerics.transition.batch",
 }
 
 __all__ = [

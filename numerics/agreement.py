@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-from numerics.observables import cka
+from numerics.predictors.observables import cka
 from numerics.problem import FloatArray
 
 #: Chance that a correct prediction is called wrong, over all entries together.

@@ -39,8 +39,8 @@ class Solution:
             ``COHERENCE_TOLERANCE``, relative to the blocks on the diagonal; else ``"incoherent"``. Labels at several
             times correlate these by themselves, so that such problems have coherent states only.
         iterations: Newton steps taken.
-        reduced: the kernel in the space of ``numerics.space`` (m, m), positive-definite; equal to ``kernel`` where the
-            inputs have full rank.
+        reduced: the kernel in the space of ``numerics.saddle.space`` (m, m), positive-definite; equal to ``kernel``
+            where the inputs have full rank.
     """
 
     problem: Problem

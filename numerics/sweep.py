@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from numerics.problem import InputError, Problem
-from numerics.saddle import solve
+from numerics.saddle.search import solve
 
 if TYPE_CHECKING:
     from xarray import Dataset

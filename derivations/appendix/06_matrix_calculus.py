@@ -27,7 +27,7 @@ import mpmath
 import numpy as np
 from sympy import Determinant, Inverse, Matrix, MatrixSymbol, Rational, Symbol, Trace, diff, eye, log, simplify
 
-from numerics.matrix_lowering import lower_matrix
+from numerics.lowering.matrix import lower_matrix
 from theory.matrix_calculus import (
     AdjointShift,
     Embed,

@@ -35,7 +35,7 @@ def command(problem: Problem, as_json: bool, **options: Any) -> int:
     The prediction is the theory's mean kernel at this width; each difference is divided by its standard error. Exit
     status 1 if any entry disagrees, or the solver or the chains did not converge.
     """
-    from numerics import saddle
+    from numerics.saddle import search as saddle
 
     solution = saddle.solve(problem)
     comparison = compare(solution, run(problem, **options))
@@ -109,7 +109,7 @@ def finite_width_kernel(solution: Solution, width: int, one_sign: bool) -> tuple
     """
     import numpy as np
 
-    from numerics import finite_width
+    from numerics.predictors import finite_width
 
     size = len(solution.reduced)
     if size * (size + 1) // 2 <= finite_width.LARGEST_SAMPLED and width >= size:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from numerics.scan import EndpointScan
+    from numerics.transition.scan import EndpointScan
 
 PICTURES = (".png", ".pdf", ".svg")
 
@@ -63,7 +63,7 @@ def command(
         raise click.UsageError(f"--out: is {str(out)!r}; accepted: a file name ending in {', '.join(PICTURES)}")
     import numpy as np
 
-    from numerics.scan import scan_endpoint
+    from numerics.transition.scan import scan_endpoint
 
     with bad_input():
         found = scan_endpoint(T, np.linspace(*signal), kappa, arch)

@@ -25,8 +25,8 @@ def command(problem: Problem, all_branches: bool, width: int | None, digits: int
 
     Prints the state of lowest free energy. Exit status 1 if the solver did not reach its tolerance.
     """
-    from numerics import saddle
     from numerics.problem import InputError
+    from numerics.saddle import search as saddle
 
     if width is not None and width < 1:
         raise InputError(f"--width: is {width}; accepted: an integer ≥ 1")
@@ -47,7 +47,7 @@ def command(problem: Problem, all_branches: bool, width: int | None, digits: int
 
 def solution_fields(solution: Solution, width: int | None = None) -> dict[str, Any]:
     """The contract's fields of one stationary state."""
-    from numerics import finite_width, observables
+    from numerics.predictors import finite_width, observables
 
     fields: dict[str, Any] = {
         "kernel": solution.kernel,
@@ -73,9 +73,9 @@ def polished(solution: Solution, digits: int) -> list[list[str]]:
     import mpmath
     import numpy as np
 
-    from numerics.endpoint_batch import LONGEST, lowered_endpoint
-    from numerics.newton import polish
     from numerics.problem import InputError
+    from numerics.saddle.newton import polish
+    from numerics.transition.batch import LONGEST, lowered_endpoint
 
     problem = solution.problem
     n = problem.n

@@ -10,9 +10,9 @@ import time
 import numpy as np
 import pytest
 
-from numerics import branches
-from numerics.endpoint_batch import lowered_endpoint
-from numerics.newton import newton
+from numerics.saddle.newton import newton
+from numerics.transition import branches
+from numerics.transition.batch import lowered_endpoint
 
 pytestmark = pytest.mark.benchmark
 POINTS = 100_000

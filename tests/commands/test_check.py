@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 from derivations.commands.check import compare
 from numerics.agreement import compare as verdict
 from numerics.problem import endpoint
-from numerics.saddle import solve
+from numerics.saddle.search import solve
 from numerics.sampling import simulate
 from tests.commands.test_program import run
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from numerics import saddle
-from numerics.finite_width import kernel_mean, kernel_sd, kernel_shift
+from numerics.predictors.finite_width import kernel_mean, kernel_sd, kernel_shift
 from numerics.problem import Problem, endpoint, sequence
+from numerics.saddle import search as saddle
 from numerics.sampling import Simulation, simulate
 from numerics.solution import Solution
 

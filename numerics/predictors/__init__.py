@@ -1,0 +1,1 @@
+"""What follows from a solved kernel: predictions, losses, coherence, W's outliers, fluctuations at finite width."""

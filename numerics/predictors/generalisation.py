@@ -1,0 +1,130 @@
+"""Predictions away from the supervised entries: test patterns, variances at width N, and losses.
+
+A test pattern is an unsupervised pattern of the joint kernel (THEORY.md section 6). Nothing pulls on it, so that its
+hidden states follow from the training patterns' by the forward covariance alone, time after time:
+``H_{ab} = C_{ab} C⁻¹ H`` and ``H_{aa} = C_{aa} - C_{ab}C⁻¹C_{ba} + C_{ab}C⁻¹HC⁻¹C_{ba}`` for a test pattern a and the
+training patterns b, with ``C_{ab} = w[H_{ab}⁻] + uX⁻_{ab}``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg as sla
+from numpy.typing import NDArray
+
+from numerics.predictors import observables
+from numerics.predictors.finite_width import LARGEST_DIMENSION
+from numerics.problem import InputError
+from numerics.saddle import trust_region
+from numerics.saddle.functional import kernel_functional
+from numerics.solution import Solution
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Outputs of a set of patterns.
+
+    Attributes:
+        mean: ``⟨f⟩`` at N → ∞, (patterns, n); column t-1 is f^(t+1).
+        scaled_variance: N times the variance of f over the posterior at large N: of the read-out given the kernel, and,
+            where it is included (see the function), of the kernel.
+    """
+
+    mean: FloatArray
+    scaled_variance: FloatArray
+
+
+def training(solution: Solution) -> Predictions:
+    """Training patterns at every time, supervised or not; the variance includes the kernel's fluctuations.
+
+    ``N Var f_a = v[H_aa - v H_{a𝒯}(vH_{𝒯𝒯}+κ)⁻¹H_{𝒯a}] + ∇f_aᵀ (∂²F)⁻¹ ∇f_a``, with f_a as a function of the kernel.
+
+    Raises:
+        InputError: the state is not a minimum, so that it has no fluctuations, or the kernel is too large for them.
+    """
+    problem, H = solution.problem, solution.kernel
+    if not solution.stable:
+        raise InputError("solution: is not a minimum; accepted: a stable state")
+    m = solution.reduced.shape[0]
+    if m > LARGEST_DIMENSION:
+        raise InputError(f"problem: has {m} kernel rows; accepted: at most {LARGEST_DIMENSION} for variances")
+    given, weights, dual = _readout(solution, H[:, problem.supervised], np.diagonal(H))
+    functional = kernel_functional(problem)
+    point = functional.at(solution.reduced)
+    values, modes = np.linalg.eigh(trust_region.dense_hessian(point))
+    basis = functional.space.full_basis() @ point.L
+    changes = basis @ trust_region.from_vector(modes.T, functional.dimension) @ basis.T
+    T = problem.supervised
+    # df = v dH_{aT} q - v weights dH_{TT} q
+    slopes = problem.v * (changes[:, :, T] @ dual) - problem.v * (changes[:, T][:, :, T] @ dual) @ weights.T
+    variance = given + np.sum(slopes**2 / values[:, None], axis=0)
+    return Predictions(observables.predict(solution), variance.reshape(problem.n, problem.P).T)
+
+
+def unseen(solution: Solution) -> Predictions:
+    """The problem's test patterns ``x_test``; the variance is that of the read-out given the kernel.
+
+    Raises:
+        InputError: the problem has no test patterns.
+    """
+    problem = solution.problem
+    if problem.x_test is None:
+        raise InputError("problem: has no test patterns; accepted: a problem with x_test")
+    cross, own = unseen_kernel(solution)
+    count = cross.shape[1]
+    rows = cross.transpose(1, 0, 2).reshape(count * problem.n, -1)
+    variance, weights, _ = _readout(solution, rows[:, problem.supervised], own.ravel())
+    mean = weights @ problem.labels
+    return Predictions(mean.reshape(count, problem.n), variance.reshape(count, problem.n))
+
+
+def unseen_kernel(solution: Solution) -> tuple[FloatArray, FloatArray]:
+    """Kernel of test with training patterns ``H_{ab}``, (n, Q, nP), and of each test pattern, ``H_aa^{tt}``, (Q, n)."""
+    problem = solution.problem
+    assert problem.x_test is not None
+    n, P, Q, w, u = problem.n, problem.P, len(problem.x_test), problem.w, problem.u
+    functional = kernel_functional(problem)
+    C, basis = functional.covariance(solution.reduced), functional.space.full_basis()
+    regression = basis @ sla.solve(C, basis.T, assume_a="pos")  # C⁻¹ on the kernel's space
+    forward = regression @ solution.kernel
+    # H_aa from C_aa: the posterior's change of what the training patterns explain
+    change = regression @ solution.kernel @ regression - regression
+    train = problem.x.transpose(1, 0, 2).reshape(n * P, -1)
+    cross = np.zeros((n, Q, n * P))
+    own = np.zeros((Q, n, n))
+    C_cross = np.zeros((n, Q, n * P))
+    for t in range(n):
+        C_cross[t] = u * problem.x_test[:, t] @ train.T / problem.D
+        if t:
+            previous = cross[t - 1][:, :-P]
+            if problem.arch == "dnn":
+                previous = previous * (np.arange(n * P - P) // P == t - 1)
+            C_cross[t, :, P:] += w * previous
+        cross[t] = C_cross[t] @ forward
+        for s in range(t + 1):
+            covariance = u * np.sum(problem.x_test[:, t] * problem.x_test[:, s], axis=1) / problem.D
+            if s and (problem.arch == "rnn" or s == t):
+                covariance = covariance + w * own[:, t - 1, s - 1]
+            own[:, t, s] = own[:, s, t] = covariance + np.sum((C_cross[t] @ change) * C_cross[s], axis=1)
+    return cross, np.diagonal(own, axis1=1, axis2=2)
+
+
+def loss(predictions: Predictions, labels: FloatArray) -> float:
+    """Mean squared error of the mean over the entries that have a label."""
+    known = ~np.isnan(labels)
+    if not known.any():
+        raise InputError("labels: have no entry; accepted: at least one finite label")
+    return float(np.mean((predictions.mean[known] - labels[known]) ** 2))
+
+
+def _readout(solution: Solution, cross: FloatArray, own: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Read-out variance times N, regression weights on the labels, and ``q = (vH_{𝒯𝒯}+κ)⁻¹y``."""
+    problem, T = solution.problem, solution.problem.supervised
+    gram = problem.v * solution.kernel[np.ix_(T, T)] + problem.kappa * np.eye(len(T))
+    weights = problem.v * sla.solve(gram, cross.T, assume_a="sym").T
+    dual = sla.solve(gram, problem.labels, assume_a="sym")
+    return problem.v * (own - np.sum(weights * cross, axis=1)), weights, dual

@@ -1,0 +1,61 @@
+"""What follows from a solved kernel: predictions, W's outlier eigenvalues, coherence, alignment (THEORY.md 6, 8, 9)."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.linalg as sla
+from numpy.typing import NDArray
+
+from numerics.problem import FloatArray
+from numerics.saddle.functional import kernel_functional
+from numerics.solution import Solution
+
+ComplexArray = NDArray[np.complex128]
+
+
+def predict(solution: Solution) -> FloatArray:
+    """Mean outputs ``⟨f_a⟩ = v Φ_{a𝒯} (vΦ_{𝒯𝒯} + κ)⁻¹ y``, (P, n); column t-1 is f^(t+1)."""
+    problem = solution.problem
+    T = problem.supervised
+    gram = problem.v * solution.kernel[np.ix_(T, T)] + problem.kappa * np.eye(len(T))
+    mean = problem.v * solution.kernel[:, T] @ sla.solve(gram, problem.labels, assume_a="sym")
+    return mean.reshape(problem.n, problem.P).T
+
+
+def outliers(solution: Solution) -> ComplexArray:
+    """Eigenvalues of W outside the bulk of radius √w, N → ∞; of largest modulus first. Empty for a DNN.
+
+    Given the hidden states, ``⟨W⟩ = (w/N) h C⁻¹ φ⁻ᵀ`` has rank at most nP, and the rest of W is Gaussian with the
+    directions of φ⁻ projected out: its powers between finitely many independent directions vanish at large N. So the
+    outliers are the eigenvalues of ``w C⁻¹ (φ⁻ᵀh/N)``, ``(φ⁻ᵀh/N)^{tt'} = H^{t-1,t'}``, of modulus above √w. For one
+    pattern with input at t = 0 that is the companion matrix of the regression of h^n on h^1 … h^{n-1}.
+    """
+    problem = solution.problem
+    if problem.arch != "rnn":
+        return np.zeros(0, dtype=np.complex128)
+    functional = kernel_functional(problem)
+    H = solution.reduced
+    finite_rank = problem.w * sla.solve(functional.covariance(H), functional.space.shift_rows(H), assume_a="pos")
+    eigenvalues = np.linalg.eigvals(finite_rank).astype(np.complex128)
+    outside = eigenvalues[np.abs(eigenvalues) > np.sqrt(problem.w)]
+    # a fixed order: modulus, then the positive imaginary part of a pair first
+    return np.asarray(outside[np.lexsort((-outside.imag, -np.round(np.abs(outside), 12)))])
+
+
+def temporal_coherence(solution: Solution) -> FloatArray:
+    """``Φ^{tt'}/√(Φ^{tt}Φ^{t't'})`` for each pattern with itself, averaged over patterns, (n, n)."""
+    problem = solution.problem
+    per_pattern = np.einsum("tpsp->pts", solution.kernel.reshape(problem.n, problem.P, problem.n, problem.P))
+    size = np.sqrt(np.einsum("ptt->pt", per_pattern))
+    return np.asarray((per_pattern / size[:, :, None] / size[:, None, :]).mean(axis=0))
+
+
+def autocorrelation(solution: Solution) -> FloatArray:
+    """Mean temporal coherence over pairs with the same lag ``t - t'``, lags 0 … n-1, (n,)."""
+    coherence = temporal_coherence(solution)
+    return np.array([np.diagonal(coherence, lag).mean() for lag in range(len(coherence))])
+
+
+def cka(A: FloatArray, B: FloatArray) -> float:
+    """Uncentred kernel alignment ``tr(AB)/√(tr(A²) tr(B²))`` of two symmetric kernels."""
+    return float(np.vdot(A, B) / np.sqrt(np.vdot(A, A) * np.vdot(B, B)))

@@ -1,0 +1,226 @@
+"""Stationary kernels of the linear theory for any problem: the lowest one, or all that are found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numerics.problem import InputError, Problem
+from numerics.saddle import trust_region
+from numerics.saddle.functional import KernelFunctional, KernelPoint, kernel_functional
+from numerics.saddle.trust_region import Stop
+from numerics.solution import COHERENCE_TOLERANCE, Solution, coherence_beyond
+
+FloatArray = NDArray[np.float64]
+
+#: The Hessian has eigenvalues of order one in the natural metric; below this it is unstable.
+UNSTABLE = -1e-9
+#: Two kernels closer than this, relative, are one state.
+SAME = 1e-6
+#: Length of the first step off an unstable state, a relative change of the kernel.
+KICK = 0.1
+#: Labels are enlarged by these factors to find states that the weaker labels do not lead to by themselves.
+AMPLIFICATIONS = (1.5, 4.0)
+#: Tolerance and steps of the exploration at enlarged labels; a state that needs more is left out there.
+EXPLORE, EXPLORE_STEPS = 1e-6, 100
+
+
+def solve(problem: Problem, *, tolerance: float = 1e-10) -> Solution:
+    """The stationary state of lowest free energy that the search of `solve_all` finds, a minimum.
+
+    Raises:
+        InputError: the activation is not linear, or the inputs cannot carry the labels.
+    """
+    functional = _functional(problem)
+    # a state whose stability could not be told (NaN) is still an answer; it is not reported as stable
+    stops = [stop for stop, smallest in _search(functional, tolerance) if not smallest < UNSTABLE]
+    best = min(stops, key=lambda stop: (not stop.converged, stop.point.free_energy))
+    return _solution(problem, best)
+
+
+def solve_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[Solution, ...]:
+    """Every stationary state found, unstable ones included, in order of free energy.
+
+    States that differ by the symmetry ``W → -W`` are given once, with the largest entry of ``H^{T-1,T-2}`` positive.
+    The search starts from the random network's kernel, leaves every unstable state along each unstable direction, both
+    ways, follows states down from enlarged labels, and looks for the saddle point between each pair of minima.
+
+    Raises:
+        InputError: the activation is not linear, or the inputs cannot carry the labels.
+    """
+    functional = _functional(problem)
+    stops = [stop for stop, _ in _search(functional, tolerance)]
+    minima = [stop.point for stop in stops]
+    for i, first in enumerate(minima):
+        for second in minima[:i]:
+            between = _saddle_between(first, second, tolerance)
+            if between is not None and _is_new(between.point, [stop.point for stop in stops]):
+                stops.append(between)
+    solutions = [_solution(problem, stop) for stop in stops]
+    return tuple(sorted(solutions, key=lambda solution: solution.free_energy))
+
+
+def _functional(problem: Problem) -> KernelFunctional:
+    if problem.activation != "linear":
+        raise InputError(f"activation: is {problem.activation!r}; accepted: linear, for the linear solver")
+    return kernel_functional(problem)
+
+
+def _search(functional: KernelFunctional, tolerance: float) -> Iterator[tuple[Stop, float]]:
+    """States reached from the random network's kernel and from states at enlarged labels, each with its smallest
+    Hessian eigenvalue; the first is the one that keeps the symmetry of the start."""
+    prior = functional.prior_kernel()
+    found: list[KernelPoint] = []
+    signs = _equivalences(functional)[1:]
+    symmetric = trust_region.minimise(functional.at(prior), tolerance=tolerance, signs=signs).point
+    for start in [symmetric.H, *_amplified_states(functional, prior)]:
+        yield from _descend(functional.at(start), tolerance, found)
+
+
+def _amplified_states(functional: KernelFunctional, prior: FloatArray) -> list[FloatArray]:
+    """Stable kernels at enlarged labels, followed back towards the problem's own labels."""
+    states: list[FloatArray] = []
+    if functional.arch == "dnn" or functional.dimension > 60:
+        return states
+    for factor in AMPLIFICATIONS:
+        stronger = _with_labels(functional, factor)
+        for stop, smallest in _descend(stronger.at(prior), EXPLORE, []):
+            point: KernelPoint | None = stop.point if stop.converged and smallest >= UNSTABLE else None
+            for back in np.geomspace(factor, 1.0, 4)[1:-1]:
+                if point is not None:
+                    weaker = _with_labels(functional, float(back)).at(point.H)
+                    step = trust_region.minimise(weaker, tolerance=EXPLORE, max_iterations=EXPLORE_STEPS)
+                    point = step.point if step.converged else None
+            if point is not None:
+                states.append(point.H)
+    return states
+
+
+def _with_labels(functional: KernelFunctional, factor: float) -> KernelFunctional:
+    return KernelFunctional(
+        space=functional.space,
+        arch=functional.arch,
+        readout=functional.readout,
+        labels=factor * functional.labels,
+        v=functional.v,
+        w=functional.w,
+        kappa=functional.kappa,
+        input_covariance=functional.input_covariance,
+    )
+
+
+def _descend(start: KernelPoint, tolerance: float, found: list[KernelPoint]) -> Iterator[tuple[Stop, float]]:
+    """Minimise; from an unstable end go on along every unstable direction. New states are added to ``found``."""
+    queue = [start]
+    while queue:
+        steps = EXPLORE_STEPS if tolerance >= EXPLORE else 1000
+        stop = trust_region.minimise(queue.pop(), tolerance=tolerance, max_iterations=steps)
+        if not _is_new(stop.point, found):
+            continue
+        found.append(stop.point)
+        if not stop.converged and tolerance >= EXPLORE:
+            continue
+        values, modes = trust_region.smallest_modes(stop.point)
+        yield stop, float(values[0])
+        for value, mode in zip(values, modes, strict=True):
+            if value < UNSTABLE:
+                queue.append(stop.point.move(KICK * mode))
+                if not _reversed_by_symmetry(stop.point, mode):
+                    queue.append(stop.point.move(-KICK * mode))
+
+
+def _is_new(point: KernelPoint, known: list[KernelPoint]) -> bool:
+    flips = _equivalences(point.functional)
+    return not any(_distance(flip[:, None] * point.H * flip, other) < SAME for other in known for flip in flips)
+
+
+def _distance(H: FloatArray, other: KernelPoint) -> float:
+    """``‖L⁻¹HL⁻ᵀ - 1‖`` per row: a relative difference that sees small entries too."""
+    half = np.linalg.solve(other.L, np.linalg.solve(other.L, H).T)
+    return float(np.linalg.norm(half - np.eye(len(H)))) / math.sqrt(len(H))
+
+
+def _flips(functional: KernelFunctional) -> list[FloatArray]:
+    """Signs of the basis under which F is invariant: the identity, and ``W → -W`` where inputs and labels allow it."""
+    m, space = functional.dimension, functional.space
+    identity = np.ones(m)
+    if functional.arch == "dnn" or space.pattern_basis is None:
+        return [identity]
+    times = np.repeat(np.arange(space.n), space.block)
+    alternating = np.where(times % 2 == 0, 1.0, -1.0)
+    label_signs = np.array([alternating[row != 0][0] for row in functional.readout if row.any()])
+    input_signs = alternating[np.abs(functional.input_covariance).any(axis=1)]
+    symmetric = all(np.unique(signs).size <= 1 for signs in (label_signs, input_signs))
+    return [identity, alternating] if symmetric else [identity]
+
+
+def _equivalences(functional: KernelFunctional) -> list[FloatArray]:
+    """Signs that relate states which are one state for the reader.
+
+    Beside ``W → -W``: a state whose times correlate at lags that are multiples of k only has a partner with the sign of
+    every odd multiple reversed (``h^t → exp(iπt/k) h^t`` is a symmetry of F over complex kernels, real on such states).
+    """
+    flips = _flips(functional)
+    if len(flips) == 1:
+        return flips
+    times = np.repeat(np.arange(functional.space.n), functional.space.block)
+    return [flips[0], *(np.where(times // k % 2 == 0, 1.0, -1.0) for k in range(1, functional.space.n))]
+
+
+def _reversed_by_symmetry(point: KernelPoint, mode: FloatArray) -> bool:
+    """Whether a symmetry that leaves the state as it is turns the mode into its negative."""
+    L = point.L
+    change = L @ mode @ L.T
+    for flip in _equivalences(point.functional)[1:]:
+        if _distance(flip[:, None] * point.H * flip, point) < SAME:
+            turned = flip[:, None] * change * flip
+            if np.linalg.norm(turned + change) < 1e-6 * np.linalg.norm(change):
+                return True
+    return False
+
+
+def _saddle_between(first: KernelPoint, second: KernelPoint, tolerance: float) -> Stop | None:
+    """Newton from the highest point of the straight path between two states; None if it does not converge."""
+    best: KernelPoint | None = None
+    for weight in np.linspace(0.1, 0.9, 9):
+        middle = first.functional.at((1 - weight) * first.H + weight * second.H)
+        if best is None or middle.free_energy > best.free_energy:
+            best = middle
+    assert best is not None
+    stop = trust_region.newton(best, tolerance=tolerance)
+    return stop if stop.converged else None
+
+
+def _solution(problem: Problem, stop: Stop) -> Solution:
+    point = stop.point
+    functional = point.functional
+    space = functional.space
+    values, _ = trust_region.smallest_modes(point, count=1)
+    reduced = point.H
+    kernel = space.expand(reduced)
+    if space.n > 1:
+        last = kernel[-problem.P :, -2 * problem.P : -problem.P]
+        flip = _flips(functional)[-1]
+        if last.flat[np.abs(last).argmax()] < 0:
+            reduced = flip[:, None] * reduced * flip
+            kernel = space.expand(reduced)
+    prior = space.expand(functional.prior_kernel())
+    coherent = coherence_beyond(kernel, prior, problem.P) > COHERENCE_TOLERANCE
+    return Solution(
+        problem=problem,
+        kernel=kernel,
+        free_energy=point.free_energy,
+        energy=point.energy,
+        entropy=point.entropy,
+        residual=point.residual,
+        converged=stop.converged,
+        status=stop.status,
+        stable=bool(values[0] > 0),
+        hessian_smallest=float(values[0]),
+        branch="coherent" if coherent else "incoherent",
+        iterations=stop.iterations,
+        reduced=np.array(reduced),
+    )

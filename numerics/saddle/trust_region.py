@@ -1,0 +1,292 @@
+"""Riemannian trust-region Newton for kernel free energies, and Newton for their saddle points.
+
+Steps are symmetric matrices S at a kernel ``H = LLᵀ``, taken along ``L exp(S) Lᵀ``: the trust radius bounds ‖S‖, a
+relative change of the kernel, and positive-definiteness is never left. Small problems use the whole Hessian and solve
+the trust-region subproblem exactly; large ones use truncated conjugate gradients (Steihaug 1983) on exact
+Hessian–vector products.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg as sla
+import scipy.sparse.linalg as spla
+from numpy.typing import NDArray
+
+from numerics.saddle.functional import KernelPoint, symmetric
+
+FloatArray = NDArray[np.float64]
+
+#: Largest m for which the m(m+1)/2-dimensional Hessian is formed.
+DENSE = 20
+#: Largest m for which its eigenvalues are found from the whole matrix.
+DENSE_MODES = 40
+#: Trust radius: a factor e in the kernel at first, e³ at most.
+FIRST_RADIUS, LARGEST_RADIUS = 1.0, 3.0
+
+
+@dataclass(frozen=True, eq=False)
+class Stop:
+    """Where an iteration ended, and why.
+
+    Attributes:
+        point: the last point.
+        iterations: Newton steps tried.
+        products: Hessian–vector products spent.
+        converged: the relative residual is within tolerance.
+        status: one sentence.
+    """
+
+    point: KernelPoint
+    iterations: int
+    products: int
+    converged: bool
+    status: str
+
+
+@dataclass(frozen=True, eq=False)
+class _Step:
+    S: FloatArray
+    predicted: float
+    products: int
+    on_boundary: bool
+
+
+def minimise(
+    point: KernelPoint,
+    *,
+    tolerance: float = 1e-10,
+    max_iterations: int = 500,
+    watch: Callable[[KernelPoint, int], None] | None = None,
+    signs: Sequence[FloatArray] = (),
+) -> Stop:
+    """Go down in F from ``point`` until the relative residual is at most ``tolerance``.
+
+    After the tolerance is met, further steps are taken as long as they divide the residual by ten, so that the result
+    is as good as double precision gives. A symmetric start stays symmetric: it may end at a saddle point.
+
+    Args:
+        point: start.
+        tolerance: on ``KernelPoint.residual``.
+        max_iterations: steps tried before giving up.
+        watch: called with each accepted point and the number of products so far.
+        signs: diagonal symmetries of F that every point shall keep exactly, where rounding would break them.
+    """
+    subproblem = _exact_step if point.functional.dimension <= DENSE else _truncated_step
+    radius, products, stalled = FIRST_RADIUS, 0, 0
+    for iteration in range(max_iterations):
+        if point.residual <= 1e-15 or stalled > 8:
+            return _stop(point, iteration, products, tolerance, "no step improved it further")
+        step = subproblem(point, radius)
+        products += step.products
+        trial = moved(point, step.S, signs)
+        rounding = 1e-11 * (1.0 + abs(point.energy) + abs(point.entropy))
+        if trial is None:
+            radius, stalled = 0.25 * float(np.linalg.norm(step.S)), stalled + 1
+            continue
+        if step.predicted < rounding:
+            # differences of F are rounding here: judge by the residual
+            if point.residual <= tolerance and trial.residual > 0.1 * point.residual:
+                best = trial if trial.residual < point.residual else point
+                return _stop(best, iteration + 1, products, tolerance, "")
+            accept, ratio = trial.residual < point.residual, 1.0
+        else:
+            ratio = (point.free_energy - trial.free_energy) / step.predicted
+            accept = ratio > 1e-4
+        if ratio < 0.25 or not accept:
+            radius = 0.25 * float(np.linalg.norm(step.S))
+        elif ratio > 0.75 and step.on_boundary:
+            radius = min(2.0 * radius, LARGEST_RADIUS * math.sqrt(point.functional.dimension))
+        stalled = 0 if accept else stalled + 1
+        if accept:
+            point = trial
+            if watch is not None:
+                watch(point, products)
+    return _stop(point, max_iterations, products, tolerance, f"stopped after {max_iterations} steps")
+
+
+def newton(point: KernelPoint, *, tolerance: float = 1e-10, max_iterations: int = 60) -> Stop:
+    """Solve the stationarity condition near ``point``, whatever the signature of the Hessian there.
+
+    Steps are halved until ``‖G‖`` decreases.
+    """
+    for iteration in range(max_iterations):
+        if point.residual <= 1e-15:
+            return _stop(point, iteration, iteration, tolerance, "")
+        S = _newton_direction(point)
+        size = float(np.linalg.norm(S))
+        scale = min(1.0, 2.0 / size) if size > 0 else 1.0
+        for _ in range(30):
+            trial = moved(point, scale * S)
+            if trial is not None and trial.residual < point.residual:
+                break
+            scale *= 0.5
+        else:
+            return _stop(point, iteration, iteration, tolerance, "no shorter step lowered the residual")
+        slow = trial.residual > 0.1 * point.residual
+        done = point.residual <= tolerance and slow
+        point = trial
+        if done:
+            return _stop(point, iteration + 1, iteration, tolerance, "")
+    return _stop(point, max_iterations, max_iterations, tolerance, f"stopped after {max_iterations} steps")
+
+
+def smallest_modes(point: KernelPoint, count: int = 6) -> tuple[FloatArray, FloatArray]:
+    """Smallest eigenvalues of the Hessian in the natural metric, and unit directions S, (k,) and (k, m, m).
+
+    ``k = count`` for small problems; above ``DENSE_MODES`` the smallest alone, by Lanczos iteration, and NaN if that
+    does not converge.
+    """
+    m = point.functional.dimension
+    size = m * (m + 1) // 2
+    if m <= DENSE_MODES:
+        values, vectors = sla.eigh(dense_hessian(point), subset_by_index=[0, min(count, size) - 1])
+        return values, from_vector(vectors.T, m)
+    operator = spla.LinearOperator(
+        (size, size),
+        matvec=lambda z: to_vector(point.hessian_product(from_vector(np.ravel(z), m))),
+        dtype=np.float64,
+    )
+    start = np.random.default_rng(0).standard_normal(size)
+    # signs are what matters: a loose tolerance first, a larger space where eigenvalues crowd
+    for tolerance, vectors_kept, restarts in ((1e-4, 30, 60), (1e-2, 100, 60)):
+        try:
+            values, vectors = spla.eigsh(
+                operator, k=1, which="SA", tol=tolerance, v0=start, ncv=vectors_kept, maxiter=restarts
+            )
+        except spla.ArpackNoConvergence:
+            continue
+        return values, from_vector(vectors.T, m)
+    return np.array([np.nan]), np.zeros((1, m, m))
+
+
+def dense_hessian(point: KernelPoint) -> FloatArray:
+    """The Hessian on orthonormal coordinates of symmetric matrices, (m(m+1)/2, m(m+1)/2)."""
+    m = point.functional.dimension
+    basis = from_vector(np.eye(m * (m + 1) // 2), m)
+    return symmetric(to_vector(point.hessian_product(basis)))
+
+
+def to_vector(S: FloatArray) -> FloatArray:
+    """Orthonormal coordinates of symmetric matrices, (…, m, m) → (…, m(m+1)/2): off-diagonals times √2."""
+    rows, columns = np.triu_indices(S.shape[-1])
+    return S[..., rows, columns] * np.where(rows == columns, 1.0, math.sqrt(2.0))
+
+
+def from_vector(z: FloatArray, m: int) -> FloatArray:
+    """Inverse of ``to_vector``."""
+    rows, columns = np.triu_indices(m)
+    S = np.zeros((*z.shape[:-1], m, m))
+    S[..., rows, columns] = z * np.where(rows == columns, 1.0, math.sqrt(0.5))
+    S[..., columns, rows] = S[..., rows, columns]
+    return S
+
+
+def _stop(point: KernelPoint, iterations: int, products: int, tolerance: float, reason: str) -> Stop:
+    converged = bool(point.residual <= tolerance)
+    if converged:
+        status = f"Converged: relative residual {point.residual:.1e} within {tolerance:.0e}."
+    else:
+        status = f"Not converged: relative residual {point.residual:.1e} above {tolerance:.0e}; {reason or 'stalled'}."
+    return Stop(point, iterations, products, converged, status)
+
+
+def moved(point: KernelPoint, S: FloatArray, signs: Sequence[FloatArray] = ()) -> KernelPoint | None:
+    """The point ``L exp(S) Lᵀ``, or None where arithmetic cannot represent it."""
+    if not np.isfinite(S).all():
+        return None
+    try:
+        trial = point.move(S)
+        if signs:
+            H = trial.H
+            for flip in signs:
+                H = 0.5 * (H + flip[:, None] * H * flip)
+            trial = point.functional.at(H)
+        return trial if math.isfinite(trial.free_energy) and math.isfinite(trial.residual) else None
+    except (np.linalg.LinAlgError, ValueError):
+        return None
+
+
+def _exact_step(point: KernelPoint, radius: float) -> _Step:
+    """The minimiser of the quadratic model within the radius, from the Hessian's eigenvalues."""
+    m = point.functional.dimension
+    values, vectors = np.linalg.eigh(dense_hessian(point))
+    g = vectors.T @ to_vector(point.gradient)
+    # components that are rounding must not be blown up by a shift close to an eigenvalue
+    g = np.where(np.abs(g) < 1e-15 * (1.0 + np.abs(g).max()), 0.0, g)
+
+    def length(shift: float) -> float:
+        shifted = (values + shift)[g != 0]
+        return float(np.linalg.norm(g[g != 0] / shifted)) if np.all(shifted) else math.inf
+
+    active = values[g != 0]
+    shift = 0.0
+    if active.size and (active[0] <= 0 or length(0.0) > radius):
+        low = max(0.0, -float(active[0]))
+        high = low + float(np.linalg.norm(g)) / radius + 1e-300
+        for _ in range(200):
+            shift = 0.5 * (low + high)
+            low, high = (shift, high) if length(shift) > radius else (low, shift)
+        shift = high
+    z = -np.divide(g, values + shift, out=np.zeros_like(g), where=g != 0)
+    predicted = -float(g @ z + 0.5 * (values * z) @ z)
+    return _Step(from_vector(vectors @ z, m), predicted, len(values), shift > 0)
+
+
+def _truncated_step(point: KernelPoint, radius: float) -> _Step:
+    """Steihaug's truncated conjugate gradients."""
+    G = point.gradient
+    size = float(np.linalg.norm(G))
+    S = np.zeros_like(G)
+    HS = np.zeros_like(G)
+    r = G.copy()
+    p = -r
+    rr = size * size
+    # superlinear, and down to rounding once the residual is small
+    goal = size * min(0.1, math.sqrt(point.residual))
+    products, boundary = 0, False
+    for _ in range(4 * G.shape[0]):
+        Hp = point.hessian_product(p)
+        products += 1
+        curvature = float(np.vdot(p, Hp))
+        if curvature <= 1e-14 * float(np.vdot(p, p)):
+            tau, boundary = _to_boundary(S, p, radius), True
+        else:
+            tau = rr / curvature
+            if np.linalg.norm(S + tau * p) >= radius:
+                tau, boundary = _to_boundary(S, p, radius), True
+        S = S + tau * p
+        HS = HS + tau * Hp
+        if boundary:
+            break
+        r = r + tau * Hp
+        new = float(np.vdot(r, r))
+        if math.sqrt(new) <= goal:
+            break
+        p = -r + (new / rr) * p
+        rr = new
+    predicted = -float(np.vdot(G, S) + 0.5 * np.vdot(S, HS))
+    return _Step(symmetric(S), predicted, products, boundary)
+
+
+def _to_boundary(S: FloatArray, p: FloatArray, radius: float) -> float:
+    pp, sp, ss = float(np.vdot(p, p)), float(np.vdot(S, p)), float(np.vdot(S, S))
+    return (-sp + math.sqrt(max(0.0, sp * sp + pp * (radius * radius - ss)))) / pp
+
+
+def _newton_direction(point: KernelPoint) -> FloatArray:
+    m = point.functional.dimension
+    g = to_vector(point.gradient)
+    if m <= DENSE:
+        return from_vector(-np.asarray(np.linalg.lstsq(dense_hessian(point), g, rcond=1e-14)[0]), m)
+    operator = spla.LinearOperator(
+        (g.size, g.size),
+        matvec=lambda z: to_vector(point.hessian_product(from_vector(np.ravel(z), m))),
+        dtype=np.float64,
+    )
+    step, _ = spla.minres(operator, -g, rtol=1e-12, maxiter=1000)
+    return from_vector(np.asarray(step), m)

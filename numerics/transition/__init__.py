@@ -1,0 +1,1 @@
+"""The endpoint task of one pattern: branches, special points, landscape and certificates of its phase transition."""

@@ -1,0 +1,85 @@
+"""Predictions and W's outliers from a solved kernel, against definitions that share no code with them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from numerics.predictors.observables import autocorrelation, cka, outliers, predict, temporal_coherence
+from numerics.problem import endpoint, sequence
+from numerics.saddle.search import solve
+
+
+def drawn_eigenvalues(state, N: int, rng: np.random.Generator) -> np.ndarray:
+    """Eigenvalues of a W drawn from its Gaussian law given hidden states with the solved kernel, input at t = 0."""
+    problem = state.problem
+    P, n = problem.P, problem.n
+    trajectories = rng.standard_normal((N, n * P))
+    # whiten exactly, so that the empirical kernel is the solved one
+    trajectories = np.linalg.qr(trajectories)[0] * np.sqrt(N)
+    h = trajectories @ np.linalg.cholesky(state.kernel).T
+    before, after = h[:, : (n - 1) * P], h[:, P:]
+    pseudo = np.linalg.pinv(before)
+    noise = np.sqrt(problem.w / N) * rng.standard_normal((N, N))
+    return np.linalg.eigvals(after @ pseudo + noise - (noise @ before) @ pseudo)
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [endpoint(4, 300.0), endpoint(5, 40.0, w=1.5), sequence(7, 1.2566, 3.0, (1, 6))],
+    ids=["T=4", "T=5, w=1.5", "two patterns"],
+)
+def test_outliers_are_those_of_drawn_weights(problem):
+    state = solve(problem)
+    predicted = outliers(state)
+    assert len(predicted) > 0
+    assert (np.abs(predicted) > np.sqrt(problem.w)).all()
+    eigenvalues = drawn_eigenvalues(state, 900, np.random.default_rng(3))
+    outside = eigenvalues[np.abs(eigenvalues) > 1.12 * np.sqrt(problem.w)]
+    clear = predicted[np.abs(predicted) > 1.2 * np.sqrt(problem.w)]
+    assert len(clear) > 0
+    for z in clear:
+        assert np.abs(outside - z).min() < 0.12
+    for z in outside:
+        assert np.abs(predicted - z).min() < 0.12
+
+
+def test_weak_signal_and_dnn_have_no_outlier():
+    assert len(outliers(solve(endpoint(4, 4.0)))) == 0
+    assert len(outliers(solve(endpoint(4, 300.0, arch="dnn")))) == 0
+
+
+def test_rotation_teacher_is_recovered_at_strong_signal():
+    angle = 1.2566
+    leading = outliers(solve(sequence(7, angle, 3.0, (1, 2, 3, 4, 5, 6))))[:2]
+    np.testing.assert_allclose(np.abs(np.angle(leading)), angle, atol=0.02)
+    np.testing.assert_allclose(np.abs(leading), 1.0, atol=0.01)
+
+
+@pytest.mark.parametrize("arch", ["rnn", "dnn"])
+def test_prediction_is_the_posterior_mean_given_the_kernel(arch):
+    problem = sequence(5, 0.7, 2.0, (1, 4), arch=arch, kappa=0.3)
+    state = solve(problem)
+    # draw outputs and noisy labels from the joint Gaussian and regress
+    n, P, supervised = problem.n, problem.P, problem.supervised
+    joint = state.kernel.copy()
+    cross, within = joint[:, supervised], joint[np.ix_(supervised, supervised)] + 0.3 * np.eye(len(supervised))
+    expected = (cross @ np.linalg.inv(within) @ problem.labels).reshape(n, P).T
+    np.testing.assert_allclose(predict(state), expected, atol=1e-12)
+
+
+def test_dnn_falls_back_to_the_prior_mean_at_unsupervised_times():
+    task = (7, 1.2566, 3.0, (1, 3, 6))
+    unsupervised = [1, 3, 4]
+    assert np.abs(predict(solve(sequence(*task, arch="dnn")))[:, unsupervised]).max() < 1e-8
+    assert np.abs(predict(solve(sequence(*task)))[:, unsupervised]).max() > 0.3
+
+
+def test_coherence_and_alignment():
+    coherent, incoherent = solve(endpoint(4, 40.0)), solve(endpoint(4, 40.0, arch="dnn"))
+    H = coherent.kernel
+    assert temporal_coherence(coherent)[1, 2] == pytest.approx(H[1, 2] / np.sqrt(H[1, 1] * H[2, 2]))
+    np.testing.assert_allclose(np.diag(temporal_coherence(coherent)), 1.0)
+    np.testing.assert_allclose(autocorrelation(incoherent), [1, 0, 0], atol=1e-12)
+    assert cka(H, 3 * H) == pytest.approx(1.0)
+    assert cka(H, incoherent.kernel) < 0.99

@@ -1,0 +1,87 @@
+"""Sweeps: labels, resumption, damage, executors."""
+
+import functools
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from numerics import sweep as module
+from numerics.problem import InputError, endpoint
+from numerics.saddle.search import solve
+from numerics.sweep import digest, sweep
+
+xarray = pytest.importorskip("xarray")
+AXES = {"signal": [4.0, 20.0], "kappa": [0.5, 1.0], "arch": ["rnn", "dnn"]}
+MAKE = functools.partial(endpoint, 4)
+
+
+def test_a_sweep_is_labelled_and_saves_and_reloads(tmp_path):
+    with ThreadPoolExecutor(2) as pool:
+        result = sweep(MAKE, AXES, tmp_path / "points", pool)
+    assert dict(result.sizes) == {"signal": 2, "kappa": 2, "arch": 2, "row": 3, "column": 3}
+    one = result.sel(signal=20.0, kappa=0.5, arch="rnn")
+    single = solve(endpoint(4, 20.0, kappa=0.5))
+    np.testing.assert_allclose(one.kernel, single.kernel)
+    assert float(one.free_energy) == single.free_energy
+    assert bool(one.coherent)
+    assert not bool(result.sel(signal=20.0, kappa=0.5, arch="dnn").coherent)
+    assert result.converged.values.all()
+    result.to_netcdf(tmp_path / "sweep.nc", engine="h5netcdf")
+    xarray.testing.assert_identical(xarray.load_dataset(tmp_path / "sweep.nc", engine="h5netcdf"), result)
+
+
+def test_an_interrupted_sweep_computes_only_what_is_missing(tmp_path, monkeypatch):
+    calls = []
+
+    def counted(problem, fail_at=None):
+        calls.append(problem)
+        if len(calls) == fail_at:
+            raise KeyboardInterrupt
+        return original(problem)
+
+    original = module.solved
+    monkeypatch.setattr(module, "solved", functools.partial(counted, fail_at=4))
+    with ThreadPoolExecutor(1) as pool, pytest.raises(KeyboardInterrupt):
+        sweep(MAKE, AXES, tmp_path, pool)
+    kept = len(list(tmp_path.glob("*.npz")))
+    assert kept == 3
+    assert not list(tmp_path.glob("*.part"))
+    calls.clear()
+    monkeypatch.setattr(module, "solved", counted)
+    with ThreadPoolExecutor(1) as pool:
+        resumed = sweep(MAKE, AXES, tmp_path, pool)
+    assert len(calls) == 8 - kept
+    with ThreadPoolExecutor(1) as pool:
+        whole = sweep(MAKE, AXES, tmp_path / "fresh", pool)
+    xarray.testing.assert_identical(resumed, whole)
+
+
+def test_a_damaged_or_truncated_point_is_computed_again(tmp_path):
+    with ThreadPoolExecutor(1) as pool:
+        first = sweep(MAKE, {"signal": [4.0, 20.0]}, tmp_path, pool)
+        paths = sorted(tmp_path.glob("*.npz"))
+        paths[0].write_bytes(paths[0].read_bytes()[:50])
+        paths[1].write_bytes(b"")
+        again = sweep(MAKE, {"signal": [4.0, 20.0]}, tmp_path, pool)
+    xarray.testing.assert_identical(first, again)
+
+
+def test_local_processes_are_the_default(tmp_path):
+    result = sweep(MAKE, {"signal": [4.0]}, tmp_path)
+    assert float(result.free_energy[0]) == solve(endpoint(4, 4.0)).free_energy
+
+
+def test_a_digest_tells_problems_apart_and_nothing_else():
+    assert digest(endpoint(4, 4.0)) == digest(endpoint(4, 4.0))
+    others = [endpoint(4, 4.1), endpoint(5, 4.0), endpoint(4, 4.0, kappa=2.0), endpoint(4, 4.0, arch="dnn")]
+    assert len({digest(p) for p in (endpoint(4, 4.0), *others)}) == 5
+
+
+def test_refusals(tmp_path):
+    with pytest.raises(InputError, match="no values"):
+        sweep(MAKE, {"signal": []}, tmp_path)
+    with pytest.raises(InputError, match="different sizes"):
+        sweep(functools.partial(endpoint, signal=1.0), {"T": [4, 5]}, tmp_path)
+    with pytest.raises(InputError, match="signal"):
+        sweep(MAKE, {"signal": [-1.0]}, tmp_path)

@@ -1,0 +1,69 @@
+"""The landscape's extrema are the solver's states; it is a constrained minimum everywhere."""
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from numerics.problem import InputError, endpoint
+from numerics.saddle.functional import kernel_functional
+from numerics.saddle.search import solve, solve_all
+from numerics.transition.landscape import landscape, plane
+
+
+def test_the_minimum_and_the_maximum_are_the_coherent_and_incoherent_states():
+    low, high = solve_all(endpoint(4, 20.0))
+    q_coherent = low.kernel[2, 1] / np.sqrt(low.kernel[2, 2] * low.kernel[1, 1])
+    curve = landscape(4, 20.0, [-q_coherent, 0.0, q_coherent - 0.01, q_coherent, q_coherent + 0.01])
+    F = curve.free_energy
+    np.testing.assert_allclose(F[[0, 3]], low.free_energy, rtol=1e-12)
+    np.testing.assert_allclose(F[1], high.free_energy, rtol=1e-12)
+    np.testing.assert_allclose(curve.kernel[3], low.kernel, rtol=1e-8, atol=1e-8)
+    assert F[3] < min(F[2], F[4])
+    assert curve.order_parameter[0] == -curve.order_parameter[3]
+
+
+def test_one_well_below_the_transition_and_two_above():
+    q = np.linspace(-0.9, 0.9, 37)
+    below, above = landscape(4, 5.0, q).free_energy, landscape(4, 40.0, q).free_energy
+    assert np.isfinite(below).all()
+    assert np.isfinite(above).all()
+    np.testing.assert_allclose(above, above[::-1], rtol=1e-12)
+    assert [np.sum(np.diff(np.sign(np.diff(F))) > 0) for F in (below, above)] == [1, 2]
+
+
+def test_a_constrained_minimum_by_another_minimiser():
+    """Nelder–Mead over Cholesky factors with the correlation imposed, on the general functional."""
+    q, signal = 0.4, 20.0
+    curve = landscape(4, signal, [q])
+    functional = kernel_functional(endpoint(4, signal))
+
+    def F(z):
+        scale = np.exp(z[:3])
+        a, b = np.tanh(z[3:])
+        R = np.array([[1, a, b], [a, 1, q], [b, q, 1]])
+        try:
+            return functional.at(R * np.outer(scale, scale)).free_energy
+        except np.linalg.LinAlgError:
+            return np.inf
+
+    best = minimize(F, [0.3, 0.6, 0.9, 0.1, 0.1], method="Nelder-Mead", options={"maxiter": 4000, "fatol": 1e-13})
+    np.testing.assert_allclose(curve.free_energy[0], best.fun, rtol=1e-9)
+
+
+def test_the_plane_shows_both_minima_and_the_incoherent_saddle():
+    states = solve_all(endpoint(4, 20.0))
+    F = plane(4, 20.0, np.linspace(-1.4, 1.4, 57), np.linspace(-0.5, 1.5, 41))
+    assert np.nanmin(F) >= states[0].free_energy - 1e-12
+    np.testing.assert_allclose(F[30, [8, 48]], states[0].free_energy, rtol=1e-12)
+    np.testing.assert_allclose(F[10, 28], states[1].free_energy, rtol=1e-12)
+    np.testing.assert_allclose(F, F[:, ::-1], rtol=1e-9)
+
+
+def test_refusals():
+    with pytest.raises(InputError, match="correlations"):
+        landscape(4, 20.0, [1.0])
+    with pytest.raises(InputError, match="T"):
+        landscape(3, 20.0, [0.0])
+    with pytest.raises(InputError, match="signal"):
+        plane(4, 5.0, [0.0], [0.0])
+    assert solve(endpoint(4, 5.0)).branch == "incoherent"
