@@ -18,6 +18,8 @@ COMMANDS = {
     "simulate": "Sample a network's weights by Langevin or Hamiltonian dynamics.",
     "check": "Solve, simulate, and compare entry by entry.",
     "reproduce": "Remake the poster's panels, theory and simulation together.",
+    "doctor": "Versions, BLAS, threads, cores and memory, with warnings.",
+    "completion": "The completion script of bash, zsh or fish.",
 }
 
 

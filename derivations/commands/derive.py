@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,7 @@ class Request:
 
 
 @click.command("derive")
-@click.argument("what", metavar="WHAT")
+@click.argument("what", metavar="WHAT", shell_complete=lambda ctx, param, typed: _starting(typed, RESULTS))
 @click.option("--T", "T", default="4", show_default=True, help="Index of the last output, or 'symbolic'.")
 @click.option(
     "--kappa", help="A rational number such as 1/2, or 'symbolic'. [default: 1; symbolic in expressions of F]"
@@ -91,7 +92,8 @@ def command(
         raise click.UsageError(f"--arch: is {arch!r}; accepted: rnn or dnn")
     request = Request(_horizon(T), _noise(kappa), arch, order, supervise)
     try:
-        fields = RESULTS[what](request)
+        with output.working(f"deriving {what}"):
+            fields = RESULTS[what](request)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     if as_json or form == "json":
@@ -101,6 +103,11 @@ def command(
     else:
         click.echo(as_text(fields))
     return 0
+
+
+def _starting(typed: str, words: Iterable[str]) -> list[str]:
+    """The words that what was typed so far can become, for the shell."""
+    return [word for word in words if word.startswith(typed)]
 
 
 def _horizon(text: str) -> int | Symbol:
