@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +16,35 @@ import click
 
 from derivations.commands import output
 from derivations.commands.problems import bad_input
+from derivations.figures.panel import Panel
+from derivations.files import only_writer, write_text
 
-#: Panel name → what it shows. The module `derivations.figures.<name>` makes it.
-PANELS = {
-    "order-parameter": "H^(T-1,T-2) against λ at T = 4: theory for RNN and DNN, simulated networks as points",
-    "propagator-paths": "the time paths that second order in Y adds to the kernel, and those that the DNN's mask cuts",
+#: Every panel by name, in the poster's order. `derivations.figures.<name>` makes it. A number is the poster's section
+#: and, where a section has several panels, a letter: 4 trained-networks; 5a endpoint-kernels, 5b order-parameter,
+#: 5c landscape, 5d predictions; 6a sequence-kernels, 6b teacher-eigenvalues, 6c sample-efficiency, 6d propagator-paths,
+#: 6e mechanism.
+PANELS: dict[str, Panel] = {
+    panel.name: panel
+    for panel in sorted(
+        (
+            Panel(
+                "5b",
+                "order-parameter",
+                "A phase transition to temporal coherence",
+                "Order parameter H^(T-1,T-2) against the signal λ at T = 4. Beyond λ_c the RNN's kernel becomes "
+                "coherent in time, with exponent ½; the DNN's never does. Lines are the theory at N → ∞ (dashed where "
+                "unstable), diamonds are networks sampled in weight space, with two standard errors.",
+            ),
+            Panel(
+                "6d",
+                "propagator-paths",
+                "Paths of the label messages",
+                "Time paths t3 ← t2 ← t1 by which second order in Y reaches an unsupervised kernel entry, for the RNN "
+                "and the DNN. The DNN's mask lets equal times alone pass: crosses mark where it cuts a path.",
+            ),
+        ),
+        key=Panel.order,
+    )
 }
 
 
@@ -35,40 +63,73 @@ def command(panels: tuple[str, ...], out: Path | None, quick: bool, list_panels:
     if unknown:
         raise click.UsageError(f"PANEL: is {unknown[0]!r}; accepted: {', '.join(PANELS)}")
     if list_panels:
-        if as_json:
-            output.print_json({"panels": PANELS})
-        else:
-            output.print_table("Panels", ["name", "shows"], PANELS.items())
+        list_them(as_json)
         return 0
     if out is None:
         raise click.UsageError("--out: is missing; accepted: a folder for pictures and numbers")
-    try:
+    made: dict[str, Any] = {}
+    with one_line_when_unwritable(out):
         out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise click.UsageError(f"--out: cannot be made ({error.strerror}); accepted: a folder to write to") from None
-    chosen = panels or tuple(PANELS)
-    made: dict[str, Any] = {name: make_panel(name, out, quick) for name in chosen}
+        for name in [name for name in PANELS if name in panels or not panels]:
+            made[name] = make_panel(PANELS[name], out, quick)
+            if not as_json:
+                report(made[name], out)
     if as_json:
         output.print_json({"panels": made})
-    else:
-        for result in made.values():
-            for path in result["files"]:
-                click.echo(path)
-            click.echo(result["summary"])
     return 0 if all(result["agrees"] for result in made.values()) else 1
 
 
-def make_panel(name: str, out: Path, quick: bool) -> dict[str, Any]:
-    """Make one panel under a progress bar; its files, and whether theory and simulation agree."""
+def list_them(as_json: bool) -> None:
+    """Number, name and title of every panel; with --json also the captions."""
+    if as_json:
+        output.print_json({"panels": {name: panel.fields() for name, panel in PANELS.items()}})
+    else:
+        rows = [(panel.number, name, panel.title) for name, panel in PANELS.items()]
+        output.print_table("Panels, numbered by the poster's sections", ["panel", "name", "shows"], rows)
+
+
+def report(record: dict[str, Any], out: Path) -> None:
+    """Where the files of one panel are, and what it found."""
+    for name in record["files"]:
+        click.echo(out / name)
+    click.echo(record["summary"])
+
+
+def make_panel(panel: Panel, out: Path, quick: bool) -> dict[str, Any]:
+    """Make one panel under a progress bar; its record, kept in `out` as ``<name>.json``.
+
+    The record has the panel's number, name, title and caption, `quick`, `files` (names in `out`), `agrees` (theory and
+    simulation), `summary` (a sentence), `seconds`, and what else the panel's `make` returned.
+    """
     from rich.console import Console
     from rich.progress import Progress
 
     from derivations.figures.panel import Effort
 
-    module = importlib.import_module(f"derivations.figures.{name.replace('-', '_')}")
+    module = importlib.import_module(f"derivations.figures.{panel.name.replace('-', '_')}")
     effort = Effort(quick=quick, workers=os.cpu_count() or 1)
-    with bad_input(), Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task(name, total=1.0)
-        return module.make(
-            out, effort, lambda done, what: progress.update(task, completed=done, description=f"{name}: {what}")
+    console = Console(stderr=True)
+    with (
+        bad_input(),
+        Progress(console=console, disable=not sys.stderr.isatty()) as progress,
+        only_writer(out, panel.name, lambda: console.print(f"{panel.name}: waiting for another run in {out}")),
+    ):
+        task = progress.add_task(panel.name, total=1.0)
+        start = time.perf_counter()
+        made = module.make(
+            out, effort, lambda done, what: progress.update(task, completed=done, description=f"{panel.name}: {what}")
         )
+        record = {**panel.fields(), "quick": quick, "seconds": time.perf_counter() - start, **made}
+        record["files"] = [os.path.relpath(path, out) for path in made["files"]]
+        write_text(out / f"{panel.name}.json", json.dumps(output.plain(record), indent=1, ensure_ascii=False))
+    return record
+
+
+@contextmanager
+def one_line_when_unwritable(out: Path) -> Iterator[None]:
+    """Turn a folder that cannot be written, or a full disk, into the program's one line."""
+    try:
+        yield
+    except OSError as error:
+        what = error.strerror or str(error)
+        raise click.UsageError(f"--out: {out} cannot be written ({what}); accepted: a folder to write to") from None

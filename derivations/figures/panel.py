@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,36 @@ FORMATS = ("png", "pdf", "svg")
 
 #: Columns of numbers, all of one length: the numbers behind a picture.
 Table = Mapping[str, Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel of the poster, as the list of panels and the report name it.
+
+    Attributes:
+        number: section of the poster, and a letter where a section has several panels: "4", "5b".
+        name: the word on the command line; the module is `derivations.figures.<name>`, underscores for hyphens.
+        title: a heading.
+        caption: what is shown, in a sentence or two.
+    """
+
+    number: str
+    name: str
+    title: str
+    caption: str
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"\d+[a-z]?", self.number):
+            raise ValueError(f"number: is {self.number!r}; accepted: a section and perhaps a letter, such as 5b")
+
+    def order(self) -> tuple[int, str]:
+        """Section and letter: panels are made and shown in this order."""
+        section = self.number.rstrip("abcdefghijklmnopqrstuvwxyz")
+        return int(section), self.number[len(section) :]
+
+    def fields(self) -> dict[str, str]:
+        """The attributes by name."""
+        return {"number": self.number, "name": self.name, "title": self.title, "caption": self.caption}
 
 
 @dataclass(frozen=True)

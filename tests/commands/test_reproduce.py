@@ -1,0 +1,114 @@
+"""`unrolled reproduce`: the list of panels, records, refusals, and two processes in one folder."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import multiprocessing
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from derivations.commands import reproduce
+from derivations.commands.reproduce import PANELS
+from derivations.figures.panel import Panel
+from derivations.files import only_writer
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(reproduce.command, [str(argument) for argument in arguments], standalone_mode=False)
+
+
+def test_every_panel_has_a_module_a_number_of_its_own_and_a_caption():
+    assert [panel.number for panel in PANELS.values()] == sorted(panel.number for panel in PANELS.values())
+    assert len({panel.number for panel in PANELS.values()}) == len(PANELS)
+    for name, panel in PANELS.items():
+        assert callable(importlib.import_module(f"derivations.figures.{name.replace('-', '_')}").make)
+        assert panel.title
+        assert panel.caption.endswith(".")
+
+
+def test_sections_are_ordered_as_numbers():
+    numbers = ["10a", "4", "6a", "5b", "5a"]
+    panels = [Panel(number, "x", "X", "X.") for number in numbers]
+    assert [panel.number for panel in sorted(panels, key=Panel.order)] == ["4", "5a", "5b", "6a", "10a"]
+    with pytest.raises(ValueError, match=r"^number: is 'b5'; accepted"):
+        Panel("b5", "x", "X", "X.")
+
+
+def test_the_list_is_cheap():
+    heavy = "numpy sympy scipy matplotlib"
+    code = f"import sys, derivations.commands.reproduce\nprint([m for m in '{heavy}'.split() if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_list_names_number_and_title():
+    listed = json.loads(run("--list", "--json").stdout)["panels"]
+    assert list(listed) == list(PANELS)
+    assert all(set(panel) == {"number", "name", "title", "caption"} for panel in listed.values())
+
+
+def test_record_of_a_panel(tmp_path):
+    result = run("propagator-paths", "--quick", "--out", tmp_path, "--json")
+    assert result.return_value == 0
+    record = json.loads(result.stdout)["panels"]["propagator-paths"]
+    assert record == json.loads((tmp_path / "propagator-paths.json").read_text(encoding="utf-8"))
+    assert record["quick"] is True
+    assert record["caption"] == PANELS["propagator-paths"].caption
+    assert {tmp_path / name for name in record["files"]} | {tmp_path / "propagator-paths.json"} == set(
+        tmp_path.iterdir()
+    )
+
+
+def test_unknown_panel_is_one_line():
+    refusal = run("propagator", "--out", "x").exception
+    assert isinstance(refusal, click.UsageError)
+    assert str(refusal).startswith("PANEL: is 'propagator'; accepted: ")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that even root cannot write")
+def test_unwritable_folder_is_one_line():
+    refusal = run("propagator-paths", "--out", "/proc/unrolled").exception
+    assert isinstance(refusal, click.UsageError)
+    assert str(refusal).startswith("--out: /proc/unrolled cannot be written (")
+    assert "\n" not in str(refusal)
+
+
+def _make(folder: Path, log: Path, seconds: float) -> None:
+    with only_writer(folder, "panel", lambda: None):
+        with log.open("a", encoding="utf-8") as file:
+            file.write("begin\n")
+        time.sleep(seconds)
+        with log.open("a", encoding="utf-8") as file:
+            file.write("end\n")
+
+
+def test_one_process_at_a_time_makes_a_panel(tmp_path):
+    log = tmp_path / "log"
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_make, args=(tmp_path, log, 0.05)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * 3
+    assert log.read_text(encoding="utf-8").split() == ["begin", "end"] * 3
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    holder = context.Process(target=_make, args=(tmp_path, tmp_path / "log", 60.0))
+    holder.start()
+    while not (tmp_path / "log").exists():
+        time.sleep(0.01)
+    holder.kill()
+    holder.join()
+    waited = []
+    with only_writer(tmp_path, "panel", lambda: waited.append(True)):
+        assert waited == []
