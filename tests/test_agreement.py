@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from numerics.agreement import compare
+from numerics.agreement import compare, width_trend
+from numerics.problem import InputError
 
 KERNEL = np.array([[2.0, 0.5], [0.5, 3.0]])
 ERROR = np.full((2, 2), 0.01)
@@ -46,3 +47,39 @@ def test_false_alarms_are_as_rare_as_stated():
 def test_alignment_is_one_only_for_proportional_kernels():
     assert compare(KERNEL, 2 * KERNEL, ERROR, rhat=1.0, ess=1000.0).cka == pytest.approx(1.0)
     assert compare(KERNEL, np.eye(2), ERROR, rhat=1.0, ess=1000.0).cka < 0.99
+
+
+def test_the_limit_of_planted_widths_is_found_with_its_error():
+    rng = np.random.default_rng(3)
+    widths = [64, 128, 256, 512]
+    limit, slope = np.array([[1.0, 0.3], [0.3, 2.0]]), np.array([[5.0, -2.0], [-2.0, 9.0]])
+    z = []
+    for _ in range(400):
+        errors = [np.full((2, 2), 0.02 * (64 / N) ** 0.5) for N in widths]
+        means = [limit + slope / N + rng.normal(size=(2, 2)) * e for N, e in zip(widths, errors, strict=True)]
+        trend = width_trend(widths, means, errors)
+        z.append((trend.limit - limit) / trend.limit_standard_error)
+    assert np.abs(np.mean(z, axis=0)).max() < 0.2
+    np.testing.assert_allclose(np.std(z, axis=0), 1.0, atol=0.12)
+
+
+def test_a_trend_that_is_no_line_is_noticed_and_a_parabola_repairs_it():
+    widths, error = [16, 32, 64, 128], np.full((4, 1), 1e-3)
+    means = np.array([[1 + 3 / N + 40 / N**2] for N in widths])
+    line, parabola = (width_trend(widths, means, error, order=order) for order in (1, 2))
+    assert line.misfit < 1e-6
+    assert abs(line.limit[0] - 1) > 4 * line.limit_standard_error[0]
+    assert parabola.misfit > 0.999
+    np.testing.assert_allclose(parabola.coefficients[:, 0], [1, 3, 40], rtol=1e-9)
+    np.testing.assert_allclose(parabola.at(16), means[0], rtol=1e-12)
+
+
+def test_an_entry_that_the_task_fixes_has_a_limit_without_error():
+    trend = width_trend([32, 64, 128], [[1.0], [1.0], [1.0]], [[0.0], [0.0], [0.0]])
+    assert trend.limit[0] == pytest.approx(1.0)
+    assert trend.limit_standard_error[0] == 0
+
+
+def test_too_few_widths_are_refused():
+    with pytest.raises(InputError, match="at least 3 different"):
+        width_trend([32, 32, 64], np.zeros((3, 1)), np.ones((3, 1)), order=2)
