@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from numerics.problem import InputError as InputError
     from numerics.problem import Problem as Problem
     from numerics.problem import endpoint as endpoint
-    from numerics.problem import load as load
     from numerics.problem import sequence as sequence
+    from numerics.problem_file import load as load
     from numerics.saddle.search import solve as solve
     from numerics.saddle.search import solve_all as solve_all
     from numerics.solution import Solution as Solution
@@ -26,7 +26,7 @@ _HOMES = {
     "Problem": "numerics.problem",
     "Solution": "numerics.solution",
     "endpoint": "numerics.problem",
-    "load": "numerics.problem",
+    "load": "numerics.problem_file",
     "lower": "numerics.lowering.scalar",
     "scan_endpoint": "numerics.transition.scan",
     "sequence": "numerics.problem",

@@ -7,11 +7,10 @@ anything about how the other works.
 from __future__ import annotations
 
 import math
-import zipfile
-import zlib
+import numbers
+import operator
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -25,20 +24,13 @@ ARCHITECTURES: tuple[str, ...] = get_args(Architecture)
 ACTIVATIONS: tuple[str, ...] = get_args(Activation)
 
 
-#: What a damaged or foreign archive makes the zip and npy readers raise.
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    EOFError,
-    KeyError,
-    TypeError,
-    SyntaxError,
-    MemoryError,
-    RuntimeError,  # encrypted member; NotImplementedError for an unknown compression is one
-    OverflowError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+#: Largest and smallest size of anything squared (prior kernels, labels², v, κ): products of a few of these, as in an
+#: alignment of kernels, still are double-precision numbers.
+LARGEST, SMALLEST = 1e60, 1e-60
+#: Largest signal y²/(v H_0): beyond it, gradients that cancel leave nothing of a double's 16 digits.
+LARGEST_SIGNAL = 1e15
+#: Most rows nP of a kernel, a matrix of 8 (nP)² bytes: 800 MB here.
+LARGEST_KERNEL = 10_000
 
 
 class InputError(ValueError):
@@ -51,21 +43,61 @@ def _require(condition: bool, argument: str, wrong: str, accepted: str) -> None:
 
 
 def _real_array(value: ArrayLike, argument: str) -> FloatArray:
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise InputError(f"{argument}: has rows of different lengths; accepted: an array of real numbers") from None
     _require(
         array.dtype.kind in "fiub",
         argument,
         f"has dtype {array.dtype}",
         "an array of real numbers",
     )
-    return np.array(array, dtype=np.float64, order="C")  # a copy: the problem's arrays are frozen
+    with np.errstate(over="ignore"):  # a longer float that overflows is infinite, and refused as such
+        return np.array(array, dtype=np.float64, order="C")  # a copy: the problem's arrays are frozen
+
+
+def _number(value: float, argument: str) -> float:
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    _require(real and math.isfinite(value), argument, f"is {value}", "a finite number")
+    return float(value)
 
 
 def _positive(value: float, argument: str, *, zero: bool = False) -> float:
-    number = float(value)
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     bound = "a finite number ≥ 0" if zero else "a finite number > 0"
-    _require(math.isfinite(number) and (number > 0 or (zero and number == 0)), argument, f"is {number:g}", bound)
+    _require(
+        real and math.isfinite(value) and (value > 0 or (zero and value == 0)),
+        argument,
+        f"is {value:g}" if real else f"is {value!r}",
+        bound,
+    )
+    number = float(value)
+    _require(number <= LARGEST, argument, f"is {number:g}", f"at most {LARGEST:g}")
+    _require(zero or number >= SMALLEST, argument, f"is {number:g}", f"at least {SMALLEST:g}")
     return number
+
+
+def _horizon(value: int, patterns: int) -> int:
+    longest = LARGEST_KERNEL // patterns + 1
+    accepted = f"an integer ≥ 3, at most {longest}"
+    try:
+        T = operator.index(value)
+    except TypeError:
+        raise InputError(f"T: is {value!r}; accepted: {accepted}") from None
+    _require(3 <= T <= longest, "T", f"is {T}", accepted)
+    return T
+
+
+def _representable(start: float, growth: float, times: int, argument: str) -> None:
+    """Refuse a scale ``start · growth^(t-1)``, t = 1 … times, outside the range of double precision."""
+    last = math.log10(start) + (times - 1) * math.log10(growth)
+    _require(
+        math.log10(SMALLEST) - 1e-9 <= last <= math.log10(LARGEST) + 1e-9,
+        argument,
+        f"gives the scale 1e{last:+.0f} at t = {times}",
+        f"scales from {SMALLEST:g} to {LARGEST:g}",
+    )
 
 
 def _inputs(value: ArrayLike, argument: str, n: int) -> FloatArray:
@@ -124,6 +156,7 @@ class Problem:
         n = y.shape[1]
         x = _inputs(self.x, "x", n)
         _require(x.shape[0] == y.shape[0], "y", f"has {y.shape[0]} patterns, x has {x.shape[0]}", "the same number")
+        _require(y.size <= LARGEST_KERNEL, "y", f"has shape {y.shape}", f"at most {LARGEST_KERNEL} entries")
         _require(bool((x[:, 0] != 0).any()), "x", "is zero for every pattern at t = 0", "a non-zero input at t = 0")
         put(self, "x", x)
         put(self, "y", y)
@@ -149,9 +182,36 @@ class Problem:
         for name in ("u", "v", "w"):
             put(self, name, _positive(getattr(self, name), name))
         put(self, "kappa", _positive(self.kappa, "kappa", zero=True))
+        self._check_scales()
         for array in (self.x, self.y, self.x_test, self.y_test):
             if array is not None:
                 array.setflags(write=False)
+
+    def _check_scales(self) -> None:
+        """Refuse what double precision cannot carry: kernels that leave its range, and labels far beyond them."""
+        label = np.nanmax(np.abs(self.y))
+        _require(label <= math.sqrt(LARGEST), "y", f"has entries of size {label:g}", f"at most {math.sqrt(LARGEST):g}")
+        for x, name in ((self.x, "x"), (self.x_test, "x_test")):
+            if x is None:
+                continue
+            size = np.abs(x).max(axis=2)
+            sizes = size[size > 0]
+            for extreme in (sizes.min(initial=1.0), sizes.max(initial=1.0)):
+                low, high = math.sqrt(SMALLEST), math.sqrt(LARGEST)
+                _require(low <= extreme <= high, name, f"has inputs of size {extreme:g}", f"from {low:g} to {high:g}")
+                _representable(self.u * extreme**2 / self.D, self.w, self.n, "w")
+        # H_0^{tt} of each pattern: what its inputs up to then have become
+        prior = np.zeros(self.P)
+        for t in range(self.n):
+            prior = self.w * prior + self.u * np.sum(self.x[:, t] ** 2, axis=1) / self.D
+            there = (prior > 0) & np.isfinite(self.y[:, t])
+            signal = float(np.max(self.y[there, t] ** 2 / (self.v * prior[there]), initial=0.0))
+            _require(
+                signal <= LARGEST_SIGNAL * (1 + 1e-9),
+                "y",
+                f"is y²/(v H_0) = {signal:.3g} at t = {t + 1}",
+                f"at most {LARGEST_SIGNAL:g}, for double precision",
+            )
 
     @property
     def P(self) -> int:
@@ -193,9 +253,11 @@ def endpoint(T: int, signal: float, *, u: float = 1.0, v: float = 1.0, w: float 
 
     One pattern with ``x·x/D = 1`` and ``y² = λ v w^(T-2) u``, λ = ``signal``.
     """
-    _require(isinstance(T, int) and T >= 3, "T", f"is {T}", "an integer ≥ 3")
+    T = _horizon(T, 1)
     lam = _positive(signal, "signal", zero=True)
+    _require(lam <= LARGEST_SIGNAL, "signal", f"is {lam:g}", f"at most {LARGEST_SIGNAL:g}, for double precision")
     u, v, w = (_positive(value, name) for value, name in ((u, "u"), (v, "v"), (w, "w")))
+    _representable(u, w, T - 1, "w")
     y = np.full((1, T - 1), np.nan)
     y[0, -1] = math.sqrt(lam * v * w ** (T - 2) * u)
     return Problem(np.ones((1, 1)), y, u=u, v=v, w=w, **options)
@@ -210,13 +272,15 @@ def sequence(
     the two patterns ``x^0 = √2 e_p`` (orthonormal: ``x_p·x_q/D = δ_pq``, D = 2). ``supervise`` lists hidden times t,
     1-based: output ``f^(t+1)`` is supervised.
     """
-    _require(isinstance(T, int) and T >= 3, "T", f"is {T}", "an integer ≥ 3")
-    for value, name in ((angle, "angle"), (amplitude, "amplitude")):
-        _require(math.isfinite(value), name, f"is {value:g}", "a finite number")
+    T = _horizon(T, 2)
+    angle, amplitude = _number(angle, "angle"), _number(amplitude, "amplitude")
+    largest = math.sqrt(LARGEST)
+    _require(abs(amplitude) <= largest, "amplitude", f"is {amplitude:g}", f"a size of at most {largest:g}")
     radius = _positive(radius, "radius")
+    _representable(1.0, radius, T - 1, "radius")
     times = sorted(set(supervise))
     _require(
-        bool(times) and times[0] >= 1 and times[-1] <= T - 1,
+        bool(times) and all(isinstance(t, numbers.Integral) and 1 <= t < T for t in times),
         "supervise",
         f"is {','.join(map(str, times)) or 'empty'}",
         f"hidden times from 1 to {T - 1}, comma-separated",
@@ -231,24 +295,3 @@ def sequence(
             * np.array([math.cos(angle * (t - 1)), -math.sin(angle * (t - 1))])
         )
     return Problem(math.sqrt(2) * np.eye(2), y, **options)
-
-
-def load(path: str | Path, **options: Any) -> Problem:
-    """A problem from an ``.npz`` file with arrays x, y and optionally x_test, y_test (never unpickled)."""
-    accepted = "an .npz file with real arrays x and y"
-    arrays: dict[str, Any] = {}
-    try:
-        with Path(path).open("rb") as file, zipfile.ZipFile(file) as archive:
-            members = set(archive.namelist())
-            for name in ("x", "y", "x_test", "y_test"):
-                if f"{name}.npy" in members:
-                    with archive.open(f"{name}.npy") as member:
-                        arrays[name] = np.lib.format.read_array(member, allow_pickle=False)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; accepted: {accepted}") from None
-    except _UNREADABLE as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path}: cannot be read ({reason}); accepted: {accepted}") from None
-    for name in ("x", "y"):
-        _require(name in arrays, str(path), f"has no array {name}", "arrays x (P, D) or (P, times, D) and y (P, times)")
-    return Problem(**arrays, **options)

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numerics.problem import InputError, Problem, endpoint, load, sequence
+from numerics.problem import InputError, Problem, endpoint, sequence
+from numerics.problem_file import load
 
 
 def test_endpoint_has_one_label_of_the_stated_signal():

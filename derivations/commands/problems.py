@@ -112,7 +112,9 @@ def make_problem(kind: str, own: dict[str, Any], shared: dict[str, Any]) -> Prob
         return problems.endpoint(**given, **shared)
     if kind == "sequence":
         return problems.sequence(**given, **shared)
-    return problems.load(kind, **shared)
+    from numerics.problem_file import load
+
+    return load(kind, **shared)
 
 
 def _flags(names: tuple[str, ...]) -> str:
