@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+#: Seconds after which a temporary that nobody has locked belongs to nobody.
+_SURELY_LOCKED = 60.0
 
 
 @contextmanager
@@ -15,19 +20,57 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     The temporary keeps the suffix, since writers choose the format by it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        prefix = f".{path.stem}-"
+        _remove_left_over(path.parent, prefix, path.suffix)
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=path.suffix, dir=path.parent)
+        temporary = Path(name)
+        try:
+            _hold(handle)
+            yield temporary
+            # mkstemp makes private files; give the result the permissions that open() would have given.
+            mask = os.umask(0)
+            os.umask(mask)
+            temporary.chmod(0o666 & ~mask)
+            temporary.replace(path)
+        finally:
+            os.close(handle)
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """What the system says of a temporary file, said of the file that it was for."""
     try:
-        yield temporary
-        # mkstemp makes private files; give the result the permissions that open() would have given.
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror or str(error), str(path)) from None
+
+
+def _hold(handle: int) -> bool:
+    """Lock an open temporary for as long as its writer lives; False if another process holds it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _remove_left_over(folder: Path, prefix: str, suffix: str) -> None:
+    """Remove temporaries of a writer that was killed: old enough to be locked by now, and held by nobody."""
+    for path in folder.glob(f"{glob.escape(prefix)}????????{glob.escape(suffix)}"):
+        with suppress(OSError):
+            handle = os.open(path, os.O_RDWR)
+            try:
+                if time.time() - path.stat().st_mtime > _SURELY_LOCKED and _hold(handle):
+                    path.unlink(missing_ok=True)
+            finally:
+                os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:

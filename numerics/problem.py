@@ -63,7 +63,7 @@ def _number(value: float, argument: str) -> float:
     return float(value)
 
 
-def _positive(value: float, argument: str, *, zero: bool = False) -> float:
+def _positive(value: float, argument: str, *, zero: bool = False, largest: float = LARGEST) -> float:
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     bound = "a finite number ≥ 0" if zero else "a finite number > 0"
     _require(
@@ -73,7 +73,7 @@ def _positive(value: float, argument: str, *, zero: bool = False) -> float:
         bound,
     )
     number = float(value)
-    _require(number <= LARGEST, argument, f"is {number:g}", f"at most {LARGEST:g}")
+    _require(number <= largest, argument, f"is {number:g}", f"at most {largest:g}, for double precision")
     _require(zero or number >= SMALLEST, argument, f"is {number:g}", f"at least {SMALLEST:g}")
     return number
 
@@ -254,8 +254,7 @@ def endpoint(T: int, signal: float, *, u: float = 1.0, v: float = 1.0, w: float 
     One pattern with ``x·x/D = 1`` and ``y² = λ v w^(T-2) u``, λ = ``signal``.
     """
     T = _horizon(T, 1)
-    lam = _positive(signal, "signal", zero=True)
-    _require(lam <= LARGEST_SIGNAL, "signal", f"is {lam:g}", f"at most {LARGEST_SIGNAL:g}, for double precision")
+    lam = _positive(signal, "signal", zero=True, largest=LARGEST_SIGNAL)
     u, v, w = (_positive(value, name) for value, name in ((u, "u"), (v, "v"), (w, "w")))
     _representable(u, w, T - 1, "w")
     y = np.full((1, T - 1), np.nan)
