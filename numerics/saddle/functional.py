@@ -20,13 +20,30 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-import scipy.linalg as sla
 from numpy.typing import NDArray
+from scipy.linalg import lapack
 
 from numerics.problem import Problem
 from numerics.saddle.space import KernelSpace, kernel_space
 
 FloatArray = NDArray[np.float64]
+
+
+# LAPACK directly: for small kernels SciPy's checks would take longer than the solve itself
+def _solve_lower(L: FloatArray, B: FloatArray) -> FloatArray:
+    """``L⁻¹B`` for a lower triangular L."""
+    solved, info = lapack.dtrtrs(L, B, lower=1)
+    if info != 0:
+        raise np.linalg.LinAlgError(f"dtrtrs returned {info}")
+    return np.asarray(solved)
+
+
+def _solve_factored(L: FloatArray, B: FloatArray) -> FloatArray:
+    """``(LLᵀ)⁻¹B``."""
+    solved, info = lapack.dpotrs(L, B, lower=1)
+    if info != 0:
+        raise np.linalg.LinAlgError(f"dpotrs returned {info}")
+    return np.asarray(solved)
 
 
 def symmetric(A: FloatArray) -> FloatArray:
@@ -102,25 +119,25 @@ class KernelPoint:
     @cached_property
     def M(self) -> FloatArray:
         """``LᵀC⁻¹L``; its eigenvalues are those of ``C⁻¹H``."""
-        half = sla.solve_triangular(self._covariance_factor, self.L, lower=True, check_finite=False)
-        return np.asarray(half.T @ half)
+        half = _solve_lower(self._covariance_factor, self.L)
+        return half.T @ half
 
     @cached_property
     def _readout(self) -> FloatArray:
         return self.functional.readout @ self.L
 
     @cached_property
-    def _noisy(self) -> tuple[FloatArray, bool]:
+    def _noisy(self) -> FloatArray:
+        """Lower factor of ``v𝒯H𝒯ᵀ + κ``, (s, s)."""
         f = self.functional
         gram = f.v * self._readout @ self._readout.T
-        gram[np.diag_indices_from(gram)] += f.kappa
-        factor: tuple[FloatArray, bool] = sla.cho_factor(gram, lower=True, check_finite=False)
-        return factor
+        gram.flat[:: len(gram) + 1] += f.kappa
+        return np.asarray(np.linalg.cholesky(gram))
 
     @cached_property
     def dual(self) -> FloatArray:
         """``q = (v𝒯H𝒯ᵀ + κ)⁻¹ y``, (s,)."""
-        return np.asarray(sla.cho_solve(self._noisy, self.functional.labels, check_finite=False))
+        return _solve_factored(self._noisy, self.functional.labels)
 
     @cached_property
     def _q(self) -> FloatArray:
@@ -152,11 +169,16 @@ class KernelPoint:
             return 0.5 * (self._A - self._NN)
         return self._dnn.adjoint(self._dnn.precision - self._dnn.response)
 
+    @property
+    def energy_gradient(self) -> FloatArray:
+        """The energy's part of ``G``, ``-½ v q̂q̂ᵀ``, (m, m)."""
+        return -0.5 * self.functional.v * np.outer(self._q, self._q)
+
     @cached_property
     def gradient(self) -> FloatArray:
         """``G`` with ``dF = ⟨G, S⟩`` for ``H → L exp(S) Lᵀ``, (m, m)."""
-        G = 0.5 * self.M + self._messages - 0.5 * self.functional.v * np.outer(self._q, self._q)
-        G[np.diag_indices_from(G)] -= 0.5
+        G = 0.5 * self.M + self._messages + self.energy_gradient
+        G.flat[:: len(G) + 1] -= 0.5
         return symmetric(G)
 
     @cached_property
@@ -172,9 +194,7 @@ class KernelPoint:
     @cached_property
     def _D(self) -> FloatArray:
         shifted = self.functional.space.shift_rows(self.L)
-        return math.sqrt(self.functional.w) * np.asarray(
-            sla.solve_triangular(self.L, shifted, lower=True, check_finite=False)
-        )
+        return math.sqrt(self.functional.w) * _solve_lower(self.L, shifted)
 
     @cached_property
     def _N(self) -> FloatArray:
@@ -199,8 +219,7 @@ class KernelPoint:
     @cached_property
     def _readout_response(self) -> FloatArray:
         """``L ᵀ𝒯ᵀ(v𝒯H𝒯ᵀ+κ)⁻¹𝒯L`` as its half, (s, m)."""
-        factor, _ = self._noisy
-        return np.asarray(sla.solve_triangular(factor, self._readout, lower=True, check_finite=False))
+        return _solve_lower(self._noisy, self._readout)
 
     def hessian_product(self, S: FloatArray) -> FloatArray:
         """``𝓗S`` for a symmetric S, or a stack of them (…, m, m); exactly symmetric, as iterations on it need."""
@@ -252,7 +271,7 @@ class _MaskedMaps:
         self._w = f.w
         self._space = f.space
         self._below = f.space.rows(point.L)  # time blocks that send, (n-1, P, m)
-        inverse = sla.cho_solve((point._covariance_factor, True), np.eye(f.dimension), check_finite=False)
+        inverse = _solve_factored(point._covariance_factor, np.eye(f.dimension))
         receive = f.space.receiving_rows()  # (n-1, P, m)
         self._in = receive @ inverse  # time blocks that receive
         self.precision = self._in @ np.swapaxes(receive, -1, -2)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from numerics.problem import InputError, Problem
-from numerics.saddle import trust_region
+from numerics.saddle import symmetry, trust_region
 from numerics.saddle.functional import KernelFunctional, KernelPoint, kernel_functional
 from numerics.saddle.trust_region import Stop
 from numerics.solution import COHERENCE_TOLERANCE, Solution, coherence_beyond
@@ -74,7 +73,7 @@ def _search(functional: KernelFunctional, tolerance: float) -> Iterator[tuple[St
     Hessian eigenvalue; the first is the one that keeps the symmetry of the start."""
     prior = functional.prior_kernel()
     found: list[KernelPoint] = []
-    signs = _equivalences(functional)[1:]
+    signs = list(symmetry.phase_signs(functional).values())
     symmetric = trust_region.minimise(functional.at(prior), tolerance=tolerance, signs=signs).point
     for start in [symmetric.H, *_amplified_states(functional, prior)]:
         yield from _descend(functional.at(start), tolerance, found)
@@ -133,53 +132,16 @@ def _descend(start: KernelPoint, tolerance: float, found: list[KernelPoint]) -> 
 
 
 def _is_new(point: KernelPoint, known: list[KernelPoint]) -> bool:
-    flips = _equivalences(point.functional)
-    return not any(_distance(flip[:, None] * point.H * flip, other) < SAME for other in known for flip in flips)
-
-
-def _distance(H: FloatArray, other: KernelPoint) -> float:
-    """``‖L⁻¹HL⁻ᵀ - 1‖`` per row: a relative difference that sees small entries too."""
-    half = np.linalg.solve(other.L, np.linalg.solve(other.L, H).T)
-    return float(np.linalg.norm(half - np.eye(len(H)))) / math.sqrt(len(H))
-
-
-def _flips(functional: KernelFunctional) -> list[FloatArray]:
-    """Signs of the basis under which F is invariant: the identity, and ``W → -W`` where inputs and labels allow it."""
-    m, space = functional.dimension, functional.space
-    identity = np.ones(m)
-    if functional.arch == "dnn" or space.pattern_basis is None:
-        return [identity]
-    times = np.repeat(np.arange(space.n), space.block)
-    alternating = np.where(times % 2 == 0, 1.0, -1.0)
-    label_signs = np.array([alternating[row != 0][0] for row in functional.readout if row.any()])
-    input_signs = alternating[np.abs(functional.input_covariance).any(axis=1)]
-    symmetric = all(np.unique(signs).size <= 1 for signs in (label_signs, input_signs))
-    return [identity, alternating] if symmetric else [identity]
-
-
-def _equivalences(functional: KernelFunctional) -> list[FloatArray]:
-    """Signs that relate states which are one state for the reader.
-
-    Beside ``W → -W``: a state whose times correlate at lags that are multiples of k only has a partner with the sign of
-    every odd multiple reversed (``h^t → exp(iπt/k) h^t`` is a symmetry of F over complex kernels, real on such states).
-    """
-    flips = _flips(functional)
-    if len(flips) == 1:
-        return flips
-    times = np.repeat(np.arange(functional.space.n), functional.space.block)
-    return [flips[0], *(np.where(times // k % 2 == 0, 1.0, -1.0) for k in range(1, functional.space.n))]
+    return not any(symmetry.distance_up_to_symmetry(point, other) < SAME for other in known)
 
 
 def _reversed_by_symmetry(point: KernelPoint, mode: FloatArray) -> bool:
-    """Whether a symmetry that leaves the state as it is turns the mode into its negative."""
-    L = point.L
-    change = L @ mode @ L.T
-    for flip in _equivalences(point.functional)[1:]:
-        if _distance(flip[:, None] * point.H * flip, point) < SAME:
-            turned = flip[:, None] * change * flip
-            if np.linalg.norm(turned + change) < 1e-6 * np.linalg.norm(change):
-                return True
-    return False
+    """Whether ``W → -W`` leaves the state as it is and turns the mode into its negative."""
+    flip = symmetry.reversal(point.functional)
+    if flip is None or symmetry.distance(flip[:, None] * point.H * flip, point) > SAME:
+        return False
+    change = point.L @ mode @ point.L.T
+    return bool(np.linalg.norm(flip[:, None] * change * flip + change) < 1e-6 * np.linalg.norm(change))
 
 
 def _saddle_between(first: KernelPoint, second: KernelPoint, tolerance: float) -> Stop | None:
@@ -203,8 +165,8 @@ def _solution(problem: Problem, stop: Stop) -> Solution:
     kernel = space.expand(reduced)
     if space.n > 1:
         last = kernel[-problem.P :, -2 * problem.P : -problem.P]
-        flip = _flips(functional)[-1]
-        if last.flat[np.abs(last).argmax()] < 0:
+        flip = symmetry.reversal(functional)
+        if flip is not None and last.flat[np.abs(last).argmax()] < 0:
             reduced = flip[:, None] * reduced * flip
             kernel = space.expand(reduced)
     prior = space.expand(functional.prior_kernel())

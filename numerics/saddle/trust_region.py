@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import scipy.linalg as sla
@@ -173,17 +174,23 @@ def dense_hessian(point: KernelPoint) -> FloatArray:
 
 def to_vector(S: FloatArray) -> FloatArray:
     """Orthonormal coordinates of symmetric matrices, (…, m, m) → (…, m(m+1)/2): off-diagonals times √2."""
-    rows, columns = np.triu_indices(S.shape[-1])
-    return S[..., rows, columns] * np.where(rows == columns, 1.0, math.sqrt(2.0))
+    rows, columns, weights = _triangle(S.shape[-1])
+    return np.asarray(S[..., rows, columns] * weights)
 
 
 def from_vector(z: FloatArray, m: int) -> FloatArray:
     """Inverse of ``to_vector``."""
-    rows, columns = np.triu_indices(m)
+    rows, columns, weights = _triangle(m)
     S = np.zeros((*z.shape[:-1], m, m))
-    S[..., rows, columns] = z * np.where(rows == columns, 1.0, math.sqrt(0.5))
-    S[..., columns, rows] = S[..., rows, columns]
+    S[..., rows, columns] = S[..., columns, rows] = z / weights
     return S
+
+
+@lru_cache(maxsize=64)
+def _triangle(m: int) -> tuple[NDArray[np.intp], NDArray[np.intp], FloatArray]:
+    """Upper triangle, row by row, and the weights of orthonormal coordinates."""
+    rows, columns = np.triu_indices(m)
+    return rows, columns, np.where(rows == columns, 1.0, math.sqrt(2.0))
 
 
 def _stop(point: KernelPoint, iterations: int, products: int, tolerance: float, reason: str) -> Stop:
@@ -230,7 +237,10 @@ def _exact_step(point: KernelPoint, radius: float) -> _Step:
         high = low + float(np.linalg.norm(g)) / radius + 1e-300
         for _ in range(200):
             shift = 0.5 * (low + high)
-            low, high = (shift, high) if length(shift) > radius else (low, shift)
+            reached = length(shift)
+            low, high = (shift, high) if reached > radius else (low, shift)
+            if 0.99 * radius <= reached <= radius:
+                break
         shift = high
     z = -np.divide(g, values + shift, out=np.zeros_like(g), where=g != 0)
     predicted = -float(g @ z + 0.5 * (values * z) @ z)

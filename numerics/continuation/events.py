@@ -1,0 +1,158 @@
+"""What happens between two points of a branch: folds, pitchforks and branch points, each with an interval.
+
+Test functions along the arclength are the tangent's parameter component (folds) and the eigenvalues of the Hessian on
+each class of directions: one that changes sign among the state's own lags without a fold is a branch point, one among
+other lags a pitchfork, since the branch that leaves there breaks a symmetry. Their zeros are found on corrected points
+of the branch, and the interval is one over which the sign is seen to change.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+
+from numerics.continuation.path import PathPoint, Track
+from numerics.saddle.symmetry import classes_of, common_lag
+
+FloatArray = NDArray[np.float64]
+EventType = Literal["pitchfork", "fold", "branch-point"]
+
+#: Half the first bracket's width in arclength, and the widest one tried.
+NARROWEST, WIDEST = 1e-13, 1e-3
+#: What the corrector leaves of ``ln p`` undetermined, relative to ``1 + |ln p|``.
+CORRECTED = 1e-13
+#: Two zeros closer than this are one point with several critical directions.
+SAME = 1e-9
+
+
+class LostError(ArithmeticError):
+    """The corrector does not find the branch where a test function is to be evaluated."""
+
+
+@dataclass(frozen=True, eq=False)
+class Event:
+    """A special point of a branch.
+
+    Attributes:
+        type: ``"pitchfork"``, ``"fold"`` or ``"branch-point"``.
+        value: the parameter p.
+        interval: values of p around it: over them the test function is seen to change sign; for a fold, the highest
+            (lowest) value reached and the bound that the tangents give.
+        point: a corrected point of the branch inside.
+        length: arclength.
+        modes: the critical directions S, (k, m, m).
+        period: lag period of the branches that leave along them; the branch's own at a fold.
+    """
+
+    type: EventType
+    value: float
+    interval: tuple[float, float]
+    point: PathPoint
+    length: float
+    modes: FloatArray
+    period: int
+
+
+def located(track: Track, first: PathPoint, second: PathPoint, step: float) -> list[Event]:
+    """Events on the step of a length from one point to the next.
+
+    Raises:
+        LostError: see there.
+    """
+    events = []
+    turns = first.rate * second.rate < 0
+    if turns:
+        events.append(_fold(track, first, step))
+    for index, (before, after) in enumerate(zip(first.spectra, second.spectra, strict=False)):
+        counts = [int(np.count_nonzero(values < 0)) for values in (before, after)]
+        crossing = list(range(min(counts), max(counts)))
+        if index == 0 and turns:
+            # one eigenvalue of the state's own lags vanishes at the fold itself
+            crossing = crossing[1:]
+        events += _crossings(track, first, step, index, crossing)
+    return sorted(events, key=lambda event: event.length)
+
+
+def _on_branch(track: Track, first: PathPoint) -> Callable[[float], PathPoint]:
+    def at(length: float) -> PathPoint:
+        found = track.step(first, length) if length else first
+        if found is None:
+            raise LostError(f"the branch is lost at p = {math.exp(first.theta):.6g}")
+        return found
+
+    return at
+
+
+def _fold(track: Track, first: PathPoint, step: float) -> Event:
+    at = _on_branch(track, first)
+    low, high = _bracket(lambda length: at(length).rate, step)
+    first_end, last_end, middle = at(low), at(high), at(0.5 * (low + high))
+    # a curve that turns stays on one side of its tangents
+    bounds = [
+        first_end.theta,
+        last_end.theta,
+        middle.theta,
+        first_end.theta + first_end.rate * (high - low),
+        last_end.theta - last_end.rate * (high - low),
+    ]
+    length = 0.5 * (low + high)
+    return Event("fold", math.exp(middle.theta), _values(bounds), middle, length, middle.tangent[None], track.period)
+
+
+def _crossings(track: Track, first: PathPoint, step: float, index: int, numbers: list[int]) -> list[Event]:
+    """Where the eigenvalues of the given numbers, on one class, change sign; those that do so together as one."""
+    at = _on_branch(track, first)
+    events: list[Event] = []
+    for number in numbers:
+
+        def eigenvalue(length: float, number: int = number) -> float:
+            return float(at(length).spectra[index][number])
+
+        low, high = _bracket(eigenvalue, step)
+        length = 0.5 * (low + high)
+        point = at(length)
+        mode = point.modes()[index][1][number : number + 1]
+        if events and abs(events[-1].length - length) < SAME:
+            last = events.pop()
+            modes = np.concatenate([last.modes, mode])
+            events.append(Event(last.type, last.value, last.interval, last.point, last.length, modes, last.period))
+            continue
+        lag = common_lag(point.state, classes_of(point.state)[1][index])
+        events.append(
+            Event(
+                "branch-point" if index == 0 else "pitchfork",
+                math.exp(point.theta),
+                _values([at(low).theta, at(high).theta, point.theta]),
+                point,
+                length,
+                mode,
+                math.gcd(track.period, lag) if index else track.period,
+            )
+        )
+    return events
+
+
+def _values(thetas: list[float]) -> tuple[float, float]:
+    """The interval of p around values of ``ln p`` of corrected points."""
+    rounding = CORRECTED * (1.0 + max(abs(theta) for theta in thetas))
+    return math.exp(min(thetas) - rounding), math.exp(max(thetas) + rounding)
+
+
+def _bracket(function: Callable[[float], float], step: float) -> tuple[float, float]:
+    """A narrow interval of lengths over which a test function changes sign, which it does over ``(0, step)``."""
+    if function(0.0) * function(step) > 0:
+        raise LostError("the test function has the same sign at both ends")
+    root = float(brentq(function, 0.0, step, xtol=1e-15, rtol=1e-14))
+    width = NARROWEST
+    while width < WIDEST:
+        low, high = max(0.0, root - width), min(step, root + width)
+        if function(low) * function(high) <= 0:
+            return low, high
+        width *= 4.0
+    raise LostError("the test function does not change sign around its zero")
