@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from numerics.saddle.search import solve as solve
     from numerics.saddle.search import solve_all as solve_all
     from numerics.solution import Solution as Solution
+    from numerics.teachers import Teacher as Teacher
+    from numerics.teachers import rotation_teacher as rotation_teacher
     from numerics.transition.batch import solve_endpoint_batch as solve_endpoint_batch
     from numerics.transition.scan import scan_endpoint as scan_endpoint
 
@@ -25,9 +27,11 @@ _HOMES = {
     "InputError": "numerics.problem",
     "Problem": "numerics.problem",
     "Solution": "numerics.solution",
+    "Teacher": "numerics.teachers",
     "endpoint": "numerics.problem",
     "load": "numerics.problem_file",
     "lower": "numerics.lowering.scalar",
+    "rotation_teacher": "numerics.teachers",
     "scan_endpoint": "numerics.transition.scan",
     "sequence": "numerics.problem",
     "solve": "numerics.saddle.search",
@@ -39,9 +43,11 @@ __all__ = [
     "InputError",
     "Problem",
     "Solution",
+    "Teacher",
     "endpoint",
     "load",
     "lower",
+    "rotation_teacher",
     "scan_endpoint",
     "sequence",
     "solve",

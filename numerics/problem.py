@@ -57,12 +57,6 @@ def _real_array(value: ArrayLike, argument: str) -> FloatArray:
         return np.array(array, dtype=np.float64, order="C")  # a copy: the problem's arrays are frozen
 
 
-def _number(value: float, argument: str) -> float:
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    _require(real and math.isfinite(value), argument, f"is {value}", "a finite number")
-    return float(value)
-
-
 def _positive(value: float, argument: str, *, zero: bool = False, largest: float = LARGEST) -> float:
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     bound = "a finite number ≥ 0" if zero else "a finite number > 0"
@@ -263,34 +257,47 @@ def endpoint(T: int, signal: float, *, u: float = 1.0, v: float = 1.0, w: float 
 
 
 def sequence(
-    T: int, angle: float, amplitude: float, supervise: Iterable[int], *, radius: float = 1.0, **options: Any
+    T: int,
+    angle: float | Iterable[float],
+    amplitude: float | Iterable[float],
+    supervise: Iterable[int],
+    *,
+    radius: float | Iterable[float] = 1.0,
+    patterns: int | None = None,
+    test_patterns: int = 0,
+    pattern_seed: int = 0,
+    **options: Any,
 ) -> Problem:
     """Sequence regression with a rotation teacher (THEORY.md section 6).
 
     ``y^(t+1) = V* (W*)^(t-1) U* x^0`` with ``W* = radius · rotation(angle)``, ``V* = (amplitude, 0)``, ``U* = 1``, on
     the two patterns ``x^0 = √2 e_p`` (orthonormal: ``x_p·x_q/D = δ_pq``, D = 2). ``supervise`` lists hidden times t,
     1-based: output ``f^(t+1)`` is supervised.
+
+    Args:
+        angle, amplitude, radius: a list of k values gives a teacher that rotates in k planes, D = 2k, on D orthonormal
+            patterns; a single amplitude or radius serves every plane.
+        patterns: this many random patterns with ``x·x/D = 1`` instead of the orthonormal ones.
+        test_patterns: number of further random patterns, which the teacher labels at all times.
+        pattern_seed: of the random patterns.
     """
-    T = _horizon(T, 2)
-    angle, amplitude = _number(angle, "angle"), _number(amplitude, "amplitude")
+    from numerics import teachers  # which builds problems in its turn
+
+    teacher = teachers.rotation_teacher(angle, amplitude, radius)
+    D = teacher.D
+    whole = {"patterns": (D if patterns is None else patterns, 1), "test_patterns": (test_patterns, 0)}
+    for name, (count, least) in (whole | {"pattern_seed": (pattern_seed, 0)}).items():
+        integer = isinstance(count, numbers.Integral) and not isinstance(count, bool)
+        most = LARGEST_KERNEL // 2
+        _require(integer and least <= count <= most, name, f"is {count!r}", f"an integer from {least} to {most}")
+    T = _horizon(T, D if patterns is None else patterns)
     largest = math.sqrt(LARGEST)
-    _require(abs(amplitude) <= largest, "amplitude", f"is {amplitude:g}", f"a size of at most {largest:g}")
-    radius = _positive(radius, "radius")
-    _representable(1.0, radius, T - 1, "radius")
-    times = sorted(set(supervise))
-    _require(
-        bool(times) and all(isinstance(t, numbers.Integral) and 1 <= t < T for t in times),
-        "supervise",
-        f"is {','.join(map(str, times)) or 'empty'}",
-        f"hidden times from 1 to {T - 1}, comma-separated",
-    )
-    y = np.full((2, T - 1), np.nan)
-    for t in times:
-        # first row of V* W*^(t-1), applied to √2 e_p
-        y[:, t - 1] = (
-            math.sqrt(2)
-            * amplitude
-            * radius ** (t - 1)
-            * np.array([math.cos(angle * (t - 1)), -math.sin(angle * (t - 1))])
-        )
-    return Problem(math.sqrt(2) * np.eye(2), y, **options)
+    size = float(np.abs(teacher.V).max())
+    _require(size <= largest, "amplitude", f"is {size:g}", f"a size of at most {largest:g}")
+    for modulus in {float(value) for value in np.abs(teacher.eigenvalues)}:
+        _representable(1.0, modulus, T - 1, "radius")
+    rng = np.random.default_rng(pattern_seed)
+    x = teachers.orthonormal_patterns(D) if patterns is None else teachers.random_patterns(patterns, D, rng)
+    if test_patterns:
+        options["x_test"] = teachers.random_patterns(test_patterns, D, rng)
+    return teacher.problem(T, x, supervise, **options)

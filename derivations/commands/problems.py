@@ -20,6 +20,8 @@ _OWN_OPTIONS = {
     "endpoint": ("T", "signal"),
     "sequence": ("T", "angle", "amplitude", "supervise"),
 }
+#: And those that it may have.
+_OPTIONAL = {"sequence": ("radius", "patterns", "test_patterns", "pattern_seed")}
 
 
 @contextmanager
@@ -48,15 +50,36 @@ class TimeList(click.ParamType):
             self.fail(f"is {value!r}; accepted: hidden times, comma-separated, such as 1,3,6", param, ctx)
 
 
+class NumberList(click.ParamType):
+    """A number, or several, comma-separated: one for each plane of the teacher."""
+
+    name = "numbers"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        """``"1.2566,0.6"`` → (1.2566, 0.6)."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(float(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"is {value!r}; accepted: a number, or several, comma-separated, one for each plane", param, ctx)
+
+
 def problem_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add PROBLEM and its options to a command; it receives the validated `Problem` as `problem`."""
 
     @click.argument("problem", metavar="PROBLEM")
     @click.option("--T", "T", type=int, help="Index of the last output; n = T - 1 hidden times.")
     @click.option("--signal", type=float, help="endpoint: λ = y²/(v w^(T-2) u).")
-    @click.option("--angle", type=float, help="sequence: angle of the teacher's rotation, in radians.")
-    @click.option("--amplitude", type=float, help="sequence: V* = (amplitude, 0).")
+    @click.option(
+        "--angle", type=NumberList(), help="sequence: angle of the teacher's rotation, in radians; one for each plane."
+    )
+    @click.option("--amplitude", type=NumberList(), help="sequence: V* = (amplitude, 0), or one for each plane.")
     @click.option("--supervise", type=TimeList(), help="sequence: supervised hidden times, such as 1,3,6.")
+    @click.option("--radius", type=NumberList(), help="sequence: eigenvalues are radius·exp(±i·angle). [1]")
+    @click.option("--patterns", type=int, help="sequence: random patterns instead of the orthonormal ones.")
+    @click.option("--test-patterns", type=int, help="sequence: further random patterns, not trained on.")
+    @click.option("--pattern-seed", type=int, help="sequence: seed of the random patterns. [0]")
     @click.option("--arch", default="rnn", show_default=True, help="rnn or dnn.")
     @click.option("--activation", default="linear", show_default=True, help="linear, erf, tanh or relu.")
     @click.option("--u", type=float, default=1.0, show_default=True, help="Prior width of U, U ~ N(0, u/D).")
@@ -69,9 +92,13 @@ def problem_options(function: Callable[..., Any]) -> Callable[..., Any]:
         problem: str,
         T: int | None,
         signal: float | None,
-        angle: float | None,
-        amplitude: float | None,
+        angle: tuple[float, ...] | None,
+        amplitude: tuple[float, ...] | None,
         supervise: tuple[int, ...] | None,
+        radius: tuple[float, ...] | None,
+        patterns: int | None,
+        test_patterns: int | None,
+        pattern_seed: int | None,
         arch: str,
         activation: str,
         u: float,
@@ -80,7 +107,17 @@ def problem_options(function: Callable[..., Any]) -> Callable[..., Any]:
         kappa: float,
         **options: Any,
     ) -> Any:
-        own = {"T": T, "signal": signal, "angle": angle, "amplitude": amplitude, "supervise": supervise}
+        own = {
+            "T": T,
+            "signal": signal,
+            "angle": angle,
+            "amplitude": amplitude,
+            "supervise": supervise,
+            "radius": radius,
+            "patterns": patterns,
+            "test_patterns": test_patterns,
+            "pattern_seed": pattern_seed,
+        }
         shared = {"arch": arch, "activation": activation, "u": u, "v": v, "w": w, "kappa": kappa}
         with bad_input():
             return function(*args, problem=make_problem(problem, own, shared), **options)
@@ -96,18 +133,18 @@ def make_problem(kind: str, own: dict[str, Any], shared: dict[str, Any]) -> Prob
         own: options of one kind of problem, None where not given.
         shared: options of every kind.
     """
-    needed = _OWN_OPTIONS.get(kind, ())
+    needed, optional = _OWN_OPTIONS.get(kind, ()), _OPTIONAL.get(kind, ())
     if not needed and not kind.endswith(".npz"):
         raise click.UsageError(f"PROBLEM: is {kind!r}; accepted: endpoint, sequence, or a FILE.npz")
     for name, value in own.items():
         if name in needed and value is None:
             raise click.UsageError(f"--{name}: is missing; accepted: {kind} needs {_flags(needed)}")
-        if name not in needed and value is not None:
-            fitting = _flags(needed) or "no options of endpoint or sequence"
-            raise click.UsageError(f"--{name}: does not apply to {kind}; accepted: {fitting}")
+        if name not in needed + optional and value is not None:
+            fitting = _flags(needed + optional) or "no options of endpoint or sequence"
+            raise click.UsageError(f"{_flags((name,))}: does not apply to {kind}; accepted: {fitting}")
     from numerics import problem as problems
 
-    given = {name: own[name] for name in needed}
+    given = {name: own[name] for name in needed + optional if own[name] is not None}
     if kind == "endpoint":
         return problems.endpoint(**given, **shared)
     if kind == "sequence":
@@ -118,4 +155,4 @@ def make_problem(kind: str, own: dict[str, Any], shared: dict[str, Any]) -> Prob
 
 
 def _flags(names: tuple[str, ...]) -> str:
-    return ", ".join(f"--{name}" for name in names)
+    return ", ".join(f"--{name.replace('_', '-')}" for name in names)
