@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -15,9 +16,14 @@ COMMANDS = {
     "derive": "Exact results, derived with SymPy.",
     "solve": "Solve the saddle-point equations of a problem.",
     "scan": "Follow every branch along the signal.",
+    "continue": "Follow every branch of any problem along a parameter, with its hysteresis loop.",
+    "landscape": "The free energy along the order parameter, and a cut through its minima.",
+    "sweep": "Solve over a grid of parameters; an interrupted sweep resumes.",
+    "certify": "Prove solved states and their stability in ball arithmetic.",
     "simulate": "Sample a network's weights by Langevin or Hamiltonian dynamics.",
     "check": "Solve, simulate, and compare entry by entry.",
     "reproduce": "Remake the poster's panels, theory and simulation together.",
+    "report": "One HTML page with the panels, checks, derivations and an interactive figure.",
     "doctor": "Versions, BLAS, threads, cores and memory, with warnings.",
     "completion": "The completion script of bash, zsh or fish.",
 }
@@ -64,18 +70,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the program and exit with the contract's status; bad input is one line on standard error."""
     try:
         status = cli.main(arguments, prog_name="unrolled", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # a full disk or a reader that went away shows here, not when the interpreter ends
     except click.exceptions.Exit as stop:
         status = stop.exit_code
-    except click.ClickException as error:
-        message = " ".join(error.format_message().split())
-        click.echo(f"unrolled: {message}", err=True)
-        status = 2
     except (KeyboardInterrupt, click.exceptions.Abort):
         leave_at_once()
-    except BrokenPipeError:
-        # The reader of our output went away: nothing more can be told, also not when the interpreter flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 1
+    except Exception as error:
+        from derivations.commands import failure
+
+        told = failure.report(error, sys.argv[1:] if arguments is None else arguments)
+        if told is None:
+            raise
+        status = told
     sys.exit(status)
 
 
@@ -88,8 +95,9 @@ def leave_at_once() -> NoReturn:
 
     for worker in multiprocessing.active_children():
         worker.kill()
-    click.echo("unrolled: interrupted", err=True)
-    sys.stdout.flush()
+    with contextlib.suppress(OSError, AttributeError):  # an output that is closed or full
+        click.echo("unrolled: interrupted", err=True)
+        sys.stdout.flush()
     os._exit(130)
 
 

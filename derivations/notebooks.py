@@ -1,15 +1,21 @@
-"""`make derivations`: execute every literate derivation and write it as a notebook and as HTML."""
+"""`make derivations`: execute every literate derivation and write it as a notebook and as a page of HTML."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from derivations.files import write_text
 
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
 APPENDIX = Path(__file__).with_name("appendix")
+ROOT = APPENDIX.parents[1]
 
 
 @click.command()
@@ -17,27 +23,63 @@ APPENDIX = Path(__file__).with_name("appendix")
 @click.argument("names", nargs=-1)
 def main(out: Path, names: tuple[str, ...]) -> None:
     """Execute the derivations (all, or those whose file names begin with NAMES)."""
-    scripts = [path for path in sorted(APPENDIX.glob("*.py")) if not names or path.name.startswith(names)]
+    from derivations.report.page import derivation_page
+
+    scripts = [path for path in scripts_in_order() if not names or path.name.startswith(names)]
     if not scripts:
         raise click.UsageError(f"NAMES: none begins with {', '.join(names)}")
     for script in scripts:
         click.echo(f"{script.stem} …", err=True)
-        notebook, page = execute(script)
-        write_text(out / f"{script.stem}.ipynb", notebook)
-        write_text(out / f"{script.stem}.html", page)
-        click.echo(out / f"{script.stem}.html")
+        page = out / f"{script.stem}.html"
+        write_text(page, derivation_page(script.stem, executed(script, out)))
+        click.echo(page)
 
 
-def execute(script: Path) -> tuple[str, str]:
-    """Run the derivation in `script` cell by cell; the executed notebook and its HTML page.
+def scripts_in_order() -> list[Path]:
+    """The literate derivations."""
+    return sorted(APPENDIX.glob("[0-9]*.py"))
+
+
+def executed(script: Path, folder: Path) -> NotebookNode:
+    """The executed notebook of `script`, kept in `folder` and run again only if a source has changed.
+
+    Raises:
+        nbclient.exceptions.CellExecutionError: a cell failed, so that an assertion of the derivation does not hold.
+    """
+    import nbformat
+
+    path = folder / f"{script.stem}.ipynb"
+    state = sources_digest(script)
+    try:
+        kept = nbformat.read(path, as_version=4)
+        if kept.metadata["unrolled"]["sources"] == state:
+            return kept
+    except (OSError, KeyError, nbformat.reader.NotJSONError, nbformat.ValidationError):
+        pass  # absent, damaged, or made by something else
+    notebook = execute(script)
+    notebook.metadata["unrolled"] = {"sources": state}
+    write_text(path, nbformat.writes(notebook))
+    return notebook
+
+
+def sources_digest(script: Path) -> str:
+    """Changes with the script, with `theory` and `numerics`, and with the version of SymPy."""
+    import sympy
+
+    digest = hashlib.sha256(sympy.__version__.encode())
+    for path in (script, *sorted((ROOT / "theory").rglob("*.py")), *sorted((ROOT / "numerics").rglob("*.py"))):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def execute(script: Path) -> NotebookNode:
+    """Run the derivation in `script` cell by cell.
 
     Raises:
         nbclient.exceptions.CellExecutionError: a cell failed, so that an assertion of the derivation does not hold.
     """
     import jupytext
-    import nbformat
     from nbclient import NotebookClient
-    from nbconvert import HTMLExporter
 
     notebook = jupytext.read(script)
     # Cells import theory and numerics: from the root of the project, wherever this was called.
@@ -45,10 +87,10 @@ def execute(script: Path) -> tuple[str, str]:
         notebook,
         timeout=600,
         kernel_name="python3",
-        resources={"metadata": {"path": os.fspath(APPENDIX.parents[1])}},
+        resources={"metadata": {"path": os.fspath(ROOT)}},
+        extra_arguments=["--log-level=ERROR"],
     ).execute()
-    page, _ = HTMLExporter().from_notebook_node(notebook)
-    return nbformat.writes(notebook), page
+    return notebook
 
 
 if __name__ == "__main__":

@@ -1,0 +1,90 @@
+"""`unrolled report --out DIR`: one HTML page with panels, checks, derivations and an interactive figure."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from derivations.commands import output
+from derivations.commands.problems import bad_input
+
+#: What the page is called in the folder; the finished runs that it was made from are beside it.
+PAGE = "report.html"
+
+
+@click.command("report")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the page and its runs.")
+@click.option("--quick", is_flag=True, help="Shorter simulations, larger error bars.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def command(out: Path | None, quick: bool, as_json: bool) -> int:
+    """Write one HTML page that needs no network: every panel, the checks, the derivations, and an interactive figure.
+
+    Panels, simulations and derivations that are finished in the folder are taken from there, so that an interrupted run
+    goes on where it stopped. Exit status 1 if theory and simulation disagree somewhere; the page says where.
+    """
+    if out is None:
+        raise click.UsageError("--out: is missing; accepted: a folder for the page and its runs")
+    from derivations.commands.reproduce import one_line_when_unwritable
+    from derivations.files import write_text
+    from derivations.report.page import report_page
+
+    with one_line_when_unwritable(out), bad_input():
+        out.mkdir(parents=True, exist_ok=True)
+        content = collected(out, quick)
+        write_text(out / PAGE, report_page(**content))
+    agrees = all(item.agrees for item in (*content["panels"], *content["checks"]))
+    if as_json:
+        output.print_json(
+            {
+                "page": str(out / PAGE),
+                "agrees": agrees,
+                "panels": {item.panel.name: item.agrees for item in content["panels"]},
+                "checks": {item.command: item.largest for item in content["checks"]},
+                "derivations": {item.name: item.assertions for item in content["derivations"]},
+            }
+        )
+    else:
+        click.echo(out / PAGE)
+        click.echo(f"Theory and simulation {'agree' if agrees else 'DISAGREE'}.")
+    return 0 if agrees else 1
+
+
+def collected(out: Path, quick: bool) -> dict[str, Any]:
+    """Everything that the page shows, made or taken from `out`."""
+    from datetime import UTC, datetime
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from derivations.commands.doctor import examine
+    from derivations.commands.reproduce import PANELS
+    from derivations.notebooks import executed, scripts_in_order
+    from derivations.report.checks import checks
+    from derivations.report.derivation import derivation
+    from derivations.report.panels import shown_panel
+    from derivations.report.transition import interactive_data
+
+    # before the progress bar below: each panel shows its own
+    panels = [shown_panel(name, out, quick) for name in PANELS]
+    scripts = scripts_in_order()
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task("checks", total=len(scripts) + 2)
+        found = checks(out, quick, lambda done, what: progress.update(task, completed=done, description=what))
+        proofs = []
+        for script in scripts:
+            progress.update(task, completed=1 + len(proofs), description=script.stem)
+            proofs.append(derivation(script.stem, executed(script, out / "derivations"), heading=3))
+        progress.update(task, completed=1 + len(scripts), description="branches")
+        branches = interactive_data()
+    return {
+        "quick": quick,
+        "panels": panels,
+        "checks": found,
+        "derivations": proofs,
+        "branches": branches,
+        "machine": examine(),
+        "made_on": datetime.now(UTC).strftime("%-d %B %Y"),
+    }

@@ -1,0 +1,1 @@
+"""`unrolled report`: one HTML page, without network, of panels, derivations, checks and an interactive figure."""

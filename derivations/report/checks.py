@@ -1,0 +1,106 @@
+"""Theory against simulation, entry by entry, on one problem of each kind: as `unrolled check`, kept and resumed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from derivations.commands.check import compare
+from derivations.figures.panel import finished_run
+from numerics import Problem, endpoint, sequence, solve
+from numerics.sampling import simulate
+
+WIDTH, CHAINS, SEED = 128, 4, 7000
+STEPS = {True: 400, False: 4000}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A problem, as a command line and in Python."""
+
+    command: str
+    make: Callable[[], Problem]
+
+
+CASES = (
+    Case("endpoint --T 4 --signal 6", lambda: endpoint(4, 6.0)),
+    Case("endpoint --T 4 --signal 20", lambda: endpoint(4, 20.0)),
+    Case("endpoint --T 4 --signal 20 --arch dnn", lambda: endpoint(4, 20.0, arch="dnn")),
+    Case("endpoint --T 5 --signal 12", lambda: endpoint(5, 12.0)),
+    Case(
+        "sequence --T 5 --angle 1.2566 --amplitude 2 --supervise 1,4",
+        lambda: sequence(5, 1.2566, 2.0, (1, 4)),
+    ),
+    Case(
+        "sequence --T 5 --angle 1.2566 --amplitude 2 --supervise 1,4 --arch dnn",
+        lambda: sequence(5, 1.2566, 2.0, (1, 4), arch="dnn"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One comparison: its command, what it found, and the z-score of each independent kernel entry."""
+
+    command: str
+    seed: int
+    z: tuple[float, ...]
+    z_limit: float
+    cka: float
+    ess: float
+    rhat: float
+    agrees: bool
+    reason: str
+
+    @property
+    def largest(self) -> float:
+        """Largest |z|."""
+        return max(map(abs, self.z))
+
+
+def checks(out: Path, quick: bool, progress: Callable[[float, str], None]) -> list[Check]:
+    """Run every case, or take what is finished in `out`."""
+    found = []
+    for number, case in enumerate(CASES):
+        progress(number / len(CASES), case.command)
+        settings = {
+            "problem": case.command,
+            "width": WIDTH,
+            "chains": CHAINS,
+            "steps": STEPS[quick],
+            "seed": SEED + number,
+        }
+        result = finished_run(out / "checks" / f"{number + 1}.json", settings, lambda c=case, s=settings: run(c, s))
+        command = f"unrolled check {case.command} --width {WIDTH} --steps {STEPS[quick]} --seed {SEED + number}"
+        found.append(Check(command, SEED + number, tuple(result.pop("z")), **result))
+    progress(1.0, "done")
+    return found
+
+
+def run(case: Case, settings: dict[str, Any]) -> dict[str, Any]:
+    """Solve, simulate and compare one case."""
+    problem = case.make()
+    simulation = simulate(
+        problem,
+        settings["width"],
+        chains=settings["chains"],
+        steps=settings["steps"],
+        seed=settings["seed"],
+        workers=os.cpu_count() or 1,
+    )
+    comparison = compare(solve(problem), simulation)
+    agreement = comparison.agreement
+    return {
+        "z": agreement.z[np.triu_indices(len(agreement.z))].tolist(),
+        "z_limit": float(agreement.z_limit),
+        "cka": float(agreement.cka),
+        "ess": float(comparison.simulation.ess),
+        "rhat": float(comparison.simulation.rhat),
+        "agrees": bool(agreement.agrees),
+        "reason": agreement.reason,
+    }

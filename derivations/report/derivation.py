@@ -1,0 +1,127 @@
+"""An executed literate derivation as HTML: its prose and formulas, its code folded away, and what each cell printed."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from derivations.report.typeset import code, mathml, prose
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+#: Names that print as words and are read as letters.
+GREEK = {"lambda": "λ", "kappa": "κ", "zeta": "ζ", "Delta": "Δ"}
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """A derivation as HTML.
+
+    Attributes:
+        name: of the script, without its ending.
+        title: its first heading, as HTML.
+        body: the rest, with headings one level below the title's.
+        assertions: statements in it that would have stopped it had they been false.
+    """
+
+    name: str
+    title: str
+    body: str
+    assertions: int
+
+
+def derivation(name: str, notebook: NotebookNode, heading: int) -> Derivation:
+    """Render an executed notebook whose title becomes a heading of level ``heading``."""
+    parts = [_RENDERERS[cell.cell_type](cell) for cell in notebook.cells if cell.cell_type in _RENDERERS]
+    whole = _demoted("\n".join(parts), heading - 1)
+    title = re.search(rf"<h{heading}>(.*?)</h{heading}>\s*", whole, flags=re.DOTALL)
+    if title is None:
+        raise ValueError(f"notebook: {name} has no heading; accepted: one that begins with a title")
+    body = whole[: title.start()] + whole[title.end() :]
+    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    assertions = sum(len(re.findall(r"^\s*assert\b|\.assert_\w+\(", source, flags=re.MULTILINE)) for source in sources)
+    return Derivation(name, title[1], body, assertions)
+
+
+def _demoted(markup: str, levels: int) -> str:
+    return re.sub(r"(</?h)([1-6])>", lambda tag: f"{tag[1]}{min(6, int(tag[2]) + levels)}>", markup)
+
+
+def _text(cell: Any) -> str:
+    return prose(cell.source)
+
+
+def _code(cell: Any) -> str:
+    if not cell.source.strip():
+        return ""
+    folded = f'<details class="source"><summary>Code</summary>{code(cell.source)}</details>'
+    return folded + "".join(_output(output) for output in cell.outputs)
+
+
+_RENDERERS: dict[str, Callable[[Any], str]] = {"markdown": _text, "code": _code}
+
+
+def _output(output: Any) -> str:
+    if output.output_type == "stream":
+        return printed(output.text) if output.name == "stdout" else ""
+    data = output.get("data", {})
+    if "image/png" in data:
+        return f'<img alt="picture that this cell drew" src="data:image/png;base64,{data["image/png"].strip()}">'
+    if "text/latex" in data:
+        return prose(data["text/latex"])
+    return printed(data["text/plain"]) if "text/plain" in data else ""
+
+
+def printed(text: str) -> str:
+    """What a cell printed: a line ``name = LaTeX`` as a formula, everything else as it stands."""
+    parts: list[str] = []
+    plain: list[str] = []
+
+    def flush() -> None:
+        if any(line.strip() for line in plain):
+            parts.append(f'<pre class="printed" tabindex="0">{html.escape(chr(10).join(plain))}</pre>')
+        plain.clear()
+
+    for line in text.rstrip("\n").split("\n"):
+        formula = _formula(line)
+        if formula is None:
+            plain.append(line)
+        else:
+            flush()
+            parts.append(f'<div class="formula" tabindex="0">{formula}</div>')
+    flush()
+    return "\n".join(parts)
+
+
+def _formula(line: str) -> str | None:
+    """A printed line ``name = LaTeX`` or ``name: LaTeX`` as MathML, or None if it is not one."""
+    match = re.fullmatch(r"\s*(.{1,40}?)\s*( = | ~ |: )\s*(\S.*)", line)
+    if match is None or "'" in line:
+        return None
+    name, relation, latex = match.groups()
+    words, colon, rest = latex.partition(": ")
+    if colon and "\\" not in words:  # a condition between the name and the formula
+        name, relation, latex = f"{name}{relation}{words}", ":", rest
+    if not ("\\" in latex or (re.search(r"[\^_]", name) and re.fullmatch(r"[\w\s^{}+()-]{1,20}", latex))):
+        return None
+    try:
+        right = mathml(latex)
+    except ValueError:
+        return None
+    return f"{_name(name)} {html.escape(relation.strip())} {right}"
+
+
+def _name(name: str) -> str:
+    """The left-hand side: a symbol with indices as a formula, words as words."""
+    if re.search(r"[\\^_]", name) and " " not in name:
+        latex = re.sub(r"([\^_])([\w,+]{2,})", r"\1{\2}", name)
+        latex = re.sub(rf"(?<![\\a-z])({'|'.join(GREEK)})(?![a-z])", r"\\\1 ", latex)
+        return mathml(latex)
+    words = html.escape(name)
+    for word, letter in GREEK.items():
+        words = re.sub(rf"\b{word}\b", letter, words)
+    return words

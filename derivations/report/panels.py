@@ -1,0 +1,114 @@
+"""The poster's panels as the report shows them: made once in the report's folder, then read from there."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from derivations.commands.reproduce import PANELS, make_panel
+from derivations.figures.panel import Panel
+
+
+@dataclass(frozen=True)
+class Table:
+    """A CSV file: its name, its bytes as a data URI, and how many rows it has."""
+
+    name: str
+    uri: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class ShownPanel:
+    """A panel with everything inlined.
+
+    Attributes:
+        panel: number, name, title and caption.
+        picture: data URI.
+        size: width and height in pixels, so that the page does not jump while it loads.
+        summary: what it found, in a sentence.
+        agrees: whether theory and simulation agree.
+        tables: the numbers behind it.
+        seeds: of its simulations, in order, each once.
+        scores: the largest |z| of each simulated network, by name; empty for a panel without simulation.
+    """
+
+    panel: Panel
+    picture: str
+    size: tuple[int, int]
+    summary: str
+    agrees: bool
+    tables: tuple[Table, ...]
+    seeds: tuple[int, ...]
+    scores: tuple[tuple[str, float], ...]
+
+
+def shown_panel(name: str, out: Path, quick: bool) -> ShownPanel:
+    """Make a panel in `out`, or take the finished one that is there, and inline its files."""
+    record = finished(name, out, quick) or make_panel(PANELS[name], out, quick)
+    files = [out / file for file in record["files"]]
+    picture, size = inlined_picture(files)
+    runs = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((out / f"{name}-runs").glob("*.json"))]
+    seeds = dict.fromkeys(run["settings"]["seed"] for run in runs if "seed" in run.get("settings", {}))
+    return ShownPanel(
+        PANELS[name],
+        picture,
+        size,
+        _without_name(record["summary"], name),
+        bool(record["agrees"]),
+        tuple(inlined_table(path) for path in files if path.suffix == ".csv"),
+        tuple(seeds),
+        tuple(score for path in files if path.suffix == ".csv" for score in scores(path)),
+    )
+
+
+def finished(name: str, out: Path, quick: bool) -> dict[str, Any] | None:
+    """The record of a panel that is complete in `out` and was made with at least this effort."""
+    try:
+        record = json.loads((out / f"{name}.json").read_text(encoding="utf-8"))
+        complete = all((out / file).is_file() for file in record["files"])
+        enough = quick or not record["quick"]
+        return dict(record) if complete and enough else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # absent, damaged, or of an older program
+
+
+def inlined_picture(files: list[Path]) -> tuple[str, tuple[int, int]]:
+    """The PNG as a data URI, width and height. (The SVG's text needs fonts that the reader may not have.)"""
+    from matplotlib.image import imread
+
+    png = next(path for path in files if path.suffix == ".png")
+    height, width = imread(png).shape[:2]
+    return data_uri(png, "image/png"), (width, height)
+
+
+def inlined_table(path: Path) -> Table:
+    """A CSV file as a link that needs no file."""
+    rows = sum(1 for _ in path.open(encoding="utf-8")) - 1
+    return Table(path.name, data_uri(path, "text/csv"), rows)
+
+
+def scores(path: Path) -> list[tuple[str, float]]:
+    """Name and largest |z| of each network in a table that has them."""
+    found = []
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            if row.get("largest_z"):
+                named = [f"{key} {row[key]}" for key in ("arch", "signal", "width", "seed") if row.get(key)]
+                found.append((", ".join(named), float(row["largest_z"])))
+    return found
+
+
+def data_uri(path: Path, kind: str) -> str:
+    """The file's bytes in a URI."""
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
+
+
+def _without_name(summary: str, name: str) -> str:
+    """A summary begins with the panel's name on the command line; under its own heading it need not."""
+    rest = summary.removeprefix(f"{name}: ")
+    return rest[:1].upper() + rest[1:]
