@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 import scipy.linalg as sla
 from numpy.typing import NDArray
 
-from numerics.problem import FloatArray
+from numerics.problem import FloatArray, Problem
 from numerics.saddle.functional import kernel_functional
 from numerics.solution import Solution
 
 ComplexArray = NDArray[np.complex128]
 
 
-def predict(solution: Solution) -> FloatArray:
+class KernelState(Protocol):
+    """A problem and a kernel ``Φ`` of its activations, (nP, nP): a solution for any activation, linear or not."""
+
+    @property
+    def problem(self) -> Problem:
+        """What is learnt."""
+
+    @property
+    def kernel(self) -> FloatArray:
+        """``Φ``, time-major."""
+
+
+def predict(solution: KernelState) -> FloatArray:
     """Mean outputs ``⟨f_a⟩ = v Φ_{a𝒯} (vΦ_{𝒯𝒯} + κ)⁻¹ y``, (P, n); column t-1 is f^(t+1)."""
     problem = solution.problem
     T = problem.supervised
@@ -42,7 +56,7 @@ def outliers(solution: Solution) -> ComplexArray:
     return np.asarray(outside[np.lexsort((-outside.imag, -np.round(np.abs(outside), 12)))])
 
 
-def temporal_coherence(solution: Solution) -> FloatArray:
+def temporal_coherence(solution: KernelState) -> FloatArray:
     """``Φ^{tt'}/√(Φ^{tt}Φ^{t't'})`` for each pattern with itself, averaged over patterns, (n, n)."""
     problem = solution.problem
     per_pattern = np.einsum("tpsp->pts", solution.kernel.reshape(problem.n, problem.P, problem.n, problem.P))
@@ -50,7 +64,7 @@ def temporal_coherence(solution: Solution) -> FloatArray:
     return np.asarray((per_pattern / size[:, :, None] / size[:, None, :]).mean(axis=0))
 
 
-def autocorrelation(solution: Solution) -> FloatArray:
+def autocorrelation(solution: KernelState) -> FloatArray:
     """Mean temporal coherence over pairs with the same lag ``t - t'``, lags 0 … n-1, (n,)."""
     coherence = temporal_coherence(solution)
     return np.array([np.diagonal(coherence, lag).mean() for lag in range(len(coherence))])
