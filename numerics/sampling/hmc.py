@@ -29,6 +29,9 @@ READOUTS: tuple[str, ...] = get_args(Readout)
 #: A trajectory's length is drawn uniformly within this fraction of its mean. At a fixed length π a prior direction
 #: would only change its sign, and the kernel not at all.
 _JITTER = 0.5
+#: Most kicks of a trajectory: its memory grows with them, its time with their square. Adaptation may ask for any number
+#: where the posterior is no density, as at N = 1 without noise.
+_MOST_STEPS = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,6 +187,9 @@ class HMC:
         momentum = network.prior_draw(rng, readout=weights.V is not None)
         length = self.length * rng.uniform(1 - _JITTER, 1 + _JITTER)
         steps = max(1, math.ceil(length / self.step_size))
+        if steps > _MOST_STEPS:
+            # cut short, which leaves the law as it is: the length does not depend on the weights
+            steps, length = _MOST_STEPS, _MOST_STEPS * self.step_size
         uniform = rng.random()
         trajectory = _Trajectory(network, weights, momentum, steps)
         # A trajectory that overflows has an infinite energy error and is rejected: no warning is called for.
