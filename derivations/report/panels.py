@@ -88,7 +88,8 @@ def inlined_picture(files: list[Path]) -> tuple[str, tuple[int, int]]:
 
 def inlined_table(path: Path) -> Table:
     """A CSV file as a link that needs no file."""
-    rows = sum(1 for _ in path.open(encoding="utf-8")) - 1
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = sum(1 for _ in csv.reader(file)) - 1
     return Table(path.name, data_uri(path, "text/csv"), rows)
 
 

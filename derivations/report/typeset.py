@@ -24,7 +24,8 @@ def mathml(latex: str, *, display: bool = False) -> str:
     markup = latex2mathml.converter.convert(latex.strip(), display="block" if display else "inline")
     if re.search(r">\\[A-Za-z]", markup):  # the converter passes on what it does not know
         raise ValueError(f"latex: {latex!r} has a command that is not known; accepted: what latex2mathml converts")
-    return markup
+    # a bar is a delimiter here, never a relation, and takes no space
+    return markup.replace('<mo stretchy="false">&#x0007C;</mo>', '<mo stretchy="false" lspace="0" rspace="0">|</mo>')
 
 
 def prose(markdown: str) -> str:
