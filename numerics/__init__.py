@@ -9,6 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from numerics.continuation.diagram import continue_branch as continue_branch
+    from numerics.continuation.diagram import diagram as diagram
+    from numerics.continuation.hysteresis import hysteresis as hysteresis
     from numerics.lowering.scalar import lower as lower
     from numerics.problem import InputError as InputError
     from numerics.problem import Problem as Problem
@@ -28,7 +31,10 @@ _HOMES = {
     "Problem": "numerics.problem",
     "Solution": "numerics.solution",
     "Teacher": "numerics.teachers",
+    "continue_branch": "numerics.continuation.diagram",
+    "diagram": "numerics.continuation.diagram",
     "endpoint": "numerics.problem",
+    "hysteresis": "numerics.continuation.hysteresis",
     "load": "numerics.problem_file",
     "lower": "numerics.lowering.scalar",
     "rotation_teacher": "numerics.teachers",
@@ -45,6 +51,7 @@ __all__ = [
     "Solution",
     "Teacher",
     "endpoint",
+    "hysteresis",
     "load",
     "lower",
     "rotation_teacher",

@@ -114,10 +114,31 @@ class Branch:
         weight = (theta - first.theta) / (second.theta - first.theta)
         start = between(first.state, second.state, weight)
         found = self.track.settle(start, theta)
-        if found is None:
-            return None
         gap = relative_change(first.state, second.state.H)
-        return found if relative_change(found, start) <= max(0.5 * gap, 1e-6) else None
+        if found is not None and relative_change(found, start) <= max(0.5 * gap, 1e-6):
+            return found
+        return self._by_arclength(index, theta)
+
+    def _by_arclength(self, index: int, theta: float) -> KernelPoint | None:
+        """The same close to a pitchfork or fold, where the kernel is no smooth function of the parameter."""
+        backwards = index in self._critical
+        start = self.points[index + 1].reversed() if backwards else self.points[index]
+
+        def excess(length: float) -> float:
+            found = self.track.step(start, length) if length else start
+            if found is None:
+                raise LostError("the branch is lost between two of its points")
+            return found.theta - theta
+
+        lengths = np.linspace(0.0, self.lengths[index + 1] - self.lengths[index], 9)
+        try:
+            # at a pitchfork the branch goes on as its mirror image: the crossing may come twice
+            pairs = ((a, b) for a, b in pairwise(lengths) if excess(a) * excess(b) <= 0)
+            length = float(brentq(excess, *next(pairs), xtol=1e-10))
+        except (LostError, StopIteration):
+            return None
+        found = self.track.step(start, length)
+        return None if found is None else self.track.settle(found.state.H, theta)
 
 
 def between(first: KernelPoint, second: KernelPoint, weight: float) -> FloatArray:

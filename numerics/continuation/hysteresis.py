@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from numerics.continuation.branch import relative_change
 from numerics.continuation.diagram import Diagram, Piece
+from numerics.continuation.path import Track
 from numerics.saddle import trust_region
 from numerics.saddle.functional import KernelPoint
 from numerics.saddle.symmetry import distance_up_to_symmetry, turned
@@ -22,7 +23,7 @@ from numerics.saddle.symmetry import distance_up_to_symmetry, turned
 FloatArray = NDArray[np.float64]
 
 #: How far beyond the end of a stable piece the descent starts, in ``ln p``, and the first step off the state there.
-BEYOND, KICK = 3e-4, 0.05
+BEYOND, KICK = 1e-3, 0.05
 #: A descent that ends closer than this to a state of a stable piece, relative, has reached it.
 SAME = 1e-4
 #: A state that is closer than this to the one before, in the natural metric, was reached without a jump.
@@ -141,6 +142,8 @@ def _descent(
     if not stops:
         raise ArithmeticError(f"no descent from the state at {math.exp(end):.6g} converges")
     lowest = min(stops, key=lambda stop: stop.point.free_energy).point
+    # close to a critical point a small residual may be far from the minimum: Newton ends there
+    lowest = Track(diagram.family, 1).settle(lowest.H, theta) or lowest
     for other in pieces:
         if other.bounds[0] <= theta <= other.bounds[1]:
             known = other.state(theta)

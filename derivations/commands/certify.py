@@ -1,0 +1,73 @@
+"""`unrolled certify endpoint`: a proof in ball arithmetic that a true state lies next to each computed one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from derivations.commands import output
+from derivations.commands.problems import problem_options
+
+if TYPE_CHECKING:
+    from numerics.problem import Problem
+    from numerics.solution import Solution
+    from numerics.transition.certify import Certificate
+
+
+@click.command("certify")
+@problem_options
+@click.option("--all-branches", is_flag=True, help="Every stationary state found, in order of free energy.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def command(problem: Problem, all_branches: bool, as_json: bool) -> int:
+    """Prove that a stationary kernel lies within a stated radius of the solved one, and its Hessian's signature.
+
+    Needs python-flint (the extra "certify"). Exit status 1 if a state is not proved.
+    """
+    from numerics.saddle import search
+    from numerics.transition.certify import certify
+
+    with output.working("certificate"):
+        solutions = search.solve_all(problem) if all_branches else (search.solve(problem),)
+        proofs = [certify(solution) for solution in solutions]
+    if as_json:
+        states = [certificate_fields(s, c) for s, c in zip(solutions, proofs, strict=True)]
+        output.print_json({"branches": states} if all_branches else states[0])
+    else:
+        print_certificates(solutions, proofs)
+    return 0 if all(certificate.proved for certificate in proofs) else 1
+
+
+def certificate_fields(solution: Solution, certificate: Certificate) -> dict[str, Any]:
+    """What is proved of one state; nothing but the status where nothing is."""
+    fields: dict[str, Any] = {
+        "proved": certificate.proved,
+        "status": certificate.status,
+        "branch": solution.branch,
+        "kernel": solution.kernel,
+    }
+    if certificate.proved:
+        fields |= {
+            "radius": certificate.radius,
+            "negative": certificate.negative,
+            "free_energy": certificate.free_energy,
+            "digits": certificate.digits,
+        }
+    return fields
+
+
+def print_certificates(solutions: tuple[Solution, ...], proofs: list[Certificate]) -> None:
+    """One table of what is proved, and the kernels' digits."""
+    rows = []
+    for solution, certificate in zip(solutions, proofs, strict=True):
+        if certificate.proved:
+            low, high = certificate.free_energy
+            proved = [f"{certificate.radius:.1e}", str(certificate.negative), f"{low:.16g} … {high:.16g}"]
+        else:
+            proved = ["", "", ""]
+        rows.append([solution.branch, "yes" if certificate.proved else "no", *proved])
+    output.print_table("Certificates", ["branch", "proved", "radius", "negative eigenvalues", "free energy"], rows)
+    for certificate in proofs:
+        click.echo(certificate.status)
+        for digits in certificate.digits:
+            click.echo(f"  {digits}")

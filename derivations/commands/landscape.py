@@ -1,0 +1,145 @@
+"""`unrolled landscape endpoint`: the free energy along the order parameter, and a cut through the coherent minima."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from derivations.commands import output
+from derivations.commands.free_parameter import require_picture
+from derivations.commands.problems import bad_input
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from numerics.transition.landscape import Landscape
+
+#: Largest correlation that is looked at, and the extent of the cut in units of the coherent minimum.
+EDGE, ACROSS, UP = 0.98, 1.8, (-0.6, 2.0)
+
+
+@click.command("landscape")
+@click.argument("problem", metavar="endpoint")
+@click.option("--T", "T", type=int, required=True, help="Index of the last output, at least 4.")
+@click.option("--signal", type=float, required=True, help="λ = y²/(v w^(T-2) u).")
+@click.option("--kappa", type=float, default=1.0, show_default=True, help="Noise, K = κ/N.")
+@click.option("--points", type=click.IntRange(3, 2001), default=81, show_default=True, help="Points along each axis.")
+@click.option("--plane", is_flag=True, help="The two-dimensional cut as well (beyond the transition).")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Picture: FILE.png, .pdf or .svg.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def command(
+    problem: str,
+    T: int,
+    signal: float,
+    kappa: float,
+    points: int,
+    plane: bool,
+    out: Path | None,
+    as_json: bool,
+) -> int:
+    """The RNN's free energy with all but the order parameter minimised out, in units u = v = w = 1.
+
+    Exit status 1 if a constrained minimum was not reached.
+    """
+    if problem != "endpoint":
+        raise click.UsageError(f"PROBLEM: is {problem!r}; accepted: endpoint")
+    require_picture(out)
+    import numpy as np
+
+    from numerics.transition import landscape as landscapes
+
+    with bad_input(), output.working("landscape"):
+        curve = landscapes.landscape(T, signal, np.linspace(-EDGE, EDGE, points), kappa)
+        axes = np.linspace(-ACROSS, ACROSS, points), np.linspace(*UP, points)
+        cut = landscapes.plane(T, signal, *axes, kappa) if plane else None
+    if out is not None:
+        picture(curve, axes, cut, out)
+    if as_json:
+        fields = landscape_fields(curve)
+        if cut is not None:
+            fields["plane"] = {"x": axes[0], "y": axes[1], "free_energy": output_rows(cut)}
+        output.print_json(fields)
+    else:
+        print_landscape(curve, points)
+        if out is not None:
+            click.echo(out)
+    return 0 if np.isfinite(curve.free_energy).all() else 1
+
+
+def landscape_fields(curve: Landscape) -> dict[str, Any]:
+    """Arrays along the order parameter; null where the constrained minimum was not reached."""
+    return {
+        "correlation": curve.correlation,
+        "order_parameter": curve.order_parameter,
+        "free_energy": output_rows(curve.free_energy),
+        "residual": curve.residual,
+        "minima": minima(curve),
+    }
+
+
+def output_rows(values: NDArray[np.float64]) -> Any:
+    """Nested lists with None where a value is undefined."""
+    import numpy as np
+
+    return np.where(np.isfinite(values), values.astype(object), None)
+
+
+def minima(curve: Landscape) -> list[dict[str, float]]:
+    """Points that are lower than both neighbours."""
+    import numpy as np
+
+    F = curve.free_energy
+    lower = np.flatnonzero((F[1:-1] < F[:-2]) & (F[1:-1] < F[2:])) + 1
+    return [{"order_parameter": float(curve.order_parameter[k]), "free_energy": float(F[k])} for k in lower]
+
+
+def print_landscape(curve: Landscape, points: int) -> None:
+    """A table for people, of at most 21 points."""
+    rows = [
+        [f"{q:.4g}", f"{psi:.6g}", f"{F:.10g}", f"{residual:.0e}"]
+        for q, psi, F, residual in list(
+            zip(curve.correlation, curve.order_parameter, curve.free_energy, curve.residual, strict=True)
+        )[:: max(1, points // 20)]
+    ]
+    output.print_table("Landscape", ["correlation", "order parameter", "free energy", "residual"], rows)
+    found = ", ".join(f"{m['order_parameter']:.4g} (F = {m['free_energy']:.6g})" for m in minima(curve))
+    click.echo(f"Minima of these points at order parameter {found}")
+
+
+def picture(
+    curve: Landscape,
+    axes: tuple[NDArray[np.float64], NDArray[np.float64]],
+    cut: NDArray[np.float64] | None,
+    path: Path,
+) -> None:
+    """F along the order parameter and, where asked for, contours of the cut with its minima at (±1, 1)."""
+    import numpy as np
+
+    from derivations.figures.panel import styled
+    from derivations.files import whole_file
+
+    with styled():
+        from matplotlib import pyplot as plt
+
+        count = 1 if cut is None else 2
+        figure, panels = plt.subplots(1, count, figsize=(3.4 * count, 2.6), squeeze=False)
+        line = panels[0, 0]
+        line.plot(curve.order_parameter, curve.free_energy - np.nanmin(curve.free_energy))
+        line.set(xlabel=r"order parameter $H^{T-1,T-2}$", ylabel=r"$\min F - F_\mathrm{lowest}$")
+        barrier = curve.free_energy[len(curve.free_energy) // 2] - np.nanmin(curve.free_energy)
+        top = 4 * barrier if barrier > 0 else 0.2
+        shown = np.abs(curve.order_parameter[curve.free_energy - np.nanmin(curve.free_energy) < top]).max()
+        line.set(xlim=(-1.1 * shown, 1.1 * shown), ylim=(-0.05 * top, top))
+        if cut is not None:
+            rise = cut - np.nanmin(cut)
+            origin = rise[np.argmin(np.abs(axes[1])), np.argmin(np.abs(axes[0]))]
+            levels = origin * np.linspace(0, 2.0, 17)
+            filled = panels[0, 1].contourf(*axes, rise, levels=levels, cmap="viridis", extend="max")
+            panels[0, 1].plot([-1, 1, 0], [1, 1, 0], "o", color="white", mec="black", ms=4)
+            panels[0, 1].set(xlabel="odd in $W$", ylabel="even in $W$")
+            figure.colorbar(filled, ax=panels[0, 1], label=r"$F - F_\mathrm{lowest}$")
+        with whole_file(path) as temporary:
+            figure.savefig(temporary)

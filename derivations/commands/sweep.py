@@ -1,0 +1,155 @@
+"""`unrolled sweep PROBLEM`: the lowest state over a grid of parameters; an interrupted sweep resumes."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from derivations.commands import output
+from derivations.commands.free_parameter import VariesSignal
+from derivations.commands.problems import problem_options
+
+if TYPE_CHECKING:
+    from xarray import Dataset
+
+    from numerics.problem import Problem
+
+NUMERIC = ("signal", "kappa", "u", "v", "w")
+AXES = (*NUMERIC, "arch")
+
+
+class Axis(click.ParamType):
+    """``name=first:last:count`` or ``name=value,value,…``."""
+
+    name = "axis"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, tuple[Any, ...]]:
+        """``"signal=1:3:3"`` → ("signal", (1.0, 2.0, 3.0))."""
+        if isinstance(value, tuple):
+            return value
+        name, equals, text = value.partition("=")
+        if name not in AXES or not equals or not text:
+            accepted = f"name=first:last:count or name=value,…, with name one of {', '.join(AXES)}"
+            self.fail(f"is {value!r}; accepted: {accepted}", param, ctx)
+        if name == "arch":
+            return name, tuple(text.split(","))
+        try:
+            if ":" in text:
+                first, last, count = text.split(":")
+                low, high, number = float(first), float(last), int(count)
+                if number < 2 or not (math.isfinite(low) and math.isfinite(high)):
+                    raise ValueError
+                return name, tuple(low + (high - low) * k / (number - 1) for k in range(number))
+            return name, tuple(float(part) for part in text.split(","))
+        except ValueError:
+            self.fail(f"is {value!r}; accepted: {name}=first:last:count, count ≥ 2, or {name}=value,…", param, ctx)
+
+
+class _Sweep(VariesSignal):
+    @staticmethod
+    def signal_is_free(args: list[str]) -> bool:
+        """Whether the signal is an axis."""
+        return any(word.startswith(("signal=", "--over=signal=")) for word in args)
+
+
+@click.command("sweep", cls=_Sweep)
+@problem_options
+@click.option(
+    "--over",
+    "axes",
+    type=Axis(),
+    multiple=True,
+    required=True,
+    help="An axis: signal=1:40:20, kappa=0.5,1, arch=rnn,dnn; give it several times for a grid.",
+)
+@click.option(
+    "--directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Where finished points are kept; the same folder resumes.",
+)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Save the labelled array: FILE.nc.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def command(
+    problem: Problem, axes: tuple[tuple[str, tuple[Any, ...]], ...], directory: Path, out: Path | None, as_json: bool
+) -> int:
+    """Solve PROBLEM at every combination of the axes' values, on all cores.
+
+    The signal multiplies every label's square (the λ of an endpoint problem, which then needs no --signal); the other
+    parameters change with labels fixed. Needs xarray (the extra "sweeps"). Exit status 1 if a point did not converge.
+    """
+    if out is not None and out.suffix != ".nc":
+        raise click.UsageError(f"--out: is {str(out)!r}; accepted: a file name ending in .nc")
+    names = [name for name, _ in axes]
+    if len(set(names)) < len(names):
+        raise click.UsageError(f"--over: names {', '.join(names)}; accepted: each parameter once")
+    from derivations.files import whole_file
+    from numerics.sweep import sweep
+
+    with output.working("sweep"):
+        result = sweep(lambda **values: changed(problem, values), dict(axes), directory)
+    if out is not None:
+        with TemporaryDirectory() as folder:
+            # HDF5 wants the lock that a whole file is held by until it is there
+            written = Path(folder) / "sweep.nc"
+            result.to_netcdf(written, engine="h5netcdf")
+            with whole_file(out) as temporary:
+                temporary.write_bytes(written.read_bytes())
+    if as_json:
+        output.print_json(sweep_fields(result, dict(axes)))
+    else:
+        print_sweep(result, names)
+        if out is not None:
+            click.echo(out)
+    return 0 if bool(result.converged.all()) else 1
+
+
+def changed(problem: Problem, values: dict[str, Any]) -> Problem:
+    """The problem at one point of the grid."""
+    from numerics.problem import InputError
+
+    fields = dict(values)
+    if "signal" in fields:
+        signal = fields.pop("signal")
+        if signal < 0:
+            raise InputError(f"signal: is {signal:g}; accepted: a finite number ≥ 0")
+        fields["y"] = math.sqrt(signal) * problem.y
+    return problem.with_(**fields)
+
+
+def sweep_fields(result: Dataset, axes: dict[str, Any]) -> dict[str, Any]:
+    """The axes, and nested arrays over them in this order; null where a number is undefined."""
+    import numpy as np
+
+    fields: dict[str, Any] = {"axes": axes}
+    for name, array in result.data_vars.items():
+        values = array.values
+        undefined = values.dtype.kind == "f" and not np.isfinite(values).all()
+        fields[str(name)] = np.where(np.isfinite(values), values.astype(object), None) if undefined else values
+    return fields
+
+
+def print_sweep(result: Dataset, names: list[str]) -> None:
+    """One row for each point, at most forty."""
+    points = result.stack(point=names).transpose("point", ...)
+    rows = []
+    for k in range(min(points.sizes["point"], 40)):
+        one = points.isel(point=k)
+        rows.append(
+            [
+                *(str(one[name].item()) if name == "arch" else f"{one[name].item():.6g}" for name in names),
+                f"{float(one.free_energy):.10g}",
+                "coherent" if bool(one.coherent) else "incoherent",
+                f"{float(one.residual):.0e}",
+                "yes" if bool(one.converged) else "no",
+            ]
+        )
+    output.print_table("Lowest states", [*names, "free energy", "branch", "residual", "converged"], rows)
+    if points.sizes["point"] > len(rows):
+        click.echo(f"{points.sizes['point']} points; the first {len(rows)} are shown.")
