@@ -98,9 +98,9 @@ def _inputs(value: ArrayLike, argument: str, n: int) -> FloatArray:
     """Inputs as (P, n, D), zero at the times where none is given."""
     x = _real_array(value, argument)
     _require(x.ndim in (2, 3), argument, f"has shape {x.shape}", "(P, D) for input at t = 0, or (P, times, D)")
+    _require(min(x.shape) > 0, argument, f"has shape {x.shape}", "at least one pattern, time and dimension")
     if x.ndim == 2:
         x = x[:, None, :]
-    _require(min(x.shape) > 0, argument, f"has shape {x.shape}", "at least one pattern, time and dimension")
     _require(bool(np.isfinite(x).all()), argument, "contains NaN or infinity", "finite numbers")
     _require(
         x.shape[1] <= n,
