@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -78,6 +79,8 @@ def save_table(table: Table, path: Path) -> None:
 def save_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Save as PNG, PDF and SVG, each whole or not at all and free of dates."""
     paths = [folder / f"{name}.{form}" for form in FORMATS]
+    # its subsetter comments on the fonts' dates
+    logging.getLogger("fontTools").setLevel(logging.ERROR)
     undated: dict[str, dict[str, Any]] = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
     for path, form in zip(paths, FORMATS, strict=True):
         with whole_file(path) as temporary:

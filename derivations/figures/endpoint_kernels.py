@@ -1,0 +1,208 @@
+"""Endpoint supervision: kernels of RNN and DNN under a weak and a strong signal, with W's spectrum (section 5).
+
+A weak signal leaves both kernels diagonal in time: they coincide. Under a strong one only the RNN's becomes coherent,
+and W gets an eigenvalue outside the bulk of radius √w. Theory (N → ∞) beside the mean over sampled networks; the
+spectrum is that of one of them, the ring the theory's outlier.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from derivations.commands.check import compare
+from derivations.figures.panel import Effort, Progress, finished_run, save_figure, save_table, styled
+from numerics import endpoint, solve
+from numerics.predictors.observables import outliers
+from numerics.sampling import simulate
+from numerics.sampling.checkpoint import chain_file, load
+from numerics.sampling.plan import make_plan
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from numerics.problem import Problem
+
+T, KAPPA, SEED = 6, 1.0, 20260217
+#: λ_c is 2.15; the coherent state exists from 2.12.
+SIGNALS = {"weak": 1.0, "strong": 10.0}
+ARCHITECTURES = ("rnn", "dnn")
+
+
+def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
+    """Solve, simulate, draw and save; the files made, and whether every kernel entry agrees with the theory."""
+    networks = sampled_networks(out, effort, progress)
+    save_table(kernel_table(networks), out / "endpoint-kernels-kernels.csv")
+    save_table(spectrum_table(networks), out / "endpoint-kernels-spectra.csv")
+    with styled():
+        files = save_figure(draw(networks), out, "endpoint-kernels")
+    agrees = all(network["agrees"] for network in networks.values())
+    worst = max(network["largest_z"] for network in networks.values())
+    strong = networks["strong", "rnn"]
+    found, expected = largest(strong["eigenvalues"]), largest(strong["outliers"])
+    return {
+        "files": [*map(str, files), *(str(out / f"endpoint-kernels-{what}.csv") for what in ("kernels", "spectra"))],
+        "agrees": agrees,
+        "seed": SEED,
+        "largest_z": worst,
+        "summary": (
+            f"endpoint-kernels: kernels of width {strong['width']} {'agree with' if agrees else 'DISAGREE with'} the "
+            f"theory (largest |z| {worst:.1f}); W's outlier {found:.3f}, in theory {expected:.3f}"
+        ),
+    }
+
+
+def largest(eigenvalues: list[list[float]]) -> float:
+    """Real part of the eigenvalue of largest modulus, from pairs (re, im)."""
+    return max(eigenvalues, key=lambda z: z[0] ** 2 + z[1] ** 2)[0]
+
+
+def sampled_networks(out: Path, effort: Effort, progress: Progress) -> dict[tuple[str, str], dict[str, Any]]:
+    """For each signal and architecture: kernels in theory and simulation, and the eigenvalues of one network's W."""
+    width, steps = (256, 150) if effort.quick else (512, 1000)
+    networks = {}
+    tasks = list(product(SIGNALS, ARCHITECTURES))
+    for done, (strength, arch) in enumerate(tasks):
+        progress(done / len(tasks), f"{arch.upper()}, {strength} signal")
+        settings = {
+            "T": T,
+            "kappa": KAPPA,
+            "signal": SIGNALS[strength],
+            "arch": arch,
+            "width": width,
+            "steps": steps,
+            "chains": 4,
+            "seed": SEED + done,
+        }
+        networks[strength, arch] = finished_run(
+            out / "endpoint-kernels-runs" / f"{strength}-{arch}.json",
+            settings,
+            lambda s=settings: network(s, effort.workers),
+        )
+    progress(1.0, "done")
+    return networks
+
+
+def network(settings: dict[str, Any], workers: int) -> dict[str, Any]:
+    """Simulate the networks of one problem; their mean kernel beside the theory's, and the first one's spectrum."""
+    problem = endpoint(settings["T"], settings["signal"], kappa=settings["kappa"], arch=settings["arch"])
+    solution = solve(problem)
+    run = {name: settings[name] for name in ("steps", "chains", "seed")}
+    with TemporaryDirectory() as folder:
+        simulation = simulate(problem, settings["width"], **run, workers=workers, checkpoint=folder)
+        eigenvalues = recurrent_eigenvalues(problem, settings["width"], run, Path(folder))
+    if simulation.has_sign_symmetry:
+        eigenvalues = eigenvalues * simulation.basins[0, -1]
+    comparison = compare(solution, simulation)
+    return {
+        "width": settings["width"],
+        "theory": solution.kernel.tolist(),
+        "theory_at_width": comparison.predicted.tolist(),
+        "sampled": comparison.simulation.kernel_mean.tolist(),
+        "standard_error": comparison.simulation.kernel_standard_error.tolist(),
+        "z": comparison.agreement.z.tolist(),
+        "largest_z": float(np.abs(comparison.agreement.z).max()),
+        "agrees": comparison.agreement.agrees,
+        "eigenvalues": [[z.real, z.imag] for z in eigenvalues],
+        "outliers": [[z.real, z.imag] for z in outliers(solution)],
+    }
+
+
+def recurrent_eigenvalues(problem: Problem, width: int, run: dict[str, int], folder: Path) -> np.ndarray:
+    """Eigenvalues, over √w, of W at the end of the run's first chain; none for the DNN, which has many W."""
+    if problem.arch != "rnn":
+        return np.zeros(0, dtype=complex)
+    plan = make_plan(
+        problem, width, "hmc", **run, dtype="float32", warmup=None, init="prior", readout=None, step_size=None,
+        preconditioner="prior", integrator="euler", phi=None,
+    )  # fmt: skip
+    state, _ = load(chain_file(folder, 0), plan)
+    return np.linalg.eigvals(state.weights.W[0].astype(np.float64) / np.sqrt(width)).astype(complex)
+
+
+def kernel_table(networks: dict[tuple[str, str], dict[str, Any]]) -> dict[str, list[Any]]:
+    """Every independent kernel entry, one row each."""
+    columns = ("theory", "theory_at_width", "sampled", "standard_error", "z")
+    rows = [
+        (strength, SIGNALS[strength], arch, network["width"], t + 1, s + 1, *(network[name][t][s] for name in columns))
+        for (strength, arch), network in networks.items()
+        for t in range(T - 1)
+        for s in range(t + 1)
+    ]
+    names = ("strength", "signal", "arch", "width", "t", "s", *columns)
+    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+
+
+def spectrum_table(networks: dict[tuple[str, str], dict[str, Any]]) -> dict[str, list[Any]]:
+    """W's eigenvalues over √w: all of one sampled network, and the theory's outliers."""
+    rows = [
+        (strength, SIGNALS[strength], origin, re, im)
+        for strength in SIGNALS
+        for origin, name in (("sampled", "eigenvalues"), ("theory", "outliers"))
+        for re, im in networks[strength, "rnn"][name]
+    ]
+    return dict(zip(("strength", "signal", "origin", "re", "im"), map(list, zip(*rows, strict=True)), strict=True))
+
+
+def draw(networks: dict[tuple[str, str], dict[str, Any]]) -> Figure:
+    """Weak signal left, strong right; rows: the RNN's kernel, the DNN's (theory, sampled), the spectrum of W."""
+    from matplotlib import pyplot as plt
+
+    figure = plt.figure(figsize=(3.4, 4.1))
+    figure.get_layout_engine().set(rect=(0, 0, 1, 0.955))  # room for the two headings
+    grid = figure.add_gridspec(3, 4, height_ratios=(1, 1, 1.75))
+    for half, strength in enumerate(SIGNALS):
+        first = strength == "weak"
+        top = max(np.max(networks[strength, arch]["theory"]) for arch in ARCHITECTURES)
+        matrices = []
+        for row, arch in enumerate(ARCHITECTURES):
+            for column, what in enumerate(("theory", "sampled")):
+                axes = figure.add_subplot(grid[row, 2 * half + column])
+                matrices.append(axes)
+                image = draw_kernel(axes, np.array(networks[strength, arch][what]), top)
+                if row == 0:
+                    axes.set_title(what, fontsize=7)
+                if first and column == 0:
+                    axes.set_ylabel(f"{arch.upper()}\ntime $t$")
+                else:
+                    axes.set_yticklabels([])
+        heading = f"{strength} signal, $\\lambda = {SIGNALS[strength]:g} {'<' if first else '>'} \\lambda_c$"
+        matrices[0].annotate(heading, (1.1, 1.37), xycoords="axes fraction", ha="center").set_in_layout(False)
+        bar = figure.colorbar(image, ax=matrices, location="bottom", aspect=22, pad=0.03, shrink=0.9)
+        bar.set_label("kernel $H^{tt'}$", labelpad=1)
+        bar.outline.set_visible(False)
+        draw_spectrum(figure.add_subplot(grid[2, 2 * half : 2 * half + 2]), networks[strength, "rnn"], first)
+    return figure
+
+
+def draw_kernel(axes: Axes, kernel: np.ndarray, top: float) -> Any:
+    """A kernel as colours, from 0 (and below) to `top`."""
+    n = len(kernel)
+    image = axes.imshow(kernel, cmap="viridis", vmin=0.0, vmax=top)
+    axes.set_xticks([0, n - 1], ["1", str(n)])
+    axes.set_yticks([0, n - 1], ["1", str(n)])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return image
+
+
+def draw_spectrum(axes: Axes, network: dict[str, Any], labelled: bool) -> None:
+    """W's eigenvalues in the complex plane, the bulk's circle, and rings where the theory has outliers."""
+    angle = np.linspace(0, 2 * np.pi, 200)
+    axes.plot(np.cos(angle), np.sin(angle), color="0.5", lw=0.8)
+    re, im = np.array(network["eigenvalues"]).T
+    axes.plot(re, im, ".", ms=2, mew=0, color="C0")
+    for re, im in network["outliers"]:
+        axes.plot(re, im, "o", ms=8, mfc="none", mec="C1", mew=1.2)
+        axes.annotate("theory", (re, im), (0, 8), textcoords="offset points", ha="center", color="C1", fontsize=7)
+    axes.set(xlim=(-1.2, 1.65), ylim=(-1.2, 1.2), aspect="equal", xticks=(-1, 0, 1), yticks=(-1, 0, 1))
+    axes.set_xlabel(r"Re $\mu/\sqrt{w}$")
+    if labelled:
+        axes.set_ylabel("RNN: eigenvalues of $W$\n" r"Im $\mu/\sqrt{w}$")
+    else:
+        axes.set_yticklabels([])
