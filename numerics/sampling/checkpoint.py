@@ -12,6 +12,8 @@ import io
 import json
 import os
 import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -33,22 +35,71 @@ def chain_file(directory: Path, index: int) -> Path:
     return directory / f"chain-{index:03d}.checkpoint"
 
 
+@contextmanager
+def only_run(directory: Path) -> Iterator[None]:
+    """Make the directory, and keep other processes from running in it while the block runs.
+
+    Where the system has no such locks, none is held.
+
+    Raises:
+        InputError: another process runs there, or the directory cannot be made or written.
+    """
+    with _writable(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        handle = os.open(directory / "running.lock", os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"checkpoint: {directory} is in use by another run; accepted: a directory of its own"
+            ) from None
+        except (ImportError, OSError):  # Windows, or a file system without locks
+            pass
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _writable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"checkpoint: {path} cannot be written ({reason}); accepted: a directory") from None
+
+
 def save(path: Path, plan: Plan, state: ChainState, record: Record) -> None:
-    """Write a chain's state and everything that it has recorded."""
+    """Write a chain's state and everything that it has recorded.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
     arrays, header = _pack(state, record)
     header["fingerprint"] = plan.fingerprint()
     arrays["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     payload = buffer.getbuffer()
+    with _writable(path):
+        _write(path, [_FORMAT, hashlib.sha256(payload).digest(), payload])
+
+
+def _write(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
+    # one name for every writer: `only_run` leaves one, and what a killed one left is written over
     part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        file.write(_FORMAT)
-        file.write(hashlib.sha256(payload).digest())
-        file.write(payload)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("wb") as file:
+            file.writelines(pieces)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
     directory = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(directory)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from numerics.problem import InputError, Problem
 from numerics.sampling.activations import Activation
 from numerics.sampling.chains import ChainState, Record, advance, empty_record, first_state, join
-from numerics.sampling.checkpoint import chain_file, load, save
+from numerics.sampling.checkpoint import chain_file, load, only_run, save
 from numerics.sampling.plan import Plan, make_plan
 from numerics.sampling.result import Simulation, Spectrum
 
@@ -78,8 +79,8 @@ def simulate(
         progress: called with the steps done so far and their total, over all chains, warm-up included.
 
     Raises:
-        InputError: an argument is out of range, the chains overflowed, or the checkpoint is damaged or
-            foreign.
+        InputError: an argument is out of range, the chains overflowed, or the checkpoint is damaged, foreign, in
+            use by another process, or cannot be written.
     """
     plan = make_plan(
         problem,
@@ -101,12 +102,13 @@ def simulate(
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise InputError(f"workers: is {workers}; accepted: an integer ≥ 1")
     began = time.monotonic()
-    run = _Run(plan, progress, _Store(plan, checkpoint))
-    if workers == 1:
-        with threadpool_limits(limits=1):
-            run.in_process()
-    else:
-        run.in_processes(min(workers, chains))
+    with nullcontext() if checkpoint is None else only_run(Path(checkpoint)):
+        run = _Run(plan, progress, _Store(plan, checkpoint))
+        if workers == 1:
+            with threadpool_limits(limits=1):
+                run.in_process()
+        else:
+            run.in_processes(min(workers, chains))
     return run.result(time.monotonic() - began)
 
 
@@ -125,13 +127,6 @@ class _Store:
         self._plan = plan
         self._directory = None if directory is None else Path(directory)
         self._due = dict.fromkeys(range(plan.chains), 0.0)
-        if self._directory is not None:
-            try:
-                self._directory.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise InputError(
-                    f"checkpoint: {directory} cannot be made ({error.strerror}); accepted: a directory"
-                ) from None
 
     def find(self, index: int) -> tuple[ChainState, Record] | None:
         """The saved chain, or None."""
