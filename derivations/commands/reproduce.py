@@ -37,12 +37,21 @@ PANELS: dict[str, Panel] = {
                 "autocorrelation are right already at N = 64.",
             ),
             Panel(
+                "5a",
+                "endpoint-kernels",
+                "Kernels and spectra under weak and strong signals",
+                "Kernels at T = 6, theory beside the mean over sampled networks. Under a weak signal RNN and DNN "
+                "coincide, diagonal in time; under a strong one only the RNN turns coherent, and W gets an eigenvalue "
+                "outside the bulk of radius √w (circle). Dots: one sampled W; ring: the theory's outlier.",
+            ),
+            Panel(
                 "5b",
                 "order-parameter",
                 "A phase transition to temporal coherence",
-                "Order parameter H^(T-1,T-2) against the signal λ at T = 4. Beyond λ_c the RNN's kernel becomes "
-                "coherent in time, with exponent ½; the DNN's never does. Lines are the theory at N → ∞ (dashed where "
-                "unstable), diamonds are networks sampled in weight space, with two standard errors.",
+                "Order parameter H^(T-1,T-2) against the signal λ. Above, T = 4: beyond λ_c the RNN's kernel becomes "
+                "coherent in time, with exponent ½; the DNN's never does. Below, T = 6: the transition is "
+                "discontinuous, and networks keep the phase in which they started. Lines are the theory at N → ∞ "
+                "(dashed where unstable), diamonds are networks sampled in weight space, with two standard errors.",
             ),
             Panel(
                 "6d",
