@@ -38,11 +38,12 @@ from sympy import (
 
 from theory import symbols
 from theory.coherent_elimination import HORIZON, SIZE, eliminate, simplified_logs, unit_free_energy
+from theory.display import Equations, Typeset
 from theory.kernel import normalised_noise
 
 
 @dataclass(frozen=True)
-class CoherentBranch:
+class CoherentBranch(Typeset):
     """The branch in its parameter; ``H^{12}`` and ``H^{23}`` with the positive sign of the order parameter.
 
     The other sign, ``W → -W``, reverses ``H^{12}``, ``H^{23}`` and the outlier.
@@ -75,6 +76,15 @@ class CoherentBranch:
             if not expression.free_symbols <= allowed:
                 raise ValueError(f"branch: {expression} is no function of {self.parameter} and κ alone")
         object.__setattr__(self, "kernel", MappingProxyType(dict(self.kernel)))
+
+    def equations(self) -> Equations:
+        """λ, the kernel and W's outlier in the branch's parameter."""
+        return (
+            (rf"\lambda({self.parameter})", self.signal),
+            ("H", self.kernel_matrix()),
+            (r"\text{outlier}", self.outlier),
+            (str(self.parameter), self.domain),
+        )
 
     def kernel_matrix(self) -> ImmutableMatrix:
         """``H``, 3 × 3."""

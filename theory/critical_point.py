@@ -22,6 +22,7 @@ from functools import cache
 from sympy import Expr, Integer, Rational, Symbol, factor, powsimp, radsimp, simplify
 
 from theory import symbols
+from theory.display import Equations, Typeset
 from theory.kernel import require_horizon
 from theory.landau import landau_expansion, require_noise
 from theory.landau_closed_form import quartic_coefficient
@@ -30,7 +31,7 @@ CONTINUOUS, DISCONTINUOUS = "continuous", "discontinuous"
 
 
 @dataclass(frozen=True)
-class CriticalPoint:
+class CriticalPoint(Typeset):
     """The point and what leaves it, exact, units ``u = v = w = 1``.
 
     Attributes:
@@ -62,6 +63,19 @@ class CriticalPoint:
     next_coefficient: Expr | None = None
     amplitude_fourth: Expr | None = None
     tricritical_kappa: Expr | None = None
+
+    def equations(self) -> Equations:
+        """The point, and the first power of the order parameter squared in ``λ - λ_c``."""
+        diagonal = self.kernel_diagonal
+        return (
+            (r"\lambda_c", self.signal),
+            ("H^{tt}", diagonal if len(diagonal) > 1 else diagonal[0]),
+            (
+                rf"\left.\frac{{d}}{{d\lambda}} \left(H^{{{self.T - 1},{self.T - 2}}}\right)^2 \right|_{{\lambda_c}}",
+                self.amplitude_squared,
+            ),
+            (r"\text{order}", self.order),
+        )
 
 
 def critical_ratio(T: int | Symbol) -> Expr:

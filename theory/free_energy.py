@@ -18,6 +18,7 @@ from sympy.polys.matrices import DomainMatrix
 
 from theory import symbols
 from theory.differentiation import Differentiator
+from theory.display import Equations, Typeset
 from theory.kernel import (
     forward_covariance,
     kernel_matrix,
@@ -31,7 +32,7 @@ UNITS = {symbols.u: 1, symbols.v: 1, symbols.w: 1}
 
 
 @dataclass(frozen=True)
-class FreeEnergy:
+class FreeEnergy(Typeset):
     """The free energy as named terms, and its derivatives in the independent kernel entries.
 
     Attributes:
@@ -60,6 +61,10 @@ class FreeEnergy:
             if unknown:
                 raise ValueError(f"terms: {name} contains {sorted(map(str, unknown))}; accepted: kernel and parameters")
         object.__setattr__(self, "terms", MappingProxyType(dict(self.terms)))
+
+    def equations(self) -> Equations:
+        """The named terms, whose sum is F."""
+        return [(rf"F_\text{{{name.replace('_', ' ')}}}", term) for name, term in self.terms.items()]
 
     @cached_property
     def total(self) -> Expr:

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from sympy import Expr, ImmutableMatrix, Symbol, diag, log, simplify, together
 
 from theory import symbols
+from theory.display import Equations, Typeset
 from theory.free_energy import endpoint_free_energy
 from theory.kernel import normalised_noise, require_horizon
 
 
 @dataclass(frozen=True)
-class IncoherentBranch:
+class IncoherentBranch(Typeset):
     """The branch in its parameter r (``theory.symbols.r``), r ≥ 1; r = 1 is the prior's kernel at λ = 0.
 
     Attributes:
@@ -29,6 +30,14 @@ class IncoherentBranch:
     T: int | Symbol
     signal: Expr
     free_energy: Expr
+
+    def equations(self) -> Equations:
+        """λ, the kernel's diagonal and F in the branch's parameter."""
+        return (
+            (r"\lambda(r)", self.signal),
+            ("H^{tt}", self.kernel_entry(symbols.t)),
+            ("F", self.free_energy),
+        )
 
     def kernel_entry(self, t: int | Expr) -> Expr:
         """``H^{tt} = u w^{t-1} r^t``."""

@@ -23,6 +23,7 @@ from sympy import Domain, Expr, Float, Rational, construct_domain, factor, sympi
 from sympy.polys.matrices import DomainMatrix
 
 from theory import symbols
+from theory.display import Equations, Typeset
 from theory.kernel import require_horizon
 from theory.power_series import (
     MatrixSeries,
@@ -40,7 +41,7 @@ ORDER = 5
 
 
 @dataclass(frozen=True)
-class LandauExpansion:
+class LandauExpansion(Typeset):
     """The reduced free energy and the branch at the critical point, exact, in units ``u = v = w = 1``.
 
     Reduced free energy ``F = F₀ + ½ a (r - r_c) α² + ¼ b α⁴ + ⅙ c α⁶ + …`` with ``α = H^{n,n-1}/r^{n-1/2}``, where r is
@@ -66,6 +67,10 @@ class LandauExpansion:
     sextic: Expr
     signal_coefficients: tuple[Expr, Expr]
     order_parameter_coefficients: tuple[Expr, Expr]
+
+    def equations(self) -> Equations:
+        """The reduced free energy's coefficients, and the ratio at which the quadratic one vanishes."""
+        return (("r_c", self.ratio), ("a", self.quadratic_slope), ("b", self.quartic), ("c", self.sextic))
 
     def amplitudes(self) -> tuple[Expr, Expr]:
         """``(A, B)`` in ``(H^{n,n-1})² = A (λ-λ_c) + B (λ-λ_c)² + …``.

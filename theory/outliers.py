@@ -19,6 +19,7 @@ from sympy import Expr, ImmutableMatrix, Poly, cancel, factor, fraction, radsimp
 from theory import symbols
 from theory.coherent_branch import coherent_branch
 from theory.coherent_elimination import HORIZON
+from theory.display import Equations, Typeset
 
 
 def regression_matrix(kernel: ImmutableMatrix) -> ImmutableMatrix:
@@ -51,7 +52,7 @@ def characteristic_polynomial(kernel: ImmutableMatrix) -> Poly:
 
 
 @dataclass(frozen=True)
-class OutlierThreshold:
+class OutlierThreshold(Typeset):
     """Where on the coherent branch at T = 4 the outlier has the bulk's radius; units ``u = v = w = 1``.
 
     Attributes:
@@ -68,6 +69,14 @@ class OutlierThreshold:
     signal_float: float | None
     largest_noise: Expr
     stable: bool | None
+
+    def equations(self) -> Equations:
+        """The signal, where it is on the branch, and up to which κ it is on its stable part."""
+        return (
+            (r"\lambda", self.signal),
+            ("s", self.parameter),
+            (r"\kappa_{\max}", self.largest_noise),
+        )
 
 
 def outlier_threshold(kappa: Expr = symbols.kappa, T: int = HORIZON) -> OutlierThreshold:

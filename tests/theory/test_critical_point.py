@@ -1,6 +1,7 @@
 """Incoherent branch, its stability, the critical point and the Landau expansion, against routes that share no code."""
 
 import dataclasses
+import importlib
 from itertools import pairwise
 
 import mpmath
@@ -10,7 +11,6 @@ from endpoint_reference import free_energy, gradient, hessian_entry, moved, pair
 from mpmath import mp
 from sympy import E, Matrix, Rational, cancel, exp, factor, limit, oo, simplify, sqrt, sympify, zeros
 
-from theory import critical_point as module
 from theory import symbols
 from theory.coexistence import coexistence
 from theory.critical_point import critical_point, critical_ratio, critical_signal
@@ -29,6 +29,7 @@ from theory.stability import (
     second_variation,
 )
 
+module = importlib.import_module("theory.critical_point")
 T, kappa, r = symbols.T, symbols.kappa, symbols.r
 
 
