@@ -54,6 +54,15 @@ PANELS: dict[str, Panel] = {
                 "(dashed where unstable), diamonds are networks sampled in weight space, with two standard errors.",
             ),
             Panel(
+                "5c",
+                "landscape",
+                "The kernel landscape",
+                "Free energy F along the correlation q of the last two times, the rest minimised out. (a) T = 4: one "
+                "minimum splits into two at λ_c; full lines N → ∞, dashed lines -ln P(q)/N at N = 64, diamonds its "
+                "histogram over sampled networks. (b) T = 6 and larger noise: coherent minima appear beside the "
+                "incoherent one. (c) A plane through the coherent minima (crosses) and the incoherent saddle (circle).",
+            ),
+            Panel(
                 "6d",
                 "propagator-paths",
                 "Paths of the label messages",

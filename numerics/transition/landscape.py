@@ -143,6 +143,31 @@ def _constraint(L: FloatArray, q: float) -> tuple[FloatArray, FloatArray, float]
     return gradient, 0.5 * (hessian + hessian.T), float(q - value)
 
 
+def negative_log_density(curve: Landscape, width: int, signal: float, kappa: float = 1.0) -> FloatArray:
+    """``-ln P(q)/N`` of networks of width N up to a constant, to first order in 1/N, (L,).
+
+    Linear networks' kernels have the density ``exp(-NF) |H|^{-(n+1)/2} (H^{nn}+κ)^{-1/2}``. In ``H = L exp(S) Lᵀ`` the
+    volume element cancels the determinant, and the Gaussian integral over ``q(S) = q`` around the constrained minimum
+    gives ``NF + ½ ln(H^{nn}+κ) + ln‖∇q‖ + ½ ln det_⊥(∇²F - μ∇²q)``, μ the multiplier, ⟂ on the directions along which
+    q stays.
+    """
+    corrections = [_fluctuations(H, q, signal, kappa) for H, q in zip(curve.kernel, curve.correlation, strict=True)]
+    return np.asarray(curve.free_energy + np.array(corrections) / width)
+
+
+def _fluctuations(H: FloatArray, q: float, signal: float, kappa: float) -> float:
+    L = np.asarray(np.linalg.cholesky(H))
+    gradient, hessian, _ = _free_energy_derivatives(chain(L[None]), signal, kappa)
+    slope, bend, _ = _constraint(L, q)
+    size = float(slope @ slope)
+    tangent = np.linalg.svd(slope[None])[2][1:]
+    along = tangent @ (hessian - (slope @ gradient) / size * bend) @ tangent.T
+    sign, log_det = np.linalg.slogdet(along)
+    if sign <= 0:
+        return np.nan
+    return float(0.5 * np.log(H[-1, -1] + kappa) + 0.5 * np.log(size) + 0.5 * log_det)
+
+
 def plane(T: int, signal: float, x: ArrayLike, y: ArrayLike, kappa: float = 1.0) -> FloatArray:
     """A two-dimensional cut of F, (len(y), len(x)): kernels ``H_0 + x (H_+ - H_-)/2 + y ((H_+ + H_-)/2 - H_0)``.
 

@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 from numerics.problem import InputError, endpoint
 from numerics.saddle.functional import kernel_functional
 from numerics.saddle.search import solve, solve_all
-from numerics.transition.landscape import landscape, plane
+from numerics.transition.landscape import landscape, negative_log_density, plane
 
 
 def test_the_minimum_and_the_maximum_are_the_coherent_and_incoherent_states():
@@ -57,6 +57,32 @@ def test_the_plane_shows_both_minima_and_the_incoherent_saddle():
     np.testing.assert_allclose(F[30, [8, 48]], states[0].free_energy, rtol=1e-12)
     np.testing.assert_allclose(F[10, 28], states[1].free_energy, rtol=1e-12)
     np.testing.assert_allclose(F, F[:, ::-1], rtol=1e-9)
+
+
+def test_density_of_the_order_parameter_at_finite_width_against_weighted_random_networks():
+    """Prior networks, weighted by what the labels make of them: exact, and without any kernel functional."""
+    N, signal, rng = 32, 1.0, np.random.default_rng(7)
+    kernels = []
+    for _ in range(250):
+        h = [rng.standard_normal((200, N, 1))]
+        W = rng.standard_normal((200, N, N)) / np.sqrt(N)
+        h += [W @ h[0], W @ (W @ h[0])]
+        H = np.concatenate(h, axis=2)
+        kernels.append(np.swapaxes(H, 1, 2) @ H / N)
+    H = np.concatenate(kernels)
+    likelihood = np.exp(-0.5 * N * signal / (H[:, 2, 2] + 1)) / np.sqrt(H[:, 2, 2] + 1)
+    weights = likelihood / likelihood.sum()
+    q = np.abs(H[:, 2, 1]) / np.sqrt(H[:, 2, 2] * H[:, 1, 1])
+    grid = np.linspace(0, 0.8, 161)
+    action = negative_log_density(landscape(4, signal, grid), N, signal)
+    density = np.exp(-N * (action - action.min()))
+    cumulative = np.concatenate([[0.0], np.cumsum(density[1:] + density[:-1])])
+    for level in (0.1, 0.2, 0.3):
+        expected = np.interp(level, grid, cumulative) / cumulative[-1]
+        inside = (q < level).astype(float)
+        error = np.sqrt(np.sum(weights**2 * (inside - expected) ** 2))
+        assert abs(weights @ inside - expected) < 4 * error
+        assert error < 0.006
 
 
 def test_refusals():
