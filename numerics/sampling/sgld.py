@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
+from scipy.linalg import get_blas_funcs
 
 from numerics.problem import InputError
 from numerics.sampling.network import Activity, Array, Network, Weights
@@ -20,7 +21,7 @@ PRECONDITIONERS: tuple[str, ...] = get_args(Preconditioner)
 INTEGRATORS: tuple[str, ...] = get_args(Integrator)
 
 #: Rows of W are updated in blocks that stay in cache between drawing the noise and adding the drift.
-_BLOCK_ENTRIES = 1 << 15
+_BLOCK_ENTRIES = 1 << 16
 #: Larger matrices are moved in bands of rows, which threads can share.
 _BAND_ENTRIES = 1 << 17
 
@@ -193,19 +194,19 @@ class SGLD:
         """
         dtype, N = self.network.dtype, self.network.width
         h = self.step_size * self.mobility.w
-        decay, spread = dtype.type(1 - h), math.sqrt(2 * h)
+        spread = math.sqrt(2 * h)
+        # In BLAS, which reads columns first, every block is a transpose; both updates are then a single pass in place.
+        axpy, gemm = get_blas_funcs(("axpy", "gemm"), (moved,))
         pull, right = factors[0] * dtype.type(-h), np.ascontiguousarray(factors[1].T)
         rows = max(1, _BLOCK_ENTRIES // N)
-        scratch = np.empty((min(rows, len(W)), N), dtype)
         for start in range(0, len(W), rows):
             where = slice(start, start + rows)
             block = moved[where]
-            spare = scratch[: len(block)]
             if fresh is None or noise is None:
                 fill_normal(rng, block, spread)
             else:
                 fill_normal(rng, fresh[where])
                 np.add(fresh[where], noise[where], out=block)
                 block *= dtype.type(spread / 2)
-            block += np.multiply(W[where], decay, out=spare)
-            block += np.matmul(pull[where], right, out=spare)
+            axpy(W[where].reshape(-1), block.reshape(-1), a=1 - h)
+            gemm(1.0, right.T, pull[where].T, beta=1.0, c=block.T, overwrite_c=True)

@@ -378,12 +378,23 @@ def test_vectorised_normals():
     for power, moment, variance in ((1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96), (6, 15, 10170)):
         assert abs((scaled**power).mean() - moment) < 4 * np.sqrt(variance / n)
     assert kstest(scaled[:500_000], "norm").pvalue > 1e-3
-    # The two halves of a block are made from the same radii: they must still be independent.
-    pairs = 1 << 14
-    first, second = scaled[:pairs], scaled[pairs : 2 * pairs]
+    # The two numbers of a pair are made from one radius: they must still be independent.
+    first, second = scaled[0 : n - 1 : 2], scaled[1:n:2]
     for power in (1, 2):
-        assert abs(np.corrcoef(first**power, second**power)[0, 1]) < 4 / np.sqrt(pairs)
-    assert abs(np.corrcoef(np.abs(first), second)[0, 1]) < 4 / np.sqrt(pairs)
+        assert abs(np.corrcoef(first**power, second**power)[0, 1]) < 4 / np.sqrt(n // 2)
+    assert abs(np.corrcoef(np.abs(first), second)[0, 1]) < 4 / np.sqrt(n // 2)
+    fourth = np.cos(4 * np.arctan2(second, first)).mean()
+    assert abs(fourth) < 4 / np.sqrt(n)
+
+
+def test_too_few_directions_of_the_normals_are_noticed(monkeypatch):
+    # With four directions a pair is (±r, 0) or (0, ±r): its squares are anticorrelated and cos 4θ is always one.
+    monkeypatch.setattr("numerics.sampling.normals._CIRCLE", np.tile(np.complex64([1, 1j, -1, -1j]), 1 << 10))
+    values = np.empty(100_000, np.float32)
+    fill_normal(np.random.default_rng(1), values)
+    pairs = values.astype(np.float64).reshape(-1, 2)
+    assert np.corrcoef(pairs[:, 0] ** 2, pairs[:, 1] ** 2)[0, 1] < -0.2
+    assert kstest(values, "norm").pvalue < 1e-6
 
 
 def test_langevin_step_does_not_depend_on_threads():
