@@ -12,8 +12,9 @@ import itertools
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ import numpy as np
 
 from numerics.problem import InputError, Problem
 from numerics.saddle.search import solve
+from numerics.sampling.simulate import prepare_worker
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -52,14 +54,16 @@ def sweep(
         ``to_netcdf`` and ``xarray.load_dataset`` save and reload it.
 
     Raises:
-        InputError: an axis is empty, kernels differ in size, a point's problem is refused, or xarray is not installed.
+        InputError: an axis is empty, kernels differ in size, a point's problem is refused, the directory cannot be
+            written, or xarray is not installed.
     """
     xarray = _xarray()
     for name, values in axes.items():
         if not len(values):
             raise InputError(f"axes: {name} has no values; accepted: at least one value for each axis")
     folder = Path(directory)
-    folder.mkdir(parents=True, exist_ok=True)
+    with _writable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     points = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
     problems = [problem_of(**point) for point in points]
     shapes = {(problem.n, problem.P) for problem in problems}
@@ -95,7 +99,7 @@ def _finished_and_missing(problems: Sequence[Problem], folder: Path, executor: E
     missing = {name: problem for name, problem in zip(names, problems, strict=True) if results[name] is None}
     if missing:
         own = executor is None
-        pool = executor or ProcessPoolExecutor(mp_context=get_context("spawn"))
+        pool = executor or ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=prepare_worker)
         futures: dict[Future[dict[str, Any]], str] = {}
         try:
             futures = {pool.submit(solved, problem): name for name, problem in missing.items()}
@@ -132,15 +136,25 @@ def _read(path: Path) -> dict[str, Any] | None:
 def _write(path: Path, result: Mapping[str, Any] | None) -> None:
     """Write to a temporary file beside it, then rename: a reader sees the whole file or none."""
     assert result is not None
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    arrays: dict[str, Any] = {name: np.asarray(value) for name, value in result.items()}
+    with _writable(path.parent):
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                np.savez(stream, **arrays)
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _writable(directory: Path) -> Iterator[None]:
     try:
-        with os.fdopen(handle, "wb") as stream:
-            arrays: dict[str, Any] = {name: np.asarray(value) for name, value in result.items()}
-            np.savez(stream, **arrays)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"directory: {directory} cannot be written ({reason}); accepted: a folder") from None
 
 
 def _xarray() -> Any:

@@ -41,6 +41,8 @@ def report(error: Exception, arguments: Sequence[str]) -> int | None:
         return _say(f"{place}: cannot be used ({reason}); accepted: a place that can be read and written", REFUSED)
     if _is(error, "numerics.problem", "InputError"):
         return _say(str(error), REFUSED)
+    if _is(error, "concurrent.futures.process", "BrokenProcessPool"):
+        return _say("Not finished: a worker process was killed, perhaps for want of memory.", FAILED)
     if isinstance(error, ArithmeticError | MemoryError) or _is(error, "numpy.linalg", "LinAlgError"):
         reason = str(error).rstrip(".") or type(error).__name__
         line = f"Not converged: the computation left the range of double precision or the memory ({reason})."

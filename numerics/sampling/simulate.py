@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import numpy as np
@@ -57,13 +58,14 @@ def simulate(
     Args:
         problem: what is learnt.
         width: N.
-        sampler: "hmc", exact up to rounding, or "sgld", the Langevin dynamics of the poster, exact up to its
-            step.
+        sampler: "hmc", exact up to rounding; "collapsed", the same law with W integrated out, many times faster where
+            the activations are linearly independent; or "sgld", the Langevin dynamics of the poster, exact up to
+            its step.
         chains: number of independent chains.
-        steps: of each chain after warm-up: trajectories (hmc) or Langevin steps (sgld).
+        steps: of each chain after warm-up: trajectories (hmc, collapsed) or Langevin steps (sgld).
         seed: of all random numbers; chain k uses the k-th child of this seed.
         dtype: precision of weights and activity, "float32" or "float64".
-        warmup: steps that adapt the sampler and are thrown away; by default a quarter (hmc) or half (sgld) of
+        warmup: steps that adapt the sampler and are thrown away; by default a quarter or half (sgld) of
             `steps`, and at least 300 or 200.
         init: where chains start: "prior", "coherent", "coherent-negative" or "incoherent".
         readout: hmc: "marginal" (default) integrates V out exactly, "sampled" samples it too.
@@ -113,11 +115,20 @@ def simulate(
 
 
 def prepare_worker() -> None:
-    """One BLAS thread in this process, and an interrupt left to the parent."""
+    """One BLAS thread in this process, an interrupt left to the parent, and an end when the parent ends."""
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threadpool_limits(limits=1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed closes nothing: its workers would wait for work for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 class _Store:
@@ -236,7 +247,7 @@ class _Run:
             kernels=kernels,
             outputs=np.stack([record.outputs for record in records]),
             spectra=spectra,
-            acceptance=float(np.mean([r.acceptance.mean() for r in records])) if plan.sampler == "hmc" else None,
+            acceptance=float(np.mean([r.acceptance.mean() for r in records])) if plan.adjusted else None,
             step_size=tuple(steps),
             bias_local=np.stack([record.local for record in records]) if euler else None,
             bias_squared=np.stack([record.squared for record in records]) if euler else None,
