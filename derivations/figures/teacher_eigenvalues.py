@@ -1,0 +1,191 @@
+"""The recurrent matrix recovers the teacher's eigenvalues (the poster's section 6).
+
+Eigenvalues in the complex plane after learning a rotation from a few supervised times. Left: W of one sampled RNN; its
+bulk fills the disc of radius √w, a pair leaves it for the teacher's e^{±iθ}, on the unit circle. Circles: the theory's
+outliers at N → ∞, from the kernel alone; small dots beside them: the outliers of further sampled networks, whose mean
+is compared. Right: all W^(t) of one sampled DNN, which learns the same labels: its theory has no outlier.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from derivations.figures import sequential
+from derivations.figures.panel import Effort, Progress, finished_run, save_figure, save_table, styled
+from derivations.figures.sequential import ARCHITECTURES, COLOURS, SUPERVISED, TEACHER, T
+from numerics.agreement import RHAT_LIMIT
+from numerics.predictors.observables import outliers
+from numerics.sampling import simulate
+from numerics.sampling.checkpoint import chain_file, load
+from numerics.sampling.plan import make_plan
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from numerics import Problem
+    from numerics.sampling import Simulation
+
+SEED = 20260607
+#: Largest |z| of the outliers' real and imaginary parts; two-sided, one in a thousand for both together.
+Z_LIMIT = 3.5
+
+
+def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
+    """Sample both networks, find the theory's outliers, draw and save."""
+    networks: dict[str, dict[str, Any]] = {}
+    for done, arch in enumerate(ARCHITECTURES):
+        progress(0.7 * done, f"{arch.upper()}: sampling weights")
+        settings = {
+            "task": [T, sequential.ANGLE, sequential.AMPLITUDE, SUPERVISED, sequential.W],
+            "arch": arch,
+            "width": 256 if effort.quick else 512,
+            # one network of the DNN is looked at; over the RNN's the outliers are averaged
+            "chains": 1 if arch == "dnn" else 4,
+            "steps": 64 if effort.quick else 400,
+            "warmup": 100 if effort.quick else 300,
+            "seed": SEED + done,
+        }
+        path = out / "teacher-eigenvalues-runs" / f"{arch}.json"
+        networks[arch] = finished_run(path, settings, lambda s=settings: network(s, effort))
+    save_table(table(networks), out / "teacher-eigenvalues.csv")
+    with styled():
+        files = save_figure(draw(networks), out, "teacher-eigenvalues")
+    progress(1.0, "done")
+    rnn = networks["rnn"]
+    return {
+        "files": [str(path) for path in (*files, out / "teacher-eigenvalues.csv")],
+        "agrees": rnn["agrees"],
+        "largest_z": rnn["largest_z"],
+        "summary": (
+            f"teacher-eigenvalues: outliers {polar(rnn['theory'][0])} (theory), {polar(rnn['mean'])} (sampled), "
+            f"{polar(TEACHER.eigenvalues[0])} (teacher); {'agree' if rnn['agrees'] else 'DISAGREE'}, "
+            f"largest |z| {rnn['largest_z']:.1f}"
+        ),
+    }
+
+
+def polar(value: Any) -> str:
+    """A complex number (or its two parts) as modulus and angle in π."""
+    z = complex(*value) if isinstance(value, list) else complex(value)
+    return f"{abs(z):.3f} exp(±{abs(np.angle(z)) / math.pi:.3f}πi)"
+
+
+def network(settings: dict[str, Any], effort: Effort) -> dict[str, Any]:
+    """Sample the network; the spectrum of its last weights, and for the RNN the outliers over draws and chains."""
+    problem = sequential.task(settings["arch"])
+    with TemporaryDirectory() as folder:
+        simulation = simulate(
+            problem,
+            settings["width"],
+            chains=settings["chains"],
+            steps=settings["steps"],
+            warmup=settings["warmup"],
+            seed=settings["seed"],
+            workers=effort.workers,
+            checkpoint=folder,
+        )
+        spectrum = last_spectrum(problem, settings, Path(folder))
+    result: dict[str, Any] = {"width": settings["width"], "spectrum": pairs(spectrum)}
+    if settings["arch"] == "rnn":
+        theory = outliers(sequential.solved("rnn"))
+        result |= {"theory": pairs(theory), **compare(simulation, complex(theory[0]))}
+    return result
+
+
+def last_spectrum(problem: Problem, settings: dict[str, Any], folder: Path) -> np.ndarray:
+    """Eigenvalues of every W^(t) of the first chain at its end (one W for the RNN)."""
+    plan = make_plan(
+        problem,
+        settings["width"],
+        "hmc",
+        chains=settings["chains"],
+        steps=settings["steps"],
+        seed=settings["seed"],
+        dtype="float32",
+        warmup=settings["warmup"],
+        init="prior",
+        readout=None,
+        step_size=None,
+        preconditioner="prior",
+        integrator="euler",
+        phi=None,
+    )
+    weights = load(chain_file(folder, 0), plan)[0].weights
+    layers = weights.W.astype(np.float64) * math.sqrt(problem.w / settings["width"])
+    return np.linalg.eigvals(layers).ravel()
+
+
+def compare(simulation: Simulation, theory: complex) -> dict[str, Any]:
+    """The outlier in the upper half-plane over draws (far apart along the chain) against the theory's."""
+    root = math.sqrt(simulation.problem.w)
+    upper = np.array([item.values[item.values.imag > 0][0] * root for item in simulation.spectra])
+    parts = np.stack([upper.real, upper.imag])
+    mean, error = parts.mean(axis=1), parts.std(axis=1, ddof=1) / math.sqrt(parts.shape[1])
+    z = (mean - [theory.real, theory.imag]) / error
+    return {
+        "outliers": parts.T.tolist(),
+        "mean": mean.tolist(),
+        "standard_error": error.tolist(),
+        "draws": parts.shape[1],
+        "largest_z": float(np.abs(z).max()),
+        "rhat": simulation.rhat,
+        "agrees": bool(np.abs(z).max() <= Z_LIMIT and simulation.rhat <= RHAT_LIMIT),
+    }
+
+
+def pairs(values: np.ndarray) -> list[list[float]]:
+    """Complex numbers as (real, imaginary)."""
+    return [[float(value.real), float(value.imag)] for value in values]
+
+
+def table(networks: dict[str, dict[str, Any]]) -> dict[str, list[Any]]:
+    """Every eigenvalue in the picture, and what it is."""
+    rnn = networks["rnn"]
+    rows = [("teacher", *value, 0.0, 0.0) for value in pairs(TEACHER.eigenvalues)]
+    rows += [("rnn theory outlier", *value, 0.0, 0.0) for value in rnn["theory"]]
+    rows += [("rnn sampled outlier, mean", *rnn["mean"], *rnn["standard_error"])]
+    rows += [("rnn sampled outlier", *value, 0.0, 0.0) for value in rnn["outliers"]]
+    rows += [(f"{arch} sampled", *value, 0.0, 0.0) for arch in networks for value in networks[arch]["spectrum"]]
+    names = ("what", "real", "imaginary", "standard_error_real", "standard_error_imaginary")
+    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+
+
+def draw(networks: dict[str, dict[str, Any]]) -> Figure:
+    """RNN on the left, DNN on the right."""
+    from matplotlib import pyplot as plt
+
+    figure, both = plt.subplots(1, 2, figsize=(3.4, 2.35), sharey=True)
+    for axes, arch in zip(both, ARCHITECTURES, strict=True):
+        _plane(axes, networks[arch], arch)
+    both[0].set_ylabel("imaginary part")
+    handles, labels = both[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, handlelength=1.6, columnspacing=1.0)
+    return figure
+
+
+def _plane(axes: Axes, network: dict[str, Any], arch: str) -> None:
+    from matplotlib.patches import Circle
+
+    name = "$W$" if arch == "rnn" else "all $W^{(t)}$"
+    axes.add_patch(Circle((0, 0), math.sqrt(sequential.W), color="0.9", lw=0, zorder=0))
+    axes.add_patch(Circle((0, 0), 1, fill=False, ec="0.6", lw=0.6, ls=":", zorder=0))
+    spectrum = np.array(network["spectrum"])
+    axes.plot(*spectrum.T, ".", ms=2.4 if arch == "rnn" else 1.2, color=COLOURS[arch], mew=0,
+              label=f"eigenvalues, $N={network['width']}$")  # fmt: skip
+    teacher = TEACHER.eigenvalues
+    axes.plot(teacher.real, teacher.imag, "x", color="k", ms=6, mew=1.1, label=r"teacher, $e^{\pm i\theta}$")
+    if "theory" in network:
+        drawn = np.array(network["outliers"])
+        drawn = np.concatenate([drawn, drawn * [1, -1]])
+        axes.plot(*drawn.T, ".", ms=2.4, color="C5", mew=0, label=f"outliers of {len(drawn) // 2} networks")
+        theory = np.array(network["theory"])
+        axes.plot(*theory.T, "o", mfc="none", mec="C3", ms=9, mew=1.1, label="theory's outliers")
+    axes.set_title(f"{arch.upper()}: {name}")
+    axes.set(xlim=(-1.25, 1.25), ylim=(-1.25, 1.25), xticks=(-1, 0, 1), yticks=(-1, 0, 1), xlabel="real part")
+    axes.set_aspect("equal")

@@ -1,0 +1,47 @@
+"""Mean outputs at finite width N, to first order in 1/N.
+
+At any width, the outputs given the kernel have mean ``f_a(H) = v H_{a𝒯} q``, ``q = (vH_{𝒯𝒯}+κ)⁻¹y``. Averaged over
+the kernel's law at width N (mean ``H + shift/N``, covariance ``(F'')⁻¹/N``, see `finite_width`),
+
+``⟨f_a⟩_N = f_a + (1/N) (∇f_a·shift + ½ tr[∇²f_a (F'')⁻¹])``.
+
+With ``ω_a = vH_{a𝒯}(vH_{𝒯𝒯}+κ)⁻¹`` and ``δ_a = D_{a𝒯} - ω_a D_{𝒯𝒯}``, the derivatives along a change D of the kernel
+are ``∇f_a·D = v δ_a q`` and ``D·∇²f_a·D = -2v² δ_a (vH_{𝒯𝒯}+κ)⁻¹ D_{𝒯𝒯} q``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.linalg as sla
+
+from numerics.predictors.finite_width import kernel_shift
+from numerics.problem import FloatArray
+from numerics.saddle import trust_region
+from numerics.saddle.functional import kernel_functional
+from numerics.solution import Solution
+
+
+def output_shift(solution: Solution) -> FloatArray:
+    """``lim N (⟨f⟩_N - f)`` for the training patterns, (P, n); column t-1 belongs to f^(t+1).
+
+    Raises:
+        InputError: the state is no minimum, or the kernel is too large for a dense Hessian.
+    """
+    problem, H, v = solution.problem, solution.kernel, solution.problem.v
+    shift = kernel_shift(solution)
+    T = problem.supervised
+    gram = v * H[np.ix_(T, T)] + problem.kappa * np.eye(len(T))
+    q = sla.solve(gram, problem.labels, assume_a="sym")
+    omega = v * sla.solve(gram, H[T], assume_a="sym").T
+
+    def delta(change: FloatArray) -> FloatArray:
+        return np.asarray(change[..., :, T] - omega @ change[..., T, :][..., :, T])
+
+    functional = kernel_functional(problem)
+    point = functional.at(solution.reduced)
+    values, modes = np.linalg.eigh(trust_region.dense_hessian(point))
+    frame = functional.space.full_basis() @ point.L
+    changes = frame @ trust_region.from_vector(modes.T, functional.dimension) @ frame.T
+    pulled = sla.solve(gram, (changes[:, T][:, :, T] @ q).T, assume_a="sym").T
+    bend = -2 * v**2 * np.einsum("kas,ks,k->a", delta(changes), pulled, 1 / values)
+    return np.asarray((v * delta(shift) @ q + 0.5 * bend).reshape(problem.n, problem.P).T)
