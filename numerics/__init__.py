@@ -9,10 +9,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from numerics.agreement import Agreement as Agreement
+    from numerics.agreement import compare as compare
     from numerics.continuation.diagram import continue_branch as continue_branch
     from numerics.continuation.diagram import diagram as diagram
     from numerics.continuation.hysteresis import hysteresis as hysteresis
     from numerics.lowering.scalar import lower as lower
+    from numerics.plotting import plot as plot
+    from numerics.predictors.finite_width import kernel_sd as kernel_sd
+    from numerics.predictors.observables import cka as cka
+    from numerics.predictors.observables import outliers as outliers
+    from numerics.predictors.observables import predict as predict
     from numerics.problem import InputError as InputError
     from numerics.problem import Problem as Problem
     from numerics.problem import endpoint as endpoint
@@ -20,43 +27,77 @@ if TYPE_CHECKING:
     from numerics.problem_file import load as load
     from numerics.saddle.search import solve as solve
     from numerics.saddle.search import solve_all as solve_all
+    from numerics.sampling.result import Simulation as Simulation
+    from numerics.sampling.simulate import simulate as simulate
     from numerics.solution import Solution as Solution
+    from numerics.storage import load_result as load_result
+    from numerics.storage import save_result as save_result
     from numerics.teachers import Teacher as Teacher
     from numerics.teachers import rotation_teacher as rotation_teacher
     from numerics.transition.batch import solve_endpoint_batch as solve_endpoint_batch
+    from numerics.transition.landscape import landscape as landscape
+    from numerics.transition.scan import EndpointScan as EndpointScan
     from numerics.transition.scan import scan_endpoint as scan_endpoint
 
 _HOMES = {
+    "Agreement": "numerics.agreement",
+    "EndpointScan": "numerics.transition.scan",
     "InputError": "numerics.problem",
     "Problem": "numerics.problem",
+    "Simulation": "numerics.sampling.result",
     "Solution": "numerics.solution",
     "Teacher": "numerics.teachers",
+    "cka": "numerics.predictors.observables",
+    "compare": "numerics.agreement",
     "continue_branch": "numerics.continuation.diagram",
     "diagram": "numerics.continuation.diagram",
     "endpoint": "numerics.problem",
     "hysteresis": "numerics.continuation.hysteresis",
+    "kernel_sd": "numerics.predictors.finite_width",
+    "landscape": "numerics.transition.landscape",
     "load": "numerics.problem_file",
+    "load_result": "numerics.storage",
     "lower": "numerics.lowering.scalar",
+    "outliers": "numerics.predictors.observables",
+    "plot": "numerics.plotting",
+    "predict": "numerics.predictors.observables",
     "rotation_teacher": "numerics.teachers",
+    "save_result": "numerics.storage",
     "scan_endpoint": "numerics.transition.scan",
     "sequence": "numerics.problem",
+    "simulate": "numerics.sampling.simulate",
     "solve": "numerics.saddle.search",
     "solve_all": "numerics.saddle.search",
     "solve_endpoint_batch": "numerics.transition.batch",
 }
 
 __all__ = [
+    "Agreement",
+    "EndpointScan",
     "InputError",
     "Problem",
+    "Simulation",
     "Solution",
     "Teacher",
+    "cka",
+    "compare",
+    "continue_branch",
+    "diagram",
     "endpoint",
     "hysteresis",
+    "kernel_sd",
+    "landscape",
     "load",
+    "load_result",
     "lower",
+    "outliers",
+    "plot",
+    "predict",
     "rotation_teacher",
+    "save_result",
     "scan_endpoint",
     "sequence",
+    "simulate",
     "solve",
     "solve_all",
     "solve_endpoint_batch",

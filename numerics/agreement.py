@@ -13,8 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import chi2, norm
 
+from numerics.display import Facts, Shown, number
+from numerics.plotting import Drawn
 from numerics.predictors.observables import cka
 from numerics.problem import FloatArray, InputError
+from numerics.storage import Stored
 
 #: Chance that a correct prediction is called wrong, over all entries together.
 FAMILY_LEVEL = 1e-3
@@ -23,8 +26,8 @@ RHAT_LIMIT = 1.05
 ESS_LIMIT = 100.0
 
 
-@dataclass(frozen=True, eq=False)
-class Agreement:
+@dataclass(frozen=True, eq=False, repr=False)
+class Agreement(Shown, Drawn, Stored):
     """The comparison of a sampled mean kernel with a predicted one.
 
     Attributes:
@@ -43,6 +46,18 @@ class Agreement:
     mixed: bool
     agrees: bool
     reason: str
+
+    def facts(self) -> Facts:
+        """The verdict and what it rests on."""
+        return (
+            ("verdict", f"{'agrees' if self.agrees else 'DISAGREES'}: {self.reason}"),
+            ("largest |z|", f"{float(np.abs(self.z).max()):.2f} (limit {self.z_limit:.2f})"),
+            ("alignment (CKA)", number(self.cka)),
+        )
+
+    def matrix(self) -> FloatArray:
+        """z for each entry."""
+        return self.z
 
 
 def compare(
@@ -80,7 +95,7 @@ def positive_basin(kernel: FloatArray, P: int) -> FloatArray:
     if np.trace(kernel[-P:, -2 * P : -P]) >= 0:
         return kernel
     signs = np.repeat((-1.0) ** np.arange(len(kernel) // P), P)
-    return kernel * np.outer(signs, signs)
+    return np.asarray(kernel * np.outer(signs, signs))
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,7 +27,7 @@ LONGEST_HEADER = 4096
 _ACCEPTED = "an .npz file with real arrays x and y"
 
 #: What a damaged or foreign archive makes the zip and npy readers raise.
-_UNREADABLE = (
+UNREADABLE = (
     OSError,
     ValueError,
     EOFError,
@@ -78,7 +78,7 @@ def _arrays(path: Path) -> dict[str, Any]:
         raise
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; accepted: {_ACCEPTED}") from None
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         reason = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path}: cannot be read ({reason}); accepted: {_ACCEPTED}") from None
 

@@ -8,7 +8,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from numerics.display import Facts, Shown, number
+from numerics.plotting import Drawn
 from numerics.problem import Problem
+from numerics.storage import Stored
 
 FloatArray = NDArray[np.float64]
 Branch = Literal["incoherent", "coherent"]
@@ -17,8 +20,8 @@ Branch = Literal["incoherent", "coherent"]
 COHERENCE_TOLERANCE = 1e-6
 
 
-@dataclass(frozen=True, eq=False)
-class Solution:
+@dataclass(frozen=True, eq=False, repr=False)
+class Solution(Shown, Drawn, Stored):
     """A stationary point of the kernel free energy.
 
     Attributes:
@@ -60,6 +63,21 @@ class Solution:
     def __post_init__(self) -> None:
         self.kernel.setflags(write=False)
         self.reduced.setflags(write=False)
+
+    def facts(self) -> Facts:
+        """What was solved, the state, and how far it can be trusted."""
+        problem = self.problem
+        return (
+            ("problem", f"{problem.arch.upper()}, T = {problem.T}, P = {problem.P}, κ = {problem.kappa:g}"),
+            ("state", f"{self.branch}, {'stable' if self.stable else 'not stable'}"),
+            ("free energy", f"{number(self.free_energy)} = {number(self.energy)} + {number(self.entropy)}"),
+            ("residual", f"{self.residual:.1e}{'' if self.converged else ', NOT converged'}"),
+            ("status", self.status),
+        )
+
+    def matrix(self) -> FloatArray:
+        """The kernel."""
+        return self.kernel
 
     @property
     def order_parameter(self) -> FloatArray:

@@ -13,9 +13,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from numerics.display import Facts, Shown
 from numerics.lowering.scalar import Lowered, lower
+from numerics.plotting import Drawn
 from numerics.problem import ARCHITECTURES, InputError
 from numerics.saddle.newton import Roots, newton
+from numerics.storage import Stored
 from numerics.transition import branches
 from theory.free_energy import endpoint_free_energy
 
@@ -25,8 +28,8 @@ FloatArray = NDArray[np.float64]
 LONGEST = 5
 
 
-@dataclass(frozen=True, eq=False)
-class EndpointBatch:
+@dataclass(frozen=True, eq=False, repr=False)
+class EndpointBatch(Shown, Drawn, Stored):
     """Stationary kernels of B endpoint problems, all on one branch.
 
     Attributes:
@@ -53,6 +56,14 @@ class EndpointBatch:
     converged: NDArray[np.bool_]
     stable: NDArray[np.bool_]
     residual: FloatArray
+
+    def facts(self) -> Facts:
+        """Which states, how many, and how well solved."""
+        return (
+            ("branch", f"{self.branch}, {self.arch.upper()}, T = {self.T}"),
+            ("problems", f"{len(self.signal)}: {int(self.exists.sum())} have it, {int(self.stable.sum())} stable"),
+            ("converged", f"{int(self.converged.sum())} of {int(self.exists.sum())}"),
+        )
 
     @property
     def order_parameter(self) -> FloatArray:

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from numerics.display import Facts, Shown, number
+from numerics.plotting import Drawn
 from numerics.problem import InputError, endpoint
 from numerics.saddle.search import solve
 from numerics.saddle.trust_region import from_vector, to_vector
+from numerics.storage import Stored
 from numerics.transition.chain import Chain, chain
 
 FloatArray = NDArray[np.float64]
@@ -22,8 +25,8 @@ FloatArray = NDArray[np.float64]
 TOLERANCE = 1e-10
 
 
-@dataclass(frozen=True, eq=False)
-class Landscape:
+@dataclass(frozen=True, eq=False, repr=False)
+class Landscape(Shown, Drawn, Stored):
     """F along the order parameter.
 
     Attributes:
@@ -39,6 +42,17 @@ class Landscape:
     free_energy: FloatArray
     kernel: FloatArray
     residual: FloatArray
+
+    def facts(self) -> Facts:
+        """Where F was computed, and where it is smallest."""
+        if not np.isfinite(self.free_energy).any():
+            return (("points", str(len(self.correlation))), ("reached", "none"))
+        lowest = int(np.nanargmin(self.free_energy))
+        return (
+            ("points", f"{len(self.correlation)}, {int(np.isfinite(self.free_energy).sum())} reached"),
+            ("lowest F", f"{number(self.free_energy[lowest])} at q = {number(self.correlation[lowest])}"),
+            ("largest residual", f"{float(self.residual.max()):.1e}"),
+        )
 
 
 def landscape(T: int, signal: float, correlations: ArrayLike, kappa: float = 1.0) -> Landscape:

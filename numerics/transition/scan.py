@@ -19,8 +19,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 
 from numerics import problem
+from numerics.display import Facts, Shown, number
+from numerics.plotting import Drawn
 from numerics.problem import ARCHITECTURES, InputError
 from numerics.saddle import search as saddle
+from numerics.storage import Stored
 from numerics.transition import branches, chain
 from numerics.transition.branches import Curve
 
@@ -79,8 +82,8 @@ class BranchScan:
             return np.asarray(self.hessian_smallest > 0)
 
 
-@dataclass(frozen=True, eq=False)
-class EndpointScan:
+@dataclass(frozen=True, eq=False, repr=False)
+class EndpointScan(Shown, Drawn, Stored):
     """Branches on a grid of signals (L,), in the order in which they were found, and special points by signal."""
 
     T: int
@@ -89,6 +92,15 @@ class EndpointScan:
     signal: FloatArray
     branches: tuple[BranchScan, ...]
     special_points: tuple[SpecialPoint, ...]
+
+    def facts(self) -> Facts:
+        """What was scanned, its branches and special points."""
+        return (
+            ("problem", f"{self.arch.upper()}, T = {self.T}, κ = {self.kappa:g}"),
+            ("signals", f"{len(self.signal)}, from {number(self.signal[0])} to {number(self.signal[-1])}"),
+            ("branches", ", ".join(branch.name for branch in self.branches)),
+            *((point.type, number(point.signal)) for point in self.special_points),
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,69 @@
+"""Results for people: a line in a terminal, a table in a notebook or in rich.
+
+A class that takes part has `facts`, names with values in reading order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Facts = Sequence[tuple[str, str]]
+#: Larger kernels are not written out.
+LARGEST_SHOWN = 12
+
+
+class Shown:
+    """Shows its `facts`."""
+
+    def facts(self) -> Facts:
+        """Names with values, in reading order; the most telling first."""
+        raise NotImplementedError
+
+    def matrix(self) -> NDArray[Any] | None:
+        """A matrix that belongs to the result, shown where it is small."""
+        return None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}: {value}' for name, value in self.facts())})"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in self.facts())
+        return f"<table><caption>{type(self).__name__}</caption>{rows}</table>{_html_matrix(self.matrix())}"
+
+    def __rich__(self) -> Any:
+        from rich.table import Table
+
+        table = Table("quantity", "value", title=type(self).__name__, title_justify="left")
+        for name, value in self.facts():
+            table.add_row(name, value)
+        return table
+
+
+def number(value: float) -> str:
+    """Six significant digits."""
+    return f"{value:.6g}"
+
+
+def eigenvalue(value: complex) -> str:
+    """A real number, or a complex one with its imaginary part."""
+    return f"{value.real:.4g}" if value.imag == 0 else f"{value.real:.4g}{value.imag:+.4g}i"
+
+
+def _html_matrix(matrix: NDArray[Any] | None) -> str:
+    """A matrix as a table whose cells are shaded by the size of its entries."""
+    if matrix is None or matrix.ndim != 2 or len(matrix) > LARGEST_SHOWN:
+        return ""
+    largest = float(np.nanmax(np.abs(matrix))) or 1.0
+    rows = []
+    for row in matrix:
+        cells = "".join(
+            f'<td style="background:rgba(0,114,178,{0.6 * abs(x) / largest if np.isfinite(x) else 0:.2f})">{x:.4g}</td>'
+            for x in row
+        )
+        rows.append(f"<tr>{cells}</tr>")
+    return f"<table>{''.join(rows)}</table>"

@@ -1,0 +1,267 @@
+"""The Python API: few names, documented and lazy; results that show, draw, save and load themselves."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import io
+import subprocess
+import sys
+import types
+import zipfile
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+import numerics
+import theory
+from numerics import InputError, endpoint, load_result, plot, save_result, scan_endpoint, simulate, solve
+from numerics.agreement import compare
+from numerics.solution import Solution
+from numerics.storage import KINDS
+from numerics.transition.batch import solve_endpoint_batch
+from numerics.transition.landscape import landscape
+
+mpl.use("agg")
+
+
+@pytest.fixture(scope="module")
+def results():
+    problem = endpoint(4, 20.0)
+    solution = solve(problem)
+    simulation = simulate(problem, 16, steps=10, chains=2, warmup=40, seed=1, workers=1)
+    return {
+        "Solution": solution,
+        "EndpointScan": scan_endpoint(4, np.linspace(5.0, 20.0, 7)),
+        "EndpointBatch": solve_endpoint_batch(4, np.linspace(5.0, 20.0, 5), branch="coherent"),
+        "Landscape": landscape(4, 20.0, [-0.5, 0.0, 0.5]),
+        "Simulation": simulation,
+        "Agreement": compare(
+            solution.kernel, simulation.kernel_mean, simulation.kernel_standard_error, rhat=1.0, ess=200.0
+        ),
+        "Problem": problem,
+    }
+
+
+RESULTS = ("Solution", "EndpointScan", "EndpointBatch", "Landscape", "Simulation", "Agreement", "Problem")
+SHOWN = ("Solution", "EndpointScan", "EndpointBatch", "Landscape", "Agreement")
+DRAWN = (*SHOWN, "Simulation")
+
+
+@pytest.mark.parametrize("package", [theory, numerics], ids=lambda package: package.__name__)
+def test_every_public_name_is_there_and_documented(package):
+    assert package.__all__ == sorted(package.__all__)
+    assert dir(package) == package.__all__
+    for name in package.__all__:
+        thing = getattr(package, name)
+        assert inspect.getdoc(thing), name
+        if inspect.isclass(thing):
+            members = {key: value for key, value in vars(thing).items() if not key.startswith("_")}
+            undocumented = [key for key, value in members.items() if callable(value) and not inspect.getdoc(value)]
+            assert not undocumented, (name, undocumented)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = package.nonsense
+
+
+@pytest.mark.parametrize(("package", "heavy"), [("theory", "sympy"), ("numerics", "numpy")])
+def test_packages_are_imported_lazily(package, heavy):
+    code = f"import sys, {package}\nprint('{heavy}' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "False\n"
+
+
+def test_a_function_is_not_hidden_by_the_module_of_its_name():
+    importlib.import_module("theory.critical_point")
+    assert not isinstance(theory.critical_point, types.ModuleType)
+    assert str(theory.critical_point(4).signal) == "(kappa + 8)**2/8"
+
+
+@pytest.mark.parametrize(
+    ("result", "part"),
+    [
+        (lambda: theory.critical_point(4), r"\lambda_c &= \frac{\left(\kappa + 8\right)^{2}}{8}"),
+        (lambda: theory.critical_point(theory.symbols.T), r"H^{T - 1,T - 2}"),
+        (lambda: theory.coherent_branch(), r"\lambda(s) &="),
+        (lambda: theory.endpoint_free_energy(3), r"F_\text{energy} &="),
+        (lambda: theory.incoherent_branch(4), r"\lambda(r) &="),
+        (lambda: theory.outlier_threshold(), r"\sqrt{17}"),
+        (lambda: theory.landau_expansion(4), "r_c &= 2"),
+    ],
+)
+def test_results_of_the_theory_show_formulas(result, part):
+    text = result()._repr_latex_()
+    assert part in text
+    assert text.startswith("$$")
+    assert text.endswith("$$")
+    assert text.count("{") == text.count("}")
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_results_show_themselves(results, name):
+    from rich.console import Console
+
+    result = results[name]
+    line = repr(result)
+    assert line.startswith(f"{name}(")
+    assert "\n" not in line
+    assert len(line) < 600
+    html = result._repr_html_()
+    assert html.startswith("<table>")
+    assert html.count("<tr>") == html.count("</tr>")
+    console = Console(file=io.StringIO(), width=100)
+    console.print(result)
+    assert all(fact in console.file.getvalue() for fact, _ in result.facts())
+
+
+def test_what_a_solution_says_is_escaped_and_true(results):
+    solution = results["Solution"]
+    assert "coherent, stable" in repr(solution)
+    assert f"{solution.kernel[2, 2]:.4g}" in solution._repr_html_()
+    odd = dataclasses.replace(solution, status="a < b", converged=False)
+    assert "a &lt; b" in odd._repr_html_()
+    assert "NOT converged" in repr(odd)
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_results_draw_themselves(results, name):
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots()
+    assert plot(results[name], axes) is axes
+    assert axes.get_xlabel()
+    assert axes.get_ylabel()
+    assert axes.lines or axes.images
+    figure.savefig(io.BytesIO())
+    plt.close(figure)
+
+
+def test_a_scan_draws_its_states(results):
+    from matplotlib import pyplot as plt
+
+    scan = results["EndpointScan"]
+    axes = scan.plot()
+    assert axes is plt.gca()
+    heights = np.concatenate([line.get_ydata() for line in axes.lines if len(line.get_ydata()) == len(scan.signal)])
+    assert np.nanmax(heights) == max(np.nanmax(branch.order_parameter) for branch in scan.branches)
+    plt.close("all")
+    with pytest.raises(InputError, match=r"^result: is a int; accepted"):
+        plot(3)
+
+
+def same(a, b):
+    """Equal bit for bit, arrays and all."""
+    assert type(a) is type(b)
+    if dataclasses.is_dataclass(a):
+        for field in dataclasses.fields(a):
+            same(getattr(a, field.name), getattr(b, field.name))
+    elif isinstance(a, np.ndarray):
+        assert a.dtype == b.dtype
+        assert a.shape == b.shape
+        assert a.tobytes() == b.tobytes()
+    elif isinstance(a, tuple):
+        assert len(a) == len(b)
+        for x, y in zip(a, b, strict=True):
+            same(x, y)
+    elif isinstance(a, float):
+        assert np.float64(a).tobytes() == np.float64(b).tobytes()
+    else:
+        assert a == b
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_results_come_back_bit_for_bit(results, name, tmp_path):
+    path = tmp_path / "result.npz"
+    save_result(results[name], path)
+    same(results[name], load_result(path))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_numbers_that_are_no_numbers_come_back(results, tmp_path):
+    odd = dataclasses.replace(results["Solution"], hessian_smallest=float("nan"), residual=float("inf"), energy=-0.0)
+    odd.save(tmp_path / "odd.npz")
+    same(odd, Solution.load(tmp_path / "odd.npz"))
+
+
+def test_another_kind_is_refused(results, tmp_path):
+    results["Landscape"].save(tmp_path / "result.npz")
+    with pytest.raises(InputError, match="holds a Landscape; accepted: a Solution"):
+        Solution.load(tmp_path / "result.npz")
+    with pytest.raises(InputError, match=r"^result: has a Nothing, which cannot be saved; accepted"):
+        save_result(Nothing(), tmp_path / "x.npz")
+
+
+@dataclasses.dataclass
+class Nothing:
+    """A dataclass of nobody's."""
+
+    value: object = None
+
+
+def test_every_kind_exists():
+    for name, module in KINDS.items():
+        assert dataclasses.is_dataclass(getattr(importlib.import_module(module), name))
+
+
+def _refused(path: Path) -> str:
+    with pytest.raises(InputError) as refusal:
+        load_result(path)
+    message = str(refusal.value)
+    assert "\n" not in message
+    assert "; accepted: " in message
+    assert message.startswith(str(path))
+    return message
+
+
+def test_damaged_and_foreign_files_are_refused_in_one_line(results, tmp_path):
+    path = tmp_path / "result.npz"
+    _refused(path)
+    path.mkdir()
+    _refused(path)
+    path.rmdir()
+    save_result(results["Solution"], path)
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    path.write_bytes(b"")
+    _refused(path)
+    for cut in (1, 100, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:cut])
+        _refused(path)
+    np.savez(path, header=np.array([1, 2, 3], dtype=np.uint8))
+    _refused(path)
+    np.savez(path, x=np.ones(3))
+    _refused(path)
+    np.savez(path, allow_pickle=True, header=np.array([{"a": 1}], dtype=object))
+    _refused(path)
+    # any changed byte is noticed, or changes nothing that is read
+    for place in rng.integers(0, len(whole), 60):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        try:
+            found = load_result(path)
+        except InputError:
+            continue
+        same(results["Solution"], found)
+
+
+def test_a_changed_array_is_noticed(results, tmp_path):
+    """The archive's own checksums are right, the digest is not."""
+    path = tmp_path / "result.npz"
+    save_result(results["Solution"], path)
+    with np.load(path) as archive:
+        arrays = {name: archive[name].copy() for name in archive.files}
+    largest = max((name for name in arrays if name != "header"), key=lambda name: arrays[name].size)
+    arrays[largest].flat[0] += 1e-9
+    np.savez(path, **arrays)
+    assert "is damaged" in _refused(path)
+    assert zipfile.is_zipfile(path)
+
+
+def test_nothing_is_left_where_it_cannot_be_written(results, tmp_path):
+    with pytest.raises(InputError, match="cannot be written"):
+        save_result(results["Solution"], tmp_path / "missing" / "result.npz")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InputError, match="cannot be written"):
+        save_result(results["Solution"], tmp_path / "folder")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
