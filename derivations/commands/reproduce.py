@@ -63,6 +63,15 @@ PANELS: dict[str, Panel] = {
                 "incoherent one. (c) A plane through the coherent minima (crosses) and the incoherent saddle (circle).",
             ),
             Panel(
+                "5d",
+                "predictions",
+                "Both architectures learn the task",
+                "Endpoint supervision with several patterns: inputs at angle θ on a circle, six training labels (crosses). "
+                "(a) Mean outputs f^T of RNN and DNN: lines are the theory at N → ∞ with a band of one standard deviation "
+                "at width N, diamonds sampled networks. (b) RNN less DNN: with kernels so different, the predictors "
+                "hardly differ.",
+            ),
+            Panel(
                 "6d",
                 "propagator-paths",
                 "Paths of the label messages",

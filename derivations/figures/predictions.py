@@ -1,0 +1,188 @@
+"""Endpoint supervision: what RNN and DNN predict for training and for unseen inputs (section 5).
+
+Inputs lie on a circle, x = √2 (cos θ, sin θ); crosses are the training labels, a teacher's with noise. (a) The outputs
+f^T of both architectures: lines are the theory at N → ∞, with a band of one standard deviation at width N, diamonds
+networks of that width. (b) RNN less DNN: the kernels differ much, the predictors hardly.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from derivations.figures.panel import Effort, Progress, finished_run, save_figure, save_table, styled
+from numerics import Problem, solve
+from numerics.predictors import generalisation
+from numerics.predictors.output_shift import output_shift
+from numerics.sampling import simulate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+T, KAPPA, WIDTH, SEED = 6, 1.0, 256, 20260219
+ARCHITECTURES = ("rnn", "dnn")
+COLOURS = {"rnn": "C0", "dnn": "C1"}
+TRAINING_ANGLES = np.pi * np.array([-0.85, -0.5, -0.15, 0.1, 0.45, 0.8])
+AMPLITUDE, NOISE = 3.0, 0.6
+TEST_ANGLES = np.pi * np.arange(-7, 9) / 8
+#: Over the two independent outputs of each architecture, a correct theory is called wrong with a chance below 1e-3.
+Z_LIMIT = 4.0
+
+
+def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
+    """Solve, simulate, draw and save; the files made, and whether every sampled output agrees with the theory."""
+    theory = {arch: theory_lines(arch) for arch in ARCHITECTURES}
+    points = sampled_outputs(out, effort, progress)
+    save_table(theory_table(theory), out / "predictions-theory.csv")
+    save_table(points, out / "predictions-simulation.csv")
+    with styled():
+        from matplotlib import pyplot as plt
+
+        figure, (above, below) = plt.subplots(2, 1, figsize=(3.4, 3.4), sharex=True, height_ratios=(2, 1))
+        draw_outputs(above, theory, points)
+        draw_difference(below, theory, points)
+        files = save_figure(figure, out, "predictions")
+    worst = float(np.abs(points["z"]).max())
+    agrees = worst <= Z_LIMIT
+    return {
+        "files": [*map(str, files), *(str(out / f"predictions-{what}.csv") for what in ("theory", "simulation"))],
+        "agrees": agrees,
+        "seed": SEED,
+        "largest_z": worst,
+        "summary": (
+            f"predictions: {len(points['z'])} outputs of networks of width {WIDTH} "
+            f"{'agree with' if agrees else 'DISAGREE with'} the theory; largest |z| {worst:.1f}"
+        ),
+    }
+
+
+def circle(angles: np.ndarray) -> np.ndarray:
+    """Inputs with x·x/D = 1, (patterns, 2)."""
+    return np.sqrt(2) * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def problem(arch: str, test_angles: np.ndarray) -> Problem:
+    """The training set on the circle, labels at the last output only."""
+    noise = NOISE * np.random.default_rng(SEED).standard_normal(len(TRAINING_ANGLES))
+    y = np.full((len(TRAINING_ANGLES), T - 1), np.nan)
+    y[:, -1] = AMPLITUDE * np.cos(TRAINING_ANGLES) + noise
+    return Problem(circle(TRAINING_ANGLES), y, arch=arch, kappa=KAPPA, x_test=circle(test_angles))
+
+
+def theory_lines(arch: str) -> dict[str, np.ndarray]:
+    """f^T over the circle, and its standard deviation at this width."""
+    angles = np.pi * np.linspace(-1.0, 1.0, 181)
+    predicted = generalisation.unseen(solve(problem(arch, angles)))
+    return {
+        "angle": angles,
+        "output": predicted.mean[:, -1],
+        "sd": np.sqrt(predicted.scaled_variance[:, -1] / WIDTH),
+    }
+
+
+def theory_table(theory: dict[str, dict[str, np.ndarray]]) -> dict[str, list[Any]]:
+    """Both architectures' lines, one row for each angle."""
+    table: dict[str, list[Any]] = {}
+    for arch, line in theory.items():
+        for name, values in ({"arch": [arch] * len(line["angle"])} | line).items():
+            table.setdefault(name, []).extend(values)
+    return table
+
+
+def sampled_outputs(out: Path, effort: Effort, progress: Progress) -> dict[str, list[Any]]:
+    """f^T at the test angles for both architectures, beside the theory."""
+    steps = 150 if effort.quick else 2000
+    table: dict[str, list[Any]] = {}
+    for done, arch in enumerate(ARCHITECTURES):
+        progress(done / len(ARCHITECTURES), f"{arch.upper()}")
+        settings = {
+            "T": T,
+            "kappa": KAPPA,
+            "arch": arch,
+            "width": WIDTH,
+            "steps": steps,
+            "chains": 2,
+            "seed": SEED + done,
+            "amplitude": AMPLITUDE,
+            "noise": NOISE,
+            "training": TRAINING_ANGLES.tolist(),
+            "test": TEST_ANGLES.tolist(),
+        }
+        found = finished_run(
+            out / "predictions-runs" / f"{arch}.json", settings, lambda s=settings: network(s, effort.workers)
+        )
+        for name, values in found.items():
+            table.setdefault(name, []).extend(values)
+    progress(1.0, "done")
+    return table
+
+
+def network(settings: dict[str, Any], workers: int) -> dict[str, list[Any]]:
+    """Simulate one architecture's networks: their mean outputs at the test angles, beside the theory's."""
+    task = problem(settings["arch"], TEST_ANGLES)
+    solution = solve(task)
+    predicted = generalisation.unseen(solution).mean[:, -1]
+    # a linear network's outputs are linear in the input, and so is their shift at finite width
+    combination = np.linalg.lstsq(task.x[:, 0].T, task.x_test[:, 0].T)[0].T
+    at_width = predicted + combination @ output_shift(solution)[:, -1] / settings["width"]
+    run = {name: settings[name] for name in ("steps", "chains", "seed")}
+    simulation = simulate(task, settings["width"], **run, workers=workers)
+    mean, error = simulation.test_prediction, simulation.test_prediction_standard_error
+    assert mean is not None
+    assert error is not None
+    return {
+        "arch": [settings["arch"]] * len(TEST_ANGLES),
+        "angle": TEST_ANGLES.tolist(),
+        "theory": predicted.tolist(),
+        "theory_at_width": at_width.tolist(),
+        "sampled": mean[:, -1].tolist(),
+        "standard_error": error[:, -1].tolist(),
+        "z": ((mean[:, -1] - at_width) / error[:, -1]).tolist(),
+    }
+
+
+def where(points: dict[str, list[Any]], arch: str) -> dict[str, np.ndarray]:
+    """The rows of one architecture."""
+    rows = np.array(points["arch"]) == arch
+    return {name: np.array(values)[rows] for name, values in points.items()}
+
+
+def draw_outputs(axes: Axes, theory: dict[str, dict[str, np.ndarray]], points: dict[str, list[Any]]) -> None:
+    """Outputs over the circle, with the training labels."""
+    for arch, style in zip(ARCHITECTURES, ("-", "--"), strict=True):
+        line, column = theory[arch], where(points, arch)
+        x = line["angle"] / np.pi
+        axes.fill_between(
+            x, line["output"] - line["sd"], line["output"] + line["sd"], color=COLOURS[arch], alpha=0.2, lw=0
+        )
+        axes.plot(x, line["output"], style, color=COLOURS[arch], label=f"{arch.upper()}, theory")
+        axes.errorbar(
+            column["angle"] / np.pi, column["sampled"], yerr=2 * column["standard_error"], fmt="D", ms=3,
+            color=COLOURS[arch], mfc="white", zorder=3, label=f"{arch.upper()}, $N = {WIDTH}$",
+        )  # fmt: skip
+    labels = problem("rnn", TEST_ANGLES).y[:, -1]
+    axes.plot(TRAINING_ANGLES / np.pi, labels, "x", color="k", ms=6, mew=1.4, zorder=4, label="training labels")
+    axes.set_title(f"(a) $T = {T}$, $\\kappa = {KAPPA:g}$: both learn the task", loc="left")
+    axes.set(ylabel=r"output $\langle f^T\rangle$")
+    axes.legend(loc="lower center", ncols=1, handlelength=1.6, labelspacing=0.2)
+
+
+def draw_difference(axes: Axes, theory: dict[str, dict[str, np.ndarray]], points: dict[str, list[Any]]) -> None:
+    """RNN less DNN: theory, and networks with two standard errors."""
+    x = theory["rnn"]["angle"] / np.pi
+    axes.plot(x, theory["rnn"]["output"] - theory["dnn"]["output"], color="k")
+    rnn, dnn = (where(points, arch) for arch in ARCHITECTURES)
+    axes.errorbar(
+        rnn["angle"] / np.pi, rnn["sampled"] - dnn["sampled"],
+        yerr=2 * np.hypot(rnn["standard_error"], dnn["standard_error"]), fmt="D", ms=3, color="k", mfc="white",
+    )  # fmt: skip
+    axes.axhline(0, color="0.7", lw=0.6, zorder=0)
+    axes.set_title("(b) RNN less DNN", loc="left")
+    axes.set(
+        xlabel=r"angle of the input $\theta/\pi$",
+        ylabel=r"$\Delta\langle f^T\rangle$",
+        xlim=(-1, 1),
+        xticks=(-1, -0.5, 0, 0.5, 1),
+    )
