@@ -13,16 +13,20 @@ from typing import Any, cast
 import numpy as np
 
 from numerics.problem import FloatArray, InputError
+from numerics.sampling.collapsed import CollapsedHMC, CollapsedState, Seen, activations, look, write_out
 from numerics.sampling.curvature import bias_terms, largest_curvature
 from numerics.sampling.hmc import HMC, HMCState
 from numerics.sampling.network import Array, Network, Weights
-from numerics.sampling.observables import ComplexArray, leading_eigenvalues, observe
+from numerics.sampling.observables import ComplexArray, Draw, leading_eigenvalues, observe, observe_activity
 from numerics.sampling.plan import Plan
 from numerics.sampling.sgld import SGLD, SGLDState, mobility
 from numerics.sampling.starts import start
 from numerics.sampling.tuning import HMCTuning, SGLDTuning
 
 _RANDOM_NUMBER_COST = 90  # of a normal, in multiply–adds of a matrix–vector product (ten ns against a tenth)
+
+#: Cost of a collapsed trajectory's fresh momentum, in gradient evaluations.
+_SMALL_OVERHEAD = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +36,7 @@ class ChainState:
     Attributes:
         index: which chain of the run.
         done: steps made, warm-up included.
-        weights: current weights.
+        weights: current weights, or what the collapsed sampler has seen of them.
         noise: noise kept by the second-order Langevin integrator.
         rng: state of the chain's bit generator.
         tuning: state of the adaptation, frozen after warm-up.
@@ -40,7 +44,7 @@ class ChainState:
 
     index: int
     done: int
-    weights: Weights
+    weights: Weights | Seen
     noise: Weights | None
     rng: dict[str, Any]
     tuning: HMCTuning | SGLDTuning
@@ -53,7 +57,7 @@ class Record:
     Attributes:
         kernels: (draws, nP, nP).
         outputs: (draws, P + Q, n).
-        acceptance: (steps after warm-up,), hmc only.
+        acceptance: (steps after warm-up,), none for sgld.
         local, squared: terms of the Euler–Maruyama bias, (draws, nP, nP) and (draws,); sgld only.
         spectra: W's leading eigenvalues, (spectra, k).
     """
@@ -127,18 +131,21 @@ def first_state(plan: Plan, index: int) -> ChainState:
     """
     network = plan.network()
     rng = _generator(None, np.random.SeedSequence(plan.seed, spawn_key=(index,)))
-    weights = start(rng, network, plan.init, readout=plan.readout == "sampled")
+    drawn = start(rng, network, plan.init, readout=plan.readout == "sampled")
+    weights = look(network, drawn) if plan.sampler == "collapsed" else drawn
     tuning: HMCTuning | SGLDTuning
     noise = None
-    if plan.sampler == "hmc":
+    if plan.sampler == "collapsed":
+        tuning = HMCTuning(plan.warmup, _SMALL_OVERHEAD)
+    elif plan.sampler == "hmc":
         products = 4 * max(plan.problem.n - 1, 1) * plan.problem.P
         tuning = HMCTuning(plan.warmup, max(network.layers, 1) * _RANDOM_NUMBER_COST / products)
     else:
         relative = mobility(network, plan.preconditioner)
         slowest = min(relative.u, relative.w, relative.v)
         tuning = SGLDTuning(plan.warmup, plan.chains * plan.steps, slowest)
-        tuning = tuning.meet(largest_curvature(network, weights, relative))
-        noise = SGLD(network, 0.0, relative, plan.integrator).init(rng, weights).noise
+        tuning = tuning.meet(largest_curvature(network, drawn, relative))
+        noise = SGLD(network, 0.0, relative, plan.integrator).init(rng, drawn).noise
     return ChainState(index, 0, weights, noise, cast(dict[str, Any], rng.bit_generator.state), tuning)
 
 
@@ -153,28 +160,40 @@ def advance(plan: Plan, state: ChainState, seconds: float) -> tuple[ChainState, 
     notes = _Notes()
     deadline = time.monotonic() + seconds
     total = plan.warmup + plan.steps
-    step = _hmc_step if plan.sampler == "hmc" else _sgld_step
+    step = _sgld_step if plan.sampler == "sgld" else _hmc_step
     spare = None
-    first = state.weights.W
+    first = state.weights
     while state.done < total:
-        before = state.weights.W
+        before = state.weights
         state = step(plan, network, rng, state, notes, spare)
         # The memory of a state that this call made itself may be used again; the caller's must stay as it is.
-        spare = None if before is first or before is state.weights.W else before
+        spare = None if isinstance(before, Seen) or before is first or before is state.weights else before.W
         drawn, rest = divmod(state.done - plan.warmup, plan.interval)
         if state.done > plan.warmup and rest == 0 and drawn <= plan.draws:
-            _note(plan, network, state.weights, drawn - 1, notes)
+            _note(plan, network, rng, state.weights, drawn - 1, notes)
         if time.monotonic() >= deadline:
             break
     return replace(state, rng=cast(dict[str, Any], rng.bit_generator.state)), notes.record(plan)
 
 
-def _note(plan: Plan, network: Network, weights: Weights, draw: int, notes: _Notes) -> None:
-    seen = observe(network, weights)
+def _observe(network: Network, weights: Weights | Seen) -> Draw:
+    if isinstance(weights, Seen):
+        return observe_activity(network, activations(network, weights), None, None)
+    return observe(network, weights)
+
+
+def _note(
+    plan: Plan, network: Network, rng: np.random.Generator, weights: Weights | Seen, draw: int, notes: _Notes
+) -> None:
+    if isinstance(weights, Seen) and (plan.problem.x_test is not None or draw in plan.spectrum_draws):
+        weights = write_out(rng, network, weights)
+    seen = _observe(network, weights)
     if not np.isfinite(seen.kernel).all():
         raise InputError("step_size: the chain overflowed; accepted: a smaller step")
     notes.kernels.append(seen.kernel)
     notes.outputs.append(seen.outputs)
+    if isinstance(weights, Seen):
+        return
     if plan.sampler == "sgld" and plan.integrator == "euler":
         terms = bias_terms(network, weights, mobility(network, plan.preconditioner))
         notes.local.append(terms.local)
@@ -192,14 +211,19 @@ def _hmc_step(
     step_size, length = tuning.setting(state.done) if warming else (tuning.step_size, tuning.length)
     if plan.step_size is not None:
         step_size = plan.step_size
-    sampler = HMC(network, step_size, length, plan.readout)
-    after, info = sampler.step(rng, HMCState(state.weights), spare)
+    after: Weights | Seen
+    if isinstance(state.weights, Seen):
+        collapsed, info = CollapsedHMC(network, step_size, length).step(rng, CollapsedState(state.weights))
+        after = collapsed.seen
+    else:
+        moved, info = HMC(network, step_size, length, plan.readout).step(rng, HMCState(state.weights), spare)
+        after = moved.weights
     if warming:
-        kernel = observe(network, after.weights).kernel
+        kernel = _observe(network, after).kernel
         tuning = tuning.update(state.done, info.acceptance, info.gradients, kernel)
     else:
         notes.acceptance.append(info.acceptance)
-    return replace(state, done=state.done + 1, weights=after.weights, tuning=tuning)
+    return replace(state, done=state.done + 1, weights=after, tuning=tuning)
 
 
 def _sgld_step(
@@ -207,6 +231,7 @@ def _sgld_step(
 ) -> ChainState:
     tuning = state.tuning
     assert isinstance(tuning, SGLDTuning)
+    assert isinstance(state.weights, Weights)
     relative = mobility(network, plan.preconditioner)
     warming = state.done < plan.warmup and plan.step_size is None
     if warming and state.done % tuning.probe_interval == 0:

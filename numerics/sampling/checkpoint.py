@@ -22,6 +22,7 @@ import numpy as np
 
 from numerics.problem import InputError
 from numerics.sampling.chains import ChainState, Record
+from numerics.sampling.collapsed import Seen
 from numerics.sampling.network import Array, Weights
 from numerics.sampling.plan import Plan
 from numerics.sampling.tuning import HMCTuning, SGLDTuning
@@ -171,8 +172,10 @@ def _unpack(header: dict[str, Any], arrays: dict[str, Array]) -> tuple[ChainStat
         start = name + "."
         return {key.removeprefix(start): array for key, array in arrays.items() if key.startswith(start)}
 
-    def weights(name: str) -> Weights | None:
+    def weights(name: str) -> Weights | Seen | None:
         parts = group(name)
+        if "G" in parts:
+            return Seen(**parts)
         return Weights(parts["U"], parts["W"], parts.get("V")) if parts else None
 
     tuner = HMCTuning if header["tuner"] == "HMCTuning" else SGLDTuning
@@ -183,8 +186,9 @@ def _unpack(header: dict[str, Any], arrays: dict[str, Array]) -> tuple[ChainStat
         "has_uint32": rng["has_uint32"],
         "uinteger": rng["uinteger"],
     }
-    current = weights("weights")
+    current, noise = weights("weights"), weights("noise")
     assert current is not None
+    assert not isinstance(noise, Seen)
     tuning = tuner(**header["tuning"], **group("tuning"))
-    state = ChainState(header["index"], header["done"], current, weights("noise"), bits, tuning)
+    state = ChainState(header["index"], header["done"], current, noise, bits, tuning)
     return state, Record(**group("record"))

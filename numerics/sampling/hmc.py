@@ -58,6 +58,14 @@ class HMCInfo:
     gradients: int
 
 
+def draw_trajectory(rng: np.random.Generator, step_size: float, length: float) -> tuple[float, int]:
+    """Angle between kicks, at most `step_size`, and number of rotations of a trajectory of mean length `length`."""
+    drawn = length * rng.uniform(1 - _JITTER, 1 + _JITTER)
+    steps = max(1, math.ceil(drawn / step_size))
+    # cut short, which leaves the law as it is: the length does not depend on the weights
+    return (step_size, _MOST_STEPS) if steps > _MOST_STEPS else (drawn / steps, steps)
+
+
 class _MovingConnections:
     """W along a trajectory: rotated start and momentum, and the kicks so far as outer products.
 
@@ -185,16 +193,12 @@ class HMC:
         """
         network, weights = self.network, state.weights
         momentum = network.prior_draw(rng, readout=weights.V is not None)
-        length = self.length * rng.uniform(1 - _JITTER, 1 + _JITTER)
-        steps = max(1, math.ceil(length / self.step_size))
-        if steps > _MOST_STEPS:
-            # cut short, which leaves the law as it is: the length does not depend on the weights
-            steps, length = _MOST_STEPS, _MOST_STEPS * self.step_size
+        angle, steps = draw_trajectory(rng, self.step_size, self.length)
         uniform = rng.random()
         trajectory = _Trajectory(network, weights, momentum, steps)
         # A trajectory that overflows has an infinite energy error and is rejected: no warning is called for.
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            error = trajectory.run(length / steps, steps)
+            error = trajectory.run(angle, steps)
         acceptance = math.exp(-max(error, 0.0))
         accepted = uniform < acceptance
         after = HMCState(trajectory.weights(spare)) if accepted else state

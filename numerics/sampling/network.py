@@ -96,6 +96,7 @@ class Network:
     phi: Activation
     inputs: Array = field(init=False)
     test_inputs: Array | None = field(init=False)
+    driven: tuple[bool, ...] = field(init=False)
     supervised_time: NDArray[np.intp] = field(init=False)
     supervised_pattern: NDArray[np.intp] = field(init=False)
 
@@ -107,6 +108,7 @@ class Network:
             raise InputError(f"dtype: is {self.dtype}; accepted: float32 or float64")
         problem = self.problem
         put(self, "inputs", problem.x.transpose(1, 2, 0).astype(self.dtype))
+        put(self, "driven", tuple(bool(part.any()) for part in self.inputs))
         test = problem.x_test
         put(self, "test_inputs", None if test is None else test.transpose(1, 2, 0).astype(self.dtype))
         put(self, "supervised_time", problem.supervised // problem.P)
@@ -206,7 +208,7 @@ class Network:
         """``∂L/∂η_U = √(u/D) Σ_t δ^(t+1) x^tᵀ``, (N, D)."""
         total = np.zeros((self.width, self.problem.D), self.dtype)
         for t in range(len(delta)):
-            if self.inputs[t].any():
+            if self.driven[t]:
                 total += delta[t] @ self.inputs[t].T
         return total * self.scale_u
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackNoConvergence, eigs
 
 from numerics.problem import FloatArray, Problem
-from numerics.sampling.network import Network, Weights, joint
+from numerics.sampling.network import Array, Network, Weights, joint
 from numerics.sampling.readout import mean_outputs
 
 ComplexArray = NDArray[np.complex128]
@@ -45,9 +45,14 @@ def observe(network: Network, weights: Weights) -> Draw:
     phi = network.forward(connections, weights.U).phi
     test = network.test_inputs
     test_phi = None if test is None else network.forward(connections, weights.U, test).phi
+    return observe_activity(network, phi, test_phi, weights.V)
+
+
+def observe_activity(network: Network, phi: Array, test_phi: Array | None, eta_v: Array | None) -> Draw:
+    """`observe` for activations that are known, of the patterns and the test patterns."""
     activations = joint(phi)
     kernel = activations @ activations.T / network.width
-    return Draw(kernel, mean_outputs(network, phi, test_phi, weights.V))
+    return Draw(kernel, mean_outputs(network, phi, test_phi, eta_v))
 
 
 def leading_eigenvalues(weights: Weights) -> ComplexArray:

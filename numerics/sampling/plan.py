@@ -14,7 +14,9 @@ from numerics.sampling.network import Network, make_network
 from numerics.sampling.sgld import INTEGRATORS, PRECONDITIONERS, Integrator, Preconditioner
 from numerics.sampling.starts import STARTS
 
-SAMPLERS = ("hmc", "sgld")
+SAMPLERS = ("hmc", "collapsed", "sgld")
+#: Read-outs that a sampler can have, its default first.
+_READOUTS = {"hmc": READOUTS, "collapsed": ("marginal",), "sgld": ("sampled",)}
 #: Fewest draws from which R-hat and the effective sample size can be told.
 _FEWEST_STEPS = 8
 #: Bytes of kernels that a chain may record.
@@ -67,7 +69,7 @@ class Plan:
         _integer(self.warmup, "warmup", 0)
         _choice(self.init, "init", STARTS)
         _choice(self.dtype, "dtype", ("float32", "float64"))
-        _choice(self.readout, "readout", READOUTS if self.sampler == "hmc" else ("sampled",))
+        _choice(self.readout, "readout", _READOUTS[self.sampler])
         _choice(self.preconditioner, "preconditioner", PRECONDITIONERS if self.sampler == "sgld" else ("prior",))
         _choice(self.integrator, "integrator", INTEGRATORS if self.sampler == "sgld" else ("euler",))
         if self.problem.kappa == 0 and self.readout == "sampled":
@@ -76,8 +78,13 @@ class Plan:
             )
         if self.step_size is not None and not 0 < self.step_size < 10:
             raise InputError(f"step_size: is {self.step_size}; accepted: a number between 0 and 10")
-        if self.sampler == "hmc" and self.step_size is None and self.warmup < 40:
-            raise InputError(f"warmup: is {self.warmup}; accepted: an integer ≥ 40 for hmc")
+        if self.adjusted and self.step_size is None and self.warmup < 40:
+            raise InputError(f"warmup: is {self.warmup}; accepted: an integer ≥ 40 for {self.sampler}")
+
+    @property
+    def adjusted(self) -> bool:
+        """Whether a Metropolis decision ends each step, so that there is no discretisation bias."""
+        return self.sampler != "sgld"
 
     def network(self) -> Network:
         """The network that is sampled."""
@@ -147,7 +154,7 @@ def make_plan(
 ) -> Plan:
     """A plan with the sampler's defaults where nothing was asked for."""
     if warmup is None and isinstance(steps, int):
-        warmup = max(300, steps // 4) if sampler == "hmc" else max(200, steps // 2)
+        warmup = max(300, steps // 4) if sampler != "sgld" else max(200, steps // 2)
     return Plan(
         problem=problem,
         width=width,
@@ -158,7 +165,7 @@ def make_plan(
         dtype=dtype,
         warmup=0 if warmup is None else warmup,
         init=init,
-        readout=cast(Readout, readout or ("marginal" if sampler == "hmc" else "sampled")),
+        readout=cast(Readout, readout or _READOUTS.get(sampler, READOUTS)[0]),
         step_size=step_size,
         preconditioner=cast(Preconditioner, preconditioner),
         integrator=cast(Integrator, integrator),

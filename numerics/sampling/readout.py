@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg.lapack import dpotri
 
 from numerics.problem import FloatArray
 from numerics.sampling.network import Array, Network, joint
@@ -45,10 +46,14 @@ def marginal(network: Network, phi: Array) -> Likelihood:
     """
     problem, N = network.problem, network.width
     features = network.features(phi)
-    kernel = features.astype(np.float64) @ features.astype(np.float64).T / N
-    covariance = problem.v * kernel + problem.kappa * np.eye(len(kernel))
-    log_determinant = 2 * float(np.log(np.diag(np.linalg.cholesky(covariance))).sum())
-    inverse = np.linalg.inv(covariance)
+    exact = features.astype(np.float64)
+    kernel = exact @ exact.T / N
+    kernel *= problem.v
+    kernel.flat[:: len(kernel) + 1] += problem.kappa
+    factor = np.linalg.cholesky(kernel)
+    log_determinant = 2 * float(np.log(factor.diagonal()).sum())
+    inverse = dpotri(factor, lower=1)[0]
+    inverse = np.tril(inverse) + np.tril(inverse, -1).T if len(inverse) > 1 else inverse
     solved = inverse @ problem.labels
     value = 0.5 * N * float(problem.labels @ solved) + 0.5 * log_determinant
     by_kernel = 0.5 * problem.v * (inverse - N * np.outer(solved, solved))

@@ -43,13 +43,13 @@ class Simulation:
     Attributes:
         problem: what was learnt.
         width: N.
-        sampler: "hmc" or "sgld".
+        sampler: "hmc", "collapsed" or "sgld".
         seed: of the run.
         odd_activation: φ(-h) = -φ(h).
         kernels: series of kernels, (chains, draws, nP, nP).
         outputs: series of outputs of the patterns and the test patterns, (chains, draws, P + Q, n).
         spectra: W's leading eigenvalues at some draws; empty for the DNN.
-        acceptance: mean acceptance probability (hmc), else None.
+        acceptance: mean acceptance probability, or None for sgld.
         step_size: of each chain, after warm-up.
         bias_local, bias_squared: terms of the Euler–Maruyama bias at each draw, (chains, draws, nP, nP) and
             (chains, draws) (sgld with Euler–Maruyama), else None.

@@ -33,7 +33,7 @@ def small(sampler: str = "hmc", **options):
     return simulate(endpoint(4, 20.0), sampler=sampler, **settings)
 
 
-@pytest.mark.parametrize("sampler", ["hmc", "sgld"])
+@pytest.mark.parametrize("sampler", ["hmc", "collapsed", "sgld"])
 def test_same_numbers_in_one_process_and_in_two(sampler):
     one, two = small(sampler), small(sampler, workers=2)
     assert np.array_equal(one.kernels, two.kernels)
@@ -136,7 +136,7 @@ def test_progress_counts_every_step():
         ({"chains": 0}, "chains: is 0; accepted: an integer ≥ 1"),
         ({"steps": 3}, "steps: is 3; accepted: an integer ≥ 8"),
         ({"steps": 10.5}, "steps: is 10.5"),
-        ({"sampler": "gibbs"}, "sampler: is 'gibbs'; accepted: hmc, sgld"),
+        ({"sampler": "gibbs"}, "sampler: is 'gibbs'; accepted: hmc, collapsed, sgld"),
         ({"dtype": "float16"}, "dtype: is 'float16'"),
         ({"readout": "none"}, "readout: is 'none'"),
         ({"sampler": "sgld", "readout": "marginal"}, "readout: is 'marginal'; accepted: sampled"),
@@ -178,6 +178,7 @@ def cut_after(steps: int):
     [
         ("hmc", {}),
         pytest.param("hmc", {"readout": "sampled"}, marks=pytest.mark.slow),
+        pytest.param("collapsed", {}, marks=pytest.mark.slow),
         ("sgld", {}),
         ("sgld", {"integrator": "leimkuhler-matthews"}),
     ],
