@@ -36,12 +36,21 @@ class Evaluation(NamedTuple):
         gradient: ``∂F/∂x_i``, shape (d, B).
         cancelling: ``Σ_k |∂F_k/∂x_i|`` over the terms ``F = Σ_k F_k``, shape (d, B): the size that a zero gradient
             has cancelled, so that ``|gradient|/cancelling`` is a relative residual.
-        hessian: ``∂²F/∂x_i∂x_j``, shape (d, d, B), exactly symmetric.
+        triangle: ``∂²F/∂x_i∂x_j`` for i ≤ j, row by row, shape (d(d+1)/2, B).
     """
 
     gradient: FloatArray
     cancelling: FloatArray
-    hessian: FloatArray
+    triangle: FloatArray
+
+    @property
+    def hessian(self) -> FloatArray:
+        """``∂²F/∂x_i∂x_j``, shape (d, d, B), exactly symmetric."""
+        d, batch = self.gradient.shape
+        full = np.empty((d, d, batch))
+        rows, columns = np.triu_indices(d)
+        full[rows, columns] = full[columns, rows] = self.triangle
+        return full
 
 
 class PreciseEvaluation(NamedTuple):
@@ -132,11 +141,7 @@ class Lowered:
         d = self.dimension
         pairs = d * (d + 1) // 2
         raw = self._run(self._derivatives, x, p, 2 * d + pairs)
-        hessian = np.empty((d, d, raw.shape[1]))
-        for row, (i, j) in enumerate(zip(*np.triu_indices(d), strict=True)):
-            hessian[i, j] = raw[2 * d + row]
-            hessian[j, i] = raw[2 * d + row]
-        return Evaluation(raw[:d], raw[d : 2 * d], hessian)
+        return Evaluation(raw[:d], raw[d : 2 * d], raw[2 * d :])
 
     def precise(self, x: Sequence[Any], p: Sequence[Any], dps: int) -> PreciseEvaluation:
         """The same expressions at one point with ``dps`` decimal digits, in mpmath.

@@ -24,8 +24,8 @@ from numerics.problem import InputError
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-#: Points iterated together, so that a block's Hessians stay in cache.
-BLOCK = 4096
+#: Points iterated together: enough that Python's own time does not count, few enough for a core's cache.
+BLOCK = 16384
 HALVINGS = 30
 #: Relative residual at which rounding in the lowered expressions takes over.
 FLOOR = 1e-13
@@ -111,8 +111,10 @@ def _newton_block(
         falls = residual[active] < 0.1 * before
         active = active[moved & (falls | (residual[active] > tolerance))]
     converged = residual <= tolerance
-    stable = _positive_pivots(now.hessian * scale[:, None] * scale) & converged
-    return np.where(converged, x, np.nan), residual, converged, stable, iterations
+    stable = _positive_pivots(now.triangle) & converged
+    if not converged.all():
+        x[:, ~converged] = np.nan
+    return x, residual, converged, stable, iterations
 
 
 def _step(
@@ -126,7 +128,7 @@ def _step(
 ) -> BoolArray:
     """One damped Newton step of the active points, in place; whether each of them moved."""
     part: Any = slice(None) if active.size == x.shape[1] else active
-    step = _eliminate(now.hessian[:, :, part], now.gradient[:, part], scale[:, part])
+    step = _eliminate(now.triangle[:, part], now.gradient[:, part], scale[:, part])
     moved = _search(lowered, x, p, now, scale, residual, active, step)
     stuck = active[~moved & (residual[active] > FLOOR)]
     if stuck.size:
@@ -168,7 +170,7 @@ def _search(
         x[:, taken] = trial[:, source]
         scale[:, taken] = new_scale[:, source]
         now.gradient[:, taken] = new.gradient[:, source]
-        now.hessian[:, :, taken] = new.hessian[:, :, source]
+        now.triangle[:, taken] = new.triangle[:, source]
         floor = residual[columns] > FLOOR
         residual[taken] = new_residual[source]
         moved[pending[source]] = True
@@ -193,21 +195,26 @@ def _scales(x: FloatArray) -> FloatArray:
     return np.asarray(roots[rows] * roots[columns])
 
 
-def _eliminate(hessian: FloatArray, gradient: FloatArray, scale: FloatArray) -> FloatArray:
-    """``hessian⁻¹ gradient`` in scaled variables by elimination without pivoting, vectorised over the batch, (d, B)."""
-    d = len(scale)
-    matrix = np.empty((d, d + 1, scale.shape[1]))
-    np.multiply(hessian, scale[:, None], out=matrix[:, :d])
-    matrix[:, :d] *= scale
-    np.multiply(gradient, scale, out=matrix[:, d])
+def _eliminate(triangle: FloatArray, gradient: FloatArray, scale: FloatArray) -> FloatArray:
+    """``hessian⁻¹ gradient`` in scaled variables by symmetric elimination without pivoting, vectorised, (d, B)."""
+    d, batch = scale.shape
+    # row i of the upper triangle, followed by the right-hand side
+    rows = [np.empty((d - i + 1, batch)) for i in range(d)]
+    first = 0
+    for i, row in enumerate(rows):
+        np.multiply(triangle[first : first + d - i], scale[i:], out=row[:-1])
+        np.copyto(row[-1], gradient[i])
+        row *= scale[i]
+        first += d - i
+    solution = np.empty_like(scale)
     with np.errstate(all="ignore"):
-        for k in range(d):
-            matrix[k, k + 1 :] /= matrix[k, k]
+        for k, row in enumerate(rows):
             for i in range(k + 1, d):
-                matrix[i, k + 1 :] -= matrix[i, k] * matrix[k, k + 1 :]
-        for k in range(d - 1, 0, -1):
-            matrix[:k, d] -= matrix[:k, k] * matrix[k, d]
-        return np.asarray(matrix[:, d] * scale)
+                rows[i] -= (row[i - k] / row[0]) * row[i - k :]
+        for k in range(d - 1, -1, -1):
+            known = (rows[k][1:-1] * solution[k + 1 :]).sum(axis=0)
+            solution[k] = (rows[k][-1] - known) / rows[k][0]
+        return np.asarray(solution * scale)
 
 
 def _pivoted(hessian: FloatArray, gradient: FloatArray, scale: FloatArray) -> FloatArray:
@@ -222,24 +229,20 @@ def _pivoted(hessian: FloatArray, gradient: FloatArray, scale: FloatArray) -> Fl
 
 def positive_definite(x: FloatArray) -> BoolArray:
     """Whether the symmetric matrices with independent entries ``x`` (d, B) are positive-definite."""
-    n = _matrix_size(x.shape[0])
-    matrix = np.empty((n, n, x.shape[1]))
-    rows, columns = np.triu_indices(n)
-    matrix[rows, columns] = x
-    matrix[columns, rows] = x
-    return _positive_pivots(matrix)
+    return _positive_pivots(x)
 
 
-def _positive_pivots(matrix: FloatArray) -> BoolArray:
-    """Whether every pivot of Gaussian elimination is positive, for matrices (n, n, B); they are overwritten."""
-    n = matrix.shape[0]
-    positive = np.ones(matrix.shape[2], dtype=bool)
+def _positive_pivots(triangle: FloatArray) -> BoolArray:
+    """Whether every pivot of symmetric elimination is positive, for upper triangles (n(n+1)/2, B) row by row."""
+    n = _matrix_size(triangle.shape[0])
+    ends = np.cumsum(np.arange(n, 0, -1))
+    rows = [np.array(triangle[end - n + i : end]) for i, end in enumerate(ends)]
+    positive = np.ones(triangle.shape[1], dtype=bool)
     with np.errstate(all="ignore"):
-        for k in range(n):
-            positive &= matrix[k, k] > 0
+        for k, row in enumerate(rows):
+            positive &= row[0] > 0
             for i in range(k + 1, n):
-                factor = matrix[i, k] / matrix[k, k]
-                matrix[i, k + 1 :] -= factor * matrix[k, k + 1 :]
+                rows[i] -= (row[i - k] / row[0]) * row[i - k :]
     return positive
 
 

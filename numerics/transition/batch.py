@@ -6,6 +6,8 @@ the lowered stationarity conditions of the full free energy, at its own paramete
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -17,15 +19,20 @@ from numerics.display import Facts, Shown
 from numerics.lowering.scalar import Lowered, lower
 from numerics.plotting import Drawn
 from numerics.problem import ARCHITECTURES, InputError
-from numerics.saddle.newton import Roots, newton
+from numerics.saddle.newton import newton
 from numerics.storage import Stored
-from numerics.transition import branches
+from numerics.transition import branches, chain
+from theory import symbols
 from theory.free_energy import endpoint_free_energy
 
 FloatArray = NDArray[np.float64]
 
-#: The scalar expressions of F grow as n! with the number of times; longer chains are for ``numerics.saddle.search``.
+#: The scalar expressions of F grow as n! with the number of times; beyond this the batch is solved by matrices.
 LONGEST = 5
+#: Longest chain solved in batches at all.
+LONGEST_BATCH = 8
+#: Starts are found for so many problems together.
+PART = 8192
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -78,6 +85,14 @@ def lowered_endpoint(T: int, arch: str) -> Lowered:
     return lower(F.terms, F.variables, F.parameters)
 
 
+@lru_cache(maxsize=16)
+def _lowered_in_units(T: int, arch: str) -> Lowered:
+    """The same at ``u = v = w = 1``, with parameters λ, κ: fewer operations, and the widths only scale the kernel."""
+    F = endpoint_free_energy(T, arch)
+    units = {symbols.u: 1, symbols.v: 1, symbols.w: 1}
+    return lower({name: term.subs(units) for name, term in F.terms.items()}, F.variables, F.parameters[:2])
+
+
 def solve_endpoint_batch(
     T: int,
     signal: ArrayLike,
@@ -97,60 +112,92 @@ def solve_endpoint_batch(
     ``exists`` is False.
 
     Raises:
-        InputError: T outside 3 … 5, an unknown name, parameters that are not finite and positive (κ and λ may be 0), or
+        InputError: T outside 3 … 8, an unknown name, parameters that are not finite and positive (κ and λ may be 0), or
             the coherent branch of a DNN or of T = 3, which does not exist.
     """
-    parameters = _checked(T, arch, branch, signal=signal, kappa=kappa, u=u, v=v, w=w)
-    lam, noise, u_, v_, w_ = parameters
+    lam, noise, u_, v_, w_ = _checked(T, arch, branch, signal=signal, kappa=kappa, u=u, v=v, w=w)
     n = T - 1
-    reduced_noise = noise / (v_ * w_ ** (n - 1) * u_)
-    curve = branches.spline(n, 0 if branch == "incoherent" else 1)
-    entries, exists = branches.states(curve, lam, reduced_noise)
+    reduced = np.ascontiguousarray([lam, noise / (v_ * w_ ** (n - 1) * u_)])
+    start, exists = _starts(branches.spline(n, 0 if branch == "incoherent" else 1), *reduced)
+    states = (_lowered_states if T <= LONGEST else _chain_states)(T, arch, start, reduced, tolerance)
     rows, columns = np.triu_indices(n)
-    for k, power in enumerate((rows + columns) / 2):
-        entries[k] *= u_ * w_**power
-    roots = newton(lowered_endpoint(T, arch), entries, parameters, tolerance=tolerance)
-    return _batch(T, arch, branch, parameters, entries, roots, exists)
-
-
-def _batch(
-    T: int, arch: str, branch: str, p: FloatArray, start: FloatArray, roots: Roots, exists: NDArray[np.bool_]
-) -> EndpointBatch:
-    n = T - 1
-    rows, columns = np.triu_indices(n)
-    order = int(np.flatnonzero((rows == n - 2) & (columns == n - 1))[0])
-    converged = roots.converged & exists
+    converged = states.converged & exists
     if branch == "coherent":
         # near λ_c Newton could have ended on the other branch, or sign
+        order = int(np.flatnonzero((rows == n - 2) & (columns == n - 1))[0])
         with np.errstate(invalid="ignore"):
-            converged &= np.abs(roots.x[order] - start[order]) <= 0.5 * np.abs(start[order])
-    x = np.where(converged, roots.x, np.nan)
-    kernel = np.empty((x.shape[1], n, n))
-    kernel[:, rows, columns] = x.T
-    kernel[:, columns, rows] = x.T
-    terms = lowered_endpoint(T, arch).values(x, p)
+            converged &= np.abs(states.x[order] - start[order]) <= 0.5 * np.abs(start[order])
+    hide = 1.0 if converged.all() else np.where(converged, 1.0, np.nan)
+    kernel = np.empty((n, n, lam.size))
+    for k, (i, j) in enumerate(zip(rows, columns, strict=True)):
+        # H^{ts} = u w^{(t+s)/2-1} times its value in units u = v = w = 1
+        np.multiply(states.x[k], hide * u_ * w_ ** float((i + j) / 2), out=kernel[i, j])
+        kernel[j, i] = kernel[i, j]
     return EndpointBatch(
         T=T,
         arch=arch,
         branch=branch,
-        signal=p[0],
-        kappa=p[1],
-        kernel=kernel,
-        free_energy=terms.sum(axis=0),
-        energy=terms[0],
-        entropy=terms[1:].sum(axis=0),
+        signal=lam,
+        kappa=np.broadcast_to(noise, lam.shape),
+        kernel=np.moveaxis(kernel, 2, 0),
+        free_energy=(states.energy + states.entropy) * hide,
+        energy=states.energy * hide,
+        entropy=states.entropy * hide,
         exists=exists,
         converged=converged,
-        stable=roots.stable & converged,
-        residual=roots.residual,
+        stable=states.stable & converged,
+        residual=states.residual,
     )
 
 
-def _checked(T: int, arch: str, branch: str, **parameters: ArrayLike) -> FloatArray:
-    """λ, κ, u, v, w as rows, (5, B)."""
-    if isinstance(T, bool) or not isinstance(T, int) or not 3 <= T <= LONGEST:
+@dataclass(frozen=True, eq=False)
+class _States:
+    """Kernels' independent entries (d, B) in units u = v = w = 1, and what is known of them, (B,) each."""
+
+    x: FloatArray
+    energy: FloatArray
+    entropy: FloatArray
+    residual: FloatArray
+    converged: NDArray[np.bool_]
+    stable: NDArray[np.bool_]
+
+
+def _lowered_states(T: int, arch: str, start: FloatArray, parameters: FloatArray, tolerance: float) -> _States:
+    lowered = _lowered_in_units(T, arch)
+    roots = newton(lowered, start, parameters, tolerance=tolerance)
+    terms = lowered.values(roots.x, parameters)
+    return _States(roots.x, terms[0], terms[1:].sum(axis=0), roots.residual, roots.converged, roots.stable)
+
+
+def _chain_states(T: int, arch: str, start: FloatArray, parameters: FloatArray, tolerance: float) -> _States:
+    """By matrices, for chains whose scalar expressions would be too long."""
+    n = T - 1
+    rows, columns = np.triu_indices(n)
+    H = np.empty((start.shape[1], n, n))
+    H[:, rows, columns] = H[:, columns, rows] = start.T
+    L = np.asarray(np.linalg.cholesky(H))
+    states = chain.newton(L, *parameters, tolerance=tolerance)
+    if arch == "dnn":
+        states = chain.masked(states, np.asarray(np.linalg.cholesky(states.kernel)), *parameters)
+    with np.errstate(invalid="ignore"):
+        stable = states.hessian_smallest > 0
+    x = states.kernel[:, rows, columns].T
+    return _States(x, states.energy, states.entropy, states.residual, states.converged, stable)
+
+
+def _starts(curve: branches.CurveSpline, signal: FloatArray, noise: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """``branches.states`` in threads, by parts that stay in cache."""
+    parts = [slice(first, first + PART) for first in range(0, max(signal.size, 1), PART)]
+    with ThreadPoolExecutor(min(len(parts), os.cpu_count() or 1)) as pool:
+        pieces = list(pool.map(lambda part: branches.states(curve, signal[part], noise[part]), parts))
+    return np.concatenate([entries for entries, _ in pieces], axis=1), np.concatenate([there for _, there in pieces])
+
+
+def _checked(T: int, arch: str, branch: str, **parameters: ArrayLike) -> list[FloatArray]:
+    """λ and κ (B,), and u, v, w (B,) or, where one number serves all, (1,)."""
+    if isinstance(T, bool) or not isinstance(T, int) or not 3 <= T <= LONGEST_BATCH:
         raise InputError(
-            f"T: is {T}; accepted: an integer from 3 to {LONGEST} (solve longer chains with numerics.solve)"
+            f"T: is {T}; accepted: an integer from 3 to {LONGEST_BATCH} (solve longer chains with numerics.solve)"
         )
     if arch not in ARCHITECTURES:
         raise InputError(f"arch: is {arch!r}; accepted: {' or '.join(ARCHITECTURES)}")
@@ -170,4 +217,5 @@ def _checked(T: int, arch: str, branch: str, **parameters: ArrayLike) -> FloatAr
     except ValueError:
         shapes = [np.shape(value) for value in parameters.values()]
         raise InputError(f"signal, kappa, u, v, w: have shapes {shapes}; accepted: shapes that broadcast") from None
-    return np.ascontiguousarray([array.ravel() for array in arrays])
+    single = [name in ("u", "v", "w") and np.size(value) == 1 for name, value in parameters.items()]
+    return [array.ravel()[:1] if one else array.ravel() for array, one in zip(arrays, single, strict=True)]

@@ -315,13 +315,31 @@ def states(branch: CurveSpline, signal: FloatArray, kappa: FloatArray) -> tuple[
     else:
         s = _lowest_crossing(branch, goal, kappa, None)
     exists = np.isfinite(s)
-    entries = branch.kernels(np.where(exists, s, branch.curve.s[0]))
+    s = np.where(exists, s, branch.curve.s[0])
+    rows, columns = np.triu_indices(n)
+    if branch.curve.lag == 0:
+        entries = np.zeros((len(rows), s.size))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            r = growth_ratio(n, s, goal, kappa)
+        entries[rows == columns] = r ** np.arange(1, n + 1)[:, None]
+    else:
+        entries = branch.kernels(s)
     if not exists.all():
-        rows, columns = np.triu_indices(n)
         entries[:, ~exists] = np.where(rows == columns, 1.0, 0.0)[:, None]
         if branch.curve.lag == 0:
             exists |= signal == 0  # H = 1 there
     return entries, exists
+
+
+def growth_ratio(n: int, s: FloatArray, goal: FloatArray, kappa: FloatArray | float) -> FloatArray:
+    """``r = 1 + exp(s)`` polished on ``ln[(r-1)(rⁿ+κ)²/rⁿ] = goal``: Newton in s from interpolated ones."""
+    for _ in range(2):
+        rise = np.exp(s)
+        r = 1.0 + rise
+        power = r**n
+        value = s + 2 * np.log(power + kappa) - n * np.log1p(rise) - goal
+        s = s - value / (1.0 + rise * n / r * (2 * power / (power + kappa) - 1))
+    return np.asarray(1.0 + np.exp(s))
 
 
 def crossing(branch: CurveSpline, first: int, last: int, goal: FloatArray, kappa: float) -> FloatArray:
@@ -348,6 +366,13 @@ def _lowest_crossing(spline: CurveSpline, goal: FloatArray, kappa: FloatArray, n
     if noise is not None:
         levels = curve.log_signal(noise)
         turns = np.flatnonzero(np.diff(np.sign(np.diff(levels))) != 0) + 1
+        if not turns.size and levels[-1] > levels[0]:  # one state at most: nothing to choose between
+            inside = (goal >= levels[0]) & (goal <= levels[-1])
+            interval = np.clip(np.searchsorted(levels, goal) - 1, 0, len(levels) - 2)
+            if inside.all():
+                return _solve_interval(spline, goal, kappa, interval)
+            best[inside] = _solve_interval(spline, goal[inside], kappa[inside], interval[inside])
+            return best
         for first, last in zip([0, *turns], [*turns, len(levels) - 1], strict=True):
             piece = levels[first : last + 1]
             order = np.arange(first, last + 1) if piece[-1] > piece[0] else np.arange(last, first - 1, -1)
@@ -402,6 +427,9 @@ def _solve_interval(spline: CurveSpline, goal: FloatArray, kappa: FloatArray, in
         s = low**power + _inverse_hermite(weight, low, high, at_high - at_low, slope_low, slope_high, power)
         s = np.clip(s ** (1 / power), low, high)
     s = np.where(np.isfinite(s), s, 0.5 * (low + high))
+    if spline.curve.lag == 0:
+        # cubics between points so close leave an error of 1e-7, which ``growth_ratio`` takes to rounding
+        return s
     for _ in range(60):
         value, slope = spline.log_signal(s, kappa)
         above = (value > goal) == rises

@@ -165,7 +165,7 @@ def evaluate(L: FloatArray, signal: FloatArray, kappa: FloatArray | float, *, to
     )
 
 
-def masked(states: ChainStates, L: FloatArray, signal: FloatArray, kappa: float) -> ChainStates:
+def masked(states: ChainStates, L: FloatArray, signal: FloatArray, kappa: FloatArray | float) -> ChainStates:
     """The same for a DNN, of kernels that are diagonal in time.
 
     Its free energy is the RNN's on these. Correlations enter only through ``-½ ln|H|``, with a Hessian of ½, and the
@@ -173,7 +173,7 @@ def masked(states: ChainStates, L: FloatArray, signal: FloatArray, kappa: float)
     """
     here = chain(L)
     n = L.shape[-1]
-    _, hessian, _ = _stationarity(here, signal, np.broadcast_to(np.float64(kappa), signal.shape))
+    _, hessian, _ = _stationarity(here, signal, np.broadcast_to(np.asarray(kappa, dtype=np.float64), signal.shape))
     rows, columns = np.triu_indices(n)
     diagonal = np.flatnonzero(rows == columns)
     smallest = np.linalg.eigvalsh(hessian[:, diagonal][:, :, diagonal])[:, 0]

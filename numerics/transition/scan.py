@@ -304,12 +304,7 @@ def _states(piece: _Piece, signal: FloatArray, kappa: float, arch: str) -> chain
 def _incoherent_states(n: int, s: FloatArray, signal: FloatArray, kappa: float, arch: str) -> chain.ChainStates:
     """``H = diag(r^t)`` with ``r = 1 + exp(s)`` polished on ``λ = (r-1)(rⁿ+κ)²/rⁿ``; the DNN's Hessian is diagonal in
     correlations (1 each, convex) and that of the diagonal entries is shared with the RNN."""
-    for _ in range(4):
-        r = 1.0 + np.exp(s)
-        value = s + 2 * np.log(r**n + kappa) - n * np.log(r) - np.log(signal)
-        slope = 1.0 + (r - 1) * (2 * n * r ** (n - 1) / (r**n + kappa) - n / r)
-        s = s - value / slope
-    r = 1.0 + np.exp(s)
+    r = branches.growth_ratio(n, s, np.log(signal), kappa)
     L = np.zeros((len(s), n, n))
     times = np.arange(n)
     L[:, times, times] = r[:, None] ** ((times + 1) / 2)

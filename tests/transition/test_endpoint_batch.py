@@ -64,11 +64,14 @@ def test_below_the_transition_the_coherent_branch_does_not_exist():
     assert batch.converged.tolist() == [False, False, True]
 
 
-@pytest.mark.parametrize("T", [4, 5])
+@pytest.mark.parametrize("T", [4, 5, 6, 8])
 def test_batches_agree_with_the_solver_for_any_problem(T):
     widths = {"u": 1.4, "v": 0.6, "w": 1.2}
     signal, kappa = [3.0, 30.0], [0.2, 1.5]
     batches = [solve_endpoint_batch(T, signal, kappa, branch=b, **widths) for b in ("incoherent", "coherent")]
+    dnn = solve_endpoint_batch(T, signal, kappa, "dnn", **widths)
+    np.testing.assert_allclose(dnn.kernel, batches[0].kernel, rtol=1e-9, atol=1e-9)
+    assert dnn.stable.all()
     for i in range(2):
         lowest = min((b for b in batches if b.converged[i]), key=lambda b: b.free_energy[i])
         single = solve(endpoint(T, signal[i], kappa=kappa[i], **widths))
