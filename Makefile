@@ -7,13 +7,16 @@ BIN := $(VENV)/bin
 DEPENDENCIES := $(shell sed -n '/^\[build-system\]/,/^\[tool/p' pyproject.toml | cksum | cut -d ' ' -f 1)
 INSTALLED := $(VENV)/.installed-$(DEPENDENCIES)
 
-.PHONY: help reproduce test slow-test lint derivations benchmarks clean
+.PHONY: help reproduce report test slow-test lint derivations docs gallery benchmarks clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
 
 reproduce: $(INSTALLED)  ## the order parameter through the transition: theory and simulation, in figures/
 	$(BIN)/unrolled reproduce order-parameter --quick --out $(OUT)
+
+report: $(INSTALLED)  ## one HTML page with panels, checks, derivations and an interactive figure, in report/
+	$(BIN)/unrolled report --quick --out report
 
 test: $(INSTALLED)  ## the fast tests
 	$(BIN)/python -m pytest -n auto
@@ -29,6 +32,13 @@ lint: $(INSTALLED)  ## ruff, mypy and the import walls
 
 derivations: $(INSTALLED)  ## run the literate derivations; notebooks and HTML in derivations-out/
 	$(BIN)/python -m derivations.notebooks --out derivations-out
+
+docs: $(INSTALLED)  ## README, how-to pages and API reference as HTML in docs-out/; fails on a dead link
+	$(BIN)/python -m derivations.report.site --out docs-out
+
+gallery: $(INSTALLED)  ## remake docs/gallery.md and its pictures from the panels in figures/
+	$(BIN)/unrolled reproduce --quick --out $(OUT)
+	$(BIN)/python -m derivations.report.gallery --panels $(OUT)
 
 benchmarks: $(INSTALLED)  ## timing ratios; installs the peers that they are measured against
 	$(BIN)/python -m pip install --quiet --editable '.[benchmarks]'
@@ -46,4 +56,4 @@ python-is-recent:
 	{ echo "unrolled needs Python 3.11 or newer; choose one with: make PYTHON=/path/to/python3 ..." >&2; exit 1; }
 
 clean:  ## remove the virtual environment and everything that was made
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache derivations-out
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache derivations-out docs-out

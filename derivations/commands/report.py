@@ -62,7 +62,7 @@ def collected(out: Path, quick: bool) -> dict[str, Any]:
     from derivations.commands.doctor import examine
     from derivations.commands.reproduce import PANELS
     from derivations.notebooks import executed, scripts_in_order
-    from derivations.report.checks import checks
+    from derivations.report.checks import checks, shared_options
     from derivations.report.derivation import derivation
     from derivations.report.panels import shown_panel
     from derivations.report.transition import interactive_data
@@ -83,6 +83,7 @@ def collected(out: Path, quick: bool) -> dict[str, Any]:
         "quick": quick,
         "panels": panels,
         "checks": found,
+        "check_options": shared_options(quick),
         "derivations": proofs,
         "branches": branches,
         "machine": examine(),

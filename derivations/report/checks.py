@@ -76,10 +76,15 @@ def checks(out: Path, quick: bool, progress: Callable[[float, str], None]) -> li
             "seed": SEED + number,
         }
         result = finished_run(out / "checks" / f"{number + 1}.json", settings, lambda c=case, s=settings: run(c, s))
-        command = f"unrolled check {case.command} --width {WIDTH} --steps {STEPS[quick]} --seed {SEED + number}"
+        command = f"unrolled check {case.command} --seed {SEED + number}"
         found.append(Check(command, SEED + number, tuple(result.pop("z")), **result))
     progress(1.0, "done")
     return found
+
+
+def shared_options(quick: bool) -> str:
+    """The options of `unrolled check` that all cases have in common."""
+    return f"--width {WIDTH} --chains {CHAINS} --steps {STEPS[quick]}"
 
 
 def run(case: Case, settings: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,18 @@ def report_page(**content: Any) -> str:
 def derivation_page(name: str, notebook: NotebookNode) -> str:
     """One derivation as a page of its own."""
     return _environment().get_template("derivation.html.jinja").render(derivation=derivation(name, notebook, heading=1))
+
+
+def document_page(markup: str, root: str) -> str:
+    """A page of prose; ``root`` leads from it to the folder of all pages."""
+    title = re.search(r"<h1[^>]*>(.*?)</h1>", markup, flags=re.DOTALL)
+    if title is None:
+        raise ValueError("markup: has no title; accepted: a page that begins with one")
+    return (
+        _environment()
+        .get_template("document.html.jinja")
+        .render(markup=markup, title=re.sub(r"<[^>]*>", "", title[1]), root=root)
+    )
 
 
 def script_json(data: Any) -> Markup:

@@ -1,0 +1,57 @@
+"""`make gallery`: a page with a small picture of every panel that was made in a folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from derivations.commands.reproduce import PANELS
+from derivations.files import whole_file, write_text
+
+ROOT = Path(__file__).parents[2]
+#: Pixels across: sharp at column width, and small.
+WIDTH = 900
+PREFACE = """# Gallery
+
+The panels of the poster as `unrolled reproduce` remakes them, numbered by its sections. With the name below a picture,
+`unrolled reproduce NAME --out DIR` makes that panel alone, with the numbers behind it as CSV. The pictures here were made
+with `--quick`: shorter simulations, larger error bars.
+"""
+
+
+@click.command()
+@click.option("--panels", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
+def main(panels: Path) -> None:
+    """Write docs/gallery.md and docs/gallery/ from the panels that are finished in a folder."""
+    sections = [PREFACE]
+    for name, panel in PANELS.items():
+        if not (panels / f"{name}.json").is_file():
+            click.echo(f"{name}: is not in {panels}; left out", err=True)
+            continue
+        record = json.loads((panels / f"{name}.json").read_text(encoding="utf-8"))
+        picture = next(panels / file for file in record["files"] if file.endswith(".png"))
+        shrink(picture, ROOT / "docs" / "gallery" / f"{name}.png")
+        summary = record["summary"].removeprefix(f"{name}: ")
+        sections.append(
+            f"## {panel.number} · {panel.title}\n\n![{panel.title}](gallery/{name}.png)\n\n{panel.caption}\n\n"
+            f"*`{name}`: {summary.rstrip('.')}.*\n"
+        )
+    write_text(ROOT / "docs" / "gallery.md", "\n".join(sections))
+    click.echo(ROOT / "docs" / "gallery.md")
+
+
+def shrink(source: Path, target: Path) -> None:
+    """The picture at most `WIDTH` pixels across, in a palette of its own colours."""
+    from PIL import Image
+
+    with Image.open(source) as whole:
+        picture = whole.convert("RGB")
+    picture.thumbnail((WIDTH, 4 * WIDTH), Image.Resampling.LANCZOS)
+    with whole_file(target) as temporary:
+        picture.quantize(128, dither=Image.Dither.NONE).save(temporary, optimize=True)
+
+
+if __name__ == "__main__":
+    main()
