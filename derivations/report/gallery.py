@@ -16,8 +16,8 @@ WIDTH = 900
 PREFACE = """# Gallery
 
 The panels of the poster as `unrolled reproduce` remakes them, numbered by its sections. With the name below a picture,
-`unrolled reproduce NAME --out DIR` makes that panel alone, with the numbers behind it as CSV. The pictures here were made
-with `--quick`: shorter simulations, larger error bars.
+`unrolled reproduce NAME --out DIR` makes that panel alone, with the numbers behind it as CSV. The pictures here were
+made with `--quick`: shorter simulations, larger error bars.
 """
 
 

@@ -68,6 +68,21 @@ def write_reference(out: Path) -> None:
         # of optional packages that are not installed, and of annotations that exist for type checkers only
         warnings.simplefilter("ignore")
         pdoc.pdoc(*modules, output_directory=out)
+    for page in out.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        links = _Links()
+        links.feed(text)
+        write_text(page, _without_missing_places(text, links.places))
+
+
+def _without_missing_places(text: str, places: set[str]) -> str:
+    """Unlink names that have no entry of their own: pdoc links to attributes that it does not show."""
+    return re.sub(
+        r'<a href="#([^"]+)">(.*?)</a>',
+        lambda link: link[0] if unquote(link[1]) in places else link[2],
+        text,
+        flags=re.DOTALL,
+    )
 
 
 class _Links(HTMLParser):
