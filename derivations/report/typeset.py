@@ -39,7 +39,8 @@ def code(text: str, language: str = "python") -> str:
         lexer = get_lexer_by_name(language)
     except ClassNotFound:
         lexer = get_lexer_by_name("text")
-    return highlight(text, lexer, HtmlFormatter(cssclass="code"))
+    coloured = highlight(text, lexer, HtmlFormatter(nowrap=True))
+    return f'<pre class="code" tabindex="0"><code>{coloured.rstrip()}</code></pre>'
 
 
 def code_style(style: str) -> str:
@@ -50,7 +51,10 @@ def code_style(style: str) -> str:
 
 @cache
 def _parser() -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"html": False, "highlight": lambda text, name, _: code(text, name or "text")})
+    parser = MarkdownIt(
+        "commonmark",
+        {"html": False, "highlight": lambda text, name, _: code(text, name if name == "python" else "text")},
+    )
     parser.enable(["table", "strikethrough"])
     parser.use(dollarmath_plugin, renderer=_formula, double_inline=True)
     parser.use(amsmath_plugin, renderer=lambda latex: mathml(latex, display=True))
