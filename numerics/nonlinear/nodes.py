@@ -1,0 +1,138 @@
+"""Averages over one neuron's trajectory under ``N(g|0, C_g) exp(φᵀΦ̃φ)/Z``, from weighted points.
+
+The points g and their base weights stay fixed while Φ and Φ̃ change, so that ln Z is a smooth function of both and its
+derivatives are averages and covariances over the same points, exactly: with ``π = C_g⁻¹ g``,
+
+    ∂ln Z/∂Φ̃ = ⟨φφᵀ⟩,   ∂ln Z/∂C_g = ½ ⟨ππᵀ⟩ - ½ C_g⁻¹.
+
+A quadrature rule and a weighted sample differ in where the points lie, not in what is done with them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg as sla
+from numpy.typing import NDArray
+
+from numerics.nonlinear.space import SymmetricVectors, TrajectorySpace
+from numerics.problem import FloatArray
+
+#: Points worked on together.
+CHUNK = 16384
+
+
+@dataclass(frozen=True, eq=False)
+class Nodes:
+    """Points of a rule or of a sample.
+
+    Attributes:
+        points: g, (K, d).
+        activity: φ(h(g)), (K, nP).
+        log_weight: log of the weight under which a sum over the points is ``∫ dg``, (K,).
+        batch: for a sample, the independent batch of each point, (K,); None for a rule.
+    """
+
+    points: FloatArray
+    activity: FloatArray
+    log_weight: FloatArray
+    batch: NDArray[np.intp] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Averages:
+    """ln Z and its derivatives at (Φ, Φ̃), matrices as vectors of length s.
+
+    Attributes:
+        log_Z: ln Z.
+        activity: ``⟨φφᵀ⟩``, (s,).
+        pull: ``∂ln Z/∂Φ``, (s,).
+        probability: of each point, (K,).
+        effective_size: ``1/Σ p²``.
+        covariance: of ``(φφᵀ, ∂ln Z/∂Φ)`` per point, (2s, 2s), or None if not asked for.
+        precision, response: ``C_g⁻¹`` and ``⟨ππᵀ⟩``, (d, d).
+    """
+
+    log_Z: float
+    activity: FloatArray
+    pull: FloatArray
+    probability: FloatArray
+    effective_size: float
+    covariance: FloatArray | None
+    precision: FloatArray
+    response: FloatArray
+
+
+def log_density(space: TrajectorySpace, nodes: Nodes, C: FloatArray, conjugate: FloatArray) -> FloatArray:
+    """``ln [N(g|0, C_g) exp(φᵀΦ̃φ)]`` at each point, (K,)."""
+    factor = np.linalg.cholesky(C)
+    white = sla.solve_triangular(factor, nodes.points.T, lower=True)
+    normal = -0.5 * np.einsum("ik,ik->k", white, white) - np.log(np.diagonal(factor)).sum()
+    tilt = np.einsum("ki,ki->k", nodes.activity @ conjugate, nodes.activity)
+    return np.asarray(normal - 0.5 * space.d * np.log(2 * np.pi) + tilt)
+
+
+def averages(
+    space: TrajectorySpace,
+    vectors: SymmetricVectors,
+    nodes: Nodes,
+    kernel: FloatArray,
+    conjugate: FloatArray,
+    *,
+    covariance: bool = True,
+) -> Averages:
+    """Averages at (Φ, Φ̃).
+
+    Raises:
+        numpy.linalg.LinAlgError: ``C_g[Φ]`` is not positive-definite.
+    """
+    C = space.covariance(kernel)
+    log_p = nodes.log_weight + log_density(space, nodes, C, conjugate)
+    top = log_p.max()
+    p = np.exp(log_p - top)
+    Z = p.sum()
+    p /= Z
+    precision = np.linalg.inv(C)
+    response = precision @ ((nodes.points * p[:, None]).T @ nodes.points) @ precision
+    moments = (nodes.activity * p[:, None]).T @ nodes.activity
+    pull = space.pull_back(0.5 * (response - precision))
+    second = None
+    if covariance:
+        second = np.zeros((2 * len(vectors.rows),) * 2)
+        mean = np.zeros(len(second))
+        for first in range(0, len(p), CHUNK):
+            part = slice(first, first + CHUNK)
+            features = score_features(space, vectors, nodes, precision, part)
+            weighted = features * p[part, None]
+            second += weighted.T @ features
+            mean += weighted.sum(axis=0)
+        second -= np.outer(mean, mean)
+    return Averages(
+        float(top + np.log(Z)),
+        vectors.vec(moments),
+        vectors.vec(pull),
+        p,
+        float(1 / np.vdot(p, p)),
+        second,
+        precision,
+        response,
+    )
+
+
+def score_features(
+    space: TrajectorySpace, vectors: SymmetricVectors, nodes: Nodes, precision: FloatArray, part: slice
+) -> FloatArray:
+    """``(vec φφᵀ, vec ∂ln N(g|0,C_g)/∂Φ)`` at the points of `part`, the latter up to a constant, (k, 2s)."""
+    P = space.problem.P
+    scores = np.zeros((len(nodes.points[part]), space.m))
+    scores[:, :-P] = (nodes.points[part] @ precision)[:, space.rank :]
+    pulled = vectors.products(scores) * (0.5 * space.problem.w * space.mask[vectors.rows, vectors.columns])
+    return np.concatenate([vectors.products(nodes.activity[part]), pulled], axis=1)
+
+
+def tilted_moments(nodes: Nodes, probability: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mean (d,) and covariance (d, d) of g."""
+    mean = probability @ nodes.points
+    centred = nodes.points - mean
+    return mean, (centred * probability[:, None]).T @ centred

@@ -1,0 +1,121 @@
+"""Rules for trajectories of few dimensions, placed by the tilted trajectory's mean and covariance.
+
+Smooth φ: the trapezoidal rule in whitened coordinates; for an analytic integrand that decays like a Gaussian its error
+falls exponentially with the number of points. φ with a kink at 0: Gauss–Legendre panels along each axis of h that meet
+at h = 0, so that no panel contains a kink. Points of negligible density are left out.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from numerics.nonlinear.activation import Nonlinearity
+from numerics.nonlinear.nodes import Nodes, log_density
+from numerics.nonlinear.space import TrajectorySpace
+from numerics.problem import FloatArray
+
+#: Most dimensions of a trajectory that a tensor rule is used for.
+LARGEST_DIMENSION = 4
+#: Whitened half-width of the grid; its spacing, by dimension, at refinement 1.
+EDGE = 9.0
+SPACING = {1: 0.2, 2: 0.25, 3: 0.4, 4: 0.5}
+#: Panels along half an axis, in standard deviations, and points on each at refinement 1, by dimension.
+PANELS = (0.0, 1.0, 2.5, 5.0, 9.0)
+PANEL_POINTS = {1: 12, 2: 10, 3: 7, 4: 5}
+#: Points whose density falls short of the largest by this (e^-44 = 8e-20) do not count.
+NEGLIGIBLE = 44.0
+#: The coordinates are at most this much wider than the tilted covariance says, where the untilted one is wider.
+WIDEST = 2.5
+#: Most that an axis is refined for modes that are narrower than the tilted covariance.
+NARROWEST = 4.0
+
+
+def quadrature_nodes(
+    space: TrajectorySpace,
+    activation: Nonlinearity,
+    kernel: FloatArray,
+    conjugate: FloatArray,
+    moments: tuple[FloatArray, FloatArray],
+    refinement: float,
+) -> Nodes:
+    """A rule for the tilted trajectory at (Φ, Φ̃).
+
+    Args:
+        space: the coordinates; at most `LARGEST_DIMENSION` of them.
+        activation: φ.
+        kernel, conjugate: where points of negligible density are left out.
+        moments: mean and covariance of the tilted trajectory, as far as known.
+        refinement: points along an axis, as a multiple of the standard rule's.
+    """
+    C = space.covariance(kernel)
+    if activation.kink:
+        axes, transform, shift = _panel_axes(space, moments, C, refinement), np.eye(space.d), np.zeros(space.d)
+    else:
+        axes, transform = _even_axes(space, moments, C, refinement)
+        shift = moments[0]
+    half = activation.odd  # g and -g count alike
+    if half:
+        shift = np.zeros(space.d)
+        line, weight = axes[0]
+        axes[0] = (line[line > 0], 2 * weight[line > 0])
+    log_jacobian = float(np.linalg.slogdet(transform)[1])
+    rest = np.stack(np.meshgrid(*[line for line, _ in axes[1:]], indexing="ij"), axis=-1).reshape(-1, space.d - 1)
+    rest_weight = np.ones(1)
+    for _, weight in axes[1:]:
+        rest_weight = np.outer(rest_weight, weight).ravel()
+    kept: list[Nodes] = []
+    densities: list[FloatArray] = []
+    for value, weight in zip(*axes[0], strict=True):
+        points = np.column_stack([np.full(len(rest), value), rest]) @ transform.T + shift
+        slab = Nodes(points, activation.value(points @ space.embedding.T), np.log(weight * rest_weight) + log_jacobian)
+        density = log_density(space, slab, C, conjugate)
+        here = density > max(density.max(), *(d.max() for d in densities), -np.inf) - NEGLIGIBLE
+        if here.any():
+            kept.append(Nodes(points[here], slab.activity[here], slab.log_weight[here]))
+            densities.append(density[here])
+    whole = np.concatenate(densities)
+    matters = whole > whole.max() - NEGLIGIBLE
+    return Nodes(
+        np.concatenate([slab.points for slab in kept])[matters],
+        np.concatenate([slab.activity for slab in kept])[matters],
+        np.concatenate([slab.log_weight for slab in kept])[matters],
+    )
+
+
+def _even_axes(
+    space: TrajectorySpace, moments: tuple[FloatArray, FloatArray], C: FloatArray, refinement: float
+) -> tuple[list[tuple[FloatArray, FloatArray]], FloatArray]:
+    """An even grid in whitened coordinates, symmetric about 0 without a point there.
+
+    A tilt that splits the density into two modes leaves each as narrow as the untilted conditional, not as the whole:
+    along each axis the spacing is the smaller of the two widths' share.
+    """
+    factor = np.linalg.cholesky(moments[1])
+    inverse = np.linalg.inv(factor)
+    edge = EDGE * float(np.sqrt(np.clip(np.linalg.eigvalsh(inverse @ C @ inverse.T).max(), 1.0, WIDEST**2)))
+    narrow = np.sqrt(np.diagonal(factor.T @ np.linalg.solve(C, factor)))
+    axes = []
+    for share in np.clip(narrow, 1.0, NARROWEST):
+        spacing = SPACING[space.d] / (refinement * share)
+        count = np.ceil(edge / spacing)
+        line = (np.arange(2 * int(count)) + 0.5 - count) * spacing
+        axes.append((line, np.full(len(line), spacing)))
+    return axes, factor
+
+
+def _panel_axes(
+    space: TrajectorySpace, moments: tuple[FloatArray, FloatArray], C: FloatArray, refinement: float
+) -> list[tuple[FloatArray, FloatArray]]:
+    """Gauss–Legendre panels on both sides of 0 along each coordinate."""
+    mean, covariance = moments
+    scale = np.sqrt(np.maximum(np.diagonal(covariance) + mean**2, np.diagonal(C)))
+    nodes, weights = np.polynomial.legendre.leggauss(int(np.ceil(PANEL_POINTS[space.d] * refinement)))
+    line, weight = [], []
+    for left, right in pairwise(PANELS):
+        line.append(0.5 * (right - left) * nodes + 0.5 * (left + right))
+        weight.append(0.5 * (right - left) * weights)
+    half, half_weight = np.concatenate(line), np.concatenate(weight)
+    both, both_weight = np.concatenate([-half[::-1], half]), np.concatenate([half_weight[::-1], half_weight])
+    return [(both * size, both_weight * size) for size in scale]

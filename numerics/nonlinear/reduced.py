@@ -1,0 +1,159 @@
+"""The free energy of Φ, F maximised over Φ̃, with its gradient and Hessian on fixed points.
+
+``F(Φ) = E(Φ) + max_Φ̃ [tr Φ̃Φ - ln Z]``, ``E = ½ yᵀRy``, ``R = (v𝒯Φ𝒯ᵀ + κ)⁻¹``. The bracket is concave in Φ̃, with
+Hessian ``-Cov(φφᵀ, φφᵀ)``. At its maximum
+
+    ∂F/∂Φ = ∂E/∂Φ + Φ̃ - ∂ln Z/∂Φ,
+    ∂²F = F_ΦΦ - F_ΦΦ̃ F_Φ̃Φ̃⁻¹ F_Φ̃Φ,   F_Φ̃Φ̃ = -Cov(a, a),   F_Φ̃Φ = 1 - Cov(a, b),   F_ΦΦ = ∂²E - ∂²ln Z,
+
+with a = φφᵀ and b = ∂ln N(g|0, C[Φ])/∂Φ at a point. It vanishes where both conditions of THEORY.md section 4 hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg as sla
+
+from numerics.nonlinear.nodes import Averages, Nodes, averages
+from numerics.nonlinear.space import SymmetricVectors, TrajectorySpace
+from numerics.problem import FloatArray
+
+#: Newton steps of the maximisation over Φ̃, and the residual ``|Φ - ⟨φφᵀ⟩|``, relative, at which it ends.
+INNER_STEPS = 60
+INNER_TOLERANCE = 1e-13
+
+
+class Unattainable(ArithmeticError):
+    """No Φ̃ gives this Φ on these points: it lies outside what φφᵀ can average to, or they are too few."""
+
+
+@dataclass(frozen=True, eq=False)
+class ReducedPoint:
+    """F and its derivatives at a Φ, matrices as vectors (s,).
+
+    Attributes:
+        kernel, conjugate: Φ and the Φ̃ that maximises F, (nP, nP).
+        energy, entropy: ``E(Φ)`` and ``max_Φ̃ [tr Φ̃Φ - ln Z] ≥ 0``.
+        gradient: ``∂F/∂Φ``, (s,).
+        scale: sum of the norms of the terms that cancel in the gradient.
+        average: of the trajectory at (Φ, Φ̃).
+    """
+
+    kernel: FloatArray
+    conjugate: FloatArray
+    energy: float
+    entropy: float
+    gradient: FloatArray
+    scale: float
+    average: Averages
+
+    @property
+    def free_energy(self) -> float:
+        """F."""
+        return self.energy + self.entropy
+
+
+def reduced_point(
+    space: TrajectorySpace, vectors: SymmetricVectors, nodes: Nodes, kernel: FloatArray, conjugate: FloatArray
+) -> ReducedPoint:
+    """Maximise over Φ̃ from `conjugate` on.
+
+    Raises:
+        Unattainable: there is no maximum, or it was not reached.
+        numpy.linalg.LinAlgError: Φ is not positive-definite.
+    """
+    target, current = vectors.vec(kernel), vectors.vec(conjugate)
+    s = len(target)
+    size = float(np.linalg.norm(target))
+    at = averages(space, vectors, nodes, kernel, vectors.matrix(current))
+    value = float(current @ target) - at.log_Z
+    for _ in range(INNER_STEPS):
+        residual = target - at.activity
+        if np.linalg.norm(residual) <= INNER_TOLERANCE * size:
+            break
+        assert at.covariance is not None
+        spread = at.covariance[:s, :s]
+        try:
+            step = sla.solve(spread, residual, assume_a="pos")
+        except (np.linalg.LinAlgError, sla.LinAlgWarning):
+            raise Unattainable("φφᵀ does not vary in every direction on the points that count") from None
+        gain, length = float(step @ residual), 1.0
+        for _ in range(30):
+            trial = current + length * step
+            new = averages(space, vectors, nodes, kernel, vectors.matrix(trial), covariance=True)
+            new_value = float(trial @ target) - new.log_Z
+            floor = 4e-16 * (abs(value) + abs(at.log_Z) + 1)
+            if new_value >= value + 1e-4 * length * gain - floor:
+                break
+            length *= 0.5
+        else:
+            raise Unattainable("F does not rise along Newton's step in Φ̃")
+        stalled = np.linalg.norm(target - new.activity) > 0.5 * np.linalg.norm(residual) and gain < floor
+        current, at, value = trial, new, new_value
+        if stalled:
+            break
+    if np.linalg.norm(target - at.activity) > 1e-9 * size:
+        raise Unattainable("Newton's method in Φ̃ has not converged")
+    energy, slope = _energy(space, kernel)
+    parts = (vectors.vec(slope), current, at.pull)
+    return ReducedPoint(
+        kernel,
+        vectors.matrix(current),
+        energy,
+        value,
+        parts[0] + parts[1] - parts[2],
+        float(sum(np.linalg.norm(part) for part in parts)),
+        at,
+    )
+
+
+def hessian(space: TrajectorySpace, vectors: SymmetricVectors, point: ReducedPoint) -> FloatArray:
+    """``∂²F/∂Φ²`` at a maximum over Φ̃, (s, s)."""
+    blocks = kkt_blocks(space, vectors, point)
+    return blocks[0] + blocks[1].T @ sla.solve(blocks[2], blocks[1], assume_a="pos")
+
+
+def kkt_blocks(
+    space: TrajectorySpace, vectors: SymmetricVectors, point: ReducedPoint
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """``F_ΦΦ``, ``F_Φ̃Φ`` and ``-F_Φ̃Φ̃``, each (s, s)."""
+    at = point.average
+    assert at.covariance is not None
+    s = len(vectors.rows)
+    directions = vectors.matrix(np.eye(s))
+    curved = np.zeros((s, s))
+    C_change = np.zeros((s, space.d, space.d))
+    P = space.problem.P
+    C_change[:, space.rank :, space.rank :] = space.problem.w * (space.mask * directions)[:, :-P, :-P]
+    inner = at.precision @ C_change
+    # -∂²ln Z without the covariance of scores: +½ (C⁻¹δC W + W δC C⁻¹) - ½ C⁻¹δC C⁻¹
+    moved = inner @ (at.response - 0.5 * at.precision)
+    moved = 0.5 * (moved + moved.transpose(0, 2, 1))
+    pulled = np.zeros((s, space.m, space.m))
+    pulled[:, :-P, :-P] = space.problem.w * space.mask[:-P, :-P] * moved[:, space.rank :, space.rank :]
+    curved = vectors.vec(pulled)
+    problem, T = space.problem, space.problem.supervised
+    R, dual = _dual(space, point.kernel)
+    change = directions[:, T[:, None], T[None, :]] @ dual  # (s, labels)
+    spread = np.zeros((s, space.m, space.m))
+    spread[:, T[:, None], T[None, :]] = 0.5 * problem.v**2 * np.einsum("kl,i->kli", change @ R, dual)
+    curved += vectors.vec(spread + spread.transpose(0, 2, 1))
+    F_PhiPhi = curved - at.covariance[s:, s:]
+    return 0.5 * (F_PhiPhi + F_PhiPhi.T), np.eye(s) - at.covariance[:s, s:], at.covariance[:s, :s]
+
+
+def _dual(space: TrajectorySpace, kernel: FloatArray) -> tuple[FloatArray, FloatArray]:
+    problem, T = space.problem, space.problem.supervised
+    gram = problem.v * kernel[np.ix_(T, T)] + problem.kappa * np.eye(len(T))
+    R = np.linalg.inv(gram)
+    return R, np.linalg.solve(gram, problem.labels)
+
+
+def _energy(space: TrajectorySpace, kernel: FloatArray) -> tuple[float, FloatArray]:
+    problem, T = space.problem, space.problem.supervised
+    _, dual = _dual(space, kernel)
+    slope = np.zeros_like(kernel)
+    slope[np.ix_(T, T)] = -0.5 * problem.v * np.outer(dual, dual)
+    return 0.5 * float(problem.labels @ dual), slope

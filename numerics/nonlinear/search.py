@@ -1,0 +1,433 @@
+"""The states of a nonlinear network: from the random network's kernel to the full labels, and down every instability."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import numpy as np
+import scipy.linalg as sla
+
+from numerics.nonlinear.activation import NAMED, Nonlinearity
+from numerics.nonlinear.forward import forward_kernel
+from numerics.nonlinear.importance import BATCHES, importance_nodes
+from numerics.nonlinear.nodes import Nodes, averages, score_features, tilted_moments
+from numerics.nonlinear.quadrature import LARGEST_DIMENSION, quadrature_nodes
+from numerics.nonlinear.reduced import ReducedPoint, Unattainable, hessian, kkt_blocks, reduced_point
+from numerics.nonlinear.solution import NonlinearSolution
+from numerics.nonlinear.space import SymmetricVectors, TrajectorySpace, symmetric_vectors, trajectory_space
+from numerics.problem import FloatArray, InputError, Problem
+from numerics.solution import coherence_beyond
+
+EngineChoice = Literal["auto", "quadrature", "sampling"]
+
+#: Newton steps in Φ on one set of points; relative step at which they end.
+STEPS, STEP_TOLERANCE = 60, 1e-10
+#: Longest step, a relative change of the kernel (natural metric).
+LONGEST_STEP = 0.7
+#: Times that the points are placed anew at one label scale.
+PLACEMENTS = 8
+#: Smallest first part of the labels' squared scale before giving up.
+SMALLEST_PART = 1e-3
+#: Length of the first step off an unstable state, natural metric, and eigenvalues that count as unstable.
+KICK, UNSTABLE = 0.15, -1e-7
+#: Two kernels closer than this, relative, are one state.
+SAME = 1e-5
+#: A finer rule that estimates the error of a quadrature; points above which it is not refined further.
+FINER = {1: 2.0, 2: 2.0, 3: 1.6, 4: 1.3}
+MOST_POINTS = 1_000_000
+#: Default error of Φ's entries, relative to the largest, by engine; points of a batch of the sampling engine.
+TOLERANCE = {"quadrature": 1e-8, "sampling": 1e-2}
+SAMPLE = 4096
+
+
+def solve_nonlinear(
+    problem: Problem,
+    *,
+    activation: Nonlinearity | None = None,
+    engine: EngineChoice = "auto",
+    tolerance: float | None = None,
+    size: int = SAMPLE,
+    seed: int = 0,
+) -> NonlinearSolution:
+    """The state of lowest free energy that is found; arguments as in `solve_all_nonlinear`."""
+    states = solve_all_nonlinear(
+        problem, activation=activation, engine=engine, tolerance=tolerance, size=size, seed=seed
+    )
+    return states[0]
+
+
+def solve_all_nonlinear(
+    problem: Problem,
+    *,
+    activation: Nonlinearity | None = None,
+    engine: EngineChoice = "auto",
+    tolerance: float | None = None,
+    size: int = SAMPLE,
+    seed: int = 0,
+) -> list[NonlinearSolution]:
+    """Stationary states of ``F[Φ, Φ̃]``, in order of free energy: minima first among those that converged.
+
+    The random network's kernel is followed to the full labels; from every unstable state F is minimised along its
+    unstable directions, both ways. States related by W → -W (odd φ, input at t = 0 only) are given once.
+
+    Args:
+        problem: what is learnt; κ > 0.
+        activation: φ, if it is not the problem's named one.
+        engine: ``"quadrature"`` (at most 4 dimensions of the trajectory), ``"sampling"``, or ``"auto"``: quadrature
+            where it applies.
+        tolerance: largest error of Φ's entries over the largest entry, for `converged`; 1e-8 for quadrature, 1e-2 for
+            sampling unless given.
+        size: points of each of 16 batches of the sampling engine, a power of 2.
+        seed: of the sampling engine.
+
+    Raises:
+        InputError: an argument outside the above; a kernel without full rank (two patterns that φ cannot tell apart).
+    """
+    phi = NAMED[problem.activation] if activation is None else activation
+    space = trajectory_space(problem)
+    chosen = _engine(engine, space)
+    if problem.kappa <= 0:
+        raise InputError("kappa: is 0; accepted: a finite number > 0 for a nonlinear network")
+    if size < 2 or size & (size - 1):
+        raise InputError(f"size: is {size}; accepted: a power of 2")
+    limit = TOLERANCE[chosen] if tolerance is None else tolerance
+    if not limit > 0:
+        raise InputError(f"tolerance: is {limit}; accepted: a number > 0")
+    prior = forward_kernel(space, phi)
+    try:
+        np.linalg.cholesky(prior)
+        np.linalg.cholesky(space.covariance(prior))
+    except np.linalg.LinAlgError:
+        raise InputError(
+            "x: gives a singular kernel (inputs that the activation cannot tell apart, or a linear network with more "
+            "patterns than dimensions); accepted: inputs with a regular kernel"
+        ) from None
+    route = _Route(phi, chosen, size, seed)
+    walk = _to_full_labels(route, space, prior)
+    found = [walk]
+    queue = [walk] if walk.reached else []
+    while queue and len(found) < 12:
+        state = queue.pop(0)
+        for start in _kicks(route, space, state):
+            new = _settle(route, space, start[0], start[1], state.nodes)
+            if new is None or not new.reached:
+                continue
+            new = replace(new, iterations=new.iterations + walk.iterations)
+            if not any(_same(route, space, new, other) for other in found):
+                found.append(new)
+                queue.append(new)
+    solutions = [_refined(route, space, prior, state, limit) for state in found]
+    return sorted(solutions, key=lambda state: (not state.converged, state.free_energy))
+
+
+@dataclass(frozen=True)
+class _Route:
+    """How averages are computed."""
+
+    phi: Nonlinearity
+    engine: Literal["quadrature", "sampling"]
+    size: int
+    seed: int
+    refinement: float = 1.0
+
+    def nodes(
+        self,
+        space: TrajectorySpace,
+        kernel: FloatArray,
+        conjugate: FloatArray,
+        moments: tuple[FloatArray, FloatArray],
+        refinement: float = 1.0,
+    ) -> Nodes:
+        if self.engine == "quadrature":
+            return quadrature_nodes(space, self.phi, kernel, conjugate, moments, refinement * self.refinement)
+        return importance_nodes(space, self.phi, moments, self.size, self.seed)
+
+    @property
+    def placed(self) -> float:
+        """Relative change of Φ between placements that is none."""
+        return 1e-9 if self.engine == "quadrature" else 2e-3
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """A stationary point on points that are placed for it, or the last one reached."""
+
+    point: ReducedPoint
+    nodes: Nodes
+    iterations: int
+    reached: bool
+    status: str
+
+
+def _engine(engine: str, space: TrajectorySpace) -> Literal["quadrature", "sampling"]:
+    if engine not in get_args(EngineChoice):
+        raise InputError(f"engine: is {engine!r}; accepted: {', '.join(get_args(EngineChoice))}")
+    if engine == "quadrature" and space.d > LARGEST_DIMENSION:
+        raise InputError(
+            f"engine: quadrature has {space.d} dimensions here; accepted: at most {LARGEST_DIMENSION}, or sampling"
+        )
+    if engine == "sampling" or space.d > LARGEST_DIMENSION:
+        return "sampling"
+    return "quadrature"
+
+
+def _with_labels(space: TrajectorySpace, part: float) -> TrajectorySpace:
+    """The same coordinates with y² scaled by `part`."""
+    return replace(space, problem=space.problem.with_(y=space.problem.y * np.sqrt(part)))
+
+
+def _to_full_labels(route: _Route, space: TrajectorySpace, prior: FloatArray) -> _State:
+    """Follow the random network's kernel to the full labels, in steps of their squared scale."""
+    none = np.zeros_like(prior)
+    nodes = route.nodes(space, prior, none, (np.zeros(space.d), space.covariance(prior)))
+    vectors = symmetric_vectors(space.m)
+    kernel, conjugate, done, step, iterations = prior, none, 0.0, 1.0, 0
+    state: _State | None = None
+    while done < 1.0:
+        part = min(1.0, done + step)
+        new = _settle(route, _with_labels(space, part), kernel, conjugate, nodes)
+        if new is not None and new.reached:
+            state, done = new, part
+            kernel, conjugate, nodes = new.point.kernel, new.point.conjugate, new.nodes
+            iterations += new.iterations
+            step *= 2.0
+            continue
+        step *= 0.5
+        if step < SMALLEST_PART:
+            if state is None:
+                try:
+                    point = reduced_point(space, vectors, nodes, kernel, conjugate)
+                except (Unattainable, np.linalg.LinAlgError) as error:
+                    raise InputError(
+                        f"activation: {route.phi.name} has no averages here ({error}); accepted: an activation whose "
+                        "kernel fluctuates in every entry, or a larger size"
+                    ) from None
+                return _State(point, nodes, iterations, False, "not converged: no step from the random network")
+            return replace(
+                state,
+                reached=False,
+                iterations=iterations,
+                status=f"not converged: the labels could be raised to {np.sqrt(done):.3g} of their size only",
+            )
+    assert state is not None
+    return replace(state, iterations=iterations)
+
+
+def _settle(
+    route: _Route, space: TrajectorySpace, kernel: FloatArray, conjugate: FloatArray, nodes: Nodes
+) -> _State | None:
+    """Stationary point near a start, on points placed for it; None where nothing can be evaluated."""
+    vectors = symmetric_vectors(space.m)
+    iterations = 0
+    state: _State | None = None
+    for _ in range(PLACEMENTS):
+        newton = _newton(space, vectors, nodes, kernel, conjugate)
+        if newton is None:
+            return state
+        point, steps, reached = newton
+        iterations += steps
+        moved = float(np.linalg.norm(point.kernel - kernel) / np.linalg.norm(point.kernel))
+        kernel, conjugate = point.kernel, point.conjugate
+        state = _State(point, nodes, iterations, False, "the points have not settled")
+        if not reached:
+            return replace(state, status="Newton's method has not converged")
+        if state.iterations and moved <= route.placed and _ > 0:
+            return replace(state, reached=True, status="converged")
+        nodes = route.nodes(space, kernel, conjugate, tilted_moments(nodes, point.average.probability))
+    return state
+
+
+def _newton(
+    space: TrajectorySpace, vectors: SymmetricVectors, nodes: Nodes, kernel: FloatArray, conjugate: FloatArray
+) -> tuple[ReducedPoint, int, bool] | None:
+    """Newton's method for a minimum of F(Φ), with |Hessian| and backtracking."""
+    try:
+        point = reduced_point(space, vectors, nodes, kernel, conjugate)
+    except (Unattainable, np.linalg.LinAlgError):
+        return None
+    for steps in range(1, STEPS + 1):
+        L = np.linalg.cholesky(point.kernel)
+        change = _natural(vectors, L)
+        try:
+            blocks = kkt_blocks(space, vectors, point)
+            curvature = change.T @ (blocks[0] + blocks[1].T @ sla.solve(blocks[2], blocks[1], assume_a="pos")) @ change
+        except np.linalg.LinAlgError:
+            return point, steps, False
+        gradient = change.T @ point.gradient
+        size, frame = np.linalg.eigh(0.5 * (curvature + curvature.T))
+        floor = 1e-8 * np.abs(size).max()
+        step = -frame @ ((frame.T @ gradient) / np.maximum(np.abs(size), floor))
+        length = float(np.linalg.norm(step))
+        if length < STEP_TOLERANCE:
+            return point, steps, True
+        factor = min(1.0, LONGEST_STEP / length)
+        slope = float(gradient @ step)
+        for _ in range(25):
+            moved = change @ (factor * step)
+            trial = point.kernel + vectors.matrix(moved)
+            follow = point.conjugate + vectors.matrix(sla.solve(blocks[2], blocks[1] @ moved, assume_a="pos"))
+            try:
+                np.linalg.cholesky(trial)
+                new = reduced_point(space, vectors, nodes, trial, follow)
+                rounding = 1e-13 * (1 + abs(point.energy) + abs(point.entropy))
+                if new.free_energy <= point.free_energy + 1e-4 * factor * slope + rounding:
+                    break
+            except (Unattainable, np.linalg.LinAlgError):
+                pass
+            factor *= 0.5
+        else:
+            return point, steps, length < 1e-7
+        point = new
+    return point, STEPS, False
+
+
+def _natural(vectors: SymmetricVectors, L: FloatArray) -> FloatArray:
+    """The map ``S → L S Lᵀ`` on symmetric matrices as vectors, (s, s)."""
+    directions = vectors.matrix(np.eye(len(vectors.rows)))
+    return vectors.vec(L @ directions @ L.T).T
+
+
+def _modes(space: TrajectorySpace, vectors: SymmetricVectors, point: ReducedPoint) -> tuple[FloatArray, FloatArray]:
+    """Eigenvalues of the Hessian in the natural metric, and the eigenvectors as changes of Φ, (s, s)."""
+    change = _natural(vectors, np.linalg.cholesky(point.kernel))
+    curvature = change.T @ hessian(space, vectors, point) @ change
+    size, frame = np.linalg.eigh(0.5 * (curvature + curvature.T))
+    return size, change @ frame
+
+
+def _kicks(route: _Route, space: TrajectorySpace, state: _State) -> list[tuple[FloatArray, FloatArray]]:
+    """Starts off an unstable state, both ways along each unstable mode; Φ̃ follows to first order."""
+    vectors = symmetric_vectors(space.m)
+    size, modes = _modes(space, vectors, state.point)
+    _, cross, spread = kkt_blocks(space, vectors, state.point)
+    starts = []
+    for index in np.flatnonzero(size < UNSTABLE):
+        for sign in (1.0, -1.0):
+            for length in (KICK, 0.3 * KICK):
+                moved = sign * length * modes[:, index]
+                kernel = state.point.kernel + vectors.matrix(moved)
+                if np.linalg.eigvalsh(kernel).min() <= 0:
+                    continue
+                follow = vectors.matrix(sla.solve(spread, cross @ moved, assume_a="pos"))
+                starts.append((kernel, state.point.conjugate + follow))
+                break
+    return starts
+
+
+def _even_times_reversed(route: _Route, space: TrajectorySpace, kernel: FloatArray) -> FloatArray | None:
+    """The kernel after W → -W, where that is a symmetry of the task."""
+    problem = space.problem
+    supervised_times = np.unique(problem.supervised // problem.P)
+    if not route.phi.odd or problem.arch != "rnn" or problem.x[:, 1:].any() or len(supervised_times) > 1:
+        return None
+    signs = np.repeat((-1.0) ** np.arange(problem.n), problem.P)
+    return kernel * np.outer(signs, signs)
+
+
+def _same(route: _Route, space: TrajectorySpace, one: _State, other: _State) -> bool:
+    a, b = one.point.kernel, other.point.kernel
+    near = SAME if route.engine == "quadrature" else 1e-2
+    images = [b, _even_times_reversed(route, space, b)]
+    return any(image is not None and np.linalg.norm(a - image) <= near * np.linalg.norm(b) for image in images)
+
+
+def _solution(
+    route: _Route, space: TrajectorySpace, prior: FloatArray, state: _State, limit: float
+) -> NonlinearSolution:
+    vectors = symmetric_vectors(space.m)
+    point, problem = state.point, space.problem
+    reversed_kernel = _even_times_reversed(route, space, point.kernel)
+    signs = np.ones(space.m)
+    if reversed_kernel is not None and np.trace(point.kernel[-problem.P :, -2 * problem.P : -problem.P]) < 0:
+        signs = np.repeat((-1.0) ** np.arange(problem.n), problem.P)
+    error: Callable[..., FloatArray] = _rule_error if route.engine == "quadrature" else _sampling_error
+    kernel_error = error(route, space, vectors, state)
+    smallest = float(_modes(space, vectors, point)[0].min())
+    worst = float(kernel_error.max() / np.abs(point.kernel).max())
+    good = state.reached and worst <= limit
+    status = state.status
+    if state.reached and not good:
+        status = f"the error of the averages, {worst:.1e} of the largest entry, exceeds the tolerance {limit:.1e}"
+    gauge = np.outer(signs, signs)
+    E = space.embedding
+    mean = point.average
+    second = (state.nodes.points * mean.probability[:, None]).T @ state.nodes.points
+    beyond = coherence_beyond(point.kernel, prior, problem.P)
+    return NonlinearSolution(
+        problem=problem,
+        kernel=point.kernel * gauge,
+        conjugate=point.conjugate * gauge,
+        covariance=E @ space.covariance(point.kernel) @ E.T * gauge,
+        second_moment=E @ second @ E.T * gauge,
+        free_energy=point.free_energy,
+        energy=point.energy,
+        entropy=point.entropy,
+        residual=float(np.linalg.norm(point.gradient) / max(point.scale, 1e-300)),
+        engine=route.engine,
+        kernel_error=kernel_error,
+        points=len(state.nodes.points),
+        effective_points=mean.effective_size,
+        converged=good,
+        status=status,
+        stable=smallest > 0,
+        hessian_smallest=smallest,
+        branch="coherent" if beyond > max(1e-6, 3 * worst) else "incoherent",
+        iterations=state.iterations,
+    )
+
+
+def _refined(
+    route: _Route, space: TrajectorySpace, prior: FloatArray, state: _State, limit: float
+) -> NonlinearSolution:
+    """The state under as fine a rule as its tolerance needs and `MOST_POINTS` allows."""
+    solution = _solution(route, space, prior, state, limit)
+    while route.engine == "quadrature" and state.reached and not solution.converged:
+        route = replace(route, refinement=route.refinement * FINER[space.d])
+        if solution.points * FINER[space.d] ** space.d > MOST_POINTS:
+            break
+        moments = tilted_moments(state.nodes, state.point.average.probability)
+        nodes = route.nodes(space, state.point.kernel, state.point.conjugate, moments)
+        new = _settle(route, space, state.point.kernel, state.point.conjugate, nodes)
+        if new is None or not new.reached:
+            break
+        state = replace(new, iterations=state.iterations + new.iterations)
+        solution = _solution(route, space, prior, state, limit)
+    return solution
+
+
+def _to_kernel(
+    space: TrajectorySpace, vectors: SymmetricVectors, point: ReducedPoint, excess: FloatArray
+) -> FloatArray:
+    """Changes of Φ that changes of ``(⟨φφᵀ⟩, ∂ln Z/∂Φ)`` cause, (k, 2s) → (k, s), through the equations' Jacobian."""
+    F, cross, spread = kkt_blocks(space, vectors, point)
+    s = len(F)
+    jacobian = np.block([[F, cross.T], [cross, -spread]])
+    right = np.concatenate([excess[:, s:], excess[:, :s]], axis=1)
+    return np.asarray(np.linalg.solve(jacobian, right.T).T[:, :s])
+
+
+def _rule_error(route: _Route, space: TrajectorySpace, vectors: SymmetricVectors, state: _State) -> FloatArray:
+    """|ΔΦ| under a finer rule, to first order."""
+    point = state.point
+    moments = tilted_moments(state.nodes, point.average.probability)
+    finer = route.nodes(space, point.kernel, point.conjugate, moments, FINER[space.d])
+    other = averages(space, vectors, finer, point.kernel, point.conjugate, covariance=False)
+    excess = np.concatenate([other.activity - point.average.activity, other.pull - point.average.pull])
+    return np.abs(vectors.matrix(_to_kernel(space, vectors, point, excess[None])[0]))
+
+
+def _sampling_error(route: _Route, space: TrajectorySpace, vectors: SymmetricVectors, state: _State) -> FloatArray:
+    """Standard error of Φ from the spread of the batches."""
+    point, nodes = state.point, state.nodes
+    assert nodes.batch is not None
+    p = point.average.probability
+    features = score_features(space, vectors, nodes, point.average.precision, slice(None))
+    mean = p @ features
+    excess = np.zeros((BATCHES, features.shape[1]))
+    for batch in range(BATCHES):
+        here = nodes.batch == batch
+        excess[batch] = BATCHES * (p[here] @ (features[here] - mean))
+    changes = _to_kernel(space, vectors, point, excess)
+    return np.abs(vectors.matrix(changes.std(axis=0, ddof=1) / np.sqrt(BATCHES)))

@@ -1,0 +1,65 @@
+"""A state of a nonlinear network, with everything that says how far it can be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from numerics.problem import FloatArray, Problem
+from numerics.solution import Branch
+
+Engine = Literal["quadrature", "sampling"]
+
+
+@dataclass(frozen=True, eq=False)
+class NonlinearSolution:
+    """A stationary point of ``F[Φ, Φ̃]`` (THEORY.md section 4).
+
+    Attributes:
+        problem: what was solved.
+        kernel, conjugate: Φ and Φ̃, (nP, nP), time-major index ``(t-1) P + p``.
+        covariance, second_moment: ``C[Φ]`` and ``⟨hhᵀ⟩`` of the pre-activations, (nP, nP).
+        free_energy, energy, entropy: F, ``½ tr[Y(v𝒯Φ𝒯ᵀ+κ)⁻¹]`` and ``tr Φ̃Φ - ln Z ≥ 0``, in units of N.
+        residual: norm of ∂F/∂Φ over the summed norms of the terms that cancel in it, on the engine's points.
+        engine: what the averages were computed with.
+        kernel_error: error of Φ's entries from the averages, (nP, nP): for quadrature the difference to a finer rule,
+            for sampling one standard error, both taken to Φ through the inverse of the equations' Jacobian.
+        points, effective_points: points of the engine, and ``1/Σp²`` of their probabilities.
+        converged: the residual is at rounding and `kernel_error` within tolerance.
+        status: one sentence: how it ended.
+        stable: the Hessian of F(Φ) is positive-definite.
+        hessian_smallest: its smallest eigenvalue in the natural metric ``δΦ = L S Lᵀ``, ``Φ = LLᵀ``.
+        branch: ``"coherent"`` if a block between different times exceeds the random network's by more than the
+            error allows, relative to the diagonal blocks; else ``"incoherent"``.
+        iterations: Newton steps in Φ, over all label scales.
+    """
+
+    problem: Problem
+    kernel: FloatArray
+    conjugate: FloatArray
+    covariance: FloatArray
+    second_moment: FloatArray
+    free_energy: float
+    energy: float
+    entropy: float
+    residual: float
+    engine: Engine
+    kernel_error: FloatArray
+    points: int
+    effective_points: float
+    converged: bool
+    status: str
+    stable: bool
+    hessian_smallest: float
+    branch: Branch
+    iterations: int
+
+    def __post_init__(self) -> None:
+        for array in (self.kernel, self.conjugate, self.covariance, self.second_moment, self.kernel_error):
+            array.setflags(write=False)
+
+    @property
+    def order_parameter(self) -> FloatArray:
+        """``Φ^{T-1,T-2}``, a P × P block."""
+        P = self.problem.P
+        return self.kernel[-P:, -2 * P : -P]
