@@ -7,6 +7,7 @@ scrambled Sobol sequences, one a batch: the spread of batch means is an honest e
 from __future__ import annotations
 
 import numpy as np
+import scipy.linalg as sla
 from scipy.special import ndtri
 from scipy.stats import qmc
 
@@ -45,7 +46,7 @@ def importance_nodes(
     normal = ndtri(np.clip(uniform, 1e-15, 1 - 1e-15))
     batch = np.repeat(np.arange(BATCHES), size)
     mean = np.zeros(space.d) if activation.odd else moments[0]
-    factor = np.linalg.cholesky(INFLATION * moments[1])
+    factor = sla.cholesky(INFLATION * moments[1], lower=True)
     points = normal @ factor.T + mean
     if activation.odd and space.problem.arch == "rnn" and not space.problem.x[:, 1:].any():
         flipped = points * _even_time_signs(space)
@@ -65,7 +66,7 @@ def _even_time_signs(space: TrajectorySpace) -> FloatArray:
 
 
 def _log_normal(points: FloatArray, mean: FloatArray, factor: FloatArray) -> FloatArray:
-    white = np.linalg.solve(factor, (points - mean).T)
+    white = sla.solve_triangular(factor, (points - mean).T, lower=True)
     return np.asarray(
         -0.5 * np.einsum("ik,ik->k", white, white)
         - np.log(np.diagonal(factor)).sum()

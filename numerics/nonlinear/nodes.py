@@ -64,13 +64,22 @@ class Averages:
     response: FloatArray
 
 
-def log_density(space: TrajectorySpace, nodes: Nodes, C: FloatArray, conjugate: FloatArray) -> FloatArray:
-    """``ln [N(g|0, C_g) exp(φᵀΦ̃φ)]`` at each point, (K,)."""
-    factor = np.linalg.cholesky(C)
+def log_normal(nodes: Nodes, C: FloatArray) -> FloatArray:
+    """``ln N(g|0, C_g)`` at each point, (K,)."""
+    factor = sla.cholesky(C, lower=True)
     white = sla.solve_triangular(factor, nodes.points.T, lower=True)
-    normal = -0.5 * np.einsum("ik,ik->k", white, white) - np.log(np.diagonal(factor)).sum()
-    tilt = np.einsum("ki,ki->k", nodes.activity @ conjugate, nodes.activity)
-    return np.asarray(normal - 0.5 * space.d * np.log(2 * np.pi) + tilt)
+    constant = np.log(np.diagonal(factor)).sum() + 0.5 * len(C) * np.log(2 * np.pi)
+    return np.asarray(-0.5 * np.einsum("ik,ik->k", white, white) - constant)
+
+
+def log_tilt(nodes: Nodes, conjugate: FloatArray) -> FloatArray:
+    """``φᵀΦ̃φ`` at each point, (K,)."""
+    return np.asarray(np.einsum("ki,ki->k", nodes.activity @ conjugate, nodes.activity))
+
+
+def log_density(nodes: Nodes, C: FloatArray, conjugate: FloatArray) -> FloatArray:
+    """``ln [N(g|0, C_g) exp(φᵀΦ̃φ)]`` at each point, (K,)."""
+    return log_normal(nodes, C) + log_tilt(nodes, conjugate)
 
 
 def averages(
@@ -81,14 +90,21 @@ def averages(
     conjugate: FloatArray,
     *,
     covariance: bool = True,
+    base: FloatArray | None = None,
 ) -> Averages:
     """Averages at (Φ, Φ̃).
+
+    Args:
+        space, vectors, nodes: coordinates, vector form, points.
+        kernel, conjugate: Φ and Φ̃.
+        covariance: whether to compute the covariances too.
+        base: ``log_normal(nodes, C_g[Φ])``, if it is known.
 
     Raises:
         numpy.linalg.LinAlgError: ``C_g[Φ]`` is not positive-definite.
     """
     C = space.covariance(kernel)
-    log_p = nodes.log_weight + log_density(space, nodes, C, conjugate)
+    log_p = nodes.log_weight + (log_normal(nodes, C) if base is None else base) + log_tilt(nodes, conjugate)
     top = log_p.max()
     p = np.exp(log_p - top)
     Z = p.sum()
@@ -118,6 +134,32 @@ def averages(
         precision,
         response,
     )
+
+
+def activity_response(
+    vectors: SymmetricVectors, nodes: Nodes, base: FloatArray, conjugate: FloatArray
+) -> tuple[float, FloatArray, FloatArray]:
+    """ln Z with its gradient ``⟨φφᵀ⟩`` (s,) and Hessian ``Cov(φφᵀ, φφᵀ)`` (s, s) in Φ̃, at fixed C[Φ].
+
+    Args:
+        vectors, nodes: vector form, points.
+        base: ``log_normal(nodes, C_g[Φ])``.
+        conjugate: Φ̃.
+    """
+    log_p = nodes.log_weight + base + log_tilt(nodes, conjugate)
+    top = log_p.max()
+    p = np.exp(log_p - top)
+    Z = p.sum()
+    second = np.zeros((len(vectors.rows),) * 2)
+    mean = np.zeros(len(second))
+    for first in range(0, len(p), CHUNK):
+        part = slice(first, first + CHUNK)
+        features = vectors.products(nodes.activity[part])
+        weighted = features * p[part, None]
+        second += weighted.T @ features
+        mean += weighted.sum(axis=0)
+    mean /= Z
+    return float(top + np.log(Z)), mean, second / Z - np.outer(mean, mean)
 
 
 def score_features(

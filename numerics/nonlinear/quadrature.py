@@ -10,6 +10,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+import scipy.linalg as sla
 
 from numerics.nonlinear.activation import Nonlinearity
 from numerics.nonlinear.nodes import Nodes, log_density
@@ -24,8 +25,8 @@ SPACING = {1: 0.2, 2: 0.25, 3: 0.4, 4: 0.5}
 #: Panels along half an axis, in standard deviations, and points on each at refinement 1, by dimension.
 PANELS = (0.0, 1.0, 2.5, 5.0, 9.0)
 PANEL_POINTS = {1: 12, 2: 10, 3: 7, 4: 5}
-#: Points whose density falls short of the largest by this (e^-44 = 8e-20) do not count.
-NEGLIGIBLE = 44.0
+#: Points whose density falls short of the largest by this (e^-38 = 3e-17) do not count.
+NEGLIGIBLE = 38.0
 #: The coordinates are at most this much wider than the tilted covariance says, where the untilted one is wider.
 WIDEST = 2.5
 #: Most that an axis is refined for modes that are narrower than the tilted covariance.
@@ -70,7 +71,7 @@ def quadrature_nodes(
     for value, weight in zip(*axes[0], strict=True):
         points = np.column_stack([np.full(len(rest), value), rest]) @ transform.T + shift
         slab = Nodes(points, activation.value(points @ space.embedding.T), np.log(weight * rest_weight) + log_jacobian)
-        density = log_density(space, slab, C, conjugate)
+        density = log_density(slab, C, conjugate)
         here = density > max(density.max(), *(d.max() for d in densities), -np.inf) - NEGLIGIBLE
         if here.any():
             kept.append(Nodes(points[here], slab.activity[here], slab.log_weight[here]))
@@ -92,7 +93,7 @@ def _even_axes(
     A tilt that splits the density into two modes leaves each as narrow as the untilted conditional, not as the whole:
     along each axis the spacing is the smaller of the two widths' share.
     """
-    factor = np.linalg.cholesky(moments[1])
+    factor = sla.cholesky(moments[1], lower=True)
     inverse = np.linalg.inv(factor)
     edge = EDGE * float(np.sqrt(np.clip(np.linalg.eigvalsh(inverse @ C @ inverse.T).max(), 1.0, WIDEST**2)))
     narrow = np.sqrt(np.diagonal(factor.T @ np.linalg.solve(C, factor)))

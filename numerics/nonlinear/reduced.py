@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg as sla
 
-from numerics.nonlinear.nodes import Averages, Nodes, averages
+from numerics.nonlinear.nodes import Averages, Nodes, activity_response, averages, log_normal
 from numerics.nonlinear.space import SymmetricVectors, TrajectorySpace
 from numerics.problem import FloatArray
 
@@ -65,44 +65,42 @@ def reduced_point(
         numpy.linalg.LinAlgError: Φ is not positive-definite.
     """
     target, current = vectors.vec(kernel), vectors.vec(conjugate)
-    s = len(target)
     size = float(np.linalg.norm(target))
-    at = averages(space, vectors, nodes, kernel, vectors.matrix(current))
-    value = float(current @ target) - at.log_Z
+    base = log_normal(nodes, space.covariance(kernel))
+    log_Z, activity, spread = activity_response(vectors, nodes, base, vectors.matrix(current))
     for _ in range(INNER_STEPS):
-        residual = target - at.activity
-        if np.linalg.norm(residual) <= INNER_TOLERANCE * size:
+        residual = target - activity
+        error = float(np.linalg.norm(residual))
+        if error <= INNER_TOLERANCE * size:
             break
-        assert at.covariance is not None
-        spread = at.covariance[:s, :s]
         try:
             step = sla.solve(spread, residual, assume_a="pos")
         except (np.linalg.LinAlgError, sla.LinAlgWarning):
             raise Unattainable("φφᵀ does not vary in every direction on the points that count") from None
         gain, length = float(step @ residual), 1.0
+        floor = 4e-16 * (abs(log_Z) + abs(float(current @ target)) + 1)
         for _ in range(30):
             trial = current + length * step
-            new = averages(space, vectors, nodes, kernel, vectors.matrix(trial), covariance=True)
-            new_value = float(trial @ target) - new.log_Z
-            floor = 4e-16 * (abs(value) + abs(at.log_Z) + 1)
-            if new_value >= value + 1e-4 * length * gain - floor:
+            new = activity_response(vectors, nodes, base, vectors.matrix(trial))
+            if float((trial - current) @ target) - (new[0] - log_Z) >= 1e-4 * length * gain - floor:
                 break
             length *= 0.5
         else:
             raise Unattainable("F does not rise along Newton's step in Φ̃")
-        stalled = np.linalg.norm(target - new.activity) > 0.5 * np.linalg.norm(residual) and gain < floor
-        current, at, value = trial, new, new_value
-        if stalled:
+        at_rounding = gain < floor and np.linalg.norm(target - new[1]) > 0.5 * error
+        current, (log_Z, activity, spread) = trial, new
+        if at_rounding:
             break
-    if np.linalg.norm(target - at.activity) > 1e-9 * size:
+    if np.linalg.norm(target - activity) > 1e-9 * size:
         raise Unattainable("Newton's method in Φ̃ has not converged")
+    at = averages(space, vectors, nodes, kernel, vectors.matrix(current), base=base)
     energy, slope = _energy(space, kernel)
     parts = (vectors.vec(slope), current, at.pull)
     return ReducedPoint(
         kernel,
         vectors.matrix(current),
         energy,
-        value,
+        float(current @ target) - log_Z,
         parts[0] + parts[1] - parts[2],
         float(sum(np.linalg.norm(part) for part in parts)),
         at,
@@ -123,7 +121,6 @@ def kkt_blocks(
     assert at.covariance is not None
     s = len(vectors.rows)
     directions = vectors.matrix(np.eye(s))
-    curved = np.zeros((s, s))
     C_change = np.zeros((s, space.d, space.d))
     P = space.problem.P
     C_change[:, space.rank :, space.rank :] = space.problem.w * (space.mask * directions)[:, :-P, :-P]
@@ -148,7 +145,7 @@ def _dual(space: TrajectorySpace, kernel: FloatArray) -> tuple[FloatArray, Float
     problem, T = space.problem, space.problem.supervised
     gram = problem.v * kernel[np.ix_(T, T)] + problem.kappa * np.eye(len(T))
     R = np.linalg.inv(gram)
-    return R, np.linalg.solve(gram, problem.labels)
+    return np.asarray(R, dtype=np.float64), np.asarray(np.linalg.solve(gram, problem.labels), dtype=np.float64)
 
 
 def _energy(space: TrajectorySpace, kernel: FloatArray) -> tuple[float, FloatArray]:

@@ -1,4 +1,4 @@
-"""The states of a nonlinear network: from the random network's kernel to the full labels, and down every instability."""
+"""The states of a nonlinear network: the random one followed to the full labels, then down every instability."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ SMALLEST_PART = 1e-3
 KICK, UNSTABLE = 0.15, -1e-7
 #: Two kernels closer than this, relative, are one state.
 SAME = 1e-5
+#: Refinement of the rule with which states are found; they are then settled on the full one.
+COARSE = 0.65
 #: A finer rule that estimates the error of a quadrature; points above which it is not refined further.
 FINER = {1: 2.0, 2: 2.0, 3: 1.6, 4: 1.3}
 MOST_POINTS = 1_000_000
@@ -130,7 +132,7 @@ class _Route:
     engine: Literal["quadrature", "sampling"]
     size: int
     seed: int
-    refinement: float = 1.0
+    refinement: float = COARSE
 
     def nodes(
         self,
@@ -248,7 +250,7 @@ def _newton(
     except (Unattainable, np.linalg.LinAlgError):
         return None
     for steps in range(1, STEPS + 1):
-        L = np.linalg.cholesky(point.kernel)
+        L = sla.cholesky(point.kernel, lower=True)
         change = _natural(vectors, L)
         try:
             blocks = kkt_blocks(space, vectors, point)
@@ -291,7 +293,7 @@ def _natural(vectors: SymmetricVectors, L: FloatArray) -> FloatArray:
 
 def _modes(space: TrajectorySpace, vectors: SymmetricVectors, point: ReducedPoint) -> tuple[FloatArray, FloatArray]:
     """Eigenvalues of the Hessian in the natural metric, and the eigenvectors as changes of Φ, (s, s)."""
-    change = _natural(vectors, np.linalg.cholesky(point.kernel))
+    change = _natural(vectors, sla.cholesky(point.kernel, lower=True))
     curvature = change.T @ hessian(space, vectors, point) @ change
     size, frame = np.linalg.eigh(0.5 * (curvature + curvature.T))
     return size, change @ frame
@@ -323,7 +325,7 @@ def _even_times_reversed(route: _Route, space: TrajectorySpace, kernel: FloatArr
     if not route.phi.odd or problem.arch != "rnn" or problem.x[:, 1:].any() or len(supervised_times) > 1:
         return None
     signs = np.repeat((-1.0) ** np.arange(problem.n), problem.P)
-    return kernel * np.outer(signs, signs)
+    return np.asarray(kernel * np.outer(signs, signs))
 
 
 def _same(route: _Route, space: TrajectorySpace, one: _State, other: _State) -> bool:
@@ -383,10 +385,13 @@ def _refined(
 ) -> NonlinearSolution:
     """The state under as fine a rule as its tolerance needs and `MOST_POINTS` allows."""
     solution = _solution(route, space, prior, state, limit)
+    refinement = 1.0
     while route.engine == "quadrature" and state.reached and not solution.converged:
-        route = replace(route, refinement=route.refinement * FINER[space.d])
-        if solution.points * FINER[space.d] ** space.d > MOST_POINTS:
+        growth = (refinement / route.refinement) ** space.d
+        if solution.points * growth > MOST_POINTS:
             break
+        route = replace(route, refinement=refinement)
+        refinement *= FINER[space.d]
         moments = tilted_moments(state.nodes, state.point.average.probability)
         nodes = route.nodes(space, state.point.kernel, state.point.conjugate, moments)
         new = _settle(route, space, state.point.kernel, state.point.conjugate, nodes)

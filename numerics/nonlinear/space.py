@@ -39,12 +39,12 @@ class TrajectorySpace:
     @property
     def d(self) -> int:
         """Dimension of a trajectory."""
-        return self.embedding.shape[1]
+        return int(self.embedding.shape[1])
 
     @property
     def m(self) -> int:
         """Rows of Φ, nP."""
-        return self.embedding.shape[0]
+        return int(self.embedding.shape[0])
 
     def covariance(self, kernel: FloatArray) -> FloatArray:
         """``C_g[Φ]``, (d, d)."""
