@@ -51,7 +51,10 @@ def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]
         table.add_column(name, justify="left" if index == 0 else "right")
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console.width = 10_000  # a file or a pipe has room: nothing is cut short
+    console.print(table)
 
 
 @contextmanager
