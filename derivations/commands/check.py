@@ -32,11 +32,16 @@ SMALLEST_ESS = 1000.0
 def command(problem: Problem, as_json: bool, **options: Any) -> int:
     """Solve PROBLEM, simulate it, and compare the kernels: endpoint, sequence, or a FILE.npz.
 
-    The prediction is the theory's mean kernel at this width; each difference is divided by its standard error. Exit
-    status 1 if any entry disagrees, or the solver or the chains did not converge.
+    The prediction is the theory's mean kernel at this width; each difference is divided by its standard error. For a
+    nonlinear network that mean is not known: N/4 and N/2 are simulated too, and the limit N → ∞ of the trend in 1/N is
+    compared. Exit status 1 if any entry disagrees, or the solver or the chains did not converge.
     """
     from numerics.saddle import search as saddle
 
+    if problem.activation != "linear":
+        from derivations.commands import nonlinear
+
+        return nonlinear.check_command(problem, as_json=as_json, **options)
     solution = saddle.solve(problem)
     comparison = compare(solution, run(problem, **options))
     agreement = comparison.agreement

@@ -32,6 +32,10 @@ def command(problem: Problem, all_branches: bool, width: int | None, digits: int
         raise InputError(f"--width: is {width}; accepted: an integer ≥ 1")
     if digits is not None and not 16 <= digits <= 1000:
         raise InputError(f"--digits: is {digits}; accepted: an integer from 16 to 1000")
+    if problem.activation != "linear":
+        from derivations.commands import nonlinear
+
+        return nonlinear.solve_command(problem, all_branches=all_branches, width=width, digits=digits, as_json=as_json)
     solutions = saddle.solve_all(problem) if all_branches else (saddle.solve(problem),)
     states = [solution_fields(solution, width) for solution in solutions]
     if digits is not None:
@@ -122,6 +126,6 @@ def print_solution(solution: Solution, fields: dict[str, Any]) -> None:
         ["pattern", *(f"t={t + 1}" for t in range(problem.n))],
         [[str(p + 1), *(output.number(f) for f in row)] for p, row in enumerate(fields["prediction"])],
     )
-    if problem.arch == "rnn":
+    if "outliers" in fields:
         outliers = [f"{z.real:.6g}{z.imag:+.6g}i" if z.imag else f"{z.real:.6g}" for z in fields["outliers"]]
         click.echo(f"Outlier eigenvalues of W (bulk radius √w): {', '.join(outliers) or 'none'}")
