@@ -109,7 +109,7 @@ def averages(
     p = np.exp(log_p - top)
     Z = p.sum()
     p /= Z
-    precision = np.linalg.inv(C)
+    precision = np.asarray(np.linalg.inv(C), dtype=np.float64)
     response = precision @ ((nodes.points * p[:, None]).T @ nodes.points) @ precision
     moments = (nodes.activity * p[:, None]).T @ nodes.activity
     pull = space.pull_back(0.5 * (response - precision))
@@ -173,8 +173,8 @@ def score_features(
     return np.concatenate([vectors.products(nodes.activity[part]), pulled], axis=1)
 
 
-def tilted_moments(nodes: Nodes, probability: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Mean (d,) and covariance (d, d) of g."""
-    mean = probability @ nodes.points
+def tilted_moments(nodes: Nodes, probability: FloatArray, *, odd: bool) -> tuple[FloatArray, FloatArray]:
+    """Mean (d,) and covariance (d, d) of g; for odd φ the mean is 0, and points may stand for g and -g alike."""
+    mean = np.zeros(nodes.points.shape[1]) if odd else np.asarray(probability @ nodes.points)
     centred = nodes.points - mean
-    return mean, (centred * probability[:, None]).T @ centred
+    return mean, np.asarray((centred * probability[:, None]).T @ centred)

@@ -237,7 +237,9 @@ def _settle(
             return replace(state, status="Newton's method has not converged")
         if state.iterations and moved <= route.placed and _ > 0:
             return replace(state, reached=True, status="converged")
-        nodes = route.nodes(space, kernel, conjugate, tilted_moments(nodes, point.average.probability))
+        nodes = route.nodes(
+            space, kernel, conjugate, tilted_moments(nodes, point.average.probability, odd=route.phi.odd)
+        )
     return state
 
 
@@ -392,7 +394,7 @@ def _refined(
             break
         route = replace(route, refinement=refinement)
         refinement *= FINER[space.d]
-        moments = tilted_moments(state.nodes, state.point.average.probability)
+        moments = tilted_moments(state.nodes, state.point.average.probability, odd=route.phi.odd)
         nodes = route.nodes(space, state.point.kernel, state.point.conjugate, moments)
         new = _settle(route, space, state.point.kernel, state.point.conjugate, nodes)
         if new is None or not new.reached:
@@ -416,7 +418,7 @@ def _to_kernel(
 def _rule_error(route: _Route, space: TrajectorySpace, vectors: SymmetricVectors, state: _State) -> FloatArray:
     """|ΔΦ| under a finer rule, to first order."""
     point = state.point
-    moments = tilted_moments(state.nodes, point.average.probability)
+    moments = tilted_moments(state.nodes, point.average.probability, odd=route.phi.odd)
     finer = route.nodes(space, point.kernel, point.conjugate, moments, FINER[space.d])
     other = averages(space, vectors, finer, point.kernel, point.conjugate, covariance=False)
     excess = np.concatenate([other.activity - point.average.activity, other.pull - point.average.pull])
