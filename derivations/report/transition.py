@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from numerics.saddle.trust_region import from_vector, to_vector
 from numerics.transition.branches import Curve, interpolate
 from numerics.transition.chain import chain
-from numerics.transition.scan import all_curves
+from numerics.transition.curves import all_curves
 
 FloatArray = NDArray[np.float64]
 

@@ -25,7 +25,7 @@ FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 #: Points iterated together: enough that Python's own time does not count, few enough for a core's cache.
-BLOCK = 16384
+BLOCK = 32768
 HALVINGS = 30
 #: Relative residual at which rounding in the lowered expressions takes over.
 FLOOR = 1e-13

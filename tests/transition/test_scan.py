@@ -111,16 +111,62 @@ def test_strong_noise_folds_the_incoherent_branch_of_both_architectures():
     assert [p.type for p in scan.special_points].count("equal-free-energy") == 1
 
 
+def test_lag_2_states_of_both_signs_differ_in_stability_at_t_7():
+    """Equal free energies, related by ``W → iW``: one is metastable beyond a pitchfork of its own, the other never."""
+    scan = scan_endpoint(7, np.linspace(4.0, 6.0, 5))
+    first, second = (b for b in scan.branches if b.lag == 2)
+    np.testing.assert_allclose(first.free_energy, second.free_energy, rtol=1e-13)
+    assert {first.stable.any(), second.stable.any()} == {True, False}
+    (point,) = [p for p in scan.special_points if p.type == "pitchfork" and "incoherent" not in p.branches]
+    assert point.interval[1] - point.interval[0] < 1e-10
+    # on either side the general functional's Hessian has the signs that are claimed
+    branch = max((first, second), key=lambda b: b.stable.any())
+    for signal, H in zip(scan.signal, branch.kernel, strict=True):
+        state = kernel_functional(endpoint(7, signal)).at(H)
+        assert state.residual < 1e-13
+        assert (trust_region.smallest_modes(state)[0][0] > 0) == (signal > point.signal)
+
+
 @pytest.mark.slow
-def test_t_8_has_branches_that_begin_at_folds():
-    scan = scan_endpoint(8, np.linspace(0.5, 40, 40))
+@pytest.mark.parametrize("T", [8, 9])
+def test_long_chains_have_every_pitchfork_and_nothing_is_uncertain(T):
+    scan = scan_endpoint(T, np.linspace(0.5, 40, 40))
+    for lag in range(1, T - 2):
+        exact = pitchfork(T - 1, lag, 1.0)
+        if 0.5 < exact < 40:
+            assert min(abs(p.signal - exact) for p in scan.special_points if p.type == "pitchfork") < 1e-10
+    assert all(p.interval[1] - p.interval[0] < 1e-10 * p.signal for p in scan.special_points)
     assert sum(p.type == "fold" for p in scan.special_points) >= 3
     assert sum(b.stable.any() for b in scan.branches) >= 3
-    for lag in (1, 2, 3, 4):
-        exact = pitchfork(7, lag, 1.0)
-        assert min(abs(p.signal - exact) for p in scan.special_points if p.type == "pitchfork") < 1e-10
     for branch in scan.branches:
         assert np.all(branch.residual[np.isfinite(branch.residual)] < 1e-12)
+    # a search from other starts finds no state that is on no branch
+    k = 20
+    known = np.array([b.free_energy[k] for b in scan.branches if np.isfinite(b.free_energy[k])])
+    for state in solve_all(endpoint(T, scan.signal[k])):
+        assert np.min(np.abs(known - state.free_energy)) < 1e-10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("T", "count"), [(4, 2), (5, 4), (6, 5)])
+def test_newton_from_many_random_kernels_finds_no_further_state(T, count):
+    signal = 40.0
+    scan = scan_endpoint(T, [signal])
+    on_branches = np.array([b.free_energy[0] for b in scan.branches if np.isfinite(b.free_energy[0])])
+    assert on_branches.size == count
+    rng = np.random.default_rng(T)
+    n = T - 1
+    scale = np.sqrt(np.geomspace(1.5, 20.0, n))
+    functional = kernel_functional(endpoint(T, signal))
+    found = []
+    for _ in range(120):
+        factor = rng.normal(size=(n, n + 2)) * scale[:, None] / np.sqrt(n)
+        stop = trust_region.newton(functional.at(factor @ factor.T))
+        if stop.converged:
+            found.append(stop.point.free_energy)
+    assert len(found) >= 30
+    assert len(np.unique(np.round(found, 8))) >= 2
+    assert np.abs(np.array(found)[:, None] - on_branches).min(axis=1).max() < 1e-9
 
 
 @pytest.mark.parametrize(
