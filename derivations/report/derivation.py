@@ -59,15 +59,16 @@ def _code(cell: Any) -> str:
     if not cell.source.strip():
         return ""
     folded = f'<details class="source"><summary>Code</summary>{code(cell.source)}</details>'
-    return folded + "".join(_output(output) for output in cell.outputs)
+    # what one cell printed comes in pieces, as they reached the kernel's client
+    text = "".join(output.text for output in cell.outputs if output.output_type == "stream" and output.name == "stdout")
+    shown = [_output(output) for output in cell.outputs if output.output_type in ("display_data", "execute_result")]
+    return "".join([folded, printed(text) if text.strip() else "", *shown])
 
 
 _RENDERERS: dict[str, Callable[[Any], str]] = {"markdown": _text, "code": _code}
 
 
 def _output(output: Any) -> str:
-    if output.output_type == "stream":
-        return printed(output.text) if output.name == "stdout" else ""
     data = output.get("data", {})
     if "image/png" in data:
         return f'<img alt="picture that this cell drew" src="data:image/png;base64,{data["image/png"].strip()}">'

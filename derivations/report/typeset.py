@@ -21,7 +21,10 @@ def mathml(latex: str, *, display: bool = False) -> str:
     Raises:
         ValueError: the formula has a command that the converter does not know.
     """
-    markup = latex2mathml.converter.convert(latex.strip(), display="block" if display else "inline")
+    unnumbered = re.sub(r"\\(begin|end)\{(?:align|aligned|split)\}", r"\\\1{align*}", latex.strip())
+    markup = latex2mathml.converter.convert(unnumbered, display="block" if display else "inline")
+    if r"\begin{align*}" in unnumbered:
+        markup = markup.replace("<math ", '<math class="aligned" ', 1)
     if re.search(r">\\[A-Za-z]", markup):  # the converter passes on what it does not know
         raise ValueError(f"latex: {latex!r} has a command that is not known; accepted: what latex2mathml converts")
     # a bar is a delimiter here, never a relation, and takes no space

@@ -18,6 +18,14 @@ def test_a_fraction_is_a_fraction():
     assert 'display="block"' in mathml("a", display=True)
 
 
+@pytest.mark.parametrize("environment", ["align", "align*", "aligned", "split"])
+def test_aligned_equations_are_a_table_without_numbers(environment: str):
+    markup = mathml(rf"\begin{{{environment}}}a&=b\\c&=d\end{{{environment}}}", display=True)
+    assert markup.count("<mtr>") == 2
+    assert "&" not in re.sub(r"&#x[0-9A-F]+;", "", markup)
+    assert "<mtext>(1)" not in markup
+
+
 def test_an_unknown_command_is_refused():
     with pytest.raises(ValueError, match="latex"):
         mathml(r"\notacommand{a}")
