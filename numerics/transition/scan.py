@@ -165,15 +165,12 @@ def _names(point: DiagramPoint, found: Diagram, pieces: Sequence[_Piece]) -> tup
     stable = {(p.number, p.branch.theta[k]) for p in found.stable_pieces for k in range(p.first, p.last + 1)}
     names = []
     for place in point.branches:
-        for piece in pieces:
-            reaches = piece.bounds[0] - 1e-9 <= theta <= piece.bounds[1] + 1e-9
-            if piece.number != place or not reaches or piece.name in names:
-                continue
-            if point.type == "equal-free-energy":
-                inner = range(piece.first, piece.last + 1)
-                if not any((place, piece.branch.theta[k]) in stable for k in inner[1:-1] or inner):
-                    continue
-            names.append(piece.name)
+        here = [p for p in pieces if p.number == place and p.bounds[0] - 1e-9 <= theta <= p.bounds[1] + 1e-9]
+        if point.type == "equal-free-energy":
+            here = [p for p in here if any((place, t) in stable for t in p.branch.theta[p.first + 1 : p.last])]
+        # of a branch that begins or turns there, the pieces that do; one that runs through, as it is
+        ending = [p for p in here if min(abs(theta - bound) for bound in p.bounds) < 1e-9]
+        names += [p.name for p in (ending or here) if p.name not in names]
     return tuple(names)
 
 
