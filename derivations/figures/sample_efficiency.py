@@ -1,0 +1,203 @@
+"""How many labels each network needs (the poster's section 6).
+
+Error of the mean outputs over all times and input directions, ``Σ(⟨f⟩ - y)²/Σy²``; outputs of 0 have error 1. (a)
+Against the number of supervised times (1, 2, 4, 7, 5, 3, 6 in this order), with all patterns known. (b) Against the
+number of random training patterns in four input dimensions, two of which the teacher rotates, with three of five times
+supervised. Lines: theory at N → ∞. Diamonds: sampled networks, with two standard errors; dashes: theory at their width.
+The DNN's error cannot fall below the share of the labels at unsupervised times.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from derivations.figures import sequential
+from derivations.figures.panel import Effort, Progress, finished_run, save_figure, save_table, styled
+from derivations.figures.sequential import ARCHITECTURES, COLOURS, PATTERNS, TEACHER, T, W
+from numerics import Problem, solve
+from numerics.predictors.observables import predict
+from numerics.teachers import Teacher, orthonormal_patterns, random_patterns
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from numerics.sampling import Simulation
+
+SEED = 20260613
+#: Supervised times are added in this order; and the counts of which networks are sampled.
+ADDED, SAMPLED_TIMES = (1, 2, 4, 7, 5, 3, 6), (2, 4, 6)
+#: Second task: the same rotation, of two out of four input dimensions (the scale keeps the labels' size), and random
+#: patterns.
+HIDDEN = Teacher(TEACHER.V, TEACHER.W, math.sqrt(2) * np.eye(2, 4))
+FEW_TIMES, FEW_SUPERVISED = 6, (1, 2, 4)
+PATTERN_COUNTS, SAMPLED_PATTERNS = (1, 2, 3, 4, 6), (2, 4)
+DRAWN = random_patterns(max(PATTERN_COUNTS), HIDDEN.D, np.random.default_rng(5))
+AXES = {"times": "supervised times", "patterns": "training patterns"}
+
+
+def problem(axis: str, count: int, arch: str) -> Problem:
+    """The task with this many supervised times or patterns."""
+    if axis == "times":
+        return sequential.task(arch, ADDED[:count])
+    return HIDDEN.problem(FEW_TIMES, DRAWN[:count], FEW_SUPERVISED, arch=arch, w=W)
+
+
+def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
+    """Solve every task, sample some, draw and save; whether every sampled output agrees with the theory."""
+    tasks = [
+        (axis, count, arch)
+        for axis, counts in (("times", range(1, T)), ("patterns", PATTERN_COUNTS))
+        for arch in ARCHITECTURES
+        for count in counts
+    ]
+    table: dict[str, list[Any]] = {}
+    for done, (axis, count, arch) in enumerate(tasks):
+        progress(done / len(tasks), f"{arch.upper()}, {count} {AXES[axis]}")
+        with_network = count in (SAMPLED_TIMES if axis == "times" else SAMPLED_PATTERNS)
+        trained = problem(axis, count, arch)
+        settings = {
+            "task": [trained.x[:, 0].ravel().tolist(), trained.labels.tolist(), trained.supervised.tolist()],
+            "axis": axis,
+            "count": count,
+            "arch": arch,
+            "width": 64 if effort.quick else 256,
+            "chains": 4,
+            "steps": (160 if effort.quick else 2000) if with_network else 0,
+            "warmup": 120 if effort.quick else 500,
+            "seed": SEED + done,
+        }
+        path = out / "sample-efficiency-runs" / f"{axis}-{arch}-{count}.json"
+        row = finished_run(path, settings, lambda s=settings: point(s, effort))
+        for name, value in row.items():
+            table.setdefault(name, []).append(value)
+    save_table(table, out / "sample-efficiency.csv")
+    with styled():
+        files = save_figure(draw(table), out, "sample-efficiency")
+    progress(1.0, "done")
+    sampled = [i for i, width in enumerate(table["width"]) if width]
+    agrees = all(table["agrees"][i] for i in sampled)
+    largest = max(table["largest_z"][i] for i in sampled)
+    few = {arch: _theory(table, "times", arch)[3] for arch in ARCHITECTURES}
+    return {
+        "files": [str(path) for path in (*files, out / "sample-efficiency.csv")],
+        "agrees": agrees,
+        "largest_z": largest,
+        "summary": (
+            f"sample-efficiency: error with 4 of 7 times supervised {few['rnn']:.2f} (RNN), {few['dnn']:.2f} (DNN); "
+            f"{len(sampled)} sampled networks {'agree with' if agrees else 'DISAGREE with'} the theory, "
+            f"largest |z| of an output {largest:.1f}"
+        ),
+    }
+
+
+def point(settings: dict[str, Any], effort: Effort) -> dict[str, Any]:
+    """The theory's error of one task, and a sampled network's where one is asked for."""
+    axis, count, arch = settings["axis"], settings["count"], settings["arch"]
+    solution = solve(problem(axis, count, arch))
+    row: dict[str, Any] = {
+        "axis": axis, "count": count, "arch": arch, "theory": error(axis, solution.problem, predict(solution)),
+        "converged": solution.converged, "width": 0, "theory_at_width": "", "sampled": "", "standard_error": "",
+        "largest_z": "", "rhat": "", "ess": "", "agrees": "",
+    }  # fmt: skip
+    if not settings["steps"]:
+        return row
+    simulation = sequential.sampled(solution.problem, settings, effort)
+    at_width = sequential.outputs_at_width(solution, simulation.width)
+    mean, standard_error = simulation.prediction, simulation.prediction_standard_error
+    verdict = sequential.outputs_agree(at_width, mean, standard_error, rhat=simulation.rhat, ess=simulation.ess)
+    value, spread = sampled_error(axis, simulation)
+    return row | {
+        "width": simulation.width, "theory_at_width": error(axis, solution.problem, at_width), "sampled": value,
+        "standard_error": spread, **{name: verdict[name] for name in ("largest_z", "rhat", "ess", "agrees")},
+    }  # fmt: skip
+
+
+def setting(axis: str) -> tuple[Teacher, int]:
+    """The teacher and the number of hidden times of the task."""
+    return (TEACHER, T - 1) if axis == "times" else (HIDDEN, FEW_TIMES - 1)
+
+
+def directions(axis: str, trained: Problem) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels of every input direction, (D, n), how they depend on the training patterns, (D, P), and Σy².
+
+    A linear network's outputs are linear in x⁰. What is orthogonal to all training patterns meets columns of U that
+    nothing has taught, whose law is even: ⟨f⟩ = 0 there, at every width.
+    """
+    teacher, n = setting(axis)
+    basis = orthonormal_patterns(teacher.D)
+    labels = teacher.labels(basis, n)
+    return labels, basis @ np.linalg.pinv(trained.x[:, 0]), np.sum(labels**2)
+
+
+def error(axis: str, trained: Problem, outputs: np.ndarray) -> float:
+    """``Σ(⟨f⟩ - y)²/Σy²`` over all times and input directions, from the training patterns' mean outputs (P, n)."""
+    labels, combination, size = directions(axis, trained)
+    return float(np.sum((combination @ outputs - labels) ** 2) / size)
+
+
+def sampled_error(axis: str, simulation: Simulation) -> tuple[float, float]:
+    """The same from a simulation, free of the bias that squared noise adds, and its standard error.
+
+    The error is a function of the mean outputs; its standard error is that of the series linearised around the mean.
+    """
+    from numerics.sampling.diagnostics import summarise
+
+    labels, combination, size = directions(axis, simulation.problem)
+    outputs = simulation.outputs[:, :, : simulation.problem.P]
+    missing = combination @ simulation.prediction - labels
+    slope = 2 * combination.T @ missing / size
+    linear = np.sum(slope * outputs, axis=(-2, -1))
+    spread = float(np.ravel(summarise(linear[..., None]).standard_error)[0])
+    noise = summarise(np.einsum("dp,cspn->csdn", combination, outputs)).standard_error
+    return float((np.sum(missing**2) - np.sum(noise**2)) / size), spread
+
+
+def _theory(table: dict[str, list[Any]], axis: str, arch: str) -> list[float]:
+    rows = zip(table["axis"], table["arch"], table["theory"], strict=True)
+    return [value for a, b, value in rows if (a, b) == (axis, arch)]
+
+
+def draw(table: dict[str, list[Any]]) -> Figure:
+    """Both panels side by side."""
+    from matplotlib import pyplot as plt
+
+    figure, both = plt.subplots(1, 2, figsize=(3.4, 2.5), sharey=True)
+    for axes, axis, letter in zip(both, AXES, "ab", strict=True):
+        for arch in ARCHITECTURES:
+            _lines(axes, table, axis, arch)
+        axes.set_xlabel(AXES[axis])
+        axes.set_title(letter, loc="left", fontweight="bold")
+    counts = np.arange(1, T)
+    both[0].plot(counts, 1 - _share(), color="0.6", ls=":", label="unsupervised share")
+    both[0].set(ylabel="error / label power", xticks=counts, ylim=(-0.03, 1.03))
+    both[1].set(xticks=PATTERN_COUNTS)
+    handles, labels = both[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, handlelength=1.8, columnspacing=1.0)
+    return figure
+
+
+def _share() -> np.ndarray:
+    """Share of the labels' power at the supervised times."""
+    power = np.sum(TEACHER.labels(PATTERNS, T - 1) ** 2, axis=0)
+    return np.cumsum(power[np.array(ADDED) - 1]) / power.sum()
+
+
+def _lines(axes: Axes, table: dict[str, list[Any]], axis: str, arch: str) -> None:
+    rows = [i for i in range(len(table["axis"])) if (table["axis"][i], table["arch"][i]) == (axis, arch)]
+    networks = [i for i in rows if table["width"][i]]
+
+    def column(name: str, chosen: list[int]) -> list[Any]:
+        return [table[name][i] for i in chosen]
+
+    name, colour = arch.upper(), COLOURS[arch]
+    axes.plot(column("count", rows), column("theory", rows), "-", color=colour, label=f"{name}, theory")
+    counts = column("count", networks)
+    axes.plot(counts, column("theory_at_width", networks), "_", color="k", ms=9, mew=1.1, zorder=4,
+              label=f"theory, $N={table['width'][networks[0]]}$" if arch == "rnn" else None)  # fmt: skip
+    axes.errorbar(counts, column("sampled", networks), yerr=2 * np.array(column("standard_error", networks)), fmt="D",
+                  color=colour, mfc="white", zorder=3, label=f"{name}, sampled")  # fmt: skip
