@@ -72,11 +72,45 @@ PANELS: dict[str, Panel] = {
                 "different, the predictors hardly differ.",
             ),
             Panel(
+                "6a",
+                "sequence-kernels",
+                "Kernels and outputs from few supervised times",
+                "A rotation teacher, 4 of 7 times supervised (ticks, grey bands). Top: label kernel Y = yyᵀ of all "
+                "times, and the learned kernels, first pattern. Bottom: outputs. Lines are the theory at N → ∞, bands "
+                "two standard deviations of one network at width N, diamonds means over sampled networks with two "
+                "standard errors. Unsupervised, the RNN goes on with the teacher's sequence; the DNN falls back to 0.",
+            ),
+            Panel(
+                "6b",
+                "teacher-eigenvalues",
+                "W recovers the teacher's eigenvalues",
+                "Eigenvalues of sampled weights after the task of 6a. The RNN's W: a pair leaves the bulk, a disc of "
+                "radius √w, for the teacher's on the unit circle, where the theory has its outliers. The DNN's W^(t), "
+                "trained on the same labels, keep to the bulk but for fluctuations at finite width.",
+            ),
+            Panel(
+                "6c",
+                "sample-efficiency",
+                "Fewer labels are enough for shared weights",
+                "Error of the mean outputs over all times and input directions, relative to the labels: against (a) "
+                "the number of supervised times and (b) the number of random patterns in four dimensions. Lines are "
+                "the theory at N → ∞, diamonds sampled networks with two standard errors, dashes the theory at their "
+                "width.",
+            ),
+            Panel(
                 "6d",
                 "propagator-paths",
                 "Paths of the label messages",
                 "Time paths t3 ← t2 ← t1 by which second order in Y reaches an unsupervised kernel entry, for the RNN "
                 "and the DNN. The DNN's mask lets equal times alone pass: crosses mark where it cuts a path.",
+            ),
+            Panel(
+                "6e",
+                "mechanism",
+                "Which orders in the labels reach unsupervised times",
+                "(a) Changes of the kernel of first and second order in Y; frames: both times supervised. (b) Paths of "
+                "second order to one unsupervised entry; the DNN's mask cuts all of them. (c) This entry and (d) an "
+                "unsupervised output: sums to each order (lines) beside the full solution (circles).",
             ),
         ),
         key=Panel.order,
