@@ -1,0 +1,94 @@
+"""The panels of sequential tasks: what they compare, what they write, and that they can disagree."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from derivations.figures import mechanism, sample_efficiency, sequence_kernels, sequential, teacher_eigenvalues
+from derivations.figures.panel import Effort, styled
+from numerics.predictors.observables import outliers, predict
+
+
+def silent(done, what):
+    pass
+
+
+def test_a_wrong_output_is_called_a_disagreement():
+    predicted, error = np.zeros((2, 7)), np.full((2, 7), 0.1)
+    good = np.random.default_rng(0).normal(size=(2, 7)) * error
+    assert sequential.outputs_agree(predicted, good, error, rhat=1.0, ess=500.0)["agrees"]
+    shifted = good + np.where(np.arange(7) == 3, 0.6, 0)
+    assert not sequential.outputs_agree(predicted, shifted, error, rhat=1.0, ess=500.0)["agrees"]
+    assert not sequential.outputs_agree(predicted, good, error, rhat=1.2, ess=500.0)["agrees"]
+    assert not sequential.outputs_agree(predicted, good, error, rhat=1.0, ess=20.0)["agrees"]
+
+
+def test_mechanism_expands_and_meets_the_full_solution(tmp_path, monkeypatch):
+    monkeypatch.setattr(mechanism, "AMPLITUDES", np.array([0.0, 0.1, 0.2]))
+    result = mechanism.make(tmp_path, Effort(quick=True, workers=1), silent)
+    assert result["agrees"], result["summary"]
+    made = {path.name for path in tmp_path.iterdir()}
+    assert {f"mechanism.{form}" for form in ("png", "pdf", "svg")} <= made
+    rows = list(csv.DictReader((tmp_path / "mechanism-paths.csv").read_text(encoding="utf-8").splitlines()))
+    assert len(rows) == 3
+    assert all(row["cut_by_mask"] == "True" for row in rows)
+    change = mechanism.expansion("rnn")[0][2][mechanism.ENTRY[0] - 1, mechanism.ENTRY[1] - 1]
+    assert sum(float(row["contribution"]) for row in rows) == pytest.approx(change)
+    # a third of the paths left out is no longer the change
+    assert sum(float(row["contribution"]) for row in rows[:2]) != pytest.approx(change)
+
+
+def test_the_error_of_perfect_and_of_no_knowledge():
+    trained = sample_efficiency.problem("patterns", 4, "rnn")
+    teacher, n = sample_efficiency.setting("patterns")
+    assert sample_efficiency.error("patterns", trained, teacher.labels(trained.x[:, 0], n)) < 1e-20
+    assert sample_efficiency.error("patterns", trained, np.zeros((4, n))) == pytest.approx(1)
+    # one pattern of four directions, perfectly known: the others are predicted as 0
+    alone = sample_efficiency.problem("patterns", 1, "rnn")
+    known = sample_efficiency.error("patterns", alone, teacher.labels(alone.x[:, 0], n))
+    assert 0.3 < known < 1
+
+
+def test_unseen_directions_are_predicted_as_the_theory_predicts_test_patterns():
+    from numerics import solve
+    from numerics.predictors.generalisation import unseen
+
+    trained = sample_efficiency.problem("patterns", 3, "dnn")
+    labels, combination, size = sample_efficiency.directions("patterns", trained)
+    basis = 2.0 * np.eye(4)
+    solution = solve(trained.with_(x_test=basis))
+    np.testing.assert_allclose(unseen(solution).mean, combination @ predict(solution), atol=1e-9)
+    assert size == pytest.approx(np.sum(labels**2))
+
+
+def test_spectra_are_drawn_with_theory_and_teacher(tmp_path):
+    theory = outliers(sequential.solved("rnn"))
+    near = [[float(theory[0].real) + shift, float(theory[0].imag)] for shift in (-0.02, 0.02)]
+    networks = {
+        "rnn": {"width": 8, "spectrum": [[0.1, 0.2]], "theory": teacher_eigenvalues.pairs(theory), "outliers": near,
+                "mean": near[0], "standard_error": [0.01, 0.01]},
+        "dnn": {"width": 8, "spectrum": [[0.1, -0.2]]},
+    }  # fmt: skip
+    with styled():
+        left, right = teacher_eigenvalues.draw(networks).axes[:2]
+    assert left.get_title() == "RNN: $W$"
+    assert len(left.lines) > len(right.lines)
+    table = teacher_eigenvalues.table(networks)
+    assert table["what"].count("rnn theory outlier") == 2
+    assert table["what"].count("teacher") == 2
+
+
+@pytest.mark.slow
+def test_kernels_and_outputs_of_small_networks(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        sequential, "sampled", lambda problem, settings, effort: sequential.simulate(
+            problem, 24, chains=2, steps=40, warmup=60, seed=1, workers=1
+        )
+    )  # fmt: skip
+    result = sequence_kernels.make(tmp_path, Effort(quick=True, workers=1), silent)
+    assert not result["agrees"]  # 80 draws are too few to believe, and the panel says so
+    rows = list(csv.DictReader((tmp_path / "sequence-kernels-outputs.csv").read_text(encoding="utf-8").splitlines()))
+    assert len(rows) == 2 * 2 * 7
+    dnn = [float(row["theory"]) for row in rows if row["arch"] == "dnn" and row["supervised"] == "False"]
+    assert np.abs(dnn).max() < 1e-9
