@@ -76,6 +76,7 @@ def sampled_networks(out: Path, effort: Effort, progress: Progress) -> dict[tupl
             "arch": arch,
             "width": width,
             "steps": steps,
+            "warmup": max(300, steps // 4),
             "chains": 4,
             "seed": SEED + done,
         }
@@ -92,7 +93,7 @@ def network(settings: dict[str, Any], workers: int) -> dict[str, Any]:
     """Simulate the networks of one problem; their mean kernel beside the theory's, and the first one's spectrum."""
     problem = endpoint(settings["T"], settings["signal"], kappa=settings["kappa"], arch=settings["arch"])
     solution = solve(problem)
-    run = {name: settings[name] for name in ("steps", "chains", "seed")}
+    run = {name: settings[name] for name in ("steps", "warmup", "chains", "seed")}
     with TemporaryDirectory() as folder:
         simulation = simulate(problem, settings["width"], **run, workers=workers, checkpoint=folder)
         eigenvalues = recurrent_eigenvalues(problem, settings["width"], run, Path(folder))
@@ -118,7 +119,7 @@ def recurrent_eigenvalues(problem: Problem, width: int, run: dict[str, int], fol
     if problem.arch != "rnn":
         return np.zeros(0, dtype=complex)
     plan = make_plan(
-        problem, width, "hmc", **run, dtype="float32", warmup=None, init="prior", readout=None, step_size=None,
+        problem, width, "hmc", **run, dtype="float32", init="prior", readout=None, step_size=None,
         preconditioner="prior", integrator="euler", phi=None,
     )  # fmt: skip
     state, _ = load(chain_file(folder, 0), plan)

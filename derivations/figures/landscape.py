@@ -122,6 +122,7 @@ def histograms(out: Path, effort: Effort, progress: Progress) -> dict[str, list[
             "signal": signal,
             "width": WIDTH,
             "steps": steps,
+            "warmup": max(300, steps // 4),
             "chains": CHAINS,
             "seed": SEED + done,
             "edges": list(EDGES),
@@ -148,7 +149,7 @@ def histograms(out: Path, effort: Effort, progress: Progress) -> dict[str, list[
 def histogram(settings: dict[str, Any], workers: int) -> dict[str, list[float]]:
     """Share of the draws of |q| in each bin, with the standard error over half chains."""
     problem = endpoint(settings["T"], settings["signal"], kappa=settings["kappa"])
-    run = {name: settings[name] for name in ("steps", "chains", "seed")}
+    run = {name: settings[name] for name in ("steps", "warmup", "chains", "seed")}
     kernels = simulate(problem, settings["width"], **run, workers=workers).kernels
     q = np.abs(kernels[..., -1, -2]) / np.sqrt(kernels[..., -1, -1] * kernels[..., -2, -2])
     halves = q.reshape(2 * len(q), -1)

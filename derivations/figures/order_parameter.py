@@ -1,8 +1,10 @@
-"""Endpoint supervision, T = 4: the order parameter H^(T-1,T-2) against the signal λ (the poster's section 5).
+"""Endpoint supervision: the order parameter H^(T-1,T-2) against the signal λ (the poster's section 5).
 
-Beyond λ_c the RNN's kernel turns coherent in time, with exponent ½; the DNN's never does. Lines are the theory at
-N → ∞ (dashed where unstable), diamonds are networks of width N, sampled in weight space, with two standard errors;
-dashes on them are the theory at that width.
+Above, T = 4: beyond λ_c the RNN's kernel turns coherent in time, with exponent ½; the DNN's never does. Below, T = 6
+and larger noise: the transition is discontinuous, and networks keep the phase in which they started between the fold
+of the coherent branch and λ_c. Lines are the theory at N → ∞ (dashed where unstable), diamonds are networks of width
+N with two standard errors, sampled in weight space (above) or with W integrated out exactly (below); dashes on them
+are the theory at that width.
 """
 
 from __future__ import annotations
@@ -15,41 +17,65 @@ from sympy import nsimplify
 
 from derivations.commands.check import compare
 from derivations.figures.panel import Effort, Progress, finished_run, save_figure, save_table, styled
-from numerics import endpoint, solve, solve_endpoint_batch
+from numerics import endpoint, scan_endpoint, solve_all, solve_endpoint_batch
 from numerics.sampling import simulate
 from theory.critical_point import critical_point
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-T, KAPPA, WIDTH, SEED = 4, 1.0, 256, 20260215
+    from numerics.problem import Problem
+    from numerics.solution import Solution
+    from numerics.transition.scan import EndpointScan
+
+WIDTH, SEED = 256, 20260215
+#: The continuous transition.
+T, KAPPA = 4, 1.0
 SIGNALS = {"rnn": (2.0, 4.0, 6.0, 14.0, 18.0, 24.0, 32.0, 40.0), "dnn": (4.0, 14.0, 24.0, 40.0)}
 ARCHITECTURES = tuple(SIGNALS)
 LARGEST_SIGNAL = 42.0
+#: The discontinuous one. At κ = 1 the barrier between the phases is 1e-5 N, too low for any network; it grows with κ,
+#: and networks must be wide to keep their phase. The sampler that integrates W out affords them.
+JUMP_T, JUMP_KAPPA, JUMP_WIDTH = 6, 20.0, 2048
+JUMP_RANGE = (26.0, 48.0)
+JUMP_STARTS = {"prior": (30.0, 36.0, 40.0), "coherent": (34.0, 38.0, 45.0)}
+#: Chains that start from the prior are in the incoherent phase.
+PHASES = {"prior": "incoherent", "coherent": "coherent"}
 _OFFSET = {"textcoords": "offset points"}
 COLOURS = {"rnn": "C0", "dnn": "C1"}
 
 
 def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     """Solve, simulate, draw and save; the files made, and whether every point agrees with the theory."""
-    theory = theory_curves()
+    theory, scan = theory_curves(), jump_scan()
     points = simulated_points(out, effort, progress)
-    save_table(theory, out / "order-parameter-theory.csv")
-    save_table(points, out / "order-parameter-simulation.csv")
+    tables = {
+        "theory": theory,
+        "simulation": points,
+        "hysteresis-theory": scan_table(scan),
+        "hysteresis-special-points": {
+            "type": [point.type for point in scan.special_points],
+            "signal": [point.signal for point in scan.special_points],
+        },
+    }
+    for name, table in tables.items():
+        save_table(table, out / f"order-parameter-{name}.csv")
     with styled():
         from matplotlib import pyplot as plt
 
-        figure, axes = plt.subplots()
-        draw(axes, theory, points)
+        figure, (above, below) = plt.subplots(2, 1, figsize=(3.4, 4.3))
+        draw(above, theory, points)
+        draw_hysteresis(below, scan, points)
         files = save_figure(figure, out, "order-parameter")
     worst = max(np.abs(points["largest_z"]))
     agrees = all(points["agrees"])
     return {
-        "files": [str(path) for path in (*files, *sorted(out.glob("order-parameter-*.csv")))],
+        "files": [*map(str, files), *(str(out / f"order-parameter-{name}.csv") for name in tables)],
         "agrees": agrees,
+        "seed": SEED,
         "largest_z": float(worst),
         "summary": (
-            f"order-parameter: {len(points['signal'])} networks of width {WIDTH} "
+            f"order-parameter: {len(points['signal'])} networks "
             f"{'agree with' if agrees else 'DISAGREE with'} the theory; largest |z| of a kernel entry {worst:.1f}"
         ),
     }
@@ -75,25 +101,42 @@ def theory_curves() -> dict[str, np.ndarray]:
     }
 
 
+def jump_scan() -> EndpointScan:
+    """Every branch of the discontinuous transition, on signals that crowd where branches meet."""
+    coarse = np.linspace(*JUMP_RANGE, 89)
+    points = [point.signal for point in scan_endpoint(JUMP_T, coarse, JUMP_KAPPA).special_points]
+    crowded = [point + 0.5 * side * np.linspace(0.01, 1.0, 12) ** 2 for point in points for side in (-1, 1)]
+    return scan_endpoint(JUMP_T, np.unique(np.concatenate([coarse, *crowded])), JUMP_KAPPA)
+
+
+def scan_table(scan: EndpointScan) -> dict[str, list[Any]]:
+    """Every branch where it exists, one row for each signal."""
+    rows = [
+        (branch.name, signal, order, energy, stable)
+        for branch in scan.branches
+        for signal, order, energy, stable in zip(
+            scan.signal, branch.order_parameter, branch.free_energy, branch.stable, strict=True
+        )
+        if np.isfinite(order)
+    ]
+    names = ("branch", "signal", "order_parameter", "free_energy", "stable")
+    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+
+
 def simulated_points(out: Path, effort: Effort, progress: Progress) -> dict[str, list[Any]]:
-    """One network for each architecture and signal, compared with the theory at its width."""
-    steps = 300 if effort.quick else 4000
+    """One network for each architecture and signal, and for each start, compared with the theory at its width."""
+    steps = 200 if effort.quick else 3000
+    continuous = {"T": T, "kappa": KAPPA, "width": WIDTH, "sampler": "hmc", "init": "prior", "chains": 4}
+    jump = {"T": JUMP_T, "kappa": JUMP_KAPPA, "width": JUMP_WIDTH, "sampler": "collapsed", "arch": "rnn", "chains": 2}
+    tasks = [continuous | {"arch": arch, "signal": signal} for arch in ARCHITECTURES for signal in SIGNALS[arch]]
+    tasks += [jump | {"init": init, "signal": signal} for init in JUMP_STARTS for signal in JUMP_STARTS[init]]
     points: dict[str, list[Any]] = {}
-    tasks = [(arch, signal) for arch in ARCHITECTURES for signal in SIGNALS[arch]]
-    for done, (arch, signal) in enumerate(tasks):
-        progress(done / len(tasks), f"{arch.upper()}, λ = {signal:g}")
-        settings = {
-            "T": T,
-            "kappa": KAPPA,
-            "width": WIDTH,
-            "arch": arch,
-            "signal": signal,
-            "steps": steps,
-            "chains": 4,
-            "seed": SEED + done,
-        }
+    for done, task in enumerate(tasks):
+        settings = task | {"steps": steps, "seed": SEED + done}
+        name = "{arch}-T{T}-{signal:g}-{init}".format_map(settings)
+        progress(done / len(tasks), f"{settings['arch'].upper()}, T = {settings['T']}, λ = {settings['signal']:g}")
         point = finished_run(
-            out / "order-parameter-runs" / f"{arch}-{signal:g}.json", settings, lambda s=settings: network(s, effort)
+            out / "order-parameter-runs" / f"{name}.json", settings, lambda s=settings: network(s, effort)
         )
         for name, value in point.items():
             points.setdefault(name, []).append(value)
@@ -102,22 +145,22 @@ def simulated_points(out: Path, effort: Effort, progress: Progress) -> dict[str,
 
 
 def network(settings: dict[str, Any], effort: Effort) -> dict[str, Any]:
-    """Simulate one network and compare it with the theory."""
+    """Simulate one network and compare it with the theory's state of the phase in which it started."""
     problem = endpoint(settings["T"], settings["signal"], arch=settings["arch"], kappa=settings["kappa"])
     simulation = simulate(
         problem,
         settings["width"],
+        settings["sampler"],
         chains=settings["chains"],
         steps=settings["steps"],
         seed=settings["seed"],
+        init=settings["init"],
         workers=effort.workers,
     )
-    comparison = compare(solve(problem), simulation)
-    place = (T - 2, T - 3)
+    comparison = compare(expected_state(problem, PHASES[settings["init"]]), simulation)
+    place = (settings["T"] - 2, settings["T"] - 3)
     return {
-        "arch": settings["arch"],
-        "signal": settings["signal"],
-        "width": settings["width"],
+        **{name: settings[name] for name in ("T", "kappa", "arch", "signal", "init", "sampler", "width")},
         "theory": float(comparison.solution.kernel[place]),
         "theory_at_width": float(comparison.predicted[place]),
         "simulated": float(comparison.simulation.kernel_mean[place]),
@@ -130,8 +173,14 @@ def network(settings: dict[str, Any], effort: Effort) -> dict[str, Any]:
     }
 
 
+def expected_state(problem: Problem, phase: str) -> Solution:
+    """The stable state of the phase in which the chains start; where there is none, the one of lowest free energy."""
+    stable = [state for state in solve_all(problem) if state.stable]
+    return next((state for state in stable if state.branch == phase), stable[0])
+
+
 def draw(axes: Axes, theory: dict[str, np.ndarray], points: dict[str, list[Any]]) -> None:
-    """Lines are the theory, dashed where unstable; diamonds are networks with two standard errors."""
+    """The continuous transition."""
     signal = theory["signal"]
     beyond = np.isfinite(theory["rnn_coherent"])
     critical = signal[1]
@@ -145,33 +194,58 @@ def draw(axes: Axes, theory: dict[str, np.ndarray], points: dict[str, list[Any]]
         signal[unstable], theory["rnn_incoherent"][unstable], color=COLOURS["rnn"], ls="--", label="RNN, unstable"
     )
     for arch in ARCHITECTURES:
-        chosen = [i for i, name in enumerate(points["arch"]) if name == arch]
-        column = {name: np.array([points[name][i] for i in chosen]) for name in points if name != "arch"}
+        column = where(points, T=T, arch=arch)
         if arch == "rnn":
-            axes.plot(
-                column["signal"],
-                column["theory_at_width"],
-                "_",
-                color="k",
-                ms=9,
-                mew=1.2,
-                zorder=4,
-                label=f"theory, $N={WIDTH}$",
-            )
-        axes.errorbar(
-            column["signal"],
-            column["simulated"],
-            yerr=2 * column["standard_error"],
-            fmt="D",
-            color=COLOURS[arch],
-            mfc="white",
-            zorder=3,
-            label=f"{arch.upper()}, sampled, $N={WIDTH}$",
-        )
+            draw_at_width(axes, column, label=f"theory, $N={WIDTH}$")
+        draw_networks(axes, column, color=COLOURS[arch], mfc="white", label=f"{arch.upper()}, sampled, $N={WIDTH}$")
+    axes.set_title(f"$T = {T}$, $\\kappa = {KAPPA:g}$: continuous", loc="left")
     axes.set(
-        xlabel=r"signal $\lambda$",
         ylabel=rf"order parameter $H^{{{T - 1},{T - 2}}}$",
         xlim=(0, LARGEST_SIGNAL),
         ylim=(-0.7, 11.5),
     )
-    axes.legend(loc="lower right", bbox_to_anchor=(1.02, 0.06), handlelength=1.4, labelspacing=0.3)
+    axes.legend(loc="lower right", bbox_to_anchor=(1.02, 0.04), handlelength=1.4, labelspacing=0.25)
+
+
+def draw_hysteresis(axes: Axes, scan: EndpointScan, points: dict[str, list[Any]]) -> None:
+    """The discontinuous transition: both branches, its special points, and networks that started in either phase."""
+    for branch in scan.branches:
+        for mask, style in ((branch.stable, "-"), (~branch.stable, "--")):
+            there = np.where(mask, branch.order_parameter, np.nan)
+            axes.plot(scan.signal, there, style, color=COLOURS["rnn"])
+    names = {"fold": "fold", "equal-free-energy": "equal $F$", "pitchfork": r"$\lambda_c$"}
+    for point in scan.special_points:
+        axes.axvline(point.signal, color="0.6", lw=0.6, ls=":", zorder=0)
+        axes.annotate(
+            names[point.type], (point.signal, 1.0), xycoords=("data", "axes fraction"), xytext=(3, -7), **_OFFSET
+        )
+    for (init, phase), colour in zip(PHASES.items(), ("C4", "C2"), strict=True):
+        column = where(points, T=JUMP_T, init=init)
+        draw_at_width(axes, column)
+        label = f"started {phase}, $N = {column['width'][0]}$"
+        draw_networks(axes, column, color=colour, mfc="white", label=label)
+    axes.set_title(f"$T = {JUMP_T}$, $\\kappa = {JUMP_KAPPA:g}$: discontinuous, hysteresis", loc="left")
+    axes.set(
+        xlabel=r"signal $\lambda$",
+        ylabel=rf"order parameter $H^{{{JUMP_T - 1},{JUMP_T - 2}}}$",
+        xlim=JUMP_RANGE,
+        ylim=(-2, 28),
+    )
+    axes.legend(loc="upper left", bbox_to_anchor=(0.0, 0.9), handlelength=1.4, labelspacing=0.3, frameon=True,
+                edgecolor="none", framealpha=1.0)  # fmt: skip
+
+
+def where(points: dict[str, list[Any]], **wanted: Any) -> dict[str, np.ndarray]:
+    """The columns of `points`, only the rows that have the wanted values."""
+    rows = [i for i in range(len(points["T"])) if all(points[name][i] == value for name, value in wanted.items())]
+    return {name: np.array([values[i] for i in rows]) for name, values in points.items()}
+
+
+def draw_networks(axes: Axes, column: dict[str, np.ndarray], **style: Any) -> None:
+    """Diamonds with two standard errors."""
+    axes.errorbar(column["signal"], column["simulated"], yerr=2 * column["standard_error"], fmt="D", zorder=3, **style)
+
+
+def draw_at_width(axes: Axes, column: dict[str, np.ndarray], **style: Any) -> None:
+    """Dashes at the theory's mean for the networks' width."""
+    axes.plot(column["signal"], column["theory_at_width"], "_", color="k", ms=9, mew=1.2, zorder=4, **style)

@@ -103,6 +103,7 @@ def sampled_outputs(out: Path, effort: Effort, progress: Progress) -> dict[str, 
             "arch": arch,
             "width": WIDTH,
             "steps": steps,
+            "warmup": max(300, steps // 4),
             "chains": 2,
             "seed": SEED + done,
             "amplitude": AMPLITUDE,
@@ -127,7 +128,7 @@ def network(settings: dict[str, Any], workers: int) -> dict[str, list[Any]]:
     # a linear network's outputs are linear in the input, and so is their shift at finite width
     combination = np.linalg.lstsq(task.x[:, 0].T, task.x_test[:, 0].T)[0].T
     at_width = predicted + combination @ output_shift(solution)[:, -1] / settings["width"]
-    run = {name: settings[name] for name in ("steps", "chains", "seed")}
+    run = {name: settings[name] for name in ("steps", "warmup", "chains", "seed")}
     simulation = simulate(task, settings["width"], **run, workers=workers)
     mean, error = simulation.test_prediction, simulation.test_prediction_standard_error
     assert mean is not None
