@@ -45,7 +45,8 @@ def solve_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[Solution, 
 
     States that differ by the symmetry ``W → -W`` are given once, with the largest entry of ``H^{T-1,T-2}`` positive.
     The search starts from the random network's kernel, leaves every unstable state along each unstable direction, both
-    ways, follows states down from enlarged labels, and looks for the saddle point between each pair of minima.
+    ways, follows states down from enlarged labels, looks for the saddle point between each pair of minima, and
+    minimises among kernels of each longer lag period. It may miss saddle points: ``numerics.continuation`` finds more.
 
     Raises:
         InputError: the activation is not linear, or the inputs cannot carry the labels.
@@ -58,6 +59,9 @@ def solve_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[Solution, 
             between = _saddle_between(first, second, tolerance)
             if between is not None and _is_new(between.point, [stop.point for stop in stops]):
                 stops.append(between)
+    for stop in _of_longer_periods(functional, tolerance):
+        if stop.converged and _is_new(stop.point, [known.point for known in stops]):
+            stops.append(stop)
     solutions = [_solution(problem, stop) for stop in stops]
     return tuple(sorted(solutions, key=lambda solution: solution.free_energy))
 
@@ -109,6 +113,30 @@ def _with_labels(functional: KernelFunctional, factor: float) -> KernelFunctiona
         kappa=functional.kappa,
         input_covariance=functional.input_covariance,
     )
+
+
+def _of_longer_periods(functional: KernelFunctional, tolerance: float) -> Iterator[Stop]:
+    """States whose times correlate at multiples of a lag ≥ 2 only: minima of F among such kernels, from each mode by
+    which the incoherent state is unstable to them. Most are saddle points among all kernels."""
+    signs = list(symmetry.phase_signs(functional).values())
+    if not signs or functional.dimension > trust_region.DENSE_MODES:
+        return
+    point = trust_region.minimise(functional.at(functional.prior_kernel()), tolerance=tolerance, signs=signs).point
+    period, classes = symmetry.classes_of(point)
+    if period != 0:
+        return
+    whole, m = trust_region.dense_hessian(point), functional.dimension
+    times = np.repeat(np.arange(functional.space.n), functional.space.block)
+    for positions in classes[2:]:
+        lag = symmetry.common_lag(point, positions)
+        values, vectors = np.linalg.eigh(whole[np.ix_(positions, positions)])
+        if values[0] < UNSTABLE:
+            z = np.zeros(len(whole))
+            z[positions] = vectors[:, 0]
+            mode = trust_region.from_vector(z, m)
+            kept = [np.where(times % lag == residue, -1.0, 1.0) for residue in range(lag)]
+            for kick in (KICK, -KICK):
+                yield trust_region.minimise(point.move(kick * mode), tolerance=tolerance, signs=kept)
 
 
 def _descend(start: KernelPoint, tolerance: float, found: list[KernelPoint]) -> Iterator[tuple[Stop, float]]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from numerics.problem import InputError, Problem, endpoint, sequence
-from numerics.saddle import trust_region
+from numerics.saddle import symmetry, trust_region
 from numerics.saddle.functional import kernel_functional, symmetric
 from numerics.saddle.search import solve, solve_all
 
@@ -128,6 +128,21 @@ def test_where_the_transition_is_discontinuous_both_phases_are_found():
     assert sorted(stable) == ["coherent", "incoherent"]
     assert any(not s.stable and s.branch == "coherent" for s in states)
     assert [s.branch for s in solve_all(endpoint(6, 2.11))] == ["incoherent"]
+
+
+def test_states_of_longer_periods_are_found_and_lag_2_states_in_both_signs():
+    """At T = 8 and λ = 20: of lag 3 one, of lags 2 and 4 two each, ``W → iW`` apart, with equal free energies."""
+    states = solve_all(endpoint(8, 20.0))
+    by_period = {}
+    for state in states:
+        assert state.converged
+        period = symmetry.lag_period(kernel_functional(state.problem), state.reduced)
+        by_period.setdefault(period, []).append(state)
+    assert {period: len(group) for period, group in by_period.items()} == {0: 1, 1: 2, 2: 2, 3: 1, 4: 2}
+    for period in (2, 4):
+        first, second = by_period[period]
+        np.testing.assert_allclose(first.free_energy, second.free_energy, rtol=1e-13)
+        assert first.kernel[period, 0] * second.kernel[period, 0] < 0
 
 
 @pytest.mark.parametrize("arch", ["rnn", "dnn"])
