@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 import numpy as np
 import scipy.linalg as sla
+from numpy.typing import NDArray
 
 from numerics.nonlinear.activation import NAMED, Nonlinearity
 from numerics.nonlinear.forward import forward_kernel
@@ -87,6 +88,44 @@ def solve_all_nonlinear(
     Raises:
         InputError: an argument outside the above; a kernel without full rank (two patterns that φ cannot tell apart).
     """
+    route, space, prior, limit = _prepared(problem, activation, engine, tolerance, size, seed)
+    walk = _to_full_labels(route, space, prior)
+    found = [walk]
+    queue = [walk] if walk.reached else []
+    while queue and len(found) < 12:
+        state = queue.pop(0)
+        for start in _kicks(route, space, state):
+            new = _settle(route, space, start[0], start[1], state.nodes)
+            if new is None or not new.reached:
+                continue
+            new = replace(new, iterations=new.iterations + walk.iterations)
+            if not any(_same(route, space, new, other) for other in found):
+                found.append(new)
+                queue.append(new)
+    solutions = [_refined(route, space, prior, state, limit) for state in found]
+    return sorted(solutions, key=lambda state: (not state.converged, state.free_energy))
+
+
+def incoherent_state(
+    problem: Problem, *, activation: Nonlinearity | None = None, tolerance: float | None = None
+) -> NonlinearSolution:
+    """The state that the random network's kernel is followed to, stable or not; arguments as in `solve_all_nonlinear`.
+
+    With an odd φ and one supervised time it keeps the symmetry W → -W: its times stay uncorrelated.
+    """
+    route, space, prior, limit = _prepared(problem, activation, "auto", tolerance, SAMPLE, 0)
+    return _refined(route, space, prior, _to_full_labels(route, space, prior), limit)
+
+
+def _prepared(
+    problem: Problem,
+    activation: Nonlinearity | None,
+    engine: str,
+    tolerance: float | None,
+    size: int,
+    seed: int,
+) -> tuple[_Route, TrajectorySpace, FloatArray, float]:
+    """The arguments, validated: how averages are made, coordinates, the random network's kernel, and the tolerance."""
     phi = NAMED[problem.activation] if activation is None else activation
     space = trajectory_space(problem)
     chosen = _engine(engine, space)
@@ -106,22 +145,7 @@ def solve_all_nonlinear(
             "x: gives a singular kernel (inputs that the activation cannot tell apart, or a linear network with more "
             "patterns than dimensions); accepted: inputs with a regular kernel"
         ) from None
-    route = _Route(phi, chosen, size, seed)
-    walk = _to_full_labels(route, space, prior)
-    found = [walk]
-    queue = [walk] if walk.reached else []
-    while queue and len(found) < 12:
-        state = queue.pop(0)
-        for start in _kicks(route, space, state):
-            new = _settle(route, space, start[0], start[1], state.nodes)
-            if new is None or not new.reached:
-                continue
-            new = replace(new, iterations=new.iterations + walk.iterations)
-            if not any(_same(route, space, new, other) for other in found):
-                found.append(new)
-                queue.append(new)
-    solutions = [_refined(route, space, prior, state, limit) for state in found]
-    return sorted(solutions, key=lambda state: (not state.converged, state.free_energy))
+    return _Route(phi, chosen, size, seed), space, prior, limit
 
 
 @dataclass(frozen=True)
@@ -189,7 +213,7 @@ def _to_full_labels(route: _Route, space: TrajectorySpace, prior: FloatArray) ->
     state: _State | None = None
     while done < 1.0:
         part = min(1.0, done + step)
-        new = _settle(route, _with_labels(space, part), kernel, conjugate, nodes)
+        new = _settle(route, _with_labels(space, part), kernel, conjugate, nodes, symmetric=True)
         if new is not None and new.reached:
             state, done = new, part
             kernel, conjugate, nodes = new.point.kernel, new.point.conjugate, new.nodes
@@ -218,14 +242,24 @@ def _to_full_labels(route: _Route, space: TrajectorySpace, prior: FloatArray) ->
 
 
 def _settle(
-    route: _Route, space: TrajectorySpace, kernel: FloatArray, conjugate: FloatArray, nodes: Nodes
+    route: _Route,
+    space: TrajectorySpace,
+    kernel: FloatArray,
+    conjugate: FloatArray,
+    nodes: Nodes,
+    *,
+    symmetric: bool = False,
 ) -> _State | None:
-    """Stationary point near a start, on points placed for it; None where nothing can be evaluated."""
+    """Stationary point near a start, on points placed for it; None where nothing can be evaluated.
+
+    With `symmetric`, from a start that W → -W leaves as it is, among such kernels.
+    """
     vectors = symmetric_vectors(space.m)
     iterations = 0
     state: _State | None = None
     for _ in range(PLACEMENTS):
-        newton = _newton(space, vectors, nodes, kernel, conjugate)
+        even = _even_entries(route, space, vectors) if symmetric else np.ones(len(vectors.rows), dtype=bool)
+        newton = _newton(space, vectors, nodes, kernel, conjugate, even)
         if newton is None:
             return state
         point, steps, reached = newton
@@ -244,9 +278,14 @@ def _settle(
 
 
 def _newton(
-    space: TrajectorySpace, vectors: SymmetricVectors, nodes: Nodes, kernel: FloatArray, conjugate: FloatArray
+    space: TrajectorySpace,
+    vectors: SymmetricVectors,
+    nodes: Nodes,
+    kernel: FloatArray,
+    conjugate: FloatArray,
+    moving: NDArray[np.bool_],
 ) -> tuple[ReducedPoint, int, bool] | None:
-    """Newton's method for a minimum of F(Φ), with |Hessian| and backtracking."""
+    """Newton's method for a minimum of F(Φ) in the `moving` entries, with |Hessian| and backtracking."""
     try:
         point = reduced_point(space, vectors, nodes, kernel, conjugate)
     except (Unattainable, np.linalg.LinAlgError):
@@ -260,9 +299,11 @@ def _newton(
         except np.linalg.LinAlgError:
             return point, steps, False
         gradient = change.T @ point.gradient
-        size, frame = np.linalg.eigh(0.5 * (curvature + curvature.T))
+        part = np.ix_(moving, moving)
+        size, frame = np.linalg.eigh(0.5 * (curvature + curvature.T)[part])
         floor = 1e-8 * np.abs(size).max()
-        step = -frame @ ((frame.T @ gradient) / np.maximum(np.abs(size), floor))
+        step = np.zeros_like(gradient)
+        step[moving] = -frame @ ((frame.T @ gradient[moving]) / np.maximum(np.abs(size), floor))
         length = float(np.linalg.norm(step))
         if length < STEP_TOLERANCE:
             return point, steps, True
@@ -285,6 +326,19 @@ def _newton(
             return point, steps, length < 1e-7
         point = new
     return point, STEPS, False
+
+
+def _is_symmetric(route: _Route, space: TrajectorySpace, kernel: FloatArray) -> bool:
+    """Whether W → -W is a symmetry of the task and leaves the kernel as it is."""
+    image = _even_times_reversed(route, space, kernel)
+    return image is not None and np.allclose(image, kernel, rtol=0, atol=1e-12 * np.abs(kernel).max())
+
+
+def _even_entries(route: _Route, space: TrajectorySpace, vectors: SymmetricVectors) -> NDArray[np.bool_]:
+    """The entries, as a vector, that W → -W leaves as they are; all of them where that is no symmetry."""
+    ones = np.ones((space.m, space.m))
+    image = _even_times_reversed(route, space, ones)
+    return vectors.vec(ones if image is None else image) > 0
 
 
 def _natural(vectors: SymmetricVectors, L: FloatArray) -> FloatArray:
@@ -396,7 +450,8 @@ def _refined(
         refinement *= FINER[space.d]
         moments = tilted_moments(state.nodes, state.point.average.probability, odd=route.phi.odd)
         nodes = route.nodes(space, state.point.kernel, state.point.conjugate, moments)
-        new = _settle(route, space, state.point.kernel, state.point.conjugate, nodes)
+        symmetric = _is_symmetric(route, space, state.point.kernel)
+        new = _settle(route, space, state.point.kernel, state.point.conjugate, nodes, symmetric=symmetric)
         if new is None or not new.reached:
             break
         state = replace(new, iterations=state.iterations + new.iterations)
@@ -405,14 +460,23 @@ def _refined(
 
 
 def _to_kernel(
-    space: TrajectorySpace, vectors: SymmetricVectors, point: ReducedPoint, excess: FloatArray
+    route: _Route, space: TrajectorySpace, vectors: SymmetricVectors, point: ReducedPoint, excess: FloatArray
 ) -> FloatArray:
-    """Changes of Φ that changes of ``(⟨φφᵀ⟩, ∂ln Z/∂Φ)`` cause, (k, 2s) → (k, s), through the equations' Jacobian."""
+    """Changes of Φ that changes of ``(⟨φφᵀ⟩, ∂ln Z/∂Φ)`` cause, (k, 2s) → (k, s), through the equations' Jacobian.
+
+    In a symmetric state only changes that keep the symmetry: the points have it too.
+    """
     F, cross, spread = kkt_blocks(space, vectors, point)
     s = len(F)
     jacobian = np.block([[F, cross.T], [cross, -spread]])
     right = np.concatenate([excess[:, s:], excess[:, :s]], axis=1)
-    return np.asarray(np.linalg.solve(jacobian, right.T).T[:, :s])
+    kept = np.ones(s, dtype=bool)
+    if _is_symmetric(route, space, point.kernel):
+        kept = _even_entries(route, space, vectors)
+    both = np.concatenate([kept, kept])
+    changes = np.zeros_like(right)
+    changes[:, both] = np.linalg.solve(jacobian[np.ix_(both, both)], right[:, both].T).T
+    return changes[:, :s]
 
 
 def _rule_error(route: _Route, space: TrajectorySpace, vectors: SymmetricVectors, state: _State) -> FloatArray:
@@ -422,7 +486,7 @@ def _rule_error(route: _Route, space: TrajectorySpace, vectors: SymmetricVectors
     finer = route.nodes(space, point.kernel, point.conjugate, moments, FINER[space.d])
     other = averages(space, vectors, finer, point.kernel, point.conjugate, covariance=False)
     excess = np.concatenate([other.activity - point.average.activity, other.pull - point.average.pull])
-    return np.abs(vectors.matrix(_to_kernel(space, vectors, point, excess[None])[0]))
+    return np.abs(vectors.matrix(_to_kernel(route, space, vectors, point, excess[None])[0]))
 
 
 def _sampling_error(route: _Route, space: TrajectorySpace, vectors: SymmetricVectors, state: _State) -> FloatArray:
@@ -436,5 +500,5 @@ def _sampling_error(route: _Route, space: TrajectorySpace, vectors: SymmetricVec
     for batch in range(BATCHES):
         here = nodes.batch == batch
         excess[batch] = BATCHES * (p[here] @ (features[here] - mean))
-    changes = _to_kernel(space, vectors, point, excess)
+    changes = _to_kernel(route, space, vectors, point, excess)
     return np.abs(vectors.matrix(changes.std(axis=0, ddof=1) / np.sqrt(BATCHES)))

@@ -1,0 +1,68 @@
+"""Where the incoherent state of a nonlinear RNN becomes unstable: the critical signal, if there is one in a range."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from scipy.optimize import brentq
+
+from numerics.nonlinear.activation import Nonlinearity
+from numerics.nonlinear.search import incoherent_state
+from numerics.nonlinear.solution import NonlinearSolution
+from numerics.problem import InputError, Problem
+
+#: Relative accuracy of the critical scale of the labels' square.
+ACCURACY = 1e-9
+#: Values at which a range is searched for a change of sign, first.
+PROBES = 9
+
+
+@dataclass(frozen=True, eq=False)
+class CriticalSignal:
+    """The zero of the Hessian's smallest eigenvalue along the incoherent branch.
+
+    Attributes:
+        scale: factor on y² of the problem at which the eigenvalue vanishes.
+        interval: the eigenvalue is positive at one end and negative at the other.
+        state: the incoherent state there.
+    """
+
+    scale: float
+    interval: tuple[float, float]
+    state: NonlinearSolution
+
+
+def critical_signal(
+    problem: Problem, low: float, high: float, *, activation: Nonlinearity | None = None
+) -> CriticalSignal | None:
+    """The first loss of stability of the incoherent branch for label scales in a range.
+
+    The labels are ``√s y`` with s from `low` to `high`; for an endpoint problem of signal 1, s is λ. Where the smallest
+    eigenvalue is positive at `PROBES` values spread over the range, None is returned: no instability was found.
+
+    Raises:
+        InputError: the range is empty; or the incoherent state was not reached to tolerance somewhere in it.
+    """
+    if not 0 < low < high < np.inf:
+        raise InputError(f"range: is {low:g} to {high:g}; accepted: 0 < low < high")
+    known: dict[float, NonlinearSolution] = {}
+
+    def smallest(scale: float) -> float:
+        if scale not in known:
+            state = incoherent_state(problem.with_(y=problem.y * np.sqrt(scale)), activation=activation)
+            if not state.converged:
+                raise InputError(f"range: at scale {scale:g} the state is {state.status}; accepted: a smaller range")
+            known[scale] = state
+        return known[scale].hessian_smallest
+
+    probes = np.geomspace(low, high, PROBES).tolist()
+    for left, right in pairwise(probes):
+        if smallest(left) > 0 >= smallest(right):
+            root = float(brentq(smallest, left, right, xtol=0.1 * ACCURACY * left, rtol=ACCURACY))
+            stable = max(s for s, state in known.items() if s <= right and state.hessian_smallest > 0)
+            unstable = min(s for s, state in known.items() if s > stable and state.hessian_smallest <= 0)
+            smallest(root)
+            return CriticalSignal(root, (stable, unstable), known[root])
+    return None
