@@ -35,7 +35,7 @@ def main(panels: Path) -> None:
         shrink(picture, ROOT / "docs" / "gallery" / f"{name}.png")
         summary = record["summary"].removeprefix(f"{name}: ")
         sections.append(
-            f"## {panel.number} · {panel.title}\n\n![{panel.title}](gallery/{name}.png)\n\n{panel.caption}\n\n"
+            f"## {panel.number} · {panel.title}\n\n![{panel.title}](gallery/{name}.png)\n\n{record['caption']}\n\n"
             f"*`{name}`: {summary.rstrip('.')}.*\n"
         )
     write_text(ROOT / "docs" / "gallery.md", "\n".join(sections))

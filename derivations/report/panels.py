@@ -67,12 +67,13 @@ def shown_panel(name: str, out: Path, quick: bool) -> ShownPanel:
 
 
 def finished(name: str, out: Path, quick: bool) -> dict[str, Any] | None:
-    """The record of a panel that is complete in `out` and was made with at least this effort."""
+    """The record of a panel that is complete in `out`, as it is described today, made with at least this effort."""
     try:
         record = json.loads((out / f"{name}.json").read_text(encoding="utf-8"))
         complete = all((out / file).is_file() for file in record["files"])
         enough = quick or not record["quick"]
-        return dict(record) if complete and enough else None
+        same = record["caption"] == PANELS[name].caption  # a picture of an earlier program would not show what is said
+        return dict(record) if complete and enough and same else None
     except (OSError, ValueError, KeyError, TypeError):
         return None  # absent, damaged, or of an older program
 
