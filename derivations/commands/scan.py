@@ -42,6 +42,7 @@ class SignalRange(click.ParamType):
 @click.option("--signal", type=SignalRange(), required=True, help="first:last:count, such as 1:40:200.")
 @click.option("--kappa", type=float, default=1.0, show_default=True, help="Noise, K = κ/N.")
 @click.option("--arch", default="rnn", show_default=True, help="rnn or dnn.")
+@click.option("--activation", default="linear", show_default=True, help="linear, erf, tanh or relu.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Picture: FILE.png, .pdf or .svg.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def command(
@@ -50,12 +51,15 @@ def command(
     signal: tuple[float, float, int],
     kappa: float,
     arch: str,
+    activation: str,
     out: Path | None,
     as_json: bool,
 ) -> int:
     """Follow every stationary state of endpoint supervision along λ, in units u = v = w = 1.
 
-    Special points are pitchforks, folds, and signals at which two stable states have the same free energy.
+    Special points are pitchforks, folds, and signals at which two stable states have the same free energy. A nonlinear
+    network is solved at each signal, seconds each for T ≤ 4, and its pitchfork is found; exit status 1 if a state did
+    not reach its tolerance.
     """
     if problem != "endpoint":
         raise click.UsageError(f"PROBLEM: is {problem!r}; accepted: endpoint")
@@ -65,8 +69,14 @@ def command(
 
     from numerics.transition.scan import scan_endpoint
 
+    converged = True
     with bad_input():
-        found = scan_endpoint(T, np.linspace(*signal), kappa, arch)
+        if activation == "linear":
+            found = scan_endpoint(T, np.linspace(*signal), kappa, arch)
+        else:
+            from derivations.commands.nonlinear_scan import scan
+
+            found, converged = scan(T, np.linspace(*signal), kappa, arch, activation)
     if out is not None:
         picture(found, out)
     if as_json:
@@ -75,7 +85,9 @@ def command(
         print_scan(found)
         if out is not None:
             click.echo(out)
-    return 0
+    if not converged:
+        click.echo("Not converged: at some signals the averages' error is above tolerance, or Newton failed.", err=True)
+    return 0 if converged else 1
 
 
 def scan_fields(found: EndpointScan) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from derivations.commands import nonlinear
+from derivations.commands import nonlinear, nonlinear_scan
 from numerics.problem import endpoint
 from tests.commands.test_program import run
 
@@ -103,3 +103,31 @@ def test_check_agrees_for_a_sampled_network():
     assert fields["agrees"] is True
     assert fields["widths"] == [32, 64, 128]
     assert np.shape(fields["kernel_limit"]) == (2, 2)
+
+
+@pytest.mark.slow
+def test_scan_finds_the_critical_signal_of_erf():
+    result = run("scan", "endpoint", "--T", "4", "--signal", "11:17:2", "--activation", "erf", "--json")
+    fields = json.loads(result.stdout)
+    assert result.returncode == 0, result.stderr
+    (point,) = fields["special_points"]
+    # 13.1251: where the Jacobian of the conjugate equations, on a plain grid, is singular in the odd entries (appendix)
+    assert point["signal"] == pytest.approx(13.1251, abs=2e-3)
+    names = [branch["name"] for branch in fields["branches"]]
+    assert names == ["incoherent", "coherent"]
+    assert fields["branches"][0]["stable"] == [True, False]
+    assert fields["branches"][1]["signal"] == [17.0]
+
+
+def test_states_are_joined_to_branches_by_kind():
+    def found(branch, free_energy, off):
+        kernel = np.array([[0.5, off], [off, 0.4]])
+        return SimpleNamespace(
+            branch=branch, free_energy=free_energy, kernel=kernel, hessian_smallest=1.0, residual=0.0, stable=True
+        )
+
+    states = [[found("incoherent", 2.0, 0.0)], [found("coherent", 1.0, 0.3), found("incoherent", 3.0, 0.0)]]
+    incoherent, coherent = nonlinear_scan.joined(states, 2)
+    assert (incoherent.name, coherent.name) == ("incoherent", "coherent")
+    np.testing.assert_allclose(incoherent.free_energy, [2.0, 3.0])
+    np.testing.assert_allclose(coherent.order_parameter, [np.nan, 0.3])
