@@ -20,6 +20,7 @@ from derivations.figures.panel import Effort, Progress, finished_run, save_figur
 from derivations.figures.sequential import ARCHITECTURES, COLOURS, PATTERNS, TEACHER, T, W
 from numerics import Problem, solve
 from numerics.predictors.observables import predict
+from numerics.sampling.diagnostics import summarise
 from numerics.teachers import Teacher, orthonormal_patterns, random_patterns
 
 if TYPE_CHECKING:
@@ -29,13 +30,18 @@ if TYPE_CHECKING:
     from numerics.sampling import Simulation
 
 SEED = 20260613
-#: Supervised times are added in this order; and the counts of which networks are sampled.
-ADDED, SAMPLED_TIMES = (1, 2, 4, 7, 5, 3, 6), (2, 4, 6)
+#: Supervised times are added in this order.
+ADDED = (1, 2, 4, 7, 5, 3, 6)
 #: Second task: the same rotation, of two out of four input dimensions (the scale keeps the labels' size), and random
 #: patterns.
 HIDDEN = Teacher(TEACHER.V, TEACHER.W, math.sqrt(2) * np.eye(2, 4))
 FEW_TIMES, FEW_SUPERVISED = 6, (1, 2, 4)
-PATTERN_COUNTS, SAMPLED_PATTERNS = (1, 2, 3, 4, 6), (2, 4)
+PATTERN_COUNTS = (1, 2, 3, 4, 6)
+#: Counts at which networks are sampled.
+SAMPLED = {"times": (2, 4, 6), "patterns": (1, 2, 3, 4)}
+SAMPLED_QUICK = {"times": (2, 4), "patterns": (2,)}
+#: The DNN's unsupervised layers are free to turn, and mix more slowly.
+QUICK_STEPS = {"rnn": 90, "dnn": 180}
 DRAWN = random_patterns(max(PATTERN_COUNTS), HIDDEN.D, np.random.default_rng(5))
 AXES = {"times": "supervised times", "patterns": "training patterns"}
 
@@ -58,7 +64,7 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     table: dict[str, list[Any]] = {}
     for done, (axis, count, arch) in enumerate(tasks):
         progress(done / len(tasks), f"{arch.upper()}, {count} {AXES[axis]}")
-        with_network = count in (SAMPLED_TIMES if axis == "times" else SAMPLED_PATTERNS)
+        with_network = count in (SAMPLED_QUICK if effort.quick else SAMPLED)[axis]
         trained = problem(axis, count, arch)
         settings = {
             "task": [trained.x[:, 0].ravel().tolist(), trained.labels.tolist(), trained.supervised.tolist()],
@@ -67,8 +73,8 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
             "arch": arch,
             "width": 64 if effort.quick else 256,
             "chains": 4,
-            "steps": (160 if effort.quick else 2000) if with_network else 0,
-            "warmup": 120 if effort.quick else 500,
+            "steps": (QUICK_STEPS[arch] if effort.quick else 2000) if with_network else 0,
+            "warmup": 90 if effort.quick else 500,
             "seed": SEED + done,
         }
         path = out / "sample-efficiency-runs" / f"{axis}-{arch}-{count}.json"
@@ -109,7 +115,10 @@ def point(settings: dict[str, Any], effort: Effort) -> dict[str, Any]:
     simulation = sequential.sampled(solution.problem, settings, effort)
     at_width = sequential.outputs_at_width(solution, simulation.width)
     mean, standard_error = simulation.prediction, simulation.prediction_standard_error
-    verdict = sequential.outputs_agree(at_width, mean, standard_error, rhat=simulation.rhat, ess=simulation.ess)
+    mixed = summarise(simulation.outputs)
+    verdict = sequential.outputs_agree(
+        at_width, mean, standard_error, rhat=float(mixed.rhat.max()), ess=float(mixed.ess.min())
+    )
     value, spread = sampled_error(axis, simulation)
     return row | {
         "width": simulation.width, "theory_at_width": error(axis, solution.problem, at_width), "sampled": value,
@@ -145,8 +154,6 @@ def sampled_error(axis: str, simulation: Simulation) -> tuple[float, float]:
 
     The error is a function of the mean outputs; its standard error is that of the series linearised around the mean.
     """
-    from numerics.sampling.diagnostics import summarise
-
     labels, combination, size = directions(axis, simulation.problem)
     outputs = simulation.outputs[:, :, : simulation.problem.P]
     missing = combination @ simulation.prediction - labels

@@ -172,14 +172,14 @@ def draw(networks: dict[str, dict[str, Any]]) -> Figure:
 def _plane(axes: Axes, network: dict[str, Any], arch: str) -> None:
     from matplotlib.patches import Circle
 
-    name = "$W$" if arch == "rnn" else "all $W^{(t)}$"
+    name = "$W$" if arch == "rnn" else "all layers"
     axes.add_patch(Circle((0, 0), math.sqrt(sequential.W), color="0.9", lw=0, zorder=0))
     axes.add_patch(Circle((0, 0), 1, fill=False, ec="0.6", lw=0.6, ls=":", zorder=0))
     spectrum = np.array(network["spectrum"])
     axes.plot(*spectrum.T, ".", ms=2.4 if arch == "rnn" else 1.2, color=COLOURS[arch], mew=0,
               label=f"eigenvalues, $N={network['width']}$")  # fmt: skip
     teacher = TEACHER.eigenvalues
-    axes.plot(teacher.real, teacher.imag, "x", color="k", ms=6, mew=1.1, label=r"teacher, $e^{\pm i\theta}$")
+    axes.plot(teacher.real, teacher.imag, "x", color="k", ms=6, mew=0.9, zorder=5, label=r"teacher, $e^{\pm i\theta}$")
     if "theory" in network:
         drawn = np.array(network["outliers"])
         drawn = np.concatenate([drawn, drawn * [1, -1]])
