@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ def command(out: Path | None, quick: bool, as_json: bool) -> int:
     """
     if out is None:
         raise click.UsageError("--out: is missing; accepted: a folder for the page and its runs")
+    require_notebooks()
     from derivations.commands.reproduce import one_line_when_unwritable
     from derivations.files import write_text
     from derivations.report.page import report_page
@@ -50,6 +52,15 @@ def command(out: Path | None, quick: bool, as_json: bool) -> int:
         click.echo(out / PAGE)
         click.echo(f"Theory and simulation {'agree' if agrees else 'DISAGREE'}.")
     return 0 if agrees else 1
+
+
+def require_notebooks() -> None:
+    """Refuse before anything is made if the derivations could not be executed."""
+    absent = [name for name in ("jupytext", "nbclient", "ipykernel") if importlib.util.find_spec(name) is None]
+    if absent:
+        raise click.UsageError(
+            f"report: {absent[0]} is not installed; accepted: an installation with the extra, unrolled[notebooks]"
+        )
 
 
 def collected(out: Path, quick: bool) -> dict[str, Any]:

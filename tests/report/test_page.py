@@ -184,3 +184,12 @@ def test_it_asks_for_a_folder(capsys):
         main(["report"])
     assert stop.value.code == 2
     assert "--out" in capsys.readouterr().err
+
+
+def test_without_the_notebooks_extra_it_says_so_at_once(tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SystemExit) as stop:
+        main(["report", "--out", str(tmp_path / "out")])
+    assert stop.value.code == 2
+    assert "unrolled[notebooks]" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
