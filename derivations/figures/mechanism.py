@@ -151,18 +151,20 @@ def draw(table: dict[str, list[float]]) -> Figure:
     """Kernel changes, paths, and both curves."""
     from matplotlib import pyplot as plt
 
-    figure = plt.figure(figsize=(3.4, 4.6))
-    grid = figure.add_gridspec(3, 4, height_ratios=(1.35, 0.9, 1.5))
-    for place, (arch, order) in enumerate((a, k) for a in ARCHITECTURES for k in (1, 2)):
-        axes = figure.add_subplot(grid[0, place])
+    figure = plt.figure(figsize=(3.4, 4.3))
+    top, middle, bottom = figure.subfigures(3, 1, height_ratios=(1, 1.1, 2))  # rows with columns of their own
+    kernels = top.subplots(1, 4, sharey=True)
+    for axes, (arch, order) in zip(kernels, ((a, k) for a in ARCHITECTURES for k in (1, 2)), strict=True):
         _changes(axes, expansion(arch)[0][order], f"{arch.upper()}, $\\Delta_{order}$")
-        axes.set_yticklabels(SUPERVISED if place == 0 else [])
-    _letter(figure.axes[0], "a", -0.3)
-    _paths(figure.add_subplot(grid[1, :]))
-    for place, what in enumerate(("entry", "output")):
-        _curves(figure.add_subplot(grid[2, 2 * place : 2 * place + 2]), table, what)
-    handles, labels = figure.axes[-1].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, handlelength=1.8, columnspacing=1.0)
+    _paths(middle.subplots())
+    for part, letter in ((top, "a"), (middle, "b")):
+        part.text(0.005, 0.985, letter, va="top", fontweight="bold", fontsize=9)
+    pair = bottom.subplots(1, 2)
+    for axes, what in zip(pair, ("entry", "output"), strict=True):
+        _curves(axes, table, what)
+    bottom.legend(
+        *pair[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, handlelength=1.8, columnspacing=1.0
+    )
     return figure
 
 
@@ -193,9 +195,9 @@ def _paths(axes: Axes) -> None:
     axes.barh(places, values, color=["C2"] * (len(names) - 1) + ["C0"], height=0.65)
     for place, value, name in zip(places, values, names, strict=True):
         axes.text(value + 0.02 * values.max(), place, name, va="center", fontsize=7)
-    axes.set(yticks=[], xticks=(0, 0.2, 0.4, 0.6), xlim=(0, 2.3 * values.max()), xlabel=r"contribution / $a^4$")
+    axes.set_title(" ", fontsize=7)  # room for the letter
+    axes.set(yticks=[], xticks=(0, 0.2, 0.4, 0.6), xlim=(0, 2.5 * values.max()), xlabel=r"contribution / $a^4$")
     axes.invert_yaxis()
-    _letter(axes, "b", -0.065)
 
 
 def _curves(axes: Axes, table: dict[str, list[float]], what: str) -> None:
