@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Literal
 
@@ -120,6 +120,10 @@ def solve_endpoint_batch(
     reduced = np.ascontiguousarray([lam, noise / (v_ * w_ ** (n - 1) * u_)])
     start, exists = _starts(branches.spline(n, 0 if branch == "incoherent" else 1), *reduced)
     states = (_lowered_states if T <= LONGEST else _chain_states)(T, arch, start, reduced, tolerance)
+    lost = np.flatnonzero(exists & ~states.converged)
+    if lost.size and T <= LONGEST:
+        # at very strong signals the scalar expressions cancel; matrices keep their digits
+        states = _replaced(states, lost, _chain_states(T, arch, start[:, lost], reduced[:, lost], tolerance))
     rows, columns = np.triu_indices(n)
     converged = states.converged & exists
     if branch == "coherent":
@@ -183,6 +187,16 @@ def _chain_states(T: int, arch: str, start: FloatArray, parameters: FloatArray, 
         stable = states.hessian_smallest > 0
     x = states.kernel[:, rows, columns].T
     return _States(x, states.energy, states.entropy, states.residual, states.converged, stable)
+
+
+def _replaced(states: _States, places: NDArray[np.intp], by: _States) -> _States:
+    """The states with those at some places taken from others."""
+    merged = []
+    for field in fields(_States):
+        whole = np.array(getattr(states, field.name))
+        whole[..., places] = getattr(by, field.name)
+        merged.append(whole)
+    return _States(*merged)
 
 
 def _starts(curve: branches.CurveSpline, signal: FloatArray, noise: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:

@@ -56,6 +56,16 @@ def test_the_coherent_branch_is_found_to_within_1e_8_of_the_transition(kappa):
     assert np.all(batch.free_energy[distance > 1e-5] < below.free_energy[distance > 1e-5])
 
 
+@pytest.mark.parametrize("T", [4, 5, 6])
+def test_very_strong_signals_converge_too(T):
+    signal = np.array([1e3, 1e6, 1e9, 1e12])
+    batch = solve_endpoint_batch(T, signal, branch="coherent")
+    assert batch.converged.all()
+    assert batch.residual.max() < 1e-10
+    single = solve(endpoint(T, 1e6))
+    np.testing.assert_allclose(batch.kernel[1], single.kernel, rtol=1e-8)
+
+
 def test_below_the_transition_the_coherent_branch_does_not_exist():
     batch = solve_endpoint_batch(4, [1.0, 10.0, 20.0], branch="coherent")
     assert batch.exists.tolist() == [False, False, True]
