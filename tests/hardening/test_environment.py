@@ -112,7 +112,7 @@ def test_an_interrupt_ends_with_130_and_one_line(workers: str, tmp_path: Path):
     finally:
         process.kill()
     assert process.returncode == 130, stderr
-    assert stderr.decode().strip() == "unrolled: interrupted"  # after a line break that ends what a terminal shows as ^C
+    assert stderr.decode().strip() == "unrolled: interrupted"  # after the ^C of a terminal
 
 
 def test_a_read_only_working_folder_is_no_hindrance(tmp_path: Path):
