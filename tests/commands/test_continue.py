@@ -103,7 +103,7 @@ ENDPOINT = ("endpoint", "--T", "4")
         (("landscape", *ENDPOINT, "--signal", "0.1", "--plane"), "signal"),
         (("landscape", "sequence", "--T", "4", "--signal", "1"), "PROBLEM"),
         (("landscape", "endpoint", "--T", "3", "--signal", "1"), "T"),
-        (("certify", "endpoint", "--T", "20", "--signal", "1"), "solution"),
+        (("certify", "endpoint", "--T", "6", "--signal", "1"), "solution"),
         (("sweep", *ENDPOINT, "--over", "signl=1,2", "--directory", "x"), "--over"),
         (("sweep", *ENDPOINT, "--over", "signal=1:2", "--directory", "x"), "--over"),
         (("sweep", *ENDPOINT, "--over", "signal=1", "--over", "signal=2", "--directory", "x"), "--over"),
