@@ -297,7 +297,7 @@ def test_damaged_files_are_read_right_or_refused(tmp_path: Path, saved_chain: Pa
 
 @pytest.mark.slow
 def test_many_damaged_files_are_read_right_or_refused(tmp_path: Path, saved_chain: Path):
-    fuzz_all(tmp_path, saved_chain, 800)
+    fuzz_all(tmp_path, saved_chain, 1250)
 
 
 def test_a_changed_checkpoint_is_never_taken_for_whole(saved_chain: Path, tmp_path: Path):
