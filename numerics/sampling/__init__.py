@@ -3,8 +3,22 @@
 from numerics.sampling.activations import Activation
 from numerics.sampling.archive import save, to_datatree
 from numerics.sampling.ensemble import ensemble
+from numerics.sampling.hysteresis import Hysteresis, hysteresis
 from numerics.sampling.result import Simulation
 from numerics.sampling.simulate import simulate
 from numerics.sampling.starts import STARTS
+from numerics.sampling.tempering import Tempering, ladder
 
-__all__ = ["STARTS", "Activation", "Simulation", "ensemble", "save", "simulate", "to_datatree"]
+__all__ = [
+    "STARTS",
+    "Activation",
+    "Hysteresis",
+    "Simulation",
+    "Tempering",
+    "ensemble",
+    "hysteresis",
+    "ladder",
+    "save",
+    "simulate",
+    "to_datatree",
+]

@@ -16,10 +16,8 @@ from numerics.sampling.readout import mean_outputs
 
 ComplexArray = NDArray[np.complex128]
 
-#: W's eigenvalues kept from a draw: those of largest modulus.
-SPECTRUM_SIZE = 16
 #: Largest width at which all eigenvalues are computed.
-_DENSE_WIDTH = 512
+DENSE_WIDTH = 512
 #: Eigenvalues that are looked for at larger widths.
 _ARNOLDI_VALUES = 6
 
@@ -58,24 +56,25 @@ def observe_activity(network: Network, phi: Array, test_phi: Array | None, eta_v
 def leading_eigenvalues(weights: Weights) -> ComplexArray:
     """Eigenvalues of an RNN's W of largest modulus, in units of √w, largest first.
 
-    Up to N = 512 the `SPECTRUM_SIZE` largest of all. Beyond, the few that Arnoldi's iteration finds: values outside the
+    Up to N = 512 all of them. Beyond, the few that Arnoldi's iteration finds: values outside the
     bulk stand alone and converge in some tens of products, those within it do not and are left out.
     """
     eta = weights.W[0]
     root = math.sqrt(len(eta))
-    if len(eta) <= _DENSE_WIDTH:
-        values = np.linalg.eigvals(eta.astype(np.float64) / root).astype(complex)
-    else:
-        try:
-            start = np.ones(len(eta), eta.dtype)
-            values = eigs(eta, k=_ARNOLDI_VALUES, v0=start, ncv=48, maxiter=40, tol=1e-4, return_eigenvectors=False)
-        except ArpackNoConvergence as partial:
-            values = partial.eigenvalues
-        values = np.asarray(values, dtype=complex) / root
-    order = np.lexsort((values.imag, values.real, -np.round(np.abs(values), 6)))
-    kept = values[order[:SPECTRUM_SIZE]]
+    if len(eta) <= DENSE_WIDTH:
+        return _largest_first(np.linalg.eigvals(eta.astype(np.float64) / root).astype(complex))
+    try:
+        start = np.ones(len(eta), eta.dtype)
+        found: Any = eigs(eta, k=_ARNOLDI_VALUES, v0=start, ncv=48, maxiter=40, tol=1e-4, return_eigenvectors=False)
+    except ArpackNoConvergence as partial:
+        found = partial.eigenvalues
+    values: ComplexArray = np.asarray(found, dtype=np.complex128) / root
     # Records have one width: what was not found is put where it is no outlier.
-    return np.concatenate([kept, np.zeros(SPECTRUM_SIZE - len(kept), complex)])
+    return np.concatenate([_largest_first(values), np.zeros(_ARNOLDI_VALUES - len(values), np.complex128)])
+
+
+def _largest_first(values: ComplexArray) -> ComplexArray:
+    return values[np.lexsort((values.imag, values.real, -np.round(np.abs(values), 6)))]
 
 
 def bulk_edge(width: int) -> float:

@@ -11,8 +11,11 @@ from numerics.problem import FloatArray, InputError, Problem
 from numerics.sampling.curvature import euler_bias
 from numerics.sampling.diagnostics import Summary, summarise, summarise_symmetric
 from numerics.sampling.observables import (
+    DENSE_WIDTH,
     ComplexArray,
+    alignment,
     autocorrelation,
+    bulk_edge,
     coherence,
     flip_kernel,
     flip_outputs,
@@ -28,7 +31,7 @@ class Spectrum:
 
     Attributes:
         chain, draw: position in the series.
-        values: those of largest modulus.
+        values: all, or beyond N = 512 those of largest modulus, largest first.
     """
 
     chain: int
@@ -36,7 +39,7 @@ class Spectrum:
     values: ComplexArray
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Simulation:
     """Draws from a network's posterior over weights, and what they say. Kernel index is time-major.
 
@@ -78,6 +81,13 @@ class Simulation:
             raise InputError(f"outputs: has shape {self.outputs.shape}; accepted: (chains, draws, ≥ {P}, n)")
         if (self.bias_local is None) != (self.bias_squared is None):
             raise InputError("bias_local: is given without bias_squared, or the reverse; accepted: both or neither")
+
+    def __repr__(self) -> str:
+        problem, draws = self.problem, self.kernels.shape[1]
+        return (
+            f"Simulation({problem.arch.upper()}, T = {problem.T}, P = {problem.P}, N = {self.width}, {self.sampler}, "
+            f"{self.chains} × {draws} draws, ESS {self.ess:.0f}, R-hat {self.rhat:.3f}, seed {self.seed})"
+        )
 
     @cached_property
     def _kernel(self) -> Summary:
@@ -158,6 +168,40 @@ class Simulation:
     def autocorrelation(self) -> FloatArray:
         """Mean coherence at each lag, (n,)."""
         return autocorrelation(self.kernel_mean, self.problem.P)
+
+    def alignment(self, kernel: FloatArray) -> tuple[float, float]:
+        """Alignment (CKA) of the mean kernel with a given one, (nP, nP), and its standard error.
+
+        The error is that of ``Σ_ij g_ij Φ_ij`` with g the alignment's gradient at the mean, autocorrelation included.
+        """
+        mean = self.kernel_mean
+        if kernel.shape != mean.shape:
+            raise InputError(f"kernel: has shape {kernel.shape}; accepted: {mean.shape}")
+        value = float(alignment(mean, kernel))
+        slope = kernel / (np.linalg.norm(mean) * np.linalg.norm(kernel)) - value * mean / np.sum(mean**2)
+        series = np.tensordot(self.kernels, slope, axes=2)
+        return value, float(summarise(series).standard_error)
+
+    @property
+    def energies(self) -> FloatArray:
+        """``L/N = ½ yᵀ(vΦ_𝒯𝒯 + κ)^(-1) y + ½ ln|vΦ_𝒯𝒯 + κ|/N`` at each draw, (chains, draws)."""
+        problem, at = self.problem, self.problem.supervised
+        covariance = problem.v * self.kernels[..., at[:, None], at] + problem.kappa * np.eye(len(at))
+        solved = np.linalg.solve(covariance, np.broadcast_to(problem.labels[:, None], (*covariance.shape[:-1], 1)))
+        determinant = np.linalg.slogdet(covariance)[1]
+        return np.asarray(0.5 * solved[..., 0] @ problem.labels + 0.5 * determinant / self.width)
+
+    @property
+    def bulk(self) -> FloatArray | None:
+        """Moduli of W's eigenvalues within `bulk_edge`, in units of √w, over all spectra, in increasing order.
+
+        None for a DNN, a single hidden time, or a width at which not all eigenvalues are computed. By the circular law
+        their squares are uniform on (0, 1) for N → ∞.
+        """
+        if not self.spectra or self.width > DENSE_WIDTH:
+            return None
+        moduli = np.abs(np.concatenate([item.values for item in self.spectra]))
+        return np.sort(moduli[moduli <= bulk_edge(self.width)])
 
     @property
     def has_sign_symmetry(self) -> bool:

@@ -122,6 +122,31 @@ def test_outlier_of_a_strongly_driven_network_follows_the_gauge():
     assert abs(run.outliers[0]) == pytest.approx(run.gauge_fixed().outliers[0].real)
 
 
+def test_bulk_eigenvalues_follow_the_circular_law():
+    run = simulate(endpoint(4, 20.0), 96, "collapsed", chains=2, steps=64, warmup=60, seed=1, workers=1)
+    assert abs(len(run.bulk) - 95 * len(run.spectra)) <= 2 * len(run.spectra)  # about one outlier each
+    assert np.mean(run.bulk**2) == pytest.approx(0.5, abs=0.05)
+    assert np.median(run.bulk**2) == pytest.approx(0.5, abs=0.08)
+    assert simulate(endpoint(4, 20.0, arch="dnn"), 12, chains=1, steps=20, warmup=40, workers=1).bulk is None
+
+
+def test_alignment_with_its_standard_error():
+    runs = [small("collapsed", width=24, chains=1, steps=300, warmup=60, seed=seed) for seed in range(20)]
+    kernel = runs[0].kernel_mean + np.diag([0.0, 0.3, 0.0])
+    values, errors = np.array([run.alignment(kernel) for run in runs]).T
+    assert values == pytest.approx([alignment(run.kernel_mean, kernel) for run in runs])
+    # the scatter of independent runs is what the errors say
+    assert values.std(ddof=1) == pytest.approx(np.sqrt(np.mean(errors**2)), rel=0.5)
+    with pytest.raises(InputError, match="kernel: has shape"):
+        runs[0].alignment(np.eye(2))
+
+
+def test_energy_by_hand():
+    run = small()
+    last = run.kernels[..., 2, 2] + run.problem.kappa
+    assert run.energies == pytest.approx(0.5 * 20.0 / last + 0.5 * np.log(last) / 12)
+
+
 def test_progress_counts_every_step():
     seen = []
     small(progress=lambda done, total: seen.append((done, total)))
