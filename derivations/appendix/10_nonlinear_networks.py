@@ -1,0 +1,283 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Nonlinear networks: two conjugate kernels against sampled weights
+#
+# For any activation the theory is a saddle of
+#
+# $$F[\Phi,\tilde\Phi]=\tfrac12\mathrm{tr}\,Y(v\mathcal T\Phi\mathcal T^\top+\kappa)^{-1}+\mathrm{tr}\,\tilde\Phi\Phi-\ln Z,
+# \qquad Z=\int dh\,\mathcal N(h|0,C[\Phi])\,e^{\phi(h)^\top\tilde\Phi\phi(h)},$$
+#
+# over one neuron's trajectory $h\in\mathbb R^{n}$ (one pattern here). We solve it on a grid for $T=4$, where it is three
+# integrals, find the signal at which the incoherent state turns unstable, and compare with networks whose weights were
+# sampled. Nothing here uses the package's solvers: only the sampler, and the fit of the trend in $1/N$.
+
+# %%
+import math
+
+import numpy as np
+from scipy.optimize import brentq, root
+from scipy.special import erf
+
+from numerics.agreement import compare, width_trend
+from numerics.problem import endpoint
+from numerics.sampling import simulate
+from numerics.sampling.network import joint, make_network
+from numerics.sampling.observables import autocorrelation, coherence
+
+PHI = {
+    "linear": lambda h: h,
+    "erf": lambda h: erf(math.sqrt(math.pi) / 2 * h),
+    "tanh": np.tanh,
+    "relu": lambda h: np.maximum(h, 0),
+}
+n = 3
+POINTS = 30
+
+# %% [markdown]
+# ## 1. Averages on a grid
+#
+# The grid is even, and whitened by a matrix $M$ close to the tilted second moments $\langle hh^\top\rangle$, so that it
+# covers the density: a strong signal makes it much wider than $\mathcal N(0,C)$. For smooth activations an even grid
+# converges faster than any power of its spacing; for the kink of ReLU as its square.
+
+# %%
+line = np.linspace(-6.5, 6.5, POINTS)
+nodes = np.stack(np.meshgrid(*[line] * n, indexing="ij"), axis=-1).reshape(-1, n)
+
+
+def averages(activation, C, conjugate, M):
+    """⟨φφᵀ⟩, ⟨hhᵀ⟩ and ln Z."""
+    frame = np.linalg.cholesky(M)
+    h = nodes @ frame.T
+    phi = PHI[activation](h)
+    quadratic = np.sum(h * np.linalg.solve(C, h.T).T, axis=1)
+    log_density = np.sum((phi @ conjugate) * phi, axis=1) - quadratic / 2
+    top = log_density.max()
+    density = np.exp(log_density - top)
+    total = density.sum()
+    volume = (line[1] - line[0]) ** n * np.prod(frame.diagonal())
+    log_Z = math.log(total * volume) + top - np.linalg.slogdet(2 * math.pi * C)[1] / 2
+    weighted = density[:, None] / total
+    return (phi * weighted).T @ phi, (h * weighted).T @ h, log_Z
+
+
+C = np.array([[1.0, 0.3, 0.0], [0.3, 0.8, 0.2], [0.0, 0.2, 0.5]])
+gaussian, moments, log_Z = averages("erf", C, np.zeros((n, n)), C)
+arcsine = (
+    2
+    / math.pi
+    * np.arcsin(math.pi / 2 * C / np.sqrt(np.outer(1 + math.pi / 2 * C.diagonal(), 1 + math.pi / 2 * C.diagonal())))
+)
+assert np.abs(gaussian - arcsine).max() < 1e-9
+assert np.abs(moments - C).max() < 1e-8
+assert abs(log_Z) < 1e-8
+
+# %% [markdown]
+# ## 2. The saddle
+#
+# Stationarity in $\tilde\Phi$ is $\Phi=\langle\phi\phi^\top\rangle$. In $\Phi$ it is $\tilde\Phi=$ the pull of the label,
+# $\tfrac v2qq^\top$ with $q=(v\Phi^{nn}+\kappa)^{-1}y$ at the last time, plus what the kernel does as the covariance of the
+# next time, $\tfrac w2$ times the mask of $C^{-1}\langle hh^\top\rangle C^{-1}-C^{-1}$, shifted back by one time. SciPy
+# finds the root in all entries of both.
+
+# %%
+upper = np.triu_indices(n)
+
+
+def mask(arch):
+    return np.ones((n, n)) if arch == "rnn" else np.eye(n)
+
+
+def covariance(problem, kernel):
+    C = np.zeros((n, n))
+    C[0, 0] = problem.u
+    C[1:, 1:] = problem.w * (mask(problem.arch) * kernel)[:-1, :-1]
+    return C
+
+
+def targets(problem, kernel, conjugate, M):
+    """What Φ and Φ̃ should be, given both; ⟨hhᵀ⟩; and F."""
+    C = covariance(problem, kernel)
+    average, moments, log_Z = averages(problem.activation, C, conjugate, M)
+    inverse = np.linalg.inv(C)
+    pull = mask(problem.arch) * (inverse @ moments @ inverse - inverse)
+    target = np.zeros((n, n))
+    target[:-1, :-1] = problem.w / 2 * pull[1:, 1:]
+    gram = problem.v * kernel[-1, -1] + problem.kappa
+    target[-1, -1] += problem.v / 2 * (problem.labels[0] / gram) ** 2
+    free_energy = problem.labels[0] ** 2 / (2 * gram) + np.sum(conjugate * kernel) - log_Z
+    return average, target, moments, free_energy
+
+
+def symmetric(entries):
+    matrix = np.zeros((n, n))
+    matrix[upper] = entries
+    return matrix + np.triu(matrix, 1).T
+
+
+def saddle(problem, kernel, conjugate):
+    """The root near a start: Φ, Φ̃, ⟨hhᵀ⟩ and F."""
+    M = covariance(problem, kernel)
+    for _ in range(3):  # the grid follows the density
+        for _ in range(6):
+            M = targets(problem, kernel, conjugate, M)[2]
+
+        def residual(x, M=M):
+            try:
+                found = targets(problem, symmetric(x[:6]), symmetric(x[6:]), M)
+            except np.linalg.LinAlgError:
+                return np.full(12, 1e3)
+            return np.concatenate([(found[0] - symmetric(x[:6]))[upper], (found[1] - symmetric(x[6:]))[upper]])
+
+        solved = root(residual, np.concatenate([kernel[upper], conjugate[upper]]), tol=1e-10)
+        assert np.abs(residual(solved.x)).max() < 1e-7, solved.message
+        kernel, conjugate = symmetric(solved.x[:6]), symmetric(solved.x[6:])
+    _, _, moments, free_energy = targets(problem, kernel, conjugate, M)
+    return kernel, conjugate, moments, free_energy
+
+
+# %% [markdown]
+# **Check** with the linear network: there $F$ is explicit, its incoherent state is $H=\mathrm{diag}(r,r^2,r^3)$ with
+# $\lambda=(r-1)(r^3+\kappa)^2/r^3$, and the conjugate kernel is $\tilde\Phi=\tfrac12(C^{-1}-H^{-1})$, since the tilted
+# density is the Gaussian of covariance $(C^{-1}-2\tilde\Phi)^{-1}=H$.
+
+# %%
+r, kappa = 1.6, 1.0
+exact = np.diag([r, r**2, r**3])
+linear = endpoint(4, (r - 1) * (r**3 + kappa) ** 2 / r**3, kappa=kappa)
+exact_conjugate = (np.linalg.inv(covariance(linear, exact)) - np.linalg.inv(exact)) / 2
+kernel, conjugate, *_ = saddle(linear, 1.02 * exact, 0.98 * exact_conjugate)
+assert np.abs(kernel - exact).max() < 1e-5
+assert np.abs(conjugate - exact_conjugate).max() < 1e-5
+
+# %% [markdown]
+# ## 3. Where the incoherent state turns unstable
+#
+# For odd $\phi$ the map $W\to-W$ multiplies $\Phi^{tt'}$ by $(-1)^{t-t'}$, and the equations split at an incoherent state:
+# the entries $(1,2)$ and $(2,3)$ of both kernels decouple from the others to first order. The state is critical where the
+# $4\times4$ Jacobian in these is singular. For the linear network this must happen at $\lambda_c=(8+\kappa)^2/8$.
+
+# %%
+ODD = [(0, 1), (1, 2)]
+
+
+def incoherent(problem, start):
+    """The incoherent saddle near a start."""
+    kernel, conjugate = start
+    return saddle(problem, kernel, conjugate)
+
+
+def odd_determinant(problem, kernel, conjugate, moments):
+    """Determinant of the Jacobian of the stationarity conditions in the odd entries, by central differences."""
+    step, columns = 1e-4, []
+    for which in (0, 1):
+        for i, j in ODD:
+            change = np.zeros((n, n))
+            change[i, j] = change[j, i] = step
+            both = []
+            for sign in (1, -1):
+                moved = [kernel, conjugate]
+                moved[which] = moved[which] + sign * change
+                found = targets(problem, *moved, moments)
+                both.append([found[0][p] - moved[0][p] for p in ODD] + [found[1][p] - moved[1][p] for p in ODD])
+            columns.append((np.array(both[0]) - np.array(both[1])) / (2 * step))
+    return float(np.linalg.det(np.array(columns).T))
+
+
+def critical_signal(activation, signals, start):
+    """λ at which the determinant changes sign along the incoherent branch, or None; the branch is followed upwards."""
+    last, state = None, start
+    for signal in signals:
+        problem = endpoint(4, signal, activation=activation)
+        kernel, conjugate, moments, _ = incoherent(problem, state)
+        state = (kernel, conjugate)
+        value = odd_determinant(problem, kernel, conjugate, moments)
+        if last is not None and value * last[1] < 0:
+
+            def at(signal, state=state):
+                problem = endpoint(4, signal, activation=activation)
+                kernel, conjugate, moments, _ = incoherent(problem, state)
+                return odd_determinant(problem, kernel, conjugate, moments)
+
+            return brentq(at, last[0], signal, xtol=1e-6)
+        last = (signal, value)
+    return None
+
+
+start = (exact, exact_conjugate)
+found = critical_signal("linear", [8.0, 12.0], start)
+assert abs(found - 81 / 8) < 1e-4
+print(f"linear: critical signal {found:.6f}, exact {81 / 8}")
+
+kernel_5, conjugate_5, *_ = saddle(
+    endpoint(4, 5.0, activation="erf"), np.diag([0.46, 0.34, 0.32]), np.diag([0.35, 0.82, 1.44])
+)
+critical = critical_signal("erf", [5.0, 8.0, 12.0, 18.0], (kernel_5, conjugate_5))
+print(f"erf: critical signal {critical:.4f}")
+assert 12.0 < critical < 18.0
+
+# %% [markdown]
+# ## 4. Networks without data
+#
+# The sampler's own networks, drawn from the prior, must have the kernel of the arcsine law, time after time: with input at
+# $t=0$ only, times are uncorrelated, and $\Phi^{tt}=\frac2\pi\arcsin\frac{\pi c/2}{1+\pi c/2}$ with $c=u$ at $t=1$ and
+# $c=w\Phi^{t-1,t-1}$ after.
+
+# %%
+rng = np.random.default_rng(5)
+network = make_network(endpoint(4, 1.0, activation="erf"), 1000, "float32")
+drawn = []
+for _ in range(60):
+    weights = network.prior_draw(rng, readout=False)
+    phi = joint(network.forward(network.connections(weights), weights.U).phi)
+    drawn.append(phi @ phi.T / network.width)
+forward, c = [], 1.0
+for _ in range(n):
+    c = 2 / math.pi * math.asin(math.pi / 2 * c / (1 + math.pi / 2 * c))
+    forward.append(c)
+error = np.std(drawn, axis=0, ddof=1) / math.sqrt(len(drawn)) + 1e-3 / network.width
+assert np.abs((np.mean(drawn, axis=0) - np.diag(forward)) / error).max() < 4.5
+
+# %% [markdown]
+# ## 5. Trained networks
+#
+# Below and above the critical signal. Each network is sampled at three widths. For none of these is the shift
+# of the mean kernel at order $1/N$ known, so it is measured: the mean of each entry is fitted by $\Phi_\infty+a/N$, and
+# $\Phi_\infty$ is held against the saddle in standard errors. With odd $\phi$ both signs of a coherent state are taken to one.
+
+# %%
+WIDTHS = (48, 96, 192)
+COHERENT = (np.array([[0.52, 0.41, 0.44], [0.41, 0.68, 0.72], [0.44, 0.72, 0.85]]), np.diag([0.19, 1.26, 5.85]))
+COHERENT[1][0, 1] = COHERENT[1][1, 0] = 0.82
+tasks = [("rnn", 5.0, (kernel_5, conjugate_5), 200), ("rnn", 40.0, COHERENT, 280)]
+for arch, signal, start, steps in tasks:
+    problem = endpoint(4, signal, activation="erf", arch=arch)
+    kernel = saddle(problem, *start)[0]
+    coherent = abs(kernel[2, 1]) > 1e-3
+    runs = [simulate(problem, N, chains=2, steps=steps, warmup=150, seed=N, workers=1) for N in WIDTHS]
+    runs = [run.gauge_fixed() for run in runs] if coherent else runs
+    trend = width_trend(WIDTHS, [run.kernel_mean for run in runs], [run.kernel_standard_error for run in runs])
+    verdict = compare(
+        kernel,
+        trend.limit,
+        trend.limit_standard_error,
+        rhat=max(run.rhat for run in runs),
+        ess=min(run.ess for run in runs),
+    )
+    print(f"{arch.upper()}, lambda = {signal:g}: {verdict.reason}; CKA {verdict.cka:.5f}")
+    print("  autocorrelation, theory:", np.round(autocorrelation(kernel, 1), 3))
+    for run in runs:
+        print(f"  autocorrelation, N = {run.width}:", np.round(autocorrelation(run.kernel_mean, 1), 3))
+    assert verdict.agrees, verdict.reason
+    assert np.abs(coherence(runs[-1].kernel_mean, 1) - coherence(kernel, 1)).max() < 0.08
