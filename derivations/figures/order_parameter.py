@@ -127,12 +127,14 @@ def simulated_points(out: Path, effort: Effort, progress: Progress) -> dict[str,
     """One network for each architecture and signal, and for each start, compared with the theory at its width."""
     steps = 200 if effort.quick else 3000
     continuous = {"T": T, "kappa": KAPPA, "width": WIDTH, "sampler": "hmc", "init": "prior", "chains": 4}
+    continuous["steps"] = steps
     jump = {"T": JUMP_T, "kappa": JUMP_KAPPA, "width": JUMP_WIDTH, "sampler": "collapsed", "arch": "rnn", "chains": 2}
+    jump["steps"] = 3 * steps  # fewer chains, slower between draws
     tasks = [continuous | {"arch": arch, "signal": signal} for arch in ARCHITECTURES for signal in SIGNALS[arch]]
     tasks += [jump | {"init": init, "signal": signal} for init in JUMP_STARTS for signal in JUMP_STARTS[init]]
     points: dict[str, list[Any]] = {}
     for done, task in enumerate(tasks):
-        settings = task | {"steps": steps, "seed": SEED + done}
+        settings = task | {"seed": SEED + done}
         name = "{arch}-T{T}-{signal:g}-{init}".format_map(settings)
         progress(done / len(tasks), f"{settings['arch'].upper()}, T = {settings['T']}, λ = {settings['signal']:g}")
         point = finished_run(
