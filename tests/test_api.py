@@ -116,6 +116,12 @@ def test_results_show_themselves(results, name):
     assert all(fact in console.file.getvalue() for fact, _ in result.facts())
 
 
+def test_a_simulation_is_one_line(results):
+    line = repr(results["Simulation"])
+    assert line.startswith("Simulation(RNN, T = 4, P = 1, N = 16, hmc, 2 × 10 draws, ESS ")
+    assert "\n" not in line
+
+
 def test_what_a_solution_says_is_escaped_and_true(results):
     solution = results["Solution"]
     assert "coherent, stable" in repr(solution)
