@@ -31,7 +31,7 @@ PANELS: dict[str, Panel] = {
                 "4",
                 "trained-networks",
                 "The theory describes trained networks",
-                "Networks of width N against the theory at N → ∞, endpoint supervision, T = 5. (a) 1 - CKA of one "
+                "Networks of width N against the theory at N → ∞, endpoint supervision, T = 4. (a) 1 - CKA of one "
                 "network's kernel with the theory's falls as 1/N. (b) Each entry of the mean kernel, taken to N → ∞ by "
                 "its measured trend in 1/N, less the theory, in standard errors. (c) Temporal coherence and (d) "
                 "autocorrelation are right already at N = 64.",
