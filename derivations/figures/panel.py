@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import logging
@@ -102,16 +103,22 @@ def styled() -> Iterator[None]:
 
 
 def finished_run(path: Path, settings: Mapping[str, Any], run: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
-    """The result of `run`, kept in `path` and read from there when it was made with the same settings.
+    """The result of `run`, kept in `path` and read from there when it is whole and made with the same settings.
 
     A panel that was interrupted thus resumes and loses no finished simulation.
     """
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        if stored["settings"] == json.loads(json.dumps(settings)):
+        same = stored["settings"] == json.loads(json.dumps(settings))
+        if same and stored["digest"] == _digest(stored["settings"], stored["result"]):
             return dict(stored["result"])
     except (OSError, ValueError, KeyError, TypeError):
         pass  # absent, damaged, or of other settings: made again
     result = dict(run())
-    write_text(path, json.dumps({"settings": dict(settings), "result": result}))
+    content = json.loads(json.dumps({"settings": dict(settings), "result": result}))
+    write_text(path, json.dumps({**content, "digest": _digest(**content)}))
     return result
+
+
+def _digest(settings: Any, result: Any) -> str:
+    return hashlib.sha256(json.dumps([settings, result], sort_keys=True).encode()).hexdigest()

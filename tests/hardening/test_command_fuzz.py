@@ -6,7 +6,9 @@ Problems are kept small: what is looked for is what a user can get wrong, not wh
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -133,12 +135,14 @@ FUZZED = [name for name in COMMANDS if name not in LONG]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a task; the working directory is another one, for words that are taken for names of files."""
     import numpy as np
 
     where = tmp_path_factory.mktemp("fuzz")
     np.savez(where / "task.npz", x=np.eye(2), y=np.array([[1.0, np.nan], [0.5, -1.0]]))
-    return where
+    with contextlib.chdir(tmp_path_factory.mktemp("here")):
+        yield where
 
 
 def fuzz(lines: Any, cases: int) -> None:
