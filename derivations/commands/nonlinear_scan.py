@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,13 +11,11 @@ from derivations.commands.output import working
 
 if TYPE_CHECKING:
     from numerics.nonlinear.solution import NonlinearSolution
-    from numerics.problem import FloatArray
+    from numerics.problem import FloatArray, Problem
     from numerics.transition.scan import BranchScan, EndpointScan, SpecialPoint
 
 #: Error of the kernel at a point, relative to its largest entry: what a picture and a table can show.
 TOLERANCE = 1e-5
-#: Accuracy of a pitchfork's signal, absolute and relative: no better than the Hessian under that error.
-ACCURACY = 1e-5
 
 
 def scan(T: int, signals: FloatArray, kappa: float, arch: str, activation: str) -> tuple[EndpointScan, bool]:
@@ -35,32 +33,33 @@ def scan(T: int, signals: FloatArray, kappa: float, arch: str, activation: str) 
 
     with working("states along the signal"):
         states = [states_at(signal) for signal in signals]
-        special = pitchforks(signals, states, states_at)
+        special = pitchforks(endpoint(T, 1.0, kappa=kappa, arch=arch, activation=activation), signals, states)
     branches = joined(states, T - 1)
     converged = all(state.converged for found in states for state in found)
     return EndpointScan(T, arch, kappa, np.asarray(signals), branches, special), converged
 
 
 def pitchforks(
-    signals: FloatArray,
-    states: list[list[NonlinearSolution]],
-    states_at: Callable[[float], list[NonlinearSolution]],
+    problem: Problem, signals: FloatArray, states: list[list[NonlinearSolution]]
 ) -> tuple[SpecialPoint, ...]:
-    """Where the smallest eigenvalue of the incoherent state's Hessian changes sign between two signals of the grid."""
-    from scipy.optimize import brentq
+    """Where the incoherent state's Hessian gets its first unstable direction between two signals of the grid.
 
+    Args:
+        problem: the endpoint problem of signal 1.
+        signals, states: the grid, and the states found there.
+    """
+    from numerics.nonlinear.critical import critical_signal
     from numerics.transition.scan import SpecialPoint
 
-    def smallest(found: list[NonlinearSolution]) -> float:
-        values = [state.hessian_smallest for state in found if state.branch == "incoherent"]
-        return values[0] if values else float("nan")
+    def unstable(found: list[NonlinearSolution]) -> bool:
+        return any(state.branch == "incoherent" and not state.stable for state in found)
 
     points = []
-    for low, high, left, right in zip(signals, signals[1:], states, states[1:], strict=False):
-        if smallest(left) * smallest(right) < 0:
-            root = brentq(lambda signal: smallest(states_at(signal)), low, high, xtol=ACCURACY, rtol=ACCURACY)
-            within = (root - ACCURACY * (1 + root), root + ACCURACY * (1 + root))
-            points.append(SpecialPoint("pitchfork", float(root), within, ("incoherent", "coherent")))
+    for (low, left), (high, right) in pairwise(zip(signals.tolist(), states, strict=True)):
+        if unstable(right) and not unstable(left):
+            found = critical_signal(problem, low, high)
+            if found is not None:
+                points.append(SpecialPoint("pitchfork", found.scale, found.interval, ("incoherent", "coherent")))
     return tuple(points)
 
 

@@ -13,8 +13,8 @@ from numerics.nonlinear.search import incoherent_state
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.problem import InputError, Problem
 
-#: Relative accuracy of the critical scale of the labels' square.
-ACCURACY = 1e-9
+#: Relative accuracy of the critical scale of the labels' square, and the kernel's error that allows it.
+ACCURACY, TOLERANCE = 1e-8, 1e-11
 #: Values at which a range is searched for a change of sign, first.
 PROBES = 9
 
@@ -51,7 +51,9 @@ def critical_signal(
 
     def smallest(scale: float) -> float:
         if scale not in known:
-            state = incoherent_state(problem.with_(y=problem.y * np.sqrt(scale)), activation=activation)
+            state = incoherent_state(
+                problem.with_(y=problem.y * np.sqrt(scale)), activation=activation, tolerance=TOLERANCE
+            )
             if not state.converged:
                 raise InputError(f"range: at scale {scale:g} the state is {state.status}; accepted: a smaller range")
             known[scale] = state
@@ -61,6 +63,8 @@ def critical_signal(
     for left, right in pairwise(probes):
         if smallest(left) > 0 >= smallest(right):
             root = float(brentq(smallest, left, right, xtol=0.1 * ACCURACY * left, rtol=ACCURACY))
+            for edge in (root * (1 - ACCURACY), root * (1 + ACCURACY)):
+                smallest(edge)
             stable = max(s for s, state in known.items() if s <= right and state.hessian_smallest > 0)
             unstable = min(s for s, state in known.items() if s > stable and state.hessian_smallest <= 0)
             smallest(root)
