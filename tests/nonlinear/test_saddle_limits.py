@@ -1,0 +1,139 @@
+"""The nonlinear saddle where it is known: linear φ, no data, weak labels, and one engine against the other."""
+
+import mpmath
+import numpy as np
+import pytest
+
+from numerics import solve_all
+from numerics.nonlinear.activation import Nonlinearity
+from numerics.nonlinear.search import solve_all_nonlinear, solve_nonlinear
+from numerics.problem import InputError, Problem, endpoint
+from theory.conjugate_weak_signal import weak_signal
+
+
+def with_sign(kernel):
+    """The sign of the order parameter is arbitrary: positive."""
+    gauge = (np.sign(kernel[-1, -2]) or 1.0) ** np.abs(
+        np.subtract.outer(np.arange(len(kernel)), np.arange(len(kernel)))
+    )
+    return kernel * gauge
+
+
+@pytest.mark.parametrize("arch", ["rnn", "dnn"])
+def test_linear_states_are_those_of_the_explicit_functional(arch):
+    problem = endpoint(4, 20.0, arch=arch)
+    found, exact = solve_all_nonlinear(problem), solve_all(problem)
+    for state in exact:
+        best = min(found, key=lambda one: abs(one.free_energy - state.free_energy))
+        assert best.converged
+        assert best.branch == state.branch
+        assert abs(best.free_energy - state.free_energy) < 1e-10
+        assert np.abs(with_sign(best.kernel) - with_sign(state.kernel)).max() < 1e-7
+    assert found[0].stable
+    assert found[0].branch == ("coherent" if arch == "rnn" else "incoherent")
+
+
+def test_no_labels_give_the_arcsine_and_arccosine_recursions():
+    erf = solve_nonlinear(endpoint(4, 0.0, activation="erf", u=1.3, w=0.9))
+    relu = solve_nonlinear(endpoint(4, 0.0, activation="relu", u=1.3, w=0.9), tolerance=1e-6)
+    variance = 1.3
+    for t in range(3):
+        q = np.pi / 2 * variance
+        arcsine = 2 / np.pi * np.arcsin(q / (1 + q))
+        assert abs(erf.kernel[t, t] - arcsine) < 1e-9
+        variance = 0.9 * arcsine
+    # ReLU: Φ^tt = c_t/2; independent times have ⟨φ⟩⟨φ⟩, then the arccosine kernel of what that makes
+    c = np.zeros((3, 3))
+    c[0, 0] = 1.3
+    for t in range(3):
+        for s in range(t + 1):
+            size = np.sqrt(c[t, t] * c[s, s])
+            rho = c[t, s] / size
+            arccosine = size * (np.sqrt(1 - min(1, rho**2)) + rho * (np.pi - np.arccos(min(1, rho)))) / (2 * np.pi)
+            assert abs(relu.kernel[t, s] - arccosine) < 1e-6
+            if t < 2:
+                c[t + 1, s + 1] = c[s + 1, t + 1] = 0.9 * arccosine
+    assert erf.entropy == pytest.approx(0, abs=1e-9)
+    assert np.abs(erf.conjugate).max() < 1e-8
+
+
+@pytest.mark.parametrize("arch", ["rnn", "dnn"])
+def test_weak_labels_give_the_first_order(arch):
+    with mpmath.workdps(20):
+        theory = weak_signal(
+            4,
+            lambda h: mpmath.erf(mpmath.sqrt(mpmath.pi) * h / 2),
+            lambda h: mpmath.exp(-mpmath.pi * h * h / 4),
+            kappa=1,
+        )
+    kernel, message, response = (
+        np.array(part, dtype=float) for part in (theory.kernel, theory.message, theory.response)
+    )
+    errors = []
+    for signal in (0.04, 0.02):
+        state = solve_nonlinear(endpoint(4, signal, activation="erf", arch=arch))
+        errors.append(
+            np.concatenate(
+                [np.diag(state.kernel) - kernel - signal * response, np.diag(state.conjugate) - signal * message]
+            )
+        )
+    assert np.abs(errors[1]).max() < 2e-3 * 0.02
+    assert np.allclose(errors[0], 4 * errors[1], rtol=0.05, atol=1e-9)  # what is left is of second order
+
+
+def test_small_inputs_give_the_linear_theory():
+    scale = 1e-2  # φ(h) = h up to h³, a relative 1e-4 in the kernel
+    y = np.array([[np.nan, np.nan, scale * 3.0]])
+    problem = Problem([[scale]], y, activation="tanh", kappa=scale**2)
+    nonlinear = solve_nonlinear(problem)
+    linear = min(solve_all(problem.with_(activation="linear")), key=lambda state: state.free_energy)
+    assert nonlinear.converged
+    assert nonlinear.branch == linear.branch
+    difference = np.abs(with_sign(nonlinear.kernel) - with_sign(linear.kernel)).max() / linear.kernel.max()
+    assert 1e-7 < difference < 1e-2
+
+
+def test_layers_decouple_as_the_recurrent_weights_vanish():
+    problem = Problem(np.ones((1, 2, 1)), [[np.nan, 1.5]], activation="erf", w=1e-6)
+    together, apart = solve_nonlinear(problem), solve_nonlinear(problem.with_(arch="dnn"))
+    # the last time sees its own input only: u x x/D = 1 is all of its variance, up to w
+    assert abs(together.covariance[1, 1] - 1) < 1e-5
+    assert np.isclose(together.covariance[0, 1], 1.0)
+    assert np.allclose(np.diag(together.covariance), np.diag(apart.covariance), atol=1e-5)
+
+
+@pytest.mark.parametrize("activation", ["erf", "relu"])
+def test_sampling_agrees_with_quadrature_within_its_error(activation):
+    problem = endpoint(4, 6.0, activation=activation)
+    exact = solve_nonlinear(problem, tolerance=1e-5)
+    sampled = solve_nonlinear(problem, engine="sampling", size=2048, seed=3)
+    assert sampled.converged
+    assert sampled.engine == "sampling"
+    error = np.abs(sampled.kernel - exact.kernel)
+    assert (error < 5 * sampled.kernel_error + 1e-6).all()
+    assert sampled.kernel_error.max() < 0.01 * exact.kernel.max()
+
+
+def test_a_named_activation_given_as_a_function_is_the_same():
+    problem = endpoint(3, 5.0, activation="tanh")
+    named = solve_nonlinear(problem)
+    own = solve_nonlinear(problem, activation=Nonlinearity("mine", np.tanh, odd=True))
+    general = solve_nonlinear(problem, activation=Nonlinearity("mine", np.tanh))
+    assert np.abs(named.kernel - own.kernel).max() < 1e-9
+    assert np.abs(named.kernel - general.kernel).max() < 1e-7
+
+
+def test_an_error_above_the_tolerance_is_said():
+    state = solve_nonlinear(endpoint(4, 6.0, activation="erf"), engine="sampling", size=64, tolerance=1e-9)
+    assert not state.converged
+    assert "tolerance" in state.status
+
+
+def test_refuses_bad_arguments():
+    problem = endpoint(3, 1.0, activation="erf")
+    for wrong in ({"engine": "guess"}, {"tolerance": 0.0}, {"size": 100}):
+        with pytest.raises(InputError, match=f"^{next(iter(wrong))}: .*accepted: "):
+            solve_nonlinear(problem, **wrong)
+    many = Problem(np.eye(3), np.array([[np.nan, np.nan, 1.0]] * 3), activation="erf")
+    with pytest.raises(InputError, match="at most 4"):
+        solve_nonlinear(many, engine="quadrature")
