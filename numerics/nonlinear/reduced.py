@@ -74,8 +74,8 @@ def reduced_point(
         if error <= INNER_TOLERANCE * size:
             break
         try:
-            step = sla.solve(spread, residual, assume_a="pos")
-        except (np.linalg.LinAlgError, sla.LinAlgWarning):
+            step = positive_solve(spread, residual)
+        except np.linalg.LinAlgError:
             raise Unattainable("φφᵀ does not vary in every direction on the points that count") from None
         gain, length = float(step @ residual), 1.0
         floor = 4e-16 * (abs(log_Z) + abs(float(current @ target)) + 1)
@@ -110,7 +110,7 @@ def reduced_point(
 def hessian(space: TrajectorySpace, vectors: SymmetricVectors, point: ReducedPoint) -> FloatArray:
     """``∂²F/∂Φ²`` at a maximum over Φ̃, (s, s)."""
     blocks = kkt_blocks(space, vectors, point)
-    return blocks[0] + blocks[1].T @ sla.solve(blocks[2], blocks[1], assume_a="pos")
+    return blocks[0] + blocks[1].T @ positive_solve(blocks[2], blocks[1])
 
 
 def kkt_blocks(
@@ -139,6 +139,19 @@ def kkt_blocks(
     curved += vectors.vec(spread + spread.transpose(0, 2, 1))
     F_PhiPhi = curved - at.covariance[s:, s:]
     return 0.5 * (F_PhiPhi + F_PhiPhi.T), np.eye(s) - at.covariance[:s, s:], at.covariance[:s, :s]
+
+
+def positive_solve(matrix: FloatArray, right: FloatArray) -> FloatArray:
+    """``A⁻¹ b`` for a covariance A, scaled to unit variances first: its entries may differ by many orders.
+
+    Raises:
+        numpy.linalg.LinAlgError: A is not positive-definite.
+    """
+    size = np.sqrt(np.maximum(np.diagonal(matrix), np.finfo(float).tiny))
+    factor = sla.cho_factor(matrix / np.outer(size, size), lower=True)
+    scaled = right / (size if right.ndim == 1 else size[:, None])
+    solved = sla.cho_solve(factor, scaled)
+    return np.asarray(solved / (size if right.ndim == 1 else size[:, None]))
 
 
 def _dual(space: TrajectorySpace, kernel: FloatArray) -> tuple[FloatArray, FloatArray]:

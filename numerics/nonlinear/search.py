@@ -15,7 +15,7 @@ from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.importance import BATCHES, importance_nodes
 from numerics.nonlinear.nodes import Nodes, averages, score_features, tilted_moments
 from numerics.nonlinear.quadrature import LARGEST_DIMENSION, quadrature_nodes
-from numerics.nonlinear.reduced import ReducedPoint, Unattainable, hessian, kkt_blocks, reduced_point
+from numerics.nonlinear.reduced import ReducedPoint, Unattainable, hessian, kkt_blocks, positive_solve, reduced_point
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import SymmetricVectors, TrajectorySpace, symmetric_vectors, trajectory_space
 from numerics.problem import FloatArray, InputError, Problem
@@ -295,7 +295,7 @@ def _newton(
         change = _natural(vectors, L)
         try:
             blocks = kkt_blocks(space, vectors, point)
-            curvature = change.T @ (blocks[0] + blocks[1].T @ sla.solve(blocks[2], blocks[1], assume_a="pos")) @ change
+            curvature = change.T @ (blocks[0] + blocks[1].T @ positive_solve(blocks[2], blocks[1])) @ change
         except np.linalg.LinAlgError:
             return point, steps, False
         gradient = change.T @ point.gradient
@@ -312,7 +312,7 @@ def _newton(
         for _ in range(25):
             moved = change @ (factor * step)
             trial = point.kernel + vectors.matrix(moved)
-            follow = point.conjugate + vectors.matrix(sla.solve(blocks[2], blocks[1] @ moved, assume_a="pos"))
+            follow = point.conjugate + vectors.matrix(positive_solve(blocks[2], blocks[1] @ moved))
             try:
                 np.linalg.cholesky(trial)
                 new = reduced_point(space, vectors, nodes, trial, follow)
@@ -368,7 +368,7 @@ def _kicks(route: _Route, space: TrajectorySpace, state: _State) -> list[tuple[F
                 kernel = state.point.kernel + vectors.matrix(moved)
                 if np.linalg.eigvalsh(kernel).min() <= 0:
                     continue
-                follow = vectors.matrix(sla.solve(spread, cross @ moved, assume_a="pos"))
+                follow = vectors.matrix(positive_solve(spread, cross @ moved))
                 starts.append((kernel, state.point.conjugate + follow))
                 break
     return starts
