@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: sequences or tables of these; None does not apply and is left out.
 Fields = dict[str, Any]
 
+#: Largest T for which expressions are written out entry by entry; their length grows as n!, so this takes hours already.
+LONGEST = 16
 #: Of the numbers that have no closed form.
 DIGITS = 30
 
@@ -142,8 +144,11 @@ def _noise(text: str | None) -> Expr | None:
 
 
 def _fixed_horizon(request: Request, what: str) -> int:
+    """T of a word whose expressions are written out entry by entry."""
     if not isinstance(request.T, int):
         raise click.UsageError(f"--T: is symbolic; accepted: an integer for {what}")
+    if request.T > LONGEST:
+        raise click.UsageError(f"--T: is {request.T}; accepted: an integer ≤ {LONGEST} for {what}")
     return request.T
 
 
@@ -166,7 +171,7 @@ def free_energy(request: Request) -> Fields:
 
         F = kernel_functional.free_energy(request.arch)
         return {"arch": request.arch, "free_energy": F, "latex": matrix_latex(F)}
-    F = _endpoint_free_energy(request.T, request)
+    F = _endpoint_free_energy(_fixed_horizon(request, "free-energy"), request)
     return {
         "T": request.T,
         "arch": request.arch,
@@ -183,7 +188,7 @@ def stationarity(request: Request) -> Fields:
 
         G = kernel_functional.free_energy_gradient(request.arch)
         return {"arch": request.arch, "gradient": G, "latex": matrix_latex(G)}
-    F = _endpoint_free_energy(request.T, request)
+    F = _endpoint_free_energy(_fixed_horizon(request, "stationarity"), request)
     equations = {str(entry): condition for entry, condition in zip(F.variables, F.stationarity(), strict=True)}
     return {"T": request.T, "arch": request.arch, "equations": equations}
 

@@ -33,6 +33,7 @@ BAD_INPUT = {
     "T too small": (["solve", "endpoint", "--T", "2", "--signal", "1"], "T"),
     "T is no integer": (["solve", "endpoint", "--T", "four", "--signal", "1"], "--T"),
     "T is missing": (["solve", "endpoint", "--signal", "1"], "--T"),
+    "T too long to write out": (["derive", "stationarity", "--T", "9999999"], "--T"),
     "signal is missing": (["solve", "endpoint", "--T", "4"], "--signal"),
     "signal is negative": (["solve", "endpoint", "--T", "4", "--signal=-1"], "signal"),
     "signal is NaN": (["solve", "endpoint", "--T", "4", "--signal", "nan"], "signal"),

@@ -120,10 +120,3 @@ def test_both_signs_of_a_coherent_state_are_taken_to_one():
 
 def test_the_panel_is_listed():
     assert PANELS["trained-networks"].number == "4"
-
-
-@pytest.mark.slow
-def test_simulated_networks_agree(tmp_path):
-    plan = panel.Plan((("tanh", "rnn"),), (32, 64, 128), 2, 240, 100)
-    made = panel.make_plan(plan, tmp_path, 2, silent)
-    assert made["agrees"], made["reasons"]

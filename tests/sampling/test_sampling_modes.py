@@ -8,10 +8,9 @@ import pytest
 from numerics.problem import InputError, Problem, endpoint
 from numerics.sampling import Tempering, hysteresis, ladder
 from numerics.sampling import tempering as module
-from numerics.sampling.collapsed import CollapsedHMC, activations
+from numerics.sampling.collapsed import activations
 from numerics.sampling.diagnostics import summarise
 from numerics.sampling.network import Network
-from numerics.sampling.starts import start
 
 STRENGTHS = (0.0, 0.4, 1.0)
 
@@ -55,47 +54,6 @@ def test_every_rung_keeps_its_law():
 def test_swaps_that_ignore_the_labels_are_noticed(monkeypatch):
     monkeypatch.setattr(module.Tempering, "_swap_probability", lambda self, rung, lower, upper: 1.0)
     assert worst_z(800, 2) > 6
-
-
-@pytest.mark.slow
-def test_replicas_cross_the_barrier_between_the_signs():
-    # One strength alone stays in the sign in which it starts; on the ladder its rung visits both.
-    strengths = (2.0, 5.0, 8.0, 11.0, 14.0, 18.0, 23.0, 29.0, 36.0)
-    networks = ladder(endpoint(4, 1.0), 48, strengths)
-    rng = np.random.Generator(np.random.SFC64(3))
-    begin = [start(rng, net, "coherent", readout=False) for net in networks]
-
-    def sign(net, state) -> float:
-        phi = activations(net, state.seen)
-        return float(np.sign(np.vdot(phi[-1], phi[-2])))
-
-    alone = CollapsedHMC(networks[-1], 0.25, 1.5)
-    state, signs = alone.init(begin[-1]), []
-    for _ in range(1200):
-        state, _ = alone.step(rng, state)
-        signs.append(sign(networks[-1], state))
-    assert np.mean(signs) == 1
-    sampler = Tempering(networks, 0.25, 1.5)
-    tempered, visited, swaps = sampler.init(begin), [], []
-    for _ in range(1200):
-        tempered, info = sampler.step(rng, tempered)
-        visited.append(sign(networks[-1], tempered.rungs[-1]))
-        swaps.append(info.swap)
-    assert np.nanmean(np.array(swaps), axis=0).min() > 0.15
-    flips = np.count_nonzero(np.diff(visited))
-    assert flips >= 6
-    assert sorted(tempered.replicas) == list(range(len(strengths)))
-
-
-@pytest.mark.slow
-def test_bistable_only_where_the_transition_is_discontinuous():
-    # T = 7 jumps, T = 4 does not. The starts of both sweeps are the same in both.
-    seven = hysteresis(endpoint(7, 1.0), 256, [2.0, 2.6, 3.2, 3.6, 4.0, 12.0], chains=2, steps=160, seed=1)
-    assert (seven.up.basin[0] == 0).all()
-    assert (seven.down.basin[-1] != 0).all()
-    assert len(seven.bistable) > 0
-    four = hysteresis(endpoint(4, 1.0), 256, [3.0, 8.0, 10.0, 12.0, 40.0], chains=2, steps=160, seed=1)
-    assert len(four.bistable) == 0
 
 
 def test_sweeps_agree_far_from_the_transition():

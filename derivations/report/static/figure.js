@@ -268,7 +268,7 @@
       `λc = ${number(critical, 4)}. The RNN's state is ${state.name}: H${sup(n, n - 1)} = ${number(state.order, 4)}, ` +
       `F = ${number(state.freeEnergy, 5)} (energy ${number(state.energy, 4)}, entropy ${number(state.entropy, 4)}); ` +
       (eigenvalues.length ? `W has the outlier${eigenvalues.length > 1 ? "s" : ""} ${eigenvalues.map(complex).join(", ")}.` : "W has no outlier.") +
-      (found.length > 1 ? ` ${found.length} states are stable here.` : "");
+      (found.length > 1 ? ` ${found.length} stable states are on the traced branches.` : "");
     // for tests and for whoever wants to take the numbers away
     Object.assign(byId("figure").dataset, {
       state: JSON.stringify({ T, signal, kappa, critical, states: found, shown: chosen, outliers: eigenvalues }),
