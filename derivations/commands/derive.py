@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: sequences or tables of these; None does not apply and is left out.
 Fields = dict[str, Any]
 
-#: Largest T for which expressions are written out entry by entry; their length grows as n!, so this takes hours already.
+#: Largest T for which expressions are written out entry by entry; they grow as n!, so this takes hours already.
 LONGEST = 16
 #: Of the numbers that have no closed form.
 DIGITS = 30

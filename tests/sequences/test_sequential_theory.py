@@ -86,10 +86,9 @@ def test_sampled_networks_agree_at_every_time_and_tell_the_architectures_apart()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("activation", ["erf", "relu"])
-def test_nonlinear_dnn_outside_supervision(activation):
-    """Odd activations keep the sign symmetry of unsupervised layers, hence the prior mean 0; ReLU does not."""
-    simulation = simulate(task("dnn", activation=activation), 48, steps=250, warmup=150, seed=3, workers=2)
+def test_nonlinear_dnn_outside_supervision():
+    """An odd activation keeps the sign symmetry of unsupervised layers, hence the prior mean 0."""
+    simulation = simulate(task("dnn", activation="erf"), 48, steps=250, warmup=150, seed=3, workers=2)
     assert simulation.rhat < RHAT_LIMIT
     z = simulation.prediction[:, UNSUPERVISED] / simulation.prediction_standard_error[:, UNSUPERVISED]
-    assert (np.abs(z).max() < 4.5) == (activation == "erf")
+    assert np.abs(z).max() < 4.5
