@@ -233,7 +233,7 @@ def draw_hysteresis(axes: Axes, scan: EndpointScan, points: dict[str, list[Any]]
         xlim=JUMP_RANGE,
         ylim=(-2, 28),
     )
-    axes.legend(loc="upper left", bbox_to_anchor=(0.0, 0.9), handlelength=1.4, labelspacing=0.3, frameon=True,
+    axes.legend(loc="lower right", bbox_to_anchor=(1.02, 0.22), handlelength=1.4, labelspacing=0.3, frameon=True,
                 edgecolor="none", framealpha=1.0)  # fmt: skip
 
 
