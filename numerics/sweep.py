@@ -11,7 +11,6 @@ import hashlib
 import itertools
 import os
 import tempfile
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from numerics.problem import InputError, Problem
+from numerics.problem_file import UNREADABLE
 from numerics.saddle.search import solve
 from numerics.sampling.simulate import prepare_worker
 
@@ -127,9 +127,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     try:
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
             return {name: archive[name] for name in (*SCALARS, "coherent", "kernel")}
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except UNREADABLE:  # FileNotFoundError, an OSError, among them
         return None
 
 
