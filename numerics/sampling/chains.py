@@ -29,6 +29,9 @@ _RANDOM_NUMBER_COST = 90  # of a normal, in multiply–adds of a matrix–vector
 _SMALL_OVERHEAD = 0.3
 
 
+Place = Weights | Seen | SGLDState
+
+
 @dataclass(frozen=True, eq=False)
 class ChainState:
     """Everything that a chain needs to go on.
@@ -36,16 +39,15 @@ class ChainState:
     Attributes:
         index: which chain of the run.
         done: steps made, warm-up included.
-        weights: current weights, or what the collapsed sampler has seen of them.
-        noise: noise kept by the second-order Langevin integrator.
+        at: where the sampler stands: weights, what the collapsed sampler has seen of them, or the Langevin sampler's
+            state.
         rng: state of the chain's bit generator.
         tuning: state of the adaptation, frozen after warm-up.
     """
 
     index: int
     done: int
-    weights: Weights | Seen
-    noise: Weights | None
+    at: Place
     rng: dict[str, Any]
     tuning: HMCTuning | SGLDTuning
 
@@ -132,10 +134,10 @@ def first_state(plan: Plan, index: int) -> ChainState:
     network = plan.network()
     rng = _generator(None, np.random.SeedSequence(plan.seed, spawn_key=(index,)))
     drawn = start(rng, network, plan.init, readout=plan.readout == "sampled")
-    weights = look(network, drawn) if plan.sampler == "collapsed" else drawn
     tuning: HMCTuning | SGLDTuning
-    noise = None
+    at: Place = drawn
     if plan.sampler == "collapsed":
+        at = look(network, drawn)
         tuning = HMCTuning(plan.warmup, _SMALL_OVERHEAD)
     elif plan.sampler == "hmc":
         products = 4 * max(plan.problem.n - 1, 1) * plan.problem.P
@@ -145,8 +147,8 @@ def first_state(plan: Plan, index: int) -> ChainState:
         slowest = min(relative.u, relative.w, relative.v)
         tuning = SGLDTuning(plan.warmup, plan.chains * plan.steps, slowest)
         tuning = tuning.meet(largest_curvature(network, drawn, relative))
-        noise = SGLD(network, 0.0, relative, plan.integrator).init(rng, drawn).noise
-    return ChainState(index, 0, weights, noise, cast(dict[str, Any], rng.bit_generator.state), tuning)
+        at = SGLD(network, 0.0, relative, plan.integrator).init(rng, drawn)
+    return ChainState(index, 0, at, cast(dict[str, Any], rng.bit_generator.state), tuning)
 
 
 def advance(plan: Plan, state: ChainState, seconds: float) -> tuple[ChainState, Record]:
@@ -162,29 +164,31 @@ def advance(plan: Plan, state: ChainState, seconds: float) -> tuple[ChainState, 
     total = plan.warmup + plan.steps
     step = _sgld_step if plan.sampler == "sgld" else _hmc_step
     spare = None
-    first = state.weights
+    first = state.at
     while state.done < total:
-        before = state.weights
+        before = state.at
         state = step(plan, network, rng, state, notes, spare)
         # The memory of a state that this call made itself may be used again; the caller's must stay as it is.
-        spare = None if isinstance(before, Seen) or before is first or before is state.weights else before.W
+        if isinstance(state.at, SGLDState):
+            spare = state.at.W.dense
+        elif isinstance(before, Weights):
+            spare = None if before is first or before is state.at else before.W
         drawn, rest = divmod(state.done - plan.warmup, plan.interval)
         if state.done > plan.warmup and rest == 0 and drawn <= plan.draws:
-            _note(plan, network, rng, state.weights, drawn - 1, notes)
+            _note(plan, network, rng, state.at, drawn - 1, notes)
         if time.monotonic() >= deadline:
             break
     return replace(state, rng=cast(dict[str, Any], rng.bit_generator.state)), notes.record(plan)
 
 
-def _observe(network: Network, weights: Weights | Seen) -> Draw:
-    if isinstance(weights, Seen):
-        return observe_activity(network, activations(network, weights), None, None)
-    return observe(network, weights)
+def _observe(network: Network, at: Weights | Seen) -> Draw:
+    if isinstance(at, Seen):
+        return observe_activity(network, activations(network, at), None, None)
+    return observe(network, at)
 
 
-def _note(
-    plan: Plan, network: Network, rng: np.random.Generator, weights: Weights | Seen, draw: int, notes: _Notes
-) -> None:
+def _note(plan: Plan, network: Network, rng: np.random.Generator, at: Place, draw: int, notes: _Notes) -> None:
+    weights = at.weights if isinstance(at, SGLDState) else at
     if isinstance(weights, Seen) and (plan.problem.x_test is not None or draw in plan.spectrum_draws):
         weights = write_out(rng, network, weights)
     seen = _observe(network, weights)
@@ -212,18 +216,19 @@ def _hmc_step(
     if plan.step_size is not None:
         step_size = plan.step_size
     after: Weights | Seen
-    if isinstance(state.weights, Seen):
-        collapsed, info = CollapsedHMC(network, step_size, length).step(rng, CollapsedState(state.weights))
+    assert not isinstance(state.at, SGLDState)
+    if isinstance(state.at, Seen):
+        collapsed, info = CollapsedHMC(network, step_size, length).step(rng, CollapsedState(state.at))
         after = collapsed.seen
     else:
-        moved, info = HMC(network, step_size, length, plan.readout).step(rng, HMCState(state.weights), spare)
+        moved, info = HMC(network, step_size, length, plan.readout).step(rng, HMCState(state.at), spare)
         after = moved.weights
     if warming:
         kernel = _observe(network, after).kernel
         tuning = tuning.update(state.done, info.acceptance, info.gradients, kernel)
     else:
         notes.acceptance.append(info.acceptance)
-    return replace(state, done=state.done + 1, weights=after, tuning=tuning)
+    return replace(state, done=state.done + 1, at=after, tuning=tuning)
 
 
 def _sgld_step(
@@ -231,18 +236,19 @@ def _sgld_step(
 ) -> ChainState:
     tuning = state.tuning
     assert isinstance(tuning, SGLDTuning)
-    assert isinstance(state.weights, Weights)
+    assert isinstance(state.at, SGLDState)
     relative = mobility(network, plan.preconditioner)
     warming = state.done < plan.warmup and plan.step_size is None
     if warming and state.done % tuning.probe_interval == 0:
-        tuning = tuning.meet(largest_curvature(network, state.weights, relative))
+        tuning = tuning.meet(largest_curvature(network, state.at.weights, relative))
     step_size = tuning.step_size if plan.step_size is None else plan.step_size
     sampler = SGLD(network, step_size, relative, plan.integrator)
-    after, _ = sampler.step(rng, SGLDState(state.weights, state.noise), spare)
+    after, _ = sampler.step(rng, state.at, spare)
     done = state.done + 1
     if warming and plan.integrator == "euler" and 2 * done > plan.warmup and done % tuning.pilot_interval == 0:
-        terms = bias_terms(network, after.weights, relative)
-        tuning = tuning.note(observe(network, after.weights).kernel, terms.local, terms.squared)
+        weights = after.weights
+        terms = bias_terms(network, weights, relative)
+        tuning = tuning.note(observe(network, weights).kernel, terms.local, terms.squared)
     if warming and done == plan.warmup:
         tuning = tuning.finish()
-    return replace(state, done=done, weights=after.weights, noise=after.noise, tuning=tuning)
+    return replace(state, done=done, at=after, tuning=tuning)

@@ -14,20 +14,22 @@ import os
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from numerics.problem import InputError
-from numerics.sampling.chains import ChainState, Record
+from numerics.sampling.chains import ChainState, Place, Record
 from numerics.sampling.collapsed import Seen
 from numerics.sampling.network import Array, Weights
 from numerics.sampling.plan import Plan
+from numerics.sampling.sgld import SGLDState
 from numerics.sampling.tuning import HMCTuning, SGLDTuning
+from numerics.sampling.updated import UpdatedMatrices
 
-_FORMAT = b"unrolled chain 1\n"
+_FORMAT = b"unrolled chain 2\n"
 _DIGEST_BYTES = 32
 
 
@@ -137,14 +139,8 @@ def load(path: Path, plan: Plan) -> tuple[ChainState, Record]:
 
 
 def _pack(state: ChainState, record: Record) -> tuple[dict[str, Array], dict[str, Any]]:
-    arrays: dict[str, Array] = {}
+    arrays = _flat("at", state.at) | _flat("record", record)
     scalars: dict[str, float] = {}
-    for group, item in (("weights", state.weights), ("noise", state.noise), ("record", record)):
-        if item is not None:
-            for part in fields(item):
-                value = getattr(item, part.name)
-                if value is not None:
-                    arrays[f"{group}.{part.name}"] = value
     for part in fields(state.tuning):
         value = getattr(state.tuning, part.name)
         if isinstance(value, np.ndarray):
@@ -155,6 +151,7 @@ def _pack(state: ChainState, record: Record) -> tuple[dict[str, Array], dict[str
     header = {
         "index": state.index,
         "done": state.done,
+        "place": type(state.at).__name__,
         "tuning": scalars,
         "tuner": type(state.tuning).__name__,
         "rng": {
@@ -167,16 +164,38 @@ def _pack(state: ChainState, record: Record) -> tuple[dict[str, Array], dict[str
     return arrays, header
 
 
+def _flat(name: str, item: object) -> dict[str, Array]:
+    """The arrays and numbers of a dataclass, and of those within it, by their dotted names."""
+    if item is None:
+        return {}
+    if not is_dataclass(item):
+        return {name: np.asarray(item)}
+    parts = (_flat(f"{name}.{part.name}", getattr(item, part.name)) for part in fields(item))
+    return {key: value for part in parts for key, value in part.items()}
+
+
+def _place(kind: str, arrays: dict[str, Array]) -> Place:
+    def of(name: str) -> dict[str, Any]:
+        start = f"at.{name}"
+        return {key.removeprefix(start): array for key, array in arrays.items() if key.startswith(start)}
+
+    def weights(parts: dict[str, Any]) -> Weights:
+        return Weights(parts["U"], parts["W"], parts.get("V"))
+
+    if kind == "Seen":
+        return Seen(**of(""))
+    if kind == "Weights":
+        return weights(of(""))
+    W = of("W.")
+    matrices = UpdatedMatrices(W["dense"], float(W["scale"]), W["left"], W["right"], float(W["unit"]), W.get("ahead"))
+    noise = of("noise.")
+    return SGLDState(arrays["at.U"], arrays["at.V"], matrices, weights(noise) if noise else None)
+
+
 def _unpack(header: dict[str, Any], arrays: dict[str, Array]) -> tuple[ChainState, Record]:
     def group(name: str) -> dict[str, Any]:
         start = name + "."
         return {key.removeprefix(start): array for key, array in arrays.items() if key.startswith(start)}
-
-    def weights(name: str) -> Weights | Seen | None:
-        parts = group(name)
-        if "G" in parts:
-            return Seen(**parts)
-        return Weights(parts["U"], parts["W"], parts.get("V")) if parts else None
 
     tuner = HMCTuning if header["tuner"] == "HMCTuning" else SGLDTuning
     rng = header["rng"]
@@ -186,9 +205,6 @@ def _unpack(header: dict[str, Any], arrays: dict[str, Array]) -> tuple[ChainStat
         "has_uint32": rng["has_uint32"],
         "uinteger": rng["uinteger"],
     }
-    current, noise = weights("weights"), weights("noise")
-    assert current is not None
-    assert not isinstance(noise, Seen)
     tuning = tuner(**header["tuning"], **group("tuning"))
-    state = ChainState(header["index"], header["done"], current, noise, bits, tuning)
+    state = ChainState(header["index"], header["done"], _place(header["place"], arrays), bits, tuning)
     return state, Record(**group("record"))

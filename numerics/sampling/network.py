@@ -97,6 +97,7 @@ class Network:
     inputs: Array = field(init=False)
     test_inputs: Array | None = field(init=False)
     driven: tuple[bool, ...] = field(init=False)
+    labels: Array = field(init=False)
     supervised_time: NDArray[np.intp] = field(init=False)
     supervised_pattern: NDArray[np.intp] = field(init=False)
 
@@ -111,6 +112,7 @@ class Network:
         put(self, "driven", tuple(bool(part.any()) for part in self.inputs))
         test = problem.x_test
         put(self, "test_inputs", None if test is None else test.transpose(1, 2, 0).astype(self.dtype))
+        put(self, "labels", problem.labels.astype(self.dtype))
         put(self, "supervised_time", problem.supervised // problem.P)
         put(self, "supervised_pattern", problem.supervised % problem.P)
 
@@ -161,15 +163,15 @@ class Network:
             eta_u: whitened U.
             inputs: (n, D, P); the problem's unless given.
         """
+        driven = self.driven if inputs is None else tuple(bool(part.any()) for part in inputs)
         inputs = self.inputs if inputs is None else inputs
         n, _, P = inputs.shape
         h = np.empty((n, self.width, P), self.dtype)
         phi = h if self.phi.name == "linear" else np.empty_like(h)
         for t in range(n):
-            driven = bool(inputs[t].any())
             if t > 0:
                 h[t] = connections.forward(t - 1, phi[t - 1])
-            if driven:
+            if driven[t]:
                 drive = (eta_u @ inputs[t]) * self.scale_u
                 h[t] = drive if t == 0 else h[t] + drive
             elif t == 0:
@@ -177,6 +179,11 @@ class Network:
             if phi is not h:
                 phi[t] = self.phi.value(h[t])
         return Activity(h, phi)
+
+    def first_activity(self, eta_u: Array) -> Array:
+        """``φ(h^1) = φ(U x^0)``, (N, P)."""
+        h = (eta_u @ self.inputs[0]) * self.scale_u
+        return h if self.phi.name == "linear" else self.phi.value(h)
 
     def backward(self, connections: Connections, activity: Activity, source: Array) -> Array:
         """``δ^t = ∂L/∂h^t = φ'(h^t) (∂L/∂φ^t|_direct + W^(t)ᵀ δ^(t+1))``, (n, N, P).

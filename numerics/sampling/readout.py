@@ -30,9 +30,10 @@ class Likelihood:
 def sampled(network: Network, phi: Array, eta_v: Array) -> Likelihood:
     """``L = Σ (f - y)²/(2K)`` with ``f^(t+1) = V φ(h^t)`` and ``K = κ/N`` (THEORY.md section 1)."""
     features = network.features(phi)
-    error = (features @ eta_v) * network.scale_v - network.problem.labels.astype(network.dtype)
+    error = (features @ eta_v) * network.scale_v - network.labels
     pull = error / network.dtype.type(network.K)
-    value = 0.5 * float(error.astype(np.float64) @ error.astype(np.float64)) / network.K
+    exact = error.astype(np.float64)
+    value = 0.5 * float(exact @ exact) / network.K
     source = network.scatter((pull * network.scale_v)[:, None] * eta_v[None, :])
     return Likelihood(value, source, (pull @ features) * network.scale_v)
 

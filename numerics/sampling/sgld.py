@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Thread
 from typing import Literal, get_args
 
 import numpy as np
-from scipy.linalg import get_blas_funcs
 
 from numerics.problem import InputError
 from numerics.sampling.network import Activity, Array, Network, Weights
 from numerics.sampling.normals import fill_normal
 from numerics.sampling.readout import sampled
+from numerics.sampling.updated import UpdatedMatrices, plain
 
 Preconditioner = Literal["prior", "identity"]
 Integrator = Literal["euler", "leimkuhler-matthews"]
@@ -23,20 +23,28 @@ INTEGRATORS: tuple[str, ...] = get_args(Integrator)
 #: Rows of W are updated in blocks that stay in cache between drawing the noise and adding the drift.
 _BLOCK_ENTRIES = 1 << 16
 #: Larger matrices are moved in bands of rows, which threads can share.
-_BAND_ENTRIES = 1 << 17
+_BAND_ENTRIES = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
 class SGLDState:
-    """Weights and, for the second-order integrator, the noise that the next step uses again.
+    """Whitened weights and, for the second-order integrator, the noise that the next step uses again.
 
     Attributes:
-        weights: whitened weights.
+        U, V: input and read-out weights, (N, D) and (N,).
+        W: recurrent weights.
         noise: standard normals shaped like the weights, or None for Euler–Maruyama.
     """
 
-    weights: Weights
+    U: Array
+    V: Array
+    W: UpdatedMatrices
     noise: Weights | None
+
+    @property
+    def weights(self) -> Weights:
+        """The weights, W written out."""
+        return Weights(self.U, self.W.written_out(), self.V)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,39 +111,37 @@ class SGLD:
 
     def init(self, rng: np.random.Generator, weights: Weights) -> SGLDState:
         """A state that starts from given weights (which must include V)."""
-        if self.integrator == "euler":
-            return SGLDState(weights, None)
-        return SGLDState(weights, self.network.prior_draw(rng, readout=True))
+        assert weights.V is not None
+        noise = None if self.integrator == "euler" else self.network.prior_draw(rng, readout=True)
+        return SGLDState(weights.U, weights.V, plain(weights.W, self.network.scale_w), noise)
 
     def step(
         self, rng: np.random.Generator, state: SGLDState, spare: Array | None = None
     ) -> tuple[SGLDState, SGLDInfo]:
-        """One step of the dynamics; the state is left as it was.
+        """One step of the dynamics; the state is left as it was, unless its own W is the spare array.
 
         Args:
             rng: source of the noise.
             state: where the step starts.
-            spare: an array like W that nobody needs any more; the new W is written there, which saves the system from
-                handing out fresh memory at every step.
+            spare: an array like ``state.W.dense`` that nobody needs any more; the new one is written there. It may be
+                that of the state itself, which is then moved in place.
         """
-        network, weights = self.network, state.weights
-        assert weights.V is not None
-        connections = network.connections(weights)
-        activity = network.forward(connections, weights.U)
-        likelihood = sampled(network, activity.phi, weights.V)
+        network, noise = self.network, state.noise
+        activity = network.forward(state.W, state.U)
+        likelihood = sampled(network, activity.phi, state.V)
         assert likelihood.gradient_v is not None
-        delta = network.backward(connections, activity, likelihood.source)
-        noise = state.noise
+        delta = network.backward(state.W, activity, likelihood.source)
         u, noise_u = self._move(
-            rng, weights.U, network.gradient_u(delta), self.mobility.u, None if noise is None else noise.U
+            rng, state.U, network.gradient_u(delta), self.mobility.u, None if noise is None else noise.U
         )
         v, noise_v = self._move(
-            rng, weights.V, likelihood.gradient_v, self.mobility.v, None if noise is None else noise.V
+            rng, state.V, likelihood.gradient_v, self.mobility.v, None if noise is None else noise.V
         )
         factors = network.gradient_w(delta, activity.phi)
-        w, noise_w = self._move_matrices(rng, weights.W, factors, None if noise is None else noise.W, spare)
+        first = network.first_activity(u)
+        w, noise_w = self._move_matrices(rng, state.W, factors, None if noise is None else noise.W, first, spare)
         kept = None if noise_u is None or noise_w is None else Weights(noise_u, noise_w, noise_v)
-        return SGLDState(Weights(u, w, v), kept), SGLDInfo(likelihood.value, activity)
+        return SGLDState(u, v, w, kept), SGLDInfo(likelihood.value, activity)
 
     def _move(
         self, rng: np.random.Generator, eta: Array, gradient: Array, relative: float, noise: Array | None
@@ -149,64 +155,103 @@ class SGLD:
     def _move_matrices(
         self,
         rng: np.random.Generator,
-        W: Array,
+        W: UpdatedMatrices,
         factors: list[tuple[Array, Array]],
         noise: Array | None,
+        first: Array,
         spare: Array | None,
-    ) -> tuple[Array, Array | None]:
-        N = self.network.width
-        moved = np.empty_like(W) if spare is None else spare
-        fresh = None if noise is None else np.empty_like(W)
+    ) -> tuple[UpdatedMatrices, Array | None]:
+        """``η_W - h (η_W + A Bᵀ) + √(2h) ξ`` for the gradients' factors (A, B), and ξ if it is kept.
+
+        `first` is the activity that the new matrices will be given first.
+        """
+        if not factors:
+            return W, noise
+        h = self.step_size * self.mobility.w
+        added = factors[0][0].shape[1]
+        crowded = W.crowded(1 - h, added)
+        scale = 1.0 if crowded else W.scale * (1 - h)
+        dense = np.empty_like(W.dense) if spare is None else spare
+        fresh = None if noise is None else np.empty_like(W.dense)
+        ahead = np.empty_like(first)
+        move = _BandMove(W, 1 - h if crowded else None, math.sqrt(2 * h) / scale, noise, dense, fresh, first, ahead)
+        self._share(move, rng)
+        dtype = self.network.dtype
+        left = np.array([dtype.type(-h / scale) * pair[0].T for pair in factors])
+        right = np.array([pair[1].T for pair in factors])
+        if not crowded:
+            left, right = np.concatenate([W.left, left], axis=1), np.concatenate([W.right, right], axis=1)
+        return UpdatedMatrices(dense, scale, left, right, W.unit, ahead), fresh
+
+    def _share(self, move: _BandMove, rng: np.random.Generator) -> None:
+        """Move all bands of rows, on as many threads as asked for."""
+        layers, N = move.dense.shape[:2]
         rows = max(1, _BAND_ENTRIES // N)
-        bands = [(layer, slice(start, start + rows)) for layer in range(len(W)) for start in range(0, N, rows)]
-
-        def move(band: tuple[int, slice], own: np.random.Generator) -> None:
-            layer, where = band
-            left, right = factors[layer]
-            before = None if noise is None else noise[layer, where]
-            kept = None if fresh is None else fresh[layer, where]
-            self._move_band(own, W[layer, where], (left[where], right), before, moved[layer, where], kept)
-
+        bands = [(layer, slice(first, first + rows)) for layer in range(layers) for first in range(0, N, rows)]
         if len(bands) == 1:
-            move(bands[0], rng)
-            return moved, fresh
+            move.run(rng, *bands[0])
+            return
         # Every band has its own stream, so that the numbers do not depend on how many threads share the bands.
         streams = [np.random.Generator(np.random.SFC64(int(seed))) for seed in rng.integers(2**63, size=len(bands))]
-        if self.threads == 1:
-            for band, own in zip(bands, streams, strict=True):
-                move(band, own)
-        else:
-            with ThreadPoolExecutor(self.threads) as pool:
-                list(pool.map(move, bands, streams))
-        return moved, fresh
 
-    def _move_band(
-        self,
-        rng: np.random.Generator,
-        W: Array,
-        factors: tuple[Array, Array],
-        noise: Array | None,
-        moved: Array,
-        fresh: Array | None,
-    ) -> None:
-        """Move some rows of one matrix, a block at a time; `noise` and `fresh` are the old and new noise, if it is
-        kept.
-        """
-        dtype, N = self.network.dtype, self.network.width
-        h = self.step_size * self.mobility.w
-        spread = math.sqrt(2 * h)
-        # In BLAS, which reads columns first, every block is a transpose; both updates are then a single pass in place.
-        axpy, gemm = get_blas_funcs(("axpy", "gemm"), (moved,))
-        pull, right = factors[0] * dtype.type(-h), np.ascontiguousarray(factors[1].T)
+        def some(first: int) -> None:
+            for band, own in list(zip(bands, streams, strict=True))[first :: self.threads]:
+                move.run(own, *band)
+
+        helpers = [Thread(target=some, args=(first,)) for first in range(1, self.threads)]
+        for helper in helpers:
+            helper.start()
+        some(0)
+        for helper in helpers:
+            helper.join()
+
+
+@dataclass(frozen=True, eq=False)
+class _BandMove:
+    """Noise added to bands of rows, a block at a time that stays in cache.
+
+    Attributes:
+        W: where the step starts.
+        shrink: 1 - h where this step writes W out, None where it leaves the scale and the outer products to later.
+        spread: standard deviation of the noise.
+        noise: the last step's noise, or None if noise is not used again.
+        dense: where the new dense part is written.
+        fresh: where this step's noise is kept.
+        first: activity at the first time of the next step, (N, P).
+        ahead: where its product with the new dense part is written.
+    """
+
+    W: UpdatedMatrices
+    shrink: float | None
+    spread: float
+    noise: Array | None
+    dense: Array
+    fresh: Array | None
+    first: Array
+    ahead: Array
+
+    def run(self, rng: np.random.Generator, layer: int, band: slice) -> None:
+        """Move one band."""
+        N = self.dense.shape[-1]
         rows = max(1, _BLOCK_ENTRIES // N)
-        for start in range(0, len(W), rows):
-            where = slice(start, start + rows)
-            block = moved[where]
-            if fresh is None or noise is None:
-                fill_normal(rng, block, spread)
-            else:
-                fill_normal(rng, fresh[where])
-                np.add(fresh[where], noise[where], out=block)
-                block *= dtype.type(spread / 2)
-            axpy(W[where].reshape(-1), block.reshape(-1), a=1 - h)
-            gemm(1.0, right.T, pull[where].T, beta=1.0, c=block.T, overwrite_c=True)
+        scratch = np.empty((min(rows, N), N), self.dense.dtype)
+        for first in range(band.start, min(band.stop, N), rows):
+            where = slice(first, min(first + rows, band.stop, N))
+            block = scratch[: where.stop - where.start]
+            self._draw(rng, layer, where, block)
+            before, after = self.W.dense[layer, where], self.dense[layer, where]
+            if self.shrink is not None:
+                factor = self.shrink * self.W.scale
+                before = np.multiply(before, before.dtype.type(factor), out=after)
+                self.W.add_products(layer, where, factor, before)
+            np.add(before, block, out=after)
+            if layer == 0:
+                np.matmul(after, self.first, out=self.ahead[where])
+
+    def _draw(self, rng: np.random.Generator, layer: int, where: slice, block: Array) -> None:
+        if self.noise is None or self.fresh is None:
+            fill_normal(rng, block, self.spread)
+            return
+        fill_normal(rng, self.fresh[layer, where])
+        np.add(self.fresh[layer, where], self.noise[layer, where], out=block)
+        block *= block.dtype.type(self.spread / 2)

@@ -15,7 +15,7 @@ from numerics.sampling.curvature import bias_terms, gauss_newton_gram
 from numerics.sampling.network import Network, Weights, joint, make_network, squared_norm
 from numerics.sampling.observables import observe
 from numerics.sampling.readout import marginal, mean_outputs, sampled
-from numerics.sampling.sgld import Mobility, mobility
+from numerics.sampling.sgld import SGLD, Mobility, mobility
 
 N = 5
 
@@ -234,3 +234,27 @@ def test_identity_preconditioner_is_the_posters_dynamics():
 def test_width_is_checked(width):
     with pytest.raises(InputError, match=r"width: is .* accepted: an integer ≥ 1"):
         make_network(endpoint(4, 1.0), width, "float64")
+
+
+@pytest.mark.parametrize("arch", ["rnn", "dnn"])
+@pytest.mark.parametrize("step_size", [0.02, 1.0, 1.7])  # beyond 1 the decay changes the weights' sign
+def test_langevin_drift_is_gradient_descent(arch, step_size, monkeypatch):
+    # without noise, and against gradients written out; enough steps for the outer products to be added several times
+    monkeypatch.setattr("numerics.sampling.sgld.fill_normal", lambda rng, out, sd=1.0: out.fill(0))
+    rng = np.random.default_rng(1)
+    x, y = rng.standard_normal((2, 4, 3)), 0.1 * rng.standard_normal((2, 4))
+    net = make_network(Problem(x, y, arch=arch, activation="tanh", kappa=40.0), 7, "float64")
+    weights = net.prior_draw(rng, readout=True)
+    sampler = SGLD(net, step_size, mobility(net, "prior"))
+    state = sampler.init(rng, weights)
+    for _ in range(9):
+        state, _ = sampler.step(rng, state, state.W.dense.copy())
+        connections = net.connections(weights)
+        activity = net.forward(connections, weights.U)
+        likelihood = sampled(net, activity.phi, weights.V)
+        delta = net.backward(connections, activity, likelihood.source)
+        by_w = np.array([a @ b.T for a, b in net.gradient_w(delta, activity.phi)])
+        parts = ((weights.U, net.gradient_u(delta)), (weights.W, by_w), (weights.V, likelihood.gradient_v))
+        weights = Weights(*(eta - step_size * (eta + gradient) for eta, gradient in parts))
+        for name in ("U", "W", "V"):
+            assert getattr(state.weights, name) == pytest.approx(getattr(weights, name), rel=1e-9, abs=1e-12)
