@@ -9,6 +9,7 @@ are the theory at that width.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import numpy as np
 from sympy import nsimplify
 
 from derivations.commands.check import compare
-from derivations.figures.panel import Effort, Progress, finished_run, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Progress, finished_runs, save_figure, save_table, styled
 from numerics import endpoint, scan_endpoint, solve_all, solve_endpoint_batch
 from numerics.sampling import simulate
 from theory.critical_point import critical_point
@@ -31,14 +32,15 @@ if TYPE_CHECKING:
 WIDTH, SEED = 256, 20260215
 #: The continuous transition.
 T, KAPPA = 4, 1.0
-SIGNALS = {"rnn": (2.0, 4.0, 6.0, 14.0, 18.0, 24.0, 32.0, 40.0), "dnn": (4.0, 14.0, 24.0, 40.0)}
+SIGNALS = {"rnn": (3.0, 6.0, 14.0, 18.0, 24.0, 32.0, 40.0), "dnn": (6.0, 18.0, 40.0)}
 ARCHITECTURES = tuple(SIGNALS)
 LARGEST_SIGNAL = 42.0
 #: The discontinuous one. At κ = 1 the barrier between the phases is 1e-5 N, too low for any network; it grows with κ,
-#: and networks must be wide to keep their phase. The sampler that integrates W out affords them.
-JUMP_T, JUMP_KAPPA, JUMP_WIDTH = 6, 20.0, 2048
+#: to 0.013 N and more at these signals. The sampler that integrates W out affords networks wide enough to keep their
+#: phase.
+JUMP_T, JUMP_KAPPA, JUMP_WIDTH = 6, 20.0, 1024
 JUMP_RANGE = (26.0, 48.0)
-JUMP_STARTS = {"prior": (30.0, 36.0, 40.0), "coherent": (34.0, 38.0, 45.0)}
+JUMP_STARTS = {"prior": (30.0, 34.0, 38.0), "coherent": (35.0, 40.0, 45.0)}
 #: Chains that start from the prior are in the incoherent phase.
 PHASES = {"prior": "incoherent", "coherent": "coherent"}
 _OFFSET = {"textcoords": "offset points"}
@@ -125,40 +127,29 @@ def scan_table(scan: EndpointScan) -> dict[str, list[Any]]:
 
 def simulated_points(out: Path, effort: Effort, progress: Progress) -> dict[str, list[Any]]:
     """One network for each architecture and signal, and for each start, compared with the theory at its width."""
-    steps = 200 if effort.quick else 3000
-    continuous = {"T": T, "kappa": KAPPA, "width": WIDTH, "sampler": "hmc", "init": "prior", "chains": 4}
-    continuous["steps"] = steps
-    jump = {"T": JUMP_T, "kappa": JUMP_KAPPA, "width": JUMP_WIDTH, "sampler": "collapsed", "arch": "rnn", "chains": 2}
-    jump["steps"] = 3 * steps  # fewer chains, slower between draws
-    tasks = [continuous | {"arch": arch, "signal": signal} for arch in ARCHITECTURES for signal in SIGNALS[arch]]
-    tasks += [jump | {"init": init, "signal": signal} for init in JUMP_STARTS for signal in JUMP_STARTS[init]]
+    steps = 400 if effort.quick else 6000
+    common = {"chains": 2, "steps": steps, "warmup": 200}
+    continuous = common | {"T": T, "kappa": KAPPA, "width": WIDTH, "sampler": "hmc", "init": "prior"}
+    jump = common | {"T": JUMP_T, "kappa": JUMP_KAPPA, "width": JUMP_WIDTH, "sampler": "collapsed", "arch": "rnn"}
+    # the widest take longest: they come first, so that no process ends long before the other
+    tasks = [jump | {"init": init, "signal": signal} for init in JUMP_STARTS for signal in JUMP_STARTS[init]]
+    tasks += [continuous | {"arch": arch, "signal": signal} for arch in ARCHITECTURES for signal in SIGNALS[arch]]
+    jobs = {
+        out / "order-parameter-runs" / "{arch}-T{T}-{signal:g}-{init}.json".format_map(task): task | {"seed": SEED + k}
+        for k, task in enumerate(tasks)
+    }
     points: dict[str, list[Any]] = {}
-    for done, task in enumerate(tasks):
-        settings = task | {"seed": SEED + done}
-        name = "{arch}-T{T}-{signal:g}-{init}".format_map(settings)
-        progress(done / len(tasks), f"{settings['arch'].upper()}, T = {settings['T']}, λ = {settings['signal']:g}")
-        point = finished_run(
-            out / "order-parameter-runs" / f"{name}.json", settings, lambda s=settings: network(s, effort)
-        )
+    for point in finished_runs(jobs, network, effort.workers, progress):
         for name, value in point.items():
             points.setdefault(name, []).append(value)
-    progress(1.0, "done")
     return points
 
 
-def network(settings: dict[str, Any], effort: Effort) -> dict[str, Any]:
+def network(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Simulate one network and compare it with the theory's state of the phase in which it started."""
     problem = endpoint(settings["T"], settings["signal"], arch=settings["arch"], kappa=settings["kappa"])
-    simulation = simulate(
-        problem,
-        settings["width"],
-        settings["sampler"],
-        chains=settings["chains"],
-        steps=settings["steps"],
-        seed=settings["seed"],
-        init=settings["init"],
-        workers=effort.workers,
-    )
+    options = {name: settings[name] for name in ("sampler", "chains", "steps", "warmup", "seed", "init")}
+    simulation = simulate(problem, settings["width"], **options, workers=1)
     comparison = compare(expected_state(problem, PHASES[settings["init"]]), simulation)
     place = (settings["T"] - 2, settings["T"] - 3)
     return {
@@ -231,6 +222,7 @@ def draw_hysteresis(axes: Axes, scan: EndpointScan, points: dict[str, list[Any]]
         xlabel=r"signal $\lambda$",
         ylabel=rf"order parameter $H^{{{JUMP_T - 1},{JUMP_T - 2}}}$",
         xlim=JUMP_RANGE,
+        xticks=range(30, 50, 5),
         ylim=(-2, 28),
     )
     axes.legend(loc="lower right", bbox_to_anchor=(1.02, 0.22), handlelength=1.4, labelspacing=0.3, frameon=True,

@@ -9,12 +9,16 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from derivations.files import whole_file, write_text
+from numerics.sampling.simulate import prepare_worker
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -118,6 +122,43 @@ def finished_run(path: Path, settings: Mapping[str, Any], run: Callable[[], Mapp
     content = json.loads(json.dumps({"settings": dict(settings), "result": result}))
     write_text(path, json.dumps({**content, "digest": _digest(**content)}))
     return result
+
+
+def finished_runs(
+    jobs: Mapping[Path, Mapping[str, Any]],
+    run: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+    workers: int,
+    progress: Progress,
+) -> list[dict[str, Any]]:
+    """`finished_run` of every path with its settings, in the order of `jobs`, as many at once as there are workers.
+
+    Whole runs side by side keep the processors busier than chains of one run: a process starts once and never waits.
+    `run` must be a function of a module.
+    """
+    if workers == 1:
+        results = {}
+        for path, settings in jobs.items():
+            progress(len(results) / len(jobs), path.stem)
+            results[path] = _finished(run, path, settings)
+    else:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=prepare_worker) as pool:
+            futures = {pool.submit(_finished, run, path, settings): path for path, settings in jobs.items()}
+            try:
+                results = {}
+                for future in as_completed(futures):
+                    results[futures[future]] = future.result()
+                    progress(len(results) / len(jobs), futures[future].stem)
+            finally:
+                for future in futures:
+                    future.cancel()
+    progress(1.0, "done")
+    return [results[path] for path in jobs]
+
+
+def _finished(
+    run: Callable[[Mapping[str, Any]], Mapping[str, Any]], path: Path, settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    return finished_run(path, settings, partial(run, settings))
 
 
 def _digest(settings: Any, result: Any) -> str:

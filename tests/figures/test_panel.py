@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from derivations.figures.panel import finished_run
+import pytest
+
+from derivations.figures.panel import finished_run, finished_runs
 
 
 def test_a_finished_run_is_made_once(tmp_path):
@@ -26,3 +28,17 @@ def test_one_changed_digit_is_noticed(tmp_path):
     path.write_text(path.read_text().replace("1.25", "1.26"))
     assert finished_run(path, {"width": 32}, lambda: {"mean": 1.25}) == {"mean": 1.25}
     assert "1.26" not in path.read_text()
+
+
+def double(settings):
+    return {"twice": 2 * settings["width"]}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_runs_side_by_side_keep_their_order_and_are_made_once(tmp_path, workers):
+    jobs = {tmp_path / f"{width}.json": {"width": width} for width in (3, 1, 2)}
+    seen = []
+    results = finished_runs(jobs, double, workers, lambda done, what: seen.append(done))
+    assert [result["twice"] for result in results] == [6, 2, 4]
+    assert seen[-1] == 1.0
+    assert finished_runs(jobs, lambda settings: pytest.fail("made again"), 1, lambda done, what: None) == results
