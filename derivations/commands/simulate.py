@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from numerics.sampling.result import Simulation
 
 
-#: Steps after warm-up: trajectories (hmc) or Langevin steps (sgld).
-DEFAULT_STEPS = {"hmc": 1000, "sgld": 40_000}
+#: Steps after warm-up, where they are not trajectories.
+DEFAULT_STEPS = {"sgld": 40_000}
 
 
 def simulation_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -62,7 +62,7 @@ def run(problem: Problem, *, sampler: str, steps: int | None, **options: Any) ->
 
     from numerics.sampling import simulate
 
-    steps = DEFAULT_STEPS.get(sampler, 1) if steps is None else steps
+    steps = DEFAULT_STEPS.get(sampler, 1000) if steps is None else steps
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(f"{sampler}, N = {options['width']}", total=None)
         return simulate(

@@ -18,9 +18,7 @@ from derivations.commands.check import compare
 from derivations.figures.panel import Effort, Progress, finished_run, save_figure, save_table, styled
 from numerics import endpoint, solve
 from numerics.predictors.observables import outliers
-from numerics.sampling import simulate
-from numerics.sampling.checkpoint import chain_file, load
-from numerics.sampling.plan import make_plan
+from numerics.sampling import Plan, last_weights, simulate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -118,12 +116,8 @@ def recurrent_eigenvalues(problem: Problem, width: int, run: dict[str, int], fol
     """Eigenvalues, over √w, of W at the end of the run's first chain; none for the DNN, which has many W."""
     if problem.arch != "rnn":
         return np.zeros(0, dtype=complex)
-    plan = make_plan(
-        problem, width, "hmc", **run, dtype="float32", init="prior", readout=None, step_size=None,
-        preconditioner="prior", integrator="euler", phi=None,
-    )  # fmt: skip
-    state, _ = load(chain_file(folder, 0), plan)
-    return np.linalg.eigvals(state.weights.W[0].astype(np.float64) / np.sqrt(width)).astype(complex)
+    weights = last_weights(folder, Plan(problem=problem, width=width, **run))
+    return np.linalg.eigvals(weights.W[0].astype(np.float64) / np.sqrt(width)).astype(complex)
 
 
 def kernel_table(networks: dict[tuple[str, str], dict[str, Any]]) -> dict[str, list[Any]]:

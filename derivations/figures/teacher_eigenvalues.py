@@ -20,9 +20,7 @@ from derivations.figures.panel import Effort, Progress, finished_run, save_figur
 from derivations.figures.sequential import ARCHITECTURES, COLOURS, SUPERVISED, TEACHER, T
 from numerics.agreement import RHAT_LIMIT
 from numerics.predictors.observables import outliers
-from numerics.sampling import simulate
-from numerics.sampling.checkpoint import chain_file, load
-from numerics.sampling.plan import make_plan
+from numerics.sampling import Plan, last_weights, simulate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,23 +98,8 @@ def network(settings: dict[str, Any], effort: Effort) -> dict[str, Any]:
 
 def last_spectrum(problem: Problem, settings: dict[str, Any], folder: Path) -> np.ndarray:
     """Eigenvalues of every W^(t) of the first chain at its end (one W for the RNN)."""
-    plan = make_plan(
-        problem,
-        settings["width"],
-        "hmc",
-        chains=settings["chains"],
-        steps=settings["steps"],
-        seed=settings["seed"],
-        dtype="float32",
-        warmup=settings["warmup"],
-        init="prior",
-        readout=None,
-        step_size=None,
-        preconditioner="prior",
-        integrator="euler",
-        phi=None,
-    )
-    weights = load(chain_file(folder, 0), plan)[0].weights
+    run = {name: settings[name] for name in ("width", "chains", "steps", "seed", "warmup")}
+    weights = last_weights(folder, Plan(problem=problem, **run))
     layers = weights.W.astype(np.float64) * math.sqrt(problem.w / settings["width"])
     return np.linalg.eigvals(layers).ravel()
 

@@ -4,8 +4,9 @@ from numerics.sampling.activations import Activation
 from numerics.sampling.archive import save, to_datatree
 from numerics.sampling.ensemble import ensemble
 from numerics.sampling.hysteresis import Hysteresis, hysteresis
+from numerics.sampling.plan import Plan
 from numerics.sampling.result import Simulation
-from numerics.sampling.simulate import simulate
+from numerics.sampling.simulate import last_weights, simulate
 from numerics.sampling.starts import STARTS
 from numerics.sampling.tempering import Tempering, ladder
 
@@ -13,11 +14,13 @@ __all__ = [
     "STARTS",
     "Activation",
     "Hysteresis",
+    "Plan",
     "Simulation",
     "Tempering",
     "ensemble",
     "hysteresis",
     "ladder",
+    "last_weights",
     "save",
     "simulate",
     "to_datatree",

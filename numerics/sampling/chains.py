@@ -133,19 +133,19 @@ def first_state(plan: Plan, index: int) -> ChainState:
     """
     network = plan.network()
     rng = _generator(None, np.random.SeedSequence(plan.seed, spawn_key=(index,)))
-    drawn = start(rng, network, plan.init, readout=plan.readout == "sampled")
+    drawn = start(rng, network, plan.init, readout=plan.reading == "sampled")
     tuning: HMCTuning | SGLDTuning
     at: Place = drawn
-    if plan.sampler == "collapsed":
+    if plan.moves == "collapsed":
         at = look(network, drawn)
-        tuning = HMCTuning(plan.warmup, _SMALL_OVERHEAD)
-    elif plan.sampler == "hmc":
+        tuning = HMCTuning(plan.warming, _SMALL_OVERHEAD)
+    elif plan.moves == "hmc-weights":
         products = 4 * max(plan.problem.n - 1, 1) * plan.problem.P
-        tuning = HMCTuning(plan.warmup, max(network.layers, 1) * _RANDOM_NUMBER_COST / products)
+        tuning = HMCTuning(plan.warming, max(network.layers, 1) * _RANDOM_NUMBER_COST / products)
     else:
         relative = mobility(network, plan.preconditioner)
         slowest = min(relative.u, relative.w, relative.v)
-        tuning = SGLDTuning(plan.warmup, plan.chains * plan.steps, slowest)
+        tuning = SGLDTuning(plan.warming, plan.chains * plan.steps, slowest)
         tuning = tuning.meet(largest_curvature(network, drawn, relative))
         at = SGLD(network, 0.0, relative, plan.integrator).init(rng, drawn)
     return ChainState(index, 0, at, cast(dict[str, Any], rng.bit_generator.state), tuning)
@@ -161,8 +161,8 @@ def advance(plan: Plan, state: ChainState, seconds: float) -> tuple[ChainState, 
     rng = _generator(state.rng, None)
     notes = _Notes()
     deadline = time.monotonic() + seconds
-    total = plan.warmup + plan.steps
-    step = _sgld_step if plan.sampler == "sgld" else _hmc_step
+    total = plan.warming + plan.steps
+    step = _sgld_step if plan.moves == "sgld" else _hmc_step
     spare = None
     first = state.at
     while state.done < total:
@@ -173,12 +173,19 @@ def advance(plan: Plan, state: ChainState, seconds: float) -> tuple[ChainState, 
             spare = state.at.W.dense
         elif isinstance(before, Weights):
             spare = None if before is first or before is state.at else before.W
-        drawn, rest = divmod(state.done - plan.warmup, plan.interval)
-        if state.done > plan.warmup and rest == 0 and drawn <= plan.draws:
+        drawn, rest = divmod(state.done - plan.warming, plan.interval)
+        if state.done > plan.warming and rest == 0 and drawn <= plan.draws:
             _note(plan, network, rng, state.at, drawn - 1, notes)
         if time.monotonic() >= deadline:
             break
     return replace(state, rng=cast(dict[str, Any], rng.bit_generator.state)), notes.record(plan)
+
+
+def weights_of(network: Network, state: ChainState) -> Weights:
+    """A chain's weights; those that were integrated out are drawn from their exact law given the rest."""
+    if isinstance(state.at, Seen):
+        return write_out(_generator(state.rng, None), network, state.at)
+    return state.at.weights if isinstance(state.at, SGLDState) else state.at
 
 
 def _observe(network: Network, at: Weights | Seen) -> Draw:
@@ -198,7 +205,7 @@ def _note(plan: Plan, network: Network, rng: np.random.Generator, at: Place, dra
     notes.outputs.append(seen.outputs)
     if isinstance(weights, Seen):
         return
-    if plan.sampler == "sgld" and plan.integrator == "euler":
+    if plan.moves == "sgld" and plan.integrator == "euler":
         terms = bias_terms(network, weights, mobility(network, plan.preconditioner))
         notes.local.append(terms.local)
         notes.squared.append(terms.squared)
@@ -211,7 +218,7 @@ def _hmc_step(
 ) -> ChainState:
     tuning = state.tuning
     assert isinstance(tuning, HMCTuning)
-    warming = state.done < plan.warmup
+    warming = state.done < plan.warming
     step_size, length = tuning.setting(state.done) if warming else (tuning.step_size, tuning.length)
     if plan.step_size is not None:
         step_size = plan.step_size
@@ -221,7 +228,7 @@ def _hmc_step(
         collapsed, info = CollapsedHMC(network, step_size, length).step(rng, CollapsedState(state.at))
         after = collapsed.seen
     else:
-        moved, info = HMC(network, step_size, length, plan.readout).step(rng, HMCState(state.at), spare)
+        moved, info = HMC(network, step_size, length, plan.reading).step(rng, HMCState(state.at), spare)
         after = moved.weights
     if warming:
         kernel = _observe(network, after).kernel
@@ -238,17 +245,17 @@ def _sgld_step(
     assert isinstance(tuning, SGLDTuning)
     assert isinstance(state.at, SGLDState)
     relative = mobility(network, plan.preconditioner)
-    warming = state.done < plan.warmup and plan.step_size is None
+    warming = state.done < plan.warming and plan.step_size is None
     if warming and state.done % tuning.probe_interval == 0:
         tuning = tuning.meet(largest_curvature(network, state.at.weights, relative))
     step_size = tuning.step_size if plan.step_size is None else plan.step_size
     sampler = SGLD(network, step_size, relative, plan.integrator)
     after, _ = sampler.step(rng, state.at, spare)
     done = state.done + 1
-    if warming and plan.integrator == "euler" and 2 * done > plan.warmup and done % tuning.pilot_interval == 0:
+    if warming and plan.integrator == "euler" and 2 * done > plan.warming and done % tuning.pilot_interval == 0:
         weights = after.weights
         terms = bias_terms(network, weights, relative)
         tuning = tuning.note(observe(network, weights).kernel, terms.local, terms.squared)
-    if warming and done == plan.warmup:
+    if warming and done == plan.warming:
         tuning = tuning.finish()
     return replace(state, done=done, at=after, tuning=tuning)

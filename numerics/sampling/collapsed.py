@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg.lapack import dtrtrs
 
-from numerics.problem import FloatArray, InputError
+from numerics.problem import ACTIVATIONS, FloatArray, InputError
 from numerics.sampling.hmc import HMCInfo, draw_trajectory
 from numerics.sampling.network import Activity, Array, Network, Weights
 from numerics.sampling.normals import fill_normal
@@ -190,6 +190,23 @@ def look(network: Network, weights: Weights) -> Seen:
     frames = _frames(network, phi)
     G = [weights.W[min(t, len(weights.W) - 1)] @ frame.astype(network.dtype) for t, frame in enumerate(frames)]
     return Seen(weights.U, np.array(G, dtype=network.dtype).reshape(-1, network.width, network.problem.P))
+
+
+def collapses(network: Network) -> bool:
+    """Whether the activations of this network are linearly independent for almost all weights, and few beside N.
+
+    Independence is looked for in one draw from the prior: for analytic activations it then holds almost everywhere. Of
+    a user's own activation that is not known, so that the answer is no.
+    """
+    problem = network.problem
+    together = (problem.n - 1 if problem.arch == "rnn" else 1) * problem.P
+    if network.phi.name not in ACTIVATIONS or 2 * together > network.width:
+        return False
+    try:
+        look(network, network.prior_draw(np.random.Generator(np.random.SFC64(0)), readout=False))
+    except InputError:
+        return False
+    return True
 
 
 def write_out(rng: np.random.Generator, network: Network, seen: Seen) -> Weights:

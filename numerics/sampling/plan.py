@@ -5,18 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 from numerics.problem import InputError, Problem
 from numerics.sampling.activations import Activation, activation
+from numerics.sampling.collapsed import collapses
 from numerics.sampling.hmc import READOUTS, Readout
 from numerics.sampling.network import Network, make_network
 from numerics.sampling.sgld import INTEGRATORS, PRECONDITIONERS, Integrator, Preconditioner
 from numerics.sampling.starts import STARTS
 
-SAMPLERS = ("hmc", "collapsed", "sgld")
+SAMPLERS = ("hmc", "collapsed", "hmc-weights", "sgld")
 #: Read-outs that a sampler can have, its default first.
-_READOUTS = {"hmc": READOUTS, "collapsed": ("marginal",), "sgld": ("sampled",)}
+_READOUTS: dict[str, tuple[str, ...]] = {
+    "hmc": READOUTS,
+    "hmc-weights": READOUTS,
+    "collapsed": ("marginal",),
+    "sgld": ("sampled",),
+}
 #: Fewest draws from which R-hat and the effective sample size can be told.
 _FEWEST_STEPS = 8
 #: Bytes of kernels that a chain may record.
@@ -33,13 +40,28 @@ def _integer(value: int, argument: str, least: int) -> None:
         raise InputError(f"{argument}: is {value}; accepted: an integer ≥ {least}")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Plan:
     """A run of several chains. The same plan gives the same numbers, whatever runs it.
 
     Attributes:
-        problem, width, sampler, chains, steps, seed, dtype, warmup, init, readout, step_size, preconditioner,
-        integrator, phi: as in `simulate`; `readout` is "sampled" for sgld.
+        problem: what is learnt.
+        width: N.
+        sampler: "hmc", exact up to rounding. It integrates W out ("collapsed") wherever it can, which is many times
+            faster, and otherwise moves all weights ("hmc-weights"); either can also be asked for. Or "sgld", the
+            Langevin dynamics of the poster, exact up to its step.
+        chains: number of independent chains.
+        steps: of each chain after warm-up: trajectories, or Langevin steps (sgld).
+        seed: of all random numbers; chain k uses the k-th child of this seed.
+        dtype: precision of weights and activity, "float32" or "float64".
+        warmup: steps that adapt the sampler and are thrown away; by default a quarter or half (sgld) of `steps`, and at
+            least 300 or 200.
+        init: where chains start: "prior", "coherent", "coherent-negative" or "incoherent".
+        readout: "marginal" (default of the Hamiltonian samplers) integrates V out exactly, "sampled" samples it too.
+        step_size: fixed step, in place of the adapted one.
+        preconditioner: sgld: "prior" moves whitened weights alike, "identity" is the poster's plain form.
+        integrator: sgld: "euler", or the second-order "leimkuhler-matthews".
+        activation: a user's activation in place of the problem's.
 
     Raises:
         InputError: a field is out of range, or does not belong to the sampler.
@@ -47,18 +69,18 @@ class Plan:
 
     problem: Problem
     width: int
-    sampler: str
-    chains: int
-    steps: int
-    seed: int
-    dtype: str
-    warmup: int
-    init: str
-    readout: Readout
-    step_size: float | None
-    preconditioner: Preconditioner
-    integrator: Integrator
-    phi: Activation
+    sampler: str = "hmc"
+    chains: int = 4
+    steps: int = 1000
+    seed: int = 0
+    dtype: str = "float32"
+    warmup: int | None = None
+    init: str = "prior"
+    readout: Readout | None = None
+    step_size: float | None = None
+    preconditioner: Preconditioner = "prior"
+    integrator: Integrator = "euler"
+    activation: Activation | None = None
 
     def __post_init__(self) -> None:
         _choice(self.sampler, "sampler", SAMPLERS)
@@ -66,25 +88,50 @@ class Plan:
         _integer(self.chains, "chains", 1)
         _integer(self.steps, "steps", _FEWEST_STEPS)
         _integer(self.seed, "seed", 0)
-        _integer(self.warmup, "warmup", 0)
+        _integer(self.warming, "warmup", 0)
         _choice(self.init, "init", STARTS)
         _choice(self.dtype, "dtype", ("float32", "float64"))
-        _choice(self.readout, "readout", _READOUTS[self.sampler])
+        _choice(self.reading, "readout", _READOUTS[self.sampler])
         _choice(self.preconditioner, "preconditioner", PRECONDITIONERS if self.sampler == "sgld" else ("prior",))
         _choice(self.integrator, "integrator", INTEGRATORS if self.sampler == "sgld" else ("euler",))
-        if self.problem.kappa == 0 and self.readout == "sampled":
+        if self.problem.kappa == 0 and self.reading == "sampled":
             raise InputError(
                 "kappa: is 0; accepted: a number > 0 where the read-out is sampled (hmc integrates it out)"
             )
         if self.step_size is not None and not 0 < self.step_size < 10:
             raise InputError(f"step_size: is {self.step_size}; accepted: a number between 0 and 10")
-        if self.adjusted and self.step_size is None and self.warmup < 40:
-            raise InputError(f"warmup: is {self.warmup}; accepted: an integer ≥ 40 for {self.sampler}")
+        if self.adjusted and self.step_size is None and self.warming < 40:
+            raise InputError(f"warmup: is {self.warming}; accepted: an integer ≥ 40 for {self.sampler}")
+
+    @property
+    def warming(self) -> int:
+        """Steps of the warm-up."""
+        if self.warmup is not None or not isinstance(self.steps, int):
+            return 0 if self.warmup is None else self.warmup
+        return max(300, self.steps // 4) if self.adjusted else max(200, self.steps // 2)
+
+    @property
+    def reading(self) -> Readout:
+        """What is done with the read-out."""
+        return cast(Readout, self.readout or _READOUTS[self.sampler][0])
 
     @property
     def adjusted(self) -> bool:
         """Whether a Metropolis decision ends each step, so that there is no discretisation bias."""
         return self.sampler != "sgld"
+
+    @cached_property
+    def moves(self) -> str:
+        """The sampler that runs: "collapsed", "hmc-weights" or "sgld"."""
+        if self.sampler != "hmc":
+            return self.sampler
+        collapsed = self.reading == "marginal" and collapses(self.network())
+        return "collapsed" if collapsed else "hmc-weights"
+
+    @property
+    def phi(self) -> Activation:
+        """The network's activation."""
+        return self.activation or activation(self.problem.activation)
 
     def network(self) -> Network:
         """The network that is sampled."""
@@ -112,18 +159,7 @@ class Plan:
 
     def fingerprint(self) -> str:
         """Digest of everything that the numbers depend on, by which a checkpoint knows its own run."""
-        names = (
-            "width",
-            "sampler",
-            "chains",
-            "steps",
-            "seed",
-            "dtype",
-            "warmup",
-            "init",
-            "readout",
-            "step_size",
-        )
+        names = ("width", "chains", "steps", "seed", "dtype", "warming", "init", "reading", "step_size", "moves")
         words = {name: getattr(self, name) for name in (*names, "preconditioner", "integrator")}
         problem = self.problem
         words |= {name: getattr(problem, name) for name in ("arch", "u", "v", "w", "kappa")}
@@ -133,41 +169,3 @@ class Plan:
             if array is not None:
                 digest.update(str(array.shape).encode() + array.tobytes())
         return digest.hexdigest()
-
-
-def make_plan(
-    problem: Problem,
-    width: int,
-    sampler: str,
-    *,
-    chains: int,
-    steps: int,
-    seed: int,
-    dtype: str,
-    warmup: int | None,
-    init: str,
-    readout: str | None,
-    step_size: float | None,
-    preconditioner: str,
-    integrator: str,
-    phi: Activation | None,
-) -> Plan:
-    """A plan with the sampler's defaults where nothing was asked for."""
-    if warmup is None and isinstance(steps, int):
-        warmup = max(300, steps // 4) if sampler != "sgld" else max(200, steps // 2)
-    return Plan(
-        problem=problem,
-        width=width,
-        sampler=sampler,
-        chains=chains,
-        steps=steps,
-        seed=seed,
-        dtype=dtype,
-        warmup=0 if warmup is None else warmup,
-        init=init,
-        readout=cast(Readout, readout or _READOUTS.get(sampler, READOUTS)[0]),
-        step_size=step_size,
-        preconditioner=cast(Preconditioner, preconditioner),
-        integrator=cast(Integrator, integrator),
-        phi=phi or activation(problem.activation),
-    )

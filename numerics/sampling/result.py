@@ -46,7 +46,7 @@ class Simulation:
     Attributes:
         problem: what was learnt.
         width: N.
-        sampler: "hmc", "collapsed" or "sgld".
+        sampler: "collapsed", "hmc-weights" or "sgld".
         seed: of the run.
         odd_activation: φ(-h) = -φ(h).
         kernels: series of kernels, (chains, draws, nP, nP).

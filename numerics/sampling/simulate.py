@@ -11,15 +11,16 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
 from multiprocessing import get_context, parent_process
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from numerics.problem import InputError, Problem
-from numerics.sampling.activations import Activation
-from numerics.sampling.chains import ChainState, Record, advance, empty_record, first_state, join
+from numerics.sampling.chains import ChainState, Record, advance, empty_record, first_state, join, weights_of
 from numerics.sampling.checkpoint import chain_file, load, only_run, save
-from numerics.sampling.plan import Plan, make_plan
+from numerics.sampling.network import Weights
+from numerics.sampling.plan import Plan
 from numerics.sampling.result import Simulation, Spectrum
 
 #: A chain is handed back after about this time, for progress and checkpoints.
@@ -37,70 +38,32 @@ def simulate(
     width: int,
     sampler: str = "hmc",
     *,
-    chains: int = 4,
-    steps: int = 1000,
-    seed: int = 0,
-    dtype: str = "float32",
-    warmup: int | None = None,
-    init: str = "prior",
-    readout: str | None = None,
-    step_size: float | None = None,
-    preconditioner: str = "prior",
-    integrator: str = "euler",
-    activation: Activation | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
     checkpoint: str | Path | None = None,
+    **options: Any,
 ) -> Simulation:
-    """Sample a network's weights from their posterior (THEORY.md section 1) and record its kernel and
-    outputs.
+    """Sample a network's weights from their posterior (THEORY.md section 1) and record its kernel and outputs.
 
     Args:
         problem: what is learnt.
         width: N.
-        sampler: "hmc", exact up to rounding; "collapsed", the same law with W integrated out, many times faster where
-            the activations are linearly independent; or "sgld", the Langevin dynamics of the poster, exact up to
-            its step.
-        chains: number of independent chains.
-        steps: of each chain after warm-up: trajectories (hmc, collapsed) or Langevin steps (sgld).
-        seed: of all random numbers; chain k uses the k-th child of this seed.
-        dtype: precision of weights and activity, "float32" or "float64".
-        warmup: steps that adapt the sampler and are thrown away; by default a quarter or half (sgld) of
-            `steps`, and at least 300 or 200.
-        init: where chains start: "prior", "coherent", "coherent-negative" or "incoherent".
-        readout: hmc: "marginal" (default) integrates V out exactly, "sampled" samples it too.
-        step_size: fixed step, in place of the adapted one.
-        preconditioner: sgld: "prior" moves whitened weights alike, "identity" is the poster's plain form.
-        integrator: sgld: "euler", or the second-order "leimkuhler-matthews".
-        activation: a user's activation in place of the problem's.
+        sampler: "hmc" (the reference: no bias), "collapsed", "hmc-weights" or "sgld", as `Plan` explains.
         workers: processes; by default as many as processors, at most one per chain. 1 stays in this process.
             With more, a script needs the usual ``if __name__ == "__main__":``.
+        progress: called with the steps done so far and their total, over all chains, warm-up included.
         checkpoint: directory in which every chain is saved every few seconds and when the run ends or is
             interrupted. A run that finds its own chains there goes on from them, to the very numbers of an
             uninterrupted run.
-        progress: called with the steps done so far and their total, over all chains, warm-up included.
+        options: every other choice: fields of `Plan` (chains, steps, seed, warmup, init, dtype, …).
 
     Raises:
         InputError: an argument is out of range, the chains overflowed, or the checkpoint is damaged, foreign, in
             use by another process, or cannot be written.
+        TypeError: an option that `Plan` does not have.
     """
-    plan = make_plan(
-        problem,
-        width,
-        sampler,
-        chains=chains,
-        steps=steps,
-        seed=seed,
-        dtype=dtype,
-        warmup=warmup,
-        init=init,
-        readout=readout,
-        step_size=step_size,
-        preconditioner=preconditioner,
-        integrator=integrator,
-        phi=activation,
-    )
-    workers = min(chains, os.cpu_count() or 1) if workers is None else workers
+    plan = Plan(problem=problem, width=width, sampler=sampler, **options)
+    workers = min(plan.chains, os.cpu_count() or 1) if workers is None else workers
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise InputError(f"workers: is {workers}; accepted: an integer ≥ 1")
     began = time.monotonic()
@@ -110,8 +73,24 @@ def simulate(
             with threadpool_limits(limits=1):
                 run.in_process()
         else:
-            run.in_processes(min(workers, chains))
+            run.in_processes(min(workers, plan.chains))
     return run.result(time.monotonic() - began)
+
+
+def last_weights(checkpoint: str | Path, plan: Plan, chain: int = 0) -> Weights:
+    """Weights at which a chain of a checkpointed run stands; where W or V is integrated out, W is drawn from its exact
+    law given the chain's state, and V is None.
+
+    Args:
+        checkpoint: the run's directory.
+        plan: of that run.
+        chain: which chain.
+
+    Raises:
+        InputError: there is no such chain, or it is damaged or of another run.
+    """
+    state, _ = load(chain_file(Path(checkpoint), chain), plan)
+    return weights_of(plan.network(), state)
 
 
 def prepare_worker() -> None:
@@ -162,7 +141,7 @@ class _Run:
 
     def __init__(self, plan: Plan, progress: Progress | None, store: _Store) -> None:
         self._plan, self._progress, self._store = plan, progress, store
-        self._total = plan.warmup + plan.steps
+        self._total = plan.warming + plan.steps
         self._states: list[ChainState] = []
         self._records: list[Record] = []
         for index in range(plan.chains):
@@ -230,7 +209,7 @@ class _Run:
         """Everything recorded, as one simulation."""
         plan, records = self._plan, self._records
         kernels = np.stack([record.kernels for record in records])
-        euler = plan.sampler == "sgld" and plan.integrator == "euler"
+        euler = plan.moves == "sgld" and plan.integrator == "euler"
         places = sorted(plan.spectrum_draws)
         spectra = tuple(
             Spectrum(index, draw, values)
@@ -241,7 +220,7 @@ class _Run:
         return Simulation(
             problem=plan.problem,
             width=plan.width,
-            sampler=plan.sampler,
+            sampler=plan.moves,
             seed=plan.seed,
             odd_activation=plan.phi.odd,
             kernels=kernels,

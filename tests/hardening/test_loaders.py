@@ -22,7 +22,7 @@ from numerics import problem_file, sweep
 from numerics.problem import InputError, endpoint
 from numerics.problem_file import load
 from numerics.sampling import checkpoint, simulate
-from numerics.sampling.plan import make_plan
+from numerics.sampling.plan import Plan
 from tests.hardening.program import check_contract, run, time_limit
 
 GOOD_X, GOOD_Y = np.eye(2), np.array([[1.0, np.nan], [0.5, -1.0]])
@@ -249,19 +249,7 @@ def problem_bytes(folder: Path, compression: int) -> bytes:
 
 PROBLEM = endpoint(3, 2.0)
 SHORT = {"steps": 8, "warmup": 40, "chains": 1, "seed": 3}
-PLAN = make_plan(
-    PROBLEM,
-    4,
-    "hmc",
-    **SHORT,
-    dtype="float32",
-    init="prior",
-    readout=None,
-    step_size=None,
-    preconditioner="prior",
-    integrator="euler",
-    phi=None,
-)
+PLAN = Plan(problem=PROBLEM, width=4, **SHORT)
 
 
 @pytest.fixture(scope="module")

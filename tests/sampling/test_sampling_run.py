@@ -16,13 +16,13 @@ import pytest
 from scipy.stats import kstest
 
 from numerics.problem import InputError, Problem, endpoint, sequence
-from numerics.sampling import Activation, ensemble, save, simulate
+from numerics.sampling import Activation, Plan, ensemble, last_weights, save, simulate
 from numerics.sampling import simulate as simulate_function
 from numerics.sampling.diagnostics import summarise
 from numerics.sampling.hmc import HMC
 from numerics.sampling.network import Weights, make_network
 from numerics.sampling.normals import fill_normal
-from numerics.sampling.observables import alignment, autocorrelation, bulk_edge, coherence, leading_eigenvalues
+from numerics.sampling.observables import alignment, autocorrelation, bulk_edge, coherence, leading_eigenvalues, observe
 from numerics.sampling.sgld import SGLD, mobility
 
 SMALL = {"width": 12, "chains": 2, "steps": 60, "warmup": 40, "seed": 5}
@@ -33,7 +33,7 @@ def small(sampler: str = "hmc", **options):
     return simulate(endpoint(4, 20.0), sampler=sampler, **settings)
 
 
-@pytest.mark.parametrize("sampler", ["hmc", "collapsed", "sgld"])
+@pytest.mark.parametrize("sampler", ["hmc-weights", "collapsed", "sgld"])
 def test_same_numbers_in_one_process_and_in_two(sampler):
     one, two = small(sampler), small(sampler, workers=2)
     assert np.array_equal(one.kernels, two.kernels)
@@ -75,9 +75,30 @@ def test_langevin_reports_its_bias_and_hmc_none():
     assert small("sgld", integrator="leimkuhler-matthews").kernel_bias is None
 
 
+def test_hmc_integrates_the_weights_out_where_it_can():
+    run = small(steps=8)
+    assert run.sampler == "collapsed"
+    assert np.array_equal(run.kernels, small("collapsed", steps=8).kernels)
+    assert small(steps=8, readout="sampled").sampler == "hmc-weights"
+    dependent = Problem(np.ones((2, 2)), np.array([[np.nan, 1.0], [np.nan, 2.0]]))  # one pattern twice
+    own = Activation("mine", np.tanh, lambda h: 1 - np.tanh(h) ** 2)
+    crowded = {"problem": endpoint(12, 2.0), "width": 12}
+    for changes in ({"problem": dependent}, crowded, {"activation": own}, {"readout": "sampled"}):
+        assert Plan(**({"problem": endpoint(4, 20.0), "width": 20} | changes)).moves == "hmc-weights"
+
+
+@pytest.mark.parametrize("sampler", ["hmc-weights", "collapsed", "sgld"])
+def test_last_weights_are_those_of_the_last_draw(sampler, tmp_path):
+    run = small(sampler, checkpoint=tmp_path)
+    plan = Plan(problem=run.problem, sampler=sampler, **SMALL)
+    for chain in range(2):
+        weights = last_weights(tmp_path, plan, chain)
+        assert observe(plan.network(), weights).kernel == pytest.approx(run.kernels[chain, -1], rel=1e-4, abs=1e-4)
+
+
 def test_own_activation_is_used():
     own = Activation("linear again", lambda h: h, np.ones_like, odd=True)
-    assert small(activation=own).kernels == pytest.approx(small().kernels)
+    assert small(activation=own).kernels == pytest.approx(small("hmc-weights").kernels)
 
 
 def test_gauge_keeps_even_entries_and_makes_the_order_parameter_positive():
@@ -163,7 +184,7 @@ def test_progress_counts_every_step():
         ({"chains": 0}, "chains: is 0; accepted: an integer ≥ 1"),
         ({"steps": 3}, "steps: is 3; accepted: an integer ≥ 8"),
         ({"steps": 10.5}, "steps: is 10.5"),
-        ({"sampler": "gibbs"}, "sampler: is 'gibbs'; accepted: hmc, collapsed, sgld"),
+        ({"sampler": "gibbs"}, "sampler: is 'gibbs'; accepted: hmc, collapsed, hmc-weights, sgld"),
         ({"dtype": "float16"}, "dtype: is 'float16'"),
         ({"readout": "none"}, "readout: is 'none'"),
         ({"sampler": "sgld", "readout": "marginal"}, "readout: is 'marginal'; accepted: sampled"),
