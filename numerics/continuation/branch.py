@@ -24,6 +24,8 @@ End = Literal["range", "symmetric", "closed", "lost"]
 FIRST_STEP, LARGEST_STEP = 0.01, 0.08
 #: Arclength from a pitchfork over which it is not reported again on the branch that leaves it.
 CLEAR = 1e-5
+#: Eigenvalues smaller than this, of a Hessian of order one, are rounding.
+ZERO = 1e-9
 #: Steps shorter than this do not help, and a branch of more points than this is left unfinished.
 SHORTEST_STEP, MOST_POINTS = 1e-7, 4000
 
@@ -53,7 +55,7 @@ class Branch:
         end."""
         places = {int(np.argmin(np.abs(self.lengths - event.length))) for event in self.events}
         last = len(self.points) - 1
-        return frozenset(places | {k for k in (0, last) if self.points[k].rate == 0.0})
+        return frozenset(places | {k for k in (0, last) if _singular(self.points[k])})
 
     def stable_step(self, index: int) -> bool:
         """Whether the states between points ``index`` and ``index + 1`` are minima."""
@@ -260,6 +262,11 @@ def _returned(points: list[PathPoint], step: float) -> bool:
     return float(np.vdot(first.tangent, last.tangent)) + first.rate * last.rate > 0.9
 
 
+def _singular(point: PathPoint) -> bool:
+    """Whether an eigenvalue of the Hessian is zero to rounding, as where branches meet."""
+    return any(float(np.abs(values).min(initial=np.inf)) < ZERO for values in point.spectra)
+
+
 def _append(
     track: Track, points: list[PathPoint], lengths: list[float], events: list[Event], found: tuple[PathPoint, float]
 ) -> None:
@@ -272,7 +279,7 @@ def _append(
         passed = []
     for event in passed:
         # where a branch leaves another, the eigenvalue that vanishes there has the sign of rounding
-        if start > 0.0 or point.rate != 0.0 or event.length > CLEAR:
+        if start > 0.0 or event.length > CLEAR or not _singular(point):
             events.append(replace(event, length=start + event.length))
             points.append(event.point)
             lengths.append(start + event.length)

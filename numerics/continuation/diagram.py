@@ -35,6 +35,8 @@ MOST_BRANCHES, SEARCHES = 80, 3
 SAME = 1e-6
 #: Free energies are compared at so many values along a pair of stable pieces.
 COMPARED = 16
+#: Length over which the Hessian's change is taken at a point where branches meet.
+PROBE = 1e-4
 #: Half the relative width of the bracket in which two free energies are seen to cross, at first.
 NARROWEST = 1e-13
 
@@ -222,9 +224,34 @@ def _grow(
 def _switch(branch: Branch, event: Event, direction: FloatArray, bounds: tuple[float, float]) -> Callable[[], Branch]:
     def followed() -> Branch:
         track = Track(branch.track.family, event.period)
-        return follow(track, track.start(event.point.state, event.point.theta, direction), bounds)
+        return follow(track, _leaving(branch.track, event.point, direction), bounds)
 
     return followed
+
+
+def _leaving(parent: Track, point: PathPoint, mode: FloatArray) -> PathPoint:
+    """A critical point of the branch ``parent``, with the tangent of the branch that leaves it.
+
+    Points ``αφ + βψ`` off it, φ the mode and ψ the parent's tangent, solve the branching equation ``α(aα + 2bβ) = 0``
+    to second order, with ``a = ⟨φ, D²G[φ, φ]⟩`` and ``b = ⟨φ, D²G[φ, ψ]⟩`` (Keller 1977): ``β = 0`` at a pitchfork,
+    where a symmetry makes ``a = 0``, but not where a state that only phases of order 3 leave as it is loses its lags.
+    """
+    beyond = [parent.step(start, PROBE) for start in (point, point.reversed())]
+    if beyond[0] is None or beyond[1] is None:
+        return PathPoint(point.state, point.theta, mode, 0.0, 0)
+    sides = [_form(point.state.move(step * mode), point.state, mode) for step in (PROBE, -PROBE)]
+    a = sides[0] - sides[1]
+    b = _form(beyond[0].state, point.state, mode) - _form(beyond[1].state, point.state, mode)
+    share = -0.5 * a / b if abs(b) > 0 else 0.0
+    size = math.hypot(1.0, share)
+    return PathPoint(point.state, point.theta, (mode + share * point.tangent) / size, share * point.rate / size, 0)
+
+
+def _form(state: KernelPoint, origin: KernelPoint, mode: FloatArray) -> float:
+    """``⟨φ, 𝓗φ⟩`` of one state, for a direction φ at another state nearby."""
+    half = np.linalg.solve(state.L, origin.L)
+    moved = half @ mode @ half.T
+    return float(np.vdot(moved, state.hessian_product(moved)))
 
 
 def _directions(event: Event) -> list[FloatArray]:
