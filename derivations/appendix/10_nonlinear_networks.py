@@ -260,7 +260,7 @@ assert np.abs((np.mean(drawn, axis=0) - np.diag(forward)) / error).max() < 4.5
 WIDTHS = (48, 96, 192)
 COHERENT = (np.array([[0.52, 0.41, 0.44], [0.41, 0.68, 0.72], [0.44, 0.72, 0.85]]), np.diag([0.19, 1.26, 5.85]))
 COHERENT[1][0, 1] = COHERENT[1][1, 0] = 0.82
-tasks = [("rnn", 5.0, (kernel_5, conjugate_5), 200), ("rnn", 40.0, COHERENT, 280)]
+tasks = [("rnn", 5.0, (kernel_5, conjugate_5), 400), ("rnn", 40.0, COHERENT, 500)]
 for arch, signal, start, steps in tasks:
     problem = endpoint(4, signal, activation="erf", arch=arch)
     kernel = saddle(problem, *start)[0]

@@ -33,12 +33,12 @@ CASES = (
     Case("endpoint --T 4 --signal 20 --arch dnn", lambda: endpoint(4, 20.0, arch="dnn")),
     Case("endpoint --T 5 --signal 12", lambda: endpoint(5, 12.0)),
     Case(
-        "sequence --T 5 --angle 1.2566 --amplitude 2 --supervise 1,4",
-        lambda: sequence(5, 1.2566, 2.0, (1, 4)),
+        "sequence --T 5 --angle 1.2566 --amplitude 2 --supervise 1,2,4",
+        lambda: sequence(5, 1.2566, 2.0, (1, 2, 4)),
     ),
     Case(
-        "sequence --T 5 --angle 1.2566 --amplitude 2 --supervise 1,4 --arch dnn",
-        lambda: sequence(5, 1.2566, 2.0, (1, 4), arch="dnn"),
+        "sequence --T 5 --angle 1.2566 --amplitude 2 --supervise 1,2,4 --arch dnn",
+        lambda: sequence(5, 1.2566, 2.0, (1, 2, 4), arch="dnn"),
     ),
 )
 
