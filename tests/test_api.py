@@ -118,7 +118,7 @@ def test_results_show_themselves(results, name):
 
 def test_a_simulation_is_one_line(results):
     line = repr(results["Simulation"])
-    assert line.startswith("Simulation(RNN, T = 4, P = 1, N = 16, hmc, 2 × 10 draws, ESS ")
+    assert line.startswith("Simulation(RNN, T = 4, P = 1, N = 16, collapsed, 2 × 10 draws, ESS ")
     assert "\n" not in line
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from numerics.problem import FloatArray, InputError
 from numerics.sampling.collapsed import CollapsedHMC, CollapsedState, Seen, activations, look, write_out
+from numerics.sampling.controls import controls, number_of_columns
 from numerics.sampling.curvature import bias_terms, largest_curvature
 from numerics.sampling.hmc import HMC, HMCState
 from numerics.sampling.network import Array, Network, Weights
@@ -62,6 +63,7 @@ class Record:
         acceptance: (steps after warm-up,), none for sgld.
         local, squared: terms of the Euler–Maruyama bias, (draws, nP, nP) and (draws,); sgld only.
         spectra: W's leading eigenvalues, (spectra, k).
+        controls: control variates of the kernel, (draws, d, d); collapsed only.
     """
 
     kernels: FloatArray
@@ -70,6 +72,7 @@ class Record:
     local: FloatArray
     squared: FloatArray
     spectra: ComplexArray
+    controls: FloatArray
 
 
 @dataclass
@@ -82,6 +85,7 @@ class _Notes:
     local: list[FloatArray] = field(default_factory=list)
     squared: list[float] = field(default_factory=list)
     spectra: list[ComplexArray] = field(default_factory=list)
+    controls: list[FloatArray] = field(default_factory=list)
 
     def record(self, plan: Plan) -> Record:
         size = plan.problem.n * plan.problem.P
@@ -95,6 +99,7 @@ class _Notes:
             np.array(self.spectra, dtype=complex).reshape(len(self.spectra), -1)
             if self.spectra
             else np.zeros((0, 0), complex),
+            np.array(self.controls) if self.controls else np.zeros((0, 0, 0)),
         )
 
 
@@ -105,6 +110,7 @@ def join(records: list[Record]) -> Record:
         return np.concatenate([getattr(record, name) for record in records])
 
     spectra = [record.spectra for record in records if len(record.spectra)]
+    variates = [record.controls for record in records if len(record.controls)]
     return Record(
         kernels=all_of("kernels"),
         outputs=all_of("outputs"),
@@ -112,6 +118,7 @@ def join(records: list[Record]) -> Record:
         local=all_of("local"),
         squared=all_of("squared"),
         spectra=np.concatenate(spectra) if spectra else np.zeros((0, 0), complex),
+        controls=np.concatenate(variates) if variates else np.zeros((0, 0, 0)),
     )
 
 
@@ -196,6 +203,8 @@ def _observe(network: Network, at: Weights | Seen) -> Draw:
 
 def _note(plan: Plan, network: Network, rng: np.random.Generator, at: Place, draw: int, notes: _Notes) -> None:
     weights = at.weights if isinstance(at, SGLDState) else at
+    if isinstance(at, Seen) and number_of_columns(plan.problem) <= 2 * plan.problem.n * plan.problem.P:
+        notes.controls.append(controls(network, at))
     if isinstance(weights, Seen) and (plan.problem.x_test is not None or draw in plan.spectrum_draws):
         weights = write_out(rng, network, weights)
     seen = _observe(network, weights)

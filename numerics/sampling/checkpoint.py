@@ -29,7 +29,7 @@ from numerics.sampling.sgld import SGLDState
 from numerics.sampling.tuning import HMCTuning, SGLDTuning
 from numerics.sampling.updated import UpdatedMatrices
 
-_FORMAT = b"unrolled chain 2\n"
+_FORMAT = b"unrolled chain 3\n"
 _DIGEST_BYTES = 32
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from numerics.problem import FloatArray, InputError, Problem
+from numerics.sampling.controls import controlled, flips
 from numerics.sampling.curvature import euler_bias
 from numerics.sampling.diagnostics import Summary, summarise, summarise_symmetric
 from numerics.sampling.observables import (
@@ -56,6 +57,7 @@ class Simulation:
         step_size: of each chain, after warm-up.
         bias_local, bias_squared: terms of the Euler–Maruyama bias at each draw, (chains, draws, nP, nP) and
             (chains, draws) (sgld with Euler–Maruyama), else None.
+        controls: control variates of the kernel, (chains, draws, d, d) (collapsed), else None.
         seconds: wall-clock time.
     """
 
@@ -71,6 +73,7 @@ class Simulation:
     step_size: tuple[float, ...]
     bias_local: FloatArray | None
     bias_squared: FloatArray | None
+    controls: FloatArray | None
     seconds: float
 
     def __post_init__(self) -> None:
@@ -92,6 +95,18 @@ class Simulation:
     @cached_property
     def _kernel(self) -> Summary:
         return summarise_symmetric(self.kernels)
+
+    @cached_property
+    def kernel_controlled(self) -> Summary | None:
+        """Mean kernel and its standard error with the noise that control variates explain taken out, (nP, nP) each.
+
+        The error is O(1/N) in place of O(1/√N). None where there are no variates, or fewer than ten draws for each.
+        Within one basin of a sign symmetry (`gauge_fixed`), those that are odd under it have mean zero only where the
+        chains never change basin, and are left out otherwise.
+        """
+        if self.controls is None or 10 * self.controls[0, 0].size > self.chains * self.kernels.shape[1]:
+            return None
+        return controlled(self.kernels, self.controls)
 
     @cached_property
     def _output(self) -> Summary:
@@ -255,7 +270,11 @@ class Simulation:
         n, P = self.problem.n, self.problem.P
         negative = (self.basins < 0)[:, :, None, None]
         flip = flip_kernel(n, P)
-        local = self.bias_local
+        local, variates = self.bias_local, self.controls
+        if variates is not None:
+            sign = flips(self.problem)
+            odd_too = not any(self.sign_flips or ())
+            variates = np.where(negative, sign * variates, variates) * np.where(odd_too | (sign > 0), 1.0, 0.0)
         return replace(
             self,
             kernels=np.where(negative, flip * self.kernels, self.kernels),
@@ -264,4 +283,5 @@ class Simulation:
                 replace(item, values=item.values * self.basins[item.chain, item.draw]) for item in self.spectra
             ),
             bias_local=None if local is None else np.where(negative, flip * local, local),
+            controls=variates,
         )

@@ -230,5 +230,6 @@ class _Run:
             step_size=tuple(steps),
             bias_local=np.stack([record.local for record in records]) if euler else None,
             bias_squared=np.stack([record.squared for record in records]) if euler else None,
+            controls=np.stack([record.controls for record in records]) if len(records[0].controls) else None,
             seconds=seconds,
         )

@@ -153,8 +153,8 @@ def test_bulk_eigenvalues_follow_the_circular_law():
 
 def test_alignment_with_its_standard_error():
     # below the transition: the delta method needs a mean that is well known, and the basins' sign never is
-    options = {"width": 24, "sampler": "collapsed", "chains": 1, "steps": 150, "warmup": 60, "workers": 1}
-    runs = [simulate(endpoint(4, 4.0), seed=seed, **options) for seed in range(16)]
+    options = {"width": 24, "chains": 1, "steps": 100, "warmup": 40, "step_size": 0.4, "workers": 1}
+    runs = [simulate(endpoint(4, 4.0), seed=seed, **options) for seed in range(12)]
     kernel = runs[0].kernel_mean + np.diag([0.0, 0.3, 0.0])
     values, errors = np.array([run.alignment(kernel) for run in runs]).T
     assert values == pytest.approx([float(alignment(run.kernel_mean, kernel)) for run in runs])
@@ -162,6 +162,28 @@ def test_alignment_with_its_standard_error():
     assert values.std(ddof=1) == pytest.approx(np.sqrt(np.mean(errors**2)), rel=0.5)
     with pytest.raises(InputError, match="kernel: has shape"):
         runs[0].alignment(np.eye(2))
+
+
+def test_control_variates_have_mean_zero_and_take_the_noise_out():
+    options = {"chains": 2, "steps": 120, "warmup": 40, "step_size": 0.4, "seed": 1, "workers": 1}
+    run = simulate(endpoint(4, 4.0), 64, **options)
+    means = summarise(run.controls)
+    assert np.abs(means.mean / means.standard_error).max() < 4
+    assert (run.kernel_controlled.standard_error < 0.6 * run.kernel_standard_error).all()
+    difference = run.kernel_controlled.mean - run.kernel_mean
+    assert np.abs(difference / run.kernel_standard_error).max() < 4
+    fixed = simulate(endpoint(4, 60.0), 64, **options).gauge_fixed()
+    assert (fixed.kernel_controlled.standard_error < 0.6 * fixed.kernel_standard_error).all()
+    assert small("hmc-weights").kernel_controlled is None
+    assert small(steps=8).kernel_controlled is None  # too few draws
+
+
+def test_variates_that_are_odd_are_left_out_where_signs_mix():
+    run = small(steps=200)
+    assert sum(run.sign_flips) > 0
+    fixed = run.gauge_fixed()
+    assert (fixed.controls[..., 0, 1] == 0).all()
+    assert np.array_equal(fixed.controls[..., 0, 2], run.controls[..., 0, 2])
 
 
 def test_energy_by_hand():

@@ -1,0 +1,64 @@
+"""Control variates: quantities whose posterior mean is zero exactly, which take most of the noise out of a mean kernel.
+
+For any vector field v, ``∇·v - v·∇𝒰`` has mean zero under ``exp(-𝒰)`` (integrate a divergence). With the columns
+``X = [U, G]`` that the collapsed sampler moves, (N, d), and the fields that add column i to column j,
+
+    c_ij = N δ_ij - X_i · (X_j + ∂L/∂X_j).
+
+The kernel's fluctuations around its mean are small at large N, and to first order in them the c_ij are linear functions
+of the kernel's entries, as many as there are. Regression on them leaves the second order: the error of a mean over n
+draws falls from O(1/√(N n)) to O(1/(N √n)), which resolves a shift of the mean of order 1/N at any width
+(Assaraf & Caffarel 1999; Mira, Solgi & Imparato 2013).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from numerics.problem import FloatArray, InputError, Problem
+from numerics.sampling.collapsed import Seen, potential
+from numerics.sampling.diagnostics import Summary, summarise
+from numerics.sampling.network import Network
+
+
+def number_of_columns(problem: Problem) -> int:
+    """d, the number of columns of X."""
+    return problem.D + (problem.n - 1) * problem.P
+
+
+def flips(problem: Problem) -> FloatArray:
+    """Factors by which W → -W, where it is a symmetry, multiplies the c_ij, (d, d)."""
+    signs = np.concatenate([np.ones(problem.D), np.repeat((-1.0) ** np.arange(1, problem.n), problem.P)])
+    return np.outer(signs, signs)
+
+
+def controls(network: Network, seen: Seen) -> FloatArray:
+    """``c_ij``, (d, d), for one draw of the collapsed sampler."""
+    _, slope = potential(network, seen)
+    X, S = (np.concatenate([part.U, *part.G], axis=1).astype(np.float64) for part in (seen, slope))
+    return network.width * np.eye(X.shape[1]) - X.T @ (X + S)
+
+
+def controlled(series: FloatArray, variates: FloatArray) -> Summary:
+    """Mean of a series with what a linear regression on control variates explains taken out.
+
+    The intercept of the regression is the mean; its error is that of the residuals, autocorrelation included. (The
+    regression's own error is smaller by the number of variates over the number of draws.)
+
+    Args:
+        series: (chains, draws, …).
+        variates: of mean zero, (chains, draws, …).
+
+    Raises:
+        InputError: fewer than ten draws for each variate.
+    """
+    chains, draws = series.shape[:2]
+    flat = variates.reshape(chains * draws, -1)
+    flat = flat[:, flat.std(axis=0) > 0]
+    if len(flat) < 10 * flat.shape[1]:
+        raise InputError(f"draws: are {len(flat)}; accepted: at least ten for each of {flat.shape[1]} variates")
+    design = np.concatenate([np.ones((len(flat), 1)), flat / flat.std(axis=0)], axis=1)
+    values = series.reshape(len(flat), -1)
+    slopes = np.linalg.lstsq(design, values, rcond=None)[0]
+    rest = values - design[:, 1:] @ slopes[1:]
+    return summarise(rest.reshape(series.shape))
