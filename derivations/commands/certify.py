@@ -1,4 +1,4 @@
-"""`unrolled certify endpoint`: a proof in ball arithmetic that a true state lies next to each computed one."""
+"""`unrolled certify PROBLEM`: a proof in ball arithmetic that a true state lies next to each computed one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from derivations.commands import output
-from derivations.commands.problems import problem_options
+from derivations.commands.problems import bad_input, problem_options
 
 if TYPE_CHECKING:
     from numerics.problem import Problem
@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 def command(problem: Problem, all_branches: bool, as_json: bool) -> int:
     """Prove that a stationary kernel lies within a stated radius of the solved one, and its Hessian's signature.
 
-    Needs python-flint (the extra "certify"). Exit status 1 if a state is not proved.
+    Linear networks, at most 24 rows of the unknown matrix (times × rank of the inputs). Needs python-flint (the extra
+    "certify"). Exit status 1 if a state is not proved; its status says why.
     """
     from numerics.saddle import search
-    from numerics.transition.certify import certify
+    from numerics.transition.certify import certifiable, certify
 
+    with bad_input():
+        certifiable(problem)  # before the search, which takes long where the problem is too large
     with output.working("certificate"):
         solutions = search.solve_all(problem) if all_branches else (search.solve(problem),)
         proofs = [certify(solution) for solution in solutions]

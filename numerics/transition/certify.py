@@ -1,14 +1,14 @@
-"""Proof in ball arithmetic that a true stationary kernel lies next to a computed one (endpoint supervision, one
-pattern).
+"""Proof in ball arithmetic that a true stationary kernel lies next to a computed one, for any small linear problem.
 
-Krawczyk's test: with x̂ the computed independent entries, X a box around it, Y an approximate inverse of the Hessian, if
+Krawczyk's test: with x̂ the independent entries of a kernel in the frame of ``numerics.transition.balls``, X a box
+around it, g the gradient of F and Y an approximate inverse of its derivative, if
 
-``K(X) = x̂ - Y ∇F(x̂) + (1 - Y ∂²F(X)) (X - x̂)``
+``K(X) = x̂ - Y g(x̂) + (1 - Y ∂g(X)) (X - x̂)``
 
-lies inside X, then X holds exactly one zero of ∇F, and it lies in K(X) (Krawczyk 1969; Neumaier 1990, section 5.1).
-Every number is a ball of python-flint's arb that contains the exact value, so rounding is part of the proof. The
-signature is that of the pivots of ``∂²F(X)``, each a ball that excludes 0 (Sylvester's law). Needs the extra
-``certify``.
+lies inside X, then X holds exactly one zero of g, and it lies in K(X) (Krawczyk 1969; Neumaier 1990, section 5.1).
+The signature is read off ``VᵀHV``, H the Hessian over the whole of X and V its centre's approximate eigenvectors: by
+Gershgorin's circles, which exclude 0, and Sylvester's law. Every number is a ball that contains the exact value, so
+rounding is part of the proof. Needs python-flint (the extra ``certify``).
 """
 
 from __future__ import annotations
@@ -16,19 +16,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import mpmath
 import numpy as np
 from numpy.typing import NDArray
 
-from numerics.problem import InputError
-from numerics.saddle.newton import polish
+from numerics.problem import InputError, Problem
 from numerics.solution import Solution
-from numerics.transition.batch import LONGEST, lowered_endpoint
+from numerics.transition.balls import BallFunctional, BallPoint, ExactSpace, exact_space, flint_module
 
 FloatArray = NDArray[np.float64]
 
-#: Working precision in bits, and the box's relative half-width: small against 1, large against rounding.
+#: Working precision in bits, and the box's half-width in the frame: small against 1, large against rounding.
 BITS, HALF_WIDTH = 256, 1e-20
+#: Corrections of the centre before the test, each of which gains the digits of the approximate inverse.
+CORRECTIONS = 12
+#: A proved kernel further than this from the returned one, relative, is not the returned one.
+FURTHEST = 1e-7
+#: Most rows of the unknown matrix: its Hessian in balls has (m(m+1)/2)² entries.
+LARGEST = 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +40,7 @@ class Certificate:
     """What has been proved.
 
     Attributes:
-        proved: whether both proofs went through; if not, nothing is claimed.
+        proved: whether a stationary kernel was proved, with a Hessian as the solution says; if not, nothing is claimed.
         radius: every entry of the returned kernel is within this of a true stationary kernel's, relative to
             ``√(H^{tt}H^{ss})``.
         negative: number of negative eigenvalues of the Hessian at the true kernel; 0 for a minimum.
@@ -53,139 +57,171 @@ class Certificate:
     status: str
 
 
-NOT_PROVED = Certificate(False, np.inf, -1, (-np.inf, np.inf), (), "Not proved: the box does not contract.")
-
-
 def certify(solution: Solution) -> Certificate:
-    """Prove that a stationary point of F lies at the solution, and the signature of its Hessian.
+    """Prove that a stationary point of F lies at the solution, that it is the only one nearby, and its signature.
 
     The problem's numbers (x, y, u, v, w, κ) are taken as the exact binary fractions that they are.
 
     Raises:
-        InputError: the problem is not endpoint supervision of one pattern with at most T = 5, the solution has not
-            converged, or python-flint is not installed.
+        InputError: the activation is not linear, the unknown matrix has more than ``LARGEST`` rows, the kernels' range
+            has no exact basis (``balls.exact_space``), or python-flint is not installed.
     """
-    flint = _flint()
-    T, parameters = _endpoint_parameters(solution, flint)
-    lowered = lowered_endpoint(T, solution.problem.arch)
-    n = T - 1
-    rows, columns = np.triu_indices(n)
-    x = solution.kernel[rows, columns]
-    with flint.ctx.workprec(BITS):
-        scale = [
-            float(np.sqrt(solution.kernel[i, i] * solution.kernel[j, j])) for i, j in zip(rows, columns, strict=True)
-        ]
-        middle = [flint.arb(text).mid() for text in _polished(lowered, x, parameters)]
-        box = [m + flint.arb(0, HALF_WIDTH * s) for m, s in zip(middle, scale, strict=True)]
-        centre_values = _evaluate(lowered, middle, parameters, flint)
-        box_values = _evaluate(lowered, box, parameters, flint)
-        hessian = flint.arb_mat(box_values.hessian)
-        # any approximate inverse serves the proof; a singular matrix makes it fail
-        centre = np.array([[float(h.mid()) for h in row] for row in box_values.hessian])
-        if not np.isfinite(centre).all():
-            return NOT_PROVED
-        inverse = flint.arb_mat(np.linalg.pinv(centre, rcond=1e-15, hermitian=True).tolist())
-        d = len(middle)
-        gradient = flint.arb_mat([[g] for g in centre_values.gradient])
-        spread = flint.arb_mat([[b - m] for b, m in zip(box, middle, strict=True)])
-        identity = flint.arb_mat(np.eye(d).tolist())
-        image = flint.arb_mat([[m] for m in middle]) - inverse * gradient + (identity - inverse * hessian) * spread
-        new = [image[i, 0] for i in range(d)]
-        inside = all(b.contains_interior(k) for b, k in zip(box, new, strict=True))
-        negative, definite = _signature([[hessian[i, j] for j in range(d)] for i in range(d)])
-        F = _evaluate(lowered, new, parameters, flint).value
-        offsets = [
-            float(abs(k - flint.arb(float(value))).upper()) / s for k, value, s in zip(new, x, scale, strict=True)
-        ]
-        bounds = (float(F.lower()), float(F.upper()))
-        digits = tuple(k.str(40) for k in new)
-    proved = inside and definite
-    if not proved:
-        return NOT_PROVED
-    kind = "a minimum" if negative == 0 else f"a saddle point with {negative} negative eigenvalue{'s' * (negative > 1)}"
-    status = f"Proved: {kind} within {max(offsets):.1e} of the returned kernel, relative to √(H^tt H^ss)."
-    return Certificate(True, max(offsets), negative, bounds, digits, status)
-
-
-@dataclass(frozen=True, eq=False)
-class _Balls:
-    value: Any
-    gradient: list[Any]
-    hessian: list[list[Any]]
-
-
-class _BallFunctions:
-    """The few functions that lowered source text calls, on balls."""
-
-    def __init__(self, flint: Any) -> None:
-        self._flint = flint
-
-    def mpf(self, value: Any) -> Any:
-        return self._flint.arb(value)
-
-    @staticmethod
-    def log(value: Any) -> Any:
-        return value.log()
-
-    @staticmethod
-    def sqrt(value: Any) -> Any:
-        return value.sqrt()
-
-
-def _evaluate(lowered: Any, x: list[Any], parameters: list[Any], flint: Any) -> _Balls:
-    terms, rest = lowered.evaluate_with(_BallFunctions(flint), x, parameters)
-    d = len(x)
-    hessian = [[None] * d for _ in range(d)]
-    for row, (i, j) in enumerate(zip(*np.triu_indices(d), strict=True)):
-        hessian[i][j] = hessian[j][i] = rest[d + row]
-    return _Balls(sum(terms, flint.arb(0)), rest[:d], hessian)
-
-
-def _signature(matrix: list[list[Any]]) -> tuple[int, bool]:
-    """Negative pivots of symmetric elimination on balls, and whether every pivot's sign is certain."""
-    d, negative = len(matrix), 0
-    for k in range(d):
-        pivot = matrix[k][k]
-        if pivot.contains(0):
-            return -1, False
-        negative += bool(pivot < 0)
-        for i in range(k + 1, d):
-            factor = matrix[i][k] / pivot
-            for j in range(k + 1, d):
-                matrix[i][j] = matrix[i][j] - factor * matrix[k][j]
-    return negative, True
-
-
-def _polished(lowered: Any, x: FloatArray, parameters: list[Any]) -> list[str]:
-    """The entries to 60 digits, as decimal strings."""
-    entries, _ = polish(lowered, x, [p.mid().str(75, radius=False) for p in parameters], digits=60)
-    with mpmath.workdps(75):
-        return [mpmath.nstr(entry, 70) for entry in entries]
-
-
-def _endpoint_parameters(solution: Solution, flint: Any) -> tuple[int, list[Any]]:
-    """T and (λ, κ, u, v, w) as balls: λ = y²/(v w^(T-2) u') with u' = u x·x/D, the width that the input sees."""
-    problem = solution.problem
-    single = problem.P == 1 and problem.supervised.tolist() == [problem.n - 1] and not problem.x[:, 1:].any()
-    if not single or problem.T > LONGEST or problem.activation != "linear":
-        raise InputError(
-            f"solution: is not of one pattern, supervised at the last output only, with T ≤ {LONGEST}; accepted: "
-            "endpoint problems as those of numerics.transition.batch"
-        )
+    flint = flint_module()
+    space = certifiable(solution.problem)
     if not solution.converged:
-        raise InputError("solution: has not converged; accepted: a converged state")
+        return _not_proved(f"the solution has not converged (relative residual {solution.residual:.1e})")
     with flint.ctx.workprec(BITS):
-        arb = flint.arb
-        square = sum((arb(float(value)) ** 2 for value in problem.x[0, 0]), arb(0))
-        u = arb(problem.u) * square / problem.D
-        v, w = arb(problem.v), arb(problem.w)
-        signal = arb(float(problem.labels[0])) ** 2 / (v * w ** (problem.T - 2) * u)
-        return problem.T, [signal, arb(problem.kappa), u, v, w]
+        try:
+            return _proof(solution, space)
+        except ZeroDivisionError:
+            return _not_proved("a matrix may be singular within the box")
 
 
-def _flint() -> Any:
+def certifiable(problem: Problem) -> ExactSpace:
+    """The exact space of a problem's kernels, if its states can be certified at all.
+
+    Raises:
+        InputError: as for ``certify``.
+    """
+    if problem.activation != "linear":
+        raise InputError(f"activation: is {problem.activation!r}; accepted: linear, for certificates")
+    space = exact_space(problem)
+    rows = space.basis.shape[1]
+    if rows > LARGEST:
+        raise InputError(f"problem: has {rows} unknown kernel rows; accepted: at most {LARGEST} for certificates")
+    return space
+
+
+def _not_proved(reason: str) -> Certificate:
+    return Certificate(False, np.inf, -1, (-np.inf, np.inf), (), f"Not proved: {reason}.")
+
+
+def _proof(solution: Solution, space: ExactSpace) -> Certificate:
+    flint = flint_module()
+    functional = BallFunctional.around(solution.problem, space, _frame(solution.kernel, space))
+    inverse = _approximate_inverse(functional.at(_identity(functional)).hessian())
+    if inverse is None:
+        return _not_proved("the Hessian is singular to rounding")
+    centre = _corrected(functional, inverse)
+    spread = flint.arb_mat([[flint.arb(0, HALF_WIDTH)] for _ in functional.pairs])
+    over_box = functional.at(_matrix(functional, centre + spread)).hessian()
+    gradient = _entries(functional, functional.at(_matrix(functional, centre)).gradient())
+    unit = flint.arb_mat(np.eye(spread.nrows()).tolist())
+    image = centre - inverse * gradient + (unit - inverse * over_box) * spread
+    box = centre + spread
+    if not all(box[k, 0].contains_interior(image[k, 0]) for k in range(box.nrows())):
+        return _not_proved("the box does not contract, as where the Hessian is singular")
+    negative = _negative(functional, over_box)
+    if negative is None:
+        return _not_proved("an eigenvalue of the Hessian may be zero")
+    if _negative_circles(_matrix(functional, image)) != 0:
+        return _not_proved("the kernel may not be positive-definite")
+    point = functional.at(_matrix(functional, image))
+    return _certificate(solution, space, point, negative)
+
+
+def _certificate(solution: Solution, space: ExactSpace, point: BallPoint, negative: int) -> Certificate:
+    """The proved point against what the solution says of itself."""
+    flint, L = flint_module(), point.functional.L
+    basis = flint.arb_mat(space.basis.tolist())
+    kernel = basis * (L * point.H * L.transpose()) * basis.transpose()
+    size = np.sqrt(np.diagonal(solution.kernel))
+    rows, columns = np.triu_indices(len(solution.kernel))
+    entries = [kernel[int(i), int(j)] for i, j in zip(rows, columns, strict=True)]
+    offsets = [
+        float((abs(entry - flint.arb(float(value))) / scale).upper())
+        for entry, value, scale in zip(entries, solution.kernel[rows, columns], size[rows] * size[columns], strict=True)
+        if scale > 0
+    ]
+    radius = float(np.nextafter(max(offsets), np.inf))
+    if not radius <= FURTHEST:
+        return _not_proved(f"the stationary kernel next to the returned one is {radius:.1e} away, relative")
+    if solution.stable != (negative == 0):
+        said = "a minimum" if solution.stable else "no minimum"
+        return _not_proved(
+            f"the solution says {said}, but the Hessian there has {negative} negative eigenvalue{'s' * (negative != 1)}"
+        )
+    F = point.free_energy()
+    kind = "a minimum" if negative == 0 else f"a saddle point with {negative} negative eigenvalue{'s' * (negative > 1)}"
+    return Certificate(
+        proved=True,
+        radius=radius,
+        negative=negative,
+        free_energy=(float(np.nextafter(float(F.lower()), -np.inf)), float(np.nextafter(float(F.upper()), np.inf))),
+        digits=tuple(entry.str(40) for entry in entries),
+        status=f"Proved: {kind} within {radius:.1e} of the returned kernel, relative to √(H^tt H^ss).",
+    )
+
+
+# --- the frame, and vectors of independent entries --------------------------------------------------------------------
+
+
+def _frame(kernel: FloatArray, space: ExactSpace) -> FloatArray:
+    """A Cholesky factor of the computed kernel in the exact basis; its rounding does not matter, it is the frame."""
+    dual = np.linalg.pinv(space.basis)
+    reduced = dual @ kernel @ dual.T
+    return np.asarray(np.linalg.cholesky(0.5 * (reduced + reduced.T)))
+
+
+def _identity(functional: BallFunctional) -> Any:
+    return flint_module().arb_mat(np.eye(functional.size).tolist())
+
+
+def _matrix(functional: BallFunctional, entries: Any) -> Any:
+    """The symmetric matrix of a column of independent entries."""
+    H = flint_module().arb_mat(functional.size, functional.size)
+    for k, (i, j) in enumerate(functional.pairs):
+        H[i, j] = H[j, i] = entries[k, 0]
+    return H
+
+
+def _entries(functional: BallFunctional, H: Any) -> Any:
+    """The column of a symmetric matrix's independent entries."""
+    return flint_module().arb_mat([[H[i, j]] for i, j in functional.pairs])
+
+
+def _centres(matrix: Any) -> FloatArray:
+    return np.array([[float(entry.mid()) for entry in row] for row in matrix.tolist()])
+
+
+def _approximate_inverse(matrix: Any) -> Any | None:
+    """An inverse in floats, exact as numbers: any serves the proof, a bad one makes it fail."""
     try:
-        import flint
-    except ImportError:
-        raise InputError("certify: python-flint is not installed; accepted: pip install 'unrolled[certify]'") from None
-    return flint
+        inverse = np.linalg.inv(_centres(matrix))
+    except np.linalg.LinAlgError:
+        return None
+    return flint_module().arb_mat(inverse.tolist()) if np.isfinite(inverse).all() else None
+
+
+def _corrected(functional: BallFunctional, inverse: Any) -> Any:
+    """Newton's corrections with a fixed inverse from ``Ĥ = 1``: exact entries close to the zero of the gradient."""
+    centre = _entries(functional, _identity(functional))
+    for _ in range(CORRECTIONS):
+        gradient = _entries(functional, functional.at(_matrix(functional, centre)).gradient())
+        change = (inverse * gradient).mid()
+        centre = (centre - change).mid()
+        if max(abs(float(change[k, 0])) for k in range(change.nrows())) < 1e-3 * HALF_WIDTH**2:
+            break
+    return centre
+
+
+def _negative(functional: BallFunctional, derivative: Any) -> int | None:
+    """Negative eigenvalues of every Hessian in a matrix of balls; None where a sign is not certain."""
+    flint = flint_module()
+    # the derivative of ∂F/∂H_ij by independent entries counts each i ≠ j once; the quadratic form counts it twice
+    weights = [1 if i == j else 2 for i, j in functional.pairs]
+    hessian = flint.arb_mat([[w * entry for entry in row] for w, row in zip(weights, derivative.tolist(), strict=True)])
+    centre = _centres(hessian)
+    frame = flint.arb_mat(np.linalg.eigh(0.5 * (centre + centre.T))[1].tolist())
+    return _negative_circles(frame.transpose() * hessian * frame)
+
+
+def _negative_circles(matrix: Any) -> int | None:
+    """Gershgorin's circles to the left of 0 of a symmetric matrix; None where one may hold 0."""
+    flint, negative = flint_module(), 0
+    for k, row in enumerate(matrix.tolist()):
+        others = sum((abs(entry) for j, entry in enumerate(row) if j != k), flint.arb(0))
+        if not abs(row[k]) > others:
+            return None
+        negative += bool(row[k] < 0)
+    return negative

@@ -70,6 +70,21 @@ def test_certify_proves_both_states():
     assert first["free_energy"][1] < second["free_energy"][0]
 
 
+def test_certify_takes_sequences_and_files_and_says_what_it_cannot_prove(tmp_path: Path):
+    pytest.importorskip("flint")
+    sequence = ("certify", "sequence", "--T", "4", "--angle", "1", "--amplitude", "2", "--supervise", "1,3", "--json")
+    status, text = run(*sequence, "--arch", "dnn")
+    assert (status, json.loads(text)["proved"]) == (0, True)
+    path = tmp_path / "two.npz"
+    np.savez(path, x=np.array([[1.0, 0.0], [0.5, 0.2], [1.0, 0.4]]), y=np.array([[np.nan, 1], [np.nan, 2], [0.3, 1]]))
+    status, text = run("certify", str(path), "--json")
+    assert (status, json.loads(text)["negative"]) == (0, 0)
+    status, text = run("certify", "endpoint", "--T", "4", "--signal", "10.125", "--json")
+    assert status == 1
+    assert json.loads(text)["status"].startswith("Not proved: ")
+    assert "radius" not in json.loads(text)
+
+
 def test_sweep_saves_resumes_and_reloads(tmp_path: Path):
     xarray = pytest.importorskip("xarray")
     out, folder = tmp_path / "grid.nc", tmp_path / "points"
@@ -103,7 +118,7 @@ ENDPOINT = ("endpoint", "--T", "4")
         (("landscape", *ENDPOINT, "--signal", "0.1", "--plane"), "signal"),
         (("landscape", "sequence", "--T", "4", "--signal", "1"), "PROBLEM"),
         (("landscape", "endpoint", "--T", "3", "--signal", "1"), "T"),
-        (("certify", "endpoint", "--T", "6", "--signal", "1"), "solution"),
+        (("certify", "endpoint", "--T", "26", "--signal", "1"), "problem"),
         (("sweep", *ENDPOINT, "--over", "signl=1,2", "--directory", "x"), "--over"),
         (("sweep", *ENDPOINT, "--over", "signal=1:2", "--directory", "x"), "--over"),
         (("sweep", *ENDPOINT, "--over", "signal=1", "--over", "signal=2", "--directory", "x"), "--over"),

@@ -10,6 +10,7 @@ from numerics.saddle.search import solve, solve_all
 
 pytest.importorskip("flint")
 
+from numerics.transition import balls
 from numerics.transition.certify import certify
 
 
@@ -29,22 +30,89 @@ def test_both_branches_at_t_4_are_proved_with_their_signatures():
     np.testing.assert_allclose((r - 1) * (r**3 + 1) ** 2, 20 * r**3, rtol=1e-14)
 
 
+def test_every_stationary_state_at_t_7_is_proved_with_its_number_of_negative_eigenvalues():
+    for state in solve_all(endpoint(7, 20.0)):
+        certificate = certify(state)
+        assert certificate.proved
+        assert (certificate.negative == 0) == state.stable
+        assert certificate.radius < 1e-12
+
+
+def several_patterns(arch, kappa=0.3):
+    rng = np.random.default_rng(0)
+    y = np.full((4, 4), np.nan)
+    y[:, -1], y[0, 0] = rng.normal(size=4), 0.3
+    return Problem(rng.normal(size=(4, 2)), y, arch=arch, u=0.7, v=1.2, w=1.1, kappa=kappa)
+
+
+def inputs_at_each_time(arch, kappa=0.0):
+    rng = np.random.default_rng(1)
+    y = rng.normal(size=(2, 3))
+    y[1, 0] = np.nan
+    return Problem(rng.normal(size=(2, 3, 3)), y, arch=arch, kappa=kappa)
+
+
 @pytest.mark.parametrize("arch", ["rnn", "dnn"])
-def test_other_widths_inputs_and_t_5(arch):
-    problem = Problem([[2.0, 1.0]], [[np.nan, np.nan, np.nan, 3.0]], arch=arch, u=0.7, v=1.2, w=1.1, kappa=0.3)
-    certificate = certify(solve(problem))
+@pytest.mark.parametrize("make", [several_patterns, inputs_at_each_time])
+def test_any_supervised_set_patterns_of_deficient_rank_and_no_noise(make, arch):
+    solution = solve(make(arch))
+    certificate = certify(solution)
     assert certificate.proved
     assert certificate.negative == 0
     assert certificate.radius < 1e-12
+    assert abs(certificate.free_energy[0] - solution.free_energy) < 1e-12
 
 
-def test_a_point_that_is_no_root_gets_no_certificate_for_it():
-    """Newton in mpmath moves a disturbed kernel to the root: the radius then says how far it was."""
+def test_a_sequence_at_t_7():
+    certificate = certify(solve(sequence(7, 1.2566, 3.0, (1, 3, 6))))
+    assert certificate.proved
+    assert certificate.radius < 1e-12
+
+
+def test_the_digits_enclose_more_digits_than_the_kernel_has():
+    """A solution rounded to fewer digits has a certificate of a larger radius, for the same kernel."""
+    solution = solve(endpoint(4, 20.0))
+    rounded = dataclasses.replace(solution, kernel=np.round(solution.kernel, 9))
+    first, second = certify(solution), certify(rounded)
+    assert second.proved
+    assert 1e-11 < second.radius < 1e-9
+    assert [d.split("+/-")[0][:24] for d in first.digits] == [d.split("+/-")[0][:24] for d in second.digits]
+
+
+def test_a_point_moved_away_is_refused():
     solution = solve(endpoint(4, 20.0))
     moved = dataclasses.replace(solution, kernel=solution.kernel * (1 + 1e-6))
     certificate = certify(moved)
-    assert certificate.proved
-    assert 1e-7 < certificate.radius < 1e-5
+    assert not certificate.proved
+    assert "1.0e-06 away" in certificate.status
+    far = certify(dataclasses.replace(solution, kernel=solution.kernel + 0.3 * np.eye(3)))
+    assert not far.proved
+
+
+def test_a_wrong_signature_is_refused():
+    solution = solve(endpoint(4, 20.0))
+    certificate = certify(dataclasses.replace(solution, stable=False))
+    assert not certificate.proved
+    assert "0 negative eigenvalues" in certificate.status
+    assert certificate.digits == ()
+
+
+def test_the_critical_point_itself_is_refused():
+    """At λ_c = 81/8 the Hessian is singular in exact arithmetic; a millionth beyond it is not."""
+    assert not certify(solve(endpoint(4, 81 / 8))).proved
+    assert certify(solve(endpoint(4, 81 / 8 * (1 + 1e-6)))).proved
+
+
+def test_a_wrong_derivative_proves_nothing(monkeypatch):
+    """The Hessian enters as the derivative of the gradient: with one coefficient changed the box need not contract."""
+    change = balls.BallPoint.gradient_change
+
+    def wrong(self, S):
+        return change(self, S) + 3 * (self.inverse * S * self.inverse)
+
+    monkeypatch.setattr(balls.BallPoint, "gradient_change", wrong)
+    solution = solve(endpoint(4, 20.0))
+    assert not certify(dataclasses.replace(solution, kernel=np.round(solution.kernel, 9))).proved
 
 
 def test_a_box_in_which_the_hessian_changes_its_signature_proves_nothing(monkeypatch):
@@ -59,10 +127,11 @@ def test_a_box_in_which_the_hessian_changes_its_signature_proves_nothing(monkeyp
 
 
 def test_refusals():
-    with pytest.raises(InputError, match="one pattern"):
-        certify(solve(sequence(4, 1.0, 1.0, (1, 3))))
-    with pytest.raises(InputError, match="one pattern"):
-        certify(solve(endpoint(7, 1.0)))
     solution = solve(endpoint(4, 1.0))
-    with pytest.raises(InputError, match="converged"):
-        certify(dataclasses.replace(solution, converged=False))
+    unfinished = certify(dataclasses.replace(solution, converged=False))
+    assert not unfinished.proved
+    assert "converged" in unfinished.status
+    with pytest.raises(InputError, match="at most 24"):
+        certify(dataclasses.replace(solution, problem=endpoint(26, 1.0)))
+    with pytest.raises(InputError, match="linear"):
+        certify(dataclasses.replace(solution, problem=solution.problem.with_(activation="erf")))
