@@ -42,8 +42,9 @@ def controls(network: Network, seen: Seen) -> FloatArray:
 def controlled(series: FloatArray, variates: FloatArray) -> Summary:
     """Mean of a series with what a linear regression on control variates explains taken out.
 
-    The intercept of the regression is the mean; its error is that of the residuals, autocorrelation included. (The
-    regression's own error is smaller by the number of variates over the number of draws.)
+    The slopes that are used on a chain are fitted to the other chains (with a single chain, to its other half): slopes
+    fitted to the same draws would correlate with them and bias the mean. Means and errors are those of the residuals,
+    autocorrelation included.
 
     Args:
         series: (chains, draws, …).
@@ -53,12 +54,20 @@ def controlled(series: FloatArray, variates: FloatArray) -> Summary:
         InputError: fewer than ten draws for each variate.
     """
     chains, draws = series.shape[:2]
-    flat = variates.reshape(chains * draws, -1)
-    flat = flat[:, flat.std(axis=0) > 0]
-    if len(flat) < 10 * flat.shape[1]:
-        raise InputError(f"draws: are {len(flat)}; accepted: at least ten for each of {flat.shape[1]} variates")
-    design = np.concatenate([np.ones((len(flat), 1)), flat / flat.std(axis=0)], axis=1)
-    values = series.reshape(len(flat), -1)
-    slopes = np.linalg.lstsq(design, values, rcond=None)[0]
-    rest = values - design[:, 1:] @ slopes[1:]
+    moving = variates.reshape(chains, draws, -1)
+    moving = moving[..., moving.std(axis=(0, 1)) > 0]
+    if chains * draws < 10 * moving.shape[2]:
+        raise InputError(f"draws: are {chains * draws}; accepted: at least ten for each of {moving.shape[2]} variates")
+    values = series.reshape(chains, draws, -1)
+    parts = chains if chains > 1 else 2
+    folds = np.repeat(np.arange(chains), draws) if chains > 1 else np.arange(draws) * parts // draws
+    design = np.concatenate(
+        [np.ones((chains * draws, 1)), (moving / moving.std(axis=(0, 1))).reshape(len(folds), -1)], 1
+    )
+    flat = values.reshape(len(folds), -1)
+    rest = np.empty_like(flat)
+    for part in range(parts):
+        own = folds == part
+        slopes = np.linalg.lstsq(design[~own], flat[~own], rcond=None)[0]
+        rest[own] = flat[own] - design[own, 1:] @ slopes[1:]
     return summarise(rest.reshape(series.shape))
