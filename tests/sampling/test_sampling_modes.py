@@ -8,9 +8,10 @@ import pytest
 from numerics.problem import InputError, Problem, endpoint
 from numerics.sampling import Tempering, hysteresis, ladder
 from numerics.sampling import tempering as module
-from numerics.sampling.collapsed import activations
+from numerics.sampling.collapsed import CollapsedHMC, CollapsedState, activations
 from numerics.sampling.diagnostics import summarise
 from numerics.sampling.network import Network
+from numerics.sampling.starts import start
 
 STRENGTHS = (0.0, 0.4, 1.0)
 
@@ -66,6 +67,45 @@ def test_sweeps_agree_far_from_the_transition():
     assert (np.abs(np.abs(loop.up.order_parameter[1]) - np.abs(loop.down.order_parameter[1])) < 5 * error).all()
     again = hysteresis(endpoint(4, 1.0), 64, [1.0, 60.0], chains=2, steps=60, seed=4)
     assert np.array_equal(loop.up.order_parameter, again.up.order_parameter)
+
+
+@pytest.mark.slow
+def test_hysteresis_where_the_transition_is_discontinuous():
+    # T = 6, κ = 20: two phases are stable for 31 < λ < 46, at λ = 36 a barrier of 0.02 N apart, 20 kT at this width
+    loop = hysteresis(endpoint(6, 1.0, kappa=20.0), 1024, [28.0, 34.0, 38.0, 50.0], chains=1, steps=60, seed=1)
+    assert np.array_equal(loop.bistable, [34.0, 38.0])
+    assert loop.up.basin[0, 0] == loop.down.basin[0, 0] == 0  # below the fold both are incoherent
+    assert np.abs(loop.up.basin[3, 0]) == np.abs(loop.down.basin[3, 0]) == 1  # beyond λ_c both are coherent
+    # the coherent branch has order parameter 12.6 at λ = 34 and 17.2 at 38; the incoherent has 0
+    assert np.abs(loop.down.order_parameter[1:3, 0]) == pytest.approx([12.57, 17.20], rel=0.15)
+    assert np.abs(loop.up.order_parameter[1:3, 0]).max() < 2
+
+
+@pytest.mark.slow
+def test_tempering_crosses_a_barrier_that_plain_chains_do_not():
+    # T = 4, λ = 25: the two signs are 0.033 N apart in free energy, 4 kT at this width
+    N, steps = 128, 200
+    networks = ladder(endpoint(4, 1.0), N, (8.0, 10.5, 13.0, 16.0, 19.0, 22.0, 25.0))
+    rng = np.random.default_rng(2)
+    weights = [start(rng, net, "coherent", readout=False) for net in networks]
+
+    def sign(state: CollapsedState) -> float:
+        phi = activations(networks[-1], state.seen)[:, :, 0]
+        return float(np.sign(phi[-1] @ phi[-2]))
+
+    tempering = Tempering(networks, 0.4, 1.5)
+    ladder_state, signs = tempering.init(weights), []
+    for _ in range(steps):
+        ladder_state, _ = tempering.step(rng, ladder_state)
+        signs.append(sign(ladder_state.rungs[-1]))
+    plain = CollapsedHMC(networks[-1], 0.4, 1.5)
+    state, own = plain.init(weights[-1]), []
+    for _ in range(steps * len(networks)):  # as much work
+        state, _ = plain.step(rng, state)
+        own.append(sign(state))
+    assert set(signs) == {-1.0, 1.0}
+    assert np.sum(np.diff(signs) != 0) >= 6
+    assert np.sum(np.diff(own) != 0) <= 2
 
 
 @pytest.mark.parametrize(
