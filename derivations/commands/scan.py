@@ -57,9 +57,10 @@ def command(
 ) -> int:
     """Follow every stationary state of endpoint supervision along λ, in units u = v = w = 1.
 
-    Special points are pitchforks, folds, and signals at which two stable states have the same free energy. A nonlinear
-    network is solved at each signal, seconds each for T ≤ 4, and its pitchfork is found; exit status 1 if a state did
-    not reach its tolerance.
+    Special points are pitchforks, folds, and signals at which two stable states have the same free energy. The states
+    at each signal have to pass a count, Σ(-1)^index = 1, that a missing branch breaks; exit status 1 if they do not. A
+    nonlinear network is solved at each signal, seconds each for T ≤ 4, and its pitchfork is found; exit status 1 if a
+    state did not reach its tolerance.
     """
     if problem != "endpoint":
         raise click.UsageError(f"PROBLEM: is {problem!r}; accepted: endpoint")
@@ -85,9 +86,11 @@ def command(
         print_scan(found)
         if out is not None:
             click.echo(out)
+    if found.incomplete.any():
+        click.echo(f"Incomplete: {found.counted}", err=True)
     if not converged:
         click.echo("Not converged: at some signals the averages' error is above tolerance, or Newton failed.", err=True)
-    return 0 if converged else 1
+    return 0 if converged and not found.incomplete.any() else 1
 
 
 def scan_fields(found: EndpointScan) -> dict[str, Any]:
@@ -113,7 +116,10 @@ def scan_fields(found: EndpointScan) -> dict[str, Any]:
         {"type": point.type, "signal": point.signal, "interval": point.interval, "branches": point.branches}
         for point in found.special_points
     ]
-    return {"T": found.T, "arch": found.arch, "kappa": found.kappa, "branches": branches, "special_points": points}
+    fields = {"T": found.T, "arch": found.arch, "kappa": found.kappa, "branches": branches, "special_points": points}
+    if found.index_sums is not None:
+        fields |= {"index_sums_hold": not found.incomplete.any(), "incomplete": found.signal[found.incomplete]}
+    return fields
 
 
 def print_scan(found: EndpointScan) -> None:
@@ -152,6 +158,8 @@ def print_scan(found: EndpointScan) -> None:
         ["name", "signals", "stable points", "order parameter at the last", "largest residual"],
         rows,
     )
+    if found.index_sums is not None:
+        click.echo(found.counted)
 
 
 def picture(found: EndpointScan, path: Path) -> None:

@@ -1,7 +1,7 @@
 """Every branch of endpoint supervision along the signal, with its special points (THEORY.md section 5).
 
 Branches and special points are those of ``numerics.continuation``, followed from weak signals on; points on the grid
-are Newton-polished in batches.
+are Newton-polished in batches. What is found has to pass the signed counts of ``numerics.transition.index_sum``.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from numerics.plotting import Drawn
 from numerics.problem import ARCHITECTURES, InputError, endpoint
 from numerics.storage import Stored
 from numerics.transition import branches, chain
+from numerics.transition.index_sum import index_sums
 
 FloatArray = NDArray[np.float64]
 PointType = Literal["pitchfork", "fold", "branch-point", "equal-free-energy"]
@@ -80,7 +81,15 @@ class BranchScan:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class EndpointScan(Shown, Drawn, Stored):
-    """Branches on a grid of signals (L,), in the order in which they were found, and special points by signal."""
+    """Branches on a grid of signals (L,), in the order in which they were found, and special points by signal.
+
+    Attributes:
+        T, arch, kappa, signal: what was scanned.
+        branches: the incoherent one first.
+        special_points: within the grid, by signal.
+        index_sums: ``Σ (-1)^index`` over the states at each signal, among kernels of lag period 0 (diagonal), 1 (all),
+            … n-1, (n, L): 1 unless a state is missing; NaN at a special point; None if they were not counted.
+    """
 
     T: int
     arch: str
@@ -88,6 +97,23 @@ class EndpointScan(Shown, Drawn, Stored):
     signal: FloatArray
     branches: tuple[BranchScan, ...]
     special_points: tuple[SpecialPoint, ...]
+    index_sums: FloatArray | None = None
+
+    @property
+    def incomplete(self) -> NDArray[np.bool_]:
+        """Signals at which a signed count shows that a state is missing, (L,)."""
+        if self.index_sums is None:
+            return np.zeros(len(self.signal), dtype=bool)
+        return np.asarray((np.isfinite(self.index_sums) & (self.index_sums != 1.0)).any(axis=0))
+
+    @property
+    def counted(self) -> str:
+        """One sentence on the signed counts."""
+        if not self.incomplete.any():
+            return "Σ(-1)^index = 1 at every signal, for every lag period."
+        missing = self.signal[self.incomplete]
+        where = f"{len(missing)} signal{'s' * (len(missing) > 1)} from {missing[0]:.6g} to {missing[-1]:.6g}"
+        return f"Σ(-1)^index differs from 1 at {where}: a state is missing there."
 
     def facts(self) -> Facts:
         """What was scanned, its branches and special points."""
@@ -96,6 +122,7 @@ class EndpointScan(Shown, Drawn, Stored):
             ("signals", f"{len(self.signal)}, from {number(self.signal[0])} to {number(self.signal[-1])}"),
             ("branches", ", ".join(branch.name for branch in self.branches)),
             *((point.type, number(point.signal)) for point in self.special_points),
+            *(() if self.index_sums is None else (("signed counts", self.counted),)),
         )
 
 
@@ -135,7 +162,8 @@ def scan_endpoint(T: int, signals: ArrayLike, kappa: float = 1.0, arch: str = "r
     scanned = tuple(_on_grid(piece, grid, kappa, arch) for piece in pieces)
     inside = [point for point in found.special_points if grid[0] <= point.value <= grid[-1]]
     special = tuple(SpecialPoint(p.type, p.value, p.interval, _names(p, found, pieces)) for p in inside)
-    return EndpointScan(T, arch, kappa, grid, scanned, special)
+    counts = index_sums([branch.kernel for branch in scanned], grid, kappa, arch)
+    return EndpointScan(T, arch, kappa, grid, scanned, special, counts)
 
 
 def _pieces(found: Diagram) -> list[_Piece]:
