@@ -27,15 +27,22 @@ def ensemble(
         directory: where the chains are kept.
 
     Raises:
-        InputError: an argument of a run is out of range, or its folder holds another run.
+        InputError: an argument of a run is out of range, or its folder holds another run. This, or what a lost worker
+            raises, comes when all other runs have been yielded.
     """
     folder = Path(directory)
     futures = {
         executor.submit(_simulate, dict(run), folder / f"run-{index:04d}"): index for index, run in enumerate(runs)
     }
+    failed = []
     try:
         for future in as_completed(futures):
-            yield futures[future], future.result()
+            if future.exception() is None:
+                yield futures[future], future.result()
+            else:
+                failed.append(future)
+        for future in failed:
+            future.result()
     finally:
         for future in futures:
             future.cancel()

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
-import textwrap
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +11,7 @@ import pytest
 from scipy.stats import kstest
 
 from numerics.problem import InputError, Problem, endpoint, sequence
-from numerics.sampling import Activation, Plan, ensemble, last_weights, save, simulate
+from numerics.sampling import Activation, Plan, last_weights, save, simulate
 from numerics.sampling import simulate as simulate_function
 from numerics.sampling.diagnostics import summarise
 from numerics.sampling.hmc import HMC
@@ -298,69 +293,6 @@ def test_a_foreign_checkpoint_is_refused(change, tmp_path):
         small(checkpoint=tmp_path, **change)
 
 
-SCRIPT = textwrap.dedent(
-    """
-    import signal
-    import sys
-    from numerics.problem import endpoint
-    from numerics.sampling import simulate
-
-    if __name__ == "__main__":
-        # a shell that runs the tests in the background has its children ignore interrupts
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        module = sys.modules[simulate.__module__]
-        module._SEGMENT_SECONDS, module._SAVE_SECONDS = 0.05, 0.0
-        simulate(endpoint(4, 20.0), 12, chains=2, steps=1200, warmup=40, seed=5, workers=int(sys.argv[2]),
-                 checkpoint=sys.argv[1], progress=lambda done, total: print(done, flush=True))
-    """
-)
-
-
-def start_run(directory: Path, workers: int) -> subprocess.Popen:
-    root = Path(__file__).resolve().parents[2]
-    script = directory.parent / "run.py"
-    script.write_text(SCRIPT)
-    process = subprocess.Popen(
-        [sys.executable, str(script), str(directory), str(workers)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=root,
-        env=os.environ | {"PYTHONPATH": str(root)},
-        start_new_session=True,
-    )
-    for _ in range(4):
-        assert process.stdout.readline()
-    return process
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_killed_run_goes_on_to_the_same_numbers(workers, tmp_path):
-    directory = tmp_path / "chains"
-    for _ in range(3):
-        process = start_run(directory, workers)
-        time.sleep(0.3)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-    options = {"chains": 2, "steps": 1200, "warmup": 40, "seed": 5, "workers": 1}
-    resumed = simulate(endpoint(4, 20.0), 12, checkpoint=directory, **options)
-    assert np.array_equal(resumed.kernels, simulate(endpoint(4, 20.0), 12, **options).kernels)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
-def test_ctrl_c_leaves_a_checkpoint(workers, tmp_path):
-    directory = tmp_path / "chains"
-    process = start_run(directory, workers)
-    os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert "KeyboardInterrupt" in errors
-    assert len(list(directory.glob("*.checkpoint"))) == 2
-    options = {"chains": 2, "steps": 1200, "warmup": 40, "seed": 5, "workers": 1}
-    simulate(endpoint(4, 20.0), 12, checkpoint=directory, **options)
-
-
 def test_standard_errors_count_autocorrelation():
     # AR(1) with coefficient ρ: the mean's variance is larger than that of independent draws by (1 + ρ)/(1 - ρ).
     rng = np.random.default_rng(1)
@@ -407,25 +339,6 @@ def test_sampling_is_light_to_import():
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def test_ensemble_reads_finished_runs_back_after_a_lost_one(tmp_path):
-    runs = [{"problem": endpoint(4, 20.0), **(SMALL | {"width": width})} for width in (8, 10, 12)]
-    seen = {}
-
-    def collect(these):
-        for index, result in ensemble(these, pool, tmp_path):
-            seen[index] = result
-
-    with ThreadPoolExecutor(1) as pool:
-        with pytest.raises(InputError, match="width: is 0"):
-            collect([*runs[:2], {**runs[2], "width": 0}])
-        first = dict(seen)
-        assert set(first) == {0, 1}
-        collect(runs)
-    assert np.array_equal(seen[0].kernels, first[0].kernels)
-    assert seen[0].seconds < 0.5 * first[0].seconds  # read, not run
-    assert np.array_equal(seen[2].kernels, small().kernels)
 
 
 def test_arviz_format(tmp_path):
