@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -455,30 +455,38 @@ def _entry(t: int, s: int) -> str:
 # --- how they are shown -----------------------------------------------------------------------------------------------
 
 
-def as_text(fields: Fields, indent: str = "") -> str:
+def as_text(fields: Fields) -> str:
     """One name a line; tables and sequences of tables indented below theirs."""
+    from derivations.commands.expressions import Text
+
+    return _as_text(fields, "", Text().doprint)
+
+
+def _as_text(fields: Fields, indent: str, written: Callable[[Any], str]) -> str:
     lines = []
     for name, value in fields.items():
         if value is None or name == "latex":
             continue
         if isinstance(value, dict):
-            lines += [f"{indent}{name}:", as_text(value, indent + "  ")] if value else []
+            lines += [f"{indent}{name}:", _as_text(value, indent + "  ", written)] if value else []
         elif isinstance(value, list) and value and isinstance(value[0], dict):
-            lines += [f"{indent}{name}:", *(as_text(item, indent + "  ") + "\n" for item in value)]
+            lines += [f"{indent}{name}:", *(_as_text(item, indent + "  ", written) + "\n" for item in value)]
         elif isinstance(value, list | tuple):
-            lines.append(f"{indent}{name} = {', '.join(map(str, value))}")
+            lines.append(f"{indent}{name} = {', '.join(map(written, value))}")
         else:
-            lines.append(f"{indent}{name} = {value}")
+            lines.append(f"{indent}{name} = {written(value)}")
     return "\n".join(lines)
 
 
 def as_latex(fields: Fields) -> str:
     """A displayed equation for each expression; compiles with amsmath and amssymb."""
-    return "\n".join(_equations("", fields))
+    from derivations.commands.expressions import Latex
+
+    return "\n".join(_equations("", fields, Latex().doprint))
 
 
-def _equations(prefix: str, fields: Fields) -> list[str]:
-    from sympy import Basic, latex
+def _equations(prefix: str, fields: Fields, latex: Callable[[Any], str]) -> list[str]:
+    from sympy import Basic
 
     if "latex" in fields:  # a matrix expression with node types of our own, printed by theory
         names = {"free_energy": "F", "gradient": "G", "hessian_vector_product": "\\mathrm{d}G"}
@@ -489,10 +497,10 @@ def _equations(prefix: str, fields: Fields) -> list[str]:
         words = (prefix + name).replace("_", " ").replace("←", r"$\leftarrow$").replace("·", r"$\cdot$")
         label = rf"\text{{{words}}}"
         if isinstance(value, dict):
-            lines += _equations(f"{prefix}{name} ", value)
+            lines += _equations(f"{prefix}{name} ", value, latex)
         elif isinstance(value, list) and value and isinstance(value[0], dict):
             for index, item in enumerate(value):
-                lines += _equations(f"{prefix}{name} {index} ", item)
+                lines += _equations(f"{prefix}{name} {index} ", item, latex)
         elif isinstance(value, Basic):
             lines.append(rf"\[ {label} = {latex(value)} \]")
         elif isinstance(value, list | tuple) and all(isinstance(item, Basic) for item in value):

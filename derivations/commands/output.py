@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import click
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any, written: Callable[[Any], str] = str) -> Any:
     """`value` as plain JSON types: arrays as lists, complex numbers as [re, im], SymPy expressions as strings.
+
+    Args:
+        value: of any of these kinds, nested.
+        written: what writes expressions; ``expressions.Text`` is quicker than ``str`` for long ones.
 
     Raises:
         ValueError: a number is NaN or infinite; such a field must be absent.
@@ -27,18 +31,27 @@ def plain(value: Any) -> Any:
     if isinstance(value, complex):
         return [plain(value.real), plain(value.imag)]
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): plain(item, written) for key, item in value.items()}
     if hasattr(value, "tolist"):  # a NumPy array or scalar
-        return plain(value.tolist())
+        return plain(value.tolist(), written)
     if isinstance(value, Iterable):
-        return [plain(item) for item in value]
-    return str(value)
+        return [plain(item, written) for item in value]
+    return written(value)
 
 
 def print_json(fields: Mapping[str, Any]) -> None:
     """One JSON object on standard output; fields that are None do not apply and are left out."""
-    shown = {key: plain(value) for key, value in fields.items() if value is not None}
+    shown = {key: plain(value, _writer()) for key, value in fields.items() if value is not None}
     click.echo(json.dumps(shown, allow_nan=False))
+
+
+def _writer() -> Callable[[Any], str]:
+    """``str`` for whatever the command has made; SymPy is not imported by those that need none."""
+    if "sympy" not in sys.modules:
+        return str
+    from derivations.commands.expressions import Text
+
+    return Text().doprint
 
 
 def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -65,7 +65,7 @@ def index_sums(branches: Sequence[FloatArray], signal: FloatArray, kappa: float,
 def _absent_lags(H: FloatArray) -> NDArray[np.bool_]:
     """Whether times do not correlate at each lag, (L, n)."""
     n = H.shape[-1]
-    size = np.asarray(np.sqrt(np.diagonal(H, axis1=1, axis2=2)))
+    size: FloatArray = np.sqrt(np.diagonal(H, axis1=1, axis2=2))
     correlation = np.abs(H) / (size[:, :, None] * size[:, None])
     largest = [np.diagonal(correlation, lag, axis1=1, axis2=2).max(axis=1) for lag in range(n)]
     return np.asarray(np.transpose(largest) < ABSENT)
