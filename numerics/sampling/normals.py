@@ -32,7 +32,8 @@ def fill_normal(rng: np.random.Generator, out: NDArray[Any], sd: float = 1.0) ->
     flat = out.reshape(-1)
     if flat.dtype != np.float32 or len(flat) < _FEWEST:
         rng.standard_normal(out=flat, dtype=flat.dtype)
-        flat *= flat.dtype.type(sd)
+        if sd != 1:
+            flat *= flat.dtype.type(sd)
         return
     pairs = len(flat) // 2
     for start in range(0, pairs, _PAIRS):

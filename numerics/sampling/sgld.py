@@ -8,6 +8,7 @@ from threading import Thread
 from typing import Literal, get_args
 
 import numpy as np
+from scipy.linalg import get_blas_funcs
 
 from numerics.problem import InputError
 from numerics.sampling.network import Activity, Array, Network, Weights
@@ -20,10 +21,10 @@ Integrator = Literal["euler", "leimkuhler-matthews"]
 PRECONDITIONERS: tuple[str, ...] = get_args(Preconditioner)
 INTEGRATORS: tuple[str, ...] = get_args(Integrator)
 
-#: Rows of W are updated in blocks that stay in cache between drawing the noise and adding the drift.
-_BLOCK_ENTRIES = 1 << 16
+#: Rows of W are updated in blocks that stay in cache between drawing the noise and adding it.
+_BLOCK_BYTES = 1 << 19
 #: Larger matrices are moved in bands of rows, which threads can share.
-_BAND_ENTRIES = 1 << 18
+_BAND_ENTRIES = 1 << 19
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,25 +234,29 @@ class _BandMove:
     def run(self, rng: np.random.Generator, layer: int, band: slice) -> None:
         """Move one band."""
         N = self.dense.shape[-1]
-        rows = max(1, _BLOCK_ENTRIES // N)
+        rows = max(1, _BLOCK_BYTES // (N * self.dense.itemsize))
         scratch = np.empty((min(rows, N), N), self.dense.dtype)
+        axpy = get_blas_funcs("axpy", (scratch,))
         for first in range(band.start, min(band.stop, N), rows):
             where = slice(first, min(first + rows, band.stop, N))
             block = scratch[: where.stop - where.start]
-            self._draw(rng, layer, where, block)
+            amount = self.spread * self._draw(rng, layer, where, block)
             before, after = self.W.dense[layer, where], self.dense[layer, where]
             if self.shrink is not None:
                 factor = self.shrink * self.W.scale
-                before = np.multiply(before, before.dtype.type(factor), out=after)
-                self.W.add_products(layer, where, factor, before)
-            np.add(before, block, out=after)
+                np.multiply(before, before.dtype.type(factor), out=after)
+                self.W.add_products(layer, where, factor, after)
+            elif self.dense is not self.W.dense:
+                after[...] = before
+            axpy(block.reshape(-1), after.reshape(-1), a=amount)
             if layer == 0:
                 np.matmul(after, self.first, out=self.ahead[where])
 
-    def _draw(self, rng: np.random.Generator, layer: int, where: slice, block: Array) -> None:
+    def _draw(self, rng: np.random.Generator, layer: int, where: slice, block: Array) -> float:
+        """Fill a block with this step's noise, or its sum with the last step's; the factor that it is used with."""
         if self.noise is None or self.fresh is None:
-            fill_normal(rng, block, self.spread)
-            return
+            fill_normal(rng, block)
+            return 1.0
         fill_normal(rng, self.fresh[layer, where])
         np.add(self.fresh[layer, where], self.noise[layer, where], out=block)
-        block *= block.dtype.type(self.spread / 2)
+        return 0.5

@@ -15,7 +15,7 @@ from scipy.linalg import get_blas_funcs
 from numerics.sampling.network import Array
 
 #: Outer products that are kept apart: more make every product with a vector slower, fewer the updates.
-_MOST_PRODUCTS = 16
+_MOST_PRODUCTS = 32
 _SMALLEST_SCALE, _LARGEST_SCALE = 0.5, 2.0
 
 
