@@ -263,8 +263,8 @@ def sgld_rate(seconds: float) -> Rate:
 
     def next_kernel() -> np.ndarray:
         for _ in range(20):
-            state[0], _ = sampler.step(rng, state[0], state[0].W.dense)
-        return observe(net, state[0].weights).kernel
+            state[0], info = sampler.step(rng, state[0], state[0].W.dense)
+        return observe_activity(net, info.activity.phi, None, None).kernel  # of the last state but one
 
     with threadpool_limits(1):
         return effective_rate("our Langevin dynamics", next_kernel, seconds)
@@ -324,11 +324,11 @@ def blackjax_rate(kind: str, seconds: float) -> Rate:
 
 
 def test_effective_samples_per_second():
-    hmc, weights, ours = collapsed_rate(20), hmc_rate(40), sgld_rate(150)
-    peers = [blackjax_rate("hmc", 120), blackjax_rate("nuts", 150)]
+    hmc, weights, ours = collapsed_rate(15), hmc_rate(25), sgld_rate(200)
+    peers = [blackjax_rate("hmc", 80), blackjax_rate("nuts", 200)]
     # The others' Langevin dynamics is ours, at the same step: as many kernels of theirs are worth as much as ours.
     langevin = [torch_rate(15), blackjax_rate("sgld", 15)]
-    assert min(rate.ess for rate in (hmc, weights, ours, *peers)) > 30
+    assert min(rate.ess for rate in (hmc, weights, ours, *peers)) > 15
     best = max(rate.effective for rate in peers)
     best = max(best, *(ours.ess / ours.kernels * rate.kernels / rate.seconds for rate in langevin))
     for name, rate in (("HMC, W integrated out", hmc), ("HMC of all weights", weights)):

@@ -232,9 +232,32 @@ def wrong_determinant(monkeypatch):
     monkeypatch.setattr(hmc, "marginal", with_wrong_sign)
 
 
+def wrong_marginal_temperature(monkeypatch):
+    """κ twice too large in the likelihood with the read-out integrated out."""
+    for module in (hmc, collapsed):
+        monkeypatch.setattr(
+            module, "marginal", lambda net, phi: marginal(replace(net, problem=net.problem.with_(kappa=1.6)), phi)
+        )
+
+
+def missing_time_of_the_frame(monkeypatch):
+    """The collapsed network's gradient without its last time."""
+    whole = collapsed._backward
+
+    def without(net, seen, done, source):
+        delta, by_G = whole(net, seen, done, source)
+        by_G[-1] = 0
+        return delta, by_G
+
+    monkeypatch.setattr(collapsed, "_backward", without)
+
+
 @pytest.mark.parametrize(
     ("fault", "kind"),
     [
+        pytest.param(wrong_marginal_temperature, "hmc-marginal", marks=pytest.mark.slow),
+        pytest.param(wrong_marginal_temperature, "collapsed", marks=pytest.mark.slow),
+        pytest.param(wrong_prior_scale, "hmc-sampled", marks=pytest.mark.slow),
         pytest.param(wrong_temperature, "hmc-sampled", marks=pytest.mark.slow),
         (wrong_temperature, "sgld"),
         pytest.param(wrong_prior_scale, "hmc-marginal", marks=pytest.mark.slow),
@@ -258,6 +281,40 @@ def test_wrong_gradient_costs_acceptance_but_no_bias(tiny_truth, monkeypatch):
     # the energy is that of the kicks that were made: the Metropolis step then still gives the right law.
     missing_time(monkeypatch)
     assert worst_z(run(make_network(tiny(), 2, "float64"), "hmc-marginal", 1500, 13), *tiny_truth) < Z_LIMIT
+
+
+def mean_acceptance(kind: str) -> float:
+    """Of trajectories of a moderate step at a width where a wrong force is felt."""
+    net, rng = make_network(tiny(), 40, "float64"), np.random.default_rng(5)
+    if kind == "collapsed":
+        sampler = CollapsedHMC(net, 0.15, 1.4)
+        state = sampler.init(net.prior_draw(rng, readout=False))
+    else:
+        sampler = HMC(net, 0.15, 1.4, kind.removeprefix("hmc-"))
+        state = sampler.init(net.prior_draw(rng, readout=kind == "hmc-sampled"))
+    accepted = []
+    for _ in range(150):
+        state, info = sampler.step(rng, state)
+        accepted.append(info.acceptance)
+    return float(np.mean(accepted[50:]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        (missing_time, "hmc-marginal"),
+        (missing_time, "hmc-sampled"),
+        (unshared_jacobian, "hmc-marginal"),
+        (unshared_jacobian, "hmc-sampled"),
+        (missing_time_of_the_frame, "collapsed"),
+    ],
+)
+def test_wrong_gradients_are_noticed_by_the_acceptance(fault, kind, monkeypatch):
+    right = mean_acceptance(kind)
+    fault(monkeypatch)
+    assert right > 0.9
+    assert mean_acceptance(kind) < 0.75
 
 
 @pytest.mark.parametrize("activation", ["linear", "tanh"])
