@@ -31,6 +31,10 @@ LARGEST_SIGNAL = 1e13
 FIRST_STEP, LARGEST_STEP = 1e-4, 0.1
 
 
+#: Relative size of the gradient at which a corrector that gains no more digits may stop.
+STALLED = 1e-8
+
+
 @dataclass(frozen=True, eq=False)
 class Curve:
     """A branch, in units u = v = w = 1.
@@ -223,7 +227,7 @@ def arclength_step(
     Returns:
         The point, its tangent, the orientation (see ``Curve``), and the corrections used.
     """
-    trial = z + step * tangent
+    trial, before = z + step * tangent, math.inf
     for iteration in range(8):
         try:
             value, jacobian, size = equations(trial, n)
@@ -232,12 +236,14 @@ def arclength_step(
             solved = np.linalg.solve(bordered, np.column_stack([np.append(value, 0.0), right]))
         except np.linalg.LinAlgError:
             return None
-        if size < 1e-14 or (iteration >= 3 and size < 1e-12):
+        # strong signals leave rounding of up to STALLED in the gradient, and a start for Newton needs no more
+        if size < 1e-14 or (iteration >= 3 and size < 1e-12) or (size < STALLED and size > 0.3 * before):
             new = solved[:, 1] / np.linalg.norm(solved[:, 1])
             sign = float(np.linalg.slogdet(bordered)[0])
             return (trial, new, sign, iteration) if new @ tangent > 0.95 else None
         if not np.linalg.norm(solved[:, 0]) < 0.5:
             return None
+        before = size
         trial = trial - solved[:, 0]
     return None
 
@@ -314,6 +320,10 @@ def states(branch: CurveSpline, signal: FloatArray, kappa: FloatArray) -> tuple[
             s[group] = _lowest_crossing(branch, goal[group], kappa[group], float(noise))
     else:
         s = _lowest_crossing(branch, goal, kappa, None)
+    if branch.curve.lag == 0:
+        # weaker than any traced: r - 1 = λ/(1+κ)² to first order
+        weak = ~np.isfinite(s) & np.isfinite(goal) & (goal < 2 * np.log1p(kappa) + branch.curve.s[0] + 1.0)
+        s = np.where(weak, goal - 2 * np.log1p(kappa), s)
     exists = np.isfinite(s)
     s = np.where(exists, s, branch.curve.s[0])
     rows, columns = np.triu_indices(n)

@@ -27,8 +27,10 @@ FloatArray = NDArray[np.float64]
 
 #: Working precision in bits, and the box's half-width in the frame: small against 1, large against rounding.
 BITS, HALF_WIDTH = 256, 1e-20
-#: Corrections of the centre before the test, each of which gains the digits of the approximate inverse.
-CORRECTIONS = 12
+#: Corrections of the centre before the test, each of which gains the digits of the approximate inverse, and their goal.
+CORRECTIONS, SETTLED = 12, 1e-40
+#: Frames that are tried until the corrections settle.
+FRAMES = 4
 #: A proved kernel further than this from the returned one, relative, is not the returned one.
 FURTHEST = 1e-7
 #: Most rows of the unknown matrix: its Hessian in balls has (m(m+1)/2)² entries.
@@ -98,11 +100,22 @@ def _not_proved(reason: str) -> Certificate:
 
 def _proof(solution: Solution, space: ExactSpace) -> Certificate:
     flint = flint_module()
-    functional = BallFunctional.around(solution.problem, space, _frame(solution.kernel, space))
-    inverse = _approximate_inverse(functional.at(_identity(functional)).hessian())
-    if inverse is None:
-        return _not_proved("the Hessian is singular to rounding")
-    centre = _corrected(functional, inverse)
+    L = _frame(solution.kernel, space)
+    for _ in range(FRAMES):
+        functional = BallFunctional.around(solution.problem, space, L)
+        inverse = _approximate_inverse(functional.at(_identity(functional)).hessian())
+        if inverse is None:
+            return _not_proved("the Hessian is singular to rounding")
+        centre, settled = _corrected(functional, inverse)
+        if settled:
+            break
+        # the kernel's own digits are too few for its factor, as under strong signals: correct the factor
+        try:
+            L = L @ np.linalg.cholesky(_centres(_matrix(functional, centre)))
+        except np.linalg.LinAlgError:
+            return _not_proved("corrections do not settle at a kernel nearby")
+    else:
+        return _not_proved("corrections do not settle at a kernel nearby")
     spread = flint.arb_mat([[flint.arb(0, HALF_WIDTH)] for _ in functional.pairs])
     over_box = functional.at(_matrix(functional, centre + spread)).hessian()
     gradient = _entries(functional, functional.at(_matrix(functional, centre)).gradient())
@@ -185,24 +198,27 @@ def _centres(matrix: Any) -> FloatArray:
 
 
 def _approximate_inverse(matrix: Any) -> Any | None:
-    """An inverse in floats, exact as numbers: any serves the proof, a bad one makes it fail."""
+    """The inverse at the centre, exact numbers: any serves the proof, a bad one makes it fail."""
     try:
-        inverse = np.linalg.inv(_centres(matrix))
-    except np.linalg.LinAlgError:
+        inverse = matrix.mid().inv().mid()
+    except ZeroDivisionError:
         return None
-    return flint_module().arb_mat(inverse.tolist()) if np.isfinite(inverse).all() else None
+    return inverse if np.isfinite(_centres(inverse)).all() else None
 
 
-def _corrected(functional: BallFunctional, inverse: Any) -> Any:
-    """Newton's corrections with a fixed inverse from ``Ĥ = 1``: exact entries close to the zero of the gradient."""
+def _corrected(functional: BallFunctional, inverse: Any) -> tuple[Any, bool]:
+    """Newton's corrections with a fixed inverse from ``Ĥ = 1``: exact entries, and whether they settle."""
     centre = _entries(functional, _identity(functional))
     for _ in range(CORRECTIONS):
         gradient = _entries(functional, functional.at(_matrix(functional, centre)).gradient())
         change = (inverse * gradient).mid()
         centre = (centre - change).mid()
-        if max(abs(float(change[k, 0])) for k in range(change.nrows())) < 1e-3 * HALF_WIDTH**2:
+        size = max(abs(float(change[k, 0])) for k in range(change.nrows()))
+        if size < SETTLED:
+            return centre, True
+        if not size < 1.0:
             break
-    return centre
+    return centre, False
 
 
 def _negative(functional: BallFunctional, derivative: Any) -> int | None:

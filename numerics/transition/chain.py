@@ -122,11 +122,13 @@ def newton(
         if not np.any(improved & (residual > 1e-15)):
             break
         step = from_vector(-np.asarray(np.linalg.solve(hessian, to_vector(gradient)[..., None]))[..., 0], n)
-        # L exp(S) Lᵀ to second order, which is positive-definite for every S
         size = np.linalg.norm(step, axis=(1, 2))
         step *= np.minimum(1.0, 1.0 / np.maximum(size, 1e-300))[:, None, None]
-        moved = L @ (np.eye(n) + step + 0.5 * step @ step) @ np.swapaxes(L, 1, 2)
-        L = np.asarray(np.linalg.cholesky(symmetric(moved)))
+        # L exp(S/2) to second order: its triangular factor keeps the digits that H = LLᵀ loses under strong signals
+        half = L @ (np.eye(n) + 0.5 * step + 0.125 * step @ step)
+        upper = np.linalg.qr(np.swapaxes(half, 1, 2), mode="r")
+        signs = np.where(np.diagonal(upper, axis1=1, axis2=2) < 0, -1.0, 1.0)
+        L = np.swapaxes(signs[:, :, None] * upper, 1, 2)
     return evaluate(best_L, signal, kappa, tolerance=tolerance)
 
 

@@ -50,7 +50,7 @@ def index_sums(branches: Sequence[FloatArray], signal: FloatArray, kappa: float,
         H = kernel[there]
         hessian = chain.hessian(np.asarray(np.linalg.cholesky(H)), signal[there], kappa)
         absent = _absent_lags(H)
-        images = 1.0 + (~absent[:, 1::2]).any(axis=1)
+        images: FloatArray = np.where(absent[:, 1::2].all(axis=1), 1.0, 2.0)
         for period in range(n):
             lags = np.arange(n)
             other = lags[1:] if period == 0 else lags[lags % period != 0]

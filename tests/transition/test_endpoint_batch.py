@@ -1,5 +1,7 @@
 """Batched Newton at T = 4 and 5: both branches, near and far from the transition, honest where it fails."""
 
+import dataclasses
+
 import mpmath
 import numpy as np
 import pytest
@@ -179,3 +181,31 @@ def test_bad_input_is_one_clear_line(arguments, message):
         solve_endpoint_batch(**arguments)
     assert "\n" not in str(caught.value)
     assert "accepted: " in str(caught.value)
+
+
+@pytest.mark.parametrize("T", [4, 8])
+@pytest.mark.parametrize("kappa", [0.0, 1.0])
+def test_extreme_signals_are_proved(T, kappa):
+    """From λ = 1e-12 to 1e12, without noise too: each kernel is next to a true state, in ball arithmetic."""
+    pytest.importorskip("flint")
+    from numerics.transition.certify import certify
+
+    signals = [1e-12, 1e-4, 1e4, 1e12]
+    some = solve(endpoint(T, 1e-3))
+    for branch in ("incoherent", "coherent"):
+        batch = solve_endpoint_batch(T, signals, kappa, branch=branch)
+        np.testing.assert_array_equal(batch.exists, [branch == "incoherent"] * 2 + [True] * 2)
+        np.testing.assert_array_equal(batch.converged, batch.exists)
+        for k in np.flatnonzero(batch.exists):
+            problem = endpoint(T, signals[k], kappa=kappa)
+            state = dataclasses.replace(some, problem=problem, kernel=batch.kernel[k], stable=bool(batch.stable[k]))
+            certificate = certify(state)
+            assert certificate.proved, certificate.status
+            assert certificate.radius < 1e-9
+
+
+def test_weak_signals_beyond_the_traced_range_have_the_incoherent_state():
+    """Strong noise: H^11 - 1 = λ/(1+κ)² far below any traced point."""
+    batch = solve_endpoint_batch(5, [1e-12, 1e-9], 1e4)
+    assert batch.converged.all()
+    np.testing.assert_allclose(batch.kernel, np.broadcast_to(np.eye(4), (2, 4, 4)), rtol=1e-14, atol=1e-14)
