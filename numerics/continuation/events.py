@@ -112,12 +112,12 @@ def _crossings(track: Track, first: PathPoint, step: float, index: int, numbers:
     for number in numbers:
 
         def eigenvalue(length: float, number: int = number) -> float:
-            return float(at(length).spectra[index][number])
+            return float(at(length).lowest(index)[0][number])
 
         low, high = _bracket(eigenvalue, step)
         length = 0.5 * (low + high)
         point = at(length)
-        mode = point.modes()[index][1][number : number + 1]
+        mode = point.lowest(index)[1][number : number + 1]
         if events and abs(events[-1].length - length) < SAME:
             last = events.pop()
             modes = np.concatenate([last.modes, mode])

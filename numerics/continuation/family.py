@@ -75,7 +75,7 @@ def family(problem: Problem, parameter: Parameter) -> Family:
 
     Raises:
         InputError: the parameter has no such name, the activation is not linear, or the kernel is too large for a
-            dense Hessian.
+            branch of them.
     """
     if parameter not in PARAMETERS:
         raise InputError(f"parameter: is {parameter!r}; accepted: {', '.join(PARAMETERS)}")
@@ -87,5 +87,5 @@ def family(problem: Problem, parameter: Parameter) -> Family:
     return Family(problem, parameter, base)
 
 
-#: Most rows of the unknown matrix: its Hessian is factorised at every step.
-LARGEST = 64
+#: Most rows of the unknown matrix: a branch keeps some hundred kernels.
+LARGEST = 512

@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numerics.continuation.family import Family
+from numerics.continuation.linear import Border, lowest_modes, null_direction, solve_bordered
 from numerics.saddle import symmetry
-from numerics.saddle.functional import KernelFunctional, KernelPoint
-from numerics.saddle.trust_region import dense_hessian, from_vector, to_vector
+from numerics.saddle.functional import KernelFunctional, KernelPoint, symmetric
+from numerics.saddle.krylov import NotSolvedError
+from numerics.saddle.trust_region import from_vector
 
 FloatArray = NDArray[np.float64]
 
@@ -27,6 +29,8 @@ FloatArray = NDArray[np.float64]
 GOAL, ACCEPTED = 1e-14, 1e-11
 #: Corrections before a step counts as failed, and the longest single one.
 CORRECTIONS, LONGEST = 10, 0.5
+#: What tells that no state was found where one was looked for.
+FAILURES = (NotSolvedError, np.linalg.LinAlgError, ValueError, OverflowError)
 #: A tangent that turns by more than this in one step may belong to another branch.
 SMALLEST_COSINE = 0.9
 
@@ -51,19 +55,13 @@ class PathPoint:
 
     @cached_property
     def spectra(self) -> tuple[FloatArray, ...]:
-        """Eigenvalues of the Hessian, increasing, on each class of directions; the state's own lags first."""
-        return tuple(values for values, _ in self.modes())
+        """Eigenvalues, increasing, on each class of directions, the state's own lags first (``lowest_modes``)."""
+        return tuple(self.lowest(index)[0] for index in range(len(symmetry.classes_of(self.state)[1])))
 
-    def modes(self) -> list[tuple[FloatArray, FloatArray]]:
-        """Eigenvalues (k,) and directions S (k, m, m) on each class."""
-        whole, m = dense_hessian(self.state), self.state.functional.dimension
-        found = []
-        for positions in symmetry.classes_of(self.state)[1]:
-            values, vectors = np.linalg.eigh(whole[np.ix_(positions, positions)])
-            z = np.zeros((len(values), len(whole)))
-            z[:, positions] = vectors.T
-            found.append((values, from_vector(z, m)))
-        return found
+    def lowest(self, index: int) -> tuple[FloatArray, FloatArray]:
+        """Eigenvalues (k,) and directions S (k, m, m) on one class."""
+        positions = symmetry.classes_of(self.state)[1][index]
+        return lowest_modes(self.state, mask_of(positions, self.state.functional.dimension))
 
     @property
     def negative(self) -> int:
@@ -95,85 +93,51 @@ class Track:
         return symmetry.lag_classes(space.n, space.block, self.period)[0]
 
     @cached_property
-    def _basis(self) -> FloatArray:
-        m = self.family.base.dimension
-        return from_vector(np.eye(m * (m + 1) // 2)[self._positions], m)
-
-    def _vector(self, S: FloatArray) -> FloatArray:
-        return np.asarray(to_vector(S)[..., self._positions])
-
-    def _matrix(self, z: FloatArray) -> FloatArray:
-        full = np.zeros(self.family.base.dimension * (self.family.base.dimension + 1) // 2)
-        full[self._positions] = z
-        return from_vector(full, self.family.base.dimension)
-
-    def _jacobian(self, state: KernelPoint) -> FloatArray:
-        return self._vector(state.euclidean_hessian_product(self._basis)).T
+    def _mask(self) -> FloatArray:
+        """1 where this track's kernels have entries."""
+        return mask_of(self._positions, self.family.base.dimension)
 
     def put(self, H: FloatArray, theta: float) -> KernelPoint:
         """The state at a kernel of which only this track's lags are kept; the others are rounding."""
-        m = len(H)
-        kept = np.zeros(m * (m + 1) // 2)
-        kept[self._positions] = to_vector(H)[self._positions]
-        return self.family.functional(theta).at(from_vector(kept, m))
+        return self.family.functional(theta).at(symmetric(H) * self._mask)
 
     def start(self, state: KernelPoint, theta: float, direction: FloatArray | None = None) -> PathPoint:
         """A path point from a stationary kernel: along ``direction`` S if given, else along the branch, θ rising."""
         if direction is not None:
             return PathPoint(state, theta, direction / np.linalg.norm(direction), 0.0, 0)
-        force = self._vector(self.family.force(state, theta))
-        null = np.linalg.svd(np.column_stack([self._jacobian(state), force]))[2][-1]
-        null *= 1.0 if null[-1] >= 0 else -1.0
-        return PathPoint(state, theta, self._matrix(null[:-1]), float(null[-1]), 0)
+        tangent, rate = null_direction(state, self._mask, self.family.force(state, theta))
+        return PathPoint(state, theta, tangent, rate, 0)
 
     def step(self, point: PathPoint, length: float) -> PathPoint | None:
         """The branch's next point at about ``length`` from this one; None if the corrector does not find it."""
-        return self._corrected(point, length * point.tangent, length * point.rate)
+        try:
+            return self._corrected(point, length * point.tangent, length * point.rate)
+        except FAILURES:
+            return None
 
     def _corrected(self, point: PathPoint, S: FloatArray, change: float) -> PathPoint | None:
         state, theta = point.state, point.theta
-        tangent, rate, before = point.tangent, point.rate, math.inf
-        try:
-            for iteration in range(CORRECTIONS):
-                theta += change
-                state, turn = _moved(self.family.functional(theta), state, S, self._mask)
-                tangent = turn.T @ tangent @ turn
-                solved = self._bordered(state, theta, tangent, rate)
-                if _settled(state.residual, before):
-                    return self._arrived(state, theta, (tangent, rate), solved[:, 1], iteration)
-                before = state.residual
-                S, change = self._matrix(-solved[:-1, 0]), -float(solved[-1, 0])
-                if not math.hypot(float(np.linalg.norm(S)), change) < LONGEST:
-                    return None
-        except (np.linalg.LinAlgError, ValueError, OverflowError):
-            return None
+        tangent, before = point.tangent, math.inf
+        for iteration in range(CORRECTIONS):
+            theta += change
+            state, turn = _moved(self.family.functional(theta), state, S, self._mask)
+            tangent = turn.T @ tangent @ turn
+            border = Border(self.family.force(state, theta), tangent, point.rate)
+            if _settled(state.residual, before):
+                return self._arrived(state, theta, border, iteration)
+            before = state.residual
+            right = (-state.gradient, 0.0)
+            S, change = solve_bordered(state, self._mask, border, right, _forcing(state.residual))
+            if not math.hypot(float(np.linalg.norm(S)), change) < LONGEST:
+                return None
         return None
 
-    @cached_property
-    def _mask(self) -> FloatArray:
-        """1 where this track's kernels have entries."""
-        m = self.family.base.dimension
-        z = np.zeros(m * (m + 1) // 2)
-        z[self._positions] = 1.0
-        return np.where(from_vector(z, m) != 0, 1.0, 0.0)
-
-    def _bordered(self, state: KernelPoint, theta: float, tangent: FloatArray, rate: float) -> FloatArray:
-        """Solutions of the bordered system for the gradient and for the tangent, (d + 1, 2)."""
-        J, force = self._jacobian(state), self._vector(self.family.force(state, theta))
-        size = len(J)
-        system, right = np.zeros((size + 1, size + 1)), np.zeros((size + 1, 2))
-        system[:size, :size], system[:size, size] = J, force
-        system[size, :size], system[size, size] = self._vector(tangent), rate
-        right[:size, 0], right[size, 1] = self._vector(state.gradient), 1.0
-        return np.asarray(np.linalg.solve(system, right))
-
-    def _arrived(
-        self, state: KernelPoint, theta: float, before: tuple[FloatArray, float], z: FloatArray, corrections: int
-    ) -> PathPoint | None:
-        z = z / np.linalg.norm(z)
-        tangent, rate = self._matrix(z[:-1]), float(z[-1])
-        length = math.hypot(float(np.linalg.norm(before[0])), before[1])
-        if not float(np.vdot(before[0], tangent)) + before[1] * rate > SMALLEST_COSINE * length:
+    def _arrived(self, state: KernelPoint, theta: float, border: Border, corrections: int) -> PathPoint | None:
+        tangent, rate = solve_bordered(state, self._mask, border, (np.zeros_like(state.H), 1.0), 0.0)
+        size = math.hypot(float(np.linalg.norm(tangent)), rate)
+        tangent, rate = tangent / size, rate / size
+        length = math.hypot(float(np.linalg.norm(border.tangent)), border.rate)
+        if not float(np.vdot(border.tangent, tangent)) + border.rate * rate > SMALLEST_COSINE * length:
             return None
         return PathPoint(state, theta, tangent, rate, corrections)
 
@@ -185,12 +149,25 @@ class Track:
                 if _settled(state.residual, before):
                     return state
                 before = state.residual
-                z = np.linalg.solve(self._jacobian(state), self._vector(state.gradient))
-                z *= min(1.0, LONGEST / max(float(np.linalg.norm(z)), 1e-300))
-                state, _ = _moved(state.functional, state, self._matrix(np.asarray(-z)), self._mask)
-        except (np.linalg.LinAlgError, ValueError, OverflowError):
+                fixed, right = Border.none(state.H), (-state.gradient, 0.0)
+                S, _ = solve_bordered(state, self._mask, fixed, right, _forcing(state.residual))
+                S *= min(1.0, LONGEST / max(float(np.linalg.norm(S)), 1e-300))
+                state, _ = _moved(state.functional, state, S, self._mask)
+        except FAILURES:
             return None
         return None
+
+
+def mask_of(positions: NDArray[np.intp], m: int) -> FloatArray:
+    """1 at positions of ``trust_region.to_vector``, (m, m)."""
+    z = np.zeros(m * (m + 1) // 2)
+    z[positions] = 1.0
+    return np.where(from_vector(z, m) != 0, 1.0, 0.0)
+
+
+def _forcing(residual: float) -> float:
+    """How closely a correction is solved for: what is left of the residual is not more than Newton itself leaves."""
+    return min(1e-2, max(residual, 1e-7))
 
 
 def _settled(residual: float, before: float) -> bool:

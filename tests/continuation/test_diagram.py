@@ -210,7 +210,7 @@ def test_a_branch_is_not_left_where_another_crosses_it():
         ({"span": (3.0, 2.0)}, "span: is 3 to 2"),
         ({"span": (1.0, math.inf)}, "span"),
         ({"problem": endpoint(4, 1.0, activation="erf")}, "activation: is 'erf'"),
-        ({"problem": endpoint(66, 1.0)}, "problem: has 65 kernel rows"),
+        ({"problem": endpoint(600, 0.1)}, "problem: has 599 kernel rows"),
     ],
 )
 def test_bad_input_is_one_clear_line(arguments, message):
