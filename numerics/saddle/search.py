@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ def solve(problem: Problem, *, tolerance: float = 1e-10) -> Solution:
     """
     functional = _functional(problem)
     # a state whose stability could not be told (NaN) is still an answer; it is not reported as stable
-    stops = [stop for stop, smallest in _search(functional, tolerance) if not smallest < UNSTABLE]
+    stops = [stop for stop, smallest in _search(functional, tolerance, whole=False) if not smallest < UNSTABLE]
     best = min(stops, key=lambda stop: (not stop.converged, stop.point.free_energy))
     return _solution(problem, best)
 
@@ -52,7 +53,7 @@ def solve_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[Solution, 
         InputError: the activation is not linear, or the inputs cannot carry the labels.
     """
     functional = _functional(problem)
-    stops = [stop for stop, _ in _search(functional, tolerance)]
+    stops = [stop for stop, _ in _search(functional, tolerance, whole=True)]
     minima = [stop.point for stop in stops]
     for i, first in enumerate(minima):
         for second in minima[:i]:
@@ -72,47 +73,42 @@ def _functional(problem: Problem) -> KernelFunctional:
     return kernel_functional(problem)
 
 
-def _search(functional: KernelFunctional, tolerance: float) -> Iterator[tuple[Stop, float]]:
+def _search(functional: KernelFunctional, tolerance: float, *, whole: bool) -> Iterator[tuple[Stop, float]]:
     """States reached from the random network's kernel and from states at enlarged labels, each with its smallest
-    Hessian eigenvalue; the first is the one that keeps the symmetry of the start."""
+    Hessian eigenvalue; the first is the one that keeps the symmetry of the start.
+
+    Unless the ``whole`` search is asked for, unstable states that come after the first are left along their most
+    unstable direction only, and enlarged labels are tried only where the first state is a minimum: if it is none, the
+    states that enlarged labels lead to are those below it.
+    """
     prior = functional.prior_kernel()
     found: list[KernelPoint] = []
     signs = list(symmetry.phase_signs(functional).values())
-    symmetric = trust_region.minimise(functional.at(prior), tolerance=tolerance, signs=signs).point
-    for start in [symmetric.H, *_amplified_states(functional, prior)]:
-        yield from _descend(functional.at(start), tolerance, found)
+    start = trust_region.minimise(functional.at(prior), tolerance=tolerance, signs=signs).point
+    descents = list(_descend(start, tolerance, found, whole=whole))
+    yield from descents
+    if whole or not descents[0][1] < UNSTABLE:
+        for H in _amplified_states(functional, prior, whole=whole):
+            yield from _descend(functional.at(H), tolerance, found, whole=whole)
 
 
-def _amplified_states(functional: KernelFunctional, prior: FloatArray) -> list[FloatArray]:
+def _amplified_states(functional: KernelFunctional, prior: FloatArray, *, whole: bool) -> list[FloatArray]:
     """Stable kernels at enlarged labels, followed back towards the problem's own labels."""
     states: list[FloatArray] = []
     if functional.arch == "dnn" or functional.dimension > 60:
         return states
     for factor in AMPLIFICATIONS:
-        stronger = _with_labels(functional, factor)
-        for stop, smallest in _descend(stronger.at(prior), EXPLORE, []):
+        stronger = replace(functional, labels=factor * functional.labels)
+        for stop, smallest in _descend(stronger.at(prior), EXPLORE, [], whole=whole):
             point: KernelPoint | None = stop.point if stop.converged and smallest >= UNSTABLE else None
             for back in np.geomspace(factor, 1.0, 4)[1:-1]:
                 if point is not None:
-                    weaker = _with_labels(functional, float(back)).at(point.H)
+                    weaker = replace(functional, labels=float(back) * functional.labels).at(point.H)
                     step = trust_region.minimise(weaker, tolerance=EXPLORE, max_iterations=EXPLORE_STEPS)
                     point = step.point if step.converged else None
             if point is not None:
                 states.append(point.H)
     return states
-
-
-def _with_labels(functional: KernelFunctional, factor: float) -> KernelFunctional:
-    return KernelFunctional(
-        space=functional.space,
-        arch=functional.arch,
-        readout=functional.readout,
-        labels=factor * functional.labels,
-        v=functional.v,
-        w=functional.w,
-        kappa=functional.kappa,
-        input_covariance=functional.input_covariance,
-    )
 
 
 def _of_longer_periods(functional: KernelFunctional, tolerance: float) -> Iterator[Stop]:
@@ -139,9 +135,14 @@ def _of_longer_periods(functional: KernelFunctional, tolerance: float) -> Iterat
                 yield trust_region.minimise(point.move(kick * mode), tolerance=tolerance, signs=kept)
 
 
-def _descend(start: KernelPoint, tolerance: float, found: list[KernelPoint]) -> Iterator[tuple[Stop, float]]:
-    """Minimise; from an unstable end go on along every unstable direction. New states are added to ``found``."""
-    queue = [start]
+def _descend(
+    start: KernelPoint, tolerance: float, found: list[KernelPoint], *, whole: bool
+) -> Iterator[tuple[Stop, float]]:
+    """Minimise; from an unstable end go on along every unstable direction. New states are added to ``found``.
+
+    Unless ``whole``, states after the first are left along the most unstable direction only.
+    """
+    queue, first = [start], True
     while queue:
         steps = EXPLORE_STEPS if tolerance >= EXPLORE else 1000
         stop = trust_region.minimise(queue.pop(), tolerance=tolerance, max_iterations=steps)
@@ -152,7 +153,9 @@ def _descend(start: KernelPoint, tolerance: float, found: list[KernelPoint]) -> 
             continue
         values, modes = trust_region.smallest_modes(stop.point)
         yield stop, float(values[0])
-        for value, mode in zip(values, modes, strict=True):
+        kept = slice(None) if whole or first else slice(1)
+        first = False
+        for value, mode in zip(values[kept], modes[kept], strict=True):
             if value < UNSTABLE:
                 queue.append(stop.point.move(KICK * mode))
                 if not _reversed_by_symmetry(stop.point, mode):

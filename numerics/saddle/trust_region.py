@@ -219,10 +219,16 @@ def moved(point: KernelPoint, S: FloatArray, signs: Sequence[FloatArray] = ()) -
 
 
 def _exact_step(point: KernelPoint, radius: float) -> _Step:
-    """The minimiser of the quadratic model within the radius, from the Hessian's eigenvalues."""
+    """The minimiser of the quadratic model within the radius: Newton's step, or from the Hessian's eigenvalues."""
     m = point.functional.dimension
-    values, vectors = np.linalg.eigh(dense_hessian(point))
-    g = vectors.T @ to_vector(point.gradient)
+    hessian, g = dense_hessian(point), to_vector(point.gradient)
+    factor, not_definite = sla.lapack.dpotrf(hessian, lower=1)
+    if not_definite == 0:
+        z = -sla.lapack.dpotrs(factor, g, lower=1)[0]
+        if np.linalg.norm(z) <= radius:
+            return _Step(from_vector(z, m), -0.5 * float(g @ z), len(g), False)
+    values, vectors = np.linalg.eigh(hessian)
+    g = vectors.T @ g
     # components that are rounding must not be blown up by a shift close to an eigenvalue
     g = np.where(np.abs(g) < 1e-15 * (1.0 + np.abs(g).max()), 0.0, g)
 
