@@ -15,13 +15,16 @@ import scipy.linalg as sla
 from numpy.typing import NDArray
 
 from numerics.predictors import observables
-from numerics.predictors.finite_width import LARGEST_DIMENSION
 from numerics.problem import InputError
 from numerics.saddle import trust_region
-from numerics.saddle.functional import kernel_functional
+from numerics.saddle.functional import KernelPoint, kernel_functional, symmetric
+from numerics.saddle.krylov import Preconditioned
 from numerics.solution import Solution
 
 FloatArray = NDArray[np.float64]
+
+#: Largest m for which the Hessian is formed, and directions solved for at once above it.
+DENSE, CHUNK = 24, 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,25 +47,38 @@ def training(solution: Solution) -> Predictions:
     ``N Var f_a = v[H_aa - v H_{a𝒯}(vH_{𝒯𝒯}+κ)⁻¹H_{𝒯a}] + ∇f_aᵀ (∂²F)⁻¹ ∇f_a``, with f_a as a function of the kernel.
 
     Raises:
-        InputError: the state is not a minimum, so that it has no fluctuations, or the kernel is too large for them.
+        InputError: the state is not a minimum, so that it has no fluctuations.
+        NotSolvedError: of ``numerics.saddle.krylov``: fluctuations of a large kernel, too close to a transition.
     """
     problem, H = solution.problem, solution.kernel
     if not solution.stable:
         raise InputError("solution: is not a minimum; accepted: a stable state")
-    m = solution.reduced.shape[0]
-    if m > LARGEST_DIMENSION:
-        raise InputError(f"problem: has {m} kernel rows; accepted: at most {LARGEST_DIMENSION} for variances")
     given, weights, dual = _readout(solution, H[:, problem.supervised], np.diagonal(H))
     functional = kernel_functional(problem)
     point = functional.at(solution.reduced)
-    values, modes = np.linalg.eigh(trust_region.dense_hessian(point))
-    basis = functional.space.full_basis() @ point.L
-    changes = basis @ trust_region.from_vector(modes.T, functional.dimension) @ basis.T
-    T = problem.supervised
-    # df = v dH_{aT} q - v weights dH_{TT} q
-    slopes = problem.v * (changes[:, :, T] @ dual) - problem.v * (changes[:, T][:, :, T] @ dual) @ weights.T
-    variance = given + np.sum(slopes**2 / values[:, None], axis=0)
+    frame = functional.space.full_basis() @ point.L
+    # df_a = v (e_a - 𝒯ᵀweights_a)ᵀ dH 𝒯ᵀq = v ⟨l_a, S q̂⟩
+    l = frame - weights @ frame[problem.supervised]
+    fluctuating = np.einsum("ai,ij,aj->a", l, _message_response(point, dual @ frame[problem.supervised]), l)
+    variance = given + problem.v**2 * fluctuating
     return Predictions(observables.predict(solution), variance.reshape(problem.n, problem.P).T)
+
+
+def _message_response(point: KernelPoint, message: FloatArray) -> FloatArray:
+    """N times the covariance of ``S q̂`` for the kernel's fluctuations S, (m, m)."""
+    m = point.functional.dimension
+    response = np.empty((m, m))
+    factor = sla.cho_factor(trust_region.dense_hessian(point)) if m <= DENSE else None
+    for rows in np.array_split(np.arange(m), -(-m // CHUNK)):
+        forces = np.zeros((len(rows), m, m))
+        forces[np.arange(len(rows)), rows] = message
+        forces = symmetric(forces)
+        if factor is not None:
+            solved = trust_region.from_vector(sla.cho_solve(factor, trust_region.to_vector(forces).T).T, m)
+        else:
+            solved = Preconditioned(point).solve(forces, tolerance=1e-10)
+        response[rows] = solved @ message
+    return symmetric(response)
 
 
 def unseen(solution: Solution) -> Predictions:

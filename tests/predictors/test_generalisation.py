@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from numerics.predictors import generalisation
 from numerics.predictors.generalisation import loss, training, unseen, unseen_kernel
 from numerics.problem import InputError, Problem, endpoint
 from numerics.saddle.search import solve
@@ -59,6 +60,14 @@ def test_variance_is_that_of_sampled_kernels_and_readouts():
     np.testing.assert_allclose(training(solution).scaled_variance[0, 0] / N, expected, rtol=2e-3)
 
 
+@pytest.mark.parametrize("arch", ["rnn", "dnn"])
+def test_variances_without_the_whole_hessian(arch, monkeypatch):
+    solution = solve(problem_with_tests(arch, 2))
+    whole = training(solution).scaled_variance
+    monkeypatch.setattr(generalisation, "DENSE", 1)
+    np.testing.assert_allclose(training(solution).scaled_variance, whole, rtol=1e-9)
+
+
 def test_losses_and_refusals():
     solution = solve(problem_with_tests("rnn"))
     fit = loss(training(solution), solution.problem.y)
@@ -97,6 +106,11 @@ def test_two_classes_of_handwritten_digits(arch):
     assert solution.stable
     rank = np.linalg.matrix_rank(x[:100])
     assert solution.reduced.shape == (3 * rank, 3 * rank)
-    test = unseen(solution)
+    fitted, test = training(solution), unseen(solution)
+    assert loss(fitted, problem.y) < 0.02
+    # the read-out's variance is a part of the whole, and the labels leave little of it where they act
+    assert (fitted.scaled_variance > 0).all()
+    assert fitted.scaled_variance[:, -1].max() < 0.2 < fitted.scaled_variance[:, 0].min()
+    assert (test.scaled_variance > 0).all()
     assert np.mean(np.sign(test.mean[:, -1]) == labels[100:300]) > 0.97
     assert loss(test, problem.y_test) < 0.2
