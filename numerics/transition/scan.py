@@ -29,6 +29,8 @@ PointType = Literal["pitchfork", "fold", "branch-point", "equal-free-energy"]
 
 #: Branches are followed from this signal on if the grid starts later, so that none is missed that leaves before.
 WEAK = 0.5
+#: Times that a ratio interpolated between two points of the incoherent branch is polished: next to a fold it is poor.
+POLISHED = 4
 #: A polished state that differs by more than this from its start, relative, belongs to another branch.
 SAME = 0.02
 
@@ -156,7 +158,7 @@ def scan_endpoint(T: int, signals: ArrayLike, kappa: float = 1.0, arch: str = "r
         InputError: one of the arguments is not as above.
     """
     grid = _checked(T, signals, kappa, arch)
-    span = min(WEAK, 0.99 * float(grid[0])), 1.01 * float(grid[-1])
+    span = min(WEAK, 0.99 * float(grid[0])), 1.01 * max(float(grid[-1]), _last_incoherent_fold(T - 1, grid, kappa))
     found = diagram(endpoint(T, 1.0, kappa=kappa, arch=arch), "signal", span)
     pieces = [piece for piece in _pieces(found) if _overlaps(piece, grid)]
     scanned = tuple(_on_grid(piece, grid, kappa, arch) for piece in pieces)
@@ -164,6 +166,16 @@ def scan_endpoint(T: int, signals: ArrayLike, kappa: float = 1.0, arch: str = "r
     special = tuple(SpecialPoint(p.type, p.value, p.interval, _names(p, found, pieces)) for p in inside)
     counts = index_sums([branch.kernel for branch in scanned], grid, kappa, arch)
     return EndpointScan(T, arch, kappa, grid, scanned, special, counts)
+
+
+def _last_incoherent_fold(n: int, grid: FloatArray, kappa: float) -> float:
+    """The signal of the incoherent branch's upper fold (strong noise) if the grid reaches its lower one; else 0: its
+    further states at the grid's signals are then connected only beyond the grid."""
+    levels = branches.incoherent_curve(n).log_signal(kappa)
+    turns = np.flatnonzero(np.diff(np.sign(np.diff(levels))) != 0) + 1
+    if not turns.size or levels[turns].min() > math.log(grid[-1]):
+        return 0.0
+    return float(np.exp(levels[turns].max()))
 
 
 def _pieces(found: Diagram) -> list[_Piece]:
@@ -270,7 +282,9 @@ def _interpolated(piece: _Piece, theta: float) -> FloatArray:
 def _incoherent_states(n: int, s: FloatArray, signal: FloatArray, kappa: float, arch: str) -> chain.ChainStates:
     """``H = diag(r^t)`` with ``r = 1 + exp(s)`` polished on ``λ = (r-1)(rⁿ+κ)²/rⁿ``; the DNN's Hessian is diagonal in
     correlations (1 each, convex) and that of the diagonal entries is shared with the RNN."""
-    r = branches.growth_ratio(n, s, np.log(signal), kappa)
+    for _ in range(POLISHED):
+        r = branches.growth_ratio(n, s, np.log(signal), kappa)
+        s = np.log(np.maximum(r - 1.0, 1e-300))
     L = np.zeros((len(s), n, n))
     times = np.arange(n)
     L[:, times, times] = r[:, None] ** ((times + 1) / 2)

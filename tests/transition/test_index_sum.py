@@ -55,6 +55,13 @@ def test_a_degenerate_state_is_not_counted_either_way():
     assert not scan.incomplete.any()
 
 
+def test_a_signal_next_to_a_fold_of_the_incoherent_branch():
+    """Strong noise folds it at 7525.55: 2 % below there are three states, which the branch connects beyond the grid."""
+    scan = scan_endpoint(6, [7363.79679939874], kappa=300.0, arch="dnn")
+    assert sum(np.isfinite(branch.free_energy[0]) for branch in scan.branches) == 3
+    np.testing.assert_array_equal(scan.index_sums, 1.0)
+
+
 def test_the_dnn_between_the_folds_of_strong_noise():
     scan = scan_endpoint(4, np.geomspace(1e3, 1e6, 12), kappa=1000.0, arch="dnn")
     several = sum(np.isfinite(branch.free_energy) for branch in scan.branches)

@@ -128,7 +128,7 @@ def test_lag_2_states_of_both_signs_differ_in_stability_at_t_7():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("T", [8, 9])
+@pytest.mark.parametrize("T", [8])
 def test_long_chains_have_every_pitchfork_and_nothing_is_uncertain(T):
     scan = scan_endpoint(T, np.linspace(0.5, 40, 40))
     for lag in range(1, T - 2):
@@ -145,28 +145,6 @@ def test_long_chains_have_every_pitchfork_and_nothing_is_uncertain(T):
     known = np.array([b.free_energy[k] for b in scan.branches if np.isfinite(b.free_energy[k])])
     for state in solve_all(endpoint(T, scan.signal[k])):
         assert np.min(np.abs(known - state.free_energy)) < 1e-10
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("T", "count"), [(4, 2), (5, 4), (6, 5)])
-def test_newton_from_many_random_kernels_finds_no_further_state(T, count):
-    signal = 40.0
-    scan = scan_endpoint(T, [signal])
-    on_branches = np.array([b.free_energy[0] for b in scan.branches if np.isfinite(b.free_energy[0])])
-    assert on_branches.size == count
-    rng = np.random.default_rng(T)
-    n = T - 1
-    scale = np.sqrt(np.geomspace(1.5, 20.0, n))
-    functional = kernel_functional(endpoint(T, signal))
-    found = []
-    for _ in range(120):
-        factor = rng.normal(size=(n, n + 2)) * scale[:, None] / np.sqrt(n)
-        stop = trust_region.newton(functional.at(factor @ factor.T))
-        if stop.converged:
-            found.append(stop.point.free_energy)
-    assert len(found) >= 30
-    assert len(np.unique(np.round(found, 8))) >= 2
-    assert np.abs(np.array(found)[:, None] - on_branches).min(axis=1).max() < 1e-9
 
 
 @pytest.mark.parametrize(
