@@ -28,11 +28,10 @@ def importance_nodes(
     moments: tuple[FloatArray, FloatArray],
     size: int,
     seed: int,
+    *,
+    mirrored: bool,
 ) -> Nodes:
     """A weighted sample of the trajectory.
-
-    For an odd φ and an RNN the sample is mirrored at even times, so that it has the symmetry W → -W exactly and
-    an incoherent state stays one.
 
     Args:
         space: the coordinates.
@@ -40,6 +39,8 @@ def importance_nodes(
         moments: mean and covariance of the tilted trajectory, as far as known.
         size: points of a batch, a power of 2.
         seed: of the scrambling.
+        mirrored: add the mirror image at even times, so that the sample has the symmetry W → -W exactly and an
+            incoherent state stays one. (For a coherent one the images would be points that do not count.)
     """
     streams = np.random.default_rng(seed).spawn(BATCHES)
     uniform = np.concatenate([qmc.Sobol(space.d, scramble=True, rng=stream).random(size) for stream in streams])
@@ -48,7 +49,7 @@ def importance_nodes(
     mean = np.zeros(space.d) if activation.odd else moments[0]
     factor = sla.cholesky(INFLATION * moments[1], lower=True)
     points = normal @ factor.T + mean
-    if activation.odd and space.problem.arch == "rnn" and not space.problem.x[:, 1:].any():
+    if mirrored:
         flipped = points * _even_time_signs(space)
         points, batch = np.concatenate([points, flipped]), np.concatenate([batch, batch])
         log_q = np.logaddexp(

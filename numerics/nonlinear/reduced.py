@@ -78,7 +78,7 @@ def reduced_point(
         except np.linalg.LinAlgError:
             raise Unattainable("φφᵀ does not vary in every direction on the points that count") from None
         gain, length = float(step @ residual), 1.0
-        floor = 4e-16 * (abs(log_Z) + abs(float(current @ target)) + 1)
+        floor = 1e-14 * (abs(log_Z) + abs(float(current @ target)) + 1)
         for _ in range(30):
             trial = current + length * step
             new = activity_response(vectors, nodes, base, vectors.matrix(trial))

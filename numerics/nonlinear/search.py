@@ -22,13 +22,18 @@ from numerics.problem import FloatArray, InputError, Problem
 from numerics.solution import coherence_beyond
 
 EngineChoice = Literal["auto", "quadrature", "sampling"]
+#: How Newton's method ends on one set of points.
+Ending = Literal["reached", "spent", "failed"]
 
 #: Newton steps in Φ on one set of points; relative step at which they end.
 STEPS, STEP_TOLERANCE = 60, 1e-10
 #: Longest step, a relative change of the kernel (natural metric).
 LONGEST_STEP = 0.7
-#: Times that the points are placed anew at one label scale.
-PLACEMENTS = 8
+#: Times that the points are placed anew at one label scale where Newton's method has ended, and in all.
+PLACEMENTS, MOST_PLACEMENTS = 8, 60
+#: A sample of which fewer points count, as a share of those that counted at its start, is placed anew before Newton's
+#: method goes on: on few points φφᵀ fits any kernel.
+SPENT = 0.5
 #: Smallest first part of the labels' squared scale before giving up.
 SMALLEST_PART = 1e-3
 #: Length of the first step off an unstable state, natural metric, and eigenvalues that count as unstable.
@@ -43,6 +48,8 @@ MOST_POINTS = 1_000_000
 #: Default error of Φ's entries, relative to the largest, by engine; points of a batch of the sampling engine.
 TOLERANCE = {"quadrature": 1e-8, "sampling": 1e-2}
 SAMPLE = 4096
+#: States are found on a sample this much smaller, of at least so many points a batch, then settled on the full one.
+FEWER, LEAST_SAMPLE = 8, 256
 
 
 def solve_nonlinear(
@@ -88,7 +95,8 @@ def solve_all_nonlinear(
     Raises:
         InputError: an argument outside the above; a kernel without full rank (two patterns that φ cannot tell apart).
     """
-    route, space, prior, limit = _prepared(problem, activation, engine, tolerance, size, seed)
+    full, space, prior, limit = _prepared(problem, activation, engine, tolerance, size, seed)
+    route = full.coarse()
     walk = _to_full_labels(route, space, prior)
     found = [walk]
     queue = [walk] if walk.reached else []
@@ -102,7 +110,7 @@ def solve_all_nonlinear(
             if not any(_same(route, space, new, other) for other in found):
                 found.append(new)
                 queue.append(new)
-    solutions = [_refined(route, space, prior, state, limit) for state in found]
+    solutions = [_refined(full, space, prior, state, limit) for state in found]
     return sorted(solutions, key=lambda state: (not state.converged, state.free_energy))
 
 
@@ -114,7 +122,7 @@ def incoherent_state(
     With an odd φ and one supervised time it keeps the symmetry W → -W: its times stay uncorrelated.
     """
     route, space, prior, limit = _prepared(problem, activation, "auto", tolerance, SAMPLE, 0)
-    return _refined(route, space, prior, _to_full_labels(route, space, prior), limit)
+    return _refined(route, space, prior, _to_full_labels(route.coarse(), space, prior), limit)
 
 
 def _prepared(
@@ -168,12 +176,17 @@ class _Route:
     ) -> Nodes:
         if self.engine == "quadrature":
             return quadrature_nodes(space, self.phi, kernel, conjugate, moments, refinement * self.refinement)
-        return importance_nodes(space, self.phi, moments, self.size, self.seed)
+        mirrored = _is_symmetric(self, space, kernel)
+        return importance_nodes(space, self.phi, moments, self.size, self.seed, mirrored=mirrored)
+
+    def coarse(self) -> _Route:
+        """The route by which states are found: a smaller sample. (A rule starts coarse anyway.)"""
+        return replace(self, size=min(self.size, max(LEAST_SAMPLE, self.size // FEWER)))
 
     @property
     def placed(self) -> float:
-        """Relative change of Φ between placements that is none."""
-        return 1e-9 if self.engine == "quadrature" else 2e-3
+        """Relative change of Φ between placements that is none: for a sample, within its own error."""
+        return 1e-9 if self.engine == "quadrature" else 2e-3 * max(1.0, np.sqrt(SAMPLE / self.size))
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,25 +268,33 @@ def _settle(
     With `symmetric`, from a start that W → -W leaves as it is, among such kernels.
     """
     vectors = symmetric_vectors(space.m)
-    iterations = 0
+    iterations = settled = 0
     state: _State | None = None
-    for _ in range(PLACEMENTS):
+    placed: tuple[FloatArray, FloatArray] | None = None
+    for _ in range(MOST_PLACEMENTS):
         even = _even_entries(route, space, vectors) if symmetric else np.ones(len(vectors.rows), dtype=bool)
         newton = _newton(space, vectors, nodes, kernel, conjugate, even)
         if newton is None:
             return state
-        point, steps, reached = newton
+        point, steps, ending = newton
         iterations += steps
         moved = float(np.linalg.norm(point.kernel - kernel) / np.linalg.norm(point.kernel))
         kernel, conjugate = point.kernel, point.conjugate
         state = _State(point, nodes, iterations, False, "the points have not settled")
-        if not reached:
+        if ending == "failed":
             return replace(state, status="Newton's method has not converged")
-        if state.iterations and moved <= route.placed and _ > 0:
-            return replace(state, reached=True, status="converged")
-        nodes = route.nodes(
-            space, kernel, conjugate, tilted_moments(nodes, point.average.probability, odd=route.phi.odd)
-        )
+        if ending == "reached":
+            if moved <= route.placed and settled > 0:
+                return replace(state, reached=True, status="converged")
+            settled += 1
+            if settled == PLACEMENTS:
+                return state
+        moments = tilted_moments(nodes, point.average.probability, odd=route.phi.odd)
+        if route.engine == "sampling" and placed is not None and settled > 1:
+            # kernel and moments repeat the sample's error with opposite signs in turn: halfway it ends
+            moments = (0.5 * (placed[0] + moments[0]), 0.5 * (placed[1] + moments[1]))
+        placed = moments
+        nodes = route.nodes(space, kernel, conjugate, moments)
     return state
 
 
@@ -284,20 +305,23 @@ def _newton(
     kernel: FloatArray,
     conjugate: FloatArray,
     moving: NDArray[np.bool_],
-) -> tuple[ReducedPoint, int, bool] | None:
+) -> tuple[ReducedPoint, int, Ending] | None:
     """Newton's method for a minimum of F(Φ) in the `moving` entries, with |Hessian| and backtracking."""
     try:
         point = reduced_point(space, vectors, nodes, kernel, conjugate)
     except (Unattainable, np.linalg.LinAlgError):
         return None
+    counted = point.average.effective_size
     for steps in range(1, STEPS + 1):
+        if nodes.batch is not None and point.average.effective_size < SPENT * counted:
+            return point, steps, "spent"
         L = sla.cholesky(point.kernel, lower=True)
         change = _natural(vectors, L)
         try:
             blocks = kkt_blocks(space, vectors, point)
             curvature = change.T @ (blocks[0] + blocks[1].T @ positive_solve(blocks[2], blocks[1])) @ change
         except np.linalg.LinAlgError:
-            return point, steps, False
+            return point, steps, "failed"
         gradient = change.T @ point.gradient
         part = np.ix_(moving, moving)
         size, frame = np.linalg.eigh(0.5 * (curvature + curvature.T)[part])
@@ -306,7 +330,7 @@ def _newton(
         step[moving] = -frame @ ((frame.T @ gradient[moving]) / np.maximum(np.abs(size), floor))
         length = float(np.linalg.norm(step))
         if length < STEP_TOLERANCE:
-            return point, steps, True
+            return point, steps, "reached"
         factor = min(1.0, LONGEST_STEP / length)
         slope = float(gradient @ step)
         for _ in range(25):
@@ -323,9 +347,9 @@ def _newton(
                 pass
             factor *= 0.5
         else:
-            return point, steps, length < 1e-7
+            return point, steps, "reached" if length < 1e-7 else "failed"
         point = new
-    return point, STEPS, False
+    return point, STEPS, "failed"
 
 
 def _is_symmetric(route: _Route, space: TrajectorySpace, kernel: FloatArray) -> bool:
@@ -356,13 +380,19 @@ def _modes(space: TrajectorySpace, vectors: SymmetricVectors, point: ReducedPoin
 
 
 def _kicks(route: _Route, space: TrajectorySpace, state: _State) -> list[tuple[FloatArray, FloatArray]]:
-    """Starts off an unstable state, both ways along each unstable mode; Φ̃ follows to first order."""
+    """Starts off an unstable state, both ways along each unstable mode; Φ̃ follows to first order.
+
+    One way only where W → -W turns the mode around: the other start is its mirror image.
+    """
     vectors = symmetric_vectors(space.m)
     size, modes = _modes(space, vectors, state.point)
     _, cross, spread = kkt_blocks(space, vectors, state.point)
     starts = []
+    even = _even_entries(route, space, vectors)
+    symmetric = _is_symmetric(route, space, state.point.kernel)
     for index in np.flatnonzero(size < UNSTABLE):
-        for sign in (1.0, -1.0):
+        odd = np.linalg.norm(modes[even, index]) < 1e-6 * np.linalg.norm(modes[:, index])
+        for sign in (1.0,) if symmetric and odd else (1.0, -1.0):
             for length in (KICK, 0.3 * KICK):
                 moved = sign * length * modes[:, index]
                 kernel = state.point.kernel + vectors.matrix(moved)
@@ -439,7 +469,14 @@ def _solution(
 def _refined(
     route: _Route, space: TrajectorySpace, prior: FloatArray, state: _State, limit: float
 ) -> NonlinearSolution:
-    """The state under as fine a rule as its tolerance needs and `MOST_POINTS` allows."""
+    """The state on the whole sample, or under as fine a rule as its tolerance needs and `MOST_POINTS` allows."""
+    if route.engine == "sampling" and state.reached and route.coarse() != route:
+        moments = tilted_moments(state.nodes, state.point.average.probability, odd=route.phi.odd)
+        nodes = route.nodes(space, state.point.kernel, state.point.conjugate, moments)
+        symmetric = _is_symmetric(route, space, state.point.kernel)
+        new = _settle(route, space, state.point.kernel, state.point.conjugate, nodes, symmetric=symmetric)
+        if new is not None:
+            state = replace(new, iterations=state.iterations + new.iterations)
     solution = _solution(route, space, prior, state, limit)
     refinement = 1.0
     while route.engine == "quadrature" and state.reached and not solution.converged:
