@@ -78,8 +78,11 @@ def simulation_fields(result: Simulation) -> dict[str, Any]:
     """The contract's fields of a simulation."""
     names = ("kernel_mean", "kernel_standard_error", "kernel_sd", "ess", "rhat", "prediction", "acceptance")
     fields = {name: getattr(result, name) for name in names}
-    outliers = result.outliers
+    outliers, controlled = result.outliers, result.kernel_controlled
     return fields | {
+        # with control variates, where W is integrated out and there are draws enough
+        "kernel_controlled_mean": None if controlled is None else controlled.mean,
+        "kernel_controlled_standard_error": None if controlled is None else controlled.standard_error,
         # eigenvalues of W itself; the simulation's are in units of √w
         "outliers": None if outliers is None else math.sqrt(result.problem.w) * outliers,
         "coherence": result.coherence,
