@@ -209,3 +209,21 @@ def test_weak_signals_beyond_the_traced_range_have_the_incoherent_state():
     batch = solve_endpoint_batch(5, [1e-12, 1e-9], 1e4)
     assert batch.converged.all()
     np.testing.assert_allclose(batch.kernel, np.broadcast_to(np.eye(4), (2, 4, 4)), rtol=1e-14, atol=1e-14)
+
+
+@pytest.mark.parametrize("kappa", [0.0, 1.0])
+def test_the_solver_is_on_the_exact_branch_of_t_4(kappa):
+    """``H^{11} = s``, ``H^{22} = 2s(s-1)``, ``H^{33} = 4s(s-1)²``, ``(H^{12})² = 2s(s-1)(s-2)``, ``H^{23} = 2sH^{12}``,
+    ``H^{13} = 2s(s-2)``, ``λ = (H^{33}+κ)²/(4s(s-1))`` (``theory.coherent_branch``), to 1e-9."""
+    for s in (2.001, 2.3, 4.0, 20.0):
+        last, first = 4 * s * (s - 1) ** 2, np.sqrt(2 * s * (s - 1) * (s - 2))
+        exact = np.array(
+            [
+                [s, first, 2 * s * (s - 2)],
+                [first, 2 * s * (s - 1), 2 * s * first],
+                [2 * s * (s - 2), 2 * s * first, last],
+            ]
+        )
+        state = solve(endpoint(4, (last + kappa) ** 2 / (4 * s * (s - 1)), kappa=kappa))
+        size = np.sqrt(np.diagonal(exact))
+        assert (np.abs(state.kernel - exact) / (size[:, None] * size)).max() < 1e-9
