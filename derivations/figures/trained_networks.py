@@ -9,21 +9,18 @@ the theory is shown in standard errors. (c, d) Temporal coherence and autocorrel
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.figures.panel import Effort, Progress, finished_run, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Progress, finished_runs, save_figure, save_table, styled
 from numerics import agreement, endpoint, solve
 from numerics.nonlinear.search import solve_nonlinear
 from numerics.problem import FloatArray, Problem
 from numerics.sampling import observables, simulate
 from numerics.sampling.diagnostics import summarise, summarise_symmetric
-from numerics.sampling.simulate import prepare_worker
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,7 +48,7 @@ class Plan:
         cases: activation and architecture.
         widths: N, smallest first.
         chains: of each network.
-        steps: after warm-up, of each chain of an RNN; a DNN, which mixes more slowly, takes twice as many.
+        steps: of each chain after warm-up.
         warmup: steps thrown away.
     """
 
@@ -62,14 +59,14 @@ class Plan:
     warmup: int
 
 
-FULL = Plan(tuple((a, r) for a in ACTIVATIONS for r in ARCHITECTURES), (32, 64, 128, 256, 512, 1024), 4, 500, 300)
+FULL = Plan(tuple((a, r) for a in ACTIVATIONS for r in ARCHITECTURES), (32, 64, 128, 256, 512, 1024), 4, 2000, 300)
 #: The widest networks take most of the time.
 QUICK = Plan(
     tuple(case for case in FULL.cases if case not in (("tanh", "dnn"), ("relu", "dnn"))),
     (32, 64, 128, 256, 512),
     2,
-    220,
-    100,
+    800,
+    150,
 )
 
 
@@ -96,7 +93,7 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
 def make_plan(plan: Plan, out: Path, workers: int, progress: Progress) -> dict[str, Any]:
     """The panel of a plan."""
     theories = {case: predicted(problem(case)) for case in plan.cases}
-    runs = simulated(plan, theories, out / "trained-networks-runs", workers, progress)
+    runs = simulated(plan, out / "trained-networks-runs", workers, progress)
     results = {case: compare(theories[case], runs[case]) for case in plan.cases}
     tables = {
         "alignment": alignment_table(results),
@@ -150,50 +147,29 @@ def predicted(problem: Problem) -> Theory:
     return Theory(agreement.positive_basin(kernel, problem.P), error, coherent)
 
 
-def simulated(
-    plan: Plan, theories: Mapping[Case, Theory], folder: Path, workers: int, progress: Progress
-) -> dict[Case, dict[int, dict[str, Any]]]:
+def simulated(plan: Plan, folder: Path, workers: int, progress: Progress) -> dict[Case, dict[int, dict[str, Any]]]:
     """One network for each case and width, the most expensive first; each finished one is kept in `folder`."""
     tasks = [(case, width) for width in reversed(plan.widths) for case in sorted(plan.cases, key=lambda c: c[1])]
-    found: dict[Case, dict[int, dict[str, Any]]] = {case: {} for case in plan.cases}
     jobs = {}
-    for case, width in tasks:
-        settings = {
+    for (activation, arch), width in tasks:
+        jobs[folder / f"{activation}-{arch}-{width}.json"] = {
             "T": T,
             "signal": SIGNAL,
-            "activation": case[0],
-            "arch": case[1],
+            "activation": activation,
+            "arch": arch,
             "width": width,
             "chains": plan.chains,
-            "steps": plan.steps * (2 if case[1] == "dnn" else 1),
+            "steps": plan.steps,
             "warmup": plan.warmup,
             "seed": SEED + width,
         }
-        jobs[case, width] = (folder / f"{case[0]}-{case[1]}-{width}.json", settings)
-    if workers == 1:
-        for done, (task, job) in enumerate(jobs.items()):
-            progress(done / len(jobs), f"{' '.join(task[0])}, N = {task[1]}")
-            found[task[0]][task[1]] = finished_network(*job)
-        return found
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=prepare_worker) as pool:
-        futures = {pool.submit(finished_network, *job): task for task, job in jobs.items()}
-        try:
-            for done, future in enumerate(as_completed(futures)):
-                case, width = futures[future]
-                found[case][width] = future.result()
-                progress((done + 1) / len(jobs), f"{' '.join(case)}, N = {width}")
-        finally:
-            for future in futures:
-                future.cancel()
+    found: dict[Case, dict[int, dict[str, Any]]] = {case: {} for case in plan.cases}
+    for (case, width), run in zip(tasks, finished_runs(jobs, network, workers, progress), strict=True):
+        found[case][width] = run
     return found
 
 
-def finished_network(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """`network`, or what was kept of it."""
-    return finished_run(path, settings, lambda: network(settings))
-
-
-def network(settings: dict[str, Any]) -> dict[str, Any]:
+def network(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Simulate one network: some of its kernels, and how well its chains have mixed."""
     task = endpoint(settings["T"], settings["signal"], activation=settings["activation"], arch=settings["arch"])
     options = {name: settings[name] for name in ("chains", "steps", "warmup", "seed")}
@@ -403,7 +379,9 @@ def draw_alignment(axes: Axes, results: Mapping[Case, Result]) -> None:
     axes.set(xscale="log", yscale="log", xlabel="width $N$", ylabel="1 − CKA with the theory")
     axes.set_xticks(widths, [str(width) for width in widths])
     axes.minorticks_off()
-    axes.legend(ncols=2, loc="upper right", handletextpad=0.2, columnspacing=0.8, borderaxespad=0)
+    axes.legend(
+        ncols=3, loc="lower center", bbox_to_anchor=(0.45, 1.0), handletextpad=0.2, columnspacing=0.8, borderaxespad=0
+    )
 
 
 def draw_z(axes: Axes, results: Mapping[Case, Result]) -> None:

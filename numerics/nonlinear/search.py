@@ -49,7 +49,7 @@ MOST_POINTS = 1_000_000
 TOLERANCE = {"quadrature": 1e-8, "sampling": 1e-2}
 SAMPLE = 4096
 #: States are found on a sample this much smaller, of at least so many points a batch, then settled on the full one.
-FEWER, LEAST_SAMPLE = 8, 256
+FEWER, LEAST_SAMPLE = 8, 512
 
 
 def solve_nonlinear(
@@ -98,12 +98,16 @@ def solve_all_nonlinear(
     full, space, prior, limit = _prepared(problem, activation, engine, tolerance, size, seed)
     route = full.coarse()
     walk = _to_full_labels(route, space, prior)
+    if not walk.reached and route != full:
+        walk = _to_full_labels(full, space, prior)
     found = [walk]
     queue = [walk] if walk.reached else []
     while queue and len(found) < 12:
         state = queue.pop(0)
         for start in _kicks(route, space, state):
-            new = _settle(route, space, start[0], start[1], state.nodes)
+            new = _settle(route, space, *start, state.nodes)
+            if (new is None or not new.reached) and route != full:
+                new = _settle(full, space, *start, state.nodes)
             if new is None or not new.reached:
                 continue
             new = replace(new, iterations=new.iterations + walk.iterations)

@@ -65,11 +65,10 @@ def test_planted_networks_agree_and_leave_their_numbers(tmp_path, simulations):
 
 
 def test_an_interrupted_panel_resumes(tmp_path, simulations):
-    theories = {case: theory_of(case[1]) for case in CASES}
-    first = panel.simulated(PLAN, theories, tmp_path, 1, silent)
+    first = panel.simulated(PLAN, tmp_path, 1, silent)
     assert len(simulations) == len(CASES) * len(WIDTHS)
     (tmp_path / "linear-rnn-64.json").unlink()
-    assert panel.simulated(PLAN, theories, tmp_path, 1, silent) == first
+    assert panel.simulated(PLAN, tmp_path, 1, silent) == first
     assert len(simulations) == len(CASES) * len(WIDTHS) + 1
 
 
