@@ -7,6 +7,7 @@ spectrum is that of one of them, the ring the theory's outlier.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from derivations.commands.check import compare
-from derivations.figures.panel import Effort, Progress, finished_run, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Progress, finished_runs, save_figure, save_table, styled
 from numerics import endpoint, solve
 from numerics.predictors.observables import outliers
 from numerics.sampling import Plan, last_weights, simulate
@@ -63,11 +64,9 @@ def largest(eigenvalues: list[list[float]]) -> float:
 def sampled_networks(out: Path, effort: Effort, progress: Progress) -> dict[tuple[str, str], dict[str, Any]]:
     """For each signal and architecture: kernels in theory and simulation, and the eigenvalues of one network's W."""
     width, steps = (256, 150) if effort.quick else (512, 1000)
-    networks = {}
     tasks = list(product(SIGNALS, ARCHITECTURES))
-    for done, (strength, arch) in enumerate(tasks):
-        progress(done / len(tasks), f"{arch.upper()}, {strength} signal")
-        settings = {
+    jobs = {
+        out / "endpoint-kernels-runs" / f"{strength}-{arch}.json": {
             "T": T,
             "kappa": KAPPA,
             "signal": SIGNALS[strength],
@@ -76,24 +75,20 @@ def sampled_networks(out: Path, effort: Effort, progress: Progress) -> dict[tupl
             "steps": steps,
             "warmup": max(300, steps // 4),
             "chains": 4,
-            "seed": SEED + done,
+            "seed": SEED + number,
         }
-        networks[strength, arch] = finished_run(
-            out / "endpoint-kernels-runs" / f"{strength}-{arch}.json",
-            settings,
-            lambda s=settings: network(s, effort.workers),
-        )
-    progress(1.0, "done")
-    return networks
+        for number, (strength, arch) in enumerate(tasks)
+    }
+    return dict(zip(tasks, finished_runs(jobs, network, effort.workers, progress), strict=True))
 
 
-def network(settings: dict[str, Any], workers: int) -> dict[str, Any]:
+def network(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Simulate the networks of one problem; their mean kernel beside the theory's, and the first one's spectrum."""
     problem = endpoint(settings["T"], settings["signal"], kappa=settings["kappa"], arch=settings["arch"])
     solution = solve(problem)
     run = {name: settings[name] for name in ("steps", "warmup", "chains", "seed")}
     with TemporaryDirectory() as folder:
-        simulation = simulate(problem, settings["width"], **run, workers=workers, checkpoint=folder)
+        simulation = simulate(problem, settings["width"], **run, workers=1, checkpoint=folder)
         eigenvalues = recurrent_eigenvalues(problem, settings["width"], run, Path(folder))
     if simulation.has_sign_symmetry:
         eigenvalues = eigenvalues * simulation.basins[0, -1]
@@ -191,7 +186,7 @@ def draw_spectrum(axes: Axes, network: dict[str, Any], labelled: bool) -> None:
     angle = np.linspace(0, 2 * np.pi, 200)
     axes.plot(np.cos(angle), np.sin(angle), color="0.5", lw=0.8)
     re, im = np.array(network["eigenvalues"]).T
-    axes.plot(re, im, ".", ms=2, mew=0, color="C0")
+    axes.plot(re, im, ".", ms=2, mew=0, color="C0", zorder=3)  # over a ring
     for re, im in network["outliers"]:
         axes.plot(re, im, "o", ms=8, mfc="none", mec="C1", mew=1.2)
         axes.annotate("theory", (re, im), (0, 8), textcoords="offset points", ha="center", color="C1", fontsize=7)

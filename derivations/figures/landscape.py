@@ -47,10 +47,11 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
         from matplotlib import pyplot as plt
 
         figure = plt.figure(figsize=(3.4, 4.2))
-        grid = figure.add_gridspec(2, 2, height_ratios=(1, 0.9))
-        draw_continuous(figure.add_subplot(grid[0, 0]), continuous, points)
-        draw_jump(figure.add_subplot(grid[0, 1]), jump)
-        draw_plane(figure.add_subplot(grid[1, :]), cut)
+        above, below = figure.subfigures(2, 1, height_ratios=(1, 0.9))  # each as wide as the column
+        left, right = above.subplots(1, 2)
+        draw_continuous(left, continuous, points)
+        draw_jump(right, jump)
+        draw_plane(below.subplots(), cut)
         files = save_figure(figure, out, "landscape")
     worst = float(np.abs(points["z"]).max())
     agrees = worst <= Z_LIMIT
@@ -82,7 +83,7 @@ def jump_signals() -> dict[str, float]:
 
 def curves(T: int, kappa: float, signals: dict[str, float], width: int | None) -> dict[str, list[Any]]:
     """F along q for each signal, less its value at q = 0; where a width is given, also ``-ln P(q)/N``."""
-    q = np.tanh(np.linspace(0.0, 2.5, 61))
+    q = np.tanh(np.linspace(0.0, 3.6, 81))
     table: dict[str, list[Any]] = {}
     for label, signal in signals.items():
         curve = landscape(T, signal, q, kappa)
@@ -198,7 +199,7 @@ def draw_continuous(axes: Axes, table: dict[str, list[Any]], points: dict[str, l
         height = -np.log(density[seen] / rows["largest_density"][0]) / WIDTH + shift[label]
         error = 2 * rows["standard_error"][seen] / rows["share"][seen] / WIDTH
         axes.errorbar(rows["correlation"][seen], height, yerr=error, fmt="D", ms=3, color=colour, mfc="white", zorder=3)
-    axes.set(xlim=(-1, 1), ylim=(-0.04, 0.25), xlabel="correlation $q$", ylabel="$F(q) - F(0)$")
+    axes.set(xlim=(-1, 1), ylim=(-0.03, 0.12), xlabel="correlation $q$", ylabel="$F(q) - F(0)$")
     axes.set_title(f"(a) $T = {T}$, $\\kappa = {KAPPA:g}$", loc="left")
     axes.legend(loc="upper center", handlelength=0, labelspacing=0.2, labelcolor="linecolor")
 
@@ -207,7 +208,7 @@ def draw_jump(axes: Axes, table: dict[str, list[Any]]) -> None:
     """F where the transition is discontinuous."""
     for colour, (label, rows) in zip(COLOURS, by_label(table).items(), strict=True):
         mirrored(axes, rows["correlation"], rows["free_energy"], color=colour, label=label)
-    axes.set(xlim=(-1, 1), ylim=(-0.16, 0.3), yticks=(-0.1, 0, 0.1, 0.2, 0.3), xlabel="correlation $q$")
+    axes.set(xlim=(-1, 1), ylim=(-0.15, 0.25), yticks=(-0.1, 0, 0.1, 0.2), xlabel="correlation $q$")
     axes.set_title(f"(b) $T = {JUMP_T}$, $\\kappa = {JUMP_KAPPA:g}$", loc="left")
     axes.legend(loc="upper center", handlelength=0, labelspacing=0.2, labelcolor="linecolor")
 
@@ -223,10 +224,8 @@ def draw_plane(axes: Axes, table: dict[str, list[Any]]) -> None:
     axes.contour(x, y, F, levels=[saddle], colors="w", linewidths=0.8)
     axes.plot([-1, 1], [1, 1], "x", color="w", ms=6, mew=1.5)
     axes.plot(0, 0, "o", color="w", mfc="none", ms=6, mew=1.2)
-    style = {"textcoords": "offset points", "color": "w", "fontsize": 7}
-    axes.annotate("coherent", (-1, 1), (-3, -16), **style)
-    axes.annotate("coherent", (1, 1), (3, -16), ha="right", **style)
-    axes.annotate("incoherent", (0, 0), (0, 14), ha="center", **style)
+    axes.text(0, 1, r"$\leftarrow$ coherent $\rightarrow$", color="w", fontsize=7, ha="center", va="center")
+    axes.text(0, -0.42, "incoherent", color="w", fontsize=7, ha="center", va="center")
     axes.set(xlabel="odd in $W \\to -W$", ylabel="even in $W \\to -W$")
     axes.set_title(f"(c) $T = {T}$, $\\kappa = {KAPPA:g}$, $\\lambda = {PLANE_SIGNAL:g}$", loc="left")
     bar = axes.figure.colorbar(shown, ax=axes, ticks=[0.0, 0.03, 0.1, 0.2, 0.4], format="%g")

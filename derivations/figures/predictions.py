@@ -1,18 +1,20 @@
 """Endpoint supervision: what RNN and DNN predict for training and for unseen inputs (section 5).
 
 Inputs lie on a circle, x = √2 (cos θ, sin θ); crosses are the training labels, a teacher's with noise. (a) The outputs
-f^T of both architectures: lines are the theory at N → ∞, with a band of one standard deviation at width N, diamonds
-networks of that width. (b) RNN less DNN: the kernels differ much, the predictors hardly.
+f^T of both architectures: lines are the theory at N → ∞, diamonds sampled networks, the RNN's and the DNN's at every
+other angle in turn (two standard errors are smaller than a diamond, and one network's spread, in the table, is as wide
+as a line). (b) RNN less DNN: the kernels differ much, the predictors hardly.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.figures.panel import Effort, Progress, finished_run, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Progress, finished_runs, save_figure, save_table, styled
 from numerics import Problem, solve
 from numerics.predictors import generalisation
 from numerics.predictors.output_shift import output_shift
@@ -94,10 +96,8 @@ def theory_table(theory: dict[str, dict[str, np.ndarray]]) -> dict[str, list[Any
 def sampled_outputs(out: Path, effort: Effort, progress: Progress) -> dict[str, list[Any]]:
     """f^T at the test angles for both architectures, beside the theory."""
     steps = 150 if effort.quick else 2000
-    table: dict[str, list[Any]] = {}
-    for done, arch in enumerate(ARCHITECTURES):
-        progress(done / len(ARCHITECTURES), f"{arch.upper()}")
-        settings = {
+    jobs = {
+        out / "predictions-runs" / f"{arch}.json": {
             "T": T,
             "kappa": KAPPA,
             "arch": arch,
@@ -105,22 +105,22 @@ def sampled_outputs(out: Path, effort: Effort, progress: Progress) -> dict[str, 
             "steps": steps,
             "warmup": max(300, steps // 4),
             "chains": 2,
-            "seed": SEED + done,
+            "seed": SEED + number,
             "amplitude": AMPLITUDE,
             "noise": NOISE,
             "training": TRAINING_ANGLES.tolist(),
             "test": TEST_ANGLES.tolist(),
         }
-        found = finished_run(
-            out / "predictions-runs" / f"{arch}.json", settings, lambda s=settings: network(s, effort.workers)
-        )
+        for number, arch in enumerate(ARCHITECTURES)
+    }
+    table: dict[str, list[Any]] = {}
+    for found in finished_runs(jobs, network, effort.workers, progress):
         for name, values in found.items():
             table.setdefault(name, []).extend(values)
-    progress(1.0, "done")
     return table
 
 
-def network(settings: dict[str, Any], workers: int) -> dict[str, list[Any]]:
+def network(settings: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Simulate one architecture's networks: their mean outputs at the test angles, beside the theory's."""
     task = problem(settings["arch"], TEST_ANGLES)
     solution = solve(task)
@@ -129,7 +129,7 @@ def network(settings: dict[str, Any], workers: int) -> dict[str, list[Any]]:
     combination = np.linalg.lstsq(task.x[:, 0].T, task.x_test[:, 0].T)[0].T
     at_width = predicted + combination @ output_shift(solution)[:, -1] / settings["width"]
     run = {name: settings[name] for name in ("steps", "warmup", "chains", "seed")}
-    simulation = simulate(task, settings["width"], **run, workers=workers)
+    simulation = simulate(task, settings["width"], **run, workers=1)
     mean, error = simulation.test_prediction, simulation.test_prediction_standard_error
     assert mean is not None
     assert error is not None
@@ -152,16 +152,14 @@ def where(points: dict[str, list[Any]], arch: str) -> dict[str, np.ndarray]:
 
 def draw_outputs(axes: Axes, theory: dict[str, dict[str, np.ndarray]], points: dict[str, list[Any]]) -> None:
     """Outputs over the circle, with the training labels."""
-    for arch, style in zip(ARCHITECTURES, ("-", "--"), strict=True):
-        line, column = theory[arch], where(points, arch)
-        x = line["angle"] / np.pi
-        axes.fill_between(
-            x, line["output"] - line["sd"], line["output"] + line["sd"], color=COLOURS[arch], alpha=0.2, lw=0
-        )
-        axes.plot(x, line["output"], style, color=COLOURS[arch], label=f"{arch.upper()}, theory")
+    for first, (arch, style) in enumerate(zip(ARCHITECTURES, ("-", "--"), strict=True)):
+        line = theory[arch]
+        axes.plot(line["angle"] / np.pi, line["output"], style, color=COLOURS[arch], label=f"{arch.upper()}, theory")
+        # one of two angles: at the same ones the second diamonds would hide the first
+        column = {name: values[first::2] for name, values in where(points, arch).items()}
         axes.errorbar(
-            column["angle"] / np.pi, column["sampled"], yerr=2 * column["standard_error"], fmt="D", ms=3,
-            color=COLOURS[arch], mfc="white", zorder=3, label=f"{arch.upper()}, $N = {WIDTH}$",
+            column["angle"] / np.pi, column["sampled"], yerr=2 * column["standard_error"], fmt="D", ms=3.5,
+            color=COLOURS[arch], mfc="white", zorder=3, clip_on=False, label=f"{arch.upper()}, $N = {WIDTH}$",
         )  # fmt: skip
     labels = problem("rnn", TEST_ANGLES).y[:, -1]
     axes.plot(TRAINING_ANGLES / np.pi, labels, "x", color="k", ms=6, mew=1.4, zorder=4, label="training labels")
@@ -177,7 +175,8 @@ def draw_difference(axes: Axes, theory: dict[str, dict[str, np.ndarray]], points
     rnn, dnn = (where(points, arch) for arch in ARCHITECTURES)
     axes.errorbar(
         rnn["angle"] / np.pi, rnn["sampled"] - dnn["sampled"],
-        yerr=2 * np.hypot(rnn["standard_error"], dnn["standard_error"]), fmt="D", ms=3, color="k", mfc="white",
+        yerr=2 * np.hypot(rnn["standard_error"], dnn["standard_error"]), fmt="D", ms=3.5, color="k", mfc="white",
+        clip_on=False, zorder=3,
     )  # fmt: skip
     axes.axhline(0, color="0.7", lw=0.6, zorder=0)
     axes.set_title("(b) RNN less DNN", loc="left")

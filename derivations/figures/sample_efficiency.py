@@ -10,16 +10,19 @@ The DNN's error cannot fall below the share of the labels at unsupervised times.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from derivations.figures import sequential
-from derivations.figures.panel import Effort, Progress, finished_run, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Progress, finished_runs, save_figure, save_table, styled
 from derivations.figures.sequential import ARCHITECTURES, COLOURS, PATTERNS, TEACHER, T, W
 from numerics import Problem, solve
 from numerics.predictors.observables import predict
+from numerics.sampling import simulate
 from numerics.sampling.diagnostics import summarise
 from numerics.teachers import Teacher, orthonormal_patterns, random_patterns
 
@@ -55,36 +58,18 @@ def problem(axis: str, count: int, arch: str) -> Problem:
 
 def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     """Solve every task, sample some, draw and save; whether every sampled output agrees with the theory."""
-    tasks = [
-        (axis, count, arch)
-        for axis, counts in (("times", range(1, T)), ("patterns", PATTERN_COUNTS))
-        for arch in ARCHITECTURES
-        for count in counts
-    ]
+    runs = out / "sample-efficiency-runs"
+    jobs = {
+        runs / f"{task['axis']}-{task['arch']}-{task['count']}.json": task | {"seed": SEED + number}
+        for number, task in enumerate(tasks(effort.quick))
+    }
     table: dict[str, list[Any]] = {}
-    for done, (axis, count, arch) in enumerate(tasks):
-        progress(done / len(tasks), f"{arch.upper()}, {count} {AXES[axis]}")
-        with_network = count in (SAMPLED_QUICK if effort.quick else SAMPLED)[axis]
-        trained = problem(axis, count, arch)
-        settings = {
-            "task": [trained.x[:, 0].ravel().tolist(), trained.labels.tolist(), trained.supervised.tolist()],
-            "axis": axis,
-            "count": count,
-            "arch": arch,
-            "width": 64 if effort.quick else 256,
-            "chains": 4,
-            "steps": (QUICK_STEPS[arch] if effort.quick else 2000) if with_network else 0,
-            "warmup": 90 if effort.quick else 500,
-            "seed": SEED + done,
-        }
-        path = out / "sample-efficiency-runs" / f"{axis}-{arch}-{count}.json"
-        row = finished_run(path, settings, lambda s=settings: point(s, effort))
+    for row in finished_runs(jobs, point, effort.workers, progress):
         for name, value in row.items():
             table.setdefault(name, []).append(value)
     save_table(table, out / "sample-efficiency.csv")
     with styled():
         files = save_figure(draw(table), out, "sample-efficiency")
-    progress(1.0, "done")
     sampled = [i for i, width in enumerate(table["width"]) if width]
     agrees = all(table["agrees"][i] for i in sampled)
     largest = max(table["largest_z"][i] for i in sampled)
@@ -101,7 +86,25 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     }
 
 
-def point(settings: dict[str, Any], effort: Effort) -> dict[str, Any]:
+def tasks(quick: bool) -> Iterator[dict[str, Any]]:
+    """Every task, with the network that is sampled of it; none where there are no steps."""
+    for axis, counts in (("times", range(1, T)), ("patterns", PATTERN_COUNTS)):
+        for arch, count in product(ARCHITECTURES, counts):
+            trained = problem(axis, count, arch)
+            with_network = count in (SAMPLED_QUICK if quick else SAMPLED)[axis]
+            yield {
+                "task": [trained.x[:, 0].ravel().tolist(), trained.labels.tolist(), trained.supervised.tolist()],
+                "axis": axis,
+                "count": count,
+                "arch": arch,
+                "width": 64 if quick else 256,
+                "chains": 4,
+                "steps": (QUICK_STEPS[arch] if quick else 2000) if with_network else 0,
+                "warmup": 90 if quick else 500,
+            }
+
+
+def point(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The theory's error of one task, and a sampled network's where one is asked for."""
     axis, count, arch = settings["axis"], settings["count"], settings["arch"]
     solution = solve(problem(axis, count, arch))
@@ -112,7 +115,8 @@ def point(settings: dict[str, Any], effort: Effort) -> dict[str, Any]:
     }  # fmt: skip
     if not settings["steps"]:
         return row
-    simulation = sequential.sampled(solution.problem, settings, effort)
+    run = {name: settings[name] for name in ("chains", "steps", "warmup", "seed")}
+    simulation = simulate(solution.problem, settings["width"], **run, workers=1)
     at_width = sequential.outputs_at_width(solution, simulation.width)
     mean, standard_error = simulation.prediction, simulation.prediction_standard_error
     mixed = summarise(simulation.outputs)
@@ -173,18 +177,23 @@ def draw(table: dict[str, list[Any]]) -> Figure:
     """Both panels side by side."""
     from matplotlib import pyplot as plt
 
-    figure, both = plt.subplots(1, 2, figsize=(3.4, 2.5), sharey=True)
+    figure, both = plt.subplots(1, 2, figsize=(3.4, 2.6), sharey=True)
     for axes, axis, letter in zip(both, AXES, "ab", strict=True):
         for arch in ARCHITECTURES:
             _lines(axes, table, axis, arch)
         axes.set_xlabel(AXES[axis])
-        axes.set_title(letter, loc="left", fontweight="bold")
+        axes.set_title(letter, loc="left", fontweight="bold", fontsize=9)
     counts = np.arange(1, T)
-    both[0].plot(counts, 1 - _share(), color="0.6", ls=":", label="unsupervised share")
+    both[0].plot(counts, 1 - _share(), color="k", ls=":", lw=0.8, label="unsupervised share")
     both[0].set(ylabel="error / label power", xticks=counts, ylim=(-0.03, 1.03))
     both[1].set(xticks=PATTERN_COUNTS)
-    handles, labels = both[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, handlelength=1.8, columnspacing=1.0)
+    handles = dict(zip(*reversed(both[0].get_legend_handles_labels()), strict=True))
+    order = [f"{arch.upper()}, {what}" for what in ("theory", "sampled") for arch in ARCHITECTURES]
+    order = [*order, *(label for label in handles if label not in order)]
+    figure.legend(
+        [handles[label] for label in order], order, loc="outside lower center", ncols=3, handlelength=1.4,
+        columnspacing=0.8, handletextpad=0.4,
+    )  # fmt: skip
     return figure
 
 
@@ -202,7 +211,7 @@ def _lines(axes: Axes, table: dict[str, list[Any]], axis: str, arch: str) -> Non
         return [table[name][i] for i in chosen]
 
     name, colour = arch.upper(), COLOURS[arch]
-    axes.plot(column("count", rows), column("theory", rows), "-", color=colour, label=f"{name}, theory")
+    axes.plot(column("count", rows), column("theory", rows), ".-", ms=4, color=colour, label=f"{name}, theory")
     counts = column("count", networks)
     axes.plot(counts, column("theory_at_width", networks), "_", color="k", ms=9, mew=1.1, zorder=4,
               label=f"theory, $N={table['width'][networks[0]]}$" if arch == "rnn" else None)  # fmt: skip

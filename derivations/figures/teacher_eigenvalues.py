@@ -2,7 +2,7 @@
 
 Eigenvalues in the complex plane after learning a rotation from a few supervised times. Left: W of one sampled RNN; its
 bulk fills the disc of radius √w, a pair leaves it for the teacher's e^{±iθ}, on the unit circle. Circles: the theory's
-outliers at N → ∞, from the kernel alone; small dots beside them: the outliers of further sampled networks, whose mean
+outliers at N → ∞, from the kernel alone. Below, one of the pair from close by: dots are sampled networks, whose mean
 is compared. Right: all W^(t) of one sampled DNN, which learns the same labels: its theory has no outlier.
 """
 
@@ -143,13 +143,45 @@ def draw(networks: dict[str, dict[str, Any]]) -> Figure:
     """RNN on the left, DNN on the right."""
     from matplotlib import pyplot as plt
 
-    figure, both = plt.subplots(1, 2, figsize=(3.4, 2.35), sharey=True)
+    figure = plt.figure(figsize=(3.4, 3.5))
+    above, below = figure.subfigures(2, 1, height_ratios=(1, 0.8))
+    figure.get_layout_engine().set(rect=(0, 0, 1, 0.98))  # squares of equal scales reach beyond their share
+    both = above.subplots(1, 2, sharey=True)
     for axes, arch in zip(both, ARCHITECTURES, strict=True):
         _plane(axes, networks[arch], arch)
     both[0].set_ylabel("imaginary part")
-    handles, labels = both[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, handlelength=1.6, columnspacing=1.0)
+    close, beside = below.subplots(1, 2)
+    _close_up(close, networks["rnn"])
+    beside.axis("off")
+    beside.legend(*close.get_legend_handles_labels(), loc="center left", handlelength=1.2, borderaxespad=0)
     return figure
+
+
+def _close_up(axes: Axes, network: dict[str, Any]) -> None:
+    """The upper outlier: the teacher, the theory, single networks and their mean with two standard errors."""
+    _outliers(axes, network, ms=3)
+    angle = np.linspace(0, np.pi, 400)
+    axes.plot(np.cos(angle), np.sin(angle), color="0.6", lw=0.6, ls=":", zorder=0)
+    (re, im), (re_error, im_error) = network["mean"], network["standard_error"]
+    axes.errorbar(re, im, xerr=2 * re_error, yerr=2 * im_error, fmt="D", color=COLOURS["rnn"], mfc="white", ms=4,
+                  zorder=4, label="mean of these")  # fmt: skip
+    drawn = np.array([*network["outliers"], *network["theory"][:1], *pairs(TEACHER.eigenvalues[:1])])
+    middle, half = (drawn.max(axis=0) + drawn.min(axis=0)) / 2, 0.6 * np.ptp(drawn, axis=0).max()
+    axes.set(xlim=(middle[0] - half, middle[0] + half), ylim=(middle[1] - half, middle[1] + half))
+    axes.locator_params(nbins=4)
+    axes.set_aspect("equal")
+    axes.set_title("RNN, close by")
+    axes.set(xlabel="real part", ylabel="imaginary part")
+
+
+def _outliers(axes: Axes, network: dict[str, Any], ms: float) -> None:
+    """The teacher's eigenvalues, those that left the bulk in sampled networks, and the theory's."""
+    teacher, drawn = TEACHER.eigenvalues, np.array(network["outliers"])
+    axes.plot(teacher.real, teacher.imag, "x", color="k", ms=6, mew=0.9, zorder=5, label=r"teacher, $e^{\pm i\theta}$")
+    both = np.concatenate([drawn, drawn * [1, -1]])
+    axes.plot(*both.T, ".", ms=ms, color="C5", mew=0, label=f"sampled, $N={network['width']}$")
+    theory = np.array(network["theory"])
+    axes.plot(*theory.T, "o", mfc="none", mec="C3", ms=9, mew=1.1, label=r"theory, $N \to \infty$")
 
 
 def _plane(axes: Axes, network: dict[str, Any], arch: str) -> None:
@@ -159,16 +191,12 @@ def _plane(axes: Axes, network: dict[str, Any], arch: str) -> None:
     axes.add_patch(Circle((0, 0), math.sqrt(sequential.W), color="0.9", lw=0, zorder=0))
     axes.add_patch(Circle((0, 0), 1, fill=False, ec="0.6", lw=0.6, ls=":", zorder=0))
     spectrum = np.array(network["spectrum"])
-    axes.plot(*spectrum.T, ".", ms=2.4 if arch == "rnn" else 1.2, color=COLOURS[arch], mew=0,
-              label=f"eigenvalues, $N={network['width']}$")  # fmt: skip
-    teacher = TEACHER.eigenvalues
-    axes.plot(teacher.real, teacher.imag, "x", color="k", ms=6, mew=0.9, zorder=5, label=r"teacher, $e^{\pm i\theta}$")
+    axes.plot(*spectrum.T, ".", ms=2.4 if arch == "rnn" else 1.2, color=COLOURS[arch], mew=0)
     if "theory" in network:
-        drawn = np.array(network["outliers"])
-        drawn = np.concatenate([drawn, drawn * [1, -1]])
-        axes.plot(*drawn.T, ".", ms=2.4, color="C5", mew=0, label=f"outliers of {len(drawn) // 2} networks")
-        theory = np.array(network["theory"])
-        axes.plot(*theory.T, "o", mfc="none", mec="C3", ms=9, mew=1.1, label="theory's outliers")
+        _outliers(axes, network, ms=2.4)
+    else:
+        teacher = TEACHER.eigenvalues
+        axes.plot(teacher.real, teacher.imag, "x", color="k", ms=6, mew=0.9)
     axes.set_title(f"{arch.upper()}: {name}")
     axes.set(xlim=(-1.25, 1.25), ylim=(-1.25, 1.25), xticks=(-1, 0, 1), yticks=(-1, 0, 1), xlabel="real part")
     axes.set_aspect("equal")

@@ -5,11 +5,16 @@ all (λ, κ) (``numerics.transition.branches``). At a point of it the Hessian of
 ``c ℓℓᵀ`` with ``c = μ/(H^{nn} + κ)`` and ℓ the change of H^{nn}. The state is thus a minimum where c exceeds the
 ``threshold``: 0 if A is positive-definite; ``-1/(ℓᵀA⁻¹ℓ)`` if that is positive and A has one negative eigenvalue (the
 determinant is ``|A|(1 + c ℓᵀA⁻¹ℓ)``); else none. The page computes the rest from these numbers.
+
+Where times correlate at multiples of a lag g only, ``W → e^{iπ/g} W`` reverses the sign at odd multiples and leaves
+F as it is. For odd g this is ``W → -W``; for even g no real W has that phase: the two signs are different states, which
+differ in stability (the Hessian along other lags), and each is a branch here.
 """
 
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,16 +34,18 @@ HORIZONS = (4, 5, 6, 7, 8)
 LARGEST_SIGNAL, LARGEST_NOISE = 100.0, 5.0
 #: Points of the page's curves for each traced one.
 REFINEMENT = 5
+#: Correlations above this are no rounding.
+CORRELATED = 1e-6
 #: Stands for "no noise makes it stable".
 NEVER = 1e30
 
 
 @dataclass(frozen=True, eq=False)
 class Branch:
-    """One coherent branch of the RNN on a fine grid, upper sign.
+    """One coherent branch of the RNN on a fine grid, up to ``W → -W``.
 
     Attributes:
-        lag: as in ``numerics.transition.branches.Curve``.
+        lag: times correlate at multiples of this lag only.
         log_mu: ``ln μ``, (G,).
         threshold: the state is stable where ``μ/(H^{nn} + κ)`` exceeds it, (G,).
         entropy: (G,).
@@ -65,29 +72,40 @@ def branches(T: int) -> list[Branch]:
     """Every coherent branch for which some point is stable at some noise within the slider's range."""
     found = []
     for curve in all_curves(T - 1, LARGEST_SIGNAL):
-        branch = _refined(curve)
-        last = branch.kernel[:, -1]
-        with np.errstate(over="ignore"):
-            stable = np.exp(branch.log_mu) > branch.threshold * last  # at κ = 0, where c is largest
-        if stable.any():
-            found.append(branch)
+        lag = period(curve.kernels)
+        for reverse in (False, True) if lag % 2 == 0 else (False,):
+            branch = _refined(curve, lag, reverse)
+            with np.errstate(over="ignore"):
+                stable = np.exp(branch.log_mu) > branch.threshold * branch.kernel[:, -1]  # at κ = 0: c is largest
+            if stable.any():
+                found.append(branch)
     return found
 
 
-def _refined(curve: Curve) -> Branch:
-    """The curve on a finer grid, with the threshold of stability at each point."""
+def period(kernels: FloatArray) -> int:
+    """The largest lag of whose multiples alone some times correlate along a branch; `kernels` is (G, n, n)."""
+    n = kernels.shape[-1]
+    size = np.sqrt(np.diagonal(kernels, axis1=1, axis2=2))
+    correlated = np.abs(kernels / (size[:, :, None] * size[:, None])).max(axis=0) > CORRELATED
+    return math.gcd(*(lag for lag in range(1, n) if np.diagonal(correlated, lag).any()))
+
+
+def _refined(curve: Curve, lag: int, reverse: bool) -> Branch:
+    """The curve on a finer grid, with the threshold of stability at each point; `reverse` the odd multiples of lag."""
     n = curve.n
     steps = np.arange(REFINEMENT) / REFINEMENT
     s = np.append((curve.s[:-1, None] + np.diff(curve.s)[:, None] * steps).ravel(), curve.s[-1])
     entries = interpolate(curve).kernels(s).T
     log_mu = interpolate(curve).log_signal(s, 0.0)[0] - 2 * np.log(entries[:, -1])
     rows, columns = np.triu_indices(n)
+    if reverse:
+        entries = entries * np.where((columns - rows) // lag % 2 == 0, 1.0, -1.0)
     H = np.zeros((s.size, n, n))
     H[:, rows, columns] = H[:, columns, rows] = entries
     here = chain(np.asarray(np.linalg.cholesky(H)))
     A = to_vector(here.curvature(from_vector(np.eye(n * (n + 1) // 2), n)[None]))
     return Branch(
-        curve.lag, log_mu, _thresholds(0.5 * (A + np.swapaxes(A, 1, 2)), to_vector(here.label)), here.entropy(), entries
+        lag, log_mu, _thresholds(0.5 * (A + np.swapaxes(A, 1, 2)), to_vector(here.label)), here.entropy(), entries
     )
 
 

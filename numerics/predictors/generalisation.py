@@ -57,9 +57,9 @@ def training(solution: Solution) -> Predictions:
     functional = kernel_functional(problem)
     point = functional.at(solution.reduced)
     frame = functional.space.full_basis() @ point.L
-    # df_a = v (e_a - 𝒯ᵀweights_a)ᵀ dH 𝒯ᵀq = v ⟨l_a, S q̂⟩
-    l = frame - weights @ frame[problem.supervised]
-    fluctuating = np.einsum("ai,ij,aj->a", l, _message_response(point, dual @ frame[problem.supervised]), l)
+    # df_a = v (e_a - 𝒯ᵀweights_a)ᵀ dH 𝒯ᵀq = v ⟨left_a, S q̂⟩
+    left = frame - weights @ frame[problem.supervised]
+    fluctuating = np.einsum("ai,ij,aj->a", left, _message_response(point, dual @ frame[problem.supervised]), left)
     variance = given + problem.v**2 * fluctuating
     return Predictions(observables.predict(solution), variance.reshape(problem.n, problem.P).T)
 

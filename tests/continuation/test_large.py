@@ -2,9 +2,9 @@
 
 With endpoint labels the energy pulls on one direction of the patterns only, whatever their number: in the patterns'
 whitened coordinates ``H = h ⊗ bbᵀ + w^(t-1) ⊗ (1 - bbᵀ)`` with the kernel h of a single pattern. On the incoherent
-branch ``h_t = r^t`` (units of u = w = 1), the message is ``q = (κ + v r^n G)⁻¹ y``, ``G = u XXᵀ/D``, and the last time's
-stationarity is ``v qᵀGq = (r-1)/r^n``; the first pitchfork stays where it is for one pattern, at ``r = m/(m-1)``,
-m = n - 1.
+branch ``h_t = r^t`` (units of u = w = 1), the message is ``q = (κ + v r^n G)⁻¹ y``, ``G = u XXᵀ/D``, and the last
+time's stationarity is ``v qᵀGq = (r-1)/r^n``; the first pitchfork stays where it is for one pattern, at
+``r = m/(m-1)``, m = n - 1.
 """
 
 import numpy as np

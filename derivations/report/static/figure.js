@@ -53,7 +53,7 @@
 
   const coherentStates = (n, signal, kappa) => {
     const found = [];
-    for (const { points } of branches[n + 1]) {
+    for (const { lag, points } of branches[n + 1]) {
       for (let i = 0; i + 1 < points.length; i++) {
         const a = points[i], b = points[i + 1];
         const from = Math.log(signalAt(a, kappa) / signal), to = Math.log(signalAt(b, kappa) / signal);
@@ -63,7 +63,7 @@
         const last = entries[entries.length - 1], mu = signal / (last + kappa) ** 2;
         if (!isStable(mu, last, mix(a.threshold, b.threshold), kappa)) continue;
         found.push({
-          name: "coherent", kernel: full(n, entries), order: entries[entry(n, n - 2, n - 1)], stable: true,
+          name: lag === 1 ? "coherent" : `coherent at lag ${lag}`, kernel: full(n, entries), order: entries[entry(n, n - 2, n - 1)], stable: true,
           energy: signal / (2 * (last + kappa)), entropy: mix(a.entropy, b.entropy),
         });
       }
@@ -144,7 +144,8 @@
     svg.replaceChildren();
     const critical = criticalSignal(T, kappa);
     const widest = Math.min(data.largest_signal, Math.max(3 * critical, 1.1 * signal));
-    const pieces = branches[T].map(({ points }) => points.map((p) => ({
+    // where times correlate at multiples of a larger lag only, the order parameter is 0 and tells nothing
+    const pieces = branches[T].filter(({ lag }) => lag === 1).map(({ points }) => points.map((p) => ({
       x: signalAt(p, kappa), y: Math.abs(p.kernel[entry(n, n - 2, n - 1)]), stable: isStable(p.mu, p.last, p.threshold, kappa),
     })));
     const seen = pieces.flat().filter((p) => p.x <= widest);
