@@ -129,7 +129,7 @@ def simulated_points(out: Path, effort: Effort, progress: Progress) -> dict[str,
     """One network for each architecture and signal, and for each start, compared with the theory at its width."""
     steps = 400 if effort.quick else 6000
     common = {"chains": 2, "steps": steps, "warmup": 200}
-    continuous = common | {"T": T, "kappa": KAPPA, "width": WIDTH, "sampler": "hmc", "init": "prior"}
+    continuous = common | {"T": T, "kappa": KAPPA, "width": WIDTH, "sampler": "hmc-weights", "init": "prior"}
     jump = common | {"T": JUMP_T, "kappa": JUMP_KAPPA, "width": JUMP_WIDTH, "sampler": "collapsed", "arch": "rnn"}
     # the widest take longest: they come first, so that no process ends long before the other
     tasks = [jump | {"init": init, "signal": signal} for init in JUMP_STARTS for signal in JUMP_STARTS[init]]
