@@ -51,8 +51,8 @@ PANELS: dict[str, Panel] = {
                 "Order parameter H^(T-1,T-2) against the signal λ. Above, T = 4: beyond λ_c the RNN's kernel becomes "
                 "coherent in time, with exponent ½; the DNN's never does. Below, T = 6: the transition is "
                 "discontinuous, and networks keep the phase in which they started. Lines are the theory at N → ∞ "
-                "(dashed where unstable), diamonds are networks sampled in weight space (above) or with W integrated out "
-                "(below), with two standard errors.",
+                "(dashed where unstable), diamonds are networks sampled in weight space (above) or with W integrated "
+                "out (below), with two standard errors.",
             ),
             Panel(
                 "5c",

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from derivations.files import whole_file, write_text
-from numerics.sampling.simulate import prepare_worker
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -135,6 +134,8 @@ def finished_runs(
     Whole runs side by side keep the processors busier than chains of one run: a process starts once and never waits.
     `run` must be a function of a module.
     """
+    from numerics.sampling.simulate import prepare_worker  # a list of the panels need not wait for NumPy
+
     if workers == 1:
         results = {}
         for path, settings in jobs.items():
