@@ -114,6 +114,7 @@ def test_pitchforks_in_a_width_are_those_of_the_scaled_signal(parameter, power):
     np.testing.assert_allclose(np.abs(coherent.kernels[end]), np.abs(state.kernel), rtol=1e-8, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_a_fold_in_the_noise_is_the_fold_in_the_signal():
     in_noise = diagram(endpoint(6, 2.2), "kappa", (0.9, 1.3))
     (fold,) = points_of(in_noise, "fold")

@@ -11,6 +11,7 @@ from numerics.saddle.search import solve_all
 from theory.coexistence import coexistence
 
 
+@pytest.mark.slow
 def test_the_loop_at_t_6_is_spanned_by_the_two_spinodal_points():
     found = diagram(endpoint(6, 1.0), "signal", (1.5, 3.5))
     loop = hysteresis(found)

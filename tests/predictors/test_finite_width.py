@@ -30,6 +30,7 @@ def as_matrix(entries, point):
     return H
 
 
+@pytest.mark.slow
 def test_coherent_state_matches_the_closed_forms():
     kappa = sympy.Rational(1, 2)
     branch = coherent_branch(kappa)

@@ -48,6 +48,7 @@ def worst_z(steps: int, seed: int) -> float:
     return float(np.max(np.abs(seen.mean - truth) / seen.standard_error))
 
 
+@pytest.mark.slow
 def test_every_rung_keeps_its_law():
     assert worst_z(1000, 1) < 4.5
 

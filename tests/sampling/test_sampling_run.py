@@ -146,6 +146,7 @@ def test_bulk_eigenvalues_follow_the_circular_law():
     assert simulate(endpoint(4, 20.0, arch="dnn"), 12, chains=1, steps=20, warmup=40, workers=1).bulk is None
 
 
+@pytest.mark.slow
 def test_alignment_with_its_standard_error():
     # below the transition: the delta method needs a mean that is well known, and the basins' sign never is
     options = {"width": 24, "chains": 1, "steps": 100, "warmup": 40, "step_size": 0.4, "workers": 1}

@@ -364,6 +364,7 @@ def test_bad_input_is_one_line(arguments, name):
         critical_point(*arguments)
 
 
+@pytest.mark.slow
 def test_random_points_to_forty_digits():
     """Three random (T, κ): λ_c and the critical mode annihilate the full Hessian to 40 digits."""
     rng = np.random.default_rng(5)

@@ -152,6 +152,7 @@ def test_prior_covariance_is_that_of_gaussian_trajectories():
     np.testing.assert_allclose(variance, [2, 6], rtol=0.2)
 
 
+@pytest.mark.slow
 def test_divergence_at_the_critical_point(coherent):
     variance = order_parameter_variance()
     n = T - 1
