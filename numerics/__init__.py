@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from numerics.continuation.diagram import diagram as diagram
     from numerics.continuation.hysteresis import hysteresis as hysteresis
     from numerics.lowering.scalar import lower as lower
+    from numerics.nonlinear.activation import Nonlinearity as Nonlinearity
+    from numerics.nonlinear.critical import critical_signal as critical_signal
+    from numerics.nonlinear.search import solve_all_nonlinear as solve_all_nonlinear
+    from numerics.nonlinear.search import solve_nonlinear as solve_nonlinear
+    from numerics.nonlinear.solution import NonlinearSolution as NonlinearSolution
     from numerics.plotting import plot as plot
     from numerics.predictors.finite_width import kernel_sd as kernel_sd
     from numerics.predictors.observables import cka as cka
@@ -43,6 +48,8 @@ _HOMES = {
     "Agreement": "numerics.agreement",
     "EndpointScan": "numerics.transition.scan",
     "InputError": "numerics.problem",
+    "NonlinearSolution": "numerics.nonlinear.solution",
+    "Nonlinearity": "numerics.nonlinear.activation",
     "Problem": "numerics.problem",
     "Simulation": "numerics.sampling.result",
     "Solution": "numerics.solution",
@@ -50,6 +57,7 @@ _HOMES = {
     "cka": "numerics.predictors.observables",
     "compare": "numerics.agreement",
     "continue_branch": "numerics.continuation.diagram",
+    "critical_signal": "numerics.nonlinear.critical",
     "diagram": "numerics.continuation.diagram",
     "endpoint": "numerics.problem",
     "hysteresis": "numerics.continuation.hysteresis",
@@ -68,13 +76,17 @@ _HOMES = {
     "simulate": "numerics.sampling.simulate",
     "solve": "numerics.saddle.search",
     "solve_all": "numerics.saddle.search",
+    "solve_all_nonlinear": "numerics.nonlinear.search",
     "solve_endpoint_batch": "numerics.transition.batch",
+    "solve_nonlinear": "numerics.nonlinear.search",
 }
 
 __all__ = [
     "Agreement",
     "EndpointScan",
     "InputError",
+    "NonlinearSolution",
+    "Nonlinearity",
     "Problem",
     "Simulation",
     "Solution",
@@ -82,6 +94,7 @@ __all__ = [
     "cka",
     "compare",
     "continue_branch",
+    "critical_signal",
     "diagram",
     "endpoint",
     "hysteresis",
@@ -100,7 +113,9 @@ __all__ = [
     "simulate",
     "solve",
     "solve_all",
+    "solve_all_nonlinear",
     "solve_endpoint_batch",
+    "solve_nonlinear",
 ]
 
 

@@ -34,8 +34,8 @@ def plot(result: Any, ax: Any = None) -> Any:
     """Draw a result: kernels as colours, scans and batches as the order parameter against λ, landscapes as F.
 
     Args:
-        result: a `Solution`, `Simulation` (its mean kernel), `EndpointScan`, `EndpointBatch`, `Landscape` or
-            `Agreement` (its z-scores).
+        result: a `Solution`, `NonlinearSolution`, `Simulation` (its mean kernel), `EndpointScan`, `EndpointBatch`,
+            `Landscape` or `Agreement` (its z-scores).
         ax: matplotlib axes; the current ones unless given.
 
     Returns:
@@ -117,6 +117,7 @@ def _landscape(result: Landscape, ax: Any) -> None:
 
 _PAINTERS = {
     "Solution": _solution,
+    "NonlinearSolution": _solution,
     "Simulation": _simulation,
     "EndpointScan": _scan,
     "EndpointBatch": _batch,

@@ -1,7 +1,7 @@
 """Results in files: whole or not at all, never pickled, the same bit for bit when read back.
 
-A file is an ``.npz`` archive: a ``header`` (JSON: kind of result, its fields, a SHA-256 digest of the arrays) and one
-member for each array. Numbers keep all their bits: floats are written in hexadecimal.
+A file is an ``.npz`` archive: a ``header`` (JSON: kind of result, its fields, a SHA-256 digest of them and of the
+arrays) and one member for each array. Numbers keep all their bits: floats are written in hexadecimal.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from numerics.problem import InputError
 from numerics.problem_file import UNREADABLE
 
-FORMAT = "unrolled result 1"
+FORMAT = "unrolled result 2"
 _ACCEPTED = "a result saved by this program"
 
 #: Where each kind of result is defined. Nothing else is made when a file is read.
@@ -32,6 +32,7 @@ KINDS = {
     "EndpointBatch": "numerics.transition.batch",
     "EndpointScan": "numerics.transition.scan",
     "Landscape": "numerics.transition.landscape",
+    "NonlinearSolution": "numerics.nonlinear.solution",
     "Problem": "numerics.problem",
     "Simulation": "numerics.sampling.result",
     "Solution": "numerics.solution",
@@ -68,7 +69,7 @@ def save_result(result: Any, path: str | Path) -> None:
     """
     arrays: dict[str, NDArray[Any]] = {}
     content = _packed(result, arrays)
-    header = {"format": FORMAT, "digest": _digest(arrays), "content": content}
+    header = {"format": FORMAT, "digest": _digest(content, arrays), "content": content}
     buffer = io.BytesIO()
     np.savez(
         buffer,
@@ -106,7 +107,7 @@ def load_result(path: str | Path) -> Any:
         header = json.loads(arrays.pop("header").tobytes())
         if header["format"] != FORMAT:
             raise InputError(f"{path}: has the format {header['format']!r}; accepted: {FORMAT!r}")
-        if header["digest"] != _digest(arrays):
+        if header["digest"] != _digest(header["content"], arrays):
             raise InputError(f"{path}: is damaged; accepted: {_ACCEPTED}")
         return _unpacked(header["content"], arrays)
     except InputError:
@@ -119,8 +120,8 @@ def load_result(path: str | Path) -> Any:
         raise InputError(f"{path}: is damaged or no result; accepted: {_ACCEPTED}") from None
 
 
-def _digest(arrays: dict[str, NDArray[Any]]) -> str:
-    digest = hashlib.sha256()
+def _digest(content: Any, arrays: dict[str, NDArray[Any]]) -> str:
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
     for name in sorted(arrays):
         array = arrays[name]
         digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())

@@ -18,7 +18,17 @@ import pytest
 
 import numerics
 import theory
-from numerics import InputError, endpoint, load_result, plot, save_result, scan_endpoint, simulate, solve
+from numerics import (
+    InputError,
+    endpoint,
+    load_result,
+    plot,
+    save_result,
+    scan_endpoint,
+    simulate,
+    solve,
+    solve_nonlinear,
+)
 from numerics.agreement import compare
 from numerics.solution import Solution
 from numerics.storage import KINDS
@@ -35,6 +45,7 @@ def results():
     simulation = simulate(problem, 16, steps=10, chains=2, warmup=40, seed=1, workers=1)
     return {
         "Solution": solution,
+        "NonlinearSolution": solve_nonlinear(endpoint(3, 5.0, activation="erf")),
         "EndpointScan": scan_endpoint(4, np.linspace(5.0, 20.0, 7)),
         "EndpointBatch": solve_endpoint_batch(4, np.linspace(5.0, 20.0, 5), branch="coherent"),
         "Landscape": landscape(4, 20.0, [-0.5, 0.0, 0.5]),
@@ -46,9 +57,9 @@ def results():
     }
 
 
-RESULTS = ("Solution", "EndpointScan", "EndpointBatch", "Landscape", "Simulation", "Agreement", "Problem")
-SHOWN = ("Solution", "EndpointScan", "EndpointBatch", "Landscape", "Agreement")
+SHOWN = ("Solution", "NonlinearSolution", "EndpointScan", "EndpointBatch", "Landscape", "Agreement")
 DRAWN = (*SHOWN, "Simulation")
+RESULTS = (*DRAWN, "Problem")
 
 
 @pytest.mark.parametrize("package", [theory, numerics], ids=lambda package: package.__name__)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from numerics.display import Facts, Shown, number
+from numerics.plotting import Drawn
 from numerics.problem import FloatArray, Problem
 from numerics.solution import Branch
+from numerics.storage import Stored
 
 Engine = Literal["quadrature", "sampling"]
 
 
-@dataclass(frozen=True, eq=False)
-class NonlinearSolution:
+@dataclass(frozen=True, eq=False, repr=False)
+class NonlinearSolution(Shown, Drawn, Stored):
     """A stationary point of ``F[Φ, Φ̃]`` (THEORY.md section 4).
 
     Attributes:
@@ -57,6 +60,25 @@ class NonlinearSolution:
     def __post_init__(self) -> None:
         for array in (self.kernel, self.conjugate, self.covariance, self.second_moment, self.kernel_error):
             array.setflags(write=False)
+
+    def facts(self) -> Facts:
+        """What was solved, the state, and how far it can be trusted."""
+        problem = self.problem
+        return (
+            (
+                "problem",
+                f"{problem.activation} {problem.arch.upper()}, T = {problem.T}, P = {problem.P}, κ = {problem.kappa:g}",
+            ),
+            ("state", f"{self.branch}, {'stable' if self.stable else 'not stable'}"),
+            ("free energy", f"{number(self.free_energy)} = {number(self.energy)} + {number(self.entropy)}"),
+            ("averages", f"{self.engine}, {self.points} points; error of the kernel {self.kernel_error.max():.1e}"),
+            ("residual", f"{self.residual:.1e}{'' if self.converged else ', NOT converged'}"),
+            ("status", self.status),
+        )
+
+    def matrix(self) -> FloatArray:
+        """The kernel."""
+        return self.kernel
 
     @property
     def order_parameter(self) -> FloatArray:

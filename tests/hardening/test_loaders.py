@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from numerics import problem_file, sweep
+from numerics import load_result, problem_file, solve, sweep
 from numerics.problem import InputError, endpoint
 from numerics.problem_file import load
 from numerics.sampling import checkpoint, simulate
@@ -248,6 +248,7 @@ def problem_bytes(folder: Path, compression: int) -> bytes:
 
 
 PROBLEM = endpoint(3, 2.0)
+SOLUTION = solve(PROBLEM)
 SHORT = {"steps": 8, "warmup": 40, "chains": 1, "seed": 3}
 PLAN = Plan(problem=PROBLEM, width=4, **SHORT)
 
@@ -270,11 +271,27 @@ def point_reads_or_is_missing(path: Path) -> None:
     assert result is None or np.asarray(result["kernel"]).ndim == 2
 
 
+def result_is_whole_or_refused(path: Path) -> None:
+    """A solution is read to the bit or refused in one line."""
+    line = ""
+    with time_limit(10):
+        try:
+            found = load_result(path)
+        except InputError as error:
+            line = str(error)
+        else:
+            assert np.array_equal(found.kernel, SOLUTION.kernel)
+            assert found.free_energy == SOLUTION.free_energy
+    assert line == "" or (len(line.splitlines()) == 1 and "accepted:" in line)
+
+
 def fuzz_all(folder: Path, chain: Path, cases: int) -> None:
     any_arrays(folder, cases)
     for compression in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA):
         any_damage(problem_bytes(folder, compression), folder / "task.npz", loads_or_refuses, cases)
     any_damage(chain.read_bytes(), folder / "chain", chain_loads_or_refuses, cases)
+    SOLUTION.save(folder / "solution.npz")
+    any_damage((folder / "solution.npz").read_bytes(), folder / "result.npz", result_is_whole_or_refused, cases)
     sweep._write(folder / "point.npz", sweep.solved(PROBLEM))
     any_damage((folder / "point.npz").read_bytes(), folder / "damaged.npz", point_reads_or_is_missing, cases)
 
