@@ -29,7 +29,7 @@ def sampled(problem_key, one_sign):
     """Limits of the mean kernel and of the mean outputs over `WIDTHS`, with the worst ESS and R-hat."""
     activation, arch, signal = problem_key
     problem = endpoint(4, signal, activation=activation, arch=arch)
-    runs = [simulate(problem, N, chains=2, steps=STEPS, warmup=150, seed=N, workers=1) for N in WIDTHS]
+    runs = [simulate(problem, N, "hmc-weights", chains=2, steps=STEPS, warmup=150, seed=N, workers=1) for N in WIDTHS]
     if one_sign:
         runs = [run.gauge_fixed() for run in runs]
     kernel = width_trend(WIDTHS, [r.kernel_mean for r in runs], [r.kernel_standard_error for r in runs])
