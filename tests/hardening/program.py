@@ -49,7 +49,7 @@ def time_limit(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def run(arguments: Sequence[str], *, seconds: float = 20.0) -> Outcome:
+def run(arguments: Sequence[str], *, seconds: float = 60.0) -> Outcome:
     """Run the program in this process. Anything but an exit status, a warning too, is raised."""
     stdout, stderr = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr), warnings.catch_warnings():
