@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numerics.continuation.diagram import continue_branch as continue_branch
     from numerics.continuation.diagram import diagram as diagram
     from numerics.continuation.hysteresis import hysteresis as hysteresis
+    from numerics.continuation.states import solve_all as solve_all
     from numerics.lowering.scalar import lower as lower
     from numerics.nonlinear.activation import Nonlinearity as Nonlinearity
     from numerics.nonlinear.critical import critical_signal as critical_signal
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from numerics.problem import sequence as sequence
     from numerics.problem_file import load as load
     from numerics.saddle.search import solve as solve
-    from numerics.saddle.search import solve_all as solve_all
     from numerics.sampling.result import Simulation as Simulation
     from numerics.sampling.simulate import simulate as simulate
     from numerics.solution import Solution as Solution
@@ -75,7 +75,7 @@ _HOMES = {
     "sequence": "numerics.problem",
     "simulate": "numerics.sampling.simulate",
     "solve": "numerics.saddle.search",
-    "solve_all": "numerics.saddle.search",
+    "solve_all": "numerics.continuation.states",
     "solve_all_nonlinear": "numerics.nonlinear.search",
     "solve_endpoint_batch": "numerics.transition.batch",
     "solve_nonlinear": "numerics.nonlinear.search",

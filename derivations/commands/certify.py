@@ -25,13 +25,14 @@ def command(problem: Problem, all_branches: bool, as_json: bool) -> int:
     Linear networks, at most 24 rows of the unknown matrix (times × rank of the inputs). Needs python-flint (the extra
     "certify"). Exit status 1 if a state is not proved; its status says why.
     """
-    from numerics.saddle import search
+    from numerics.continuation.states import solve_all
+    from numerics.saddle.search import solve
     from numerics.transition.certify import certifiable, certify
 
     with bad_input():
         certifiable(problem)  # before the search, which takes long where the problem is too large
     with output.working("certificate"):
-        solutions = search.solve_all(problem) if all_branches else (search.solve(problem),)
+        solutions = solve_all(problem) if all_branches else (solve(problem),)
         proofs = [certify(solution) for solution in solutions]
     if as_json:
         states = [certificate_fields(s, c) for s, c in zip(solutions, proofs, strict=True)]

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 def command(problem: Problem, all_branches: bool, width: int | None, digits: int | None, as_json: bool) -> int:
     """Solve the saddle-point equations of PROBLEM: endpoint, sequence, or a FILE.npz.
 
-    Prints the state of lowest free energy. Exit status 1 if the solver did not reach its tolerance.
+    Prints the state of lowest free energy. Exit status 1 if the solver did not reach its tolerance, or with
+    --all-branches if their signed count shows that some are missing.
     """
+    from numerics.continuation import states as every
     from numerics.problem import InputError
     from numerics.saddle import search as saddle
 
@@ -36,7 +38,7 @@ def command(problem: Problem, all_branches: bool, width: int | None, digits: int
         from derivations.commands import nonlinear
 
         return nonlinear.solve_command(problem, all_branches=all_branches, width=width, digits=digits, as_json=as_json)
-    solutions = saddle.solve_all(problem) if all_branches else (saddle.solve(problem),)
+    solutions = every.solve_all(problem) if all_branches else (saddle.solve(problem),)
     states = [solution_fields(solution, width) for solution in solutions]
     if digits is not None:
         for solution, fields in zip(solutions, states, strict=True):
@@ -46,6 +48,10 @@ def command(problem: Problem, all_branches: bool, width: int | None, digits: int
     else:
         for solution, fields in zip(solutions, states, strict=True):
             print_solution(solution, fields)
+    count = every.index_sum(solutions) if all_branches else None
+    if count not in (None, 1):
+        click.echo(f"Incomplete: the signed count of states, Σ(-1)^index, is {count}; it must be 1.", err=True)
+        return 1
     return 0 if all(solution.converged for solution in solutions) else 1
 
 

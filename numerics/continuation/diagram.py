@@ -193,7 +193,7 @@ def _checked(span: tuple[float, float]) -> tuple[float, float]:
 
 def _searched(whole: Family, theta: float) -> list[KernelPoint]:
     functional = whole.functional(theta)
-    return [functional.at(state.reduced) for state in search.solve_all(whole.at(theta)) if state.converged]
+    return [functional.at(state.reduced) for state in search.search_all(whole.at(theta)) if state.converged]
 
 
 def _seed(track: Track, state: KernelPoint, theta: float, bounds: tuple[float, float]) -> Callable[[], Branch]:
@@ -325,13 +325,13 @@ def _may_be_near(branch: Branch, index: int, near: KernelPoint) -> bool:
 
 
 def _joined(branch: Branch, found: Sequence[Branch]) -> Branch:
-    """The branch with the pitchforks in which it ends as its last points."""
+    """The branch with the pitchforks or branch points in which it ends as its last points."""
     points, lengths = list(branch.points), list(branch.lengths)
     for side, end in enumerate(branch.ends):
         if end != "symmetric":
             continue
         last = points[-1 if side else 0]
-        forks = [event for other in found for event in other.events if event.type == "pitchfork"]
+        forks = [event for other in found for event in other.events if event.type != "fold"]
         gaps = [_gap(last, event) for event in forks]
         if gaps and min(gaps) < 1.0:
             fork = forks[int(np.argmin(gaps))]

@@ -1,9 +1,10 @@
 """What happens between two points of a branch: folds, pitchforks and branch points, each with an interval.
 
 Test functions along the arclength are the tangent's parameter component (folds) and the eigenvalues of the Hessian on
-each class of directions: one that changes sign among the state's own lags without a fold is a branch point, one among
-other lags a pitchfork, since the branch that leaves there breaks a symmetry. Their zeros are found on corrected points
-of the branch, and the interval is one over which the sign is seen to change.
+each class of directions. One that changes sign among other lags than the state's own is a pitchfork if a phase that
+leaves the state as it is turns the mode into its negative; without such a phase, and among the state's own lags
+without a fold, it is a branch point. Their zeros are found on corrected points of the branch, and the interval is one
+over which the sign is seen to change.
 """
 
 from __future__ import annotations
@@ -124,18 +125,26 @@ def _crossings(track: Track, first: PathPoint, step: float, index: int, numbers:
             events.append(Event(last.type, last.value, last.interval, last.point, last.length, modes, last.period))
             continue
         lag = common_lag(point.state, classes_of(point.state)[1][index])
+        period = math.gcd(track.period, lag) if index else track.period
         events.append(
             Event(
-                "branch-point" if index == 0 else "pitchfork",
+                "pitchfork" if _reverses(track.period, period) else "branch-point",
                 math.exp(point.theta),
                 _values([at(low).theta, at(high).theta, point.theta]),
                 point,
                 length,
                 mode,
-                math.gcd(track.period, lag) if index else track.period,
+                period,
             )
         )
     return events
+
+
+def _reverses(period: int, left: int) -> bool:
+    """Whether a phase ``exp(2πikt/period)`` turns modes at lags that have the gcd ``left`` with it into their negative:
+    ``2k·lag/period`` is odd for some k. Any phase may be taken where the period is 0.
+    """
+    return left != period and (period == 0 or (period // left) % 2 == 0)
 
 
 def _values(thetas: list[float]) -> tuple[float, float]:

@@ -29,7 +29,7 @@ EXPLORE, EXPLORE_STEPS = 1e-6, 100
 
 
 def solve(problem: Problem, *, tolerance: float = 1e-10) -> Solution:
-    """The stationary state of lowest free energy that the search of `solve_all` finds, a minimum.
+    """The stationary state of lowest free energy that the search of `search_all` finds, a minimum.
 
     Raises:
         InputError: the activation is not linear, or the inputs cannot carry the labels.
@@ -38,16 +38,17 @@ def solve(problem: Problem, *, tolerance: float = 1e-10) -> Solution:
     # a state whose stability could not be told (NaN) is still an answer; it is not reported as stable
     stops = [stop for stop, smallest in _search(functional, tolerance, whole=False) if not smallest < UNSTABLE]
     best = min(stops, key=lambda stop: (not stop.converged, stop.point.free_energy))
-    return _solution(problem, best)
+    return solution_of(problem, best)
 
 
-def solve_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[Solution, ...]:
+def search_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[Solution, ...]:
     """Every stationary state found, unstable ones included, in order of free energy.
 
     States that differ by the symmetry ``W → -W`` are given once, with the largest entry of ``H^{T-1,T-2}`` positive.
     The search starts from the random network's kernel, leaves every unstable state along each unstable direction, both
     ways, follows states down from enlarged labels, looks for the saddle point between each pair of minima, and
-    minimises among kernels of each longer lag period. It may miss saddle points: ``numerics.continuation`` finds more.
+    minimises among kernels of each longer lag period. It may miss saddle points: see
+    ``numerics.continuation.states``.
 
     Raises:
         InputError: the activation is not linear, or the inputs cannot carry the labels.
@@ -58,12 +59,12 @@ def solve_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[Solution, 
     for i, first in enumerate(minima):
         for second in minima[:i]:
             between = _saddle_between(first, second, tolerance)
-            if between is not None and _is_new(between.point, [stop.point for stop in stops]):
+            if between is not None and is_new(between.point, [stop.point for stop in stops]):
                 stops.append(between)
     for stop in _of_longer_periods(functional, tolerance):
-        if stop.converged and _is_new(stop.point, [known.point for known in stops]):
+        if stop.converged and is_new(stop.point, [known.point for known in stops]):
             stops.append(stop)
-    solutions = [_solution(problem, stop) for stop in stops]
+    solutions = [solution_of(problem, stop) for stop in stops]
     return tuple(sorted(solutions, key=lambda solution: solution.free_energy))
 
 
@@ -146,7 +147,7 @@ def _descend(
     while queue:
         steps = EXPLORE_STEPS if tolerance >= EXPLORE else 1000
         stop = trust_region.minimise(queue.pop(), tolerance=tolerance, max_iterations=steps)
-        if not _is_new(stop.point, found):
+        if not is_new(stop.point, found):
             continue
         found.append(stop.point)
         if not stop.converged and tolerance >= EXPLORE:
@@ -162,7 +163,8 @@ def _descend(
                     queue.append(stop.point.move(-KICK * mode))
 
 
-def _is_new(point: KernelPoint, known: list[KernelPoint]) -> bool:
+def is_new(point: KernelPoint, known: list[KernelPoint]) -> bool:
+    """Whether no known state is the same up to symmetry."""
     return not any(symmetry.distance_up_to_symmetry(point, other) < SAME for other in known)
 
 
@@ -187,7 +189,8 @@ def _saddle_between(first: KernelPoint, second: KernelPoint, tolerance: float) -
     return stop if stop.converged else None
 
 
-def _solution(problem: Problem, stop: Stop) -> Solution:
+def solution_of(problem: Problem, stop: Stop) -> Solution:
+    """The state in which a minimisation ended, of the sign of the order parameter that `search_all` gives."""
     point = stop.point
     functional = point.functional
     space = functional.space

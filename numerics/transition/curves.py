@@ -51,7 +51,7 @@ def _through_states_found(n: int, largest_signal: float) -> list[Curve]:
     """Branches through stationary states that a search finds at a few signals, without noise."""
     curves = []
     for signal in np.geomspace(1.0, largest_signal, 3)[1:]:
-        for state in saddle.solve_all(problem.endpoint(n + 1, float(signal), kappa=0.0)):
+        for state in saddle.search_all(problem.endpoint(n + 1, float(signal), kappa=0.0)):
             if state.branch == "coherent" and state.converged:
                 L = np.asarray(np.linalg.cholesky(state.kernel))
                 log_mu = math.log(signal) - 2 * math.log(state.kernel[-1, -1])

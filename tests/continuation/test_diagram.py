@@ -12,10 +12,11 @@ from numerics.continuation import branch as branch_module
 from numerics.continuation.diagram import continue_branch, diagram
 from numerics.continuation.family import family
 from numerics.continuation.path import Track
+from numerics.continuation.states import solve_all
 from numerics.problem import InputError, Problem, endpoint, sequence
 from numerics.saddle import symmetry
 from numerics.saddle.functional import kernel_functional
-from numerics.saddle.search import solve, solve_all
+from numerics.saddle.search import search_all, solve
 from numerics.saddle.trust_region import dense_hessian, smallest_modes
 from theory.coexistence import coexistence
 from theory.coherent_branch import coherent_branch
@@ -179,7 +180,7 @@ def test_one_branch_can_be_followed_through_a_given_state():
 
 def test_the_hessian_splits_by_lag_at_a_state_of_one_period():
     """The blocks between classes vanish, and those within do not."""
-    for state in solve_all(endpoint(7, 20.0)):
+    for state in search_all(endpoint(7, 20.0)):
         point = kernel_functional(state.problem).at(state.reduced)
         period, classes = symmetry.classes_of(point)
         whole = dense_hessian(point)

@@ -6,8 +6,8 @@ import sympy
 
 from numerics.continuation.diagram import diagram
 from numerics.continuation.hysteresis import hysteresis
+from numerics.continuation.states import solve_all
 from numerics.problem import endpoint
-from numerics.saddle.search import solve_all
 from theory.coexistence import coexistence
 
 

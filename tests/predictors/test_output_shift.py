@@ -53,7 +53,7 @@ def test_the_expansion_of_the_outputs(arch):
 
 
 def test_an_unstable_state_has_none():
-    from numerics.saddle.search import solve_all
+    from numerics.continuation.states import solve_all
 
     unstable = next(state for state in solve_all(endpoint(4, 30.0)) if not state.stable)
     with pytest.raises(InputError, match="solution"):

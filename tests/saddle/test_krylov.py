@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from numerics.continuation.states import solve_all
 from numerics.problem import Problem
 from numerics.saddle import trust_region
 from numerics.saddle.functional import kernel_functional, symmetric
 from numerics.saddle.krylov import NotSolvedError, Preconditioned
-from numerics.saddle.search import solve_all
 
 
 def functional(arch):

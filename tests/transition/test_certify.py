@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from numerics.continuation.states import solve_all
 from numerics.problem import InputError, Problem, endpoint, sequence
-from numerics.saddle.search import solve, solve_all
+from numerics.saddle.search import solve
 
 pytest.importorskip("flint")
 
@@ -30,8 +31,9 @@ def test_both_branches_at_t_4_are_proved_with_their_signatures():
     np.testing.assert_allclose((r - 1) * (r**3 + 1) ** 2, 20 * r**3, rtol=1e-14)
 
 
-def test_every_stationary_state_at_t_7_is_proved_with_its_number_of_negative_eigenvalues():
-    for state in solve_all(endpoint(7, 20.0)):
+@pytest.mark.parametrize("T", [5, pytest.param(7, marks=pytest.mark.slow)])
+def test_every_stationary_state_is_proved_with_its_number_of_negative_eigenvalues(T):
+    for state in solve_all(endpoint(T, 20.0)):
         certificate = certify(state)
         assert certificate.proved
         assert (certificate.negative == 0) == state.stable

@@ -79,6 +79,7 @@ def test_the_arms_of_lag_3_at_t_9_are_linked_to_their_point():
     lag_3 = Track(whole, 3)
     parent = follow(lag_3, lag_3.start(third.point.state, third.point.theta, third.modes[0]), bounds)
     (event,) = [e for e in parent.events if abs(e.value - 26.488185741) < 1e-8]
+    assert event.type == "branch-point"
     arms = [diagram._switch(parent, event, sign * event.modes[0], bounds)() for sign in (1.0, -1.0)]
     assert [arm.ends for arm in arms] == [("range", "range")] * 2
     assert sorted(len(arm.events) for arm in arms) == [0, 1]

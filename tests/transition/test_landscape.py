@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from numerics.continuation.states import solve_all
 from numerics.problem import InputError, endpoint
 from numerics.saddle.functional import kernel_functional
-from numerics.saddle.search import solve, solve_all
+from numerics.saddle.search import solve
 from numerics.transition.landscape import landscape, negative_log_density, plane
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from numerics.continuation.states import solve_all
 from numerics.problem import InputError, endpoint
 from numerics.saddle import trust_region
 from numerics.saddle.functional import kernel_functional
-from numerics.saddle.search import solve_all
 from numerics.transition import chain
 from numerics.transition.scan import scan_endpoint
 

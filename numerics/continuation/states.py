@@ -1,0 +1,69 @@
+"""Every stationary kernel of a problem that a search and the branches of weaker labels lead to.
+
+Where F is bounded kernels lie in a compact set: the entropy ``½ Σ (x - 1 - ln x)`` over the eigenvalues of ``C⁻¹H``
+bounds these, and so every leading block of H by the blocks before it. Positive-definite kernels form a contractible
+cone, and Morse theory gives ``Σ (-1)^index = 1`` over all stationary ones, index the number of the Hessian's negative
+eigenvalues. A list that breaks this is incomplete; one that does not may still miss states that cancel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from numerics.continuation.diagram import diagram
+from numerics.problem import Problem
+from numerics.saddle import search, symmetry, trust_region
+from numerics.saddle.functional import kernel_functional
+from numerics.solution import Solution
+
+#: Labels' squared scale from which branches are followed up to the problem's own, 1.
+WEAK = 1e-3
+#: Eigenvalues of the Hessian smaller than this have no certain sign.
+UNCERTAIN = 1e-7
+
+
+def solve_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[Solution, ...]:
+    """Every stationary state found, unstable ones included, in order of free energy.
+
+    States that differ by the symmetry ``W → -W`` are given once, with the largest entry of ``H^{T-1,T-2}`` positive.
+    ``numerics.saddle.search.search_all`` finds them; where ``index_sum`` says that some are missing, all branches that
+    reach the labels from weaker ones are followed too.
+
+    Raises:
+        InputError: the activation is not linear, or the inputs cannot carry the labels.
+    """
+    states = search.search_all(problem, tolerance=tolerance)
+    if index_sum(states) in (None, 1):
+        return states
+    functional = kernel_functional(problem)
+    known = [functional.at(state.reduced) for state in states]
+    found = list(states)
+    for _, state in diagram(problem, "signal", (WEAK, 1.0)).states(1.0):
+        stop = trust_region.newton(functional.at(state.H), tolerance=tolerance)
+        if stop.converged and search.is_new(stop.point, known):
+            known.append(stop.point)
+            found.append(search.solution_of(problem, stop))
+    return tuple(sorted(found, key=lambda solution: solution.free_energy))
+
+
+def index_sum(states: Sequence[Solution]) -> int | None:
+    """``Σ (-1)^index`` over the states of one problem, those that ``W → -W`` changes counted twice.
+
+    Returns:
+        1 where no state is missing; None where it cannot be told: a state that has not converged or is degenerate, or
+        a kernel too large for its whole Hessian (more than 40 rows).
+    """
+    functional = kernel_functional(states[0].problem)
+    if functional.dimension > trust_region.DENSE_MODES or not all(state.converged for state in states):
+        return None
+    flip = symmetry.reversal(functional)
+    total = 0
+    for point in (functional.at(state.reduced) for state in states):
+        values = np.linalg.eigvalsh(trust_region.dense_hessian(point))
+        if np.abs(values).min() < UNCERTAIN:
+            return None
+        kept = flip is None or symmetry.distance(flip[:, None] * point.H * flip, point) < search.SAME
+        total += (1 if kept else 2) * (-1) ** int(np.count_nonzero(values < 0))
+    return total

@@ -1,0 +1,45 @@
+"""The list of a problem's states, and the signed count that an incomplete list fails."""
+
+from dataclasses import replace
+
+import pytest
+
+from numerics.continuation.states import index_sum, solve_all
+from numerics.problem import endpoint, sequence
+from numerics.saddle import trust_region
+from numerics.saddle.search import search_all
+
+
+@pytest.mark.slow
+def test_following_branches_completes_what_the_search_leaves_out():
+    """Labels three steps apart: phases of order 3 are symmetries, and the search misses a state."""
+    problem = sequence(7, 1.2566, 3.0, (3, 6))
+    searched, states = search_all(problem), solve_all(problem)
+    assert index_sum(searched) != 1
+    assert index_sum(states) == 1
+    assert len(states) > len(searched)
+    assert all(state.converged and state.residual < 1e-10 for state in states)
+    assert [state.free_energy for state in states] == sorted(state.free_energy for state in states)
+
+
+@pytest.mark.parametrize("T", [pytest.param(T, marks=pytest.mark.slow if T > 6 else ()) for T in range(4, 11)])
+@pytest.mark.parametrize("signal", [2.13, 20.0])
+def test_signed_counts_of_the_endpoint_problem(T, signal):
+    assert index_sum(solve_all(endpoint(T, signal))) == 1
+
+
+@pytest.mark.parametrize("arch", ["rnn", "dnn"])
+def test_a_missing_state_breaks_the_count_and_so_does_one_too_many(arch):
+    states = solve_all(endpoint(4, 20.0, arch=arch))
+    assert index_sum(states) == 1
+    assert index_sum([*states, states[0]]) != 1
+    if len(states) > 1:
+        assert all(index_sum([s for s in states if s is not left_out]) != 1 for left_out in states)
+
+
+def test_no_count_where_it_cannot_be_told(monkeypatch):
+    states = solve_all(endpoint(4, 20.0))
+    assert index_sum([replace(states[0], converged=False), *states[1:]]) is None
+    assert index_sum(solve_all(endpoint(4, 81 / 8))) is None  # the pitchfork itself
+    monkeypatch.setattr(trust_region, "DENSE_MODES", 2)
+    assert index_sum(states) is None
