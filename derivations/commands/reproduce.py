@@ -22,7 +22,7 @@ from derivations.files import only_writer, write_text
 #: Every panel by name, in the poster's order. `derivations.figures.<name>` makes it. A number is the poster's section
 #: and, where a section has several panels, a letter: 4 trained-networks; 5a endpoint-kernels, 5b order-parameter,
 #: 5c landscape, 5d predictions; 6a sequence-kernels, 6b teacher-eigenvalues, 6c sample-efficiency, 6d propagator-paths,
-#: 6e mechanism.
+#: 6e mechanism, 6f nonlinear-sequences.
 PANELS: dict[str, Panel] = {
     panel.name: panel
     for panel in sorted(
@@ -112,6 +112,14 @@ PANELS: dict[str, Panel] = {
                 "(a) Changes of the kernel of first and second order in Y; frames: both times supervised. (b) Paths of "
                 "second order to one unsupervised entry; the DNN's mask cuts all of them. (c) This entry and (d) an "
                 "unsupervised output: sums to each order (lines) beside the full solution (circles).",
+            ),
+            Panel(
+                "6f",
+                "nonlinear-sequences",
+                "The same bias with a nonlinear activation",
+                "As 6a, for networks with the activation erf and 3 of 5 times supervised. Lines are the theory of the "
+                "two conjugate kernels at N → ∞, diamonds means over sampled networks with two standard errors. At "
+                "unsupervised times the RNN goes part of the teacher's way, the DNN's outputs are 0.",
             ),
         ),
         key=Panel.order,

@@ -16,12 +16,11 @@ import numpy as np
 from derivations.commands.check import compare
 from derivations.figures import sequential
 from derivations.figures.panel import Effort, Progress, finished_run, save_figure, save_table, styled
-from derivations.figures.sequential import ARCHITECTURES, COLOURS, PATTERNS, SUPERVISED, TEACHER, TIMES, T
+from derivations.figures.sequential import ARCHITECTURES, PATTERNS, SUPERVISED, TEACHER, TIMES, T
 from numerics.predictors import generalisation
 from numerics.predictors.observables import cka
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 SEED = 20260601
@@ -100,68 +99,21 @@ def output_table(results: dict[str, dict[str, Any]]) -> dict[str, list[Any]]:
 
 def kernel_table(results: dict[str, dict[str, Any]]) -> dict[str, list[Any]]:
     """One row for each entry of the joint kernels, time-major."""
-    Y = TEACHER.label_kernel(PATTERNS, T - 1)
-    P = len(PATTERNS)
-    rows, columns = np.indices(Y.shape).reshape(2, -1)
-    table: dict[str, Any] = {
-        "t": rows // P + 1, "p": rows % P + 1, "t'": columns // P + 1, "p'": columns % P + 1, "label_kernel": Y.ravel()
-    }  # fmt: skip
+    kernels = {}
     for arch, result in results.items():
-        table[f"{arch}_theory"] = np.ravel(result["kernel"])
-        table[f"{arch}_sampled"] = np.ravel(result["kernel_sampled"])
-    return {name: column.tolist() for name, column in table.items()}
+        kernels[f"{arch}_theory"] = np.array(result["kernel"])
+        kernels[f"{arch}_sampled"] = np.array(result["kernel_sampled"])
+    return sequential.label_kernel_rows(TEACHER, kernels)
+
+
+def shown(result: dict[str, Any]) -> sequential.Shown:
+    """What is drawn of one architecture."""
+    arrays = {name: np.array(result[name]) for name in ("kernel", "sd", "sampled", "standard_error")}
+    return sequential.Shown(outputs=np.array(result["theory"]), cka=result["cka"], width=result["width"], **arrays)
 
 
 def draw(results: dict[str, dict[str, Any]]) -> Figure:
     """Three kernels above, two rows of outputs below."""
-    from matplotlib import pyplot as plt
-
-    figure = plt.figure(figsize=(3.4, 3.9))
-    grid = figure.add_gridspec(3, 6, height_ratios=(1.25, 1, 1))
-    P = len(PATTERNS)
-    kernels = [
-        (r"label kernel $Y$", TEACHER.label_kernel(PATTERNS, T - 1)),
-        *((f"{arch.upper()}, CKA {results[arch]['cka']:.2f}", np.array(results[arch]["kernel"])) for arch in results),
-    ]
-    largest = max(np.abs(kernel[::P, ::P]).max() for _, kernel in kernels[1:])
-    for place, (title, kernel) in enumerate(kernels):
-        axes = figure.add_subplot(grid[0, 2 * place : 2 * place + 2])
-        first = kernel[::P, ::P]
-        image = _kernel(axes, first / (np.abs(first).max() if place == 0 else largest), title)
-    bar = figure.colorbar(image, ax=figure.axes, location="right", shrink=0.85, aspect=14, ticks=(-1, 0, 1), pad=0.02)
-    bar.set_label("kernel / largest", labelpad=-2)
-    last = None
-    for row, arch in enumerate(ARCHITECTURES, start=1):
-        last = figure.add_subplot(grid[row, :], sharex=last)
-        _outputs(last, arch, results[arch])
-    last.set_xlabel(r"hidden time $t$ (grey: supervised)")
-    return figure
-
-
-def _kernel(axes: Axes, kernel: np.ndarray, title: str) -> Any:
-    image = axes.imshow(kernel, cmap="RdBu_r", vmin=-1, vmax=1, extent=(0.5, T - 0.5, T - 0.5, 0.5))
-    axes.set_title(title, fontsize=7)
-    axes.set(xticks=SUPERVISED, yticks=SUPERVISED)
-    axes.tick_params(length=2, pad=1.5)
-    return image
-
-
-def _outputs(axes: Axes, arch: str, result: dict[str, Any]) -> None:
-    teacher = TEACHER.labels(PATTERNS, T - 1)[0]
-    column = {name: np.array(result[name])[0] for name in ("theory", "sd", "sampled", "standard_error")}
-    colour = COLOURS[arch]
-    for t in SUPERVISED:
-        axes.axvspan(t - 0.3, t + 0.3, color="0.9", lw=0, zorder=0)
-    axes.axhline(0, color="0.7", lw=0.5, zorder=0)
-    axes.plot(TIMES, teacher, "x", color="k", ms=5, mew=1, label="teacher")
-    axes.plot(TIMES, column["theory"], color=colour, label="theory")
-    axes.fill_between(
-        TIMES, column["theory"] - 2 * column["sd"], column["theory"] + 2 * column["sd"], color=colour, alpha=0.2, lw=0
+    return sequential.draw_learnt(
+        TEACHER, SUPERVISED, {arch: shown(result) for arch, result in results.items()}, (-5.2, 8.2)
     )
-    axes.errorbar(
-        TIMES, column["sampled"], yerr=2 * column["standard_error"], fmt="D", color=colour, mfc="white",
-        label=f"sampled, $N={result['width']}$",
-    )  # fmt: skip
-    axes.set_ylabel(f"{arch.upper()}: $f^{{\\,t+1}}$")
-    axes.set_ylim(-5.2, 8.2)
-    axes.legend(loc="upper center", ncols=3, handlelength=1.2, columnspacing=1.0, borderaxespad=0.0)

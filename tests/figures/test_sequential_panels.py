@@ -5,7 +5,14 @@ import csv
 import numpy as np
 import pytest
 
-from derivations.figures import mechanism, sample_efficiency, sequence_kernels, sequential, teacher_eigenvalues
+from derivations.figures import (
+    mechanism,
+    nonlinear_sequences,
+    sample_efficiency,
+    sequence_kernels,
+    sequential,
+    teacher_eigenvalues,
+)
 from derivations.figures.panel import Effort, styled
 from numerics.predictors.observables import outliers, predict
 
@@ -92,3 +99,29 @@ def test_kernels_and_outputs_of_small_networks(tmp_path, monkeypatch):
     assert len(rows) == 2 * 2 * 7
     dnn = [float(row["theory"]) for row in rows if row["arch"] == "dnn" and row["supervised"] == "False"]
     assert np.abs(dnn).max() < 1e-9
+
+
+def test_sampled_nonlinear_kernels_are_compared_at_their_limit(tmp_path):
+    """Kernels with a shift in 1/N agree with their limit, and not with another kernel."""
+    rng = np.random.default_rng(0)
+    half = rng.normal(size=(10, 10))
+    kernel, shift, error = half @ half.T, rng.normal(size=(10, 10)), np.full((10, 10), 1e-3)
+    networks = {
+        width: {
+            "kernel": kernel + (shift + shift.T) / width + error * rng.normal(size=(10, 10)),
+            "standard_error": error, "rhat": 1.0, "ess": 500.0,
+            "outputs": np.zeros((2, 5)), "outputs_standard_error": np.zeros((2, 5)),
+        }
+        for width in (32, 64, 128)
+    }  # fmt: skip
+    theory = {"kernel": kernel, "kernel_error": error, "outputs": np.zeros((2, 5)), "converged": True}
+    result = nonlinear_sequences.compared(theory, networks)
+    assert result["agrees"]
+    assert not nonlinear_sequences.compared(theory | {"kernel": kernel + 0.1}, networks)["agrees"]
+    assert not nonlinear_sequences.compared(theory | {"converged": False}, networks)["agrees"]
+    table = nonlinear_sequences.kernel_table({"rnn": result, "dnn": result})
+    assert {len(column) for column in table.values()} == {100}
+    with styled():
+        labels, *learnt = nonlinear_sequences.draw({"rnn": result, "dnn": result}).axes[:3]
+    assert labels.get_title().startswith("label")
+    assert [axes.get_title()[:3] for axes in learnt] == ["RNN", "DNN"]
