@@ -51,7 +51,7 @@ def command(problem: Problem, as_json: bool, **options: Any) -> int:
     if as_json:
         output.print_json(fields)
     else:
-        print_simulation(problem, fields)
+        print_simulation(result, fields)
     return 0
 
 
@@ -94,8 +94,9 @@ def simulation_fields(result: Simulation) -> dict[str, Any]:
     }
 
 
-def print_simulation(problem: Problem, fields: dict[str, Any]) -> None:
+def print_simulation(result: Simulation, fields: dict[str, Any]) -> None:
     """A simulation as tables for people."""
+    problem = result.problem
     names = [output.index_name(index, problem.P) for index in range(problem.n * problem.P)]
     mean, error = fields["kernel_mean"], fields["kernel_standard_error"]
     rows = [
@@ -108,3 +109,5 @@ def print_simulation(problem: Problem, fields: dict[str, Any]) -> None:
     if fields["kernel_bias"] is not None:
         worst = max(abs(b) / e for b, e in zip(fields["kernel_bias"].flat, error.flat, strict=True) if e > 0)
         click.echo(f"Estimated bias of the Langevin step: at most {worst:.2g} standard errors of an entry")
+    elif result.bias_squared is not None:
+        click.echo("Bias of the Langevin step: not known, the step is too large for an estimate of first order")

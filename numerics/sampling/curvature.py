@@ -14,6 +14,9 @@ from numerics.sampling.network import Array, Network, Weights, joint
 from numerics.sampling.readout import sampled
 from numerics.sampling.sgld import Mobility
 
+#: Standard deviation of the exponent in ``is_small`` up to which the estimate was seen to hold (to about a quarter).
+LARGEST_EXPONENT = 1.0
+
 
 def gauss_newton_gram(network: Network, weights: Weights, mobility: Mobility) -> FloatArray:
     """``J M Jᵀ / K``, (S, S), for the Jacobian J of the supervised outputs by the whitened weights.
@@ -109,6 +112,12 @@ def bias_terms(network: Network, weights: Weights, mobility: Mobility) -> BiasTe
         along = float(np.vdot(left, weights.W[layer] @ right))
         squared += mobility.w * (along + float(np.sum((left.T @ left) * (right.T @ right))))
     return BiasTerms(half + half.T, squared)
+
+
+def is_small(step_size: float, squared: FloatArray) -> bool:
+    """Whether first order in h can be trusted: part of the bias is that of draws with weights ``exp(-h/4 · squared)``,
+    expanded in an exponent that must therefore hardly vary."""
+    return bool(0.25 * step_size * squared.std() <= LARGEST_EXPONENT)
 
 
 def euler_bias(step_size: float, kernels: FloatArray, local: FloatArray, squared: FloatArray) -> FloatArray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from numerics.problem import FloatArray, InputError, Problem
 from numerics.sampling.controls import controlled, flips
-from numerics.sampling.curvature import euler_bias
+from numerics.sampling.curvature import euler_bias, is_small
 from numerics.sampling.diagnostics import Summary, summarise, summarise_symmetric
 from numerics.sampling.observables import (
     DENSE_WIDTH,
@@ -134,12 +134,14 @@ class Simulation:
 
     @property
     def kernel_bias(self) -> FloatArray | None:
-        """Estimated discretisation bias of `kernel_mean`, to first order in the step, (nP, nP); None if there
-        is none.
+        """Estimated discretisation bias of `kernel_mean`, to first order in the step, (nP, nP).
 
-        Each chain has its own step; the estimate is the chains' mean.
+        None if there is none, or if a step is too large for first order to say anything. Each chain has its own step;
+        the estimate is the chains' mean.
         """
         if self.bias_local is None or self.bias_squared is None:
+            return None
+        if not all(is_small(*chain) for chain in zip(self.step_size, self.bias_squared, strict=True)):
             return None
         chains = zip(self.step_size, self.kernels, self.bias_local, self.bias_squared, strict=True)
         return np.asarray(np.mean([euler_bias(*chain) for chain in chains], axis=0))

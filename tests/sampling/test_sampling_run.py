@@ -70,6 +70,13 @@ def test_langevin_reports_its_bias_and_hmc_none():
     assert small("sgld", integrator="leimkuhler-matthews").kernel_bias is None
 
 
+def test_no_bias_is_reported_where_first_order_in_the_step_says_nothing():
+    """At λ = 4 and h = 0.1 first order says ten times what is seen."""
+    options = {"chains": 1, "steps": 300, "warmup": 100, "seed": 1, "workers": 1}
+    assert simulate(endpoint(4, 4.0), 64, "sgld", step_size=0.1, **options).kernel_bias is None
+    assert simulate(endpoint(4, 4.0), 64, "sgld", step_size=0.02, **options).kernel_bias is not None
+
+
 def test_hmc_integrates_the_weights_out_where_it_can():
     run = small(steps=8)
     assert run.sampler == "collapsed"
