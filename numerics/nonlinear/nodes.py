@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg as sla
-from numpy.typing import NDArray
 
 from numerics.nonlinear.space import SymmetricVectors, TrajectorySpace
 from numerics.problem import FloatArray
@@ -31,13 +30,11 @@ class Nodes:
         points: g, (K, d).
         activity: φ(h(g)), (K, nP).
         log_weight: log of the weight under which a sum over the points is ``∫ dg``, (K,).
-        batch: for a sample, the independent batch of each point, (K,); None for a rule.
     """
 
     points: FloatArray
     activity: FloatArray
     log_weight: FloatArray
-    batch: NDArray[np.intp] | None = None
 
 
 @dataclass(frozen=True, eq=False)

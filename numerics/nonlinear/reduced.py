@@ -94,13 +94,37 @@ def reduced_point(
     if np.linalg.norm(target - activity) > 1e-9 * size:
         raise Unattainable("Newton's method in Φ̃ has not converged")
     at = averages(space, vectors, nodes, kernel, vectors.matrix(current), base=base)
+    return _point(space, vectors, kernel, vectors.matrix(current), at)
+
+
+def stationary_point(
+    space: TrajectorySpace,
+    vectors: SymmetricVectors,
+    nodes: Nodes,
+    kernel: FloatArray,
+    conjugate: FloatArray,
+    *,
+    covariance: bool,
+) -> ReducedPoint:
+    """A point at which Φ̃ is known to be the maximum, with the ``covariance`` that second derivatives need or without.
+
+    Raises:
+        numpy.linalg.LinAlgError: Φ is not positive-definite.
+    """
+    at = averages(space, vectors, nodes, kernel, conjugate, covariance=covariance)
+    return _point(space, vectors, kernel, conjugate, at)
+
+
+def _point(
+    space: TrajectorySpace, vectors: SymmetricVectors, kernel: FloatArray, conjugate: FloatArray, at: Averages
+) -> ReducedPoint:
     energy, slope = _energy(space, kernel)
-    parts = (vectors.vec(slope), current, at.pull)
+    parts = (vectors.vec(slope), vectors.vec(conjugate), at.pull)
     return ReducedPoint(
         kernel,
-        vectors.matrix(current),
+        conjugate,
         energy,
-        float(current @ target) - log_Z,
+        float(np.vdot(conjugate, kernel)) - at.log_Z,
         parts[0] + parts[1] - parts[2],
         float(sum(np.linalg.norm(part) for part in parts)),
         at,
@@ -132,7 +156,7 @@ def kkt_blocks(
     pulled[:, :-P, :-P] = space.problem.w * space.mask[:-P, :-P] * moved[:, space.rank :, space.rank :]
     curved = vectors.vec(pulled)
     problem, T = space.problem, space.problem.supervised
-    R, dual = _dual(space, point.kernel)
+    R, dual = dual_variables(space, point.kernel)
     change = directions[:, T[:, None], T[None, :]] @ dual  # (s, labels)
     spread = np.zeros((s, space.m, space.m))
     spread[:, T[:, None], T[None, :]] = 0.5 * problem.v**2 * np.einsum("kl,i->kli", change @ R, dual)
@@ -154,7 +178,8 @@ def positive_solve(matrix: FloatArray, right: FloatArray) -> FloatArray:
     return np.asarray(solved / (size if right.ndim == 1 else size[:, None]))
 
 
-def _dual(space: TrajectorySpace, kernel: FloatArray) -> tuple[FloatArray, FloatArray]:
+def dual_variables(space: TrajectorySpace, kernel: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """``R = (v𝒯Φ𝒯ᵀ + κ)⁻¹`` and ``Ry``."""
     problem, T = space.problem, space.problem.supervised
     gram = problem.v * kernel[np.ix_(T, T)] + problem.kappa * np.eye(len(T))
     R = np.linalg.inv(gram)
@@ -163,7 +188,7 @@ def _dual(space: TrajectorySpace, kernel: FloatArray) -> tuple[FloatArray, Float
 
 def _energy(space: TrajectorySpace, kernel: FloatArray) -> tuple[float, FloatArray]:
     problem, T = space.problem, space.problem.supervised
-    _, dual = _dual(space, kernel)
+    _, dual = dual_variables(space, kernel)
     slope = np.zeros_like(kernel)
     slope[np.ix_(T, T)] = -0.5 * problem.v * np.outer(dual, dual)
     return 0.5 * float(problem.labels @ dual), slope

@@ -12,10 +12,18 @@ from numpy.typing import NDArray
 
 from numerics.nonlinear.activation import NAMED, Nonlinearity
 from numerics.nonlinear.forward import forward_kernel
-from numerics.nonlinear.importance import BATCHES, importance_nodes
-from numerics.nonlinear.nodes import Nodes, averages, score_features, tilted_moments
+from numerics.nonlinear.iteration import BATCHES, Sample, iterate, moments_of, placed, sample, tilted
+from numerics.nonlinear.nodes import Nodes, averages, tilted_moments
 from numerics.nonlinear.quadrature import LARGEST_DIMENSION, quadrature_nodes
-from numerics.nonlinear.reduced import ReducedPoint, Unattainable, hessian, kkt_blocks, positive_solve, reduced_point
+from numerics.nonlinear.reduced import (
+    ReducedPoint,
+    Unattainable,
+    hessian,
+    kkt_blocks,
+    positive_solve,
+    reduced_point,
+    stationary_point,
+)
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import SymmetricVectors, TrajectorySpace, symmetric_vectors, trajectory_space
 from numerics.problem import FloatArray, InputError, Problem
@@ -23,21 +31,24 @@ from numerics.solution import coherence_beyond
 
 EngineChoice = Literal["auto", "quadrature", "sampling"]
 #: How Newton's method ends on one set of points.
-Ending = Literal["reached", "spent", "failed"]
+Ending = Literal["reached", "failed"]
 
 #: Newton steps in Φ on one set of points; relative step at which they end.
 STEPS, STEP_TOLERANCE = 60, 1e-10
 #: Longest step, a relative change of the kernel (natural metric).
 LONGEST_STEP = 0.7
-#: Times that the points are placed anew at one label scale where Newton's method has ended, and in all.
-PLACEMENTS, MOST_PLACEMENTS = 8, 60
-#: A sample of which fewer points count, as a share of those that counted at its start, is placed anew before Newton's
-#: method goes on: on few points φφᵀ fits any kernel.
-SPENT = 0.5
+#: Times that a rule's points are placed anew at one label scale.
+PLACEMENTS = 8
+#: Relative change of Φ between placements that is none.
+PLACED = 1e-9
 #: Smallest first part of the labels' squared scale before giving up.
 SMALLEST_PART = 1e-3
 #: Length of the first step off an unstable state, natural metric, and eigenvalues that count as unstable.
 KICK, UNSTABLE = 0.15, -1e-7
+#: Unstable modes along which a state is left, the most unstable first.
+MOST_MODES = 6
+#: Damped steps by which a sample leaves an unstable state.
+RELAXED = 100
 #: Two kernels closer than this, relative, are one state.
 SAME = 1e-5
 #: Refinement of the rule with which states are found; they are then settled on the full one.
@@ -47,9 +58,11 @@ FINER = {1: 2.0, 2: 2.0, 3: 1.6, 4: 1.3}
 MOST_POINTS = 1_000_000
 #: Default error of Φ's entries, relative to the largest, by engine; points of a batch of the sampling engine.
 TOLERANCE = {"quadrature": 1e-8, "sampling": 1e-2}
-SAMPLE = 4096
+SAMPLE = 8192
 #: States are found on a sample this much smaller, of at least so many points a batch, then settled on the full one.
 FEWER, LEAST_SAMPLE = 8, 512
+#: Independent parts of a sample, from whose states the error is estimated.
+PARTS, PARTS_TOLERANCE = 8, 1e-6
 
 
 def solve_nonlinear(
@@ -105,8 +118,8 @@ def solve_all_nonlinear(
     while queue and len(found) < 12:
         state = queue.pop(0)
         for start in _kicks(route, space, state):
-            new = _settle(route, space, *start, state.nodes)
-            if (new is None or not new.reached) and route != full:
+            new = _settle(route, space, *start, state.nodes, relaxed=RELAXED)
+            if (new is None or not new.reached) and route != full and route.engine == "quadrature":
                 new = _settle(full, space, *start, state.nodes)
             if new is None or not new.reached:
                 continue
@@ -170,7 +183,7 @@ class _Route:
     seed: int
     refinement: float = COARSE
 
-    def nodes(
+    def rule(
         self,
         space: TrajectorySpace,
         kernel: FloatArray,
@@ -178,19 +191,17 @@ class _Route:
         moments: tuple[FloatArray, FloatArray],
         refinement: float = 1.0,
     ) -> Nodes:
-        if self.engine == "quadrature":
-            return quadrature_nodes(space, self.phi, kernel, conjugate, moments, refinement * self.refinement)
-        mirrored = _is_symmetric(self, space, kernel)
-        return importance_nodes(space, self.phi, moments, self.size, self.seed, mirrored=mirrored)
+        """The quadrature rule for a trajectory of given mean and covariance, as far as these are known."""
+        return quadrature_nodes(space, self.phi, kernel, conjugate, moments, refinement * self.refinement)
+
+    def sample(self, space: TrajectorySpace) -> Sample:
+        """The sampling engine's fixed random numbers."""
+        symmetric = _symmetric_task(self, space)
+        return sample(space, self.size, self.seed, mirrored=symmetric, wide=not self.phi.odd)
 
     def coarse(self) -> _Route:
         """The route by which states are found: a smaller sample. (A rule starts coarse anyway.)"""
         return replace(self, size=min(self.size, max(LEAST_SAMPLE, self.size // FEWER)))
-
-    @property
-    def placed(self) -> float:
-        """Relative change of Φ between placements that is none: for a sample, within its own error."""
-        return 1e-9 if self.engine == "quadrature" else 2e-3 * max(1.0, np.sqrt(SAMPLE / self.size))
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,7 +235,11 @@ def _with_labels(space: TrajectorySpace, part: float) -> TrajectorySpace:
 def _to_full_labels(route: _Route, space: TrajectorySpace, prior: FloatArray) -> _State:
     """Follow the random network's kernel to the full labels, in steps of their squared scale."""
     none = np.zeros_like(prior)
-    nodes = route.nodes(space, prior, none, (np.zeros(space.d), space.covariance(prior)))
+    forward = (np.zeros(space.d), space.covariance(prior))
+    if route.engine == "quadrature":
+        nodes = route.rule(space, prior, none, forward)
+    else:
+        nodes = placed(route.sample(space), space, route.phi, *forward)
     vectors = symmetric_vectors(space.m)
     kernel, conjugate, done, step, iterations = prior, none, 0.0, 1.0, 0
     state: _State | None = None
@@ -266,17 +281,20 @@ def _settle(
     nodes: Nodes,
     *,
     symmetric: bool = False,
+    relaxed: int = 0,
 ) -> _State | None:
     """Stationary point near a start, on points placed for it; None where nothing can be evaluated.
 
-    With `symmetric`, from a start that W → -W leaves as it is, among such kernels.
+    With `symmetric`, from a start that W → -W leaves as it is, among such kernels. A sample takes so many `relaxed`
+    steps first.
     """
+    if route.engine == "sampling":
+        return _settle_sample(route, space, kernel, conjugate, nodes, relaxed)
     vectors = symmetric_vectors(space.m)
-    iterations = settled = 0
+    even = _even_entries(route, space, vectors) if symmetric else np.ones(len(vectors.rows), dtype=bool)
+    iterations = 0
     state: _State | None = None
-    placed: tuple[FloatArray, FloatArray] | None = None
-    for _ in range(MOST_PLACEMENTS):
-        even = _even_entries(route, space, vectors) if symmetric else np.ones(len(vectors.rows), dtype=bool)
+    for placement in range(PLACEMENTS):
         newton = _newton(space, vectors, nodes, kernel, conjugate, even)
         if newton is None:
             return state
@@ -287,19 +305,28 @@ def _settle(
         state = _State(point, nodes, iterations, False, "the points have not settled")
         if ending == "failed":
             return replace(state, status="Newton's method has not converged")
-        if ending == "reached":
-            if moved <= route.placed and settled > 0:
-                return replace(state, reached=True, status="converged")
-            settled += 1
-            if settled == PLACEMENTS:
-                return state
+        if moved <= PLACED and placement > 0:
+            return replace(state, reached=True, status="converged")
         moments = tilted_moments(nodes, point.average.probability, odd=route.phi.odd)
-        if route.engine == "sampling" and placed is not None and settled > 1:
-            # kernel and moments repeat the sample's error with opposite signs in turn: halfway it ends
-            moments = (0.5 * (placed[0] + moments[0]), 0.5 * (placed[1] + moments[1]))
-        placed = moments
-        nodes = route.nodes(space, kernel, conjugate, moments)
+        nodes = route.rule(space, kernel, conjugate, moments)
     return state
+
+
+def _settle_sample(
+    route: _Route, space: TrajectorySpace, kernel: FloatArray, conjugate: FloatArray, nodes: Nodes, relaxed: int
+) -> _State | None:
+    """The same on a sample that moves with the state."""
+    try:
+        p = tilted(nodes, space.covariance(kernel), conjugate)
+        _, mean, covariance = moments_of(nodes, p, odd=route.phi.odd)
+        fixed = route.sample(space)
+        last, iterations, reached = iterate(fixed, space, route.phi, kernel, mean, covariance, relaxed=relaxed)
+        vectors = symmetric_vectors(space.m)
+        point = stationary_point(space, vectors, last.nodes, last.kernel, last.conjugate, covariance=False)
+    except np.linalg.LinAlgError:
+        return None
+    status = "converged" if reached else "the iteration has not converged"
+    return _State(point, last.nodes, iterations, reached, status)
 
 
 def _newton(
@@ -315,10 +342,7 @@ def _newton(
         point = reduced_point(space, vectors, nodes, kernel, conjugate)
     except (Unattainable, np.linalg.LinAlgError):
         return None
-    counted = point.average.effective_size
     for steps in range(1, STEPS + 1):
-        if nodes.batch is not None and point.average.effective_size < SPENT * counted:
-            return point, steps, "spent"
         L = sla.cholesky(point.kernel, lower=True)
         change = _natural(vectors, L)
         try:
@@ -356,6 +380,11 @@ def _newton(
     return point, STEPS, "failed"
 
 
+def _symmetric_task(route: _Route, space: TrajectorySpace) -> bool:
+    """Whether W → -W is a symmetry of the task."""
+    return _even_times_reversed(route, space, np.ones((space.m, space.m))) is not None
+
+
 def _is_symmetric(route: _Route, space: TrajectorySpace, kernel: FloatArray) -> bool:
     """Whether W → -W is a symmetry of the task and leaves the kernel as it is."""
     image = _even_times_reversed(route, space, kernel)
@@ -383,18 +412,27 @@ def _modes(space: TrajectorySpace, vectors: SymmetricVectors, point: ReducedPoin
     return size, change @ frame
 
 
+def _with_covariance(space: TrajectorySpace, vectors: SymmetricVectors, state: _State) -> ReducedPoint:
+    """The state's point with what second derivatives need."""
+    point = state.point
+    if point.average.covariance is not None:
+        return point
+    return stationary_point(space, vectors, state.nodes, point.kernel, point.conjugate, covariance=True)
+
+
 def _kicks(route: _Route, space: TrajectorySpace, state: _State) -> list[tuple[FloatArray, FloatArray]]:
     """Starts off an unstable state, both ways along each unstable mode; Φ̃ follows to first order.
 
     One way only where W → -W turns the mode around: the other start is its mirror image.
     """
     vectors = symmetric_vectors(space.m)
-    size, modes = _modes(space, vectors, state.point)
-    _, cross, spread = kkt_blocks(space, vectors, state.point)
+    point = _with_covariance(space, vectors, state)
+    size, modes = _modes(space, vectors, point)
+    _, cross, spread = kkt_blocks(space, vectors, point)
     starts = []
     even = _even_entries(route, space, vectors)
     symmetric = _is_symmetric(route, space, state.point.kernel)
-    for index in np.flatnonzero(size < UNSTABLE):
+    for index in np.flatnonzero(size < UNSTABLE)[:MOST_MODES]:
         odd = np.linalg.norm(modes[even, index]) < 1e-6 * np.linalg.norm(modes[:, index])
         for sign in (1.0,) if symmetric and odd else (1.0, -1.0):
             for length in (KICK, 0.3 * KICK):
@@ -429,7 +467,7 @@ def _solution(
     route: _Route, space: TrajectorySpace, prior: FloatArray, state: _State, limit: float
 ) -> NonlinearSolution:
     vectors = symmetric_vectors(space.m)
-    point, problem = state.point, space.problem
+    point, problem = _with_covariance(space, vectors, state), space.problem
     reversed_kernel = _even_times_reversed(route, space, point.kernel)
     signs = np.ones(space.m)
     if reversed_kernel is not None and np.trace(point.kernel[-problem.P :, -2 * problem.P : -problem.P]) < 0:
@@ -475,10 +513,7 @@ def _refined(
 ) -> NonlinearSolution:
     """The state on the whole sample, or under as fine a rule as its tolerance needs and `MOST_POINTS` allows."""
     if route.engine == "sampling" and state.reached and route.coarse() != route:
-        moments = tilted_moments(state.nodes, state.point.average.probability, odd=route.phi.odd)
-        nodes = route.nodes(space, state.point.kernel, state.point.conjugate, moments)
-        symmetric = _is_symmetric(route, space, state.point.kernel)
-        new = _settle(route, space, state.point.kernel, state.point.conjugate, nodes, symmetric=symmetric)
+        new = _settle(route, space, state.point.kernel, state.point.conjugate, state.nodes)
         if new is not None:
             state = replace(new, iterations=state.iterations + new.iterations)
     solution = _solution(route, space, prior, state, limit)
@@ -490,7 +525,7 @@ def _refined(
         route = replace(route, refinement=refinement)
         refinement *= FINER[space.d]
         moments = tilted_moments(state.nodes, state.point.average.probability, odd=route.phi.odd)
-        nodes = route.nodes(space, state.point.kernel, state.point.conjugate, moments)
+        nodes = route.rule(space, state.point.kernel, state.point.conjugate, moments)
         symmetric = _is_symmetric(route, space, state.point.kernel)
         new = _settle(route, space, state.point.kernel, state.point.conjugate, nodes, symmetric=symmetric)
         if new is None or not new.reached:
@@ -524,22 +559,24 @@ def _rule_error(route: _Route, space: TrajectorySpace, vectors: SymmetricVectors
     """|ΔΦ| under a finer rule, to first order."""
     point = state.point
     moments = tilted_moments(state.nodes, point.average.probability, odd=route.phi.odd)
-    finer = route.nodes(space, point.kernel, point.conjugate, moments, FINER[space.d])
+    finer = route.rule(space, point.kernel, point.conjugate, moments, FINER[space.d])
     other = averages(space, vectors, finer, point.kernel, point.conjugate, covariance=False)
     excess = np.concatenate([other.activity - point.average.activity, other.pull - point.average.pull])
     return np.abs(vectors.matrix(_to_kernel(route, space, vectors, point, excess[None])[0]))
 
 
 def _sampling_error(route: _Route, space: TrajectorySpace, vectors: SymmetricVectors, state: _State) -> FloatArray:
-    """Standard error of Φ from the spread of the batches."""
-    point, nodes = state.point, state.nodes
-    assert nodes.batch is not None
-    p = point.average.probability
-    features = score_features(space, vectors, nodes, point.average.precision, slice(None))
-    mean = p @ features
-    excess = np.zeros((BATCHES, features.shape[1]))
-    for batch in range(BATCHES):
-        here = nodes.batch == batch
-        excess[batch] = BATCHES * (p[here] @ (features[here] - mean))
-    changes = _to_kernel(route, space, vectors, point, excess)
-    return np.abs(vectors.matrix(changes.std(axis=0, ddof=1) / np.sqrt(BATCHES)))
+    """Standard error of Φ from its values on independent parts of the sample; infinite if one has none."""
+    whole, kernel = route.sample(space), state.point.kernel
+    _, mean, covariance = moments_of(state.nodes, state.point.average.probability, odd=route.phi.odd)
+    kernels = []
+    for batches in np.arange(BATCHES).reshape(PARTS, -1):
+        try:
+            part = whole.part(batches)
+            last, _, reached = iterate(part, space, route.phi, kernel, mean, covariance, tolerance=PARTS_TOLERANCE)
+        except np.linalg.LinAlgError:
+            reached = False
+        if not reached:
+            return np.full_like(kernel, np.inf)
+        kernels.append(last.kernel)
+    return np.asarray(np.std(kernels, axis=0, ddof=1) / np.sqrt(PARTS))

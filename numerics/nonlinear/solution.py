@@ -26,7 +26,8 @@ class NonlinearSolution(Shown, Drawn, Stored):
         residual: norm of ∂F/∂Φ over the summed norms of the terms that cancel in it, on the engine's points.
         engine: what the averages were computed with.
         kernel_error: error of Φ's entries from the averages, (nP, nP): for quadrature the difference to a finer rule,
-            for sampling one standard error, both taken to Φ through the inverse of the equations' Jacobian.
+            taken to Φ through the inverse of the equations' Jacobian; for sampling one standard error, from states on
+            independent parts of the sample.
         points, effective_points: points of the engine, and ``1/Σp²`` of their probabilities.
         converged: the residual is at rounding and `kernel_error` within tolerance.
         status: one sentence: how it ended.
@@ -34,7 +35,7 @@ class NonlinearSolution(Shown, Drawn, Stored):
         hessian_smallest: its smallest eigenvalue in the natural metric ``δΦ = L S Lᵀ``, ``Φ = LLᵀ``.
         branch: ``"coherent"`` if a block between different times exceeds the random network's by more than the
             error allows, relative to the diagonal blocks; else ``"incoherent"``.
-        iterations: Newton steps in Φ, over all label scales.
+        iterations: Newton steps in Φ (quadrature) or iterations of the conditions (sampling), over all label scales.
     """
 
     problem: Problem

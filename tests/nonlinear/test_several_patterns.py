@@ -1,12 +1,14 @@
-"""Four patterns of an RNN: twelve dimensions of one neuron's trajectory, beyond any quadrature."""
+"""Ten and twelve dimensions of one neuron's trajectory, beyond any quadrature: averages over a sample."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from numerics.nonlinear.search import solve_all_nonlinear
-from numerics.problem import Problem
+from numerics.continuation.states import solve_all
+from numerics.nonlinear.search import solve_all_nonlinear, solve_nonlinear
+from numerics.predictors.observables import predict
+from numerics.problem import Problem, sequence
 
 pytestmark = pytest.mark.slow
 
@@ -18,15 +20,34 @@ def four_patterns(activation: str) -> Problem:
     return Problem(rng.standard_normal((4, 6)), y, activation=activation)
 
 
-@pytest.mark.parametrize("activation", ["erf", "tanh"])
-def test_two_samples_agree_within_their_errors(activation):
+def test_two_samples_agree_within_their_errors():
     """A coherent minimum and the incoherent saddle, each to a hundredth of the largest entry."""
-    one, other = (solve_all_nonlinear(four_patterns(activation), size=2048, seed=seed) for seed in (0, 1))
+    one, other = (solve_all_nonlinear(four_patterns("erf"), seed=seed) for seed in (0, 1))
     assert [(s.branch, s.stable, s.converged) for s in one] == [("coherent", True, True), ("incoherent", False, True)]
     for first, second in zip(one, other, strict=True):
         scale = first.kernel.max()
         assert first.kernel_error.max() < 0.01 * scale
         z = (first.kernel - second.kernel) / np.hypot(first.kernel_error, second.kernel_error).clip(1e-6 * scale)
-        # the placements of the points are settled to some thousandths of the kernel; entries are correlated
-        assert np.sqrt(np.mean(z**2)) < 2
+        assert 0.2 < np.sqrt(np.mean(z**2)) < 2  # entries are correlated
         assert np.abs(first.kernel - second.kernel).max() < 0.02 * scale
+
+
+def test_a_sample_is_exact_for_a_linear_network():
+    """The moving points have the trajectory's mean and covariance: no error is left, whatever their number."""
+    problem = four_patterns("linear")
+    exact = solve_all(problem)
+    states = solve_all_nonlinear(problem, engine="sampling", size=64)
+    assert [s.branch for s in states] == [s.branch for s in exact] == ["coherent", "incoherent"]
+    for state, solution in zip(states, exact, strict=True):
+        np.testing.assert_allclose(state.kernel, solution.kernel, rtol=0, atol=1e-6 * solution.kernel.max())
+        np.testing.assert_allclose(state.free_energy, solution.free_energy, atol=1e-6)
+
+
+def test_both_architectures_at_unsupervised_times_of_a_sequence():
+    """Two patterns, five hidden times; the DNN's outputs stay 0 but for the error of the sample."""
+    for arch in ("rnn", "dnn"):
+        problem = sequence(6, 1.2566, 1.0, (1, 2, 4), arch=arch, kappa=0.2, activation="erf")
+        state = solve_nonlinear(problem)
+        assert state.converged, state.status
+        outputs = predict(state)[:, [2, 4]]
+        assert (np.abs(outputs).max() > 0.2) == (arch == "rnn")
