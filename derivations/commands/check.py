@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from numerics.solution import Solution
 
 
+#: Another stable state whose weight at width N, ``exp(-N ΔF)`` relative to the lowest, exceeds this is worth a word.
+VISIBLE = 1e-3
 #: Effective draws from the kernel's density below which its mean is not believed.
 SMALLEST_ESS = 1000.0
 
@@ -62,7 +64,26 @@ def command(problem: Problem, as_json: bool, **options: Any) -> int:
     else:
         print_comparison(comparison)
         click.echo(f"{'Agrees' if agrees else 'DISAGREES'}: {agreement.reason}.")
+    warn_of_others(solution, options["width"])
     return 0 if agrees else 1
+
+
+def warn_of_others(solution: Solution, width: int) -> None:
+    """Say on standard error that networks of this width visit another stable state too."""
+    import math
+
+    from numerics.saddle import search, trust_region
+
+    if len(solution.reduced) > trust_region.DENSE_MODES:
+        return
+    gaps = [state.free_energy - solution.free_energy for state in search.search_all(solution.problem) if state.stable]
+    near = [gap for gap in gaps if 1e-9 < gap < -math.log(VISIBLE) / width]
+    if near:
+        click.echo(
+            f"note: another stable state has a free energy only {min(near):.2g} higher; of networks of width {width}, "
+            f"{math.exp(-width * min(near)):.1g} times as many are in that state, and the sampled mean is over both",
+            err=True,
+        )
 
 
 @dataclass(frozen=True, eq=False)

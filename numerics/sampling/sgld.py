@@ -15,7 +15,7 @@ from numerics.problem import InputError
 from numerics.sampling.network import Activity, Array, Network, Weights
 from numerics.sampling.normals import fill_normal
 from numerics.sampling.readout import sampled
-from numerics.sampling.updated import UpdatedMatrices, plain
+from numerics.sampling.updated import UpdatedMatrices, multiplied, plain
 
 Preconditioner = Literal["prior", "identity"]
 Integrator = Literal["euler", "leimkuhler-matthews"]
@@ -261,7 +261,7 @@ class _BandMove:
                 after[...] = before
             axpy(block.reshape(-1), after.reshape(-1), a=amount)
             if layer == 0:
-                np.matmul(after, self.first, out=self.ahead[where])
+                self.ahead[where] = multiplied(after, self.first)
 
     def _draw(self, rng: np.random.Generator, layer: int, where: slice, block: Array) -> float:
         """Fill a block with this step's noise, or its sum with the last step's; the factor that it is used with."""

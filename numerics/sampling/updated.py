@@ -42,17 +42,17 @@ class UpdatedMatrices:
     def forward(self, step: int, phi: Array) -> Array:
         """``W^(t) φ``, (N, P)."""
         layer = min(step, len(self.dense) - 1)
-        product = self.dense[layer] @ phi if step > 0 or self.ahead is None else self.ahead.copy()
+        product = multiplied(self.dense[layer], phi) if step > 0 or self.ahead is None else self.ahead.copy()
         if self.left.shape[1]:
-            product += self.left[layer].T @ (self.right[layer] @ phi)
+            product += multiplied(self.left[layer].T, multiplied(self.right[layer], phi))
         return np.asarray(np.multiply(product, self.dense.dtype.type(self.unit * self.scale), out=product))
 
     def backward(self, step: int, delta: Array) -> Array:
         """``W^(t)ᵀ δ``, (N, P)."""
         layer = min(step, len(self.dense) - 1)
-        product = self.dense[layer].T @ delta
+        product = multiplied(self.dense[layer].T, delta)
         if self.left.shape[1]:
-            product += self.right[layer].T @ (self.left[layer] @ delta)
+            product += multiplied(self.right[layer].T, multiplied(self.left[layer], delta))
         return np.asarray(np.multiply(product, self.dense.dtype.type(self.unit * self.scale), out=product))
 
     def written_out(self) -> Array:
@@ -73,6 +73,13 @@ class UpdatedMatrices:
             gemm = get_blas_funcs("gemm", (out,))
             # BLAS reads columns first: every matrix is a transpose.
             gemm(factor, self.right[layer].T, self.left[layer][:, rows], beta=1.0, c=out.T, overwrite_c=True)
+
+
+def multiplied(matrix: Array, columns: Array) -> Array:
+    """``A x``; a single column as a vector, for which BLAS has a faster product."""
+    if columns.shape[1] == 1:
+        return np.asarray((matrix @ columns[:, 0])[:, None])
+    return np.asarray(matrix @ columns)
 
 
 def plain(eta: Array, unit: float) -> UpdatedMatrices:
