@@ -45,15 +45,18 @@ def solve_command(problem: Problem, *, all_branches: bool, width: int | None, di
 
 def solution_fields(solution: NonlinearSolution) -> dict[str, Any]:
     """The contract's fields of one state, with the averages' engine and the error that it leaves in the kernel."""
+    import numpy as np
+
     from numerics.predictors import observables
 
     names = ("kernel", "conjugate", "free_energy", "energy", "entropy", "residual", "stable", "branch")
+    known = {"kernel_error": solution.kernel_error} if np.isfinite(solution.kernel_error).all() else {}
     return {name: getattr(solution, name) for name in names} | {
         "prediction": observables.predict(solution),
         "coherence": observables.temporal_coherence(solution),
         "autocorrelation": observables.autocorrelation(solution),
         "engine": solution.engine,
-        "kernel_error": solution.kernel_error,
+        **known,
         "converged": solution.converged,
         "status": solution.status,
     }

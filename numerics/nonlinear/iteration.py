@@ -26,7 +26,7 @@ from scipy.special import ndtri
 from scipy.stats import qmc
 
 from numerics.nonlinear.activation import Nonlinearity
-from numerics.nonlinear.nodes import Nodes, log_density
+from numerics.nonlinear.nodes import Nodes, log_density, tilted_moments
 from numerics.nonlinear.reduced import dual_variables
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.problem import FloatArray
@@ -182,10 +182,7 @@ def tilted(nodes: Nodes, C: FloatArray, conjugate: FloatArray) -> FloatArray:
 
 def moments_of(nodes: Nodes, p: FloatArray, *, odd: bool) -> tuple[FloatArray, FloatArray, FloatArray]:
     """``⟨φφᵀ⟩``, mean and covariance of g; for odd φ the mean is 0."""
-    activity = (nodes.activity * p[:, None]).T @ nodes.activity
-    mean = np.zeros(nodes.points.shape[1]) if odd else np.asarray(p @ nodes.points)
-    centred = nodes.points - mean
-    return activity, mean, np.asarray((centred * p[:, None]).T @ centred)
+    return np.asarray((nodes.activity * p[:, None]).T @ nodes.activity), *tilted_moments(nodes, p, odd=odd)
 
 
 def iterate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from numerics.nonlinear.activation import NAMED, Nonlinearity
 from numerics.nonlinear.forward import forward_kernel
-from numerics.nonlinear.iteration import BATCHES, Sample, iterate, moments_of, placed, sample, tilted
+from numerics.nonlinear.iteration import BATCHES, Sample, iterate, placed, sample, tilted
 from numerics.nonlinear.nodes import Nodes, averages, tilted_moments
 from numerics.nonlinear.quadrature import LARGEST_DIMENSION, quadrature_nodes
 from numerics.nonlinear.reduced import (
@@ -318,7 +319,7 @@ def _settle_sample(
     """The same on a sample that moves with the state."""
     try:
         p = tilted(nodes, space.covariance(kernel), conjugate)
-        _, mean, covariance = moments_of(nodes, p, odd=route.phi.odd)
+        mean, covariance = tilted_moments(nodes, p, odd=route.phi.odd)
         fixed = route.sample(space)
         last, iterations, reached = iterate(fixed, space, route.phi, kernel, mean, covariance, relaxed=relaxed)
         vectors = symmetric_vectors(space.m)
@@ -474,12 +475,17 @@ def _solution(
         signs = np.repeat((-1.0) ** np.arange(problem.n), problem.P)
     error: Callable[..., FloatArray] = _rule_error if route.engine == "quadrature" else _sampling_error
     kernel_error = error(route, space, vectors, state)
-    smallest = float(_modes(space, vectors, point)[0].min())
+    try:
+        smallest = float(_modes(space, vectors, point)[0].min())
+    except np.linalg.LinAlgError:  # a state that was not reached, on too few points
+        smallest = math.nan
     worst = float(kernel_error.max() / np.abs(point.kernel).max())
     good = state.reached and worst <= limit
     status = state.status
     if state.reached and not good:
         status = f"the error of the averages, {worst:.1e} of the largest entry, exceeds the tolerance {limit:.1e}"
+        if not np.isfinite(worst):
+            status = "the error of the averages is not known: a part of the sample has no state here"
     gauge = np.outer(signs, signs)
     E = space.embedding
     mean = point.average
@@ -568,7 +574,7 @@ def _rule_error(route: _Route, space: TrajectorySpace, vectors: SymmetricVectors
 def _sampling_error(route: _Route, space: TrajectorySpace, vectors: SymmetricVectors, state: _State) -> FloatArray:
     """Standard error of Φ from its values on independent parts of the sample; infinite if one has none."""
     whole, kernel = route.sample(space), state.point.kernel
-    _, mean, covariance = moments_of(state.nodes, state.point.average.probability, odd=route.phi.odd)
+    mean, covariance = tilted_moments(state.nodes, state.point.average.probability, odd=route.phi.odd)
     kernels = []
     for batches in np.arange(BATCHES).reshape(PARTS, -1):
         try:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from derivations.commands import nonlinear, nonlinear_scan
+from numerics.nonlinear.search import solve_nonlinear
 from numerics.problem import endpoint
 from tests.commands.test_program import run
 
@@ -92,6 +94,13 @@ def test_an_engine_above_its_tolerance_is_status_1(capsys):
     failed = SimpleNamespace(converged=False, status="the error of the averages exceeds the tolerance")
     assert nonlinear.warned([failed]) == 1
     assert "exceeds the tolerance" in capsys.readouterr().err
+
+
+def test_an_error_that_is_not_known_is_no_number():
+    solution = solve_nonlinear(endpoint(3, 1.0, activation="erf"))
+    assert "kernel_error" in nonlinear.solution_fields(solution)
+    unknown = replace(solution, kernel_error=np.full((2, 2), np.inf))
+    assert "kernel_error" not in nonlinear.solution_fields(unknown)
 
 
 @pytest.mark.slow
