@@ -42,7 +42,8 @@ PANELS: dict[str, Panel] = {
                 "Kernels and spectra under weak and strong signals",
                 "Kernels at T = 6, theory beside the mean over sampled networks. Under a weak signal RNN and DNN "
                 "coincide, diagonal in time; under a strong one only the RNN turns coherent, and W gets an eigenvalue "
-                "outside the bulk of radius √w (circle). Dots: one sampled W; ring: the theory's outlier.",
+                "outside the bulk of radius √w (circle). Dots: one sampled W; ring: the theory's outlier; diamond: its "
+                "mean over sampled W, with two standard errors.",
             ),
             Panel(
                 "5b",

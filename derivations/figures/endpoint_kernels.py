@@ -2,7 +2,7 @@
 
 A weak signal leaves both kernels diagonal in time: they coincide. Under a strong one only the RNN's becomes coherent,
 and W gets an eigenvalue outside the bulk of radius √w. Theory (N → ∞) beside the mean over sampled networks; the
-spectrum is that of one of them, the ring the theory's outlier.
+spectrum is that of one of them, the ring the theory's outlier, the diamond its mean over all of them.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from numerics.problem import Problem
+    from numerics.sampling import Simulation
 
 T, KAPPA, SEED = 6, 1.0, 20260217
 #: λ_c is 2.15; the coherent state exists from 2.12.
@@ -43,7 +44,7 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     agrees = all(network["agrees"] for network in networks.values())
     worst = max(network["largest_z"] for network in networks.values())
     strong = networks["strong", "rnn"]
-    found, expected = largest(strong["eigenvalues"]), largest(strong["outliers"])
+    (found, error), (expected, _) = strong["mean_outlier"], strong["outliers"][0]
     return {
         "files": [*map(str, files), *(str(out / f"endpoint-kernels-{what}.csv") for what in ("kernels", "spectra"))],
         "agrees": agrees,
@@ -51,14 +52,9 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
         "largest_z": worst,
         "summary": (
             f"endpoint-kernels: kernels of width {strong['width']} {'agree with' if agrees else 'DISAGREE with'} the "
-            f"theory (largest |z| {worst:.1f}); W's outlier {found:.3f}, in theory {expected:.3f}"
+            f"theory (largest |z| {worst:.1f}); W's outlier {found:.3f} ± {error:.3f}, in theory {expected:.3f}"
         ),
     }
-
-
-def largest(eigenvalues: list[list[float]]) -> float:
-    """Real part of the eigenvalue of largest modulus, from pairs (re, im)."""
-    return max(eigenvalues, key=lambda z: z[0] ** 2 + z[1] ** 2)[0]
 
 
 def sampled_networks(out: Path, effort: Effort, progress: Progress) -> dict[tuple[str, str], dict[str, Any]]:
@@ -76,6 +72,7 @@ def sampled_networks(out: Path, effort: Effort, progress: Progress) -> dict[tupl
             "warmup": max(300, steps // 4),
             "chains": 4,
             "seed": SEED + number,
+            "kept": "spectrum and mean outlier",
         }
         for number, (strength, arch) in enumerate(tasks)
     }
@@ -104,7 +101,17 @@ def network(settings: Mapping[str, Any]) -> dict[str, Any]:
         "agrees": comparison.agreement.agrees,
         "eigenvalues": [[z.real, z.imag] for z in eigenvalues],
         "outliers": [[z.real, z.imag] for z in outliers(solution)],
+        "mean_outlier": mean_outlier(comparison.simulation),
     }
+
+
+def mean_outlier(simulation: Simulation) -> list[float]:
+    """W's real eigenvalue of largest modulus, mean over the draws and its standard error from the chains' means."""
+    chains: dict[int, list[float]] = {}
+    for spectrum in simulation.spectra:
+        chains.setdefault(spectrum.chain, []).append(float(spectrum.values[np.abs(spectrum.values).argmax()].real))
+    means = [float(np.mean(values)) for values in chains.values()]
+    return [float(np.mean(means)), float(np.std(means, ddof=1) / np.sqrt(len(means)))] if means else []
 
 
 def recurrent_eigenvalues(problem: Problem, width: int, run: dict[str, int], folder: Path) -> np.ndarray:
@@ -129,13 +136,18 @@ def kernel_table(networks: dict[tuple[str, str], dict[str, Any]]) -> dict[str, l
 
 
 def spectrum_table(networks: dict[tuple[str, str], dict[str, Any]]) -> dict[str, list[Any]]:
-    """W's eigenvalues over √w: all of one sampled network, and the theory's outliers."""
+    """W's eigenvalues over √w: all of one sampled network, the theory's outliers, and the sampled one's mean."""
     rows = [
         (strength, SIGNALS[strength], origin, re, im)
         for strength in SIGNALS
         for origin, name in (("sampled", "eigenvalues"), ("theory", "outliers"))
         for re, im in networks[strength, "rnn"][name]
     ]
+    for strength in SIGNALS:
+        if networks[strength, "rnn"]["outliers"]:
+            rows.append(
+                (strength, SIGNALS[strength], "sampled mean", networks[strength, "rnn"]["mean_outlier"][0], 0.0)
+            )
     return dict(zip(("strength", "signal", "origin", "re", "im"), map(list, zip(*rows, strict=True)), strict=True))
 
 
@@ -182,13 +194,15 @@ def draw_kernel(axes: Axes, kernel: np.ndarray, top: float) -> Any:
 
 
 def draw_spectrum(axes: Axes, network: dict[str, Any], labelled: bool) -> None:
-    """W's eigenvalues in the complex plane, the bulk's circle, and rings where the theory has outliers."""
+    """W's eigenvalues, the bulk's circle, and rings where the theory has outliers, with the mean sampled one."""
     angle = np.linspace(0, 2 * np.pi, 200)
     axes.plot(np.cos(angle), np.sin(angle), color="0.5", lw=0.8)
     re, im = np.array(network["eigenvalues"]).T
     axes.plot(re, im, ".", ms=2, mew=0, color="C0", zorder=3)  # over a ring
     for re, im in network["outliers"]:
         axes.plot(re, im, "o", ms=8, mfc="none", mec="C1", mew=1.2)
+        mean, error = network["mean_outlier"]
+        axes.errorbar(mean, 0, xerr=2 * error, fmt="D", ms=2.5, color="C0", mfc="white", mew=0.8, zorder=4)
         axes.annotate("theory", (re, im), (0, 8), textcoords="offset points", ha="center", color="C1", fontsize=7)
     axes.set(xlim=(-1.2, 1.65), ylim=(-1.2, 1.2), aspect="equal", xticks=(-1, 0, 1), yticks=(-1, 0, 1))
     axes.set_xlabel(r"Re $\mu/\sqrt{w}$")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -46,6 +47,13 @@ def test_signals_are_weak_and_strong():
     weak, strong = (solve(endpoint(6, signal)) for signal in endpoint_kernels.SIGNALS.values())
     assert (weak.branch, strong.branch) == ("incoherent", "coherent")
     assert outliers(strong).size == 1
+
+
+def test_the_mean_outlier_has_the_error_of_the_chains_means():
+    draws = [(0, 1.4), (0, 1.2), (1, 1.5), (1, 1.3)]
+    spectra = [SimpleNamespace(chain=chain, values=np.array([0.3j, value, -0.9])) for chain, value in draws]
+    np.testing.assert_allclose(endpoint_kernels.mean_outlier(SimpleNamespace(spectra=spectra)), [1.35, 0.05])
+    assert endpoint_kernels.mean_outlier(SimpleNamespace(spectra=[])) == []
 
 
 def test_landscape(tmp_path, small):
