@@ -45,6 +45,8 @@ LONGEST = 0.15
 DAMPED = 0.3
 #: Share of the points that count which a step must keep: one that is far too long makes the tilt too strong.
 KEPT = 0.6
+#: Factor by which a step may make the residual larger.
+GROWN = 2.0
 #: Share of the points that must count; on fewer the moments mean nothing.
 FEWEST = 0.01
 
@@ -237,7 +239,7 @@ def iterate(
             shares = np.linalg.lstsq(changed, residual, rcond=SINGULAR)[0]
             step -= (np.array(steps).T + changed) @ shares
         step *= min(1.0, longest / float(np.linalg.norm(step)))
-        moved = _possible(at, x, step, KEPT * now.counting)
+        moved = _possible(at, x, step, KEPT * now.counting, GROWN * float(np.linalg.norm(residual)))
         if moved is None:
             break
         step, (now, new) = moved
@@ -247,13 +249,17 @@ def iterate(
 
 
 def _possible(
-    at: Callable[[FloatArray], tuple[Iterate, FloatArray]], x: FloatArray, step: FloatArray, counting: float
+    at: Callable[[FloatArray], tuple[Iterate, FloatArray]],
+    x: FloatArray,
+    step: FloatArray,
+    counting: float,
+    residual: float,
 ) -> tuple[FloatArray, tuple[Iterate, FloatArray]] | None:
-    """The step, halved until everything is positive-definite and enough points count."""
+    """The step, halved until everything is positive-definite, enough points count and the residual is not too large."""
     for _ in range(10):
         try:
             reached = at(x + step)
-            if reached[0].counting >= counting:
+            if reached[0].counting >= counting and np.linalg.norm(reached[1]) <= residual:
                 return step, reached
         except np.linalg.LinAlgError:
             pass

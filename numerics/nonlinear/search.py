@@ -112,16 +112,12 @@ def solve_all_nonlinear(
     full, space, prior, limit = _prepared(problem, activation, engine, tolerance, size, seed)
     route = full.coarse()
     walk = _to_full_labels(route, space, prior)
-    if not walk.reached and route != full:
-        walk = _to_full_labels(full, space, prior)
     found = [walk]
     queue = [walk] if walk.reached else []
     while queue and len(found) < 12:
         state = queue.pop(0)
         for start in _kicks(route, space, state):
             new = _settle(route, space, *start, state.nodes, relaxed=RELAXED)
-            if (new is None or not new.reached) and route != full and route.engine == "quadrature":
-                new = _settle(full, space, *start, state.nodes)
             if new is None or not new.reached:
                 continue
             new = replace(new, iterations=new.iterations + walk.iterations)
