@@ -6,43 +6,47 @@ explicitly,
     Φ̃ = ½ v R y yᵀ R on supervised entries + (w/2) [C⁻¹⟨ggᵀ⟩C⁻¹ - C⁻¹], shifted back by one time,
 
 and averages under ``N(g|0, C_g[Φ]) exp(φᵀΦ̃φ)`` give Φ and the moments again: a map whose fixed points are the
-stationary states. Averages are over ``g = μ + L z`` with fixed z, weighted by the tilted density over ``N(μ, LLᵀ)``. As
-μ and LLᵀ are the tilted trajectory's own mean and covariance, and the z have mean 0 and covariance 1 exactly, the
-weights are equal where the trajectory is Gaussian, as for linear φ, and the averages exact: the error of the sample is
-that of what is not Gaussian. Anderson's acceleration (type II; Walker & Ni, SIAM J. Numer. Anal. 49, 1715 (2011))
-makes the map converge where plain repetition does not.
+stationary states. Averages are over ``g = μ + L z`` with fixed z, weighted by the tilted density over that of the
+points. As μ and LLᵀ are the tilted trajectory's own mean and covariance, and normal z have mean 0 and covariance 1
+exactly, their weights are equal where the trajectory is Gaussian, as for linear φ, and the averages exact: the error of
+the sample is that of what is not Gaussian. Anderson's acceleration (type II; Walker & Ni, SIAM J. Numer. Anal. 49, 1715
+(2011)) makes the map converge where plain repetition does not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.linalg as sla
-from numpy.typing import NDArray
-from scipy.special import ndtri
-from scipy.stats import qmc
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
 from numerics.nonlinear.activation import Nonlinearity
-from numerics.nonlinear.nodes import Nodes, log_density, tilted_moments
 from numerics.nonlinear.reduced import dual_variables
+from numerics.nonlinear.sample import Sample
 from numerics.nonlinear.space import TrajectorySpace
+from numerics.nonlinear.symmetry import coordinate_signs, row_signs
 from numerics.problem import FloatArray
 
-#: Independent batches of a sample.
-BATCHES = 16
-#: Scale of the wider half of a sample.
-WIDE = 1.5
+#: Points worked on together.
+CHUNK = 1024
 #: Residuals kept, iterations, and the relative residual at which they end.
-HISTORY, ITERATIONS, TOLERANCE = 25, 250, 1e-8
+HISTORY, ITERATIONS, TOLERANCE = 25, 500, 1e-8
+#: Iterations in which the residual must halve.
+PATIENCE = 100
 #: Relative singular values below this are left out of the acceleration's least squares.
 SINGULAR = 1e-10
 #: Longest step in the relative change of Φ and the moments, for each row.
 LONGEST = 0.15
-#: Share of the residual in a damped step.
-DAMPED = 0.3
+#: Share of the residual in a damped step; halved, to the least, where a step makes the residual grow by a factor.
+DAMPED, LEAST_DAMPED, STIFF = 0.3, 0.05, 1.1
+#: Length of the differences that give the map's derivative; eigenvalues beyond which it is unstable.
+DIFFERENCE, UNSTABLE = 1e-4, 1 + 1e-6
+#: Dimension and restarts of the Krylov space for its eigenvalues.
+KRYLOV, RESTARTS = 40, 12
+#: Lengths of a step off an unstable state, over sqrt(rows of Φ).
+KICKS = (0.05, 0.1, 0.2, 0.35, 0.5, 0.7)
 #: Share of the points that count which a step must keep: one that is far too long makes the tilt too strong.
 KEPT = 0.6
 #: Factor by which a step may make the residual larger.
@@ -51,74 +55,8 @@ GROWN = 2.0
 FEWEST = 0.01
 
 
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """Fixed random numbers, whose images g move with the state.
-
-    Attributes:
-        unit: points of mean 0 and covariance 1, exactly, (K, d).
-        scale: the scale of each, (K,): 1, or `WIDE` for half of them.
-        batch: the independent batch of each point, (K,).
-    """
-
-    unit: FloatArray
-    scale: FloatArray
-    batch: NDArray[np.intp]
-
-    @cached_property
-    def z(self) -> FloatArray:
-        """The points, (K, d)."""
-        return np.asarray(self.unit * self.scale[:, None])
-
-    @cached_property
-    def log_q(self) -> FloatArray:
-        """Log of their density, (K,)."""
-        square, d = np.einsum("ik,ik->i", self.z, self.z), self.z.shape[1]
-        parts = [-0.5 * square / s**2 - d * np.log(s) for s in np.unique(self.scale)]
-        return np.asarray(np.logaddexp.reduce(parts) - np.log(len(parts)) - 0.5 * d * np.log(2 * np.pi))
-
-    def part(self, batches: NDArray[np.intp]) -> Sample:
-        """Some of the batches, with mean and covariance exact again."""
-        kept = np.isin(self.batch, batches)
-        return Sample(standardised(self.unit[kept]), self.scale[kept], self.batch[kept])
-
-
-def sample(space: TrajectorySpace, size: int, seed: int, *, mirrored: bool, wide: bool) -> Sample:
-    """Independently scrambled Sobol sequences of normals, one a batch, each with its negative.
-
-    Args:
-        space: the coordinates.
-        size: points of a batch, a power of 2.
-        seed: of the scrambling.
-        mirrored: half of them with even times reversed, so that a state that W → -W leaves as it is stays so.
-        wide: half of them wider, for trajectories with a tail on one side that no Gaussian of their covariance has.
-    """
-    half = max(1, size // (4 if mirrored else 2))
-    units, scales = [], []
-    for stream in np.random.default_rng(seed).spawn(BATCHES):
-        z = ndtri(np.clip(qmc.Sobol(space.d, scramble=True, rng=stream).random(half), 1e-15, 1 - 1e-15))
-        scale = np.where(wide & (np.arange(half) % 2 == 1), WIDE, 1.0)
-        if mirrored:
-            z, scale = np.concatenate([z, z * even_time_signs(space)]), np.tile(scale, 2)
-        units.append(standardised(np.concatenate([z, -z])))
-        scales.append(np.tile(scale, 2))
-    batch = np.repeat(np.arange(BATCHES), [len(part) for part in units])
-    return Sample(np.concatenate(units), np.concatenate(scales), batch)
-
-
-def standardised(z: FloatArray) -> FloatArray:
-    """Points taken linearly to mean 0 and covariance 1; too few for that are left as they are."""
-    if len(z) <= 2 * z.shape[1]:
-        return z
-    centred = z - z.mean(axis=0)
-    L = sla.cholesky(centred.T @ centred / len(z), lower=True)
-    return np.asarray(np.ascontiguousarray(sla.solve_triangular(L, centred.T, lower=True).T))
-
-
-def even_time_signs(space: TrajectorySpace) -> FloatArray:
-    """-1 for coordinates of even times, (d,): W → -W."""
-    later = np.arange(2, space.problem.n + 1)
-    return np.concatenate([np.ones(space.rank), np.repeat((-1.0) ** (later - 1), space.problem.P)])
+#: Φ, and mean and covariance of g.
+Moments = tuple[FloatArray, FloatArray, FloatArray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,37 +66,16 @@ class Iterate:
     Attributes:
         kernel, mean, covariance: Φ (m, m), μ (d,), LLᵀ (d, d).
         conjugate: Φ̃ of these.
-        nodes: the points where they are now.
-        probability: of each point.
         after: ``⟨φφᵀ⟩``, mean and covariance under the tilted trajectory.
+        counting: share of the points that count, ``1/(K Σ p²)``.
     """
 
     kernel: FloatArray
     mean: FloatArray
     covariance: FloatArray
     conjugate: FloatArray
-    nodes: Nodes
-    probability: FloatArray
-    after: tuple[FloatArray, FloatArray, FloatArray]
-
-    @property
-    def counting(self) -> float:
-        """Share of the points that count, ``1/(K Σ p²)``."""
-        return float(1 / (np.vdot(self.probability, self.probability) * len(self.probability)))
-
-
-def placed(
-    sample: Sample, space: TrajectorySpace, phi: Nonlinearity, mean: FloatArray, covariance: FloatArray
-) -> Nodes:
-    """The points for a trajectory of this mean and covariance.
-
-    Raises:
-        numpy.linalg.LinAlgError: the covariance is not positive-definite.
-    """
-    L = sla.cholesky(covariance, lower=True)
-    points = mean + sample.z @ L.T
-    log_weight = np.log(np.diagonal(L)).sum() - sample.log_q - np.log(len(points))
-    return Nodes(points, phi.value(points @ space.embedding.T), log_weight)
+    after: Moments
+    counting: float
 
 
 def explicit_conjugate(space: TrajectorySpace, kernel: FloatArray, second: FloatArray) -> FloatArray:
@@ -175,81 +92,186 @@ def explicit_conjugate(space: TrajectorySpace, kernel: FloatArray, second: Float
     return conjugate
 
 
-def tilted(nodes: Nodes, C: FloatArray, conjugate: FloatArray) -> FloatArray:
-    """Probability of each point under ``N(g|0, C) exp(φᵀΦ̃φ)``, (K,)."""
-    log_p = nodes.log_weight + log_density(nodes, C, conjugate)
-    p = np.exp(log_p - log_p.max())
-    return np.asarray(p / p.sum())
-
-
-def moments_of(nodes: Nodes, p: FloatArray, *, odd: bool) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """``⟨φφᵀ⟩``, mean and covariance of g; for odd φ the mean is 0."""
-    return np.asarray((nodes.activity * p[:, None]).T @ nodes.activity), *tilted_moments(nodes, p, odd=odd)
-
-
-def iterate(
-    sample: Sample,
-    space: TrajectorySpace,
-    phi: Nonlinearity,
-    kernel: FloatArray,
-    mean: FloatArray,
-    covariance: FloatArray,
-    *,
-    relaxed: int = 0,
-    tolerance: float = TOLERANCE,
-) -> tuple[Iterate, int, bool]:
-    """Iterate to a fixed point.
-
-    Args:
-        sample, space, phi: random numbers, coordinates, activation.
-        kernel, mean, covariance: the start: Φ, and mean and covariance of g.
-        relaxed: so many damped steps without acceleration come first. They leave an unstable state, where acceleration
-            goes back to the fixed point that is close, stable or not.
-        tolerance: relative residual at which the iteration ends.
-
-    Returns:
-        The last iterate; iterations; whether its residual is below the tolerance.
+def tilted_averages(
+    sample: Sample, space: TrajectorySpace, phi: Nonlinearity, moments: Moments, conjugate: FloatArray
+) -> tuple[Moments, float]:
+    """``⟨φφᵀ⟩``, mean and covariance of g under ``N(g|0, C_g[Φ]) exp(φᵀΦ̃φ)``; share of the points that count.
 
     Raises:
-        numpy.linalg.LinAlgError: Φ or the covariance is not positive-definite.
+        numpy.linalg.LinAlgError: a covariance is not positive-definite.
     """
-    frame = _Frame(sla.cholesky(kernel, lower=True), sla.cholesky(covariance, lower=True))
+    kernel, mean, covariance = moments
+    L = sla.cholesky(covariance, lower=True)
+    whitening = np.linalg.inv(sla.cholesky(space.covariance(kernel), lower=True))
+    total: list[FloatArray] = []
+    top = -np.inf
+    for start in range(0, len(sample.z), CHUNK):
+        part = slice(start, start + CHUNK)
+        points = sample.z[part] @ L.T + mean
+        activity = phi.value(points @ space.embedding.T)
+        white = points @ whitening.T
+        log_p = np.einsum("ki,ki->k", activity @ conjugate, activity) - sample.log_q[part]
+        log_p -= 0.5 * np.einsum("ki,ki->k", white, white)
+        before, top = top, max(top, float(log_p.max()))
+        scale = np.exp(before - top)
+        p = np.exp(log_p - top)
+        weighted = p[:, None] * points
+        new = [p.sum(), np.vdot(p, p), (p[:, None] * activity).T @ activity, p @ points, weighted.T @ points]
+        if total:
+            new = [each + (scale**2 if i == 1 else scale) * total[i] for i, each in enumerate(new)]
+        total = new
+    Z, squares, activity, first, second = total
+    after = np.zeros_like(mean) if phi.odd else first / Z
+    counting = float(Z**2 / (squares * len(sample.z)))
+    return (activity / Z, after, second / Z - np.outer(after, after)), counting
 
-    def at(x: FloatArray) -> tuple[Iterate, FloatArray]:
-        kernel, mean, covariance = frame.state(x)
-        nodes = placed(sample, space, phi, mean, covariance)
+
+@dataclass(frozen=True, eq=False)
+class MomentMap:
+    """The map of (Φ, mean and covariance of g) on one sample.
+
+    Attributes:
+        sample, space, phi: random numbers, coordinates, activation.
+        symmetric: only states that W → -W leaves as they are; on a sample that is mirrored.
+    """
+
+    sample: Sample
+    space: TrajectorySpace
+    phi: Nonlinearity
+    symmetric: bool = False
+
+    def settled(self, start: Moments, *, relaxed: int = 0, tolerance: float = TOLERANCE) -> tuple[Iterate, int, bool]:
+        """Iterate to a fixed point.
+
+        Args:
+            start: Φ, and mean and covariance of g.
+            relaxed: so many damped steps without acceleration come first. They lead away from an unstable state, where
+                acceleration goes to the fixed point that is close, stable or not.
+            tolerance: relative residual at which the iteration ends.
+
+        Returns:
+            The last iterate; iterations; whether its residual is below the tolerance.
+
+        Raises:
+            numpy.linalg.LinAlgError: Φ or the covariance is not positive-definite.
+        """
+        at = self._at(start)
+        x = at.frame.coordinates(*start)
+        now, residual = at(x)
+        steps: list[FloatArray] = []
+        changes: list[FloatArray] = []
+        norms: list[float] = []
+        longest, damped = LONGEST * np.sqrt(self.space.m + self.space.d), DAMPED
+        for iteration in range(relaxed + ITERATIONS):
+            if np.linalg.norm(residual) <= tolerance * np.linalg.norm(x):
+                return now, iteration, True
+            if now.counting < FEWEST:
+                break
+            step = residual.copy() if iteration >= relaxed else damped * residual
+            if steps and iteration >= relaxed:
+                changed = np.array(changes).T
+                shares = np.linalg.lstsq(changed, residual, rcond=SINGULAR)[0]
+                step -= (np.array(steps).T + changed) @ shares
+            step *= min(1.0, longest / float(np.linalg.norm(step)))
+            moved = _possible(at, x, step, KEPT * now.counting, GROWN * float(np.linalg.norm(residual)))
+            if moved is None:
+                break
+            step, (now, new) = moved
+            if np.linalg.norm(new) > STIFF * np.linalg.norm(residual):
+                damped = max(0.5 * damped, LEAST_DAMPED)
+            norms.append(float(np.linalg.norm(new)))
+            if len(norms) > PATIENCE and min(norms[-PATIENCE:]) > 0.5 * min(norms[:-PATIENCE]):
+                return now, iteration, False
+            steps, changes = [*steps, step][-HISTORY:], [*changes, new - residual][-HISTORY:]
+            x, residual = x + step, new
+        return now, iteration, False
+
+    def at(self, moments: Moments) -> Iterate:
+        """What the averages make of Φ, and mean and covariance of g."""
+        at = self._at(moments)
+        return at(at.frame.coordinates(*moments))[0]
+
+    def even_part(self, direction: FloatArray) -> FloatArray:
+        """The part of a direction that W → -W leaves as it is."""
+        return np.asarray(direction * self._even())
+
+    def unstable_modes(self, state: Iterate, most: int) -> list[FloatArray]:
+        """Directions in which the map leads away from a fixed point: eigenvalues of its derivative beyond 1.
+
+        The smallest eigenvalue of the Hessian of F(Φ) and that of 1 - derivative vanish together, and as long as no
+        complex pair crosses, as many of the one as of the other are negative. The sample's own derivative is used: it
+        has far less noise than a Hessian from covariances of so many products.
+        """
+        here = (state.kernel, state.mean, state.covariance)
+        at = self._at(here)
+        x = at.frame.coordinates(*here)
+        _, residual = at(x)
+
+        def along(direction: FloatArray) -> FloatArray:
+            length = DIFFERENCE / max(float(np.linalg.norm(direction)), 1e-300)
+            return np.asarray((at(x + length * direction)[1] - residual) / length + direction)
+
+        operator = LinearOperator((len(x), len(x)), matvec=along, dtype=np.float64)
+        start = at.frame.symmetrised(np.random.default_rng(0).standard_normal(len(x)))
+        size: Any
+        modes: Any
+        try:
+            size, modes = eigs(operator, k=most, which="LR", ncv=KRYLOV, v0=start, tol=1e-3, maxiter=RESTARTS)
+        except ArpackNoConvergence as partial:
+            size, modes = partial.eigenvalues, partial.eigenvectors
+        order = np.argsort(-size.real)
+        return [
+            np.real(modes[:, i]) / np.linalg.norm(np.real(modes[:, i]))
+            for i in order
+            if size[i].real > UNSTABLE and size[i].imag >= 0
+        ]
+
+    def off(self, state: Iterate, direction: FloatArray) -> Moments | None:
+        """Moments off a state along an unstable mode, to where the map leads back or no further."""
+        here = (state.kernel, state.mean, state.covariance)
+        at = self._at(here)
+        x = at.frame.coordinates(*here)
+        reached = None
+        for length in KICKS:
+            try:
+                moved, residual = at(x + length * np.sqrt(self.space.m) * direction)
+            except np.linalg.LinAlgError:
+                break
+            if moved.counting < max(FEWEST, 0.2 * state.counting):
+                break
+            reached = moved
+            if float(residual @ direction) < 0:
+                break
+        return None if reached is None else (reached.kernel, reached.mean, reached.covariance)
+
+    def _at(self, start: Moments) -> _At:
+        moving = self._even() if self.symmetric else None
+        return _At(self, _Frame(sla.cholesky(start[0], lower=True), sla.cholesky(start[2], lower=True), moving))
+
+    def _even(self) -> FloatArray:
+        """1 for coordinates that W → -W leaves as they are, 0 for others."""
+        signs = (row_signs(self.space), coordinate_signs(self.space))
+        parts = [np.outer(each, each).ravel() > 0 for each in signs]
+        return np.concatenate([*parts, np.zeros(self.space.d, dtype=bool)]).astype(float)
+
+
+@dataclass(frozen=True, eq=False)
+class _At:
+    """The map in a frame's coordinates: the iterate there, and its residual."""
+
+    map: MomentMap
+    frame: _Frame
+
+    def __call__(self, x: FloatArray) -> tuple[Iterate, FloatArray]:
+        space, phi = self.map.space, self.map.phi
+        moments = kernel, mean, covariance = self.frame.state(x)
         conjugate = explicit_conjugate(space, kernel, covariance + np.outer(mean, mean))
-        p = tilted(nodes, space.covariance(kernel), conjugate)
-        after = moments_of(nodes, p, odd=phi.odd)
-        return Iterate(kernel, mean, covariance, conjugate, nodes, p, after), frame.coordinates(*after) - x
-
-    x = frame.coordinates(kernel, mean, covariance)
-    now, residual = at(x)
-    steps: list[FloatArray] = []
-    changes: list[FloatArray] = []
-    longest = LONGEST * np.sqrt(space.m + space.d)
-    for iteration in range(relaxed + ITERATIONS):
-        if np.linalg.norm(residual) <= tolerance * np.linalg.norm(x):
-            return now, iteration, True
-        if now.counting < FEWEST:
-            break
-        step = residual.copy() if iteration >= relaxed else DAMPED * residual
-        if steps and iteration >= relaxed:
-            changed = np.array(changes).T
-            shares = np.linalg.lstsq(changed, residual, rcond=SINGULAR)[0]
-            step -= (np.array(steps).T + changed) @ shares
-        step *= min(1.0, longest / float(np.linalg.norm(step)))
-        moved = _possible(at, x, step, KEPT * now.counting, GROWN * float(np.linalg.norm(residual)))
-        if moved is None:
-            break
-        step, (now, new) = moved
-        steps, changes = [*steps, step][-HISTORY:], [*changes, new - residual][-HISTORY:]
-        x, residual = x + step, new
-    return now, iteration, False
+        after, counting = tilted_averages(self.map.sample, space, phi, moments, conjugate)
+        return Iterate(*moments, conjugate, after, counting), self.frame.coordinates(*after) - x
 
 
 def _possible(
-    at: Callable[[FloatArray], tuple[Iterate, FloatArray]],
+    at: _At,
     x: FloatArray,
     step: FloatArray,
     counting: float,
@@ -273,10 +295,15 @@ class _Frame:
 
     kernel: FloatArray
     covariance: FloatArray
+    moving: FloatArray | None
+
+    def symmetrised(self, x: FloatArray) -> FloatArray:
+        """Without coordinates that may not move."""
+        return x if self.moving is None else x * self.moving
 
     def coordinates(self, kernel: FloatArray, mean: FloatArray, covariance: FloatArray) -> FloatArray:
         parts = [_reduced(self.kernel, kernel).ravel(), _reduced(self.covariance, covariance).ravel()]
-        return np.concatenate([*parts, sla.solve_triangular(self.covariance, mean, lower=True)])
+        return self.symmetrised(np.concatenate([*parts, sla.solve_triangular(self.covariance, mean, lower=True)]))
 
     def state(self, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         m, d = len(self.kernel), len(self.covariance)

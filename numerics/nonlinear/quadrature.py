@@ -1,13 +1,11 @@
 """Rules for trajectories of few dimensions, placed by the tilted trajectory's mean and covariance.
 
 Smooth φ: the trapezoidal rule in whitened coordinates; for an analytic integrand that decays like a Gaussian its error
-falls exponentially with the number of points. φ with a kink at 0: Gauss–Legendre panels along each axis of h that meet
-at h = 0, so that no panel contains a kink. Points of negligible density are left out.
+falls exponentially with the number of points. φ with a kink at 0: Gauss–Legendre panels along each coordinate that meet
+where an h is 0, so that no panel contains a kink. Points of negligible density are left out.
 """
 
 from __future__ import annotations
-
-from itertools import pairwise
 
 import numpy as np
 import scipy.linalg as sla
@@ -22,8 +20,8 @@ LARGEST_DIMENSION = 4
 #: Whitened half-width of the grid; its spacing, by dimension, at refinement 1.
 EDGE = 9.0
 SPACING = {1: 0.2, 2: 0.25, 3: 0.4, 4: 0.5}
-#: Panels along half an axis, in standard deviations, and points on each at refinement 1, by dimension.
-PANELS = (0.0, 1.0, 2.5, 5.0, 9.0)
+#: Ends of panels around the conditional mean, in standard deviations, and points on each at refinement 1, by dimension.
+PANELS = (-9.0, -5.5, -3.0, -1.0, 1.0, 3.0, 5.5, 9.0)
 PANEL_POINTS = {1: 12, 2: 10, 3: 7, 4: 5}
 #: Points whose density falls short of the largest by this (e^-38 = 3e-17) do not count.
 NEGLIGIBLE = 38.0
@@ -52,10 +50,12 @@ def quadrature_nodes(
     """
     C = space.covariance(kernel)
     if activation.kink:
-        axes, transform, shift = _panel_axes(space, moments, C, refinement), np.eye(space.d), np.zeros(space.d)
-    else:
-        axes, transform = _even_axes(space, moments, C, refinement)
-        shift = moments[0]
+        nodes = _panel_nodes(space, activation, moments, C, refinement)
+        density = log_density(nodes, C, conjugate)
+        matters = density > density.max() - NEGLIGIBLE
+        return Nodes(nodes.points[matters], nodes.activity[matters], nodes.log_weight[matters])
+    axes, transform = _even_axes(space, moments, C, refinement)
+    shift = moments[0]
     half = activation.odd  # g and -g count alike
     if half:
         shift = np.zeros(space.d)
@@ -106,17 +106,48 @@ def _even_axes(
     return axes, factor
 
 
-def _panel_axes(
-    space: TrajectorySpace, moments: tuple[FloatArray, FloatArray], C: FloatArray, refinement: float
-) -> list[tuple[FloatArray, FloatArray]]:
-    """Gauss–Legendre panels on both sides of 0 along each coordinate."""
+def _panel_nodes(
+    space: TrajectorySpace,
+    activation: Nonlinearity,
+    moments: tuple[FloatArray, FloatArray],
+    C: FloatArray,
+    refinement: float,
+) -> Nodes:
+    """Gauss–Legendre panels along each coordinate given the ones before it.
+
+    They lie around the conditional mean, which makes them follow correlations, and end where an h vanishes. An integral
+    over the coordinates that follow is smooth in the ones before, up to where two of these ends meet.
+    """
     mean, covariance = moments
-    scale = np.sqrt(np.maximum(np.diagonal(covariance) + mean**2, np.diagonal(C)))
-    nodes, weights = np.polynomial.legendre.leggauss(int(np.ceil(PANEL_POINTS[space.d] * refinement)))
-    line, weight = [], []
-    for left, right in pairwise(PANELS):
-        line.append(0.5 * (right - left) * nodes + 0.5 * (left + right))
-        weight.append(0.5 * (right - left) * weights)
-    half, half_weight = np.concatenate(line), np.concatenate(weight)
-    both, both_weight = np.concatenate([-half[::-1], half]), np.concatenate([half_weight[::-1], half_weight])
-    return [(both * size, both_weight * size) for size in scale]
+    wide = _wider(covariance, C)
+    factor = sla.cholesky(wide, lower=True)
+    nodes, weights = np.polynomial.legendre.leggauss(max(2, round(PANEL_POINTS[space.d] * refinement)))
+    points, white, log_weight = np.empty((1, 0)), np.empty((1, 0)), np.zeros(1)
+    for k in range(space.d):
+        centre, scale = mean[k] + white @ factor[k, :k], factor[k, k]
+        ends = [centre + scale * edge for edge in PANELS]
+        last = np.array([row.nonzero()[0].max(initial=-1) for row in space.embedding])
+        for row in space.embedding[last == k]:
+            kink = -(points @ row[:k]) / row[k]
+            ends.append(np.clip(kink, ends[0], ends[len(PANELS) - 1]))
+        edges = np.sort(np.stack(ends, axis=1), axis=1)
+        half, middle = 0.5 * np.diff(edges, axis=1), 0.5 * (edges[:, 1:] + edges[:, :-1])
+        value = (middle[:, :, None] + half[:, :, None] * nodes).reshape(len(points), -1)
+        with np.errstate(divide="ignore"):
+            log_here = np.log(half[:, :, None] * weights).reshape(len(points), -1)
+        unit = (value - centre[:, None]) / scale
+        inside = np.sum(white**2, axis=1)[:, None] + unit**2 < PANELS[-1] ** 2
+        parent, column = np.nonzero(inside & np.isfinite(log_here))
+        points = np.column_stack([points[parent], value[parent, column]])
+        white = np.column_stack([white[parent], unit[parent, column]])
+        log_weight = log_weight[parent] + log_here[parent, column]
+    return Nodes(points, activation.value(points @ space.embedding.T), log_weight)
+
+
+def _wider(covariance: FloatArray, C: FloatArray) -> FloatArray:
+    """A covariance that is at least the tilted and the untilted one, in every direction."""
+    L = sla.cholesky(covariance, lower=True)
+    inverse = np.linalg.inv(L)
+    size, frame = np.linalg.eigh(inverse @ C @ inverse.T)
+    half = L @ (frame * np.sqrt(np.clip(size, 1.0, WIDEST**2)))
+    return np.asarray(half @ half.T)

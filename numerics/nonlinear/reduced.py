@@ -137,6 +137,20 @@ def hessian(space: TrajectorySpace, vectors: SymmetricVectors, point: ReducedPoi
     return blocks[0] + blocks[1].T @ positive_solve(blocks[2], blocks[1])
 
 
+def natural(vectors: SymmetricVectors, kernel: FloatArray) -> FloatArray:
+    """The map ``S → L S Lᵀ``, ``Φ = LLᵀ``, on symmetric matrices as vectors, (s, s)."""
+    L = sla.cholesky(kernel, lower=True)
+    directions = vectors.matrix(np.eye(len(vectors.rows)))
+    return np.asarray(vectors.vec(L @ directions @ L.T).T)
+
+
+def natural_hessian(space: TrajectorySpace, vectors: SymmetricVectors, point: ReducedPoint) -> FloatArray:
+    """The Hessian in the natural metric, ``δΦ = L S Lᵀ``, (s, s)."""
+    change = natural(vectors, point.kernel)
+    curvature = change.T @ hessian(space, vectors, point) @ change
+    return np.asarray(0.5 * (curvature + curvature.T))
+
+
 def kkt_blocks(
     space: TrajectorySpace, vectors: SymmetricVectors, point: ReducedPoint
 ) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -1,0 +1,249 @@
+"""Quadrature over trajectories of few dimensions: Newton's method on a rule that is placed anew until it stays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numerics.nonlinear.activation import Nonlinearity
+from numerics.nonlinear.engine import Refined, State, continued, relative_error
+from numerics.nonlinear.nodes import Nodes, averages, tilted_moments
+from numerics.nonlinear.quadrature import quadrature_nodes
+from numerics.nonlinear.reduced import (
+    ReducedPoint,
+    Unattainable,
+    kkt_blocks,
+    natural,
+    natural_hessian,
+    positive_solve,
+    reduced_point,
+)
+from numerics.nonlinear.solution import Engine
+from numerics.nonlinear.space import SymmetricVectors, TrajectorySpace, symmetric_vectors
+from numerics.nonlinear.symmetry import even_entries, is_symmetric
+from numerics.problem import FloatArray
+
+#: How Newton's method ends on one set of points.
+Ending = Literal["reached", "failed"]
+#: Φ, Φ̃ and points.
+Start = tuple[FloatArray, FloatArray, Nodes]
+
+#: Newton steps in Φ on one set of points; relative step at which they end.
+STEPS, STEP_TOLERANCE = 60, 1e-10
+#: Longest step, a relative change of the kernel (natural metric).
+LONGEST_STEP = 0.7
+#: Times that a rule's points are placed anew at one label scale.
+PLACEMENTS = 8
+#: Relative change of Φ between placements that is none.
+PLACED = 1e-9
+#: Length of the first step off an unstable state, natural metric, and eigenvalues that count as unstable.
+KICK, UNSTABLE = 0.15, -1e-7
+#: Unstable modes along which a state is left, the most unstable first.
+MOST_MODES = 6
+#: Refinement of the rule with which states are found.
+COARSE = 0.65
+#: A finer rule that estimates the error; points above which it is not refined further.
+FINER = {1: 2.0, 2: 2.0, 3: 1.6, 4: 1.2}
+MOST_POINTS = 6_000_000
+
+
+@dataclass(frozen=True)
+class Quadrature:
+    """The engine for at most `LARGEST_DIMENSION` dimensions.
+
+    Attributes:
+        phi: the activation.
+        refinement: points along an axis, as a multiple of the standard rule's.
+    """
+
+    phi: Nonlinearity
+    refinement: float = COARSE
+    name: Engine = "quadrature"
+    same: float = 1e-5
+
+    def random_network(self, space: TrajectorySpace, prior: FloatArray) -> Start:
+        """The start without labels."""
+        none = np.zeros_like(prior)
+        return prior, none, self._rule(space, prior, none, (np.zeros(space.d), space.covariance(prior)))
+
+    def at(self, space: TrajectorySpace, start: Start) -> State:
+        """A start as a state that was not reached."""
+        kernel, conjugate, nodes = start
+        point = reduced_point(space, symmetric_vectors(space.m), nodes, kernel, conjugate)
+        return State(point, nodes, 0, False, "")
+
+    def start(self, space: TrajectorySpace, state: State) -> Start:
+        """A state as a start."""
+        return state.point.kernel, state.point.conjugate, state.nodes
+
+    def settle(
+        self, space: TrajectorySpace, start: Start, *, symmetric: bool = False, leave: bool = False
+    ) -> State | None:
+        """Stationary point near a start; Newton's method goes down, so that it leaves an unstable state by itself."""
+        kernel, conjugate, nodes = start
+        vectors = symmetric_vectors(space.m)
+        even = even_entries(space, self.phi, vectors) if symmetric else np.ones(len(vectors.rows), dtype=bool)
+        iterations = 0
+        state: State | None = None
+        for placement in range(PLACEMENTS):
+            newton = _newton(space, vectors, nodes, kernel, conjugate, even)
+            if newton is None:
+                return state
+            point, steps, ending = newton
+            iterations += steps
+            moved = float(np.linalg.norm(point.kernel - kernel) / np.linalg.norm(point.kernel))
+            kernel, conjugate = point.kernel, point.conjugate
+            state = State(point, nodes, iterations, False, "the points have not settled")
+            if ending == "failed":
+                return replace(state, status="Newton's method has not converged")
+            if moved <= PLACED and placement > 0:
+                return replace(state, reached=True, status="converged")
+            nodes = self._rule(space, kernel, conjugate, self._moments(state))
+        return state
+
+    def kicks(self, space: TrajectorySpace, state: State) -> list[Start]:
+        """Starts off an unstable state; Φ̃ follows to first order.
+
+        One way only where W → -W turns the mode around: the other start is its mirror image.
+        """
+        vectors = symmetric_vectors(space.m)
+        size, modes = _modes(space, vectors, state.point)
+        _, cross, spread = kkt_blocks(space, vectors, state.point)
+        starts = []
+        even = even_entries(space, self.phi, vectors)
+        symmetric = is_symmetric(space, self.phi, state.point.kernel)
+        for index in np.flatnonzero(size < UNSTABLE)[:MOST_MODES]:
+            odd = np.linalg.norm(modes[even, index]) < 1e-6 * np.linalg.norm(modes[:, index])
+            for sign in (1.0,) if symmetric and odd else (1.0, -1.0):
+                for length in (KICK, 0.3 * KICK):
+                    moved = sign * length * modes[:, index]
+                    kernel = state.point.kernel + vectors.matrix(moved)
+                    if np.linalg.eigvalsh(kernel).min() <= 0:
+                        continue
+                    follow = vectors.matrix(positive_solve(spread, cross @ moved))
+                    starts.append((kernel, state.point.conjugate + follow, state.nodes))
+                    break
+        return starts
+
+    def refined(self, space: TrajectorySpace, state: State, limit: float) -> Refined:
+        """The state under as fine a rule as its tolerance needs and `MOST_POINTS` allows."""
+        engine, refinement = self, 1.0
+        error = engine._error(space, state)
+        while state.reached and relative_error(state.point.kernel, error) > limit:
+            growth = (refinement / engine.refinement) ** space.d
+            if len(state.nodes.points) * growth > MOST_POINTS:
+                break
+            engine = replace(engine, refinement=refinement)
+            refinement *= FINER[space.d]
+            kernel, conjugate = state.point.kernel, state.point.conjugate
+            nodes = engine._rule(space, kernel, conjugate, self._moments(state))
+            symmetric = is_symmetric(space, self.phi, kernel)
+            new = continued(engine.settle(space, (kernel, conjugate, nodes), symmetric=symmetric), state)
+            if new is None or not new.reached:
+                break
+            state, error = new, engine._error(space, new)
+        try:
+            smallest = float(_modes(space, symmetric_vectors(space.m), state.point)[0].min())
+        except np.linalg.LinAlgError:  # a state that was not reached
+            smallest = np.nan
+        return Refined(state, error, smallest > 0, smallest)
+
+    def _rule(
+        self,
+        space: TrajectorySpace,
+        kernel: FloatArray,
+        conjugate: FloatArray,
+        moments: tuple[FloatArray, FloatArray],
+        finer: float = 1.0,
+    ) -> Nodes:
+        """The rule for a trajectory of given mean and covariance, as far as these are known."""
+        return quadrature_nodes(space, self.phi, kernel, conjugate, moments, finer * self.refinement)
+
+    def _moments(self, state: State) -> tuple[FloatArray, FloatArray]:
+        return tilted_moments(state.nodes, state.point.average.probability, odd=self.phi.odd)
+
+    def _error(self, space: TrajectorySpace, state: State) -> FloatArray:
+        """|ΔΦ| under a finer rule, to first order."""
+        vectors, point = symmetric_vectors(space.m), state.point
+        finer = self._rule(space, point.kernel, point.conjugate, self._moments(state), FINER[space.d])
+        other = averages(space, vectors, finer, point.kernel, point.conjugate, covariance=False)
+        excess = np.concatenate([other.activity - point.average.activity, other.pull - point.average.pull])
+        return np.abs(vectors.matrix(self._to_kernel(space, vectors, point, excess[None])[0]))
+
+    def _to_kernel(
+        self, space: TrajectorySpace, vectors: SymmetricVectors, point: ReducedPoint, excess: FloatArray
+    ) -> FloatArray:
+        """Changes of Φ that changes of ``(⟨φφᵀ⟩, ∂ln Z/∂Φ)`` cause, (k, 2s) → (k, s), through the equations' Jacobian.
+
+        In a symmetric state only changes that keep the symmetry: the points have it too.
+        """
+        F, cross, spread = kkt_blocks(space, vectors, point)
+        s = len(F)
+        jacobian = np.block([[F, cross.T], [cross, -spread]])
+        right = np.concatenate([excess[:, s:], excess[:, :s]], axis=1)
+        kept = np.ones(s, dtype=bool)
+        if is_symmetric(space, self.phi, point.kernel):
+            kept = even_entries(space, self.phi, vectors)
+        both = np.concatenate([kept, kept])
+        changes = np.zeros_like(right)
+        changes[:, both] = np.linalg.solve(jacobian[np.ix_(both, both)], right[:, both].T).T
+        return changes[:, :s]
+
+
+def _newton(
+    space: TrajectorySpace,
+    vectors: SymmetricVectors,
+    nodes: Nodes,
+    kernel: FloatArray,
+    conjugate: FloatArray,
+    moving: NDArray[np.bool_],
+) -> tuple[ReducedPoint, int, Ending] | None:
+    """Newton's method for a minimum of F(Φ) in the `moving` entries, with |Hessian| and backtracking."""
+    try:
+        point = reduced_point(space, vectors, nodes, kernel, conjugate)
+    except (Unattainable, np.linalg.LinAlgError):
+        return None
+    for steps in range(1, STEPS + 1):
+        change = natural(vectors, point.kernel)
+        try:
+            blocks = kkt_blocks(space, vectors, point)
+            curvature = change.T @ (blocks[0] + blocks[1].T @ positive_solve(blocks[2], blocks[1])) @ change
+        except np.linalg.LinAlgError:
+            return point, steps, "failed"
+        gradient = change.T @ point.gradient
+        part = np.ix_(moving, moving)
+        size, frame = np.linalg.eigh(0.5 * (curvature + curvature.T)[part])
+        floor = 1e-8 * np.abs(size).max()
+        step = np.zeros_like(gradient)
+        step[moving] = -frame @ ((frame.T @ gradient[moving]) / np.maximum(np.abs(size), floor))
+        length = float(np.linalg.norm(step))
+        if length < STEP_TOLERANCE:
+            return point, steps, "reached"
+        factor = min(1.0, LONGEST_STEP / length)
+        slope = float(gradient @ step)
+        for _ in range(25):
+            moved = change @ (factor * step)
+            trial = point.kernel + vectors.matrix(moved)
+            follow = point.conjugate + vectors.matrix(positive_solve(blocks[2], blocks[1] @ moved))
+            try:
+                np.linalg.cholesky(trial)
+                new = reduced_point(space, vectors, nodes, trial, follow)
+                rounding = 1e-13 * (1 + abs(point.energy) + abs(point.entropy))
+                if new.free_energy <= point.free_energy + 1e-4 * factor * slope + rounding:
+                    break
+            except (Unattainable, np.linalg.LinAlgError):
+                pass
+            factor *= 0.5
+        else:
+            return point, steps, "reached" if length < 1e-7 else "failed"
+        point = new
+    return point, STEPS, "failed"
+
+
+def _modes(space: TrajectorySpace, vectors: SymmetricVectors, point: ReducedPoint) -> tuple[FloatArray, FloatArray]:
+    """Eigenvalues of the Hessian in the natural metric, and the eigenvectors as changes of Φ, (s, s)."""
+    size, frame = np.linalg.eigh(natural_hessian(space, vectors, point))
+    return size, natural(vectors, point.kernel) @ frame

@@ -1,0 +1,220 @@
+"""Sampling of trajectories of many dimensions: the map of moments iterated on a sample that grows with the accuracy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.linalg as sla
+
+from numerics.nonlinear.activation import Nonlinearity
+from numerics.nonlinear.engine import Refined, State, continued, relative_error
+from numerics.nonlinear.iteration import Iterate, MomentMap, Moments
+from numerics.nonlinear.nodes import tilted_moments
+from numerics.nonlinear.reduced import natural_hessian, stationary_point
+from numerics.nonlinear.sample import BATCHES, Mixture, Sample, fitted, placed, sample, standard, with_tails
+from numerics.nonlinear.solution import Engine
+from numerics.nonlinear.space import TrajectorySpace, symmetric_vectors
+from numerics.nonlinear.symmetry import is_symmetric, is_symmetric_task
+from numerics.problem import FloatArray
+
+#: Points of a batch with which states are found, and the most that they are refined with.
+FEWEST, MOST = 512, 32768
+#: Relative residuals to which states are found, and refined.
+FOUND, SETTLED = 1e-6, 1e-8
+#: Damped steps off an unstable state.
+RELAXED = 20
+#: Unstable modes along which a state is left, the most unstable first; points of which they are found.
+MOST_MODES, MODE_POINTS = 6, 32768
+#: Independent parts of a sample, from whose states the error is estimated.
+PARTS, PARTS_TOLERANCE = 8, 1e-6
+#: Margin on the size that the error asks for; the most that a sample grows by at once.
+MARGIN, GROWTH = 1.5, 16
+#: Points that must count for each entry of Φ where the Hessian is computed from covariances: its noise.
+POINTS_PER_ENTRY = 200
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Where the iteration starts: moments, and what the points are drawn from."""
+
+    moments: Moments
+    mixture: Mixture
+
+
+@dataclass(frozen=True, eq=False)
+class SampledState(State):
+    """A state on a sample.
+
+    Attributes:
+        sample: the sample.
+    """
+
+    sample: Sample
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """The engine for many dimensions.
+
+    For odd φ the points are normal. For others, whose trajectories have long tails on one side, they are drawn from a
+    mixture that is fitted to the tilted trajectory.
+
+    Attributes:
+        phi: the activation.
+        size: points of each of 16 batches; None for as many as the tolerance needs.
+        seed: of the random numbers.
+    """
+
+    phi: Nonlinearity
+    size: int | None
+    seed: int
+    name: Engine = "sampling"
+    same: float = 1e-2
+
+    def random_network(self, space: TrajectorySpace, prior: FloatArray) -> Start:
+        """The start without labels."""
+        moments = (prior, np.zeros(space.d), space.covariance(prior))
+        return Start(moments, standard(space.d) if self.phi.odd else with_tails(space.d))
+
+    def at(self, space: TrajectorySpace, start: Start) -> SampledState:
+        """A start as a state that was not reached."""
+        chosen = self._sample(space, self._coarse, start.mixture)
+        last = MomentMap(chosen, space, self.phi).at(start.moments)
+        return self._state(space, chosen, last, 0, reached=False)
+
+    def start(self, space: TrajectorySpace, state: SampledState) -> Start:
+        """A state as a start."""
+        moments = tilted_moments(state.nodes, state.point.average.probability, odd=self.phi.odd)
+        return Start((state.point.kernel, *moments), state.sample.mixture)
+
+    def settle(
+        self, space: TrajectorySpace, start: Start, *, symmetric: bool = False, leave: bool = False
+    ) -> SampledState | None:
+        """The fixed point near a start, on a small sample; where a mixture is used, on one that is fitted to it."""
+        symmetric = symmetric and is_symmetric_task(space, self.phi)
+        chosen = self._sample(space, self._coarse, start.mixture)
+        relaxed = RELAXED if leave else 0
+        state = self._settled(space, chosen, start.moments, symmetric=symmetric, relaxed=relaxed)
+        if self.phi.odd or state is None or not state.reached:
+            return state
+        return continued(self._settled(space, *self._fitted(space, state), symmetric=symmetric), state)
+
+    def kicks(self, space: TrajectorySpace, state: SampledState) -> list[Start]:
+        """Starts off an unstable state; one way only where W → -W turns the mode around."""
+        map_, here = self._free(space, state)
+        starts = []
+        symmetric = is_symmetric(space, self.phi, state.point.kernel)
+        for mode in map_.unstable_modes(here, MOST_MODES):
+            odd = symmetric and np.linalg.norm(map_.even_part(mode)) < 1e-3
+            for sign in (1.0,) if odd else (1.0, -1.0):
+                moved = map_.off(here, sign * mode)
+                if moved is not None:
+                    starts.append(Start(moved, state.sample.mixture))
+        return starts
+
+    def refined(self, space: TrajectorySpace, state: SampledState, limit: float) -> Refined:
+        """The state on as large a sample as its tolerance needs and `MOST` allows, or on the one that was asked for."""
+        size, most = (self._coarse, MOST) if self.size is None else (self.size, self.size)
+        symmetric = is_symmetric(space, self.phi, state.point.kernel)
+        error = np.full_like(state.point.kernel, np.inf)
+        while state.reached:
+            start = self.start(space, state)
+            chosen = self._sample(space, size, start.mixture)
+            new = self._settled(space, chosen, start.moments, symmetric=symmetric, tolerance=SETTLED)
+            if new is not None and new.reached:
+                state = continued(new, state)
+                error = self._error(space, state, symmetric=symmetric)
+            elif size == most:
+                state = replace(state, reached=False, status="no state on the whole sample")
+            ratio = relative_error(state.point.kernel, error) / limit
+            if ratio <= 1 or size == most:
+                break
+            needed = MARGIN * min(ratio, GROWTH) ** 2
+            size = min(most, size * 2 ** int(np.ceil(np.log2(min(max(needed, 2.0), GROWTH)))))
+        stable = False
+        if state.reached:
+            map_, here = self._free(space, state)
+            stable = not map_.unstable_modes(here, 1)
+        return Refined(state, error, stable, self._hessian_smallest(space, state))
+
+    @property
+    def _coarse(self) -> int:
+        return FEWEST if self.size is None else min(self.size, FEWEST)
+
+    def _sample(self, space: TrajectorySpace, size: int, mixture: Mixture) -> Sample:
+        """The fixed random numbers."""
+        mirrored = is_symmetric_task(space, self.phi)
+        return sample(space, size, self.seed, mixture, mirrored=mirrored, paired=self.phi.odd)
+
+    def _fitted(self, space: TrajectorySpace, state: SampledState) -> tuple[Sample, Moments]:
+        """A sample from the mixture that fits a state, and its moments."""
+        moments = self.start(space, state).moments
+        L = sla.cholesky(moments[2], lower=True)
+        z = sla.solve_triangular(L, (state.nodes.points - moments[1]).T, lower=True).T
+        mixture = fitted(z, state.point.average.probability, self.seed)
+        return self._sample(space, self._coarse, mixture), moments
+
+    def _free(self, space: TrajectorySpace, state: SampledState) -> tuple[MomentMap, Iterate]:
+        """The map at a state without any constraint, on not too many points."""
+        start = self.start(space, state)
+        size = min(len(state.nodes.points), MODE_POINTS) // BATCHES
+        map_ = MomentMap(self._sample(space, size, start.mixture), space, self.phi)
+        return map_, map_.at(start.moments)
+
+    def _settled(
+        self,
+        space: TrajectorySpace,
+        chosen: Sample,
+        moments: Moments,
+        *,
+        symmetric: bool,
+        relaxed: int = 0,
+        tolerance: float = FOUND,
+    ) -> SampledState | None:
+        try:
+            map_ = MomentMap(chosen, space, self.phi, symmetric)
+            last, iterations, reached = map_.settled(moments, relaxed=relaxed, tolerance=tolerance)
+            return self._state(space, chosen, last, iterations, reached=reached)
+        except np.linalg.LinAlgError:
+            return None
+
+    def _state(
+        self, space: TrajectorySpace, chosen: Sample, last: Iterate, iterations: int, *, reached: bool
+    ) -> SampledState:
+        nodes = placed(chosen, space, self.phi, last.mean, last.covariance)
+        vectors = symmetric_vectors(space.m)
+        point = stationary_point(space, vectors, nodes, last.kernel, last.conjugate, covariance=False)
+        status = "converged" if reached else "the iteration has not converged"
+        return SampledState(point, nodes, iterations, reached, status, chosen)
+
+    def _error(self, space: TrajectorySpace, state: SampledState, *, symmetric: bool) -> FloatArray:
+        """Standard error of Φ from its values on independent parts of the sample, with the bias that they show.
+
+        A bias falls as one over the number of points, so that the parts' mean is off by `PARTS` times as much as Φ.
+        Infinite if a part has no state.
+        """
+        moments = self.start(space, state).moments
+        kernels = []
+        for batches in np.arange(BATCHES).reshape(PARTS, -1):
+            try:
+                map_ = MomentMap(state.sample.part(batches), space, self.phi, symmetric)
+                last, _, reached = map_.settled(moments, tolerance=PARTS_TOLERANCE)
+            except np.linalg.LinAlgError:
+                reached = False
+            if not reached:
+                return np.full_like(moments[0], np.inf)
+            kernels.append(last.kernel)
+        bias = (np.mean(kernels, axis=0) - moments[0]) / (PARTS - 1)
+        return np.asarray(np.hypot(np.std(kernels, axis=0, ddof=1) / np.sqrt(PARTS), bias))
+
+    def _hessian_smallest(self, space: TrajectorySpace, state: State) -> float:
+        """Smallest eigenvalue of the Hessian in the natural metric, where the points are enough for its covariances."""
+        vectors, point = symmetric_vectors(space.m), state.point
+        if point.average.effective_size < POINTS_PER_ENTRY * len(vectors.rows):
+            return np.nan
+        try:
+            full = stationary_point(space, vectors, state.nodes, point.kernel, point.conjugate, covariance=True)
+            return float(np.linalg.eigvalsh(natural_hessian(space, vectors, full))[0])
+        except np.linalg.LinAlgError:
+            return np.nan

@@ -1,0 +1,109 @@
+"""What the search for states asks of a way to compute averages over one neuron's trajectory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from numerics.nonlinear.activation import Nonlinearity
+from numerics.nonlinear.nodes import Nodes
+from numerics.nonlinear.reduced import ReducedPoint
+from numerics.nonlinear.solution import Engine as EngineName
+from numerics.nonlinear.space import TrajectorySpace
+from numerics.problem import FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """A stationary point on points that are placed for it, or the last one reached.
+
+    Attributes:
+        point: F with its gradient.
+        nodes: the points.
+        iterations: so far.
+        reached: whether it is stationary on its points.
+        status: one sentence.
+    """
+
+    point: ReducedPoint
+    nodes: Nodes
+    iterations: int
+    reached: bool
+    status: str
+
+
+@dataclass(frozen=True, eq=False)
+class Refined:
+    """A state as accurate as asked for, or as is possible.
+
+    Attributes:
+        state: the state.
+        kernel_error: error of Φ's entries, (m, m); infinite where it is not known.
+        stable: whether no direction leads down.
+        hessian_smallest: smallest eigenvalue of the Hessian of F(Φ) in the natural metric; nan where it is not known.
+    """
+
+    state: State
+    kernel_error: FloatArray
+    stable: bool
+    hessian_smallest: float
+
+
+#: A state of an engine, or none.
+Reached = TypeVar("Reached", bound=State | None)
+
+
+class Engine(Protocol):
+    """A way to compute averages. Starts are the engine's own: whatever it settles from."""
+
+    @property
+    def name(self) -> EngineName:
+        """As in a solution."""
+
+    @property
+    def phi(self) -> Nonlinearity:
+        """The activation."""
+
+    @property
+    def same(self) -> float:
+        """Relative distance below which two kernels are one state."""
+
+    def random_network(self, space: TrajectorySpace, prior: FloatArray) -> Any:
+        """The start without labels."""
+
+    def at(self, space: TrajectorySpace, start: Any) -> State:
+        """A start as a state that was not reached, for what can be said of it.
+
+        Raises:
+            ArithmeticError, numpy.linalg.LinAlgError: nothing can be said.
+        """
+
+    def settle(
+        self, space: TrajectorySpace, start: Any, *, symmetric: bool = False, leave: bool = False
+    ) -> State | None:
+        """The stationary point near a start, on points placed for it; None where nothing can be evaluated.
+
+        With `symmetric`, from a start that W → -W leaves as it is, among such kernels. With `leave`, the start lies off
+        an unstable state, which is not to be returned to.
+        """
+
+    def start(self, space: TrajectorySpace, state: Any) -> Any:
+        """A state as a start."""
+
+    def kicks(self, space: TrajectorySpace, state: Any) -> list[Any]:
+        """Starts off an unstable state, both ways along each unstable mode; none off a stable one."""
+
+    def refined(self, space: TrajectorySpace, state: Any, limit: float) -> Refined:
+        """The state with an error of Φ below `limit` times its largest entry, if that is possible."""
+
+
+def continued(state: Reached, before: State) -> Reached:
+    """With the iterations that came before."""
+    return state if state is None else replace(state, iterations=state.iterations + before.iterations)
+
+
+def relative_error(kernel: FloatArray, error: FloatArray) -> float:
+    """Largest error over the largest entry."""
+    return float(error.max() / np.abs(kernel).max())

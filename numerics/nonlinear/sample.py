@@ -1,0 +1,194 @@
+"""Fixed random numbers for averages over one neuron's trajectory, drawn from a Gaussian or a mixture of Gaussians."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.linalg as sla
+from numpy.typing import NDArray
+from scipy.special import ndtri
+from scipy.stats import qmc
+
+from numerics.nonlinear.activation import Nonlinearity
+from numerics.nonlinear.nodes import Nodes
+from numerics.nonlinear.space import TrajectorySpace
+from numerics.nonlinear.symmetry import coordinate_signs
+from numerics.problem import FloatArray
+
+#: Independent batches of a sample.
+BATCHES = 16
+#: Scale of the wide part of a mixture, and its share once the rest is fitted.
+WIDE, SAFETY = 1.5, 0.15
+#: Components of a fitted mixture besides the wide one, and the factor by which their covariances are widened.
+COMPONENTS, WIDENED = 3, 1.15
+#: Rounds of a fit, the gain in log-likelihood below which it ends, and starts of which the best is taken.
+ROUNDS, GAIN, STARTS = 60, 1e-4, 2
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """A mixture of k Gaussians in coordinates in which a trajectory has mean 0 and covariance 1.
+
+    Attributes:
+        weight: of each component, (k,).
+        mean: (k, d).
+        factor: Cholesky factors of the covariances, (k, d, d).
+    """
+
+    weight: FloatArray
+    mean: FloatArray
+    factor: FloatArray
+
+    def log_densities(self, z: FloatArray) -> FloatArray:
+        """Log of weight times density of each component at each point, (K, k)."""
+        parts = []
+        for weight, mean, L in zip(self.weight, self.mean, self.factor, strict=True):
+            white = sla.solve_triangular(L, (z - mean).T, lower=True)
+            constant = np.log(np.diagonal(L)).sum() + 0.5 * len(L) * np.log(2 * np.pi) - np.log(weight)
+            parts.append(-0.5 * np.einsum("ik,ik->k", white, white) - constant)
+        return np.stack(parts, axis=1)
+
+
+def standard(d: int) -> Mixture:
+    """The standard normal alone."""
+    return Mixture(np.ones(1), np.zeros((1, d)), np.eye(d)[None])
+
+
+def with_tails(d: int) -> Mixture:
+    """The standard normal and a wider one: a start for trajectories with tails that no Gaussian has."""
+    return Mixture(np.full(2, 0.5), np.zeros((2, d)), np.stack([np.eye(d), WIDE * np.eye(d)]))
+
+
+def fitted(z: FloatArray, probability: FloatArray, seed: int) -> Mixture:
+    """The mixture that is likeliest for weighted points, widened, with a share of `SAFETY` for the wide normal.
+
+    By expectation and maximisation; covariances are drawn to multiples of 1 where few points make them.
+    """
+    rng = np.random.default_rng(seed)
+    best = max((_likeliest(z, probability, rng) for _ in range(STARTS)), key=lambda fit: fit[1])[0]
+    d = z.shape[1]
+    return Mixture(
+        np.append((1 - SAFETY) * best.weight, SAFETY),
+        np.concatenate([best.mean, np.zeros((1, d))]),
+        np.concatenate([np.sqrt(WIDENED) * best.factor, WIDE * np.eye(d)[None]]),
+    )
+
+
+def _likeliest(z: FloatArray, probability: FloatArray, rng: np.random.Generator) -> tuple[Mixture, float]:
+    d, k = z.shape[1], COMPONENTS
+    whole = np.cov(z.T, aweights=probability).reshape(d, d)
+    mean = z[rng.choice(len(z), k, p=probability, replace=False)]
+    fit = Mixture(np.full(k, 1 / k), mean, np.stack([np.linalg.cholesky(0.5 * whole)] * k))
+    likelihood = -np.inf
+    for _ in range(ROUNDS):
+        logs = fit.log_densities(z)
+        total = np.logaddexp.reduce(logs, axis=1)
+        before, likelihood = likelihood, float(probability @ total)
+        if likelihood - before < GAIN:
+            break
+        shares = np.exp(logs - total[:, None]) * probability[:, None]
+        weight = np.maximum(shares.sum(axis=0), 1e-12)
+        mean = (shares.T @ z) / weight[:, None]
+        factors = []
+        for c in range(k):
+            centred = z - mean[c]
+            covariance = (centred * shares[:, c, None]).T @ centred / weight[c]
+            points = weight[c] ** 2 / np.vdot(shares[:, c], shares[:, c])
+            drawn = min(0.9, 2 * d / (points + d))
+            covariance = (1 - drawn) * covariance + drawn * np.trace(covariance) / d * np.eye(d)
+            factors.append(np.linalg.cholesky(covariance))
+        fit = Mixture(weight / weight.sum(), mean, np.stack(factors))
+    return fit, likelihood
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Fixed random numbers, whose images g move with the state.
+
+    Attributes:
+        unit: normals of mean 0 and covariance 1, exactly, (K, d).
+        component: of the mixture, for each, (K,).
+        batch: the independent batch of each point, (K,).
+        mixture: what they are drawn from.
+        paired: each stands for itself and its negative, which count alike where φ is odd.
+    """
+
+    unit: FloatArray
+    component: NDArray[np.intp]
+    batch: NDArray[np.intp]
+    mixture: Mixture
+    paired: bool
+
+    @cached_property
+    def z(self) -> FloatArray:
+        """The points, (K, d)."""
+        z = np.empty_like(self.unit)
+        for c, (mean, factor) in enumerate(zip(self.mixture.mean, self.mixture.factor, strict=True)):
+            here = self.component == c
+            z[here] = mean + self.unit[here] @ factor.T
+        return z
+
+    @cached_property
+    def log_q(self) -> FloatArray:
+        """Log of their density, (K,)."""
+        return np.asarray(np.logaddexp.reduce(self.mixture.log_densities(self.z), axis=1))
+
+    def part(self, batches: NDArray[np.intp]) -> Sample:
+        """Some of the batches, with mean and covariance exact again."""
+        kept = np.isin(self.batch, batches)
+        unit = standardised(self.unit[kept], paired=self.paired)
+        return Sample(unit, self.component[kept], self.batch[kept], self.mixture, self.paired)
+
+
+def sample(space: TrajectorySpace, size: int, seed: int, mixture: Mixture, *, mirrored: bool, paired: bool) -> Sample:
+    """Independently scrambled Sobol sequences, one a batch.
+
+    Args:
+        space: the coordinates.
+        size: points of a batch, a power of 2.
+        seed: of the scrambling.
+        mixture: what is drawn from.
+        mirrored: half of them with even times reversed, so that a state that W → -W leaves as it is stays so.
+        paired: the negatives are left out; otherwise each normal comes with its negative.
+    """
+    drawn = max(1, size // ((2 if mirrored else 1) * (1 if paired else 2)))
+    several = len(mixture.weight) > 1
+    edges = np.cumsum(mixture.weight)[:-1]
+    units, components = [], []
+    for stream in np.random.default_rng(seed).spawn(BATCHES):
+        u = qmc.Sobol(space.d + several, scramble=True, rng=stream).random(drawn)
+        unit = ndtri(np.clip(u[:, several:], 1e-15, 1 - 1e-15))
+        component = np.searchsorted(edges, u[:, 0]) if several else np.zeros(drawn, dtype=np.intp)
+        if mirrored:
+            unit, component = np.concatenate([unit, unit * coordinate_signs(space)]), np.tile(component, 2)
+        if not paired:
+            unit, component = np.concatenate([unit, -unit]), np.tile(component, 2)
+        units.append(standardised(unit, paired=paired))
+        components.append(component)
+    batch = np.repeat(np.arange(BATCHES), [len(part) for part in units])
+    return Sample(np.concatenate(units), np.concatenate(components), batch, mixture, paired)
+
+
+def standardised(z: FloatArray, *, paired: bool) -> FloatArray:
+    """Points taken linearly to mean 0 and covariance 1; too few for that are left as they are."""
+    if len(z) <= 2 * z.shape[1]:
+        return z
+    centred = z if paired else z - z.mean(axis=0)
+    L = sla.cholesky(centred.T @ centred / len(z), lower=True)
+    return np.asarray(np.ascontiguousarray(sla.solve_triangular(L, centred.T, lower=True).T))
+
+
+def placed(
+    sample: Sample, space: TrajectorySpace, phi: Nonlinearity, mean: FloatArray, covariance: FloatArray
+) -> Nodes:
+    """The points for a trajectory of this mean and covariance.
+
+    Raises:
+        numpy.linalg.LinAlgError: the covariance is not positive-definite.
+    """
+    L = sla.cholesky(covariance, lower=True)
+    points = mean + sample.z @ L.T
+    log_weight = np.log(np.diagonal(L)).sum() - sample.log_q - np.log(len(points))
+    return Nodes(points, phi.value(points @ space.embedding.T), log_weight)
