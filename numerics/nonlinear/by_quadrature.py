@@ -80,7 +80,7 @@ class Quadrature:
         return state.point.kernel, state.point.conjugate, state.nodes
 
     def settle(
-        self, space: TrajectorySpace, start: Start, *, symmetric: bool = False, leave: bool = False
+        self, space: TrajectorySpace, start: Start, *, symmetric: bool = False, relaxed: int = 0
     ) -> State | None:
         """Stationary point near a start; Newton's method goes down, so that it leaves an unstable state by itself."""
         kernel, conjugate, nodes = start

@@ -22,8 +22,6 @@ from numerics.problem import FloatArray
 FEWEST, MOST = 512, 32768
 #: Relative residuals to which states are found, and refined.
 FOUND, SETTLED = 1e-6, 1e-8
-#: Damped steps off an unstable state.
-RELAXED = 20
 #: Unstable modes along which a state is left, the most unstable first; points of which they are found.
 MOST_MODES, MODE_POINTS = 6, 32768
 #: Independent parts of a sample, from whose states the error is estimated.
@@ -89,12 +87,11 @@ class Sampling:
         return Start((state.point.kernel, *moments), state.sample.mixture)
 
     def settle(
-        self, space: TrajectorySpace, start: Start, *, symmetric: bool = False, leave: bool = False
+        self, space: TrajectorySpace, start: Start, *, symmetric: bool = False, relaxed: int = 0
     ) -> SampledState | None:
         """The fixed point near a start, on a small sample; where a mixture is used, on one that is fitted to it."""
         symmetric = symmetric and is_symmetric_task(space, self.phi)
         chosen = self._sample(space, self._coarse, start.mixture)
-        relaxed = RELAXED if leave else 0
         state = self._settled(space, chosen, start.moments, symmetric=symmetric, relaxed=relaxed)
         if self.phi.odd or state is None or not state.reached:
             return state

@@ -80,13 +80,11 @@ class Engine(Protocol):
             ArithmeticError, numpy.linalg.LinAlgError: nothing can be said.
         """
 
-    def settle(
-        self, space: TrajectorySpace, start: Any, *, symmetric: bool = False, leave: bool = False
-    ) -> State | None:
+    def settle(self, space: TrajectorySpace, start: Any, *, symmetric: bool = False, relaxed: int = 0) -> State | None:
         """The stationary point near a start, on points placed for it; None where nothing can be evaluated.
 
-        With `symmetric`, from a start that W → -W leaves as it is, among such kernels. With `leave`, the start lies off
-        an unstable state, which is not to be returned to.
+        With `symmetric`, from a start that W → -W leaves as it is, among such kernels. An iteration takes
+        so many `relaxed` steps first, by which it leaves an unstable state, or falls from one that has ceased to exist.
         """
 
     def start(self, space: TrajectorySpace, state: Any) -> Any:

@@ -179,7 +179,8 @@ class MomentMap:
             step, (now, new) = moved
             if np.linalg.norm(new) > STIFF * np.linalg.norm(residual):
                 damped = max(0.5 * damped, LEAST_DAMPED)
-            norms.append(float(np.linalg.norm(new)))
+            if iteration >= relaxed:
+                norms.append(float(np.linalg.norm(new)))
             if len(norms) > PATIENCE and min(norms[-PATIENCE:]) > 0.5 * min(norms[:-PATIENCE]):
                 return now, iteration, False
             steps, changes = [*steps, step][-HISTORY:], [*changes, new - residual][-HISTORY:]

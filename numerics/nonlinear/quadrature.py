@@ -22,7 +22,7 @@ EDGE = 9.0
 SPACING = {1: 0.2, 2: 0.25, 3: 0.4, 4: 0.5}
 #: Ends of panels around the conditional mean, in standard deviations, and points on each at refinement 1, by dimension.
 PANELS = (-9.0, -5.5, -3.0, -1.0, 1.0, 3.0, 5.5, 9.0)
-PANEL_POINTS = {1: 12, 2: 10, 3: 7, 4: 5}
+PANEL_POINTS = {1: 12, 2: 10, 3: 7, 4: 6}
 #: Points whose density falls short of the largest by this (e^-38 = 3e-17) do not count.
 NEGLIGIBLE = 38.0
 #: The coordinates are at most this much wider than the tilted covariance says, where the untilted one is wider.

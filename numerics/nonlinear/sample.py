@@ -23,6 +23,8 @@ BATCHES = 16
 WIDE, SAFETY = 1.5, 0.15
 #: Components of a fitted mixture besides the wide one, and the factor by which their covariances are widened.
 COMPONENTS, WIDENED = 3, 1.15
+#: Smallest mean variance that a component is drawn to.
+SMALLEST = 1e-3
 #: Rounds of a fit, the gain in log-likelihood below which it ends, and starts of which the best is taken.
 ROUNDS, GAIN, STARTS = 60, 1e-4, 2
 
@@ -97,7 +99,7 @@ def _likeliest(z: FloatArray, probability: FloatArray, rng: np.random.Generator)
             covariance = (centred * shares[:, c, None]).T @ centred / weight[c]
             points = weight[c] ** 2 / np.vdot(shares[:, c], shares[:, c])
             drawn = min(0.9, 2 * d / (points + d))
-            covariance = (1 - drawn) * covariance + drawn * np.trace(covariance) / d * np.eye(d)
+            covariance = (1 - drawn) * covariance + drawn * max(np.trace(covariance) / d, SMALLEST) * np.eye(d)
             factors.append(np.linalg.cholesky(covariance))
         fit = Mixture(weight / weight.sum(), mean, np.stack(factors))
     return fit, likelihood

@@ -24,6 +24,10 @@ EngineChoice = Literal["auto", "quadrature", "sampling"]
 
 #: Smallest first part of the labels' squared scale before giving up.
 SMALLEST_PART = 1e-3
+#: Increases of the labels' squared scale at which a state that has ceased to exist is followed down to another.
+FALLS = (0.02, 0.05, 0.1, 0.2)
+#: Damped steps off an unstable state, and down to another.
+KICKED, FALLEN = 60, 400
 #: States after which no more are looked for.
 MOST_STATES = 12
 #: Default error of Φ's entries, relative to the largest, by engine.
@@ -144,7 +148,7 @@ def _found(engine: Engine, space: TrajectorySpace, prior: FloatArray) -> list[St
     lost = False
     while queue and len(found) < MOST_STATES:
         for start in engine.kicks(space, queue.pop(0)):
-            new = engine.settle(space, start, leave=True)
+            new = engine.settle(space, start, relaxed=KICKED)
             lost = lost or new is None or not new.reached
             keep(None if new is None else continued(new, walk))
         if lost and not queue:
@@ -166,7 +170,7 @@ def _branches(engine: Engine, space: TrajectorySpace, way: list[tuple[float, Sta
         else:
             low = middle + 1
     for start in kicks:
-        below = engine.settle(_with_labels(space, part), start, leave=True)
+        below = engine.settle(_with_labels(space, part), start, relaxed=KICKED)
         if below is not None and below.reached:
             on = _raised(engine, space, engine.start(_with_labels(space, part), below), part, symmetric=False)
             if on and on[-1][0] == 1.0:
@@ -201,15 +205,30 @@ def _walk(engine: Engine, space: TrajectorySpace, prior: FloatArray) -> list[tup
         return [(0.0, replace(state, status="not converged: no step from the random network"))]
     while way[-1][0] < 1.0:
         done, state = way[-1]
-        part = _with_labels(space, done)
-        lower = (engine.settle(part, kick, leave=True) for kick in engine.kicks(part, state))
-        below = next((new for new in lower if new and new.reached and not _same(engine, part, new, state)), None)
-        on = [] if below is None else _raised(engine, space, engine.start(part, below), done, symmetric=False)
+        on = _onwards(engine, space, done, state)
         if not on:
             status = f"not converged: the labels could be raised to {np.sqrt(done):.3g} of their size only"
             return [*way[:-1], (done, replace(state, reached=False, status=status))]
         way += [(reached, continued(new, state)) for reached, new in on]
     return way
+
+
+def _onwards(engine: Engine, space: TrajectorySpace, done: float, state: State) -> list[tuple[float, State]]:
+    """States beyond one that cannot be followed: what lies below it, or what it falls to where it ends."""
+    part = _with_labels(space, done)
+    starts = [(done, kick) for kick in engine.kicks(part, state)]
+    starts += [(min(1.0, done + fall), engine.start(part, state)) for fall in FALLS]
+    for reached, start in starts:
+        there = _with_labels(space, reached)
+        new = engine.settle(there, start, relaxed=KICKED if reached == done else FALLEN)
+        if new is None or not new.reached or (reached == done and _same(engine, part, new, state)):
+            continue
+        if reached == 1.0:
+            return [(1.0, new)]
+        on = _raised(engine, space, engine.start(there, new), reached, symmetric=False)
+        if on:
+            return [(further, continued(each, new)) for further, each in on]
+    return []
 
 
 def _raised(

@@ -14,6 +14,8 @@ import numpy as np
 import scipy.linalg as sla
 from numpy.typing import NDArray
 
+from numerics.nonlinear import unseen as nonlinear_unseen
+from numerics.nonlinear.solution import NonlinearSolution
 from numerics.predictors import observables
 from numerics.problem import InputError
 from numerics.saddle import trust_region
@@ -50,6 +52,8 @@ def training(solution: Solution) -> Predictions:
         InputError: the state is not a minimum, so that it has no fluctuations.
         NotSolvedError: of ``numerics.saddle.krylov``: fluctuations of a large kernel, too close to a transition.
     """
+    if isinstance(solution, NonlinearSolution):
+        raise InputError("solution: is nonlinear; accepted: a linear network's state (for its mean outputs: predict)")
     problem, H = solution.problem, solution.kernel
     if not solution.stable:
         raise InputError("solution: is not a minimum; accepted: a stable state")
@@ -81,8 +85,10 @@ def _message_response(point: KernelPoint, message: FloatArray) -> FloatArray:
     return symmetric(response)
 
 
-def unseen(solution: Solution) -> Predictions:
+def unseen(solution: Solution | NonlinearSolution) -> Predictions:
     """The problem's test patterns ``x_test``; the variance is that of the read-out given the kernel.
+
+    For a nonlinear state their kernel is an average over a sample: see ``numerics.nonlinear.unseen``.
 
     Raises:
         InputError: the problem has no test patterns.
@@ -90,7 +96,11 @@ def unseen(solution: Solution) -> Predictions:
     problem = solution.problem
     if problem.x_test is None:
         raise InputError("problem: has no test patterns; accepted: a problem with x_test")
-    cross, own = unseen_kernel(solution)
+    if isinstance(solution, NonlinearSolution):
+        found = nonlinear_unseen.unseen_kernel(solution)
+        cross, own = found.cross, found.own
+    else:
+        cross, own = unseen_kernel(solution)
     count = cross.shape[1]
     rows = cross.transpose(1, 0, 2).reshape(count * problem.n, -1)
     variance, weights, _ = _readout(solution, rows[:, problem.supervised], own.ravel())
@@ -137,7 +147,9 @@ def loss(predictions: Predictions, labels: FloatArray) -> float:
     return float(np.mean((predictions.mean[known] - labels[known]) ** 2))
 
 
-def _readout(solution: Solution, cross: FloatArray, own: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _readout(
+    solution: observables.KernelState, cross: FloatArray, own: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Read-out variance times N, regression weights on the labels, and ``q = (vH_{𝒯𝒯}+κ)⁻¹y``."""
     problem, T = solution.problem, solution.problem.supervised
     gram = problem.v * solution.kernel[np.ix_(T, T)] + problem.kappa * np.eye(len(T))

@@ -1,0 +1,168 @@
+"""Test patterns of a nonlinear network: hidden states that follow from the training patterns', time after time.
+
+Nothing pulls on a test pattern a (THEORY.md section 6). Given one neuron's trajectory g over the training patterns,
+whose law is tilted, its own pre-activations are Gaussian,
+
+    h_a^t = C_{ag} C_g⁻¹ g + ε_a^t,    Cov(ε_a) = C_{aa} - C_{ag} C_g⁻¹ C_{ga},    C_{a·} = w[Φ_{a·}⁻] + u X⁻_{a·},
+
+where the kernel of the time before gives the covariance of the next. Averages are over points of the tilted trajectory,
+with one random ε for each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg as sla
+from numpy.typing import NDArray
+
+from numerics.nonlinear.activation import NAMED, Nonlinearity
+from numerics.nonlinear.iteration import MomentMap
+from numerics.nonlinear.nodes import log_density, tilted_moments
+from numerics.nonlinear.sample import BATCHES, fitted, placed, sample, standard, with_tails
+from numerics.nonlinear.solution import NonlinearSolution
+from numerics.nonlinear.space import TrajectorySpace, trajectory_space
+from numerics.nonlinear.symmetry import is_symmetric, is_symmetric_task
+from numerics.problem import FloatArray, InputError
+from numerics.saddle.krylov import NotSolvedError
+
+#: Points of a batch; points of one with which a mixture is fitted.
+SIZE, ROUGH = 8192, 512
+
+
+@dataclass(frozen=True, eq=False)
+class UnseenKernel:
+    """The kernel of test patterns.
+
+    Attributes:
+        cross: with the training patterns, ``Φ_{ab}``, (n, Q, nP).
+        own: ``Φ_aa^{tt}`` of each test pattern, (Q, n).
+        cross_error: one standard error of `cross` from the points; that of the state it starts from is not in it.
+    """
+
+    cross: FloatArray
+    own: FloatArray
+    cross_error: FloatArray
+
+
+def unseen_kernel(
+    solution: NonlinearSolution, *, activation: Nonlinearity | None = None, size: int = SIZE, seed: int = 0
+) -> UnseenKernel:
+    """The kernel of the problem's test patterns.
+
+    Args:
+        solution: a state of the training patterns, whose problem has ``x_test``.
+        activation: φ, if it is not the problem's named one.
+        size: points of each of 16 batches, a power of 2.
+        seed: of the points.
+
+    Raises:
+        InputError: the problem has no test patterns; size.
+        NotSolvedError: the points are too few for the state.
+    """
+    problem = solution.problem
+    if problem.x_test is None:
+        raise InputError("problem: has no test patterns; accepted: a problem with x_test")
+    if size < 2 or size & (size - 1):
+        raise InputError(f"size: is {size}; accepted: a power of 2")
+    phi = NAMED[problem.activation] if activation is None else activation
+    space = trajectory_space(problem)
+    drawn = _drawn(space, phi, solution, size, seed)
+    rng = np.random.default_rng((seed, 1))
+    cross, own, error = (
+        np.stack(parts) for parts in zip(*[_one(x, solution, drawn, phi, rng) for x in problem.x_test], strict=True)
+    )
+    return UnseenKernel(cross.transpose(1, 0, 2), own, error.transpose(1, 0, 2))
+
+
+@dataclass(frozen=True, eq=False)
+class _Drawn:
+    """Points of the tilted trajectory.
+
+    Attributes:
+        space: the coordinates.
+        kernel: Φ of the points, (m, m).
+        points: g, (K, d).
+        activity: φ(h(g)), (K, nP).
+        probability, batch: of each point, (K,).
+    """
+
+    space: TrajectorySpace
+    kernel: FloatArray
+    points: FloatArray
+    activity: FloatArray
+    probability: FloatArray
+    batch: NDArray[np.intp]
+
+
+def _drawn(space: TrajectorySpace, phi: Nonlinearity, solution: NonlinearSolution, size: int, seed: int) -> _Drawn:
+    """Points at the state; for φ that is not odd from a mixture that is fitted to it in two rounds."""
+    inverse, C = np.linalg.pinv(space.embedding), space.covariance(solution.kernel)
+    mean, covariance = np.zeros(space.d), inverse @ solution.second_moment @ inverse.T
+    mixture = standard(space.d) if phi.odd else with_tails(space.d)
+    for final in (True,) if phi.odd else (False, False, True):
+        chosen = sample(
+            space,
+            size if final else min(size, ROUGH),
+            seed,
+            mixture,
+            mirrored=is_symmetric_task(space, phi),
+            paired=phi.odd,
+        )
+        nodes = placed(chosen, space, phi, mean, covariance)
+        log_p = nodes.log_weight + log_density(nodes, C, solution.conjugate)
+        p = np.exp(log_p - log_p.max())
+        p /= p.sum()
+        if not final:
+            mean, covariance = tilted_moments(nodes, p, odd=False)
+            L = sla.cholesky(covariance, lower=True)
+            mixture = fitted(sla.solve_triangular(L, (nodes.points - mean).T, lower=True).T, p, seed)
+    # stationary on these points: at a fixed Φ̃ the noise of averages is several times as large
+    moments = (solution.kernel, *tilted_moments(nodes, p, odd=phi.odd))
+    symmetric = is_symmetric(space, phi, solution.kernel)
+    last, _, reached = MomentMap(chosen, space, phi, symmetric).settled(moments, tolerance=1e-6)
+    if not reached:
+        raise NotSolvedError("the state has not been reached on the points for test patterns; try a larger size")
+    nodes = placed(chosen, space, phi, last.mean, last.covariance)
+    log_p = nodes.log_weight + log_density(nodes, space.covariance(last.kernel), last.conjugate)
+    p = np.exp(log_p - log_p.max())
+    p /= p.sum()
+    return _Drawn(space, last.kernel, nodes.points, nodes.activity, p, chosen.batch)
+
+
+def _one(
+    x: FloatArray, solution: NonlinearSolution, drawn: _Drawn, phi: Nonlinearity, rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """One test pattern (n, D): its kernel with the training patterns (n, nP), own squares (n,), and errors (n, nP)."""
+    problem = solution.problem
+    n, P, w, u = problem.n, problem.P, problem.w, problem.u
+    points, activity, probability, batch = drawn.points, drawn.activity, drawn.probability, drawn.batch
+    inverse = np.linalg.pinv(drawn.space.embedding)
+    precision = np.linalg.inv(drawn.space.covariance(drawn.kernel))
+    train = problem.x.transpose(1, 0, 2).reshape(n * P, -1)
+    noise = rng.standard_normal((len(points), n))
+    time = np.arange(n * P) // P
+    cross, error, own = np.zeros((n, n * P)), np.zeros((n, n * P)), np.zeros((n, n))
+    C_cross, rest, L = np.zeros((n, len(precision))), np.zeros((n, n)), np.zeros((n, n))
+    hidden = np.zeros((len(points), n))
+    for t in range(n):
+        covariance = u * train @ x[t] / problem.D
+        if t:
+            kept = cross[t - 1, :-P] * ((time[:-P] == t - 1) if problem.arch == "dnn" else 1.0)
+            covariance[P:] += w * kept
+        C_cross[t] = inverse @ covariance
+        for s in range(t + 1):
+            rest[t, s] = u * x[t] @ x[s] / problem.D - C_cross[t] @ precision @ C_cross[s]
+            if s and (problem.arch == "rnn" or s == t):
+                rest[t, s] += w * own[t - 1, s - 1]
+            beyond = rest[t, s] - L[t, :s] @ L[s, :s]
+            L[t, s] = np.sqrt(max(beyond, 0.0)) if s == t else (beyond / L[s, s] if L[s, s] > 0 else 0.0)
+        hidden[:, t] = phi.value(points @ (precision @ C_cross[t]) + noise[:, : t + 1] @ L[t, : t + 1])
+        weighted = probability * hidden[:, t]
+        each = np.stack([weighted[batch == b] @ activity[batch == b] for b in range(BATCHES)])
+        total = np.array([probability[batch == b].sum() for b in range(BATCHES)])
+        cross[t] = each.sum(axis=0)
+        error[t] = np.sqrt(np.sum((each - total[:, None] * cross[t]) ** 2, axis=0) * BATCHES / (BATCHES - 1))
+        own[t, : t + 1] = own[: t + 1, t] = weighted @ hidden[:, : t + 1]
+    return cross, np.diagonal(own).copy(), error
