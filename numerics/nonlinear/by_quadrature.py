@@ -46,8 +46,8 @@ MOST_MODES = 6
 #: Refinement of the rule with which states are found.
 COARSE = 0.65
 #: A finer rule that estimates the error; points above which it is not refined further.
-FINER = {1: 2.0, 2: 2.0, 3: 1.6, 4: 1.2}
-MOST_POINTS = 6_000_000
+FINER = {1: 2.0, 2: 2.0, 3: 1.6, 4: 1.17}
+MOST_POINTS = 10_000_000
 
 
 @dataclass(frozen=True)
