@@ -26,6 +26,7 @@
 import math
 
 import numpy as np
+import sympy as sp
 from scipy.optimize import brentq, root
 from scipy.special import erf
 
@@ -84,7 +85,59 @@ assert np.abs(moments - C).max() < 1e-8
 assert abs(log_Z) < 1e-8
 
 # %% [markdown]
-# ## 2. The saddle
+# ## 2. Stationarity, derived
+#
+# $\ln Z$ has no closed form, but its differential needs none: with $\ell$ the log of the integrand,
+# $d\ln Z=\langle d\ell\rangle$ over the tilted density. And $\ell$ is linear in the products $h^th^{t'}$ and
+# $\phi^t\phi^{t'}$, so that $\langle d\ell\rangle$ has $S=\langle hh^\top\rangle$ and $M=\langle\phi\phi^\top\rangle$ in
+# their place. We differentiate entry by entry for $T=4$, off-diagonal entries of symmetric matrices standing for two.
+
+# %%
+y_, v_, w_, u_, kappa_ = sp.symbols("y v w u kappa", positive=True)
+
+
+def symmetric_symbols(name):
+    return sp.Matrix(n, n, lambda i, j: sp.Symbol(f"{name}_{min(i, j) + 1}{max(i, j) + 1}", real=True))
+
+
+Phi, Phi_tilde, S, M = (symmetric_symbols(name) for name in ("Phi", "Q", "S", "M"))
+
+
+def symbolic_covariance(arch):
+    """C[Φ]: the input at t = 1, then the masked kernel of the time before."""
+    C = sp.zeros(n, n)
+    C[0, 0] = u_
+    for i in range(n - 1):
+        for j in range(n - 1):
+            C[i + 1, j + 1] = w_ * Phi[i, j] if arch == "rnn" or i == j else 0
+    return C
+
+
+def derivative(expression, matrix):
+    """∂/∂A_ij of a function of a symmetric A, as a symmetric matrix: half of an off-diagonal symbol's derivative."""
+    return sp.Matrix(n, n, lambda i, j: sp.diff(expression, matrix[i, j]) / (1 if i == j else 2))
+
+
+for arch in ("rnn", "dnn"):
+    C = symbolic_covariance(arch)
+    inverse = C.inv()
+    mean_log = -(S * inverse).trace() / 2 - sp.log(C.det()) / 2 + (Phi_tilde * M).trace()
+    F = y_**2 / (2 * (v_ * Phi[n - 1, n - 1] + kappa_)) + (Phi_tilde * Phi).trace() - mean_log
+    # in Φ̃: the kernel is the tilted average
+    assert derivative(F, Phi_tilde) == Phi - M
+    # in Φ: Φ̃ is the label's pull at the last time and what the kernel does as the covariance of the next time
+    pull = inverse * S * inverse - inverse
+    expected = sp.zeros(n, n)
+    for i in range(n - 1):
+        for j in range(n - 1):
+            expected[i, j] = w_ / 2 * pull[i + 1, j + 1] if arch == "rnn" or i == j else 0
+    expected[n - 1, n - 1] = v_ / 2 * y_**2 / (v_ * Phi[n - 1, n - 1] + kappa_) ** 2
+    rest = derivative(F, Phi) - Phi_tilde + expected
+    assert rest.applyfunc(sp.simplify) == sp.zeros(n, n)
+print("∂F/∂Φ̃ = Φ - M;  ∂F/∂Φ = Φ̃ - (v/2) q² at the last time - (w/2) [C⁻¹SC⁻¹ - C⁻¹] of the next time, masked")
+
+# %% [markdown]
+# ## 3. The saddle
 #
 # Stationarity in $\tilde\Phi$ is $\Phi=\langle\phi\phi^\top\rangle$. In $\Phi$ it is $\tilde\Phi=$ the pull of the label,
 # $\tfrac v2qq^\top$ with $q=(v\Phi^{nn}+\kappa)^{-1}y$ at the last time, plus what the kernel does as the covariance of the
@@ -126,6 +179,28 @@ def symmetric(entries):
     return matrix + np.triu(matrix, 1).T
 
 
+# %% [markdown]
+# **Check** of the derivation by a route without it: central differences of $F$ on the grid, at kernels that are no
+# saddle, and at a nonlinear activation.
+
+# %%
+rng = np.random.default_rng(3)
+for arch in ("rnn", "dnn"):
+    problem = endpoint(4, 7.0, activation="tanh", arch=arch, w=0.8)
+    kernel = np.diag([0.5, 0.6, 0.7]) + 0.1
+    conjugate = np.diag([0.1, 0.2, 0.3]) + 0.05
+    at = targets(problem, kernel, conjugate, covariance(problem, kernel))
+    for i, j in zip(*upper, strict=True):
+        change = np.zeros((n, n))
+        change[i, j] = change[j, i] = 1e-4
+        size = 2e-4 if i == j else 4e-4  # an off-diagonal change is one of two entries
+        by_kernel = [targets(problem, kernel + s * change, conjugate, at[2])[3] for s in (1, -1)]
+        by_conjugate = [targets(problem, kernel, conjugate + s * change, at[2])[3] for s in (1, -1)]
+        assert abs((by_kernel[0] - by_kernel[1]) / size - (conjugate - at[1])[i, j]) < 1e-6
+        assert abs((by_conjugate[0] - by_conjugate[1]) / size - (kernel - at[0])[i, j]) < 1e-6
+
+
+# %%
 def saddle(problem, kernel, conjugate):
     """The root near a start: Φ, Φ̃, ⟨hhᵀ⟩ and F."""
     M = covariance(problem, kernel)
@@ -162,7 +237,7 @@ assert np.abs(kernel - exact).max() < 1e-5
 assert np.abs(conjugate - exact_conjugate).max() < 1e-5
 
 # %% [markdown]
-# ## 3. Where the incoherent state turns unstable
+# ## 4. Where the incoherent state turns unstable
 #
 # For odd $\phi$ the map $W\to-W$ multiplies $\Phi^{tt'}$ by $(-1)^{t-t'}$, and the equations split at an incoherent state:
 # the entries $(1,2)$ and $(2,3)$ of both kernels decouple from the others to first order. The state is critical where the
@@ -228,7 +303,7 @@ print(f"erf: critical signal {critical:.4f}")
 assert 12.0 < critical < 18.0
 
 # %% [markdown]
-# ## 4. Networks without data
+# ## 5. Networks without data
 #
 # The sampler's own networks, drawn from the prior, must have the kernel of the arcsine law, time after time: with input at
 # $t=0$ only, times are uncorrelated, and $\Phi^{tt}=\frac2\pi\arcsin\frac{\pi c/2}{1+\pi c/2}$ with $c=u$ at $t=1$ and
@@ -250,7 +325,7 @@ error = np.std(drawn, axis=0, ddof=1) / math.sqrt(len(drawn)) + 1e-3 / network.w
 assert np.abs((np.mean(drawn, axis=0) - np.diag(forward)) / error).max() < 4.5
 
 # %% [markdown]
-# ## 5. Trained networks
+# ## 6. Trained networks
 #
 # Below and above the critical signal. Each network is sampled at three widths. For none of these is the shift
 # of the mean kernel at order $1/N$ known, so it is measured: the mean of each entry is fitted by $\Phi_\infty+a/N$, and
