@@ -96,6 +96,13 @@ class Row:
     agrees: bool
     reason: str
     seconds: tuple
+    sampled: dict
+
+
+def held_against(sampled, state):
+    trend = sampled["trend"]
+    error = np.hypot(trend.limit_standard_error, state.kernel_error)
+    return compare(state.kernel, trend.limit, error, rhat=sampled["rhat"], ess=sampled["ess"])
 
 
 def row(name, problem, steps=800, warmup=300):
@@ -106,17 +113,11 @@ def row(name, problem, steps=800, warmup=300):
     runs = [
         simulate(problem, N, "hmc-weights", chains=2, steps=steps, warmup=warmup, seed=N, workers=1) for N in WIDTHS
     ]
-    kernel = state.kernel
     if state.branch == "coherent" and runs[0].has_sign_symmetry:
         runs = [run.gauge_fixed() for run in runs]
     trend = width_trend(WIDTHS, [r.kernel_mean for r in runs], [r.kernel_standard_error for r in runs], order=2)
-    verdict = compare(
-        kernel,
-        trend.limit,
-        np.hypot(trend.limit_standard_error, state.kernel_error),
-        rhat=max(r.rhat for r in runs),
-        ess=min(r.ess for r in runs),
-    )
+    sampled = {"trend": trend, "rhat": max(r.rhat for r in runs), "ess": min(r.ess for r in runs)}
+    verdict = held_against(sampled, state)
     test = "-"
     if problem.x_test is not None:
         outputs = width_trend(
@@ -136,11 +137,12 @@ def row(name, problem, steps=800, warmup=300):
         float(state.kernel_error.max() / state.kernel.max()),
         float(np.abs(verdict.z).max()),
         verdict.z_limit,
-        len(np.triu_indices(len(kernel))[0]),
+        len(np.triu_indices(len(state.kernel))[0]),
         test,
         verdict.agrees,
         verdict.reason,
         (solved - start, time.perf_counter() - solved),
+        sampled,
     )
 
 
@@ -178,5 +180,20 @@ if FULL:
     ]
 if "--only" in sys.argv:  # a part of the table
     cases = [case for case in cases if sys.argv[sys.argv.index("--only") + 1] in case[0]]
+found = {}
 for name, problem in cases:
-    show(row(name, problem))
+    found[name] = row(name, problem)
+    show(found[name])
+
+# %% [markdown]
+# ## 4. Theories that are wrong
+#
+# The same networks do not agree with the theory for twice the noise, for a prior of $W$ that is 15 % wider, or for tanh.
+
+# %%
+if "erf P=4 RNN a=3" in found:
+    problem = four_patterns("erf", "rnn", 3.0)
+    for fault, change in (("noise", {"kappa": 2.0}), ("prior", {"w": 1.15}), ("activation", {"activation": "tanh"})):
+        verdict = held_against(found["erf P=4 RNN a=3"].sampled, solve_nonlinear(problem.with_(**change)))
+        print(f"wrong {fault}: {verdict.reason}")
+        assert not verdict.agrees

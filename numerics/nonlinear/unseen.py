@@ -6,7 +6,7 @@ whose law is tilted, its own pre-activations are Gaussian,
     h_a^t = C_{ag} C_g⁻¹ g + ε_a^t,    Cov(ε_a) = C_{aa} - C_{ag} C_g⁻¹ C_{ga},    C_{a·} = w[Φ_{a·}⁻] + u X⁻_{a·},
 
 where the kernel of the time before gives the covariance of the next. Averages are over points of the tilted trajectory,
-with one random ε for each.
+with one random ε for each and its negative; the ε have unit covariance exactly, so that for linear φ nothing is lost.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class UnseenKernel:
     Attributes:
         cross: with the training patterns, ``Φ_{ab}``, (n, Q, nP).
         own: ``Φ_aa^{tt}`` of each test pattern, (Q, n).
-        cross_error: one standard error of `cross` from the points; that of the state it starts from is not in it.
+        cross_error: one standard error of `cross` from the points at each time; what the errors of the state and of
+            earlier times pass on is not in it.
     """
 
     cross: FloatArray
@@ -142,10 +143,12 @@ def _one(
     precision = np.linalg.inv(drawn.space.covariance(drawn.kernel))
     train = problem.x.transpose(1, 0, 2).reshape(n * P, -1)
     noise = rng.standard_normal((len(points), n))
+    spread = sla.cholesky((noise * probability[:, None]).T @ noise, lower=True)
+    noise = sla.solve_triangular(spread, noise.T, lower=True).T
     time = np.arange(n * P) // P
     cross, error, own = np.zeros((n, n * P)), np.zeros((n, n * P)), np.zeros((n, n))
     C_cross, rest, L = np.zeros((n, len(precision))), np.zeros((n, n)), np.zeros((n, n))
-    hidden = np.zeros((len(points), n))
+    hidden = np.zeros((2, len(points), n))  # with ε and with -ε
     for t in range(n):
         covariance = u * train @ x[t] / problem.D
         if t:
@@ -158,11 +161,13 @@ def _one(
                 rest[t, s] += w * own[t - 1, s - 1]
             beyond = rest[t, s] - L[t, :s] @ L[s, :s]
             L[t, s] = np.sqrt(max(beyond, 0.0)) if s == t else (beyond / L[s, s] if L[s, s] > 0 else 0.0)
-        hidden[:, t] = phi.value(points @ (precision @ C_cross[t]) + noise[:, : t + 1] @ L[t, : t + 1])
-        weighted = probability * hidden[:, t]
+        mean, deviation = points @ (precision @ C_cross[t]), noise[:, : t + 1] @ L[t, : t + 1]
+        hidden[0, :, t], hidden[1, :, t] = phi.value(mean + deviation), phi.value(mean - deviation)
+        weighted = probability * hidden[:, :, t].mean(axis=0)
         each = np.stack([weighted[batch == b] @ activity[batch == b] for b in range(BATCHES)])
         total = np.array([probability[batch == b].sum() for b in range(BATCHES)])
         cross[t] = each.sum(axis=0)
         error[t] = np.sqrt(np.sum((each - total[:, None] * cross[t]) ** 2, axis=0) * BATCHES / (BATCHES - 1))
-        own[t, : t + 1] = own[: t + 1, t] = weighted @ hidden[:, : t + 1]
+        squares = np.einsum("skt,sk,k->t", hidden[:, :, : t + 1], hidden[:, :, t], 0.5 * probability)
+        own[t, : t + 1] = own[: t + 1, t] = squares
     return cross, np.diagonal(own).copy(), error

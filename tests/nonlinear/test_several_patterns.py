@@ -8,7 +8,7 @@ import pytest
 from numerics.continuation.states import solve_all
 from numerics.nonlinear.search import solve_all_nonlinear, solve_nonlinear
 from numerics.predictors.observables import predict
-from numerics.problem import Problem, sequence
+from numerics.problem import Problem, endpoint, sequence
 
 pytestmark = pytest.mark.slow
 
@@ -51,3 +51,23 @@ def test_both_architectures_at_unsupervised_times_of_a_sequence():
         assert state.converged, state.status
         outputs = predict(state)[:, [2, 4]]
         assert (np.abs(outputs).max() > 0.2) == (arch == "rnn")
+
+
+@pytest.mark.parametrize(("signal", "stable"), [(11.0, True), (16.0, False)])
+def test_the_map_of_moments_turns_unstable_where_the_free_energy_does(signal, stable):
+    """The critical signal of the erf network at T = 4 is 13.1251: the Hessian's by quadrature."""
+    states = solve_all_nonlinear(endpoint(4, signal, activation="erf"), engine="sampling", size=1024)
+    incoherent = next(state for state in states if state.branch == "incoherent")
+    assert incoherent.stable == stable
+    assert (incoherent.hessian_smallest > 0) == stable
+    assert (len(states) == 1) == stable
+
+
+def test_relu_networks_of_several_patterns_are_found_from_every_seed():
+    """Trajectories with tails: a mixture of Gaussians; states that end in a fold are followed down."""
+    found = [solve_nonlinear(four_patterns("relu"), seed=seed, size=1024, tolerance=0.1) for seed in (0, 1)]
+    assert all(state.converged and state.stable for state in found)
+    assert all(state.effective_points > 0.5 * state.points for state in found)
+    one, other = found
+    z = (one.kernel - other.kernel) / np.hypot(one.kernel_error, other.kernel_error)
+    assert np.sqrt(np.mean(z**2)) < 2

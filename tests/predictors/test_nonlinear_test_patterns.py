@@ -1,0 +1,64 @@
+"""Test patterns of nonlinear states: exact for linear φ, and as unsupervised patterns of the joint problem."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from numerics import solve, solve_nonlinear
+from numerics.nonlinear.unseen import unseen_kernel
+from numerics.predictors import generalisation
+from numerics.problem import InputError, Problem
+
+
+def two_patterns(activation, arch="rnn", **options):
+    rng = np.random.default_rng(4)
+    y = np.full((2, 3), np.nan)
+    y[:, -1] = [2.0, -2.5]
+    return Problem(
+        rng.normal(size=(2, 5)), y, activation=activation, arch=arch, x_test=rng.normal(size=(2, 5)), **options
+    )
+
+
+@pytest.mark.parametrize("arch", ["rnn", "dnn"])
+def test_linear_networks_have_the_closed_form(arch):
+    problem = two_patterns("linear", arch)
+    exact, sampled = solve(problem), solve_nonlinear(problem, engine="sampling", size=64)
+    cross, own = generalisation.unseen_kernel(exact)
+    found = unseen_kernel(sampled, size=4096)
+    sign = np.sign(sampled.kernel[-1, -3] * exact.kernel[-1, -3]) if arch == "rnn" else 1.0
+    time = np.arange(6) // 2
+    gauge = sign ** np.abs(np.arange(3)[:, None] - time)
+    np.testing.assert_allclose(found.cross * gauge[:, None, :], cross, rtol=0, atol=1e-6 * np.abs(cross).max())
+    np.testing.assert_allclose(found.own, own, rtol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("activation", "arch"), [("erf", "rnn"), ("erf", "dnn"), ("relu", "rnn")])
+def test_test_patterns_are_unsupervised_patterns_of_the_joint_problem(activation, arch):
+    problem = two_patterns(activation, arch)
+    joint = Problem(
+        np.concatenate([problem.x, problem.x_test])[:, 0],
+        np.concatenate([problem.y, np.full((2, 3), np.nan)]),
+        activation=activation,
+        arch=arch,
+    )
+    alone, together = solve_nonlinear(problem, tolerance=4e-3), solve_nonlinear(joint, tolerance=8e-3)
+    assert alone.converged
+    assert together.converged
+    found = unseen_kernel(alone)
+    blocks, errors = (part.reshape(3, 4, 3, 4)[:, 2:, :, :2] for part in (together.kernel, together.kernel_error))
+    error = np.sqrt(found.cross_error.reshape(3, 2, 3, 2) ** 2 + errors**2)
+    difference = np.abs(found.cross.reshape(3, 2, 3, 2) - blocks)
+    assert (difference < 5 * error + 0.01 * together.kernel.max()).all()
+    assert np.abs(blocks[-1, :, -1]).max() > 5 * error.max()  # there is something to compare
+
+
+def test_wrong_arguments_and_what_is_for_linear_networks_only():
+    state = solve_nonlinear(two_patterns("erf"), size=64, tolerance=1.0)
+    with pytest.raises(InputError, match=r"^size: .*accepted: "):
+        unseen_kernel(state, size=100)
+    with pytest.raises(InputError, match=r"^problem: .*accepted: "):
+        unseen_kernel(solve_nonlinear(two_patterns("erf").with_(x_test=None), size=64, tolerance=1.0))
+    with pytest.raises(InputError, match=r"^solution: .*accepted: "):
+        generalisation.training(state)
