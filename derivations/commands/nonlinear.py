@@ -25,14 +25,13 @@ SMALLEST_WIDTH = 64
 def solve_command(problem: Problem, *, all_branches: bool, width: int | None, digits: int | None, as_json: bool) -> int:
     """`solve` for a nonlinear network; exit status 1 where the averages' error is above tolerance, or Newton failed."""
     from derivations.commands.solve import print_solution
-    from numerics.nonlinear.search import solve_all_nonlinear
+    from numerics.nonlinear.search import solve_all_nonlinear, solve_nonlinear
     from numerics.problem import InputError
 
     for flag, value in (("--width", width), ("--digits", digits)):
         if value is not None:
             raise InputError(f"{flag}: does not apply to {problem.activation}; accepted: --activation linear")
-    solutions = solve_all_nonlinear(problem)
-    solutions = solutions if all_branches else solutions[:1]
+    solutions = solve_all_nonlinear(problem) if all_branches else [solve_nonlinear(problem)]
     states = [solution_fields(solution) for solution in solutions]
     if as_json:
         output.print_json({"branches": states} if all_branches else states[0])
