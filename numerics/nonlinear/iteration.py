@@ -212,18 +212,21 @@ class MomentMap:
             length = DIFFERENCE / max(float(np.linalg.norm(direction)), 1e-300)
             return np.asarray((at(x + length * direction)[1] - residual) / length + direction)
 
-        operator = LinearOperator((len(x), len(x)), matvec=along, dtype=np.float64)
-        start = at.frame.symmetrised(np.random.default_rng(0).standard_normal(len(x)))
         size: Any
         modes: Any
-        try:
-            size, modes = eigs(operator, k=most, which="LR", ncv=KRYLOV, v0=start, tol=1e-3, maxiter=RESTARTS)
-        except ArpackNoConvergence as partial:
-            size, modes = partial.eigenvalues, partial.eigenvectors
+        if len(x) <= KRYLOV:
+            size, modes = np.linalg.eig(np.stack([along(unit) for unit in np.eye(len(x))], axis=1))
+        else:
+            operator = LinearOperator((len(x), len(x)), matvec=along, dtype=np.float64)
+            start = at.frame.symmetrised(np.random.default_rng(0).standard_normal(len(x)))
+            try:
+                size, modes = eigs(operator, k=most, which="LR", ncv=KRYLOV, v0=start, tol=1e-3, maxiter=RESTARTS)
+            except ArpackNoConvergence as partial:
+                size, modes = partial.eigenvalues, partial.eigenvectors
         order = np.argsort(-size.real)
         return [
             np.real(modes[:, i]) / np.linalg.norm(np.real(modes[:, i]))
-            for i in order
+            for i in order[:most]
             if size[i].real > UNSTABLE and size[i].imag >= 0
         ]
 
