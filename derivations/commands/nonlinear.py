@@ -31,7 +31,11 @@ def solve_command(problem: Problem, *, all_branches: bool, width: int | None, di
     for flag, value in (("--width", width), ("--digits", digits)):
         if value is not None:
             raise InputError(f"{flag}: does not apply to {problem.activation}; accepted: --activation linear")
-    solutions = solve_all_nonlinear(problem) if all_branches else [solve_nonlinear(problem)]
+    with output.working("solving") as doing:
+        if all_branches:
+            solutions = solve_all_nonlinear(problem, progress=doing)
+        else:
+            solutions = [solve_nonlinear(problem, progress=doing)]
     states = [solution_fields(solution) for solution in solutions]
     if as_json:
         output.print_json({"branches": states} if all_branches else states[0])
@@ -84,7 +88,8 @@ def check_command(problem: Problem, *, as_json: bool, **options: Any) -> int:
         raise InputError(
             f"--width: is {options['width']}; accepted: an integer ≥ {SMALLEST_WIDTH} for a nonlinear check"
         )
-    solution = solve_nonlinear(problem)
+    with output.working("solving") as doing:
+        solution = solve_nonlinear(problem, progress=doing)
     simulations = simulated(problem, options)
     trend, verdict, simulations = compare(solution, simulations)
     agrees = verdict.agrees and solution.converged

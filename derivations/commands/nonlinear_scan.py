@@ -27,12 +27,13 @@ def scan(T: int, signals: FloatArray, kappa: float, arch: str, activation: str) 
     from numerics.problem import endpoint
     from numerics.transition.scan import EndpointScan
 
-    def states_at(signal: float) -> list[NonlinearSolution]:
-        problem = endpoint(T, float(signal), kappa=kappa, arch=arch, activation=activation)
-        return solve_all_nonlinear(problem, tolerance=TOLERANCE)
-
-    with working("states along the signal"):
-        states = [states_at(signal) for signal in signals]
+    states: list[list[NonlinearSolution]] = []
+    with working("states along the signal") as doing:
+        for number, signal in enumerate(signals.tolist(), start=1):
+            doing(f"{number} of {len(signals)}")
+            problem = endpoint(T, signal, kappa=kappa, arch=arch, activation=activation)
+            states.append(solve_all_nonlinear(problem, tolerance=TOLERANCE))
+        doing("critical signals")
         special = pitchforks(endpoint(T, 1.0, kappa=kappa, arch=arch, activation=activation), signals, states)
     branches = joined(states, T - 1)
     converged = all(state.converged for found in states for state in found)

@@ -71,18 +71,21 @@ def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]
 
 
 @contextmanager
-def working(what: str) -> Iterator[None]:
-    """Say on a terminal's standard error what is going on, and for how long, until the block ends."""
+def working(what: str) -> Iterator[Callable[[str], None]]:
+    """Say on a terminal's standard error what is going on, and for how long, until the block ends.
+
+    What is yielded adds what is being done in particular.
+    """
     if not sys.stderr.isatty():
-        yield
+        yield lambda doing: None
         return
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        progress.add_task(what, total=None)
-        yield
+        task = progress.add_task(what, total=None)
+        yield lambda doing: progress.update(task, description=f"{what}: {doing}")
 
 
 def number(value: float, digits: int = 6) -> str:

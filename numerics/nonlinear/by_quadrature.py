@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numerics.nonlinear.activation import Nonlinearity
-from numerics.nonlinear.engine import Refined, State, continued, relative_error
+from numerics.nonlinear.engine import Progress, Refined, State, continued, relative_error
 from numerics.nonlinear.nodes import Nodes, averages, tilted_moments
 from numerics.nonlinear.quadrature import quadrature_nodes
 from numerics.nonlinear.reduced import (
@@ -128,7 +128,7 @@ class Quadrature:
                     break
         return starts
 
-    def refined(self, space: TrajectorySpace, state: State, limit: float) -> Refined:
+    def refined(self, space: TrajectorySpace, state: State, limit: float, say: Progress) -> Refined:
         """The state under as fine a rule as its tolerance needs and `MOST_POINTS` allows."""
         engine, refinement = self, 1.0
         error = engine._error(space, state)
@@ -140,6 +140,7 @@ class Quadrature:
             refinement *= FINER[space.d]
             kernel, conjugate = state.point.kernel, state.point.conjugate
             nodes = engine._rule(space, kernel, conjugate, self._moments(state))
+            say(f"{len(nodes.points)} points")
             symmetric = is_symmetric(space, self.phi, kernel)
             new = continued(engine.settle(space, (kernel, conjugate, nodes), symmetric=symmetric), state)
             if new is None or not new.reached:

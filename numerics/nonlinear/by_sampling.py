@@ -8,7 +8,7 @@ import numpy as np
 import scipy.linalg as sla
 
 from numerics.nonlinear.activation import Nonlinearity
-from numerics.nonlinear.engine import Refined, State, continued, relative_error
+from numerics.nonlinear.engine import Progress, Refined, State, continued, relative_error
 from numerics.nonlinear.iteration import Iterate, MomentMap, Moments
 from numerics.nonlinear.nodes import tilted_moments
 from numerics.nonlinear.reduced import natural_hessian, stationary_point
@@ -110,17 +110,19 @@ class Sampling:
                     starts.append(Start(moved, state.sample.mixture))
         return starts
 
-    def refined(self, space: TrajectorySpace, state: SampledState, limit: float) -> Refined:
+    def refined(self, space: TrajectorySpace, state: SampledState, limit: float, say: Progress) -> Refined:
         """The state on as large a sample as its tolerance needs and `MOST` allows, or on the one that was asked for."""
         size, most = (self._coarse, MOST) if self.size is None else (self.size, self.size)
         symmetric = is_symmetric(space, self.phi, state.point.kernel)
         error = np.full_like(state.point.kernel, np.inf)
         while state.reached:
             start = self.start(space, state)
+            say(f"{size * BATCHES} points")
             chosen = self._sample(space, size, start.mixture)
             new = self._settled(space, chosen, start.moments, symmetric=symmetric, tolerance=SETTLED)
             if new is not None and new.reached:
                 state = continued(new, state)
+                say(f"{size * BATCHES} points, error")
                 error = self._error(space, state, symmetric=symmetric)
             elif size == most:
                 state = replace(state, reached=False, status="no state on the whole sample")
@@ -131,6 +133,7 @@ class Sampling:
             size = min(most, size * 2 ** int(np.ceil(np.log2(min(max(needed, 2.0), GROWTH)))))
         stable = False
         if state.reached:
+            say("stability")
             map_, here = self._free(space, state)
             stable = not map_.unstable_modes(here, 1)
         return Refined(state, error, stable, self._hessian_smallest(space, state))

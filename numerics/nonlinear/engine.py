@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
@@ -51,6 +52,8 @@ class Refined:
     hessian_smallest: float
 
 
+#: Told what is being done.
+Progress = Callable[[str], None]
 #: A state of an engine, or none.
 Reached = TypeVar("Reached", bound=State | None)
 
@@ -93,7 +96,7 @@ class Engine(Protocol):
     def kicks(self, space: TrajectorySpace, state: Any) -> list[Any]:
         """Starts off an unstable state, both ways along each unstable mode; none off a stable one."""
 
-    def refined(self, space: TrajectorySpace, state: Any, limit: float) -> Refined:
+    def refined(self, space: TrajectorySpace, state: Any, limit: float, say: Progress) -> Refined:
         """The state with an error of Φ below `limit` times its largest entry, if that is possible."""
 
 

@@ -137,3 +137,10 @@ def test_refuses_bad_arguments():
     many = Problem(np.eye(3), np.array([[np.nan, np.nan, 1.0]] * 3), activation="erf")
     with pytest.raises(InputError, match="at most 4"):
         solve_nonlinear(many, engine="quadrature")
+
+
+def test_what_is_being_done_is_told():
+    told = []
+    solve_nonlinear(endpoint(4, 20.0, activation="erf"), progress=told.append)
+    assert told[0] == "raising the labels from 0% to 100%"
+    assert "refining state 1 of 2" in told
