@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +21,8 @@ from numerics.problem import FloatArray
 
 #: Points of a batch with which states are found, and the most that they are refined with.
 FEWEST, MOST = 512, 32768
+#: Points of the whole sample for each entry of Φ, at least: with fewer its map of moments has no fixed point.
+FEWEST_PER_ENTRY = 4.4
 #: Relative residuals to which states are found, and refined.
 FOUND, SETTLED = 1e-6, 1e-8
 #: Unstable modes along which a state is left, the most unstable first; points of which they are found.
@@ -77,7 +80,7 @@ class Sampling:
 
     def at(self, space: TrajectorySpace, start: Start) -> SampledState:
         """A start as a state that was not reached."""
-        chosen = self._sample(space, self._coarse, start.mixture)
+        chosen = self._sample(space, self._coarse(space), start.mixture)
         last = MomentMap(chosen, space, self.phi).at(start.moments)
         return self._state(space, chosen, last, 0, reached=False)
 
@@ -91,7 +94,7 @@ class Sampling:
     ) -> SampledState | None:
         """The fixed point near a start, on a small sample; where a mixture is used, on one that is fitted to it."""
         symmetric = symmetric and is_symmetric_task(space, self.phi)
-        chosen = self._sample(space, self._coarse, start.mixture)
+        chosen = self._sample(space, self._coarse(space), start.mixture)
         state = self._settled(space, chosen, start.moments, symmetric=symmetric, relaxed=relaxed)
         if self.phi.odd or state is None or not state.reached:
             return state
@@ -112,7 +115,7 @@ class Sampling:
 
     def refined(self, space: TrajectorySpace, state: SampledState, limit: float, say: Progress) -> Refined:
         """The state on as large a sample as its tolerance needs and `MOST` allows, or on the one that was asked for."""
-        size, most = (self._coarse, MOST) if self.size is None else (self.size, self.size)
+        size, most = (self._coarse(space), MOST) if self.size is None else (self.size, self.size)
         symmetric = is_symmetric(space, self.phi, state.point.kernel)
         error = np.full_like(state.point.kernel, np.inf)
         while state.reached:
@@ -138,9 +141,12 @@ class Sampling:
             stable = not map_.unstable_modes(here, 1)
         return Refined(state, error, stable, self._hessian_smallest(space, state))
 
-    @property
-    def _coarse(self) -> int:
-        return FEWEST if self.size is None else min(self.size, FEWEST)
+    def _coarse(self, space: TrajectorySpace) -> int:
+        """Points of a batch with which states are found."""
+        entries = space.m * (space.m + 1) // 2
+        enough = max(FEWEST, FEWEST_PER_ENTRY * entries / BATCHES)
+        coarse = min(1 << math.ceil(math.log2(enough)), MOST)
+        return coarse if self.size is None else min(self.size, coarse)
 
     def _sample(self, space: TrajectorySpace, size: int, mixture: Mixture) -> Sample:
         """The fixed random numbers."""
@@ -153,7 +159,7 @@ class Sampling:
         L = sla.cholesky(moments[2], lower=True)
         z = sla.solve_triangular(L, (state.nodes.points - moments[1]).T, lower=True).T
         mixture = fitted(z, state.point.average.probability, self.seed)
-        return self._sample(space, self._coarse, mixture), moments
+        return self._sample(space, self._coarse(space), mixture), moments
 
     def _free(self, space: TrajectorySpace, state: SampledState) -> tuple[MomentMap, Iterate]:
         """The map at a state without any constraint, on not too many points."""
