@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numerics.nonlinear.critical import critical_signal as critical_signal
     from numerics.nonlinear.search import solve_all_nonlinear as solve_all_nonlinear
     from numerics.nonlinear.search import solve_nonlinear as solve_nonlinear
+    from numerics.nonlinear.search import state_near as state_near
     from numerics.nonlinear.solution import NonlinearSolution as NonlinearSolution
     from numerics.plotting import plot as plot
     from numerics.predictors.finite_width import kernel_sd as kernel_sd
@@ -79,6 +80,7 @@ _HOMES = {
     "solve_all_nonlinear": "numerics.nonlinear.search",
     "solve_endpoint_batch": "numerics.transition.batch",
     "solve_nonlinear": "numerics.nonlinear.search",
+    "state_near": "numerics.nonlinear.search",
 }
 
 __all__ = [
@@ -116,6 +118,7 @@ __all__ = [
     "solve_all_nonlinear",
     "solve_endpoint_batch",
     "solve_nonlinear",
+    "state_near",
 ]
 
 

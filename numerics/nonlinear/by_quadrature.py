@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from numerics.nonlinear.activation import Nonlinearity
 from numerics.nonlinear.engine import Progress, Refined, State, continued, relative_error
-from numerics.nonlinear.nodes import Nodes, averages, tilted_moments
+from numerics.nonlinear.iteration import explicit_conjugate
+from numerics.nonlinear.nodes import Nodes, averages, moments_of, tilted_moments
 from numerics.nonlinear.quadrature import quadrature_nodes
 from numerics.nonlinear.reduced import (
     ReducedPoint,
@@ -68,6 +69,12 @@ class Quadrature:
         """The start without labels."""
         none = np.zeros_like(prior)
         return prior, none, self._rule(space, prior, none, (np.zeros(space.d), space.covariance(prior)))
+
+    def near(self, space: TrajectorySpace, trajectories: FloatArray) -> Start:
+        """The start that samples of g suggest."""
+        kernel, *moments = moments_of(space, self.phi, trajectories)
+        conjugate = explicit_conjugate(space, kernel, moments[1] + np.outer(moments[0], moments[0]))
+        return kernel, conjugate, self._rule(space, kernel, conjugate, (moments[0], moments[1]))
 
     def at(self, space: TrajectorySpace, start: Start) -> State:
         """A start as a state that was not reached."""

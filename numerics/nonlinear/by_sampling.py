@@ -11,7 +11,7 @@ import scipy.linalg as sla
 from numerics.nonlinear.activation import Nonlinearity
 from numerics.nonlinear.engine import Progress, Refined, State, continued, relative_error
 from numerics.nonlinear.iteration import Iterate, MomentMap, Moments
-from numerics.nonlinear.nodes import tilted_moments
+from numerics.nonlinear.nodes import moments_of, tilted_moments
 from numerics.nonlinear.reduced import natural_hessian, stationary_point
 from numerics.nonlinear.sample import BATCHES, Mixture, Sample, fitted, placed, sample, standard, with_tails
 from numerics.nonlinear.solution import Engine
@@ -25,6 +25,8 @@ FEWEST, MOST = 512, 32768
 FEWEST_PER_ENTRY = 4.4
 #: Relative residuals to which states are found, and refined.
 FOUND, SETTLED = 1e-6, 1e-8
+#: Given trajectories that a mixture is fitted to, at most.
+MOST_FITTED = 20_000
 #: Unstable modes along which a state is left, the most unstable first; points of which they are found.
 MOST_MODES, MODE_POINTS = 6, 32768
 #: Independent parts of a sample, from whose states the error is estimated.
@@ -77,6 +79,16 @@ class Sampling:
         """The start without labels."""
         moments = (prior, np.zeros(space.d), space.covariance(prior))
         return Start(moments, standard(space.d) if self.phi.odd else with_tails(space.d))
+
+    def near(self, space: TrajectorySpace, trajectories: FloatArray) -> Start:
+        """The start that samples of g suggest."""
+        moments = moments_of(space, self.phi, trajectories)
+        if self.phi.odd:
+            return Start(moments, standard(space.d))
+        L = sla.cholesky(moments[2], lower=True)
+        some = trajectories[:: -(-len(trajectories) // MOST_FITTED)]
+        z = sla.solve_triangular(L, (some - moments[1]).T, lower=True).T
+        return Start(moments, fitted(z, np.full(len(z), 1 / len(z)), self.seed))
 
     def at(self, space: TrajectorySpace, start: Start) -> SampledState:
         """A start as a state that was not reached."""

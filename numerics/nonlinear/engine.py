@@ -76,6 +76,13 @@ class Engine(Protocol):
     def random_network(self, space: TrajectorySpace, prior: FloatArray) -> Any:
         """The start without labels."""
 
+    def near(self, space: TrajectorySpace, trajectories: FloatArray) -> Any:
+        """The start that samples of g suggest, (K, d).
+
+        Raises:
+            numpy.linalg.LinAlgError: they are too few.
+        """
+
     def at(self, space: TrajectorySpace, start: Any) -> State:
         """A start as a state that was not reached, for what can be said of it.
 

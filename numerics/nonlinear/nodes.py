@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg as sla
 
+from numerics.nonlinear.activation import Nonlinearity
 from numerics.nonlinear.space import SymmetricVectors, TrajectorySpace
 from numerics.problem import FloatArray
 
@@ -175,3 +176,13 @@ def tilted_moments(nodes: Nodes, probability: FloatArray, *, odd: bool) -> tuple
     mean = np.zeros(nodes.points.shape[1]) if odd else np.asarray(probability @ nodes.points)
     centred = nodes.points - mean
     return mean, np.asarray((centred * probability[:, None]).T @ centred)
+
+
+def moments_of(
+    space: TrajectorySpace, phi: Nonlinearity, trajectories: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Φ (m, m), mean (d,) and covariance (d, d) of samples of g, (K, d); for odd φ the mean is 0."""
+    activity = phi.value(trajectories @ space.embedding.T)
+    mean = np.zeros(space.d) if phi.odd else trajectories.mean(axis=0)
+    centred = trajectories - mean
+    return activity.T @ activity / len(activity), mean, centred.T @ centred / len(centred)

@@ -89,6 +89,48 @@ def solve_all_nonlinear(
     return search.solutions(search.states())
 
 
+def state_near(
+    problem: Problem,
+    trajectories: FloatArray,
+    *,
+    activation: Nonlinearity | None = None,
+    engine: EngineChoice = "auto",
+    tolerance: float | None = None,
+    size: int | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> NonlinearSolution:
+    """The state that sampled networks are in: where F settles from the trajectories of their neurons.
+
+    Networks can stay in a minimum that is not the lowest, and that no instability of another state leads to.
+
+    Args:
+        problem: as in `solve_all_nonlinear`, with all that follows.
+        trajectories: pre-activations ``h^t_i(x_p)``, (K, nP), one row for each neuron of each network (or of each draw
+            from one chain); the index is time-major, ``(t-1) P + p``.
+
+    Raises:
+        InputError: as there; trajectories of another shape, not finite, or too few to tell their covariance.
+    """
+    search = _prepared(problem, activation, engine, tolerance, size, seed, progress)
+    space, given = search.space, np.asarray(trajectories, dtype=np.float64)
+    if given.ndim != 2 or given.shape[1] != space.m:
+        raise InputError(f"trajectories: has shape {given.shape}; accepted: (K, {space.m})")
+    if not np.isfinite(given).all():
+        raise InputError("trajectories: has entries that are not finite; accepted: finite numbers")
+    few = InputError(f"trajectories: {len(given)} rows do not tell their covariance; accepted: many times {space.d}")
+    if len(given) < 2 * space.d:
+        raise few
+    try:
+        start = search.engine.near(space, given @ np.linalg.pinv(space.embedding).T)
+        state = search.engine.settle(space, start, relaxed=KICKED)
+    except np.linalg.LinAlgError:
+        raise few from None
+    if state is None:
+        raise InputError("trajectories: no averages can be made around them; accepted: those of sampled networks")
+    return search.solutions([state])[0]
+
+
 def incoherent_state(
     problem: Problem, *, activation: Nonlinearity | None = None, tolerance: float | None = None
 ) -> NonlinearSolution:

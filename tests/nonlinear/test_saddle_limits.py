@@ -6,7 +6,7 @@ import pytest
 
 from numerics import solve_all
 from numerics.nonlinear.activation import Nonlinearity
-from numerics.nonlinear.search import solve_all_nonlinear, solve_nonlinear
+from numerics.nonlinear.search import solve_all_nonlinear, solve_nonlinear, state_near
 from numerics.problem import InputError, Problem, endpoint
 from theory.conjugate_weak_signal import weak_signal
 
@@ -144,3 +144,28 @@ def test_what_is_being_done_is_told():
     solve_nonlinear(endpoint(4, 20.0, activation="erf"), progress=told.append)
     assert told[0] == "raising the labels from 0% to 100%"
     assert "refining state 1 of 2" in told
+
+
+@pytest.mark.parametrize("engine", ["quadrature", "sampling"])
+def test_a_state_is_found_from_trajectories(engine):
+    problem = endpoint(4, 20.0, activation="erf")
+    known = solve_nonlinear(problem)
+    h = np.random.default_rng(0).multivariate_normal(np.zeros(3), known.second_moment, 200)
+    state = state_near(problem, h, engine=engine)
+    assert state.converged
+    assert state.stable
+    assert np.abs(state.kernel - known.kernel).max() < 5 * state.kernel_error.max() + 1e-7
+
+
+@pytest.mark.parametrize(
+    ("trajectories", "told"),
+    [
+        (np.zeros((10, 4)), r"trajectories: has shape \(10, 4\); accepted: \(K, 3\)"),
+        (np.full((10, 3), np.nan), "trajectories: has entries that are not finite"),
+        (np.eye(3), "trajectories: 3 rows do not tell their covariance; accepted: many times 3"),
+        (np.zeros((10, 3)), "trajectories: 10 rows do not tell their covariance; accepted: many times 3"),
+    ],
+)
+def test_trajectories_that_tell_nothing_are_refused(trajectories, told):
+    with pytest.raises(InputError, match=told):
+        state_near(endpoint(4, 20.0, activation="erf"), trajectories)
