@@ -23,6 +23,8 @@ from scipy.optimize import minimize
 from numerics.lowering.scalar import Lowered, lower
 from numerics.nonlinear.activation import NAMED
 from numerics.nonlinear.forward import forward_kernel
+from numerics.nonlinear.iteration import explicit_conjugate
+from numerics.nonlinear.reduced import dual_variables
 from numerics.nonlinear.space import TrajectorySpace, trajectory_space
 from numerics.problem import FloatArray, InputError, Problem
 from numerics.solution import Branch, coherence_beyond
@@ -192,10 +194,8 @@ def _at(space: TrajectorySpace, L: FloatArray) -> _Point:
     C = space.covariance(K)
     factor = sla.cholesky(C, lower=True)
     Q, S_inverse = np.asarray(np.linalg.inv(C)), sla.cho_solve((L, True), np.eye(space.d))
-    T = problem.supervised
-    dual = np.linalg.solve(problem.v * K[np.ix_(T, T)] + problem.kappa * np.eye(len(T)), problem.labels)
-    conjugate = space.pull_back(0.5 * (Q @ S @ Q - Q))
-    conjugate[np.ix_(T, T)] += 0.5 * problem.v * np.outer(dual, dual)
+    _, dual = dual_variables(space, K)
+    conjugate = explicit_conjugate(space, K, S)
     # K'ᵀ: an entry of K depends on its own S_ij and on the variances of its two variables
     back = cross * conjugate
     back[np.diag_indices(space.m)] += 2 * np.sum(own * conjugate, axis=1)
