@@ -3,15 +3,15 @@
 ``F[Φ, Φ̃] = E(Φ) + tr Φ̃Φ - ln Z``, ``Z = ∫ dh N(h|0, C[Φ]) exp(φ(h)ᵀ Φ̃ φ(h))``. For each Φ, F is concave in Φ̃; its
 maximum over Φ̃ is the free energy of Φ, whose minima are the states of the network.
 
-Problem and its coordinates: ``activation``, φ by name or the user's own; ``space``, coordinates of one neuron's trajectory
-in which its covariance is regular; ``symmetry``, W → -W; ``forward``, the kernel without data.
+Problem and its coordinates: ``activation``, φ by name or the user's own; ``space``, coordinates of one neuron's
+trajectory in which its covariance is regular; ``symmetry``, W → -W; ``forward``, the kernel without data.
 
-Averages: ``nodes``, over the tilted trajectory, with their exact sensitivities, from weighted points; ``quadrature``, such
-points for few dimensions; ``sample``, for many. ``reduced``: F maximised over Φ̃, with gradient and Hessian;
+Averages: ``nodes``, over the tilted trajectory, with their exact sensitivities, from weighted points; ``quadrature``,
+such points for few dimensions; ``sample``, for many. ``reduced``: F maximised over Φ̃, with gradient and Hessian;
 ``iteration``: the map of moments on a sample that moves with the state.
 
-States: ``search``, the way to them (``solve_nonlinear``, ``solve_all_nonlinear``, ``state_near``); ``engine``, what it asks
-of ``by_quadrature`` and ``by_sampling``; ``solution``; ``critical``, where the random network's state turns unstable;
-``unseen``, inputs that were not learnt; ``variational``, the Gaussian approximation, an upper bound on F
+States: ``search``, the way to them (``solve_nonlinear``, ``solve_all_nonlinear``, ``state_near``); ``engine``, what it
+asks of ``by_quadrature`` and ``by_sampling``; ``solution``; ``critical``, where the random network's state turns
+unstable; ``unseen``, inputs that were not learnt; ``variational``, the Gaussian approximation, an upper bound on F
 (``solve_gaussian``).
 """
