@@ -413,7 +413,7 @@ def draw_coherence(axes: Axes, results: Mapping[Case, Result], case: Case) -> No
         for j in range(n):
             if i != j:
                 colour = "white" if both[i, j] > 0.6 else "black"
-                text = f"{both[i, j]:.2f}".replace("-", "−")
+                text = f"{both[i, j]:z.2f}".replace("-", "−")
                 axes.text(j, i, text, ha="center", va="center", fontsize=6, color=colour)
     axes.plot([-0.5, n - 0.5], [-0.5, n - 0.5], color="white", lw=1)
     axes.set_xticks(range(n), [str(t + 1) for t in range(n)])
