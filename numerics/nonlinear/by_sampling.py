@@ -31,6 +31,8 @@ MOST_FITTED = 20_000
 MOST_MODES, MODE_POINTS = 6, 32768
 #: Independent parts of a sample, from whose states the error is estimated.
 PARTS, PARTS_TOLERANCE = 8, 1e-6
+#: Damped steps towards a minimum whose place another sample has moved too far for acceleration.
+RELAXED = 60
 #: Margin on the size that the error asks for; the most that a sample grows by at once.
 MARGIN, GROWTH = 1.5, 16
 #: Points that must count for each entry of Φ where the Hessian is computed from covariances: its noise.
@@ -135,6 +137,10 @@ class Sampling:
             say(f"{size * BATCHES} points")
             chosen = self._sample(space, size, start.mixture)
             new = self._settled(space, chosen, start.moments, symmetric=symmetric, tolerance=SETTLED)
+            if (new is None or not new.reached) and self._is_stable(space, state):  # F leads back to it
+                new = self._settled(
+                    space, chosen, start.moments, symmetric=symmetric, tolerance=SETTLED, relaxed=RELAXED
+                )
             if new is not None and new.reached:
                 state = continued(new, state)
                 say(f"{size * BATCHES} points, error")
@@ -149,8 +155,7 @@ class Sampling:
         stable = False
         if state.reached:
             say("stability")
-            map_, here = self._free(space, state)
-            stable = not map_.unstable_modes(here, 1)
+            stable = self._is_stable(space, state)
         return Refined(state, error, stable, self._hessian_smallest(space, state))
 
     def _coarse(self, space: TrajectorySpace) -> int:
@@ -179,6 +184,10 @@ class Sampling:
         size = min(len(state.nodes.points), MODE_POINTS) // BATCHES
         map_ = MomentMap(self._sample(space, size, start.mixture), space, self.phi)
         return map_, map_.at(start.moments)
+
+    def _is_stable(self, space: TrajectorySpace, state: SampledState) -> bool:
+        map_, here = self._free(space, state)
+        return not map_.unstable_modes(here, 1)
 
     def _settled(
         self,

@@ -25,7 +25,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 from numerics.nonlinear.activation import Nonlinearity
 from numerics.nonlinear.reduced import dual_variables
 from numerics.nonlinear.sample import Sample
-from numerics.nonlinear.space import TrajectorySpace
+from numerics.nonlinear.space import TrajectorySpace, symmetric_vectors
 from numerics.nonlinear.symmetry import coordinate_signs, row_signs
 from numerics.problem import FloatArray
 
@@ -43,6 +43,11 @@ LONGEST = 0.15
 DAMPED, LEAST_DAMPED, STIFF = 0.3, 0.05, 1.1
 #: Length of the differences that give the map's derivative; eigenvalues beyond which it is unstable.
 DIFFERENCE, UNSTABLE = 1e-4, 1 + 1e-6
+#: Newton steps where acceleration fails, on the way of a state and downhill; unknowns up to which they are taken, for
+#: each step costs as many maps; longest step, as `LONGEST`.
+FOLLOWING, DOWNHILL, NEWTON_UNKNOWNS, NEWTON_LONGEST = 8, 80, 120, 0.3
+#: Smallest |1 - eigenvalue| that a Newton step divides by.
+SOFTEST = 1e-3
 #: Dimension and restarts of the Krylov space for its eigenvalues.
 KRYLOV, RESTARTS = 40, 12
 #: Lengths of a step off an unstable state, over sqrt(rows of Φ).
@@ -141,7 +146,7 @@ class MomentMap:
     symmetric: bool = False
 
     def settled(self, start: Moments, *, relaxed: int = 0, tolerance: float = TOLERANCE) -> tuple[Iterate, int, bool]:
-        """Iterate to a fixed point.
+        """Iterate to a fixed point: with Anderson acceleration; where that fails and unknowns are few, Newton's method.
 
         Args:
             start: Φ, and mean and covariance of g.
@@ -156,13 +161,15 @@ class MomentMap:
             numpy.linalg.LinAlgError: Φ or the covariance is not positive-definite.
         """
         at = self._at(start)
-        x = at.frame.coordinates(*start)
+        x = from_here = at.frame.coordinates(*start)
         now, residual = at(x)
         steps: list[FloatArray] = []
         changes: list[FloatArray] = []
         norms: list[float] = []
         longest, damped = LONGEST * np.sqrt(self.space.m + self.space.d), DAMPED
         for iteration in range(relaxed + ITERATIONS):
+            if iteration == relaxed:
+                from_here = x
             if np.linalg.norm(residual) <= tolerance * np.linalg.norm(x):
                 return now, iteration, True
             if now.counting < FEWEST:
@@ -182,10 +189,38 @@ class MomentMap:
             if iteration >= relaxed:
                 norms.append(float(np.linalg.norm(new)))
             if len(norms) > PATIENCE and min(norms[-PATIENCE:]) > 0.5 * min(norms[:-PATIENCE]):
-                return now, iteration, False
+                break
             steps, changes = [*steps, step][-HISTORY:], [*changes, new - residual][-HISTORY:]
             x, residual = x + step, new
-        return now, iteration, False
+        if at.frame.basis(odd=self.phi.odd).shape[1] > NEWTON_UNKNOWNS:
+            return now, iteration, False
+        last, more, reached = self._newton(at, from_here, downhill=relaxed > 0, tolerance=tolerance)
+        return (last, iteration + more, True) if reached else (now, iteration + more, False)
+
+    def _newton(self, at: _At, x: FloatArray, *, downhill: bool, tolerance: float) -> tuple[Iterate, int, bool]:
+        """Newton's method on the fixed point; results as those of `settled`.
+
+        Going downhill, steps along directions in which the map leads away are reversed: F falls along them.
+        """
+        basis = at.frame.basis(odd=self.phi.odd)
+        now, residual = at(x)
+        longest = NEWTON_LONGEST * np.sqrt(self.space.m + self.space.d)
+        for step_number in range(DOWNHILL if downhill else FOLLOWING):
+            if np.linalg.norm(residual) <= tolerance * np.linalg.norm(x):
+                return now, step_number, True
+            changes = [(at(x + DIFFERENCE * unit)[1] - residual) / DIFFERENCE for unit in basis.T]
+            size, modes = np.linalg.eig(-basis.T @ np.stack(changes, axis=1))
+            size = np.where(np.abs(size) < SOFTEST, SOFTEST, size)
+            if downhill:
+                size = np.abs(size.real) + 1j * size.imag
+            step = basis @ np.real(modes @ (np.linalg.solve(modes, basis.T @ residual) / size))
+            step *= min(1.0, longest / float(np.linalg.norm(step)))
+            moved = _possible(at, x, step, KEPT * now.counting, GROWN * float(np.linalg.norm(residual)))
+            if moved is None or moved[1][0].counting < FEWEST:
+                break
+            step, (now, residual) = moved
+            x = x + step
+        return now, step_number, False
 
     def at(self, moments: Moments) -> Iterate:
         """What the averages make of Φ, and mean and covariance of g."""
@@ -300,6 +335,17 @@ class _Frame:
     kernel: FloatArray
     covariance: FloatArray
     moving: FloatArray | None
+
+    def basis(self, *, odd: bool) -> FloatArray:
+        """Orthonormal directions that may move, as columns; for odd φ the mean may not."""
+        m, d = len(self.kernel), len(self.covariance)
+        parts = []
+        for size in (m, d):
+            vectors = symmetric_vectors(size)
+            matrices = vectors.matrix(np.eye(len(vectors.rows)))
+            parts.append(matrices.reshape(len(matrices), -1).T)
+        whole = np.asarray(sla.block_diag(*parts, np.eye(d)[:, : 0 if odd else d]))
+        return whole if self.moving is None else whole[:, (self.moving @ np.abs(whole)) > 0]
 
     def symmetrised(self, x: FloatArray) -> FloatArray:
         """Without coordinates that may not move."""

@@ -330,9 +330,9 @@ def blackjax_rate(kind: str, seconds: float, hmc: tuple[float, int] = PEER_HMC[0
 
 
 def test_effective_samples_per_second():
-    hmc, weights, ours = collapsed_rate(15), hmc_rate(25), sgld_rate(200)
-    tuned = [blackjax_rate("hmc", 60, setting) for setting in PEER_HMC]
-    peers = [max(tuned, key=lambda rate: rate.effective), blackjax_rate("nuts", 200)]
+    hmc, weights, ours = collapsed_rate(15), hmc_rate(25), sgld_rate(250)
+    tuned = {setting: blackjax_rate("hmc", 40, setting).effective for setting in PEER_HMC}
+    peers = [blackjax_rate("hmc", 250, max(tuned, key=lambda setting: tuned[setting])), blackjax_rate("nuts", 250)]
     # The others' Langevin dynamics is ours, at the same step: as many kernels of theirs are worth as much as ours.
     langevin = [torch_rate(15), blackjax_rate("sgld", 15)]
     assert min(rate.ess for rate in (hmc, weights, ours, *peers)) > 15

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from numerics.continuation.states import solve_all
+from numerics.nonlinear import iteration
 from numerics.nonlinear.search import solve_all_nonlinear, solve_nonlinear
 from numerics.predictors.observables import predict
 from numerics.problem import Problem, endpoint, sequence
@@ -71,3 +72,14 @@ def test_relu_networks_of_several_patterns_are_found_from_every_seed():
     one, other = found
     z = (one.kernel - other.kernel) / np.hypot(one.kernel_error, other.kernel_error)
     assert np.sqrt(np.mean(z**2)) < 2
+
+
+def test_newton_finds_the_states_that_acceleration_does_not(monkeypatch):
+    """Without acceleration: the saddle is followed by Newton's method, and left downhill by steps that it reverses."""
+    problem = endpoint(4, 20.0, activation="erf")
+    exact = solve_all_nonlinear(problem)
+    monkeypatch.setattr(iteration, "ITERATIONS", 1)
+    found = solve_all_nonlinear(problem, engine="sampling", size=512, tolerance=0.05)
+    assert [(s.branch, s.stable, s.converged) for s in found] == [(s.branch, s.stable, s.converged) for s in exact]
+    for state, known in zip(found, exact, strict=True):
+        assert np.abs(state.kernel - known.kernel).max() < 5 * state.kernel_error.max()
