@@ -192,7 +192,8 @@ class MomentMap:
                 break
             steps, changes = [*steps, step][-HISTORY:], [*changes, new - residual][-HISTORY:]
             x, residual = x + step, new
-        if at.frame.basis(odd=self.phi.odd).shape[1] > NEWTON_UNKNOWNS:
+        m, d = self.space.m, self.space.d
+        if (m * (m + 1) + d * (d + 1)) // 2 > NEWTON_UNKNOWNS:
             return now, iteration, False
         last, more, reached = self._newton(at, from_here, downhill=relaxed > 0, tolerance=tolerance)
         return (last, iteration + more, True) if reached else (now, iteration + more, False)
