@@ -31,8 +31,9 @@ MOST_FITTED = 20_000
 MOST_MODES, MODE_POINTS = 6, 32768
 #: Independent parts of a sample, from whose states the error is estimated.
 PARTS, PARTS_TOLERANCE = 8, 1e-6
-#: Damped steps towards a minimum whose place another sample has moved too far for acceleration.
-RELAXED = 60
+#: Damped steps towards a minimum whose place another sample has moved too far for acceleration, and at the end of a
+#: longer way; steps of such a way after which coordinates and points are placed anew.
+RELAXED, ROUND = 60, 10
 #: Margin on the size that the error asks for; the most that a sample grows by at once.
 MARGIN, GROWTH = 1.5, 16
 #: Points that must count for each entry of Φ where the Hessian is computed from covariances: its noise.
@@ -108,6 +109,12 @@ class Sampling:
     ) -> SampledState | None:
         """The fixed point near a start, on a small sample; where a mixture is used, on one that is fitted to it."""
         symmetric = symmetric and is_symmetric_task(space, self.phi)
+        if relaxed > RELAXED:
+            try:
+                start = self._fallen(space, start, relaxed // ROUND)
+            except np.linalg.LinAlgError:
+                return None
+            relaxed = RELAXED
         chosen = self._sample(space, self._coarse(space), start.mixture)
         state = self._settled(space, chosen, start.moments, symmetric=symmetric, relaxed=relaxed)
         if self.phi.odd or state is None or not state.reached:
@@ -177,6 +184,19 @@ class Sampling:
         z = sla.solve_triangular(L, (state.nodes.points - moments[1]).T, lower=True).T
         mixture = fitted(z, state.point.average.probability, self.seed)
         return self._sample(space, self._coarse(space), mixture), moments
+
+    def _fallen(self, space: TrajectorySpace, start: Start, rounds: int) -> Start:
+        """Far from a start: Φ may change by orders of magnitude, and the points follow."""
+        for _ in range(rounds):
+            chosen = self._sample(space, self._coarse(space), start.mixture)
+            last = MomentMap(chosen, space, self.phi).drifted(start.moments, ROUND)
+            state = self._state(space, chosen, last, 0, reached=False)
+            if self.phi.odd:
+                start = self.start(space, state)
+            else:
+                following, moments = self._fitted(space, state)
+                start = Start(moments, following.mixture)
+        return start
 
     def _free(self, space: TrajectorySpace, state: SampledState) -> tuple[MomentMap, Iterate]:
         """The map at a state without any constraint, on not too many points."""

@@ -223,6 +223,26 @@ class MomentMap:
             x = x + step
         return now, step_number, False
 
+    def drifted(self, start: Moments, steps: int) -> Iterate:
+        """Where so many damped steps lead, or fewer if they lead nowhere.
+
+        Raises:
+            numpy.linalg.LinAlgError: Φ or the covariance is not positive-definite.
+        """
+        at = self._at(start)
+        x = at.frame.coordinates(*start)
+        now, residual = at(x)
+        longest = LONGEST * np.sqrt(self.space.m + self.space.d)
+        for _ in range(steps):
+            size = float(np.linalg.norm(residual))
+            step = residual * min(DAMPED, longest / max(size, 1e-300))
+            moved = _possible(at, x, step, KEPT * now.counting, GROWN * size)
+            if moved is None:
+                break
+            step, (now, residual) = moved
+            x = x + step
+        return now
+
     def at(self, moments: Moments) -> Iterate:
         """What the averages make of Φ, and mean and covariance of g."""
         at = self._at(moments)

@@ -5,11 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from numerics.agreement import positive_basin
 from numerics.continuation.states import solve_all
 from numerics.nonlinear import iteration
+from numerics.nonlinear.activation import NAMED
+from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.search import solve_all_nonlinear, solve_nonlinear
+from numerics.nonlinear.space import trajectory_space
 from numerics.predictors.observables import predict
 from numerics.problem import Problem, endpoint, sequence
+from numerics.sampling import simulate
 
 pytestmark = pytest.mark.slow
 
@@ -83,3 +88,21 @@ def test_newton_finds_the_states_that_acceleration_does_not(monkeypatch):
     assert [(s.branch, s.stable, s.converged) for s in found] == [(s.branch, s.stable, s.converged) for s in exact]
     for state, known in zip(found, exact, strict=True):
         assert np.abs(state.kernel - known.kernel).max() < 5 * state.kernel_error.max()
+
+
+@pytest.mark.parametrize("activation", ["erf", "relu"])
+def test_eight_times_end_in_the_minimum_that_networks_are_in(activation):
+    """The walk leaves saddles (erf), or falls from a fold to a kernel four orders of magnitude larger (ReLU)."""
+    problem = endpoint(8, 20.0, activation=activation)
+    state = solve_nonlinear(problem)
+    assert state.converged, state.status
+    assert state.stable
+    run = simulate(problem, 256, "hmc-weights", chains=1, steps=100, warmup=200, seed=1, workers=1)
+    run = run.gauge_fixed() if run.has_sign_symmetry else run
+    kernel = positive_basin(state.kernel, 1) if run.has_sign_symmetry else state.kernel
+    error = np.hypot(run.kernel_standard_error, state.kernel_error)
+    # what a width of 256 may shift an entry by: 10/N of its scale
+    shift = 10 / 256 * np.sqrt(np.outer(np.diag(kernel), np.diag(kernel)))
+    assert (np.abs(run.kernel_mean - kernel) < 4 * error + shift).all()
+    prior = forward_kernel(trajectory_space(problem), NAMED[activation])
+    assert (np.abs(prior - kernel) > 4 * error + shift)[-1, -1]
