@@ -35,8 +35,10 @@ from numerics.problem import Problem, sequence
 from numerics.sampling import Plan, simulate
 from numerics.sampling.chains import advance, first_state, weights_of
 from numerics.sampling.diagnostics import summarise_symmetric
+from numerics.sampling.network import joint
 
 FULL = "--full" in sys.argv
+ONLY = sys.argv[sys.argv.index("--only") + 1] if "--only" in sys.argv else None  # a part of the table
 ARCHITECTURES = ("rnn", "dnn")
 
 # %% [markdown]
@@ -182,8 +184,8 @@ if FULL:
         for arch in ARCHITECTURES
         for amplitude in (0.5, 2.0)
     ]
-if "--only" in sys.argv:  # a part of the table
-    cases = [case for case in cases if sys.argv[sys.argv.index("--only") + 1] in case[0]]
+if ONLY is not None:
+    cases = [case for case in cases if ONLY in case[0]]
 found = {}
 for name, problem in cases:
     found[name] = row(name, problem)
@@ -206,8 +208,7 @@ def trajectories(plan, chain, draws=16, apart=5):
         state, _ = advance(plan, state, 0.0)
         if step >= plan.warmup and (step - plan.warmup) % apart == 0:
             weights = weights_of(network, state)
-            h = network.forward(network.connections(weights), weights.U).h
-            rows.append(h.transpose(1, 0, 2).reshape(plan.width, -1))
+            rows.append(joint(network.forward(network.connections(weights), weights.U).h).T)
     return np.concatenate(rows)
 
 
@@ -238,7 +239,7 @@ def two_phases(problem):
         assert verdict.agrees
 
 
-if FULL and ("--only" not in sys.argv or sys.argv[sys.argv.index("--only") + 1] == "phases"):
+if FULL and ONLY in (None, "phases"):
     two_phases(four_patterns(*TWO_PHASES))
 
 # %% [markdown]

@@ -171,7 +171,7 @@ class Quadrature:
         return quadrature_nodes(space, self.phi, kernel, conjugate, moments, finer * self.refinement)
 
     def _moments(self, state: State) -> tuple[FloatArray, FloatArray]:
-        return tilted_moments(state.nodes, state.point.average.probability, odd=self.phi.odd)
+        return tilted_moments(state.nodes.points, state.point.average.probability, odd=self.phi.odd)
 
     def _error(self, space: TrajectorySpace, state: State) -> FloatArray:
         """|ΔΦ| under a finer rule, to first order."""

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy.linalg as sla
 
 from numerics.nonlinear.activation import Nonlinearity
 from numerics.nonlinear.engine import Progress, Refined, State, continued, relative_error
@@ -88,10 +87,8 @@ class Sampling:
         moments = moments_of(space, self.phi, trajectories)
         if self.phi.odd:
             return Start(moments, standard(space.d))
-        L = sla.cholesky(moments[2], lower=True)
         some = trajectories[:: -(-len(trajectories) // MOST_FITTED)]
-        z = sla.solve_triangular(L, (some - moments[1]).T, lower=True).T
-        return Start(moments, fitted(z, np.full(len(z), 1 / len(z)), self.seed))
+        return Start(moments, fitted(some, np.full(len(some), 1 / len(some)), *moments[1:], self.seed))
 
     def at(self, space: TrajectorySpace, start: Start) -> SampledState:
         """A start as a state that was not reached."""
@@ -101,7 +98,7 @@ class Sampling:
 
     def start(self, space: TrajectorySpace, state: SampledState) -> Start:
         """A state as a start."""
-        moments = tilted_moments(state.nodes, state.point.average.probability, odd=self.phi.odd)
+        moments = tilted_moments(state.nodes.points, state.point.average.probability, odd=self.phi.odd)
         return Start((state.point.kernel, *moments), state.sample.mixture)
 
     def settle(
@@ -119,7 +116,9 @@ class Sampling:
         state = self._settled(space, chosen, start.moments, symmetric=symmetric, relaxed=relaxed)
         if self.phi.odd or state is None or not state.reached:
             return state
-        return continued(self._settled(space, *self._fitted(space, state), symmetric=symmetric), state)
+        start = self._refitted(space, state)
+        chosen = self._sample(space, self._coarse(space), start.mixture)
+        return continued(self._settled(space, chosen, start.moments, symmetric=symmetric), state)
 
     def kicks(self, space: TrajectorySpace, state: SampledState) -> list[Start]:
         """Starts off an unstable state; one way only where W → -W turns the mode around."""
@@ -177,25 +176,20 @@ class Sampling:
         mirrored = is_symmetric_task(space, self.phi)
         return sample(space, size, self.seed, mixture, mirrored=mirrored, paired=self.phi.odd)
 
-    def _fitted(self, space: TrajectorySpace, state: SampledState) -> tuple[Sample, Moments]:
-        """A sample from the mixture that fits a state, and its moments."""
-        moments = self.start(space, state).moments
-        L = sla.cholesky(moments[2], lower=True)
-        z = sla.solve_triangular(L, (state.nodes.points - moments[1]).T, lower=True).T
-        mixture = fitted(z, state.point.average.probability, self.seed)
-        return self._sample(space, self._coarse(space), mixture), moments
+    def _refitted(self, space: TrajectorySpace, state: SampledState) -> Start:
+        """A state as a start; for φ that is not odd, with the mixture that fits it."""
+        start = self.start(space, state)
+        if self.phi.odd:
+            return start
+        points, probability = state.nodes.points, state.point.average.probability
+        return replace(start, mixture=fitted(points, probability, *start.moments[1:], self.seed))
 
     def _fallen(self, space: TrajectorySpace, start: Start, rounds: int) -> Start:
         """Far from a start: Φ may change by orders of magnitude, and the points follow."""
         for _ in range(rounds):
             chosen = self._sample(space, self._coarse(space), start.mixture)
             last = MomentMap(chosen, space, self.phi).drifted(start.moments, ROUND)
-            state = self._state(space, chosen, last, 0, reached=False)
-            if self.phi.odd:
-                start = self.start(space, state)
-            else:
-                following, moments = self._fitted(space, state)
-                start = Start(moments, following.mixture)
+            start = self._refitted(space, self._state(space, chosen, last, 0, reached=False))
         return start
 
     def _free(self, space: TrajectorySpace, state: SampledState) -> tuple[MomentMap, Iterate]:

@@ -209,7 +209,7 @@ class MomentMap:
         for step_number in range(DOWNHILL if downhill else FOLLOWING):
             if np.linalg.norm(residual) <= tolerance * np.linalg.norm(x):
                 return now, step_number, True
-            changes = [(at(x + DIFFERENCE * unit)[1] - residual) / DIFFERENCE for unit in basis.T]
+            changes = [at.change(x, residual, unit) for unit in basis.T]
             size, modes = np.linalg.eig(-basis.T @ np.stack(changes, axis=1))
             size = np.where(np.abs(size) < SOFTEST, SOFTEST, size)
             if downhill:
@@ -265,8 +265,7 @@ class MomentMap:
         _, residual = at(x)
 
         def along(direction: FloatArray) -> FloatArray:
-            length = DIFFERENCE / max(float(np.linalg.norm(direction)), 1e-300)
-            return np.asarray((at(x + length * direction)[1] - residual) / length + direction)
+            return at.change(x, residual, direction) + direction
 
         size: Any
         modes: Any
@@ -328,6 +327,11 @@ class _At:
         conjugate = explicit_conjugate(space, kernel, covariance + np.outer(mean, mean))
         after, counting = tilted_averages(self.map.sample, space, phi, moments, conjugate)
         return Iterate(*moments, conjugate, after, counting), self.frame.coordinates(*after) - x
+
+    def change(self, x: FloatArray, residual: FloatArray, direction: FloatArray) -> FloatArray:
+        """Derivative along a direction of the residual, whose value at x is given."""
+        length = DIFFERENCE / max(float(np.linalg.norm(direction)), 1e-300)
+        return np.asarray((self(x + length * direction)[1] - residual) / length)
 
 
 def _possible(

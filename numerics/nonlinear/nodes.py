@@ -171,10 +171,10 @@ def score_features(
     return np.concatenate([vectors.products(nodes.activity[part]), pulled], axis=1)
 
 
-def tilted_moments(nodes: Nodes, probability: FloatArray, *, odd: bool) -> tuple[FloatArray, FloatArray]:
+def tilted_moments(points: FloatArray, probability: FloatArray, *, odd: bool) -> tuple[FloatArray, FloatArray]:
     """Mean (d,) and covariance (d, d) of g; for odd φ the mean is 0, and points may stand for g and -g alike."""
-    mean = np.zeros(nodes.points.shape[1]) if odd else np.asarray(probability @ nodes.points)
-    centred = nodes.points - mean
+    mean = np.zeros(points.shape[1]) if odd else np.asarray(probability @ points)
+    centred = points - mean
     return mean, np.asarray((centred * probability[:, None]).T @ centred)
 
 
@@ -182,7 +182,5 @@ def moments_of(
     space: TrajectorySpace, phi: Nonlinearity, trajectories: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Φ (m, m), mean (d,) and covariance (d, d) of samples of g, (K, d); for odd φ the mean is 0."""
-    activity = phi.value(trajectories @ space.embedding.T)
-    mean = np.zeros(space.d) if phi.odd else trajectories.mean(axis=0)
-    centred = trajectories - mean
-    return activity.T @ activity / len(activity), mean, centred.T @ centred / len(centred)
+    activity, alike = phi.value(trajectories @ space.embedding.T), np.full(len(trajectories), 1 / len(trajectories))
+    return activity.T @ activity / len(activity), *tilted_moments(trajectories, alike, odd=phi.odd)

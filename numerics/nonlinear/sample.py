@@ -63,14 +63,24 @@ def with_tails(d: int) -> Mixture:
     return Mixture(np.full(2, 0.5), np.zeros((2, d)), np.stack([np.eye(d), WIDE * np.eye(d)]))
 
 
-def fitted(z: FloatArray, probability: FloatArray, seed: int) -> Mixture:
+def fitted(points: FloatArray, probability: FloatArray, mean: FloatArray, covariance: FloatArray, seed: int) -> Mixture:
     """The mixture that is likeliest for weighted points, widened, with a share of `SAFETY` for the wide normal.
 
     By expectation and maximisation; covariances are drawn to multiples of 1 where few points make them.
+
+    Args:
+        points: trajectories, (K, d).
+        probability: their weights, (K,).
+        mean, covariance: of the coordinates of a mixture, in which these are 0 and 1.
+        seed: of the fit's starts.
+
+    Raises:
+        numpy.linalg.LinAlgError: the covariance is not positive-definite.
     """
-    rng = np.random.default_rng(seed)
+    rng, L = np.random.default_rng(seed), sla.cholesky(covariance, lower=True)
+    z = sla.solve_triangular(L, (points - mean).T, lower=True).T
     best = max((_likeliest(z, probability, rng) for _ in range(STARTS)), key=lambda fit: fit[1])[0]
-    d = z.shape[1]
+    d = points.shape[1]
     return Mixture(
         np.append((1 - SAFETY) * best.weight, SAFETY),
         np.concatenate([best.mean, np.zeros((1, d))]),

@@ -116,11 +116,10 @@ def _drawn(space: TrajectorySpace, phi: Nonlinearity, solution: NonlinearSolutio
         p = np.exp(log_p - log_p.max())
         p /= p.sum()
         if not final:
-            mean, covariance = tilted_moments(nodes, p, odd=False)
-            L = sla.cholesky(covariance, lower=True)
-            mixture = fitted(sla.solve_triangular(L, (nodes.points - mean).T, lower=True).T, p, seed)
+            mean, covariance = tilted_moments(nodes.points, p, odd=False)
+            mixture = fitted(nodes.points, p, mean, covariance, seed)
     # stationary on these points: at a fixed Φ̃ the noise of averages is several times as large
-    moments = (solution.kernel, *tilted_moments(nodes, p, odd=phi.odd))
+    moments = (solution.kernel, *tilted_moments(nodes.points, p, odd=phi.odd))
     symmetric = is_symmetric(space, phi, solution.kernel)
     last, _, reached = MomentMap(chosen, space, phi, symmetric).settled(moments, tolerance=1e-6)
     if not reached:
