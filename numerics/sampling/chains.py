@@ -154,7 +154,7 @@ def first_state(plan: Plan, index: int) -> ChainState:
         slowest = min(relative.u, relative.w, relative.v)
         tuning = SGLDTuning(plan.warming, plan.chains * plan.steps, slowest)
         tuning = tuning.meet(largest_curvature(network, drawn, relative))
-        at = SGLD(network, 0.0, relative, plan.integrator).init(rng, drawn)
+        at = _langevin(plan, network, 0.0).init(rng, drawn)
     return ChainState(index, 0, at, cast(dict[str, Any], rng.bit_generator.state), tuning)
 
 
@@ -177,11 +177,14 @@ def advance(plan: Plan, state: ChainState, seconds: float) -> tuple[ChainState, 
         state = step(plan, network, rng, state, notes, spare)
         # The memory of a state that this call made itself may be used again; the caller's must stay as it is.
         if isinstance(state.at, SGLDState):
-            spare = state.at.W.dense
+            dense = state.at.W.dense
+            spare = None if isinstance(first, SGLDState) and dense is first.W.dense else dense
         elif isinstance(before, Weights):
             spare = None if before is first or before is state.at else before.W
         drawn, rest = divmod(state.done - plan.warming, plan.interval)
         if state.done > plan.warming and rest == 0 and drawn <= plan.draws:
+            if isinstance(state.at, SGLDState):
+                state = replace(state, at=_langevin(plan, network, 0.0).complete(rng, state.at, spare))
             _note(plan, network, rng, state.at, drawn - 1, notes)
         if time.monotonic() >= deadline:
             break
@@ -190,9 +193,12 @@ def advance(plan: Plan, state: ChainState, seconds: float) -> tuple[ChainState, 
 
 def weights_of(network: Network, state: ChainState) -> Weights:
     """A chain's weights; those that were integrated out are drawn from their exact law given the rest."""
+    rng = _generator(state.rng, None)
     if isinstance(state.at, Seen):
-        return write_out(_generator(state.rng, None), network, state.at)
-    return state.at.weights if isinstance(state.at, SGLDState) else state.at
+        return write_out(rng, network, state.at)
+    if isinstance(state.at, SGLDState):
+        return SGLD(network, 0.0, mobility(network, "prior")).complete(rng, state.at).weights
+    return state.at
 
 
 def _observe(network: Network, at: Weights | Seen) -> Draw:
@@ -247,21 +253,26 @@ def _hmc_step(
     return replace(state, done=state.done + 1, at=after, tuning=tuning)
 
 
+def _langevin(plan: Plan, network: Network, step_size: float) -> SGLD:
+    return SGLD(network, step_size, mobility(network, plan.preconditioner), plan.integrator)
+
+
 def _sgld_step(
     plan: Plan, network: Network, rng: np.random.Generator, state: ChainState, notes: _Notes, spare: Array | None
 ) -> ChainState:
     tuning = state.tuning
     assert isinstance(tuning, SGLDTuning)
     assert isinstance(state.at, SGLDState)
-    relative = mobility(network, plan.preconditioner)
+    relative, at = mobility(network, plan.preconditioner), state.at
     warming = state.done < plan.warming and plan.step_size is None
     if warming and state.done % tuning.probe_interval == 0:
-        tuning = tuning.meet(largest_curvature(network, state.at.weights, relative))
-    step_size = tuning.step_size if plan.step_size is None else plan.step_size
-    sampler = SGLD(network, step_size, relative, plan.integrator)
-    after, _ = sampler.step(rng, state.at, spare)
+        at = _langevin(plan, network, 0.0).complete(rng, at, spare)
+        tuning = tuning.meet(largest_curvature(network, at.weights, relative))
+    sampler = _langevin(plan, network, tuning.step_size if plan.step_size is None else plan.step_size)
+    after, _ = sampler.step(rng, at, spare)
     done = state.done + 1
     if warming and plan.integrator == "euler" and 2 * done > plan.warming and done % tuning.pilot_interval == 0:
+        after = sampler.complete(rng, after, spare)
         weights = after.weights
         terms = bias_terms(network, weights, relative)
         tuning = tuning.note(observe(network, weights).kernel, terms.local, terms.squared)

@@ -23,13 +23,14 @@ import numpy as np
 from numerics.problem import InputError
 from numerics.sampling.chains import ChainState, Place, Record
 from numerics.sampling.collapsed import Seen
+from numerics.sampling.deferred import DeferredNoise
 from numerics.sampling.network import Array, Weights
 from numerics.sampling.plan import Plan
 from numerics.sampling.sgld import SGLDState
 from numerics.sampling.tuning import HMCTuning, SGLDTuning
 from numerics.sampling.updated import UpdatedMatrices
 
-_FORMAT = b"unrolled chain 3\n"
+_FORMAT = b"unrolled chain 4\n"
 _DIGEST_BYTES = 32
 
 
@@ -187,7 +188,8 @@ def _place(kind: str, arrays: dict[str, Array]) -> Place:
     if kind == "Weights":
         return weights(of(""))
     W = of("W.")
-    matrices = UpdatedMatrices(W["dense"], float(W["scale"]), W["left"], W["right"], float(W["unit"]), W.get("ahead"))
+    known = DeferredNoise(float(W["noise.variance"]), W["noise.frames"], W["noise.met"])
+    matrices = UpdatedMatrices(W["dense"], float(W["scale"]), W["left"], W["right"], known, float(W["unit"]))
     noise = of("noise.")
     return SGLDState(arrays["at.U"], arrays["at.V"], matrices, weights(noise) if noise else None)
 

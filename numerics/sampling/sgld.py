@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from functools import cached_property
-from threading import Thread
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
-from scipy.linalg import get_blas_funcs
 
 from numerics.problem import InputError
 from numerics.sampling.network import Activity, Array, Network, Weights
 from numerics.sampling.normals import fill_normal
 from numerics.sampling.readout import sampled
-from numerics.sampling.updated import UpdatedMatrices, multiplied, plain
+from numerics.sampling.updated import UpdatedMatrices, plain
 
 Preconditioner = Literal["prior", "identity"]
 Integrator = Literal["euler", "leimkuhler-matthews"]
 PRECONDITIONERS: tuple[str, ...] = get_args(Preconditioner)
 INTEGRATORS: tuple[str, ...] = get_args(Integrator)
 
-#: Rows of W are updated in blocks that stay in cache between drawing the noise and adding it.
-_BLOCK_BYTES = 1 << 19
-#: Larger matrices are moved in bands of rows, which threads can share.
-_BAND_ENTRIES = 1 << 19
+#: Directions, on either side, of a matrix's noise, and outer products that wait: more make every step slower, fewer the
+#: passes over all entries.
+_MOST_DIRECTIONS = 32
+#: Noise is drawn whole in every step where the directions would serve for fewer steps, or the network is narrower.
+_FEWEST_STEPS = 4
+_NARROWEST = 256
+_SMALLEST_SCALE, _LARGEST_SCALE = 1e-3, 1e3
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ class SGLDState:
 
     @property
     def weights(self) -> Weights:
-        """The weights, W written out."""
+        """The weights, W written out; all noise must have been drawn (`SGLD.complete`)."""
         return Weights(self.U, self.W.written_out(), self.V)
 
 
@@ -122,6 +122,9 @@ class SGLD:
     ) -> tuple[SGLDState, SGLDInfo]:
         """One step of the dynamics; the state is left as it was, unless its own W is the spare array.
 
+        Of a wide network's W, Euler and Maruyama's step draws the noise only where the next steps meet it. Its law is
+        that of all noise drawn at once. Where weights are wanted, `complete` draws the rest.
+
         Args:
             rng: source of the noise.
             state: where the step starts.
@@ -129,21 +132,29 @@ class SGLD:
                 that of the state itself, which is then moved in place.
         """
         network, noise = self.network, state.noise
-        activity = network.forward(state.W, state.U)
+        matrices = state.W.met(rng, self._directions)
+        activity = network.forward(matrices, state.U)
         likelihood = sampled(network, activity.phi, state.V)
         assert likelihood.gradient_v is not None
-        delta = network.backward(state.W, activity, likelihood.source)
+        delta = network.backward(matrices, activity, likelihood.source)
         u, noise_u = self._move(
             rng, state.U, network.gradient_u(delta), self.mobility.u, None if noise is None else noise.U
         )
         v, noise_v = self._move(
             rng, state.V, likelihood.gradient_v, self.mobility.v, None if noise is None else noise.V
         )
+        W = replace(state.W, noise=matrices.noise())
         factors = network.gradient_w(delta, activity.phi)
-        first = network.first_activity(u)
-        w, noise_w = self._move_matrices(rng, state.W, factors, None if noise is None else noise.W, first, spare)
+        W, noise_w = self._move_matrices(rng, W, factors, None if noise is None else noise.W, spare)
         kept = None if noise_u is None or noise_w is None else Weights(noise_u, noise_w, noise_v)
-        return SGLDState(u, v, w, kept), SGLDInfo(likelihood.value, activity)
+        return SGLDState(u, v, W, kept), SGLDInfo(likelihood.value, activity)
+
+    def complete(self, rng: np.random.Generator, state: SGLDState, spare: Array | None = None) -> SGLDState:
+        """The same state with all noise of W drawn, given what was met of it; for the arguments see `step`."""
+        if state.W.noise.variance == 0:
+            return state
+        matrices = state.W.drawn(rng, factor=state.W.scale, spare=spare, threads=self.threads)
+        return replace(state, W=matrices)
 
     def _move(
         self, rng: np.random.Generator, eta: Array, gradient: Array, relative: float, noise: Array | None
@@ -154,120 +165,46 @@ class SGLD:
         used = fresh if noise is None else (noise + fresh) / 2
         return eta - h * (eta + gradient) + math.sqrt(2 * h) * used, None if noise is None else fresh
 
+    @property
+    def _directions(self) -> int:
+        """Directions along which a step meets each matrix, on either side."""
+        problem = self.network.problem
+        return problem.P * (problem.n - 1 if problem.arch == "rnn" else 1)
+
     def _move_matrices(
         self,
         rng: np.random.Generator,
         W: UpdatedMatrices,
         factors: list[tuple[Array, Array]],
         noise: Array | None,
-        first: Array,
         spare: Array | None,
     ) -> tuple[UpdatedMatrices, Array | None]:
-        """``η_W - h (η_W + A Bᵀ) + √(2h) ξ`` for the gradients' factors (A, B), and ξ if it is kept.
-
-        `first` is the activity that the new matrices will be given first.
-        """
+        """``η_W - h (η_W + A Bᵀ) + √(2h) ξ`` for the gradients' factors (A, B), and ξ if it is kept."""
         if not factors:
             return W, noise
         h = self.step_size * self.mobility.w
-        added = factors[0][0].shape[1]
-        crowded = W.crowded(1 - h, added)
-        scale = 1.0 if crowded else W.scale * (1 - h)
-        dense = np.empty_like(W.dense) if spare is None else spare
-        fresh = None if noise is None else np.empty_like(W.dense)
-        ahead = np.empty_like(first)
-        move = _BandMove(W, 1 - h if crowded else None, math.sqrt(2 * h) / scale, noise, dense, fresh, first, ahead)
-        self._share(move, rng)
+        scale = W.scale * (1 - h)
+        if _SMALLEST_SCALE <= abs(scale) <= _LARGEST_SCALE:
+            W = replace(W, scale=scale)
+        else:
+            W = W.drawn(rng, factor=scale, spare=spare, threads=self.threads)
+            spare = W.dense
         dtype = self.network.dtype
-        left = np.array([dtype.type(-h / scale) * pair[0].T for pair in factors])
+        left = np.array([dtype.type(-h / W.scale) * pair[0].T for pair in factors])
         right = np.array([pair[1].T for pair in factors])
-        if not crowded:
-            left, right = np.concatenate([W.left, left], axis=1), np.concatenate([W.right, right], axis=1)
-        return UpdatedMatrices(dense, scale, left, right, W.unit, ahead), fresh
+        W = replace(W, left=np.concatenate([W.left, left], axis=1), right=np.concatenate([W.right, right], axis=1))
+        crowded = W.left.shape[1] + self._directions > _MOST_DIRECTIONS
+        kept = None if noise is None else (noise, np.empty_like(W.dense))
+        # where the noise is used twice, half of each of two normals is added
+        variance = 2 * h / W.scale**2 / (1 if kept is None else 4)
+        W = replace(W, noise=W.noise.with_more(rng, variance))
+        if crowded or not self._defers:
+            factor = W.scale if crowded else None
+            W = W.drawn(rng, factor=factor, spare=spare, threads=self.threads, kept=kept)
+        return W, None if kept is None else kept[1]
 
-    @cached_property
-    def _streams(self) -> list[np.random.Generator]:
-        """One generator for each band, made once: each step sets their states, in a tenth of the time."""
-        N = self.network.width
-        count = self.network.layers * -(-N // max(1, _BAND_ENTRIES // N))
-        return [np.random.Generator(np.random.SFC64(0)) for _ in range(count)]
-
-    def _share(self, move: _BandMove, rng: np.random.Generator) -> None:
-        """Move all bands of rows, on as many threads as asked for."""
-        layers, N = move.dense.shape[:2]
-        rows = max(1, _BAND_ENTRIES // N)
-        bands = [(layer, slice(first, first + rows)) for layer in range(layers) for first in range(0, N, rows)]
-        if len(bands) == 1:
-            move.run(rng, *bands[0])
-            return
-        # Every band has its own stream, so that the numbers do not depend on how many threads share the bands.
-        streams = self._streams[: len(bands)]
-        for stream, words in zip(streams, rng.integers(2**64 - 1, size=(len(bands), 4), dtype=np.uint64), strict=True):
-            state = {"bit_generator": "SFC64", "state": {"state": words}, "has_uint32": 0, "uinteger": 0}
-            stream.bit_generator.state = state
-
-        def some(first: int) -> None:
-            for band, own in list(zip(bands, streams, strict=True))[first :: self.threads]:
-                move.run(own, *band)
-
-        helpers = [Thread(target=some, args=(first,)) for first in range(1, self.threads)]
-        for helper in helpers:
-            helper.start()
-        some(0)
-        for helper in helpers:
-            helper.join()
-
-
-@dataclass(frozen=True, eq=False)
-class _BandMove:
-    """Noise added to bands of rows, a block at a time that stays in cache.
-
-    Attributes:
-        W: where the step starts.
-        shrink: 1 - h where this step writes W out, None where it leaves the scale and the outer products to later.
-        spread: standard deviation of the noise.
-        noise: the last step's noise, or None if noise is not used again.
-        dense: where the new dense part is written.
-        fresh: where this step's noise is kept.
-        first: activity at the first time of the next step, (N, P).
-        ahead: where its product with the new dense part is written.
-    """
-
-    W: UpdatedMatrices
-    shrink: float | None
-    spread: float
-    noise: Array | None
-    dense: Array
-    fresh: Array | None
-    first: Array
-    ahead: Array
-
-    def run(self, rng: np.random.Generator, layer: int, band: slice) -> None:
-        """Move one band."""
-        N = self.dense.shape[-1]
-        rows = max(1, _BLOCK_BYTES // (N * self.dense.itemsize))
-        scratch = np.empty((min(rows, N), N), self.dense.dtype)
-        axpy = get_blas_funcs("axpy", (scratch,))
-        for first in range(band.start, min(band.stop, N), rows):
-            where = slice(first, min(first + rows, band.stop, N))
-            block = scratch[: where.stop - where.start]
-            amount = self.spread * self._draw(rng, layer, where, block)
-            before, after = self.W.dense[layer, where], self.dense[layer, where]
-            if self.shrink is not None:
-                factor = self.shrink * self.W.scale
-                np.multiply(before, before.dtype.type(factor), out=after)
-                self.W.add_products(layer, where, factor, after)
-            elif self.dense is not self.W.dense:
-                after[...] = before
-            axpy(block.reshape(-1), after.reshape(-1), a=amount)
-            if layer == 0:
-                self.ahead[where] = multiplied(after, self.first)
-
-    def _draw(self, rng: np.random.Generator, layer: int, where: slice, block: Array) -> float:
-        """Fill a block with this step's noise, or its sum with the last step's; the factor that it is used with."""
-        if self.noise is None or self.fresh is None:
-            fill_normal(rng, block)
-            return 1.0
-        fill_normal(rng, self.fresh[layer, where])
-        np.add(self.fresh[layer, where], self.noise[layer, where], out=block)
-        return 0.5
+    @property
+    def _defers(self) -> bool:
+        """Whether noise is drawn where it is met, the rest once in many steps."""
+        few = _FEWEST_STEPS * self._directions <= _MOST_DIRECTIONS
+        return few and self.network.width >= _NARROWEST and self.integrator == "euler"

@@ -240,7 +240,8 @@ def test_width_is_checked(width):
 @pytest.mark.parametrize("step_size", [0.02, 1.0, 1.7])  # beyond 1 the decay changes the weights' sign
 def test_langevin_drift_is_gradient_descent(arch, step_size, monkeypatch):
     # without noise, and against gradients written out; enough steps for the outer products to be added several times
-    monkeypatch.setattr("numerics.sampling.sgld.fill_normal", lambda rng, out, sd=1.0: out.fill(0))
+    for module in ("sgld", "updated"):
+        monkeypatch.setattr(f"numerics.sampling.{module}.fill_normal", lambda rng, out, sd=1.0: out.fill(0))
     rng = np.random.default_rng(1)
     x, y = rng.standard_normal((2, 4, 3)), 0.1 * rng.standard_normal((2, 4))
     net = make_network(Problem(x, y, arch=arch, activation="tanh", kappa=40.0), 7, "float64")

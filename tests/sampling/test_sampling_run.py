@@ -390,13 +390,16 @@ def test_too_few_directions_of_the_normals_are_noticed(monkeypatch):
 
 
 def test_langevin_step_does_not_depend_on_threads():
-    net = make_network(endpoint(4, 20.0), 512, "float32")
+    net = make_network(endpoint(4, 20.0), 1024, "float32")  # two bands of rows
     weights = net.prior_draw(np.random.default_rng(1), readout=True)
     steps = []
     for threads in (1, 2):
         sampler = SGLD(net, 1e-3, mobility(net, "prior"), threads=threads)
         rng = np.random.default_rng(2)
-        steps.append(sampler.step(rng, sampler.init(rng, weights))[0].weights.W)
+        state = sampler.init(rng, weights)
+        for _ in range(3):
+            state, _ = sampler.step(rng, state)
+        steps.append(sampler.complete(rng, state).weights.W)
     assert np.array_equal(*steps)
 
 

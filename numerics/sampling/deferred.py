@@ -1,0 +1,119 @@
+"""Gaussian noise of N × N matrices, drawn along the directions in which it is met, the rest once for many steps.
+
+A step of Langevin dynamics adds N² normals to W, but the network meets W in a few products only. Let B be the noise
+that W has gathered, of variance v an entry, and let q_1 … q_k and p_1 … p_k be orthonormal directions for which
+``F = B Q`` and ``G = Bᵀ P`` are known. Then
+
+    B = P Gᵀ + (1 - P Pᵀ) F Qᵀ + √v (1 - P Pᵀ) Z (1 - Q Qᵀ),
+
+where Z, of standard normals, has not been met by anything. Along a further direction q,
+``B q = P Gᵀ q + √v (1 - P Pᵀ) g`` with fresh normals g. Another step's noise adds to F, to G and to v. The law is
+exactly that of matrices drawn at once, also where directions depend on what was met before: Z is independent of that.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from numerics.sampling.network import Array
+from numerics.sampling.normals import fill_normal
+
+
+@dataclass(frozen=True, eq=False)
+class DeferredNoise:
+    """What is known of B.
+
+    Attributes:
+        variance: v.
+        frames: q_i, then p_i, each (layers, k, N).
+        met: B q_i, then Bᵀ p_i, likewise.
+    """
+
+    variance: float
+    frames: Array
+    met: Array
+
+    @property
+    def directions(self) -> int:
+        """k."""
+        return int(self.frames.shape[2])
+
+    def with_more(self, rng: np.random.Generator, variance: float) -> DeferredNoise:
+        """With independent noise of a given variance added."""
+        total = self.variance + variance
+        if not self.directions:
+            return replace(self, variance=total)
+        more = np.empty_like(self.met)
+        fill_normal(rng, more, math.sqrt(variance))
+        right, left = self.frames
+        # Both halves hold pᵀ ξ q.
+        across = left @ more[0].transpose(0, 2, 1) - more[1] @ right.transpose(0, 2, 1)
+        more[1] += across @ right
+        more += self.met
+        return replace(self, variance=total, met=more)
+
+
+def no_noise(layers: int, width: int, dtype: np.dtype[np.generic]) -> DeferredNoise:
+    """B = 0."""
+    none = np.zeros((2, layers, 0, width), dtype)
+    return DeferredNoise(0.0, none, none)
+
+
+class NoiseInSight:
+    """B while products are taken with it: what they meet is drawn and remembered."""
+
+    def __init__(self, rng: np.random.Generator, noise: DeferredNoise, more: int) -> None:
+        """Make room for `more` directions of each layer, on either side."""
+        sides, layers, known, N = noise.frames.shape
+        self._rng, self._variance = rng, noise.variance
+        self._frames, self._met = (np.empty((sides, layers, known + more, N), noise.met.dtype) for _ in range(2))
+        self._frames[:, :, :known] = noise.frames
+        self._met[:, :, :known] = noise.met
+        self._counts = np.full((sides, layers), known)
+
+    def forward(self, layer: int, columns: Array) -> Array:
+        """``B x`` for columns x, (N, P)."""
+        return self._product(0, layer, columns)
+
+    def backward(self, layer: int, columns: Array) -> Array:
+        """``Bᵀ x`` for columns x, (N, P)."""
+        return self._product(1, layer, columns)
+
+    def noise(self) -> DeferredNoise:
+        """What is known of B now."""
+        assert (self._counts == self._frames.shape[2]).all()
+        return DeferredNoise(self._variance, self._frames, self._met)
+
+    def _product(self, side: int, layer: int, columns: Array) -> Array:
+        frame, met = self._frames[side, layer], self._met[side, layer]
+        others = slice(self._counts[1 - side, layer])
+        across, known = self._frames[1 - side, layer, others], self._met[1 - side, layer, others]
+        count = int(self._counts[side, layer])
+        for column in columns.T:
+            direction = _new_direction(self._rng, frame[:count], column)
+            drawn = met[count]
+            fill_normal(self._rng, drawn, math.sqrt(self._variance))
+            drawn += (known @ direction - across @ drawn) @ across
+            frame[count] = direction
+            count += 1
+        self._counts[side, layer] = count
+        if columns.shape[1] == 1:
+            return np.asarray(((frame[:count] @ columns[:, 0]) @ met[:count])[:, None])
+        return np.asarray(met[:count].T @ (frame[:count] @ columns))
+
+
+def _new_direction(rng: np.random.Generator, frame: Array, vector: Array) -> Array:
+    """What a frame of orthonormal rows leaves of a vector, normalised; of a random one if it leaves nothing."""
+    rest = vector - (frame @ vector) @ frame
+    size = float(rest @ rest)
+    if not size > (100 * np.finfo(vector.dtype).eps) ** 2 * float(vector @ vector):
+        fill_normal(rng, rest)
+        rest -= (frame @ rest) @ frame
+        size = float(rest @ rest)
+    rest /= rest.dtype.type(math.sqrt(size))
+    rest -= (frame @ rest) @ frame  # the first pass's rounding errors may have been scaled up
+    rest /= np.sqrt(rest @ rest)
+    return np.asarray(rest)
