@@ -51,8 +51,10 @@ class UpdatedMatrices:
         return MatricesInStep(self, None if none else NoiseInSight(rng, self.noise, directions))
 
     def written_out(self) -> Array:
-        """η_W, (layers, N, N). All noise must have been drawn."""
+        """η_W, (layers, N, N); A itself where that is all. All noise must have been drawn."""
         assert self.noise.variance == 0
+        if self.scale == 1 and not self.left.shape[1]:
+            return self.dense
         out: Array = np.multiply(self.dense, self.dense.dtype.type(self.scale))
         for layer, matrix in enumerate(out):
             _add_products(self.left[layer], self.right[layer], self.scale, matrix)
