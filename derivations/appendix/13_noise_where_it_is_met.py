@@ -141,12 +141,12 @@ assert (fewest / N**2).subs(at) < Rational(1, 10)
 #
 # ## 5. Confirmation
 #
-# From one start, a network of $N=256$ makes 24 large steps many times over, once as the sampler makes them and once in a
+# From one start, a network of $N=384$ makes 20 large steps many times over, once as the sampler makes them and once in a
 # few lines of NumPy that draw all noise at once. The kernel, the output's loss, an entry of $W$ and a random bilinear form
 # of it must have the same distributions.
 
 # %%
-WIDTH, STEPS, REPEATS, SIZE, LABEL = 256, 24, 250, 0.05, 3.0
+WIDTH, STEPS, REPEATS, SIZE, LABEL = 384, 20, 200, 0.05, 3.0
 net = make_network(endpoint(4, LABEL**2), WIDTH, "float64")
 begin = net.prior_draw(np.random.default_rng(1), readout=True)
 ends = np.random.default_rng(2).standard_normal((2, WIDTH)) / np.sqrt(WIDTH)

@@ -9,6 +9,7 @@ that W has gathered, of variance v an entry, and let q_1 … q_k and p_1 … p_k
 where Z, of standard normals, has not been met by anything. Along a further direction q,
 ``B q = P Gᵀ q + √v (1 - P Pᵀ) g`` with fresh normals g. Another step's noise adds to F, to G and to v. The law is
 exactly that of matrices drawn at once, also where directions depend on what was met before: Z is independent of that.
+Derived in derivations/appendix/13_noise_where_it_is_met.py.
 """
 
 from __future__ import annotations

@@ -22,9 +22,10 @@ INTEGRATORS: tuple[str, ...] = get_args(Integrator)
 #: Directions, on either side, of a matrix's noise, and outer products that wait: more make every step slower, fewer the
 #: passes over all entries.
 _MOST_DIRECTIONS = 32
-#: Noise is drawn whole in every step where the directions would serve for fewer steps, or the network is narrower.
+#: All noise is drawn in every step where the directions would serve for fewer steps, or where there are fewer entries
+#: for each new direction: they are drawn faster than it is found.
 _FEWEST_STEPS = 4
-_NARROWEST = 256
+_FEWEST_ENTRIES = 1 << 16
 _SMALLEST_SCALE, _LARGEST_SCALE = 1e-3, 1e3
 
 
@@ -132,7 +133,7 @@ class SGLD:
                 that of the state itself, which is then moved in place.
         """
         network, noise = self.network, state.noise
-        matrices = state.W.met(rng, self._directions)
+        matrices = state.W.in_step(rng, self._directions)
         activity = network.forward(matrices, state.U)
         likelihood = sampled(network, activity.phi, state.V)
         assert likelihood.gradient_v is not None
@@ -207,4 +208,5 @@ class SGLD:
     def _defers(self) -> bool:
         """Whether noise is drawn where it is met, the rest once in many steps."""
         few = _FEWEST_STEPS * self._directions <= _MOST_DIRECTIONS
-        return few and self.network.width >= _NARROWEST and self.integrator == "euler"
+        wide = self.network.width**2 >= _FEWEST_ENTRIES * self._directions
+        return few and wide and self.integrator == "euler"

@@ -45,7 +45,7 @@ class UpdatedMatrices:
     noise: DeferredNoise
     unit: float
 
-    def met(self, rng: np.random.Generator, directions: int) -> MatricesInStep:
+    def in_step(self, rng: np.random.Generator, directions: int) -> MatricesInStep:
         """The connections of a network, which meets each matrix along some directions forward and as many backward."""
         none = self.noise.variance == 0
         return MatricesInStep(self, None if none else NoiseInSight(rng, self.noise, directions))
