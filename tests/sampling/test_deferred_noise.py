@@ -10,9 +10,12 @@ from scipy.stats import chi2, ks_2samp, kstest
 
 from numerics.problem import Problem, endpoint
 from numerics.sampling import deferred, sgld
+from numerics.sampling.chains import advance, first_state, join
+from numerics.sampling.checkpoint import load, save
 from numerics.sampling.deferred import DeferredNoise, NoiseInSight, no_noise
 from numerics.sampling.network import make_network
 from numerics.sampling.observables import observe
+from numerics.sampling.plan import Plan
 from numerics.sampling.sgld import SGLD, mobility
 from numerics.sampling.updated import UpdatedMatrices, plain
 
@@ -206,3 +209,20 @@ def test_a_step_leaves_its_state_as_it_was_and_repeats():
                 assert np.array_equal(getattr(own.W, name), getattr(before.W, name))
             assert np.array_equal(own.W.noise.met, before.W.noise.met)
             own, _ = sampler.step(rng, own, np.empty_like(own.W.dense) if spare else None)
+
+
+def test_checkpoints_between_any_two_steps_change_nothing(tmp_path):
+    plan = Plan(
+        problem=endpoint(4, 20.0), width=384, sampler="sgld", chains=1, steps=8, warmup=20, step_size=0.005, seed=1
+    )
+    whole, record = advance(plan, first_state(plan, 0), np.inf)
+    state, parts, pending = first_state(plan, 0), [], 0
+    while state.done < 28:
+        state, part = advance(plan, state, 0.0)
+        save(tmp_path / "chain", plan, state, part)
+        state, part = load(tmp_path / "chain", plan)
+        parts.append(part)
+        pending += state.at.W.noise.directions > 0
+    assert pending > 10  # noise that was met, and not yet drawn whole
+    assert np.array_equal(state.at.W.dense, whole.at.W.dense)
+    assert np.array_equal(join(parts).kernels, record.kernels)
