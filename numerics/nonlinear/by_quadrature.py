@@ -24,7 +24,7 @@ from numerics.nonlinear.reduced import (
 )
 from numerics.nonlinear.solution import Engine
 from numerics.nonlinear.space import SymmetricVectors, TrajectorySpace, symmetric_vectors
-from numerics.nonlinear.symmetry import even_entries, is_symmetric
+from numerics.nonlinear.symmetry import Symmetry, kept_entries, symmetry_of
 from numerics.problem import FloatArray
 
 #: How Newton's method ends on one set of points.
@@ -87,16 +87,16 @@ class Quadrature:
         return state.point.kernel, state.point.conjugate, state.nodes
 
     def settle(
-        self, space: TrajectorySpace, start: Start, *, symmetric: bool = False, relaxed: int = 0
+        self, space: TrajectorySpace, start: Start, *, symmetry: Symmetry = "none", relaxed: int = 0
     ) -> State | None:
         """Stationary point near a start; Newton's method goes down, so that it leaves an unstable state by itself."""
         kernel, conjugate, nodes = start
         vectors = symmetric_vectors(space.m)
-        even = even_entries(space, self.phi, vectors) if symmetric else np.ones(len(vectors.rows), dtype=bool)
+        kept = kept_entries(space, vectors, symmetry)
         iterations = 0
         state: State | None = None
         for placement in range(PLACEMENTS):
-            newton = _newton(space, vectors, nodes, kernel, conjugate, even)
+            newton = _newton(space, vectors, nodes, kernel, conjugate, kept)
             if newton is None:
                 return state
             point, steps, ending = newton
@@ -120,8 +120,8 @@ class Quadrature:
         size, modes = _modes(space, vectors, state.point)
         _, cross, spread = kkt_blocks(space, vectors, state.point)
         starts = []
-        even = even_entries(space, self.phi, vectors)
-        symmetric = is_symmetric(space, self.phi, state.point.kernel)
+        even = kept_entries(space, vectors, "parity")
+        symmetric = symmetry_of(space, self.phi, state.point.kernel) != "none"
         for index in np.flatnonzero(size < UNSTABLE)[:MOST_MODES]:
             odd = np.linalg.norm(modes[even, index]) < 1e-6 * np.linalg.norm(modes[:, index])
             for sign in (1.0,) if symmetric and odd else (1.0, -1.0):
@@ -148,8 +148,8 @@ class Quadrature:
             kernel, conjugate = state.point.kernel, state.point.conjugate
             nodes = engine._rule(space, kernel, conjugate, self._moments(state))
             say(f"{len(nodes.points)} points")
-            symmetric = is_symmetric(space, self.phi, kernel)
-            new = continued(engine.settle(space, (kernel, conjugate, nodes), symmetric=symmetric), state)
+            symmetry = symmetry_of(space, self.phi, kernel)
+            new = continued(engine.settle(space, (kernel, conjugate, nodes), symmetry=symmetry), state)
             if new is None or not new.reached:
                 break
             state, error = new, engine._error(space, new)
@@ -192,9 +192,7 @@ class Quadrature:
         s = len(F)
         jacobian = np.block([[F, cross.T], [cross, -spread]])
         right = np.concatenate([excess[:, s:], excess[:, :s]], axis=1)
-        kept = np.ones(s, dtype=bool)
-        if is_symmetric(space, self.phi, point.kernel):
-            kept = even_entries(space, self.phi, vectors)
+        kept = kept_entries(space, vectors, symmetry_of(space, self.phi, point.kernel))
         both = np.concatenate([kept, kept])
         changes = np.zeros_like(right)
         changes[:, both] = np.linalg.solve(jacobian[np.ix_(both, both)], right[:, both].T).T

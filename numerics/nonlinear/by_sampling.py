@@ -15,7 +15,7 @@ from numerics.nonlinear.reduced import natural_hessian, stationary_point
 from numerics.nonlinear.sample import BATCHES, Mixture, Sample, fitted, placed, sample, standard, with_tails
 from numerics.nonlinear.solution import Engine
 from numerics.nonlinear.space import TrajectorySpace, symmetric_vectors
-from numerics.nonlinear.symmetry import is_symmetric, is_symmetric_task
+from numerics.nonlinear.symmetry import Symmetry, is_symmetric_task, symmetry_of
 from numerics.problem import FloatArray
 
 #: Points of a batch with which states are found, and the most that they are refined with.
@@ -102,10 +102,9 @@ class Sampling:
         return Start((state.point.kernel, *moments), state.sample.mixture)
 
     def settle(
-        self, space: TrajectorySpace, start: Start, *, symmetric: bool = False, relaxed: int = 0
+        self, space: TrajectorySpace, start: Start, *, symmetry: Symmetry = "none", relaxed: int = 0
     ) -> SampledState | None:
         """The fixed point near a start, on a small sample; where a mixture is used, on one that is fitted to it."""
-        symmetric = symmetric and is_symmetric_task(space, self.phi)
         if relaxed > RELAXED:
             try:
                 start = self._fallen(space, start, relaxed // ROUND)
@@ -113,18 +112,18 @@ class Sampling:
                 return None
             relaxed = RELAXED
         chosen = self._sample(space, self._coarse(space), start.mixture)
-        state = self._settled(space, chosen, start.moments, symmetric=symmetric, relaxed=relaxed)
+        state = self._settled(space, chosen, start.moments, symmetry=symmetry, relaxed=relaxed)
         if self.phi.odd or state is None or not state.reached:
             return state
         start = self._refitted(space, state)
         chosen = self._sample(space, self._coarse(space), start.mixture)
-        return continued(self._settled(space, chosen, start.moments, symmetric=symmetric), state)
+        return continued(self._settled(space, chosen, start.moments, symmetry=symmetry), state)
 
     def kicks(self, space: TrajectorySpace, state: SampledState) -> list[Start]:
         """Starts off an unstable state; one way only where W → -W turns the mode around."""
         map_, here = self._free(space, state)
         starts = []
-        symmetric = is_symmetric(space, self.phi, state.point.kernel)
+        symmetric = symmetry_of(space, self.phi, state.point.kernel) != "none"
         for mode in map_.unstable_modes(here, MOST_MODES):
             odd = symmetric and np.linalg.norm(map_.even_part(mode)) < 1e-3
             for sign in (1.0,) if odd else (1.0, -1.0):
@@ -136,21 +135,19 @@ class Sampling:
     def refined(self, space: TrajectorySpace, state: SampledState, limit: float, say: Progress) -> Refined:
         """The state on as large a sample as its tolerance needs and `MOST` allows, or on the one that was asked for."""
         size, most = (self._coarse(space), MOST) if self.size is None else (self.size, self.size)
-        symmetric = is_symmetric(space, self.phi, state.point.kernel)
+        symmetry = symmetry_of(space, self.phi, state.point.kernel)
         error = np.full_like(state.point.kernel, np.inf)
         while state.reached:
             start = self.start(space, state)
             say(f"{size * BATCHES} points")
             chosen = self._sample(space, size, start.mixture)
-            new = self._settled(space, chosen, start.moments, symmetric=symmetric, tolerance=SETTLED)
+            new = self._settled(space, chosen, start.moments, symmetry=symmetry, tolerance=SETTLED)
             if (new is None or not new.reached) and self._is_stable(space, state):  # F leads back to it
-                new = self._settled(
-                    space, chosen, start.moments, symmetric=symmetric, tolerance=SETTLED, relaxed=RELAXED
-                )
+                new = self._settled(space, chosen, start.moments, symmetry=symmetry, tolerance=SETTLED, relaxed=RELAXED)
             if new is not None and new.reached:
                 state = continued(new, state)
                 say(f"{size * BATCHES} points, error")
-                error = self._error(space, state, symmetric=symmetric)
+                error = self._error(space, state, symmetry)
             elif size == most:
                 state = replace(state, reached=False, status="no state on the whole sample")
             ratio = relative_error(state.point.kernel, error) / limit
@@ -209,12 +206,12 @@ class Sampling:
         chosen: Sample,
         moments: Moments,
         *,
-        symmetric: bool,
+        symmetry: Symmetry = "none",
         relaxed: int = 0,
         tolerance: float = FOUND,
     ) -> SampledState | None:
         try:
-            map_ = MomentMap(chosen, space, self.phi, symmetric)
+            map_ = MomentMap(chosen, space, self.phi, symmetry)
             last, iterations, reached = map_.settled(moments, relaxed=relaxed, tolerance=tolerance)
             return self._state(space, chosen, last, iterations, reached=reached)
         except np.linalg.LinAlgError:
@@ -229,25 +226,42 @@ class Sampling:
         status = "converged" if reached else "the iteration has not converged"
         return SampledState(point, nodes, iterations, reached, status, chosen)
 
-    def _error(self, space: TrajectorySpace, state: SampledState, *, symmetric: bool) -> FloatArray:
+    def _error(self, space: TrajectorySpace, state: SampledState, symmetry: Symmetry) -> FloatArray:
         """Standard error of Φ from its values on independent parts of the sample, with the bias that they show.
 
         A bias falls as one over the number of points, so that the parts' mean is off by `PARTS` times as much as Φ.
-        Infinite if a part has no state.
+        Where a part, of fewer points, has no state, its value is that to first order; infinite where that is not known.
         """
         moments = self.start(space, state).moments
-        kernels = []
-        for batches in np.arange(BATCHES).reshape(PARTS, -1):
+        parts = [state.sample.part(batches) for batches in np.arange(BATCHES).reshape(PARTS, -1)]
+        try:
+            changes = self._changes(space, moments, parts, symmetry)
+            if changes is None:
+                whole = MomentMap(state.sample, space, self.phi, symmetry)
+                changes = whole.responses(moments, parts)
+        except np.linalg.LinAlgError:
+            changes = None
+        if changes is None:
+            return np.full_like(moments[0], np.inf)
+        bias = np.mean(changes, axis=0) / (PARTS - 1)
+        return np.asarray(np.hypot(np.std(changes, axis=0, ddof=1) / np.sqrt(PARTS), bias))
+
+    def _changes(
+        self, space: TrajectorySpace, moments: Moments, parts: list[Sample], symmetry: Symmetry
+    ) -> list[FloatArray] | None:
+        """Changes of Φ from a state to those on other samples; None if one has no state."""
+        changes = []
+        for part in parts:
             try:
-                map_ = MomentMap(state.sample.part(batches), space, self.phi, symmetric)
-                last, _, reached = map_.settled(moments, tolerance=PARTS_TOLERANCE)
+                last, _, reached = MomentMap(part, space, self.phi, symmetry).settled(
+                    moments, tolerance=PARTS_TOLERANCE
+                )
             except np.linalg.LinAlgError:
-                reached = False
+                return None
             if not reached:
-                return np.full_like(moments[0], np.inf)
-            kernels.append(last.kernel)
-        bias = (np.mean(kernels, axis=0) - moments[0]) / (PARTS - 1)
-        return np.asarray(np.hypot(np.std(kernels, axis=0, ddof=1) / np.sqrt(PARTS), bias))
+                return None
+            changes.append(last.kernel - moments[0])
+        return changes
 
     def _hessian_smallest(self, space: TrajectorySpace, state: State) -> float:
         """Smallest eigenvalue of the Hessian in the natural metric, where the points are enough for its covariances."""

@@ -13,6 +13,7 @@ from numerics.nonlinear.nodes import Nodes
 from numerics.nonlinear.reduced import ReducedPoint
 from numerics.nonlinear.solution import Engine as EngineName
 from numerics.nonlinear.space import TrajectorySpace
+from numerics.nonlinear.symmetry import Symmetry
 from numerics.problem import FloatArray
 
 
@@ -90,10 +91,12 @@ class Engine(Protocol):
             ArithmeticError, numpy.linalg.LinAlgError: nothing can be said.
         """
 
-    def settle(self, space: TrajectorySpace, start: Any, *, symmetric: bool = False, relaxed: int = 0) -> State | None:
+    def settle(
+        self, space: TrajectorySpace, start: Any, *, symmetry: Symmetry = "none", relaxed: int = 0
+    ) -> State | None:
         """The stationary point near a start, on points placed for it; None where nothing can be evaluated.
 
-        With `symmetric`, from a start that W → -W leaves as it is, among such kernels. An iteration takes
+        With a symmetry, from a start that keeps to it, among such kernels. An iteration takes
         so many `relaxed` steps first, by which it leaves an unstable state, or falls from one that has ceased to exist.
         """
 

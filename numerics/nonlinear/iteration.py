@@ -15,7 +15,7 @@ the sample is that of what is not Gaussian. Anderson's acceleration (type II; Wa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from numerics.nonlinear.activation import Nonlinearity
 from numerics.nonlinear.reduced import dual_variables
 from numerics.nonlinear.sample import Sample
 from numerics.nonlinear.space import TrajectorySpace, symmetric_vectors
-from numerics.nonlinear.symmetry import coordinate_signs, row_signs
+from numerics.nonlinear.symmetry import Symmetry, kept_matrices
 from numerics.problem import FloatArray
 
 #: Points worked on together.
@@ -137,13 +137,13 @@ class MomentMap:
 
     Attributes:
         sample, space, phi: random numbers, coordinates, activation.
-        symmetric: only states that W → -W leaves as they are; on a sample that is mirrored.
+        symmetry: what states are kept to.
     """
 
     sample: Sample
     space: TrajectorySpace
     phi: Nonlinearity
-    symmetric: bool = False
+    symmetry: Symmetry = "none"
 
     def settled(self, start: Moments, *, relaxed: int = 0, tolerance: float = TOLERANCE) -> tuple[Iterate, int, bool]:
         """Iterate to a fixed point: with Anderson acceleration; where that fails and unknowns are few, Newton's method.
@@ -192,8 +192,7 @@ class MomentMap:
                 break
             steps, changes = [*steps, step][-HISTORY:], [*changes, new - residual][-HISTORY:]
             x, residual = x + step, new
-        m, d = self.space.m, self.space.d
-        if (m * (m + 1) + d * (d + 1)) // 2 > NEWTON_UNKNOWNS:
+        if self._unknowns > NEWTON_UNKNOWNS:
             return now, iteration, False
         last, more, reached = self._newton(at, from_here, downhill=relaxed > 0, tolerance=tolerance)
         return (last, iteration + more, True) if reached else (now, iteration + more, False)
@@ -209,8 +208,7 @@ class MomentMap:
         for step_number in range(DOWNHILL if downhill else FOLLOWING):
             if np.linalg.norm(residual) <= tolerance * np.linalg.norm(x):
                 return now, step_number, True
-            changes = [at.change(x, residual, unit) for unit in basis.T]
-            size, modes = np.linalg.eig(-basis.T @ np.stack(changes, axis=1))
+            size, modes = np.linalg.eig(at.slope(x, residual, basis))
             size = np.where(np.abs(size) < SOFTEST, SOFTEST, size)
             if downhill:
                 size = np.abs(size.real) + 1j * size.imag
@@ -243,6 +241,24 @@ class MomentMap:
             x = x + step
         return now
 
+    def responses(self, moments: Moments, samples: list[Sample]) -> list[FloatArray] | None:
+        """Changes of Φ, to first order, from a fixed point to those on other samples; None for too many unknowns.
+
+        Raises:
+            numpy.linalg.LinAlgError: a covariance is not positive-definite.
+        """
+        if self._unknowns > NEWTON_UNKNOWNS:
+            return None
+        at, m = self._at(moments), self.space.m
+        basis, x = at.frame.basis(odd=self.phi.odd), at.frame.coordinates(*moments)
+        slope = at.slope(x, at(x)[1], basis)
+        changes = []
+        for sample in samples:
+            residual = replace(self, sample=sample)._at(moments)(x)[1]
+            change = (basis @ np.linalg.solve(slope, basis.T @ residual))[: m * m].reshape(m, m)
+            changes.append(at.frame.kernel @ change @ at.frame.kernel.T)
+        return changes
+
     def at(self, moments: Moments) -> Iterate:
         """What the averages make of Φ, and mean and covariance of g."""
         at = self._at(moments)
@@ -250,7 +266,7 @@ class MomentMap:
 
     def even_part(self, direction: FloatArray) -> FloatArray:
         """The part of a direction that W → -W leaves as it is."""
-        return np.asarray(direction * self._even())
+        return np.asarray(direction * self._kept("parity"))
 
     def unstable_modes(self, state: Iterate, most: int) -> list[FloatArray]:
         """Directions in which the map leads away from a fixed point: eigenvalues of its derivative beyond 1.
@@ -303,14 +319,21 @@ class MomentMap:
                 break
         return None if reached is None else (reached.kernel, reached.mean, reached.covariance)
 
-    def _at(self, start: Moments) -> _At:
-        moving = self._even() if self.symmetric else None
-        return _At(self, _Frame(sla.cholesky(start[0], lower=True), sla.cholesky(start[2], lower=True), moving))
+    @property
+    def _unknowns(self) -> int:
+        """Entries of Φ and of the covariance of g."""
+        m, d = self.space.m, self.space.d
+        return (m * (m + 1) + d * (d + 1)) // 2
 
-    def _even(self) -> FloatArray:
-        """1 for coordinates that W → -W leaves as they are, 0 for others."""
-        signs = (row_signs(self.space), coordinate_signs(self.space))
-        parts = [np.outer(each, each).ravel() > 0 for each in signs]
+    def _at(self, start: Moments) -> _At:
+        moving = None if self.symmetry == "none" else self._kept(self.symmetry)
+        of_kernel, of_covariance = kept_matrices(self.space, self.symmetry)
+        kernel, covariance = np.where(of_kernel, start[0], 0.0), np.where(of_covariance, start[2], 0.0)
+        return _At(self, _Frame(sla.cholesky(kernel, lower=True), sla.cholesky(covariance, lower=True), moving))
+
+    def _kept(self, symmetry: Symmetry) -> FloatArray:
+        """1 for coordinates that need not vanish, 0 for others."""
+        parts = [kept.ravel() for kept in kept_matrices(self.space, symmetry)]
         return np.concatenate([*parts, np.zeros(self.space.d, dtype=bool)]).astype(float)
 
 
@@ -327,6 +350,10 @@ class _At:
         conjugate = explicit_conjugate(space, kernel, covariance + np.outer(mean, mean))
         after, counting = tilted_averages(self.map.sample, space, phi, moments, conjugate)
         return Iterate(*moments, conjugate, after, counting), self.frame.coordinates(*after) - x
+
+    def slope(self, x: FloatArray, residual: FloatArray, basis: FloatArray) -> FloatArray:
+        """1 minus the map's derivative, in a basis of columns, at x with its residual."""
+        return np.asarray(-basis.T @ np.stack([self.change(x, residual, unit) for unit in basis.T], axis=1))
 
     def change(self, x: FloatArray, residual: FloatArray, direction: FloatArray) -> FloatArray:
         """Derivative along a direction of the residual, whose value at x is given."""

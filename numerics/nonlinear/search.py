@@ -15,8 +15,8 @@ from numerics.nonlinear.engine import Engine, Progress, State, continued, relati
 from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.quadrature import LARGEST_DIMENSION
 from numerics.nonlinear.solution import NonlinearSolution
-from numerics.nonlinear.space import TrajectorySpace, trajectory_space
-from numerics.nonlinear.symmetry import image, row_signs
+from numerics.nonlinear.space import TrajectorySpace, symmetric_vectors, trajectory_space
+from numerics.nonlinear.symmetry import Symmetry, image, kept_entries, row_signs, symmetry_of
 from numerics.problem import FloatArray, InputError, Problem
 from numerics.solution import coherence_beyond
 
@@ -136,7 +136,7 @@ def incoherent_state(
 ) -> NonlinearSolution:
     """The state that the random network's kernel is followed to, stable or not; arguments as in `solve_all_nonlinear`.
 
-    With an odd φ and one supervised time it keeps the symmetry W → -W: its times stay uncorrelated.
+    With an odd φ, input at t = 0 only and one supervised time, its times stay uncorrelated.
     """
     search = _prepared(problem, activation, "auto", tolerance, None, 0, None)
     return search.solutions([search.walk()[-1][1]])[0]
@@ -237,18 +237,21 @@ class _Search:
         for start in kicks:
             below = self.engine.settle(self.with_labels(part), start, relaxed=KICKED)
             if below is not None and below.reached:
-                on = self.raised(self.engine.start(self.with_labels(part), below), part, symmetric=False)
+                on = self.raised(self.engine.start(self.with_labels(part), below), part)
                 if on and on[-1][0] == 1.0:
                     yield continued(on[-1][1], below)
 
     def walk(self) -> list[tuple[float, State]]:
         """Follow the random network's kernel to the full labels; where that ends, follow what lies below it there.
 
+        Where its times stay uncorrelated, it is kept to that: below it lie states of several lags, each of which may be
+        a minimum from which no other is found.
+
         Returns:
             Parts of the labels' squared scale, and the states there.
         """
         start = self.engine.random_network(self.space, self.prior)
-        way = self.raised(start, 0.0, symmetric=True)
+        way = self.raised(start, 0.0, symmetry_of(self.space, self.engine.phi, self.prior))
         if not way:
             try:
                 state = self.engine.at(self.space, start)
@@ -279,18 +282,18 @@ class _Search:
                 continue
             if reached == 1.0:
                 return [(1.0, new)]
-            on = self.raised(self.engine.start(there, new), reached, symmetric=False)
+            on = self.raised(self.engine.start(there, new), reached)
             if on:
                 return [(further, continued(each, new)) for further, each in on]
         return []
 
-    def raised(self, start: Any, done: float, *, symmetric: bool) -> list[tuple[float, State]]:
+    def raised(self, start: Any, done: float, symmetry: Symmetry = "none") -> list[tuple[float, State]]:
         """The states on the way to the full labels, in steps of their squared scale, each with that scale."""
         step, way, iterations = 1.0 - done, [], 0
         while done < 1.0:
             part = min(1.0, done + step)
             self.say(f"raising the labels from {np.sqrt(done):.0%} to {np.sqrt(part):.0%}")
-            new = self.engine.settle(self.with_labels(part), start, symmetric=symmetric)
+            new = self.engine.settle(self.with_labels(part), start, symmetry=symmetry)
             if new is not None and new.reached:
                 iterations += new.iterations
                 way.append((part, replace(new, iterations=iterations)))
@@ -339,6 +342,8 @@ class _Search:
                 status = "the error of the averages is not known: a part of the sample has no state here"
         gauge, E = np.outer(signs, signs), space.embedding
         second = (state.nodes.points * point.average.probability[:, None]).T @ state.nodes.points
+        symmetry = symmetry_of(space, self.engine.phi, point.kernel)
+        kept = kept_entries(space, symmetric_vectors(space.m), symmetry)  # by symmetry the rest is zero
         beyond = coherence_beyond(point.kernel, prior, problem.P)
         return NonlinearSolution(
             problem=problem,
@@ -349,7 +354,7 @@ class _Search:
             free_energy=point.free_energy,
             energy=point.energy,
             entropy=point.entropy,
-            residual=float(np.linalg.norm(point.gradient) / max(point.scale, 1e-300)),
+            residual=float(np.linalg.norm(point.gradient[kept]) / max(point.scale, 1e-300)),
             engine=self.engine.name,
             kernel_error=refined.kernel_error,
             points=len(state.nodes.points),

@@ -23,7 +23,7 @@ from numerics.nonlinear.nodes import log_density, tilted_moments
 from numerics.nonlinear.sample import BATCHES, fitted, placed, sample, standard, with_tails
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import TrajectorySpace, trajectory_space
-from numerics.nonlinear.symmetry import is_symmetric, is_symmetric_task
+from numerics.nonlinear.symmetry import is_symmetric_task, symmetry_of
 from numerics.problem import FloatArray, InputError
 from numerics.saddle.krylov import NotSolvedError
 
@@ -120,8 +120,8 @@ def _drawn(space: TrajectorySpace, phi: Nonlinearity, solution: NonlinearSolutio
             mixture = fitted(nodes.points, p, mean, covariance, seed)
     # stationary on these points: at a fixed Φ̃ the noise of averages is several times as large
     moments = (solution.kernel, *tilted_moments(nodes.points, p, odd=phi.odd))
-    symmetric = is_symmetric(space, phi, solution.kernel)
-    last, _, reached = MomentMap(chosen, space, phi, symmetric).settled(moments, tolerance=1e-6)
+    symmetry = symmetry_of(space, phi, solution.kernel)
+    last, _, reached = MomentMap(chosen, space, phi, symmetry).settled(moments, tolerance=1e-6)
     if not reached:
         raise NotSolvedError("the state has not been reached on the points for test patterns; try a larger size")
     nodes = placed(chosen, space, phi, last.mean, last.covariance)

@@ -3,10 +3,11 @@
 import mpmath
 import numpy as np
 import pytest
+from scipy.optimize import root
 
 from numerics import solve_all
 from numerics.nonlinear.activation import Nonlinearity
-from numerics.nonlinear.search import solve_all_nonlinear, solve_nonlinear, state_near
+from numerics.nonlinear.search import incoherent_state, solve_all_nonlinear, solve_nonlinear, state_near
 from numerics.problem import InputError, Problem, endpoint
 from theory.conjugate_weak_signal import weak_signal
 
@@ -112,6 +113,32 @@ def test_sampling_agrees_with_quadrature_within_its_error(activation):
     error = np.abs(sampled.kernel - exact.kernel)
     assert (error < 5 * sampled.kernel_error + 1e-6).all()
     assert sampled.kernel_error.max() < 0.01 * exact.kernel.max()
+
+
+def test_the_incoherent_state_is_a_chain_of_single_times():
+    """Its times are independent: each a distribution of one variable, on a plain grid, tied to the next by Φ and Φ̃."""
+    y2, n = 100.0, 6
+    state = incoherent_state(endpoint(n + 1, y2, activation="erf"), tolerance=0.02)
+    assert state.converged
+    assert np.array_equal(state.kernel, np.diag(np.diag(state.kernel)))
+    h = np.linspace(-15, 15, 3001)
+    square = np.array([float(mpmath.erf(x * np.sqrt(np.pi) / 2)) for x in h]) ** 2
+
+    def misses(diagonal):
+        """⟨φ²⟩ - Φ, time by time: Φ̃ comes from the time after."""
+        missing, conjugate = np.empty(n), 0.5 * y2 / (diagonal[-1] + 1) ** 2
+        for t in reversed(range(n)):
+            C = diagonal[t - 1] if t else 1.0
+            p = np.exp(-(h**2) / (2 * C) + conjugate * square)
+            p /= p.sum()
+            missing[t] = p @ square - diagonal[t]
+            conjugate = 0.5 * (p @ h**2 / C**2 - 1 / C)
+        return missing
+
+    exact = root(misses, np.diag(state.kernel))
+    assert exact.success
+    assert np.abs(np.diag(state.kernel) - exact.x).max() < 4 * state.kernel_error.max()
+    assert np.abs(exact.x - 0.5).max() > 0.3  # far from constant
 
 
 def test_a_named_activation_given_as_a_function_is_the_same():
