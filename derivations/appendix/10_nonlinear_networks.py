@@ -20,7 +20,8 @@
 #
 # over one neuron's trajectory $h\in\mathbb R^{n}$ (one pattern here). We solve it on a grid for $T=4$, where it is three
 # integrals, find the signal at which the incoherent state turns unstable, and compare with networks whose weights were
-# sampled. Nothing here uses the package's solvers: only the sampler, and the fit of the trend in $1/N$.
+# sampled. Nothing here uses the package's solvers, but to be compared with at the end of section 4: only the sampler, and
+# the fit of the trend in $1/N$.
 
 # %%
 import math
@@ -31,10 +32,12 @@ from scipy.optimize import brentq, root
 from scipy.special import erf
 
 from numerics.agreement import compare, width_trend
+from numerics.nonlinear.critical import critical_signal as chain_critical
 from numerics.problem import endpoint
 from numerics.sampling import simulate
 from numerics.sampling.network import joint, make_network
 from numerics.sampling.observables import autocorrelation, coherence
+from theory.critical_point import critical_signal as linear_critical
 
 PHI = {
     "linear": lambda h: h,
@@ -301,6 +304,26 @@ kernel_5, conjugate_5, *_ = saddle(
 critical = critical_signal("erf", [5.0, 8.0, 12.0, 18.0], (kernel_5, conjugate_5))
 print(f"erf: critical signal {critical:.4f}")
 assert 12.0 < critical < 18.0
+
+# %% [markdown]
+# At an incoherent state more decouples than odd entries from even ones. $\tilde\Phi$ and $C$ are diagonal, so that a
+# neuron's trajectory has the density $\prod_t N(h^t|0,C_t)\,e^{\tilde\Phi^{tt}\phi(h^t)^2}$: its times are independent, and
+# both conditions are a chain of averages over one variable each,
+# $$\Phi^{tt}=\langle\phi(h^t)^2\rangle,\qquad
+# \tilde\Phi^{tt}=\tfrac w2\left(\frac{\langle (h^{t+1})^2\rangle}{C_{t+1}^2}-\frac1{C_{t+1}}\right),\qquad
+# C_{t+1}=w\Phi^{tt},$$
+# which ends with the labels' part of $\tilde\Phi^{nn}$. As every factor is even, of the covariances in the Hessian those
+# remain in which each $h^t$ comes an even number of times: $\operatorname{Cov}(\phi^t\phi^s,\phi^t\phi^s)=\langle\phi_t^2\rangle
+# \langle\phi_s^2\rangle$ and $\operatorname{Cov}(\phi^t\phi^s,h^th^s)=\langle\phi_th_t\rangle\langle\phi_sh_s\rangle$ for
+# $t\ne s$. The solver computes the critical signal from these at any $T$; at $T=4$ it must be that of the grid above.
+
+# %%
+by_chain = {T: chain_critical(endpoint(T, 1.0, activation="erf"), 1.0, 30.0).scale for T in (4, 5, 6, 8, 10)}
+assert abs(by_chain[4] - critical) < 2e-3  # the grid is coarse
+linear = {T: float(linear_critical(T, 1)) for T in by_chain}
+for T, value in by_chain.items():
+    print(f"T = {T}: critical signal {value:.4f} for erf, {linear[T]:.4f} for the linear network")
+assert all(value > linear[T] for T, value in by_chain.items())  # saturation works against coherence
 
 # %% [markdown]
 # ## 5. Networks without data

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from numerics.problem import FloatArray, Problem
     from numerics.transition.scan import BranchScan, EndpointScan, SpecialPoint
 
-#: Error of the kernel at a point, relative to its largest entry: what a picture and a table can show.
+#: Error of the kernel at a point, relative to its largest entry, by quadrature: what a picture and a table can show.
 TOLERANCE = 1e-5
+#: Largest T for which that can be had; beyond, averages are sampled and have their own tolerance.
+LARGEST_T = 5
 
 
 def scan(T: int, signals: FloatArray, kappa: float, arch: str, activation: str) -> tuple[EndpointScan, bool]:
@@ -32,7 +34,7 @@ def scan(T: int, signals: FloatArray, kappa: float, arch: str, activation: str) 
         for number, signal in enumerate(signals.tolist(), start=1):
             doing(f"{number} of {len(signals)}")
             problem = endpoint(T, signal, kappa=kappa, arch=arch, activation=activation)
-            states.append(solve_all_nonlinear(problem, tolerance=TOLERANCE))
+            states.append(solve_all_nonlinear(problem, tolerance=TOLERANCE if T <= LARGEST_T else None))
         doing("critical signals")
         special = pitchforks(endpoint(T, 1.0, kappa=kappa, arch=arch, activation=activation), signals, states)
     branches = joined(states, T - 1)

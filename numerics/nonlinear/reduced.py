@@ -94,7 +94,7 @@ def reduced_point(
     if np.linalg.norm(target - activity) > 1e-9 * size:
         raise Unattainable("Newton's method in Φ̃ has not converged")
     at = averages(space, vectors, nodes, kernel, vectors.matrix(current), base=base)
-    return _point(space, vectors, kernel, vectors.matrix(current), at)
+    return point_at(space, vectors, kernel, vectors.matrix(current), at)
 
 
 def stationary_point(
@@ -112,12 +112,13 @@ def stationary_point(
         numpy.linalg.LinAlgError: Φ is not positive-definite.
     """
     at = averages(space, vectors, nodes, kernel, conjugate, covariance=covariance)
-    return _point(space, vectors, kernel, conjugate, at)
+    return point_at(space, vectors, kernel, conjugate, at)
 
 
-def _point(
+def point_at(
     space: TrajectorySpace, vectors: SymmetricVectors, kernel: FloatArray, conjugate: FloatArray, at: Averages
 ) -> ReducedPoint:
+    """F with its gradient from averages at a Φ̃ that is the maximum."""
     energy, slope = _energy(space, kernel)
     parts = (vectors.vec(slope), vectors.vec(conjugate), at.pull)
     return ReducedPoint(

@@ -11,6 +11,7 @@ import numpy as np
 from numerics.nonlinear.activation import NAMED, Nonlinearity
 from numerics.nonlinear.by_quadrature import Quadrature
 from numerics.nonlinear.by_sampling import Sampling
+from numerics.nonlinear.chain import incoherent_chain, is_chain
 from numerics.nonlinear.engine import Engine, Progress, State, continued, relative_error
 from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.quadrature import LARGEST_DIMENSION
@@ -30,6 +31,8 @@ FALLS = (0.02, 0.05, 0.1, 0.2)
 KICKED, FALLEN = 60, 400
 #: States after which no more are looked for.
 MOST_STATES = 12
+#: Relative distance from the chain of single variables at which a state without correlations between times is that.
+SAME_CHAIN = 0.1
 #: Default error of Φ's entries, relative to the largest, by engine.
 TOLERANCE = {"quadrature": 1e-8, "sampling": 1e-2}
 #: States whose free energies differ by less, over 1 + |F|, may change order when they are refined.
@@ -76,7 +79,8 @@ def solve_all_nonlinear(
         engine: ``"quadrature"`` (at most 4 dimensions of the trajectory), ``"sampling"``, or ``"auto"``: quadrature
             where it applies.
         tolerance: largest error of Φ's entries over the largest entry, for `converged`; 1e-8 for quadrature, 1e-2 for
-            sampling unless given.
+            sampling unless given. The random network's branch of one pattern, a chain of independent times, always is
+            computed by quadrature, unless an engine is asked for.
         size: points of each of 16 batches of the sampling engine, a power of 2; as many as the tolerance needs, up to
             32768, unless given. For odd φ each stands for its negative too.
         seed: of the sampling engine.
@@ -139,7 +143,7 @@ def incoherent_state(
     With an odd φ, input at t = 0 only and one supervised time, its times stay uncorrelated.
     """
     search = _prepared(problem, activation, "auto", tolerance, None, 0, None)
-    return search.solutions([search.walk()[-1][1]])[0]
+    return search.chain or search.solutions([search.walk()[-1][1]])[0]
 
 
 def _prepared(
@@ -178,7 +182,10 @@ def _prepared(
             "x: gives a singular kernel (inputs that the activation cannot tell apart, or a linear network with more "
             "patterns than dimensions); accepted: inputs with a regular kernel"
         ) from None
-    return _Search(chosen, space, prior, limit, progress or (lambda what: None))
+    chain = None
+    if engine == "auto" and is_chain(space, phi):
+        chain = incoherent_chain(space, phi, prior, limit)
+    return _Search(chosen, space, prior, limit, chain, progress or (lambda what: None))
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,6 +197,7 @@ class _Search:
         space: the trajectory's coordinates.
         prior: the random network's kernel.
         limit: relative error of Φ that a solution may have.
+        chain: the random network's branch at the full labels, where it is a chain of single variables that may be used.
         say: told what is being done.
     """
 
@@ -197,6 +205,7 @@ class _Search:
     space: TrajectorySpace
     prior: FloatArray
     limit: float
+    chain: NonlinearSolution | None
     say: Progress
 
     def states(self) -> list[State]:
@@ -316,18 +325,37 @@ class _Search:
         near = self.engine.same * np.linalg.norm(b)
         return any(each is not None and np.linalg.norm(a - each) <= near for each in images)
 
+    def on_chain(self, kernel: FloatArray, chain: FloatArray) -> bool:
+        """Whether a state is the chain, but for the error of averages."""
+        uncorrelated = symmetry_of(self.space, self.engine.phi, kernel) == "times"
+        return bool(uncorrelated and np.linalg.norm(kernel - chain) <= SAME_CHAIN * np.linalg.norm(chain))
+
+    def alike(self, one: NonlinearSolution, other: NonlinearSolution) -> bool:
+        """Whether two solutions are one within their errors, which says more than `same` does of coarse states."""
+        if one.stable != other.stable or not (one.converged and other.converged):
+            return False
+        near = 3 * max(float(one.kernel_error.max()), float(other.kernel_error.max()))
+        images = [other.kernel, image(self.space, self.engine.phi, other.kernel)]
+        return any(each is not None and np.abs(one.kernel - each).max() <= near for each in images)
+
     def solutions(self, found: list[State]) -> list[NonlinearSolution]:
         """The states refined, in order: minima first among those that converged."""
         solutions = [
             self.solution(state, f"refining state {number} of {len(found)}")
             for number, state in enumerate(found, start=1)
         ]
-        return sorted(solutions, key=lambda state: (not state.converged, state.free_energy))
+        distinct: list[NonlinearSolution] = []
+        for state in sorted(solutions, key=lambda state: float(state.kernel_error.max())):
+            if not any(self.alike(state, other) for other in distinct):
+                distinct.append(state)
+        return sorted(distinct, key=lambda state: (not state.converged, state.free_energy))
 
     def solution(self, found: State, what: str) -> NonlinearSolution:
         """One state refined, with what is known of it."""
         space, prior, limit = self.space, self.prior, self.limit
         self.say(what)
+        if self.chain is not None and self.on_chain(found.point.kernel, self.chain.kernel):
+            return self.chain
         refined = self.engine.refined(space, found, limit, lambda size: self.say(f"{what}: {size}"))
         state, point, problem = refined.state, refined.state.point, space.problem
         signs = np.ones(space.m)

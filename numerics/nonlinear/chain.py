@@ -1,0 +1,221 @@
+"""The incoherent state of one pattern at any T: its times are independent, so that averages are over one variable each.
+
+For odd φ, input at t = 0 and one supervised time, the tilted trajectory is a product of even densities
+``N(g_t|0, C_t) exp(Φ̃^tt φ_t²)``, where ``C_t = w Φ^{t-1,t-1}``. Both conditions of THEORY.md section 4 then tie each
+time to its neighbours, ``Φ^tt = ⟨φ_t²⟩`` and ``Φ̃^tt = (w/2)(⟨g_{t+1}²⟩/C_{t+1}² - 1/C_{t+1})``, and of the covariances
+in the Hessian those remain in which every variable comes in even powers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.optimize import root
+
+from numerics.nonlinear.activation import Nonlinearity
+from numerics.nonlinear.nodes import Averages
+from numerics.nonlinear.reduced import ReducedPoint, dual_variables, natural_hessian, point_at
+from numerics.nonlinear.solution import NonlinearSolution
+from numerics.nonlinear.space import SymmetricVectors, TrajectorySpace, symmetric_vectors
+from numerics.nonlinear.symmetry import is_symmetric_task
+from numerics.problem import FloatArray
+
+#: Points of the rule for half of a variable's line, at first and at most.
+POINTS, MOST_POINTS = 400, 1 << 16
+#: Logarithm of the density, below its maximum, at which the line ends; the most standard deviations that this may take.
+DEPTH, FARTHEST = 80.0, 1e6
+#: Relative residual of the conditions; change under a finer rule that is none; smallest first part of the labels'
+#: squared scale.
+RESIDUAL, ROUNDING, SMALLEST_PART = 1e-13, 1e-12, 1e-4
+
+
+def is_chain(space: TrajectorySpace, phi: Nonlinearity) -> bool:
+    """Whether the random network's branch is a chain of single variables."""
+    return space.problem.P == 1 and is_symmetric_task(space, phi)
+
+
+@dataclass(frozen=True, eq=False)
+class _Times:
+    """Averages of each time's variable g, with a = φ² and b = g²: each (n,).
+
+    Attributes:
+        log_Z: of the density's normalisation.
+        a, b, aa, bb, ab: of φ², g², φ⁴, g⁴, φ²g².
+        cross: of φ g.
+        effective: ``1/Σp²`` of the rule's points.
+    """
+
+    log_Z: FloatArray
+    a: FloatArray
+    b: FloatArray
+    aa: FloatArray
+    bb: FloatArray
+    ab: FloatArray
+    cross: FloatArray
+    effective: FloatArray
+
+
+class Chain:
+    """A chain of independent times, on rules of a given number of points."""
+
+    def __init__(self, space: TrajectorySpace, phi: Nonlinearity, points: int) -> None:
+        self._space, self._phi, self._points = space, phi, points
+        self._embedding = np.diagonal(space.embedding)
+
+    def diagonal(self, start: FloatArray) -> FloatArray | None:
+        """Φ^tt of the state near a start, (n,); None where there is none."""
+
+        def misses(x: FloatArray) -> FloatArray:
+            return self._misses(start * np.exp(x - 1))
+
+        # about 1, as the differences that give the Jacobian are relative
+        found: Any = root(misses, np.ones(len(start)), method="hybr", options={"xtol": RESIDUAL})
+        diagonal = np.asarray(start * np.exp(found.x - 1))
+        return diagonal if np.abs(self._misses(diagonal)).max() <= 100 * RESIDUAL else None
+
+    def point(self, diagonal: FloatArray) -> tuple[ReducedPoint, _Times]:
+        """F with what its Hessian needs, at a state."""
+        space, vectors = self._space, symmetric_vectors(self._space.m)
+        kernel = np.diag(diagonal)
+        times, conjugate, C = self._backwards(diagonal)
+        precision, response = np.diag(1 / C), np.diag(times.b / C**2)
+        average = Averages(
+            float(times.log_Z.sum()),
+            vectors.vec(np.diag(times.a)),
+            vectors.vec(space.pull_back(0.5 * (response - precision))),
+            np.ones(1),
+            float(times.effective.sum()),
+            _covariance(space, vectors, times, C),
+            precision,
+            response,
+        )
+        return point_at(space, vectors, kernel, np.diag(conjugate), average), times
+
+    def _misses(self, diagonal: FloatArray) -> FloatArray:
+        """``⟨φ²⟩/Φ - 1``, (n,)."""
+        with np.errstate(all="ignore"):
+            misses = self._backwards(diagonal)[0].a / diagonal - 1
+        return np.nan_to_num(misses, nan=1e3, posinf=1e3, neginf=-1e3)
+
+    def _backwards(self, diagonal: FloatArray) -> tuple[_Times, FloatArray, FloatArray]:
+        """Averages, Φ̃ and C of each time: Φ̃ comes from the time after, at the supervised one from the labels too."""
+        space = self._space
+        C = np.diagonal(space.covariance(np.diag(diagonal)))
+        _, dual = dual_variables(space, np.diag(diagonal))
+        conjugate = np.zeros(space.m)
+        conjugate[space.problem.supervised] = 0.5 * space.problem.v * dual**2
+        columns: list[tuple[float, ...]] = []
+        for t in reversed(range(space.m)):
+            if t + 1 < space.m:
+                after = columns[-1]
+                conjugate[t] += 0.5 * space.problem.w * (after[2] / C[t + 1] ** 2 - 1 / C[t + 1])
+            columns.append(self._averages(t, float(C[t]), float(conjugate[t])))
+        return _Times(*np.array(columns[::-1]).T), conjugate, C
+
+    def _averages(self, t: int, C: float, conjugate: float) -> tuple[float, ...]:
+        """By the trapezoidal rule on the half of the line, which even functions have twice."""
+
+        def log_density(g: FloatArray) -> FloatArray:
+            return np.asarray(conjugate * self._phi.value(self._embedding[t] * g) ** 2 - g**2 / (2 * C))
+
+        end = np.sqrt(C) * np.geomspace(5, FARTHEST, 200)
+        heights = log_density(end)
+        top = max(float(heights.max()), float(log_density(np.linspace(0, end[0], 50)).max()))
+        low = np.flatnonzero(heights < top - DEPTH)
+        g = np.linspace(0, end[low[0]] if len(low) else end[-1], self._points)
+        heights = log_density(g)
+        p = np.exp(heights - heights.max())
+        p[0] *= 0.5
+        Z = p.sum()
+        log_Z = np.log(2 * Z * g[1]) + heights.max() - 0.5 * np.log(2 * np.pi * C)
+        p /= Z
+        activity = self._phi.value(self._embedding[t] * g)
+        a, b = activity**2, g**2
+        means = [p @ part for part in (a, b, a**2, b**2, a * b, activity * g)]
+        return float(log_Z), *map(float, means), float(1 / (p @ p))
+
+
+def _covariance(space: TrajectorySpace, vectors: SymmetricVectors, times: _Times, C: FloatArray) -> FloatArray:
+    """Covariance of ``φφᵀ`` and ``∂ln N(g|0, C)/∂Φ`` as vectors, (2s, 2s)."""
+    s, last = len(vectors.rows), space.m - 1
+    at = np.zeros((space.m, space.m), dtype=np.intp)
+    at[vectors.rows, vectors.columns] = np.arange(s)
+    second = np.zeros((2 * s, 2 * s))
+    half = 0.5 * space.problem.w
+    for k, (t, r) in enumerate(zip(vectors.rows, vectors.columns, strict=True)):
+        weight = vectors.weights[k] ** 2
+        second[k, k] = weight * (times.aa[t] - times.a[t] ** 2 if t == r else times.a[t] * times.a[r])
+        if r == last:
+            continue
+        later, t, r = at[t + 1, r + 1], t + 1, r + 1
+        pull, both = half / (C[t] * C[r]), half**2 / (C[t] * C[r]) ** 2
+        second[s + k, s + k] = weight * both * (times.bb[t] - times.b[t] ** 2 if t == r else times.b[t] * times.b[r])
+        mixed = times.ab[t] - times.a[t] * times.b[t] if t == r else times.cross[t] * times.cross[r]
+        second[later, s + k] = second[s + k, later] = weight * pull * mixed
+    return second
+
+
+def incoherent_chain(
+    space: TrajectorySpace, phi: Nonlinearity, prior: FloatArray, limit: float
+) -> NonlinearSolution | None:
+    """The random network's kernel followed to the full labels, as accurate as rounding allows or points suffice for.
+
+    None where it cannot be followed, or its error exceeds the limit.
+
+    Args:
+        space, phi: coordinates and activation, for which `is_chain`.
+        prior: the random network's kernel.
+        limit: relative error of Φ that the solution may have: its change under a rule of twice the points.
+    """
+    points = POINTS
+    diagonal = _followed(space, phi, np.diagonal(prior).copy(), points)
+    error = np.inf
+    while diagonal is not None and not error <= ROUNDING and 2 * points <= MOST_POINTS:
+        points *= 2
+        finer = Chain(space, phi, points).diagonal(diagonal)
+        change = np.full(space.m, np.inf) if finer is None else np.abs(finer - diagonal)
+        error, diagonal = float(change.max() / diagonal.max()), finer
+    if diagonal is None or not error <= limit:
+        return None
+    point, times = Chain(space, phi, points).point(diagonal)
+    smallest = float(np.linalg.eigvalsh(natural_hessian(space, symmetric_vectors(space.m), point))[0])
+    E = space.embedding
+    return NonlinearSolution(
+        problem=space.problem,
+        kernel=point.kernel,
+        conjugate=point.conjugate,
+        covariance=E @ space.covariance(point.kernel) @ E.T,
+        second_moment=E @ np.diag(times.b) @ E.T,
+        free_energy=point.free_energy,
+        energy=point.energy,
+        entropy=point.entropy,
+        residual=float(np.abs(times.a / diagonal - 1).max()),  # Φ̃ is made from the averages: ∂F/∂Φ is 0 at any Φ
+        engine="quadrature",
+        kernel_error=np.diag(change),
+        points=points * space.m,
+        effective_points=point.average.effective_size,
+        converged=True,
+        status="converged",
+        stable=smallest > 0,
+        hessian_smallest=smallest,
+        branch="incoherent",
+        iterations=0,
+    )
+
+
+def _followed(space: TrajectorySpace, phi: Nonlinearity, start: FloatArray, points: int) -> FloatArray | None:
+    """The diagonal at the full labels, from that without labels."""
+    done, step, diagonal = 0.0, 1.0, start
+    while done < 1.0:
+        part = min(1.0, done + step)
+        there = replace(space, problem=space.problem.with_(y=space.problem.y * np.sqrt(part)))
+        new = Chain(there, phi, points).diagonal(diagonal)
+        if new is None or np.abs(np.log(new / diagonal)).max() > 0.7:
+            step *= 0.5
+            if step < SMALLEST_PART:
+                return None
+            continue
+        diagonal, done, step = new, part, 2 * step
+    return diagonal

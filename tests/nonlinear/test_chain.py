@@ -1,0 +1,76 @@
+"""The incoherent state as a chain of single variables, against the engines that know nothing of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from numerics.nonlinear import search
+from numerics.nonlinear.critical import critical_signal
+from numerics.nonlinear.search import incoherent_state, solve_all_nonlinear, solve_nonlinear
+from numerics.problem import Problem, endpoint
+from theory.critical_point import critical_signal as exact_critical_signal
+
+
+def without_chain(monkeypatch):
+    monkeypatch.setattr(search, "is_chain", lambda space, phi: False)
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        endpoint(4, 10.0, activation="erf"),
+        endpoint(4, 30.0, activation="tanh", kappa=0.3),
+        endpoint(4, 10.0),
+        Problem(np.array([[0.8, -0.5]]), np.array([[np.nan, 2.0, np.nan]]), activation="erf", u=1.3, v=0.8, w=1.4),
+    ],
+    ids=["erf", "tanh", "linear", "supervised within"],
+)
+def test_it_is_the_state_of_quadrature_in_all_dimensions(problem, monkeypatch):
+    chain = incoherent_state(problem, tolerance=1e-9)
+    without_chain(monkeypatch)
+    other = incoherent_state(problem, tolerance=1e-9)
+    assert chain.converged
+    assert chain.points < 0.2 * other.points
+    for name in ("kernel", "conjugate", "covariance", "second_moment"):
+        assert getattr(chain, name) == pytest.approx(getattr(other, name), abs=2e-8)
+    for name in ("free_energy", "energy", "entropy", "hessian_smallest"):
+        assert getattr(chain, name) == pytest.approx(getattr(other, name), abs=2e-8)
+    assert chain.stable == other.stable
+
+
+@pytest.mark.parametrize("T", [6, 9])
+def test_the_linear_network_has_its_exact_critical_signal_beyond_quadrature(T):
+    exact = float(exact_critical_signal(T, 1))
+    found = critical_signal(endpoint(T, 1.0), 0.7 * exact, 1.5 * exact)
+    assert found is not None
+    assert found.scale == pytest.approx(exact, rel=3e-8)
+
+
+def test_sampled_networks_of_six_times_turn_unstable_at_the_critical_signal():
+    found = critical_signal(endpoint(6, 1.0, activation="erf"), 2.0, 10.0)
+    assert found is not None
+    for factor, stable in ((0.85, True), (1.15, False)):
+        states = solve_all_nonlinear(endpoint(6, factor * found.scale, activation="erf"), engine="sampling")
+        incoherent = [state for state in states if state.branch == "incoherent"]
+        assert [state.stable for state in incoherent] == [stable]
+        exact = incoherent_state(endpoint(6, factor * found.scale, activation="erf"))
+        assert np.abs(incoherent[0].kernel - exact.kernel).max() < 4 * incoherent[0].kernel_error.max()
+
+
+def test_below_the_transition_the_answer_has_no_sampling_error():
+    state = solve_nonlinear(endpoint(10, 2.0, activation="erf"))
+    assert (state.engine, state.stable, state.converged) == ("quadrature", True, True)
+    assert state.kernel_error.max() < 1e-12
+    asked = solve_nonlinear(endpoint(10, 2.0, activation="erf"), engine="sampling")
+    assert asked.engine == "sampling"
+    assert np.abs(asked.kernel - state.kernel).max() < 4 * asked.kernel_error.max()
+
+
+@pytest.mark.slow
+def test_states_of_a_strong_signal_are_listed_once():
+    """The random network's state is found again from below, with the noise of the sample; both are one."""
+    states = solve_all_nonlinear(endpoint(6, 30.0, activation="erf"))
+    assert [(s.branch, s.stable, s.engine) for s in states if s.branch == "incoherent"] == [
+        ("incoherent", False, "quadrature")
+    ]
