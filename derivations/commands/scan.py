@@ -176,10 +176,17 @@ def picture(found: EndpointScan, path: Path) -> None:
         incoherent = found.branches[0].free_energy
         for index, branch in enumerate(found.branches):
             relative = branch.free_energy - incoherent
+            # the line's style changes at special points, between the points of the grid
+            own = np.sort([point.signal for point in found.special_points if branch.name in point.branches])
+            own = own[(own > found.signal[0]) & (own < found.signal[-1])]
+            places = np.searchsorted(found.signal, own)
+            signal = np.insert(found.signal, places, own)
+            stable = np.insert(branch.stable, places, branch.stable[places])
             for axes, value in ((above, branch.order_parameter), (below, relative)):
-                for mask, style in ((branch.stable, "-"), (~branch.stable, "--")):
-                    shown = np.where(_with_neighbours(mask), value, np.nan)
-                    axes.plot(found.signal, shown, style, color=f"C{index % 7}", lw=1.2 if style == "-" else 0.8)
+                line = np.insert(value, places, np.interp(own, found.signal, value))
+                for mask, style in ((stable, "-"), (~stable, "--")):
+                    shown = np.where(_with_neighbours(mask), line, np.nan)
+                    axes.plot(signal, shown, style, color=f"C{index % 7}", lw=1.2 if style == "-" else 0.8)
         for point in found.special_points:
             for axes in (above, below):
                 axes.axvline(point.signal, color="0.6", lw=0.5, ls=":")
