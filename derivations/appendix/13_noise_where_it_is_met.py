@@ -188,7 +188,7 @@ def where_met(rng):
         state, _ = sampler.step(rng, state)
         passes += state.W.dense is not before
     assert passes == STEPS // 16
-    weights = sampler.complete(rng, state).weights
+    weights = state.complete(rng).weights
     return quantities(weights.U[:, 0], weights.W[0], weights.V)
 
 

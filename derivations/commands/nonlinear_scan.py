@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from numerics.transition.scan import BranchScan, EndpointScan, SpecialPoint
 
 #: Error of the kernel at a point, relative to its largest entry, by quadrature: what a picture and a table can show.
+#: Averages that are sampled have their own tolerance.
 TOLERANCE = 1e-5
-#: Largest T for which that can be had; beyond, averages are sampled and have their own tolerance.
-LARGEST_T = 5
 
 
 def scan(T: int, signals: FloatArray, kappa: float, arch: str, activation: str) -> tuple[EndpointScan, bool]:
@@ -25,6 +24,7 @@ def scan(T: int, signals: FloatArray, kappa: float, arch: str, activation: str) 
 
     States are joined to branches by their kind and their order in free energy.
     """
+    from numerics.nonlinear.quadrature import LARGEST_DIMENSION
     from numerics.nonlinear.search import solve_all_nonlinear
     from numerics.problem import endpoint
     from numerics.transition.scan import EndpointScan
@@ -34,7 +34,7 @@ def scan(T: int, signals: FloatArray, kappa: float, arch: str, activation: str) 
         for number, signal in enumerate(signals.tolist(), start=1):
             doing(f"{number} of {len(signals)}")
             problem = endpoint(T, signal, kappa=kappa, arch=arch, activation=activation)
-            states.append(solve_all_nonlinear(problem, tolerance=TOLERANCE if T <= LARGEST_T else None))
+            states.append(solve_all_nonlinear(problem, tolerance=TOLERANCE if T - 1 <= LARGEST_DIMENSION else None))
         doing("critical signals")
         special = pitchforks(endpoint(T, 1.0, kappa=kappa, arch=arch, activation=activation), signals, states)
     branches = joined(states, T - 1)

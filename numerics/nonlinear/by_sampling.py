@@ -206,7 +206,7 @@ class Sampling:
         chosen: Sample,
         moments: Moments,
         *,
-        symmetry: Symmetry = "none",
+        symmetry: Symmetry,
         relaxed: int = 0,
         tolerance: float = FOUND,
     ) -> SampledState | None:

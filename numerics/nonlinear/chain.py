@@ -8,7 +8,7 @@ in the Hessian those remain in which every variable comes in even powers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,9 +26,10 @@ from numerics.problem import FloatArray
 POINTS, MOST_POINTS = 400, 1 << 16
 #: Logarithm of the density, below its maximum, at which the line ends; the most standard deviations that this may take.
 DEPTH, FARTHEST = 80.0, 1e6
-#: Relative residual of the conditions; change under a finer rule that is none; smallest first part of the labels'
-#: squared scale.
-RESIDUAL, ROUNDING, SMALLEST_PART = 1e-13, 1e-12, 1e-4
+#: Relative residual of the conditions, and change under a finer rule that is none.
+RESIDUAL, ROUNDING = 1e-13, 1e-12
+#: Smallest part by which the labels' squared scale is raised; largest change of ln Φ from one part to the next.
+SMALLEST_PART, LONGEST = 1e-4, 0.7
 
 
 def is_chain(space: TrajectorySpace, phi: Nonlinearity) -> bool:
@@ -210,9 +211,8 @@ def _followed(space: TrajectorySpace, phi: Nonlinearity, start: FloatArray, poin
     done, step, diagonal = 0.0, 1.0, start
     while done < 1.0:
         part = min(1.0, done + step)
-        there = replace(space, problem=space.problem.with_(y=space.problem.y * np.sqrt(part)))
-        new = Chain(there, phi, points).diagonal(diagonal)
-        if new is None or np.abs(np.log(new / diagonal)).max() > 0.7:
+        new = Chain(space.with_labels(part), phi, points).diagonal(diagonal)
+        if new is None or np.abs(np.log(new / diagonal)).max() > LONGEST:
             step *= 0.5
             if step < SMALLEST_PART:
                 return None

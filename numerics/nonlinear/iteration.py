@@ -254,7 +254,7 @@ class MomentMap:
         slope = at.slope(x, at(x)[1], basis)
         changes = []
         for sample in samples:
-            residual = replace(self, sample=sample)._at(moments)(x)[1]
+            residual = replace(at, map=replace(self, sample=sample))(x)[1]
             change = (basis @ np.linalg.solve(slope, basis.T @ residual))[: m * m].reshape(m, m)
             changes.append(at.frame.kernel @ change @ at.frame.kernel.T)
         return changes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -182,10 +183,8 @@ def _prepared(
             "x: gives a singular kernel (inputs that the activation cannot tell apart, or a linear network with more "
             "patterns than dimensions); accepted: inputs with a regular kernel"
         ) from None
-    chain = None
-    if engine == "auto" and is_chain(space, phi):
-        chain = incoherent_chain(space, phi, prior, limit)
-    return _Search(chosen, space, prior, limit, chain, progress or (lambda what: None))
+    by_chain = engine == "auto" and is_chain(space, phi)
+    return _Search(chosen, space, prior, limit, by_chain, progress or (lambda what: None))
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +196,7 @@ class _Search:
         space: the trajectory's coordinates.
         prior: the random network's kernel.
         limit: relative error of Φ that a solution may have.
-        chain: the random network's branch at the full labels, where it is a chain of single variables that may be used.
+        by_chain: whether the random network's branch is a chain of single variables, and may be computed as one.
         say: told what is being done.
     """
 
@@ -205,8 +204,13 @@ class _Search:
     space: TrajectorySpace
     prior: FloatArray
     limit: float
-    chain: NonlinearSolution | None
+    by_chain: bool
     say: Progress
+
+    @cached_property
+    def chain(self) -> NonlinearSolution | None:
+        """The random network's branch at the full labels, where it is a chain that can be followed."""
+        return incoherent_chain(self.space, self.engine.phi, self.prior, self.limit) if self.by_chain else None
 
     def states(self) -> list[State]:
         """The states, as accurate as the search needs: the random network's and what lies below it."""
@@ -238,15 +242,15 @@ class _Search:
         kicks: list[Any] = []
         while low <= high:
             middle = (low + high) // 2
-            starts = self.engine.kicks(self.with_labels(way[middle][0]), way[middle][1])
+            starts = self.engine.kicks(self.space.with_labels(way[middle][0]), way[middle][1])
             if starts:
                 kicks, part, high = starts, way[middle][0], middle - 1
             else:
                 low = middle + 1
         for start in kicks:
-            below = self.engine.settle(self.with_labels(part), start, relaxed=KICKED)
+            below = self.engine.settle(self.space.with_labels(part), start, relaxed=KICKED)
             if below is not None and below.reached:
-                on = self.raised(self.engine.start(self.with_labels(part), below), part)
+                on = self.raised(self.engine.start(self.space.with_labels(part), below), part)
                 if on and on[-1][0] == 1.0:
                     yield continued(on[-1][1], below)
 
@@ -281,11 +285,11 @@ class _Search:
 
     def onwards(self, done: float, state: State) -> list[tuple[float, State]]:
         """States beyond one that cannot be followed: what lies below it, or what it falls to where it ends."""
-        part = self.with_labels(done)
+        part = self.space.with_labels(done)
         starts = [(done, kick) for kick in self.engine.kicks(part, state)]
         starts += [(min(1.0, done + fall), self.engine.start(part, state)) for fall in FALLS]
         for reached, start in starts:
-            there = self.with_labels(reached)
+            there = self.space.with_labels(reached)
             new = self.engine.settle(there, start, relaxed=KICKED if reached == done else FALLEN)
             if new is None or not new.reached or (reached == done and self.same(new, state)):
                 continue
@@ -302,7 +306,7 @@ class _Search:
         while done < 1.0:
             part = min(1.0, done + step)
             self.say(f"raising the labels from {np.sqrt(done):.0%} to {np.sqrt(part):.0%}")
-            new = self.engine.settle(self.with_labels(part), start, symmetry=symmetry)
+            new = self.engine.settle(self.space.with_labels(part), start, symmetry=symmetry)
             if new is not None and new.reached:
                 iterations += new.iterations
                 way.append((part, replace(new, iterations=iterations)))
@@ -314,29 +318,30 @@ class _Search:
                 break
         return way
 
-    def with_labels(self, part: float) -> TrajectorySpace:
-        """The same coordinates with y² scaled by `part`."""
-        return replace(self.space, problem=self.space.problem.with_(y=self.space.problem.y * np.sqrt(part)))
-
     def same(self, one: State, other: State) -> bool:
         """Whether two states are one, or images of one another."""
         a, b = one.point.kernel, other.point.kernel
-        images = [b, image(self.space, self.engine.phi, b)]
         near = self.engine.same * np.linalg.norm(b)
-        return any(each is not None and np.linalg.norm(a - each) <= near for each in images)
+        return any(np.linalg.norm(a - each) <= near for each in self.images(b))
 
-    def on_chain(self, kernel: FloatArray, chain: FloatArray) -> bool:
-        """Whether a state is the chain, but for the error of averages."""
-        uncorrelated = symmetry_of(self.space, self.engine.phi, kernel) == "times"
-        return bool(uncorrelated and np.linalg.norm(kernel - chain) <= SAME_CHAIN * np.linalg.norm(chain))
+    def images(self, kernel: FloatArray) -> list[FloatArray]:
+        """A kernel, and what W → -W makes of it where that is a symmetry."""
+        other = image(self.space, self.engine.phi, kernel)
+        return [kernel] if other is None else [kernel, other]
+
+    def chain_at(self, kernel: FloatArray) -> NonlinearSolution | None:
+        """The chain, if a state is it but for the error of averages."""
+        if symmetry_of(self.space, self.engine.phi, kernel) != "times" or self.chain is None:
+            return None
+        near = np.linalg.norm(kernel - self.chain.kernel) <= SAME_CHAIN * np.linalg.norm(self.chain.kernel)
+        return self.chain if near else None
 
     def alike(self, one: NonlinearSolution, other: NonlinearSolution) -> bool:
         """Whether two solutions are one within their errors, which says more than `same` does of coarse states."""
         if one.stable != other.stable or not (one.converged and other.converged):
             return False
         near = 3 * max(float(one.kernel_error.max()), float(other.kernel_error.max()))
-        images = [other.kernel, image(self.space, self.engine.phi, other.kernel)]
-        return any(each is not None and np.abs(one.kernel - each).max() <= near for each in images)
+        return any(np.abs(one.kernel - each).max() <= near for each in self.images(other.kernel))
 
     def solutions(self, found: list[State]) -> list[NonlinearSolution]:
         """The states refined, in order: minima first among those that converged."""
@@ -354,8 +359,9 @@ class _Search:
         """One state refined, with what is known of it."""
         space, prior, limit = self.space, self.prior, self.limit
         self.say(what)
-        if self.chain is not None and self.on_chain(found.point.kernel, self.chain.kernel):
-            return self.chain
+        exact = self.chain_at(found.point.kernel)
+        if exact is not None:
+            return exact
         refined = self.engine.refined(space, found, limit, lambda size: self.say(f"{what}: {size}"))
         state, point, problem = refined.state, refined.state.point, space.problem
         signs = np.ones(space.m)

@@ -7,7 +7,7 @@ normal coordinates z. At later times Φ⁻ has full rank and h itself is the coo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,10 @@ class TrajectorySpace:
         P, C = self.problem.P, self.inputs.copy()
         C[self.rank :, self.rank :] += self.problem.w * (self.mask * kernel)[:-P, :-P]
         return C
+
+    def with_labels(self, part: float) -> TrajectorySpace:
+        """The same coordinates with y² scaled by `part`."""
+        return replace(self, problem=self.problem.with_(y=self.problem.y * np.sqrt(part)))
 
     def pull_back(self, matrix: FloatArray) -> FloatArray:
         """The adjoint of ``δΦ → δC_g``: a (d, d) matrix to the (nP, nP) entries of Φ that it comes from."""

@@ -154,7 +154,7 @@ def first_state(plan: Plan, index: int) -> ChainState:
         slowest = min(relative.u, relative.w, relative.v)
         tuning = SGLDTuning(plan.warming, plan.chains * plan.steps, slowest)
         tuning = tuning.meet(largest_curvature(network, drawn, relative))
-        at = _langevin(plan, network, 0.0).init(rng, drawn)
+        at = SGLD(network, 0.0, relative, plan.integrator).init(rng, drawn)
     return ChainState(index, 0, at, cast(dict[str, Any], rng.bit_generator.state), tuning)
 
 
@@ -184,7 +184,7 @@ def advance(plan: Plan, state: ChainState, seconds: float) -> tuple[ChainState, 
         drawn, rest = divmod(state.done - plan.warming, plan.interval)
         if state.done > plan.warming and rest == 0 and drawn <= plan.draws:
             if isinstance(state.at, SGLDState):
-                state = replace(state, at=_langevin(plan, network, 0.0).complete(rng, state.at, spare))
+                state = replace(state, at=state.at.complete(rng, spare))
             _note(plan, network, rng, state.at, drawn - 1, notes)
         if time.monotonic() >= deadline:
             break
@@ -197,7 +197,7 @@ def weights_of(network: Network, state: ChainState) -> Weights:
     if isinstance(state.at, Seen):
         return write_out(rng, network, state.at)
     if isinstance(state.at, SGLDState):
-        return SGLD(network, 0.0, mobility(network, "prior")).complete(rng, state.at).weights
+        return state.at.complete(rng).weights
     return state.at
 
 
@@ -253,10 +253,6 @@ def _hmc_step(
     return replace(state, done=state.done + 1, at=after, tuning=tuning)
 
 
-def _langevin(plan: Plan, network: Network, step_size: float) -> SGLD:
-    return SGLD(network, step_size, mobility(network, plan.preconditioner), plan.integrator)
-
-
 def _sgld_step(
     plan: Plan, network: Network, rng: np.random.Generator, state: ChainState, notes: _Notes, spare: Array | None
 ) -> ChainState:
@@ -266,13 +262,13 @@ def _sgld_step(
     relative, at = mobility(network, plan.preconditioner), state.at
     warming = state.done < plan.warming and plan.step_size is None
     if warming and state.done % tuning.probe_interval == 0:
-        at = _langevin(plan, network, 0.0).complete(rng, at, spare)
+        at = at.complete(rng, spare)
         tuning = tuning.meet(largest_curvature(network, at.weights, relative))
-    sampler = _langevin(plan, network, tuning.step_size if plan.step_size is None else plan.step_size)
-    after, _ = sampler.step(rng, at, spare)
+    step_size = tuning.step_size if plan.step_size is None else plan.step_size
+    after, _ = SGLD(network, step_size, relative, plan.integrator).step(rng, at, spare)
     done = state.done + 1
     if warming and plan.integrator == "euler" and 2 * done > plan.warming and done % tuning.pilot_interval == 0:
-        after = sampler.complete(rng, after, spare)
+        after = after.complete(rng, spare)
         weights = after.weights
         terms = bias_terms(network, weights, relative)
         tuning = tuning.note(observe(network, weights).kernel, terms.local, terms.squared)

@@ -46,8 +46,14 @@ class SGLDState:
 
     @property
     def weights(self) -> Weights:
-        """The weights, W written out; all noise must have been drawn (`SGLD.complete`)."""
+        """The weights, W written out; all noise must have been drawn (`complete`)."""
         return Weights(self.U, self.W.written_out(), self.V)
+
+    def complete(self, rng: np.random.Generator, spare: Array | None = None, threads: int = 1) -> SGLDState:
+        """The same state with all noise of W drawn, given what was met of it; for the arguments see `SGLD.step`."""
+        if self.W.noise.variance == 0:
+            return self
+        return replace(self, W=self.W.drawn(rng, factor=self.W.scale, spare=spare, threads=threads))
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +130,7 @@ class SGLD:
         """One step of the dynamics; the state is left as it was, unless its own W is the spare array.
 
         Of a wide network's W, Euler and Maruyama's step draws the noise only where the next steps meet it. Its law is
-        that of all noise drawn at once. Where weights are wanted, `complete` draws the rest.
+        that of all noise drawn at once. Where weights are wanted, the state's `complete` draws the rest.
 
         Args:
             rng: source of the noise.
@@ -149,13 +155,6 @@ class SGLD:
         W, noise_w = self._move_matrices(rng, W, factors, None if noise is None else noise.W, spare)
         kept = None if noise_u is None or noise_w is None else Weights(noise_u, noise_w, noise_v)
         return SGLDState(u, v, W, kept), SGLDInfo(likelihood.value, activity)
-
-    def complete(self, rng: np.random.Generator, state: SGLDState, spare: Array | None = None) -> SGLDState:
-        """The same state with all noise of W drawn, given what was met of it; for the arguments see `step`."""
-        if state.W.noise.variance == 0:
-            return state
-        matrices = state.W.drawn(rng, factor=state.W.scale, spare=spare, threads=self.threads)
-        return replace(state, W=matrices)
 
     def _move(
         self, rng: np.random.Generator, eta: Array, gradient: Array, relative: float, noise: Array | None

@@ -200,25 +200,28 @@ class MatricesInStep:
 
     def forward(self, step: int, phi: Array) -> Array:
         """``W^(t) φ``, (N, P)."""
-        own = self.matrices
-        layer = min(step, len(own.dense) - 1)
-        product = multiplied(own.dense[layer], phi)
-        if own.left.shape[1]:
-            product += multiplied(own.left[layer].T, multiplied(own.right[layer], phi))
-        if self.sight is not None:
-            product += self.sight.forward(layer, phi)
-        return np.asarray(np.multiply(product, own.dense.dtype.type(own.unit * own.scale), out=product))
+        own, layer = self.matrices, self._layer(step)
+        met = None if self.sight is None else self.sight.forward(layer, phi)
+        return self._product(own.dense[layer], own.left[layer], own.right[layer], met, phi)
 
     def backward(self, step: int, delta: Array) -> Array:
         """``W^(t)ᵀ δ``, (N, P)."""
-        own = self.matrices
-        layer = min(step, len(own.dense) - 1)
-        product = multiplied(own.dense[layer].T, delta)
-        if own.left.shape[1]:
-            product += multiplied(own.right[layer].T, multiplied(own.left[layer], delta))
-        if self.sight is not None:
-            product += self.sight.backward(layer, delta)
-        return np.asarray(np.multiply(product, own.dense.dtype.type(own.unit * own.scale), out=product))
+        own, layer = self.matrices, self._layer(step)
+        met = None if self.sight is None else self.sight.backward(layer, delta)
+        return self._product(own.dense[layer].T, own.right[layer], own.left[layer], met, delta)
+
+    def _layer(self, step: int) -> int:
+        return min(step, len(self.matrices.dense) - 1)
+
+    def _product(self, dense: Array, left: Array, right: Array, met: Array | None, columns: Array) -> Array:
+        """``c (A + L Rᵀ + B) x`` in units of W, where ``B x`` is what is met of the noise."""
+        product = multiplied(dense, columns)
+        if len(left):
+            product += multiplied(left.T, multiplied(right, columns))
+        if met is not None:
+            product += met
+        scale = dense.dtype.type(self.matrices.unit * self.matrices.scale)
+        return np.asarray(np.multiply(product, scale, out=product))
 
     def noise(self) -> DeferredNoise:
         """What is known of the noise after the products."""

@@ -162,7 +162,7 @@ def langevin_moments(problem: Problem, repeats: int, seed: int) -> np.ndarray:
         state = sampler.init(rng, begin)
         for _ in range(11):
             state, info = sampler.step(rng, state)
-        state = sampler.complete(rng, state)
+        state = state.complete(rng)
         seen = observe(net, state.weights)
         entries = [seen.kernel[np.triu_indices(len(seen.kernel))], seen.outputs.ravel(), [info.loss]]
         entries += [[fixed[0] @ layer @ fixed[1], np.sum(layer**2) / 256] for layer in state.weights.W]
