@@ -137,11 +137,12 @@ def compare(
     import numpy as np
 
     from numerics import agreement
+    from numerics.symmetry import gauge
 
     kernel = solution.kernel
     if solution.branch == "coherent" and simulations[0].has_sign_symmetry:
         simulations = [simulation.gauge_fixed() for simulation in simulations]
-        kernel = agreement.positive_basin(kernel, solution.problem.P)
+        kernel = gauge.positive_basin(kernel, solution.problem.P)
     trend = agreement.width_trend(
         [s.width for s in simulations],
         [s.kernel_mean for s in simulations],

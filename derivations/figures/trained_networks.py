@@ -21,6 +21,7 @@ from numerics.nonlinear.search import solve_nonlinear
 from numerics.problem import FloatArray, Problem
 from numerics.sampling import observables, simulate
 from numerics.sampling.diagnostics import summarise, summarise_symmetric
+from numerics.symmetry import gauge
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -144,7 +145,7 @@ def predicted(problem: Problem) -> Theory:
             raise ArithmeticError(f"{problem.activation} {problem.arch}: {nonlinear.status}")
         kernel, error = nonlinear.kernel, nonlinear.kernel_error
         coherent = nonlinear.branch == "coherent"
-    return Theory(agreement.positive_basin(kernel, problem.P), error, coherent)
+    return Theory(gauge.positive_basin(kernel, problem.P), error, coherent)
 
 
 def simulated(plan: Plan, folder: Path, workers: int, progress: Progress) -> dict[Case, dict[int, dict[str, Any]]]:

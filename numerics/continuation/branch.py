@@ -15,7 +15,7 @@ from scipy.optimize import brentq
 from numerics.continuation.events import Event, LostError, located
 from numerics.continuation.path import PathPoint, Track
 from numerics.saddle.functional import KernelPoint
-from numerics.saddle.symmetry import lag_classes
+from numerics.symmetry.phases import lag_classes
 
 FloatArray = NDArray[np.float64]
 End = Literal["range", "symmetric", "closed", "lost"]

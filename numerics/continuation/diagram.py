@@ -1,7 +1,7 @@
 """The bifurcation diagram of a problem in one parameter: its branches, and where the free energies of minima cross.
 
 Branches start from the states that a search finds at a few values of the parameter and from the critical directions
-of pitchforks and branch points, both ways. States that differ by a symmetry (``numerics.saddle.symmetry``) are one.
+of pitchforks and branch points, both ways. States that differ by a symmetry (``numerics.symmetry.phases``) are one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from numerics.continuation.path import PathPoint, Track
 from numerics.problem import InputError, Problem
 from numerics.saddle import search
 from numerics.saddle.functional import KernelPoint
-from numerics.saddle.symmetry import distance_up_to_symmetry, lag_period, reversal, turned
+from numerics.symmetry.phases import distance_up_to_symmetry, lag_period, reversal, turned
 
 FloatArray = NDArray[np.float64]
 PointType = Literal["pitchfork", "fold", "branch-point", "equal-free-energy"]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from numerics.continuation.path import PathPoint, Track
-from numerics.saddle.symmetry import classes_of, common_lag
+from numerics.symmetry.phases import classes_of, common_lag
 
 FloatArray = NDArray[np.float64]
 EventType = Literal["pitchfork", "fold", "branch-point"]

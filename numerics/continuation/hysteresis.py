@@ -18,7 +18,7 @@ from numerics.continuation.diagram import Diagram, Piece
 from numerics.continuation.path import Track
 from numerics.saddle import trust_region
 from numerics.saddle.functional import KernelPoint
-from numerics.saddle.symmetry import distance_up_to_symmetry, turned
+from numerics.symmetry.phases import distance_up_to_symmetry, turned
 
 FloatArray = NDArray[np.float64]
 

@@ -4,7 +4,7 @@ A point is a kernel ``H = LLᵀ`` and ``θ = ln p``; a direction is ``(S, τ)`` 
 ``√(‖S‖² + τ²)``. Moves are ``L exp(S) Lᵀ``, geodesics of the natural metric, and tangents are transported along them,
 so that a branch on which kernels grow as powers of the parameter is nearly straight. The corrector solves the bordered
 system ``[𝓗, ∂G/∂θ; S, τ]`` with the exact Hessian, on the directions that keep the lags of the state
-(``numerics.saddle.symmetry``): where such a state loses stability to other lags, the system stays regular.
+(``numerics.symmetry.phases``): where such a state loses stability to other lags, the system stays regular.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from numerics.continuation.family import Family
 from numerics.continuation.linear import Border, lowest_modes, null_direction, solve_bordered
-from numerics.saddle import symmetry
 from numerics.saddle.functional import KernelFunctional, KernelPoint, symmetric
 from numerics.saddle.krylov import NotSolvedError
 from numerics.saddle.trust_region import from_vector
+from numerics.symmetry import phases as symmetry
 
 FloatArray = NDArray[np.float64]
 

@@ -14,9 +14,10 @@ import numpy as np
 
 from numerics.continuation.diagram import diagram
 from numerics.problem import Problem
-from numerics.saddle import search, symmetry, trust_region
+from numerics.saddle import search, trust_region
 from numerics.saddle.functional import kernel_functional
 from numerics.solution import Solution
+from numerics.symmetry import phases as symmetry
 
 #: Labels' squared scale from which branches are followed up to the problem's own, 1.
 WEAK = 1e-3

@@ -4,7 +4,7 @@
 maximum over Φ̃ is the free energy of Φ, whose minima are the states of the network.
 
 Problem and its coordinates: ``activation``, φ by name or the user's own; ``space``, coordinates of one neuron's
-trajectory in which its covariance is regular; ``symmetry``, W → -W; ``forward``, the kernel without data.
+trajectory in which its covariance is regular; ``forward``, the kernel without data.
 
 Averages: ``nodes``, over the tilted trajectory, with their exact sensitivities, from weighted points; ``quadrature``,
 such points for few dimensions; ``sample``, for many. ``reduced``: F maximised over Φ̃, with gradient and Hessian;

@@ -24,8 +24,8 @@ from numerics.nonlinear.reduced import (
 )
 from numerics.nonlinear.solution import Engine
 from numerics.nonlinear.space import SymmetricVectors, TrajectorySpace, symmetric_vectors
-from numerics.nonlinear.symmetry import Symmetry, kept_entries, symmetry_of
 from numerics.problem import FloatArray
+from numerics.symmetry.trajectories import Symmetry, kept_entries, symmetry_of
 
 #: How Newton's method ends on one set of points.
 Ending = Literal["reached", "failed"]

@@ -15,8 +15,8 @@ from numerics.nonlinear.reduced import natural_hessian, stationary_point
 from numerics.nonlinear.sample import BATCHES, Mixture, Sample, fitted, placed, sample, standard, with_tails
 from numerics.nonlinear.solution import Engine
 from numerics.nonlinear.space import TrajectorySpace, symmetric_vectors
-from numerics.nonlinear.symmetry import Symmetry, is_symmetric_task, symmetry_of
 from numerics.problem import FloatArray
+from numerics.symmetry.trajectories import Symmetry, is_symmetric_task, symmetry_of
 
 #: Points of a batch with which states are found, and the most that they are refined with.
 FEWEST, MOST = 512, 32768

@@ -19,8 +19,8 @@ from numerics.nonlinear.nodes import Averages
 from numerics.nonlinear.reduced import ReducedPoint, dual_variables, natural_hessian, point_at
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import SymmetricVectors, TrajectorySpace, symmetric_vectors
-from numerics.nonlinear.symmetry import is_symmetric_task
 from numerics.problem import FloatArray
+from numerics.symmetry.trajectories import is_symmetric_task
 
 #: Points of the rule for half of a variable's line, at first and at most.
 POINTS, MOST_POINTS = 400, 1 << 16

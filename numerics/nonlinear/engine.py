@@ -13,8 +13,8 @@ from numerics.nonlinear.nodes import Nodes
 from numerics.nonlinear.reduced import ReducedPoint
 from numerics.nonlinear.solution import Engine as EngineName
 from numerics.nonlinear.space import TrajectorySpace
-from numerics.nonlinear.symmetry import Symmetry
 from numerics.problem import FloatArray
+from numerics.symmetry.trajectories import Symmetry
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,8 +26,8 @@ from numerics.nonlinear.activation import Nonlinearity
 from numerics.nonlinear.reduced import dual_variables
 from numerics.nonlinear.sample import Sample
 from numerics.nonlinear.space import TrajectorySpace, symmetric_vectors
-from numerics.nonlinear.symmetry import Symmetry, kept_matrices
 from numerics.problem import FloatArray
+from numerics.symmetry.trajectories import Symmetry, kept_matrices
 
 #: Points worked on together.
 CHUNK = 1024

@@ -14,8 +14,8 @@ from scipy.stats import qmc
 from numerics.nonlinear.activation import Nonlinearity
 from numerics.nonlinear.nodes import Nodes
 from numerics.nonlinear.space import TrajectorySpace
-from numerics.nonlinear.symmetry import coordinate_signs
 from numerics.problem import FloatArray
+from numerics.symmetry.trajectories import coordinate_signs
 
 #: Independent batches of a sample.
 BATCHES = 16

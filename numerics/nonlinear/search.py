@@ -18,9 +18,9 @@ from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.quadrature import LARGEST_DIMENSION
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import TrajectorySpace, symmetric_vectors, trajectory_space
-from numerics.nonlinear.symmetry import Symmetry, image, kept_entries, row_signs, symmetry_of
 from numerics.problem import FloatArray, InputError, Problem
 from numerics.solution import coherence_beyond
+from numerics.symmetry.trajectories import Symmetry, image, kept_entries, row_signs, symmetry_of
 
 EngineChoice = Literal["auto", "quadrature", "sampling"]
 

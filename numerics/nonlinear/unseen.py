@@ -23,9 +23,9 @@ from numerics.nonlinear.nodes import log_density, tilted_moments
 from numerics.nonlinear.sample import BATCHES, fitted, placed, sample, standard, with_tails
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import TrajectorySpace, trajectory_space
-from numerics.nonlinear.symmetry import is_symmetric_task, symmetry_of
 from numerics.problem import FloatArray, InputError
 from numerics.saddle.krylov import NotSolvedError
+from numerics.symmetry.trajectories import is_symmetric_task, symmetry_of
 
 #: Points of a batch; points of one with which a mixture is fitted.
 SIZE, ROUGH = 8192, 512

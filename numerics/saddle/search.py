@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numerics.problem import InputError, Problem
-from numerics.saddle import symmetry, trust_region
+from numerics.saddle import trust_region
 from numerics.saddle.functional import KernelFunctional, KernelPoint, kernel_functional
 from numerics.saddle.trust_region import Stop
 from numerics.solution import COHERENCE_TOLERANCE, Solution, coherence_beyond
+from numerics.symmetry import phases as symmetry
 
 FloatArray = NDArray[np.float64]
 

@@ -14,10 +14,10 @@ from numerics.continuation.family import family
 from numerics.continuation.path import Track
 from numerics.continuation.states import solve_all
 from numerics.problem import InputError, Problem, endpoint, sequence
-from numerics.saddle import symmetry
 from numerics.saddle.functional import kernel_functional
 from numerics.saddle.search import search_all, solve
 from numerics.saddle.trust_region import dense_hessian, smallest_modes
+from numerics.symmetry import phases as symmetry
 from theory.coexistence import coexistence
 from theory.coherent_branch import coherent_branch
 from theory.critical_point import critical_signal

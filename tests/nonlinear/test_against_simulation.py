@@ -11,11 +11,12 @@ from functools import cache
 import numpy as np
 import pytest
 
-from numerics.agreement import compare, positive_basin, width_trend
+from numerics.agreement import compare, width_trend
 from numerics.nonlinear.search import solve_nonlinear
 from numerics.predictors.observables import predict
 from numerics.problem import endpoint
 from numerics.sampling import simulate
+from numerics.symmetry.gauge import positive_basin
 from tests.nonlinear import quadrature_reference as reference
 
 WIDTHS = (48, 96, 192)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from numerics.agreement import positive_basin
 from numerics.continuation.states import solve_all
 from numerics.nonlinear import by_sampling, iteration
 from numerics.nonlinear.activation import NAMED
@@ -15,6 +14,7 @@ from numerics.nonlinear.space import trajectory_space
 from numerics.predictors.observables import predict
 from numerics.problem import Problem, endpoint, sequence
 from numerics.sampling import simulate
+from numerics.symmetry.gauge import positive_basin
 
 pytestmark = pytest.mark.slow
 

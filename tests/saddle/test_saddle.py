@@ -5,9 +5,10 @@ import pytest
 
 from numerics.continuation.states import solve_all
 from numerics.problem import InputError, Problem, endpoint, sequence
-from numerics.saddle import symmetry, trust_region
+from numerics.saddle import trust_region
 from numerics.saddle.functional import kernel_functional, symmetric
 from numerics.saddle.search import solve
+from numerics.symmetry import phases as symmetry
 
 
 def brute_force_free_energy(problem, H):
