@@ -1,0 +1,26 @@
+"""The standard error that a sampled state gives of itself, against the spread of such states."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from numerics.nonlinear.activation import NAMED
+from numerics.nonlinear.by_sampling import Sampling, Start
+from numerics.nonlinear.sample import standard
+from numerics.nonlinear.search import solve_nonlinear
+from numerics.nonlinear.space import trajectory_space
+from numerics.problem import endpoint
+
+
+def test_standard_errors_are_as_large_as_the_errors():
+    """Of 24 independent samples, against quadrature: z has a root mean square of 1, whatever the number of parts."""
+    problem = endpoint(4, 6.0, activation="erf")
+    exact, space = solve_nonlinear(problem, tolerance=1e-7), trajectory_space(problem)
+    start = Start((exact.kernel, np.zeros(space.d), exact.second_moment), standard(space.d))
+    z = []
+    for seed in range(24):
+        engine = Sampling(NAMED["erf"], 256, seed)
+        refined = engine.refined(space, engine.settle(space, start), 0.5, lambda told: None)
+        assert refined.state.reached
+        z.append(np.diag(refined.state.point.kernel - exact.kernel) / np.diag(refined.kernel_error))
+    assert 0.7 < np.sqrt(np.mean(np.square(z))) < 1.4
