@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from numerics.problem import InputError, Problem, endpoint
-from numerics.sampling import Tempering, hysteresis, ladder
+from numerics.sampling import Hysteresis, Tempering, hysteresis, ladder
 from numerics.sampling import tempering as module
 from numerics.sampling.collapsed import CollapsedHMC, CollapsedState, activations
 from numerics.sampling.diagnostics import summarise
+from numerics.sampling.hysteresis import Sweep
 from numerics.sampling.network import Network
 from numerics.sampling.starts import start
 
@@ -56,6 +59,53 @@ def test_every_rung_keeps_its_law():
 def test_swaps_that_ignore_the_labels_are_noticed(monkeypatch):
     monkeypatch.setattr(module.Tempering, "_swap_probability", lambda self, rung, lower, upper: 1.0)
     assert worst_z(800, 2) > 6
+
+
+def test_a_swap_exchanges_two_states_and_their_replicas(monkeypatch):
+    """Pairs (0, 1) and (2, 3) first, (1, 2) next; nothing is copied or lost, and refused swaps change nothing."""
+    networks = ladder(small(), 4, (0.0, 0.4, 0.7, 1.0), "float64")
+    rng = np.random.default_rng(0)
+    sampler = Tempering(networks, 0.3, 1.5)
+    start_state = sampler.init([net.prior_draw(rng, readout=False) for net in networks])
+    a, b, c, d = start_state.rungs
+    monkeypatch.setattr(CollapsedHMC, "step", lambda self, rng, rung: (rung, SimpleNamespace(acceptance=1.0)))
+    monkeypatch.setattr(module.Tempering, "_swap_probability", lambda self, rung, lower, upper: 1.0)
+    once, info = sampler.step(rng, start_state)
+    assert [*map(id, once.rungs)] == [*map(id, (b, a, d, c))]
+    assert once.replicas == (1, 0, 3, 2)
+    assert np.isnan(info.swap).tolist() == [False, True, False]
+    twice, info = sampler.step(rng, once)
+    assert [*map(id, twice.rungs)] == [*map(id, (b, d, a, c))]
+    assert twice.replicas == (1, 3, 0, 2)
+    assert np.isnan(info.swap).tolist() == [True, False, True]
+    monkeypatch.setattr(module.Tempering, "_swap_probability", lambda self, rung, lower, upper: 0.0)
+    assert sampler.step(rng, twice)[0].replicas == twice.replicas
+
+
+def test_two_states_are_swapped_with_the_ratio_of_their_likelihoods():
+    """``N(y | 0, (vΦ + κ)/N)`` of one linear hidden time, at its two strengths, by hand."""
+    lower, upper = ladder(small(), 4, (0.4, 1.0), "float64")
+    rng = np.random.default_rng(3)
+    sampler = Tempering((lower, upper), 0.3, 1.5)
+    state = sampler.init([net.prior_draw(rng, readout=False) for net in (lower, upper)])
+    kernels = [float(np.vdot(phi, phi)) / 4 for phi in (activations(lower, rung.seen) for rung in state.rungs)]
+    variance = [small().v * kernel + small().kappa for kernel in kernels]
+    # the labels' squares differ by 0.6 · 2.5²; determinants and norms cancel
+    gain = 0.5 * 4 * 0.6 * 2.5**2 * (1 / variance[1] - 1 / variance[0])
+    for seen, sign in ((state.rungs, 1.0), (state.rungs[::-1], -1.0)):
+        probability = sampler._swap_probability(0, seen[0].seen, seen[1].seen)
+        assert probability == pytest.approx(min(1.0, np.exp(sign * gain)), rel=1e-9)
+
+
+def test_a_strength_is_bistable_where_no_chain_of_either_sweep_is_in_the_others_phase():
+    def sweep(basins) -> Sweep:
+        basin = np.array(basins, dtype=float)
+        return Sweep(0 * basin, 0 * basin, 0 * basin, basin)
+
+    up, down = [[0, 0], [0, 0], [0, 1], [1, -1]], [[0, 0], [1, -1], [1, 1], [1, 1]]
+    assert Hysteresis(np.array([1.0, 2.0, 3.0, 4.0]), sweep(up), sweep(down)).bistable.tolist() == [2.0]
+    up[1], down[0] = [0, -1], [0, 1]
+    assert Hysteresis(np.array([1.0, 2.0, 3.0, 4.0]), sweep(up), sweep(down)).bistable.tolist() == []
 
 
 def test_sweeps_agree_far_from_the_transition():

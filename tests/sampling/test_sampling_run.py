@@ -17,7 +17,15 @@ from numerics.sampling.diagnostics import summarise
 from numerics.sampling.hmc import HMC
 from numerics.sampling.network import Weights, make_network
 from numerics.sampling.normals import fill_normal
-from numerics.sampling.observables import alignment, autocorrelation, bulk_edge, coherence, leading_eigenvalues, observe
+from numerics.sampling.observables import (
+    alignment,
+    autocorrelation,
+    bulk_edge,
+    coherence,
+    leading_eigenvalues,
+    observe,
+    outliers,
+)
 from numerics.sampling.sgld import SGLD, mobility
 
 SMALL = {"width": 12, "chains": 2, "steps": 60, "warmup": 40, "seed": 5}
@@ -143,6 +151,15 @@ def test_outlier_of_a_strongly_driven_network_follows_the_gauge():
     assert run.gauge_fixed().outliers.shape == (1,)
     assert run.gauge_fixed().outliers[0].real > 1.3
     assert abs(run.outliers[0]) == pytest.approx(run.gauge_fixed().outliers[0].real)
+
+
+def test_an_outlier_is_beyond_the_edge_by_the_margin_of_the_width():
+    """At width 100 the edge is at 1.2: one of 1.25 counts, one of 1.15 does not."""
+    spectrum = np.array([1.25, 1.15, 0.9j, -0.5])
+    assert outliers([spectrum, spectrum], [1.0, 1.0], 100) == pytest.approx([1.25])
+    assert outliers([spectrum, -spectrum], [1.0, -1.0], 100) == pytest.approx([1.25])
+    assert outliers([spectrum], [1.0], 10_000) == pytest.approx([1.25, 1.15])  # the edge is at 1.02
+    assert outliers([], [], 100).shape == (0,)
 
 
 def test_bulk_eigenvalues_follow_the_circular_law():

@@ -34,6 +34,16 @@ def test_labels_in_closed_form_for_several_contracting_planes():
     np.testing.assert_allclose(teacher.eigenvalues, expected, atol=1e-14)
 
 
+def test_a_teacher_cannot_be_changed_nor_changes_with_what_it_was_made_from():
+    V = np.array([3.0, 0.0])
+    teacher = Teacher(V, np.eye(2), np.eye(2))
+    V[0] = 7.0
+    assert teacher.V[0] == 3.0
+    for array in (teacher.V, teacher.W, teacher.U):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1.0
+
+
 def test_labels_obey_the_teachers_recurrence():
     labels = rotation_teacher(0.7, 2.0, 0.95).labels(orthonormal_patterns(2), 8)
     step = 2 * 0.95 * np.cos(0.7) * labels[:, 1:-1] - 0.95**2 * labels[:, :-2]

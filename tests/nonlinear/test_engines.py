@@ -1,0 +1,132 @@
+"""Parts of the engines by themselves: what was not reached is not called reached, steps, mixtures and fallbacks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from numerics.nonlinear import by_quadrature, iteration
+from numerics.nonlinear.activation import NAMED
+from numerics.nonlinear.by_quadrature import Quadrature
+from numerics.nonlinear.by_sampling import Sampling, Start
+from numerics.nonlinear.engine import continued
+from numerics.nonlinear.forward import forward_kernel
+from numerics.nonlinear.iteration import MomentMap
+from numerics.nonlinear.sample import fitted, sample, standard
+from numerics.nonlinear.space import TrajectorySpace, trajectory_space
+from numerics.problem import endpoint
+
+ERF = NAMED["erf"]
+
+
+def task(T: int = 4, signal: float = 20.0) -> tuple[TrajectorySpace, np.ndarray]:
+    """The coordinates and the random network's kernel."""
+    space = trajectory_space(endpoint(T, signal, activation="erf"))
+    return space, forward_kernel(space, ERF)
+
+
+def moments_of(space: TrajectorySpace, prior: np.ndarray):
+    return prior, np.zeros(space.d), space.covariance(prior)
+
+
+def test_newton_that_has_not_converged_is_not_called_converged(monkeypatch):
+    space, prior = task(3)
+    engine = Quadrature(ERF)
+    start = engine.random_network(space, prior)
+    done = engine.settle(space, start)
+    assert (done.reached, done.status) == (True, "converged")
+    monkeypatch.setattr(by_quadrature, "STEPS", 1)
+    short = engine.settle(space, start)
+    assert (short.reached, short.status) == (False, "Newton's method has not converged")
+    assert short.iterations == 1
+
+
+def test_points_that_still_move_are_not_called_converged(monkeypatch):
+    space, prior = task(3)
+    engine = Quadrature(ERF)
+    monkeypatch.setattr(by_quadrature, "PLACEMENTS", 1)
+    state = engine.settle(space, engine.random_network(space, prior))
+    assert (state.reached, state.status) == (False, "the points have not settled")
+    assert not engine.at(space, engine.random_network(space, prior)).reached
+
+
+def test_an_iteration_that_has_not_converged_is_not_called_converged(monkeypatch):
+    space, prior = task(4, 5.0)
+    engine = Sampling(ERF, 64, 0)
+    start = engine.random_network(space, prior)
+    assert engine.settle(space, start).reached
+    monkeypatch.setattr(iteration, "ITERATIONS", 2)
+    monkeypatch.setattr(iteration, "NEWTON_UNKNOWNS", 0)
+    short = engine.settle(space, start)
+    assert (short.reached, short.status) == (False, "the iteration has not converged")
+    assert short.iterations == 1
+    here = engine.at(space, start)
+    assert (here.reached, here.iterations) == (False, 0)
+    assert continued(replace(short, iterations=5), replace(here, iterations=3)).iterations == 8
+    assert continued(None, here) is None
+
+
+def test_a_start_at_which_nothing_can_be_evaluated_has_no_state():
+    """A covariance that is not positive-definite ends in None, not in an error."""
+    space, prior = task()
+    bad = (prior, np.zeros(space.d), np.diag([1.0, -1.0, 1.0]))
+    assert Sampling(ERF, 64, 0).settle(space, Start(bad, standard(space.d))) is None
+
+
+@pytest.mark.parametrize("relaxed", [0, 1])
+def test_newton_takes_over_where_acceleration_has_failed(relaxed, monkeypatch):
+    """The fixed point that acceleration finds, on the same sample, from the same start."""
+    space, prior = task(4, 5.0)
+    map_ = MomentMap(sample(space, 64, 0, standard(space.d), mirrored=True, paired=True), space, ERF)
+    known, _, reached = map_.settled(moments_of(space, prior), relaxed=relaxed)
+    assert reached
+    monkeypatch.setattr(iteration, "ITERATIONS", 1)
+    last, iterations, reached = map_.settled(moments_of(space, prior), relaxed=relaxed)
+    assert reached
+    assert np.abs(last.kernel - known.kernel).max() < 1e-6
+    assert iterations < 15  # quadratic
+    monkeypatch.setattr(iteration, "NEWTON_UNKNOWNS", 5)  # three times have 12
+    last, iterations, reached = map_.settled(moments_of(space, prior), relaxed=relaxed)
+    assert not reached
+
+
+def test_a_drift_takes_damped_steps_of_bounded_length():
+    """Each changes Φ and the moments relatively by 0.3 of the residual, and by no more than the longest step."""
+    space, prior = task(4, 100.0)
+    map_ = MomentMap(sample(space, 64, 0, standard(space.d), mirrored=True, paired=True), space, ERF)
+    start = moments_of(space, prior)
+    at = map_._at(start)
+    x = at.frame.coordinates(*start)
+    residual = at(x)[1]
+    longest = iteration.LONGEST * np.sqrt(space.m + space.d)
+    step = residual * min(0.3, longest / np.linalg.norm(residual))
+    assert np.linalg.norm(step) == pytest.approx(longest)  # strong labels: the bound holds the first step back
+    known = at.frame.state(x + step)
+    moved = map_.drifted(start, 1)
+    np.testing.assert_allclose(moved.kernel, known[0], rtol=1e-12)
+    np.testing.assert_allclose(moved.covariance, known[2], rtol=1e-12)
+
+
+def test_a_fitted_mixture_is_nearly_as_likely_as_the_density_itself():
+    """Two correlated normals, a quarter of the points in a narrow one: no single normal comes close."""
+    rng = np.random.default_rng(5)
+    A = np.array([[1.0, 0.0, 0.0], [1.5, 0.5, 0.0], [-2.0, 0.3, 0.4]])
+    parts = ((3000, 1.0, np.full(3, 2.0)), (1000, 0.2, np.array([4.0, 5.5, -3.0])))
+    points = np.concatenate([centre + scale * rng.standard_normal((count, 3)) @ A.T for count, scale, centre in parts])
+    mean, covariance = points.mean(axis=0), np.cov(points.T)
+    mixture = fitted(points, np.full(len(points), 1 / len(points)), mean, covariance, 0)
+    assert mixture.weight.sum() == pytest.approx(1.0)
+    L = np.linalg.cholesky(covariance)
+    exact = []
+    for count, scale, centre in parts:
+        z = np.linalg.solve(scale * A, (points - centre).T)
+        constant = np.log(count / len(points)) - np.linalg.slogdet(scale * A)[1] - 1.5 * np.log(2 * np.pi)
+        exact.append(constant - 0.5 * (z**2).sum(axis=0))
+    # densities of the white coordinates in which the mixture is given
+    likelihood = np.logaddexp(*exact).mean() + np.linalg.slogdet(L)[1]
+    white = np.linalg.solve(L, (points - mean).T).T
+    found, normal = (np.logaddexp.reduce(each.log_densities(white), axis=1).mean() for each in (mixture, standard(3)))
+    assert likelihood - found < 0.25  # 0.16 for the share of the wide part, the rest for the widening
+    assert likelihood - normal > 0.6
