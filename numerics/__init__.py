@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from numerics.agreement import Agreement as Agreement
     from numerics.agreement import compare as compare
+    from numerics.checking.check import Check as Check
+    from numerics.checking.check import check as check
     from numerics.continuation.diagram import continue_branch as continue_branch
     from numerics.continuation.diagram import diagram as diagram
     from numerics.continuation.hysteresis import hysteresis as hysteresis
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Agreement": "numerics.agreement",
+    "Check": "numerics.checking.check",
     "EndpointScan": "numerics.transition.scan",
     "InputError": "numerics.problem",
     "NonlinearSolution": "numerics.nonlinear.solution",
@@ -55,6 +58,7 @@ _HOMES = {
     "Simulation": "numerics.sampling.result",
     "Solution": "numerics.solution",
     "Teacher": "numerics.teachers",
+    "check": "numerics.checking.check",
     "cka": "numerics.predictors.observables",
     "compare": "numerics.agreement",
     "continue_branch": "numerics.continuation.diagram",
@@ -85,6 +89,7 @@ _HOMES = {
 
 __all__ = [
     "Agreement",
+    "Check",
     "EndpointScan",
     "InputError",
     "NonlinearSolution",
@@ -93,6 +98,7 @@ __all__ = [
     "Simulation",
     "Solution",
     "Teacher",
+    "check",
     "cka",
     "compare",
     "continue_branch",

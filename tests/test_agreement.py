@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,19 @@ def test_false_alarms_are_as_rare_as_stated():
         noise = noise + np.triu(noise, 1).T
         alarms += not compare(KERNEL, KERNEL + ERROR * noise, ERROR, rhat=1.0, ess=1000.0).agrees
     assert alarms <= 14  # 4 expected at the level of 1e-3
+
+
+@pytest.mark.parametrize("rows", [1, 2, 6])
+def test_the_limit_is_where_the_stated_share_of_correct_predictions_fails(rows):
+    """Two-sided tail probability 1e-3 over all independent entries together, by the complementary error function."""
+    kernel, error = np.eye(rows), np.full((rows, rows), 0.01)
+    limit = compare(kernel, kernel, error, rhat=1.0, ess=1000.0).z_limit
+    entries = rows * (rows + 1) // 2
+    assert entries * math.erfc(limit / math.sqrt(2)) == pytest.approx(1e-3, rel=1e-9)
+    off = np.zeros((rows, rows))
+    for factor, agrees in ((0.99, True), (-0.99, True), (1.01, False), (-1.01, False)):
+        off[0, 0] = factor * limit * 0.01
+        assert compare(kernel, kernel + off, error, rhat=1.0, ess=1000.0).agrees is agrees
 
 
 def test_alignment_is_one_only_for_proportional_kernels():

@@ -1,8 +1,10 @@
-"""`unrolled check PROBLEM`: theory against simulation, entry by entry."""
+"""`unrolled check PROBLEM`: theory against simulation, entry by entry, in every phase."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,20 +12,11 @@ import click
 
 from derivations.commands import output
 from derivations.commands.problems import problem_options
-from derivations.commands.simulate import run, simulation_fields, simulation_options
-from derivations.commands.solve import solution_fields
+from derivations.commands.simulate import default_steps, simulation_fields, simulation_options
 
 if TYPE_CHECKING:
-    from numerics.agreement import Agreement
-    from numerics.problem import FloatArray, Problem
-    from numerics.sampling import Simulation
-    from numerics.solution import Solution
-
-
-#: Another stable state whose weight at width N, ``exp(-N ΔF)`` relative to the lowest, exceeds this is worth a word.
-VISIBLE = 1e-3
-#: Effective draws from the kernel's density below which its mean is not believed.
-SMALLEST_ESS = 1000.0
+    from numerics.checking.check import Check, PhaseCheck, Progress
+    from numerics.problem import Problem
 
 
 @click.command("check")
@@ -34,150 +27,210 @@ SMALLEST_ESS = 1000.0
 def command(problem: Problem, as_json: bool, **options: Any) -> int:
     """Solve PROBLEM, simulate it, and compare the kernels: endpoint, sequence, or a FILE.npz.
 
-    The prediction is the theory's mean kernel at this width; each difference is divided by its standard error. For a
-    nonlinear network that mean is not known: N/4 and N/2 are simulated too, and the limit N → ∞ of the trend in 1/N is
-    compared. Exit status 1 if any entry disagrees, or the solver or the chains did not converge.
+    Chains start in every minimum of the free energy that is found; which of these phases carries the weight at this
+    width is computed, and each is compared with the chains that stay in it (chains that move between all of them, with
+    the mean over them). The prediction is the theory's mean kernel at this width; each difference is divided by its
+    standard error. For a nonlinear network that mean is not known: N/4 and N/2 are simulated too, and the limit N → ∞
+    of the trend in 1/N is compared. Exit status 1 if any entry disagrees, or the solver or the chains did not converge.
     """
-    from numerics.saddle import search as saddle
+    from numerics.checking.check import check
 
-    if problem.activation != "linear":
-        from derivations.commands import nonlinear
-
-        return nonlinear.check_command(problem, as_json=as_json, **options)
-    solution = saddle.solve(problem)
-    comparison = compare(solution, run(problem, **options))
-    agreement = comparison.agreement
-    agrees = agreement.agrees and solution.converged
+    steps = default_steps(options.pop("sampler"), options.pop("steps"))
+    with watching() as progress:
+        checked = check(problem, progress=progress, **{**options, **steps})
     if as_json:
-        output.print_json(
-            {
-                "theory": solution_fields(solution, options["width"]),
-                "simulation": simulation_fields(comparison.simulation),
-                "kernel_finite_width": comparison.predicted,
-                "cka": agreement.cka,
-                "z": agreement.z,
-                "z_limit": agreement.z_limit,
-                "agrees": agrees,
-                "reason": agreement.reason,
-            }
-        )
+        output.print_json(fields_of(checked))
     else:
-        print_comparison(comparison)
-        click.echo(f"{'Agrees' if agrees else 'DISAGREES'}: {agreement.reason}.")
-    warn_of_others(solution, options["width"])
-    return 0 if agrees else 1
+        print_check(checked)
+    for note in notes(checked):
+        click.echo(f"note: {note}", err=True)
+    return 0 if checked.agrees else 1
 
 
-def warn_of_others(solution: Solution, width: int) -> None:
-    """Say on standard error that networks of this width visit another stable state too."""
-    import math
+@contextmanager
+def watching() -> Iterator[Progress]:
+    """A progress bar for each simulation on standard error, if that is a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress as Bars
 
-    from numerics.saddle import search, trust_region
+    with Bars(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
+        tasks: dict[str, Any] = {}
 
-    if len(solution.reduced) > trust_region.DENSE_MODES:
-        return
-    gaps = [state.free_energy - solution.free_energy for state in search.search_all(solution.problem) if state.stable]
-    near = [gap for gap in gaps if 1e-9 < gap < -math.log(VISIBLE) / width]
-    if near:
-        click.echo(
-            f"note: another stable state has a free energy only {min(near):.2g} higher; of networks of width {width}, "
-            f"{math.exp(-width * min(near)):.1g} times as many are in that state, and the sampled mean is over both",
-            err=True,
+        def told(label: str, done: int, total: int) -> None:
+            if label not in tasks:
+                tasks[label] = bars.add_task(label, total=None)
+            bars.update(tasks[label], completed=done, total=total)
+
+        yield told
+
+
+def state_fields(part: PhaseCheck, width: int) -> dict[str, Any]:
+    """The contract's fields of a phase's state."""
+    from derivations.commands import nonlinear, solve
+    from numerics.solution import Solution
+
+    state = part.phase.state
+    if isinstance(state, Solution):
+        return solve.solution_fields(state, width)
+    return nonlinear.solution_fields(state)
+
+
+def fields_of(checked: Check) -> dict[str, Any]:
+    """The contract's fields of a check."""
+    heaviest, verdict = checked.phases[0], checked.agreement
+    trend = heaviest.trend
+    fields: dict[str, Any] = {
+        "theory": state_fields(heaviest, checked.width),
+        "simulation": simulation_fields(heaviest.simulations[-1]),
+        "kernel_finite_width": None if trend is not None else heaviest.predicted,
+        "cka": None if verdict is None else verdict.cka,
+        "z": None if verdict is None else verdict.z,
+        "z_limit": None if verdict is None else verdict.z_limit,
+        "agrees": checked.agrees,
+        "reason": checked.reason,
+    }
+    if trend is not None:
+        fields |= {
+            "widths": [simulation.width for simulation in heaviest.simulations],
+            "kernel_limit": trend.limit,
+            "kernel_limit_standard_error": trend.limit_standard_error,
+            "kernel_shift": trend.coefficients[1],
+        }
+    if len(checked.phases) > 1:
+        fields["phases"] = [phase_fields(part, position) for position, part in enumerate(checked.phases)]
+    return fields
+
+
+def phase_fields(part: PhaseCheck, position: int) -> dict[str, Any]:
+    """One of several phases."""
+    phase, verdict = part.phase, part.agreement
+    fields = {
+        "free_energy": phase.state.free_energy,
+        "branch": phase.state.branch,
+        "kernel": phase.state.kernel,
+        "kernel_finite_width": part.predicted if part.trend is None else None,
+        "weight": phase.weight,
+        "weight_rests_on": phase.basis,
+        "stays": part.stays,
+        "sampled_share": part.shares,
+        "own_share": part.shares[position],
+        "kernel_mean": part.simulations[-1].kernel_mean,
+        "agrees": None if verdict is None else verdict.agrees,
+        "z": None if verdict is None else verdict.z,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def notes(checked: Check) -> list[str]:
+    """What should be known of the comparison beside its verdict."""
+    said = []
+    parts = checked.phases
+    if len(parts) > 1:
+        said.append(
+            f"the free energy has {len(parts)} minima; of networks of width {checked.width}, "
+            + ", ".join(f"{part.phase.weight:.2g} are at F = {part.phase.state.free_energy:.6g}" for part in parts)
         )
+        if parts[0].phase.basis == "free energy":
+            said.append("these weights follow from N F alone: the fluctuations around the minima are not known")
+    if parts[0].phase.basis == "free energy" and parts[0].trend is None:
+        said.append("the kernel is too large for its 1/N shift; compared with the theory at N → ∞")
+    return said
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
-    """A solved problem, its simulation, and how they agree.
-
-    Attributes:
-        solution: the theory's state of lowest free energy, N → ∞.
-        simulation: with the sign symmetry removed where the state is coherent.
-        predicted: the kernel predicted at the simulated width.
-        agreement: the verdict.
-    """
-
-    solution: Solution
-    simulation: Simulation
-    predicted: FloatArray
-    agreement: Agreement
+def print_check(checked: Check) -> None:
+    """The phases, the independent entries of both kernels side by side, and the verdict."""
+    if len(checked.phases) > 1:
+        print_phases(checked)
+    for part in checked.phases:
+        if part.agreement is not None:
+            if part.trend is None:
+                print_kernels(checked, part)
+            else:
+                print_limits(part)
+    click.echo(f"{'Agrees' if checked.agrees else 'DISAGREES'}: {checked.reason}.")
 
 
-def compare(solution: Solution, simulation: Simulation) -> Comparison:
-    """Compare a simulation with the theory's state, in the same sign of the order parameter."""
-    import numpy as np
-
-    from numerics import agreement
-
-    one_sign = solution.branch == "coherent" and simulation.has_sign_symmetry
-    predicted, uncertainty = finite_width_kernel(solution, simulation.width, one_sign)
-    if one_sign:
-        simulation = simulation.gauge_fixed()
-        P, n = solution.problem.P, solution.problem.n
-        if np.trace(solution.order_parameter) < 0:
-            sign = np.kron((-1.0) ** np.add.outer(np.arange(n), np.arange(n)), np.ones((P, P)))
-            predicted = sign * predicted
-    verdict = agreement.compare(
-        predicted,
-        simulation.kernel_mean,
-        np.hypot(simulation.kernel_standard_error, uncertainty),
-        rhat=simulation.rhat,
-        ess=simulation.ess,
+def print_phases(checked: Check) -> None:
+    """The minima, their weights, and where the chains that started in them are."""
+    rows = [
+        [
+            str(position + 1),
+            output.number(part.phase.state.free_energy, 8),
+            part.phase.state.branch,
+            f"{part.phase.weight:.3g}",
+            part.phase.basis,
+            ", ".join(f"{share:.3f}" for share in part.shares),
+        ]
+        for position, part in enumerate(checked.phases)
+    ]
+    output.print_table(
+        f"Phases at N = {checked.width}",
+        ["phase", "free energy", "branch", "weight", "weight rests on", "its chains' share in each phase"],
+        rows,
     )
-    return Comparison(solution, simulation, predicted, verdict)
 
 
-def finite_width_kernel(solution: Solution, width: int, one_sign: bool) -> tuple[FloatArray, FloatArray]:
-    """The theory's mean kernel at width N, and its standard error.
-
-    From the exact density of the kernel where that can be sampled; else with the shift to first order in 1/N, and for
-    the largest kernels at N → ∞.
-    """
-    import numpy as np
-
-    from numerics.predictors import finite_width
-
-    size = len(solution.reduced)
-    if size * (size + 1) // 2 <= finite_width.LARGEST_SAMPLED and width >= size:
-        mean = finite_width.kernel_mean(solution, width, one_sign=one_sign)
-        if mean.ess >= SMALLEST_ESS:
-            return mean.kernel, mean.standard_error
-    exact = np.zeros_like(solution.kernel)
-    if size <= finite_width.LARGEST_DIMENSION:
-        return solution.kernel + finite_width.kernel_shift(solution) / width, exact
-    click.echo("note: the kernel is too large for its 1/N shift; compared with the theory at N → ∞", err=True)
-    return solution.kernel, exact
-
-
-def print_comparison(comparison: Comparison) -> None:
-    """The independent entries of both kernels side by side."""
-    problem = comparison.solution.problem
-    simulation, z = comparison.simulation, comparison.agreement.z
+def print_kernels(checked: Check, part: PhaseCheck) -> None:
+    """A linear network's kernel in one phase: theory and simulation."""
+    verdict, simulation, state = part.agreement, part.simulations[-1], part.phase.state
+    assert verdict is not None
+    problem = checked.problem
     rows = []
     for i in range(problem.n * problem.P):
         for j in range(i, problem.n * problem.P):
             rows.append(
                 [
                     f"{output.index_name(i, problem.P)}, {output.index_name(j, problem.P)}",
-                    output.number(comparison.solution.kernel[i, j]),
-                    output.number(comparison.predicted[i, j]),
+                    output.number(state.kernel[i, j]),
+                    output.number(part.predicted[i, j]),
                     output.number(simulation.kernel_mean[i, j]),
                     f"{simulation.kernel_standard_error[i, j]:.1e}",
-                    f"{z[i, j]:+.2f}",
+                    f"{verdict.z[i, j]:+.2f}",
                 ]
             )
     output.print_table(
-        f"Kernel of the {problem.arch.upper()} at N = {simulation.width}",
+        f"Kernel of the {problem.arch.upper()} at N = {simulation.width}, F = {state.free_energy:.6g}",
         ["entry", "theory N → ∞", f"theory N = {simulation.width}", "simulated", "standard error", "z"],
         rows,
     )
+    print_chains(part)
+
+
+def print_limits(part: PhaseCheck) -> None:
+    """A nonlinear network's kernel in one phase: theory, the trend's limit, and the simulations it comes from."""
+    from derivations.commands.nonlinear import print_engine
+    from numerics.nonlinear.solution import NonlinearSolution
+
+    verdict, trend, state = part.agreement, part.trend, part.phase.state
+    assert verdict is not None
+    assert trend is not None
+    assert isinstance(state, NonlinearSolution)
+    problem, rows = state.problem, []
+    for i in range(problem.n * problem.P):
+        for j in range(i, problem.n * problem.P):
+            name = f"{output.index_name(i, problem.P)}, {output.index_name(j, problem.P)}"
+            sampled = [output.number(s.kernel_mean[i, j], 4) for s in part.simulations]
+            limit = f"{trend.limit[i, j]:.4g} ± {trend.limit_standard_error[i, j]:.1g}"
+            rows.append([name, output.number(part.predicted[i, j]), limit, *sampled, f"{verdict.z[i, j]:+.2f}"])
+    output.print_table(
+        f"Kernel of the {problem.activation} {problem.arch.upper()}; limit by the trend 1, 1/N, 1/N² over the widths",
+        ["entry", "theory N → ∞", "limit N → ∞", *(f"N = {s.width}" for s in part.simulations), "z"],
+        rows,
+    )
+    print_engine(state)
+    print_chains(part)
+
+
+def print_chains(part: PhaseCheck) -> None:
+    """How well the chains of each width have sampled."""
+    assert part.agreement is not None
     output.print_table(
         "Simulation",
-        ["quantity", "value"],
+        ["quantity", *(f"N = {s.width}" for s in part.simulations)],
         [
-            ("alignment (CKA)", f"{comparison.agreement.cka:.6f}"),
-            ("effective samples", output.number(simulation.ess, 4)),
-            ("R-hat", f"{simulation.rhat:.4f}"),
-            ("seconds", output.number(simulation.seconds, 3)),
+            ("effective samples", *(output.number(s.ess, 4) for s in part.simulations)),
+            ("R-hat", *(f"{s.rhat:.4f}" for s in part.simulations)),
+            ("seconds", *(output.number(s.seconds, 3) for s in part.simulations)),
         ],
     )
+    click.echo(f"Alignment (CKA) with the theory: {part.agreement.cka:.6f}")

@@ -62,16 +62,19 @@ def run(problem: Problem, *, sampler: str, steps: int | None, **options: Any) ->
 
     from numerics.sampling import simulate
 
-    steps = DEFAULT_STEPS.get(sampler, 1000) if steps is None else steps
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(f"{sampler}, N = {options['width']}", total=None)
         return simulate(
             problem,
-            sampler=sampler,
-            steps=steps,
+            **default_steps(sampler, steps),
             progress=lambda done, total: bar.update(task, completed=done, total=total),
             **options,
         )
+
+
+def default_steps(sampler: str, steps: int | None) -> dict[str, Any]:
+    """The sampler and its number of steps, the default where none is given."""
+    return {"sampler": sampler, "steps": DEFAULT_STEPS.get(sampler, 1000) if steps is None else steps}
 
 
 def simulation_fields(result: Simulation) -> dict[str, Any]:

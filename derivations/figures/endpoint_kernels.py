@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.commands.check import compare
 from derivations.figures.panel import Effort, Progress, finished_runs, save_figure, save_table, styled
 from numerics import endpoint, solve
+from numerics.checking.linear import compare
 from numerics.predictors.observables import outliers
 from numerics.sampling import Plan, last_weights, simulate
 

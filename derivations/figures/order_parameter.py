@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sympy import nsimplify
 
-from derivations.commands.check import compare
 from derivations.figures.panel import Effort, Progress, finished_runs, save_figure, save_table, styled
 from numerics import endpoint, scan_endpoint, solve_all, solve_endpoint_batch
+from numerics.checking.linear import compare
 from numerics.sampling import simulate
 from theory.critical_point import critical_point
 

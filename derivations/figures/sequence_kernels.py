@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.commands.check import compare
 from derivations.figures import sequential
 from derivations.figures.panel import Effort, Progress, finished_run, save_figure, save_table, styled
 from derivations.figures.sequential import ARCHITECTURES, PATTERNS, SUPERVISED, TEACHER, TIMES, T
+from numerics.checking.linear import compare
 from numerics.predictors import generalisation
 from numerics.predictors.observables import cka
 

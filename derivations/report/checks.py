@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from derivations.commands.check import compare
 from derivations.figures.panel import finished_run
 from numerics import Problem, endpoint, sequence, solve
+from numerics.checking.linear import compare
 from numerics.sampling import simulate
 
 WIDTH, CHAINS, SEED = 128, 4, 7000

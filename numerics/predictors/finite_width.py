@@ -9,17 +9,24 @@ kernel (that of the Wishart law). Around a minimum, with ``H = L(1+S)Lᵀ`` and 
 
 ``Cov(S) = 𝓗⁻¹/N``,  ``⟨S⟩ = -(1/N) 𝓗⁻¹ (∇A + ½ Σ_jk F'''_{·jk} (𝓗⁻¹)_jk)``  up to higher orders in 1/N.
 
-Close to a transition the higher orders are not small. There the mean is found from the density itself, by importance
-sampling from a Student distribution with the shape of this expansion (`kernel_mean`, for small kernels).
+The volume element is ``dH = |H|^{(m+1)/2} dS``, which cancels the second part of A, so that the probability of the
+region around a minimum is, up to a factor that all minima share,
+
+``∫ P dH = exp(-N F - ½ ln|v𝒯H𝒯ᵀ+κ|) (2π/N)^{m(m+1)/4} |𝓗|^{-1/2} (1 + O(1/N))``  (`log_mass`).
+
+Close to a transition the higher orders are not small. There mean and probability are found from the density itself, by
+importance sampling from a Student distribution with the shape of this expansion (`kernel_mean`, for small kernels).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg as sla
+from numpy.typing import NDArray
 
 from numerics.problem import FloatArray, InputError
 from numerics.saddle.functional import KernelPoint, kernel_functional, symmetric
@@ -42,7 +49,7 @@ def kernel_sd(solution: Solution, width: int) -> FloatArray:
         InputError: the state is no minimum, N < 1, or the kernel is too large for a dense Hessian.
     """
     _require_width(width)
-    at = _modes(solution)
+    at = modes(solution)
     variance = np.zeros_like(solution.kernel)
     for value, change in zip(at.values, at.changes(at.modes), strict=True):
         variance += change**2 / value
@@ -56,7 +63,7 @@ def kernel_covariance(solution: Solution, width: int) -> FloatArray:
         InputError: as for `kernel_sd`.
     """
     _require_width(width)
-    at = _modes(solution)
+    at = modes(solution)
     weighted = np.array(list(at.changes(at.modes))) / np.sqrt(at.values)[:, None, None]
     return np.asarray(np.einsum("kab,kcd->abcd", weighted, weighted, optimize=True) / width)
 
@@ -69,7 +76,7 @@ def kernel_shift(solution: Solution) -> FloatArray:
     Raises:
         InputError: the state is no minimum, or the kernel is too large for a dense Hessian.
     """
-    at = _modes(solution)
+    at = modes(solution)
     force = _measure_gradient(at.point)
     for value, mode in zip(at.values, at.modes, strict=True):
         force = force + 0.5 * _third_derivative(at.point, mode) / value
@@ -88,16 +95,26 @@ class FiniteWidthMean:
         sd: standard deviation of the kernel's entries, (nP, nP).
         standard_error: of ``kernel``, from the draws' weights, (nP, nP).
         ess: effective number of draws, ``(Σω)²/Σω²``.
+        log_mass: log of the region's probability, in the units of `log_mass`.
+        log_mass_error: its standard error.
     """
 
     kernel: FloatArray
     sd: FloatArray
     standard_error: FloatArray
     ess: float
+    log_mass: float
+    log_mass_error: float
 
 
 def kernel_mean(
-    solution: Solution, width: int, *, one_sign: bool = False, draws: int = 400_000, seed: int = 0
+    solution: Solution,
+    width: int,
+    *,
+    one_sign: bool = False,
+    within: Callable[[FloatArray], NDArray[np.bool_]] | None = None,
+    draws: int = 400_000,
+    seed: int = 0,
 ) -> FiniteWidthMean:
     """``⟨H⟩_N`` under the exact density of the kernel around a minimum, by importance sampling.
 
@@ -106,6 +123,7 @@ def kernel_mean(
         width: N ≥ m.
         one_sign: only kernels whose order parameter ``Σ_p H^{T-1,T-2}_{pp}`` has the sign of the solution's: where
             W → -W is a symmetry, this is the mean of draws that are taken to that sign one by one.
+        within: whether each of some kernels, (k, nP, nP), belongs to the region, (k,); all do unless given.
         draws: number of draws from the proposal.
         seed: of the draws.
 
@@ -113,7 +131,7 @@ def kernel_mean(
         InputError: as for `kernel_sd`, and for a width below m or a kernel with too many entries.
     """
     _require_width(width)
-    at = _modes(solution)
+    at = modes(solution)
     f, size = at.point.functional, len(at.values)
     if size > LARGEST_SAMPLED or width < f.dimension:
         raise InputError(
@@ -133,12 +151,45 @@ def kernel_mean(
         P = solution.problem.P
         order = np.trace(kernels[:, -P:, -2 * P : -P], axis1=1, axis2=2)
         log_density[order * np.trace(solution.order_parameter) < 0] = -np.inf
-    weights = np.exp(log_density - log_proposal - np.max(log_density - log_proposal))
+    if within is not None:
+        inside = [within(block) for block in np.array_split(kernels, len(blocks))]
+        log_density[~np.concatenate(inside)] = -np.inf
+    log_weights = log_density - log_proposal
+    top = float(np.max(log_weights))
+    weights = np.exp(log_weights - top)
+    # of the draws' density: the Student's constant, and the volume from its coordinates to those of H
+    volume = size * math.log(_WIDER) - 0.5 * float(np.sum(np.log(width * at.values)))
+    volume += 0.5 * (f.dimension + 1) * float(np.linalg.slogdet(at.point.H)[1]) - _student_constant(size)
+    log_mass = top + math.log(weights.mean()) + volume + 0.5 * width * f.dimension
     weights /= weights.sum()
     mean = np.tensordot(weights, kernels, axes=1)
     squares = (kernels - mean) ** 2
     sd, error = (np.sqrt(np.tensordot(power, squares, axes=1)) for power in (weights, weights**2))
-    return FiniteWidthMean(mean, sd, error, float(1 / np.sum(weights**2)))
+    ess = float(1 / np.sum(weights**2))
+    return FiniteWidthMean(mean, sd, error, ess, log_mass, math.sqrt(max(1 / ess - 1 / draws, 0.0)))
+
+
+def _student_constant(size: int) -> float:
+    """Log of the constant that a standard Student density of so many dimensions has in front."""
+    lost = 0.5 * size * math.log(_STUDENT * math.pi)
+    return math.lgamma(0.5 * (_STUDENT + size)) - math.lgamma(0.5 * _STUDENT) - lost
+
+
+def log_mass(solution: Solution, width: int) -> float:
+    """Log of the probability of the region around a minimum at width N, to leading order in 1/N.
+
+    The constant that all minima of a problem share is left out. A minimum that ``W → -W`` changes has its image beside
+    it, which is not counted here.
+
+    Raises:
+        InputError: as for `kernel_sd`.
+    """
+    _require_width(width)
+    at = modes(solution)
+    f, size = at.point.functional, len(at.values)
+    gram = f.v * f.readout @ at.point.H @ f.readout.T + f.kappa * np.eye(len(f.labels))
+    fluctuations = float(np.linalg.slogdet(gram)[1] + np.sum(np.log(at.values)) - size * math.log(2 * math.pi / width))
+    return -width * solution.free_energy - 0.5 * fluctuations
 
 
 def _action(point: KernelPoint, one_plus_S: FloatArray, width: int) -> FloatArray:
@@ -167,7 +218,7 @@ def _require_width(width: int) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class _Modes:
+class Modes:
     """Eigenvalues of 𝓗, its orthonormal modes S, and the frame that turns a change S into one of the kernel."""
 
     point: KernelPoint
@@ -180,7 +231,12 @@ class _Modes:
         return (self.frame @ mode @ self.frame.T for mode in modes)
 
 
-def _modes(solution: Solution) -> _Modes:
+def modes(solution: Solution) -> Modes:
+    """The Hessian of F at a minimum, diagonalised.
+
+    Raises:
+        InputError: the state is no minimum, or the kernel is too large for a dense Hessian.
+    """
     functional = kernel_functional(solution.problem)
     m = functional.dimension
     if m > LARGEST_DIMENSION:
@@ -197,7 +253,7 @@ def _modes(solution: Solution) -> _Modes:
         [point.euclidean_hessian_product(chunk).reshape(len(chunk), -1) @ flat.T for chunk in chunks]
     )
     values, vectors = np.linalg.eigh(symmetric(hessian))
-    return _Modes(point, values, np.tensordot(vectors.T, basis, axes=1), functional.space.full_basis() @ point.L)
+    return Modes(point, values, np.tensordot(vectors.T, basis, axes=1), functional.space.full_basis() @ point.L)
 
 
 def _symmetric_basis(m: int) -> FloatArray:

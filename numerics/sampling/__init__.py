@@ -9,14 +9,17 @@ from numerics.sampling.result import Simulation
 from numerics.sampling.simulate import last_weights, simulate
 from numerics.sampling.starts import STARTS
 from numerics.sampling.tempering import Tempering, ladder
+from numerics.sampling.trajectories import GaussianLaw, WeightedLaw
 
 __all__ = [
     "STARTS",
     "Activation",
+    "GaussianLaw",
     "Hysteresis",
     "Plan",
     "Simulation",
     "Tempering",
+    "WeightedLaw",
     "ensemble",
     "hysteresis",
     "ladder",

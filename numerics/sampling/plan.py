@@ -15,6 +15,7 @@ from numerics.sampling.hmc import READOUTS, Readout
 from numerics.sampling.network import Network, make_network
 from numerics.sampling.sgld import INTEGRATORS, PRECONDITIONERS, Integrator, Preconditioner
 from numerics.sampling.starts import STARTS
+from numerics.sampling.trajectories import TrajectoryLaw
 
 SAMPLERS = ("hmc", "collapsed", "hmc-weights", "sgld")
 #: Read-outs that a sampler can have, its default first.
@@ -57,6 +58,7 @@ class Plan:
         warmup: steps that adapt the sampler and are thrown away; by default a quarter or half (sgld) of `steps`, and at
             least 300 or 200.
         init: where chains start: "prior", "coherent", "coherent-negative" or "incoherent".
+        trajectories: where chains start, in place of `init`: the law of one neuron's hidden states.
         readout: "marginal" (default of the Hamiltonian samplers) integrates V out exactly, "sampled" samples it too.
         step_size: fixed step, in place of the adapted one.
         preconditioner: sgld: "prior" moves whitened weights alike, "identity" is the poster's plain form.
@@ -76,6 +78,7 @@ class Plan:
     dtype: str = "float32"
     warmup: int | None = None
     init: str = "prior"
+    trajectories: TrajectoryLaw | None = None
     readout: Readout | None = None
     step_size: float | None = None
     preconditioner: Preconditioner = "prior"
@@ -90,6 +93,7 @@ class Plan:
         _integer(self.seed, "seed", 0)
         _integer(self.warming, "warmup", 0)
         _choice(self.init, "init", STARTS)
+        self._check_trajectories()
         _choice(self.dtype, "dtype", ("float32", "float64"))
         _choice(self.reading, "readout", _READOUTS[self.sampler])
         _choice(self.preconditioner, "preconditioner", PRECONDITIONERS if self.sampler == "sgld" else ("prior",))
@@ -102,6 +106,13 @@ class Plan:
             raise InputError(f"step_size: is {self.step_size}; accepted: a number between 0 and 10")
         if self.adjusted and self.step_size is None and self.warming < 40:
             raise InputError(f"warmup: is {self.warming}; accepted: an integer ≥ 40 for {self.sampler}")
+
+    def _check_trajectories(self) -> None:
+        size = self.problem.n * self.problem.P
+        if self.trajectories is not None and self.trajectories.size != size:
+            raise InputError(f"trajectories: have {self.trajectories.size} entries; accepted: times × patterns, {size}")
+        if self.trajectories is not None and self.init != "prior":
+            raise InputError(f"init: is {self.init!r} beside trajectories; accepted: one of both")
 
     @property
     def warming(self) -> int:
@@ -165,7 +176,8 @@ class Plan:
         words |= {name: getattr(problem, name) for name in ("arch", "u", "v", "w", "kappa")}
         words["activation"] = self.phi.name
         digest = hashlib.sha256(json.dumps(words, sort_keys=True).encode())
-        for array in (problem.x, problem.y, problem.x_test):
+        law = () if self.trajectories is None else self.trajectories.arrays()
+        for array in (problem.x, problem.y, problem.x_test, *law):
             if array is not None:
                 digest.update(str(array.shape).encode() + array.tobytes())
         return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""Where a chain starts: from the prior, or in a chosen phase."""
+"""Where a chain starts: from the prior, in a chosen phase, or at trajectories of a given law."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numerics.problem import InputError
 from numerics.sampling.network import Array, Network, Weights
 from numerics.sampling.readout import draw_readout
+from numerics.sampling.trajectories import TrajectoryLaw, weights_given
 
 Start = Literal["prior", "incoherent", "coherent", "coherent-negative"]
 STARTS: tuple[str, ...] = get_args(Start)
@@ -19,11 +20,14 @@ STARTS: tuple[str, ...] = get_args(Start)
 _GAIN = 2.0
 
 
-def start(rng: np.random.Generator, network: Network, kind: str, *, readout: bool) -> Weights:
+def start(
+    rng: np.random.Generator, network: Network, kind: str, *, readout: bool, law: TrajectoryLaw | None = None
+) -> Weights:
     """Weights at which a chain starts.
 
-    Every start is a prior draw of U and W; "prior" changes nothing else. The others plant a phase on top of
-    it:
+    With a `law`, every neuron's trajectory is drawn from it, and U and W from their exact law given these: the kernel
+    is the law's up to fluctuations of order ``1/√N``. Otherwise a start is a prior draw of U and W; "prior" changes
+    nothing else. The others plant a phase on top of it:
 
     * "coherent" adds ``g E Eᵀ`` to W with E an orthonormal basis of the neurons' first activity: each pattern
       is carried on along one direction, ``H^{t,t-1} > 0``. "coherent-negative" adds ``-g E Eᵀ``, so that the
@@ -35,11 +39,14 @@ def start(rng: np.random.Generator, network: Network, kind: str, *, readout: boo
     sampled.
 
     Raises:
-        InputError: an unknown kind.
+        InputError: an unknown kind, or trajectories that the network cannot have.
     """
     if kind not in STARTS:
         raise InputError(f"init: is {kind!r}; accepted: {', '.join(STARTS)}")
-    weights = network.prior_draw(rng, readout=readout and kind == "prior")
+    if law is not None:
+        weights = weights_given(rng, network, law.draw(rng, network.width))
+    else:
+        weights = network.prior_draw(rng, readout=readout and kind == "prior")
     if kind != "prior":
         weights = replace(weights, W=weights.W + _plant(rng, network, weights, kind))
     if not readout or weights.V is not None:

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from derivations.commands.check import compare, warn_of_others
 from numerics.agreement import compare as verdict
-from numerics.continuation.states import solve_all
-from numerics.problem import endpoint, sequence
+from numerics.checking.linear import compare
+from numerics.problem import endpoint
 from numerics.saddle.search import solve
 from numerics.sampling import simulate
 from tests.commands.test_program import run
@@ -118,14 +117,3 @@ def test_check_with_too_few_samples_is_status_1():
     result = run("check", "endpoint", "--T", "4", "--signal", "20", "--width", "16", "--steps", "20", "--json")
     assert result.returncode == 1, result.stderr
     assert json.loads(result.stdout)["agrees"] is False
-
-
-def test_a_second_stable_state_close_by_is_mentioned(capsys):
-    """Labels three steps apart have two."""
-    two = solve(sequence(5, 1.2566, 3.0, (1, 4)))
-    warn_of_others(two, 128)
-    gap = min(s.free_energy for s in solve_all(two.problem)[1:] if s.stable) - two.free_energy
-    assert f"another stable state has a free energy only {gap:.2g} higher" in capsys.readouterr().err
-    warn_of_others(two, 4096)
-    warn_of_others(solve(endpoint(4, 20.0)), 128)
-    assert capsys.readouterr().err == ""

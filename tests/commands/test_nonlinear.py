@@ -14,8 +14,6 @@ from numerics.nonlinear.search import solve_nonlinear
 from numerics.problem import endpoint
 from tests.commands.test_program import run
 
-KERNEL = np.array([[0.52, 0.40, 0.44], [0.40, 0.67, 0.72], [0.44, 0.72, 0.85]])
-
 
 def test_solve_prints_the_fields_of_a_nonlinear_state():
     result = run("solve", "endpoint", "--T", "3", "--signal", "5", "--activation", "erf", "--json")
@@ -32,62 +30,6 @@ def test_options_of_the_linear_network_are_refused():
     result = run("solve", "endpoint", "--T", "4", "--signal", "5", "--activation", "erf", "--digits", "30")
     assert result.returncode == 2
     assert "--digits: does not apply to erf; accepted" in result.stderr
-
-
-def state(branch="coherent"):
-    problem = endpoint(4, 40.0, activation="erf")
-    return SimpleNamespace(problem=problem, kernel=KERNEL, kernel_error=np.zeros((3, 3)), branch=branch)
-
-
-class Planted(SimpleNamespace):
-    """A simulation whose mean kernel has a shift at finite width, in the negative basin until it is fixed."""
-
-    has_sign_symmetry = True
-    rhat, ess = 1.0, 1000.0
-
-    @property
-    def kernel_mean(self):
-        kernel = self.limit * (1 + 3 / self.width - 20 / self.width**2)
-        return kernel if self.fixed else kernel * (-1.0) ** np.add.outer(np.arange(3), np.arange(3))
-
-    @property
-    def kernel_standard_error(self):
-        return np.full((3, 3), 0.02 / np.sqrt(self.width))
-
-    def gauge_fixed(self):
-        return Planted(limit=self.limit, width=self.width, fixed=True)
-
-
-def verdict(limit, solution):
-    simulations = [Planted(limit=limit, width=width, fixed=False) for width in (64, 128, 256)]
-    return nonlinear.compare(solution, simulations)[1]
-
-
-def test_the_shift_at_finite_width_is_no_disagreement():
-    agreement = verdict(KERNEL, state())
-    assert agreement.agrees, agreement.reason
-    # without the trend the widest network would disagree
-    widest = Planted(limit=KERNEL, width=256, fixed=True)
-    assert np.abs((widest.kernel_mean - KERNEL) / widest.kernel_standard_error).max() > 5
-
-
-@pytest.mark.parametrize("fault", ["scale", "sign", "entry"])
-def test_a_wrong_limit_is_a_disagreement(fault):
-    wrong = KERNEL.copy()
-    if fault == "scale":
-        wrong *= 1.05
-    elif fault == "sign":  # the basins of an incoherent state must not be fixed
-        assert not verdict(KERNEL, state(branch="incoherent")).agrees
-        return
-    else:
-        wrong[0, 2] = wrong[2, 0] = 0.47
-    assert not verdict(wrong, state()).agrees
-
-
-def test_the_error_of_the_averages_counts():
-    unsure = state()
-    unsure.kernel_error = np.full((3, 3), 0.02)
-    assert verdict(1.05 * KERNEL, unsure).agrees
 
 
 def test_an_engine_above_its_tolerance_is_status_1(capsys):

@@ -1,0 +1,266 @@
+"""Theory against sampled networks: chains started in every minimum, each compared with the phase it is in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from numerics.agreement import Agreement, WidthTrend
+from numerics.checking import linear, nonlinear
+from numerics.checking.laws import law_of
+from numerics.checking.regions import State, nearest
+from numerics.checking.weights import Phase, phases
+from numerics.display import Facts, Shown
+from numerics.nonlinear.solution import NonlinearSolution
+from numerics.problem import FloatArray, InputError, Problem
+from numerics.sampling.joining import joined
+from numerics.sampling.result import Simulation
+from numerics.sampling.simulate import simulate
+from numerics.solution import Solution
+
+#: Share of its draws that every chain has in the phase where it started, at least, if it stays there.
+STAYS = 0.9
+#: A phase with this weight or more at the width is one that networks are in.
+CARRIES = 0.01
+
+#: Told what is run, the steps done and their total.
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class PhaseCheck:
+    """The chains that started in one phase.
+
+    Attributes:
+        phase: the minimum, its weight at this width, and the kernel predicted there.
+        simulations: of each width, smallest first, the sign symmetry removed where the state has an image.
+        shares: share of the draws at the full width that are in each phase, in the order of `Check.phases`.
+        stays: every chain, at every width, has nearly all its draws in this phase.
+        predicted: the mean kernel predicted at the full width (a nonlinear network's: at N → ∞), in the simulations'
+            sign.
+        trend: of the sampled kernels over widths (nonlinear networks), or None.
+        agreement: of the draws within the phase with the prediction; None where chains leave it.
+    """
+
+    phase: Phase
+    simulations: tuple[Simulation, ...]
+    shares: FloatArray
+    stays: bool
+    predicted: FloatArray
+    trend: WidthTrend | None
+    agreement: Agreement | None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Check(Shown):
+    """The comparison of a problem's theory with sampled networks.
+
+    Attributes:
+        problem, width: what was compared.
+        phases: the minima of the free energy, the one that carries most weight at this width first.
+        mixture: the verdict on all chains together, where they move between the phases (linear networks), or None.
+        agrees: the phase that carries most weight agrees, and so does each other in which chains stay.
+        reason: the verdict in a sentence.
+    """
+
+    problem: Problem
+    width: int
+    phases: tuple[PhaseCheck, ...]
+    mixture: Agreement | None
+    agrees: bool
+    reason: str
+
+    @property
+    def solution(self) -> State:
+        """The minimum that carries most weight at this width."""
+        return self.phases[0].phase.state
+
+    @property
+    def simulation(self) -> Simulation:
+        """The chains that started there."""
+        return self.phases[0].simulations[-1]
+
+    @property
+    def agreement(self) -> Agreement | None:
+        """The verdict on all chains together where they move between the phases, or on those of the phase that carries
+        most weight; None where neither can be compared."""
+        return self.mixture or self.phases[0].agreement
+
+    def facts(self) -> Facts:
+        """The verdict, and the phases."""
+        verdict = f"{'agrees' if self.agrees else 'DISAGREES'}: {self.reason}"
+        weights = ", ".join(f"{part.phase.state.free_energy:.6g} ({part.phase.weight:.2g})" for part in self.phases)
+        return (("verdict", verdict), (f"free energies (weight at N = {self.width})", weights))
+
+
+def check(
+    problem: Problem,
+    width: int = 256,
+    *,
+    checkpoint: str | Path | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Check:
+    """Solve a problem, sample its networks from every minimum found, and compare.
+
+    Networks of one width may be in several phases. Which one carries the weight follows from the minima's free energies
+    and the fluctuations around each (`numerics.checking.weights`). Chains start in each minimum; where there is one
+    only, half of them start from random weights, so that a minimum that the search has missed shows as chains that do
+    not mix. Where chains stay in the phase they start in, they are compared with it; where they move, all are
+    compared with the mean over the phases. The prediction is the mean kernel at this width; for a nonlinear network
+    N/4 and N/2 are sampled too, and the limit N → ∞ of the trend in 1/N is compared.
+
+    Args:
+        problem: what is learnt.
+        width: N; at least `nonlinear.SMALLEST_WIDTH` for a nonlinear network.
+        checkpoint: directory in which runs are saved and resumed, each in a folder of its own.
+        progress: told what is run, the steps done and their total.
+        options: of `numerics.simulate`: sampler, chains, steps, seed, workers, …
+
+    Raises:
+        InputError: an argument is out of range.
+    """
+    curved = problem.activation != "linear"
+    if curved and width < nonlinear.SMALLEST_WIDTH:
+        raise InputError(
+            f"width: is {width}; accepted: an integer ≥ {nonlinear.SMALLEST_WIDTH} for a nonlinear network"
+        )
+    found = phases(minima(problem), width)
+    widths = [width // divisor for divisor in nonlinear.DIVISORS] if curved else [width]
+    runs = [
+        [
+            _sampled(problem, each, position, found, _place(checkpoint, each, widths), progress, options)
+            for each in widths
+        ]
+        for position in range(len(found))
+    ]
+    return judged(problem, width, found, runs)
+
+
+def minima(problem: Problem) -> list[State]:
+    """The minima of the free energy that the search finds; the best state it has where it finds none."""
+    from numerics.continuation.states import solve_all
+    from numerics.nonlinear.search import solve_all_nonlinear
+    from numerics.saddle import search, trust_region
+    from numerics.saddle.functional import kernel_functional
+
+    states: Sequence[State]
+    if problem.activation != "linear":
+        states = solve_all_nonlinear(problem)
+    elif kernel_functional(problem).dimension > trust_region.DENSE_MODES:
+        states = [search.solve(problem)]
+    else:
+        states = solve_all(problem)
+    return [state for state in states if state.stable and state.converged] or [states[0]]
+
+
+def _place(checkpoint: str | Path | None, width: int, widths: list[int]) -> Path | None:
+    """The folder of one width's runs."""
+    if checkpoint is None:
+        return None
+    return Path(checkpoint) / f"width-{width}" if len(widths) > 1 else Path(checkpoint)
+
+
+def _sampled(
+    problem: Problem,
+    width: int,
+    position: int,
+    found: Sequence[Phase],
+    place: Path | None,
+    progress: Progress | None,
+    options: dict[str, Any],
+) -> Simulation:
+    """Chains from one minimum; from random weights too where it is the only one."""
+    chains, seed = options.get("chains", 4), options.get("seed", 0)
+    several = len(found) > 1
+    random = 0 if several else chains // 2
+    if width < problem.n * problem.P and not several:
+        random = chains  # too narrow for given trajectories
+    parts = []
+    for name, count, law in (
+        (f"phase-{position + 1}", chains - random, None if random == chains else law_of(found[position].state)),
+        ("random", random, None),
+    ):
+        if count == 0:
+            continue
+        label = f"N = {width}, from {'random weights' if law is None else f'phase {position + 1}'}"
+        told = None if progress is None else _labelled(progress, label)
+        changes = {"chains": count, "seed": seed + position + (1 if law is None else 0), "trajectories": law}
+        folder = None if place is None else place / name
+        parts.append(simulate(problem, width, checkpoint=folder, progress=told, **{**options, **changes}))
+    return joined(parts)
+
+
+def _labelled(progress: Progress, label: str) -> Callable[[int, int], None]:
+    return lambda done, total: progress(label, done, total)
+
+
+def judged(problem: Problem, width: int, found: Sequence[Phase], runs: Sequence[Sequence[Simulation]]) -> Check:
+    """The verdict on the chains of each phase, (phases, widths).
+
+    Args:
+        problem, width: what was sampled.
+        found: the phases at the full width, heaviest first.
+        runs: of chains that started in each, smallest width first.
+    """
+    regions = [phase.region for phase in found]
+    parts = []
+    for position, (phase, simulations) in enumerate(zip(found, runs, strict=True)):
+        places = [nearest(regions, simulation.kernels) for simulation in simulations]
+        inside = [np.asarray(place == position, dtype=np.float64) for place in places]
+        stays = all(bool((marks.mean(axis=1) >= STAYS).all()) for marks in inside)
+        shares = np.array([float((places[-1] == k).mean()) for k in range(len(found))])
+        parts.append(_compared(phase, simulations, inside, shares, stays))
+    mixture = None
+    if not all(part.stays for part in parts) and problem.activation == "linear":
+        pooled = linear.compare_mixture(tuple(found), joined([simulations[-1] for simulations in runs]))
+        # chains that have left a phase once and for all say nothing on its weight
+        mixture = pooled if pooled.mixed or not parts[0].stays else None
+    agrees, reason = _verdict(parts, mixture)
+    failed = [phase.state for phase in found if not phase.state.converged]
+    if failed:
+        agrees, reason = False, f"the theory has not converged: {failed[0].status}"
+    return Check(problem, width, tuple(parts), mixture, agrees, reason)
+
+
+def _compared(
+    phase: Phase, simulations: Sequence[Simulation], inside: list[FloatArray], shares: FloatArray, stays: bool
+) -> PhaseCheck:
+    state = phase.state
+    if isinstance(state, NonlinearSolution):
+        by_trend = nonlinear.compare_trend(state, simulations, inside if stays else None)
+        verdict = by_trend.agreement if stays or len(shares) == 1 else None
+        return PhaseCheck(phase, by_trend.simulations, shares, stays, state.kernel, by_trend.trend, verdict)
+    assert isinstance(state, Solution)
+    compared = linear.compare_phase(phase, simulations[-1], inside[-1] if stays else None)
+    verdict = compared.agreement if stays else None
+    return PhaseCheck(phase, (compared.simulation,), shares, stays, compared.predicted, None, verdict)
+
+
+def _verdict(parts: Sequence[PhaseCheck], mixture: Agreement | None) -> tuple[bool, str]:
+    """Whether theory and chains agree, and why."""
+    if len(parts) == 1:
+        assert parts[0].agreement is not None
+        return parts[0].agreement.agrees, parts[0].agreement.reason
+    heaviest = parts[0].phase
+    name = f"the phase F = {heaviest.state.free_energy:.6g} carries {heaviest.weight:.3g} of the weight"
+    if mixture is not None:
+        moved = f"{name}, and chains move between the phases: {mixture.reason}"
+        return mixture.agrees, moved
+    if parts[0].agreement is None:
+        return False, f"{name}, but chains that start there leave it"
+    said = [f"{name}: {parts[0].agreement.reason}"]
+    agrees = parts[0].agreement.agrees
+    for part in parts[1:]:
+        other = f"the phase F = {part.phase.state.free_energy:.6g} (weight {part.phase.weight:.2g})"
+        if part.agreement is None:
+            agrees = agrees and part.phase.weight < CARRIES
+            said.append(f"{other} is left by chains that start there")
+        else:
+            agrees = agrees and part.agreement.agrees
+            said.append(f"{other} keeps its chains: {part.agreement.reason}")
+    return agrees, "; ".join(said)

@@ -1,0 +1,98 @@
+"""A linear network's predicted mean kernel at width N against a sampled one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from numerics import agreement
+from numerics.agreement import Agreement
+from numerics.checking.regions import is_doubled
+from numerics.checking.weights import Phase, phases
+from numerics.problem import FloatArray
+from numerics.sampling.diagnostics import summarise_symmetric
+from numerics.sampling.result import Simulation
+from numerics.solution import Solution
+from numerics.symmetry.gauge import positive_basin
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """A state of a problem, a simulation of it, and how they agree.
+
+    Attributes:
+        solution: the theory's state, N → ∞.
+        simulation: with the sign symmetry removed where it turns the state into another.
+        predicted: the kernel predicted at the simulated width, in the simulation's sign.
+        agreement: the verdict.
+    """
+
+    solution: Solution
+    simulation: Simulation
+    predicted: FloatArray
+    agreement: Agreement
+
+
+def compare(solution: Solution, simulation: Simulation) -> Comparison:
+    """Compare a simulation with one state of the theory at its width, in the same sign of the order parameter."""
+    (phase,) = phases([solution], simulation.width)
+    return compare_phase(phase, simulation)
+
+
+def compare_phase(phase: Phase, simulation: Simulation, inside: FloatArray | None = None) -> Comparison:
+    """Compare the draws of a simulation that are in a phase with the phase's mean kernel.
+
+    Args:
+        phase: a phase at the simulation's width.
+        simulation: its draws.
+        inside: 1 for draws in the phase's region, 0 for others, (chains, draws); all are unless given.
+    """
+    solution = phase.state
+    assert isinstance(solution, Solution)
+    predicted = phase.kernel
+    if is_doubled(solution):
+        simulation = simulation.gauge_fixed()
+        predicted = positive_basin(predicted, solution.problem.P)
+    seen = simulation if inside is None else replace(simulation, kernels=within(simulation.kernels, inside))
+    verdict = agreement.compare(
+        predicted,
+        seen.kernel_mean,
+        np.hypot(seen.kernel_standard_error, phase.kernel_error),
+        rhat=seen.rhat,
+        ess=seen.ess,
+    )
+    return Comparison(solution, simulation, predicted, verdict)
+
+
+def within(kernels: FloatArray, inside: FloatArray) -> FloatArray:
+    """A series whose mean is that of the draws inside a region, and whose standard error is that of this ratio.
+
+    ``⟨1 H⟩/⟨1⟩``, linearised: ``μ + 1 (H - μ)/⟨1⟩``.
+    """
+    share = inside.mean()
+    marked = inside[:, :, None, None]
+    mean = (marked * kernels).mean(axis=(0, 1)) / share
+    return np.asarray(mean + marked * (kernels - mean) / share)
+
+
+def compare_mixture(found: tuple[Phase, ...], simulation: Simulation) -> Agreement:
+    """Compare chains that move between all phases with the mean over these, ``Σ_k p_k ⟨H⟩_k``.
+
+    Where a phase has an image under ``W → -W``, only what this leaves as it is is compared: the rest averages to 0.
+    """
+    kernels, means = simulation.kernels, [phase.kernel for phase in found]
+    if any(phase.region.flip is not None for phase in found):
+        flip = next(phase.region.flip for phase in found if phase.region.flip is not None)
+        kernels, means = 0.5 * (kernels + flip * kernels), [0.5 * (mean + flip * mean) for mean in means]
+    predicted = sum((p.weight * mean for p, mean in zip(found, means, strict=True)), np.zeros_like(means[0]))
+    squared = sum(
+        (
+            (p.weight * p.kernel_error) ** 2 + (p.weight_error * (mean - predicted)) ** 2
+            for p, mean in zip(found, means, strict=True)
+        ),
+        np.zeros_like(predicted),
+    )
+    seen = summarise_symmetric(kernels)
+    error = np.sqrt(seen.standard_error**2 + squared)
+    return agreement.compare(predicted, seen.mean, error, rhat=float(seen.rhat.max()), ess=float(seen.ess.min()))

@@ -1,0 +1,97 @@
+"""Which phase a kernel is in: the minimum that is nearest, measured in the fluctuations around each.
+
+The distance of a kernel from a minimum is ``⟨S, 𝓗S⟩`` with ``H = L exp(S) Lᵀ`` and the Hessian 𝓗 there, the number of
+standard deviations squared, over N, in the Gaussian approximation; where 𝓗 is not at hand, ``|S|²``. Prediction and
+simulation use the same regions, so that where their borders lie matters only for draws that are between phases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numerics.nonlinear.solution import NonlinearSolution
+from numerics.predictors import finite_width
+from numerics.problem import FloatArray
+from numerics.saddle.functional import kernel_functional
+from numerics.sampling.activations import activation
+from numerics.sampling.observables import flip_kernel, has_sign_symmetry
+from numerics.solution import Solution
+
+State = Solution | NonlinearSolution
+
+#: Entries that W → -W reverses and that are smaller than this, relative, are none.
+REVERSED = 1e-6
+#: Kernels that are worked on together.
+_BLOCK = 20_000
+
+
+def is_doubled(state: State) -> bool:
+    """Whether ``W → -W`` is a symmetry of the posterior and turns this state into another."""
+    problem = state.problem
+    if problem.arch != "rnn" or not has_sign_symmetry(problem, activation(problem.activation).odd):
+        return False
+    size = np.sqrt(np.diagonal(state.kernel))
+    scale = np.outer(size, size)
+    odd = np.abs(np.where(flip_kernel(problem.n, problem.P) < 0, state.kernel, 0.0))
+    error = getattr(state, "kernel_error", np.zeros_like(odd))
+    return bool((odd > np.maximum(REVERSED * scale, 3 * error)).any())
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """What the distance from one minimum needs.
+
+    Attributes:
+        inverse: the map to coordinates in which the minimum is 1, ``L⁻¹Q⁺``, (m, nP).
+        hessian: 𝓗 as a matrix on `basis`, (k, k), or None.
+        basis: orthonormal symmetric matrices, (k, m, m); empty without `hessian`.
+        flip: signs of ``W → -W`` where the minimum has an image, (nP, nP), or None.
+    """
+
+    inverse: FloatArray
+    hessian: FloatArray | None
+    basis: FloatArray
+    flip: FloatArray | None
+
+    def distances(self, kernels: FloatArray) -> FloatArray:
+        """Of kernels (k, nP, nP) from the minimum or its image, whichever is nearer, (k,)."""
+        near = self._distances(kernels)
+        return near if self.flip is None else np.minimum(near, self._distances(self.flip * kernels))
+
+    def _distances(self, kernels: FloatArray) -> FloatArray:
+        values, vectors = np.linalg.eigh(self.inverse @ kernels @ self.inverse.T)
+        logs = np.log(np.maximum(values, np.finfo(float).tiny))
+        if self.hessian is None:
+            return np.asarray(np.sum(logs**2, axis=-1))
+        S = (vectors * logs[:, None, :]) @ np.swapaxes(vectors, -1, -2)
+        flat = S.reshape(len(S), -1) @ self.basis.reshape(len(self.basis), -1).T
+        return np.asarray(np.sum((flat @ self.hessian) * flat, axis=1))
+
+
+def region(state: State) -> Region:
+    """The region of a minimum."""
+    problem = state.problem
+    flip = flip_kernel(problem.n, problem.P) if is_doubled(state) else None
+    if isinstance(state, NonlinearSolution):
+        inverse = np.linalg.inv(np.linalg.cholesky(state.kernel))
+        return Region(inverse, None, np.zeros((0, *inverse.shape)), flip)
+    space = kernel_functional(problem).space
+    inverse = np.linalg.inv(np.linalg.cholesky(state.reduced)) @ np.linalg.pinv(space.full_basis())
+    if len(state.reduced) > finite_width.LARGEST_DIMENSION:
+        return Region(inverse, None, np.zeros((0, len(inverse), len(inverse))), flip)
+    at = finite_width.modes(state)
+    return Region(inverse, np.diag(at.values), at.modes, flip)
+
+
+def nearest(regions: Sequence[Region], kernels: FloatArray) -> NDArray[np.intp]:
+    """The position of the nearest minimum for each kernel, (…, nP, nP) → (…,)."""
+    flat = kernels.reshape(-1, *kernels.shape[-2:])
+    places = [
+        np.argmin([each.distances(block) for each in regions], axis=0)
+        for block in np.array_split(flat, -(-len(flat) // _BLOCK))
+    ]
+    return np.asarray(np.concatenate(places).reshape(kernels.shape[:-2]))

@@ -1,0 +1,119 @@
+"""Which phase carries the weight at width N: the probability of the region around each minimum of the free energy.
+
+``p_k ∝ g_k exp(-N F_k - ½ ln|v𝒯H_k𝒯ᵀ+κ|) |𝓗_k|^{-1/2}`` with the Hessian 𝓗 in the natural metric, in which the volume
+element of the kernel's density is 1, and g = 2 for a minimum that ``W → -W`` turns into another; for small kernels of
+linear networks from their exact density in place of the Gaussian.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numerics.checking.regions import Region, State, is_doubled, nearest, region
+from numerics.nonlinear import trajectories
+from numerics.nonlinear.activation import NAMED
+from numerics.nonlinear.solution import NonlinearSolution
+from numerics.predictors import finite_width
+from numerics.problem import FloatArray
+
+#: Effective draws from the kernel's density below which its mean is not believed.
+SMALLEST_ESS = 1000.0
+#: Draws from the kernel's density where there is one minimum, and where each has to be told from others.
+DRAWS, DRAWS_OF_SEVERAL = 400_000, 60_000
+#: What a weight rests on: the kernel's exact density; Gaussian fluctuations around the minimum; its free energy alone.
+Basis = Literal["density", "fluctuations", "free energy"]
+
+
+@dataclass(frozen=True, eq=False)
+class Phase:
+    """A minimum at one width.
+
+    Attributes:
+        state: the minimum.
+        region: the kernels that are nearer to it than to another.
+        weight: probability of the region, images under ``W → -W`` included.
+        weight_error: standard error of the weight, as far as it is known (0 from Gaussian fluctuations).
+        basis: what the weight rests on.
+        kernel: its mean kernel at this width, in the sign of the state; for a nonlinear network the state's own.
+        kernel_error: standard error of `kernel`.
+    """
+
+    state: State
+    region: Region
+    weight: float
+    weight_error: float
+    basis: Basis
+    kernel: FloatArray
+    kernel_error: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class _Mass:
+    """Log of a region's probability, up to a constant, with its error, and the kernel that is predicted in it."""
+
+    log: float
+    error: float
+    basis: Basis
+    kernel: FloatArray
+    kernel_error: FloatArray
+
+
+def phases(minima: Sequence[State], width: int) -> tuple[Phase, ...]:
+    """The minima with their weights at width N, the heaviest first."""
+    regions = [region(state) for state in minima]
+
+    def inside(position: int) -> Callable[[FloatArray], NDArray[np.bool_]] | None:
+        if len(minima) == 1:
+            return None
+        return lambda kernels: np.asarray(nearest(regions, kernels) == position)
+
+    masses = [_mass(state, width, inside(k)) for k, state in enumerate(minima)]
+    # logs that rest on different things cannot be compared, but for the first two
+    alone = any(mass.basis == "free energy" for mass in masses)
+    logs = np.array([-width * state.free_energy if alone else m.log for state, m in zip(minima, masses, strict=True)])
+    logs += [math.log(2.0) if is_doubled(state) else 0.0 for state in minima]
+    weights = np.exp(logs - logs.max())
+    weights /= weights.sum()
+    errors = np.array([0.0 if alone else mass.error for mass in masses])
+    # p_k = g_k/Σg: dp_k = p_k (dln g_k - Σ_j p_j dln g_j)
+    spread = [
+        math.sqrt(sum(((i == k) - p) ** 2 * e**2 for i, (p, e) in enumerate(zip(weights, errors, strict=True))))
+        for k in range(len(minima))
+    ]
+    found = [
+        Phase(
+            state,
+            regions[k],
+            float(weights[k]),
+            float(weights[k] * spread[k]),
+            "free energy" if alone else masses[k].basis,
+            masses[k].kernel,
+            masses[k].kernel_error,
+        )
+        for k, state in enumerate(minima)
+    ]
+    return tuple(sorted(found, key=lambda phase: -phase.weight))
+
+
+def _mass(state: State, width: int, within: Callable[[FloatArray], NDArray[np.bool_]] | None) -> _Mass:
+    exact = np.zeros_like(state.kernel)
+    if isinstance(state, NonlinearSolution):
+        log = trajectories.log_mass(state, NAMED[state.problem.activation], width) if within is not None else None
+        basis: Basis = "free energy" if log is None else "fluctuations"
+        return _Mass(log or 0.0, 0.0, basis, state.kernel, state.kernel_error)
+    size = len(state.reduced)
+    if size * (size + 1) // 2 <= finite_width.LARGEST_SAMPLED and width >= size:
+        draws = DRAWS if within is None else DRAWS_OF_SEVERAL
+        mean = finite_width.kernel_mean(state, width, one_sign=is_doubled(state), within=within, draws=draws)
+        if mean.ess >= SMALLEST_ESS:
+            return _Mass(mean.log_mass, mean.log_mass_error, "density", mean.kernel, mean.standard_error)
+    if size <= finite_width.LARGEST_DIMENSION:
+        kernel = state.kernel + finite_width.kernel_shift(state) / width
+        return _Mass(finite_width.log_mass(state, width), 0.0, "fluctuations", kernel, exact)
+    return _Mass(0.0, 0.0, "free energy", state.kernel, exact)

@@ -1,0 +1,105 @@
+"""Chains that start at given trajectories: weights that give them, from their exact law, and runs that go on from there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from numerics.problem import InputError, Problem, endpoint
+from numerics.sampling import GaussianLaw, Plan, WeightedLaw, simulate
+from numerics.sampling.network import make_network
+from numerics.sampling.trajectories import weights_given
+
+
+def task(arch: str, activation: str = "linear") -> Problem:
+    """Two patterns, inputs at two times, labels at two."""
+    x = np.zeros((2, 3, 2))
+    x[:, 0] = [[1.0, 0.3], [-0.2, 0.9]]
+    x[:, 1] = [[0.5, 0.0], [0.1, -0.4]]
+    y = np.full((2, 3), np.nan)
+    y[:, 1:] = [[0.5, 1.0], [-1.0, 2.0]]
+    return Problem(x, y, arch=arch, activation=activation, kappa=0.5, w=0.8, u=1.3)
+
+
+def seen(network, weights):
+    """Hidden states of weights, (N, nP)."""
+    h = network.forward(network.connections(weights), weights.U).h
+    return h.transpose(1, 0, 2).reshape(network.width, -1)
+
+
+@pytest.mark.parametrize("arch", ["rnn", "dnn"])
+@pytest.mark.parametrize("activation", ["linear", "tanh", "relu"])
+def test_the_weights_give_the_trajectories(arch, activation):
+    network = make_network(task(arch, activation), 12, "float64")
+    rng = np.random.default_rng(1)
+    A = rng.standard_normal((6, 6))
+    h = GaussianLaw(A @ A.T).draw(rng, 12)
+    np.testing.assert_allclose(seen(network, weights_given(rng, network, h)), h, atol=1e-8)
+
+
+@pytest.mark.parametrize("arch", ["rnn", "dnn"])
+def test_weights_given_their_own_trajectories_keep_the_prior(arch):
+    """Prior weights, drawn anew given what they did, are prior weights again; every second moment is looked at."""
+    network = make_network(task(arch, "tanh"), 6, "float64")
+    rng = np.random.default_rng(2)
+    flat = []
+    for _ in range(4000):
+        before = network.prior_draw(rng, readout=False)
+        after = weights_given(rng, network, seen(network, before))
+        # one neuron's incoming weights: those of different neurons are independent
+        flat.append(np.concatenate([after.U[0], *(layer[0] for layer in after.W)]))
+    draws = np.array(flat)
+    z = (draws.T @ draws / len(draws) - np.eye(draws.shape[1])) * np.sqrt(len(draws))
+    np.fill_diagonal(z, np.diagonal(z) / np.sqrt(2))
+    assert np.abs(z).max() < 4.5
+    assert np.abs(draws.mean(axis=0)).max() * np.sqrt(len(draws)) < 4.5
+
+
+def test_dependent_inputs_are_no_obstacle_and_others_trajectories_are_refused():
+    problem = Problem(np.array([[1.0, 0.5], [1.0, 0.5]]), np.array([[np.nan, 1.0]] * 2))
+    network = make_network(problem, 8, "float64")
+    rng = np.random.default_rng(3)
+    same = np.repeat(rng.standard_normal((8, 2)), 2, axis=1)  # both patterns do the same
+    np.testing.assert_allclose(seen(network, weights_given(rng, network, same)), same, atol=1e-8)
+    with pytest.raises(InputError, match="trajectories: are not had by a network of width 8"):
+        weights_given(rng, network, rng.standard_normal((8, 4)))
+
+
+@pytest.mark.parametrize("sampler", ["collapsed", "hmc-weights", "sgld"])
+def test_a_chain_starts_with_the_kernel_that_is_asked_for(sampler):
+    kernel = np.array([[1.0, 0.8, 0.9], [0.8, 4.0, 3.0], [0.9, 3.0, 9.0]])
+    run = simulate(
+        endpoint(4, 9.0), 256, sampler, trajectories=GaussianLaw(kernel), chains=4, steps=8, warmup=0,
+        step_size=1e-3, workers=1,
+    )  # fmt: skip
+    first = run.kernels[:, 0].mean(axis=0)
+    scale = np.sqrt(np.outer(np.diagonal(kernel), np.diagonal(kernel)))
+    assert (np.abs(first - kernel) < 5 * scale / np.sqrt(4 * 256)).all()
+
+
+def test_weighted_points_are_drawn_by_their_probability():
+    law = WeightedLaw(np.array([[0.0], [1.0], [2.0]]), np.array([0.5, 0.2, 0.3]))
+    counts = np.bincount(law.draw(np.random.default_rng(4), 20_000)[:, 0].astype(int)) / 20_000
+    np.testing.assert_allclose(counts, law.probability, atol=0.012)
+
+
+def test_a_run_is_resumed_and_one_from_elsewhere_is_refused(tmp_path):
+    options = {"chains": 1, "steps": 60, "warmup": 40, "workers": 1, "seed": 3}
+    law = GaussianLaw(np.diag([1.0, 4.0, 9.0]))
+    whole = simulate(endpoint(4, 9.0), 16, trajectories=law, **options)
+    for _ in range(2):
+        again = simulate(endpoint(4, 9.0), 16, trajectories=law, checkpoint=tmp_path, **options)
+        np.testing.assert_array_equal(again.kernels, whole.kernels)
+    with pytest.raises(InputError, match="belongs to another run"):
+        simulate(endpoint(4, 9.0), 16, trajectories=GaussianLaw(np.eye(3)), checkpoint=tmp_path, **options)
+
+
+def test_laws_that_do_not_fit_are_refused():
+    with pytest.raises(InputError, match="trajectories: have 2 entries; accepted: times × patterns, 3"):
+        Plan(problem=endpoint(4, 9.0), width=16, trajectories=GaussianLaw(np.eye(2)))
+    with pytest.raises(InputError, match="init: is 'coherent' beside trajectories"):
+        Plan(problem=endpoint(4, 9.0), width=16, init="coherent", trajectories=GaussianLaw(np.eye(3)))
+    with pytest.raises(InputError, match="trajectories: the covariance is not symmetric"):
+        GaussianLaw(np.array([[1.0, 2.0], [0.0, 1.0]]))
+    with pytest.raises(InputError, match="trajectories: are not finite points"):
+        WeightedLaw(np.zeros((3, 2)), np.array([0.5, 0.2, 0.2]))
