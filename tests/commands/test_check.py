@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from derivations.commands import check, output
 from numerics.agreement import compare as verdict
+from numerics.checking.check import judged
 from numerics.checking.linear import compare
 from numerics.problem import endpoint
 from numerics.saddle.search import solve
 from numerics.sampling import simulate
+from tests.checking.test_check import phases_and_chains
 from tests.commands.test_program import run
 
 WIDTH = 128
@@ -117,3 +120,23 @@ def test_check_with_too_few_samples_is_status_1():
     result = run("check", "endpoint", "--T", "4", "--signal", "20", "--width", "16", "--steps", "20", "--json")
     assert result.returncode == 1, result.stderr
     assert json.loads(result.stdout)["agrees"] is False
+
+
+def test_several_phases_are_listed_and_said(capsys):
+    problem, found, chains = phases_and_chains()
+    checked = judged(problem, 128, found, [[run] for run in chains])
+    fields = json.loads(json.dumps(output.plain(check.fields_of(checked))))
+    assert fields["agrees"] is True
+    assert [phase["sampled_share"] for phase in fields["phases"]] == [[1.0, 0.0], [0.0, 1.0]]
+    assert sum(phase["weight"] for phase in fields["phases"]) == pytest.approx(1.0)
+    assert fields["phases"][0]["free_energy"] == pytest.approx(fields["theory"]["free_energy"])
+    assert fields["phases"][1]["weight_rests_on"] == "density"
+    assert np.shape(fields["phases"][1]["kernel"]) == np.shape(fields["phases"][1]["z"]) == (3, 3)
+    assert "the free energy has 2 minima; of networks of width 128" in check.notes(checked)[0]
+    check.print_check(checked)
+    shown = capsys.readouterr().out
+    assert "Phases at N = 128" in shown
+    assert "Agrees: the phase F = 9.29469 carries" in shown
+    one = judged(problem, 128, found[:1], [[chains[0]]])
+    assert "phases" not in check.fields_of(one)
+    assert check.notes(one) == []

@@ -1,0 +1,222 @@
+"""The verdict of `check` on planted chains, in one phase and in several, and on sampled networks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from numerics.checking import check as module
+from numerics.checking import weights
+from numerics.checking.check import check, judged
+from numerics.checking.linear import compare, compare_phase, within
+from numerics.problem import endpoint, sequence
+from numerics.saddle.search import solve
+from numerics.sampling import Simulation, simulate
+from numerics.sampling.diagnostics import summarise_symmetric
+from numerics.sampling.joining import joined
+from tests.checking.states import minimum_from, two_phases
+
+FLIP = (-1.0) ** np.add.outer(np.arange(3), np.arange(3))
+
+
+def planted(problem, width, kernels, seed=0, noise=0.02):
+    """Independent draws around given kernels, (chains, draws, nP, nP), or around one kernel in 4 chains."""
+    kernels = np.broadcast_to(kernels, (4, 200, *kernels.shape[-2:])) if kernels.ndim == 2 else kernels
+    rng = np.random.default_rng(seed)
+    size = np.sqrt(np.diagonal(kernels, axis1=-2, axis2=-1))
+    unit = rng.standard_normal(kernels.shape)
+    unit = np.triu(unit) + np.swapaxes(np.triu(unit, 1), -1, -2)
+    drawn = kernels + noise * size[..., :, None] * size[..., None, :] * unit
+    chains, draws = kernels.shape[:2]
+    return Simulation(
+        problem=problem,
+        width=width,
+        sampler="collapsed",
+        seed=seed,
+        odd_activation=True,
+        kernels=drawn,
+        outputs=np.zeros((chains, draws, problem.P, problem.n)),
+        spectra=(),
+        acceptance=0.9,
+        step_size=(0.1,) * chains,
+        bias_local=None,
+        bias_squared=None,
+        controls=None,
+        seconds=1.0,
+    )
+
+
+@pytest.fixture
+def few_draws(monkeypatch):
+    monkeypatch.setattr(weights, "DRAWS", 20_000)
+    monkeypatch.setattr(weights, "DRAWS_OF_SEVERAL", 20_000)
+
+
+@pytest.mark.parametrize("given", [1.0, -1.0])
+@pytest.mark.parametrize("sampled", [1.0, -1.0])
+def test_the_sign_of_a_coherent_state_and_of_its_chains_means_nothing(given, sampled, few_draws):
+    """The state may be given in either sign, and chains may be in either: the prediction is mirrored with it."""
+    state = solve(endpoint(4, 40.0))
+    assert state.kernel[-1, -2] > 1
+    if given < 0:
+        state = replace(state, kernel=FLIP * state.kernel, reduced=FLIP * state.reduced)
+    (phase,) = weights.phases([state], 128)
+    assert np.sign(phase.kernel[-1, -2]) == given
+    kernels = np.where(sampled != given, FLIP, 1.0) * phase.kernel
+    comparison = compare(state, planted(state.problem, 128, kernels))
+    assert comparison.agreement.agrees, comparison.agreement.reason
+    assert comparison.predicted[-1, -2] > 1
+    assert comparison.simulation.kernel_mean[-1, -2] > 1
+    wrong = np.where(np.eye(3, k=2) + np.eye(3, k=-2) > 0, -1.0, 1.0) * kernels
+    assert not compare(state, planted(state.problem, 128, wrong)).agreement.agrees
+
+
+def test_the_sign_of_an_incoherent_state_s_chains_is_left_alone(few_draws):
+    """Its order parameter has mean zero; taken to one sign, it would not."""
+    state = solve(endpoint(4, 4.0))
+    simulation = planted(state.problem, 128, weights.phases([state], 128)[0].kernel)
+    assert compare(state, simulation).agreement.agrees
+    assert not compare(state, simulation.gauge_fixed()).agreement.agrees
+
+
+def phases_and_chains(width=128):
+    problem = endpoint(4, 3740.0, kappa=200.0, arch="dnn")
+    found = weights.phases(two_phases(problem), width)
+    return problem, found, [planted(problem, width, phase.kernel, seed) for seed, phase in enumerate(found)]
+
+
+def test_each_phase_is_compared_with_its_own_chains(few_draws):
+    problem, found, chains = phases_and_chains()
+    checked = judged(problem, 128, found, [[run] for run in chains])
+    assert checked.agrees, checked.reason
+    assert [part.stays for part in checked.phases] == [True, True]
+    np.testing.assert_allclose([part.shares for part in checked.phases], np.eye(2))
+    assert checked.phases[0].phase.weight > checked.phases[1].phase.weight
+    assert sum(part.phase.weight for part in checked.phases) == pytest.approx(1.0)
+    # a wrong kernel in the lighter phase is a disagreement too
+    wrong = planted(problem, 128, 1.1 * found[1].kernel)
+    assert not judged(problem, 128, found, [[chains[0]], [wrong]]).agrees
+
+
+def test_chains_that_leave_the_phase_that_carries_the_weight_are_said(few_draws):
+    problem, found, chains = phases_and_chains()
+    checked = judged(problem, 128, found, [[chains[1]], [planted(problem, 128, found[1].kernel, 9)]])
+    assert not checked.agrees
+    assert not checked.phases[0].stays
+    np.testing.assert_allclose(checked.phases[0].shares, [0, 1])
+    assert "leave" in checked.reason or "move" in checked.reason
+
+
+def test_chains_may_leave_a_phase_without_weight(few_draws):
+    problem, found, chains = phases_and_chains()
+    strays = planted(problem, 128, found[0].kernel, 5)
+    light = (replace(found[0], weight=1.0), replace(found[1], weight=1e-9))
+    checked = judged(problem, 128, light, [[chains[0]], [strays]])
+    assert checked.agrees, checked.reason
+    assert checked.phases[1].agreement is None
+    # chains that agree with one another, all in one of two phases that both carry weight
+    heavy = (replace(found[0], weight=0.6), replace(found[1], weight=0.4))
+    assert not judged(problem, 128, heavy, [[chains[0]], [strays]]).agrees
+
+
+@pytest.mark.parametrize(("missing", "agrees"), [(0.0, True), (0.25, False)])
+def test_chains_that_move_are_compared_with_the_mean_over_the_phases(missing, agrees, few_draws):
+    problem, found, _ = phases_and_chains()
+    rng = np.random.default_rng(1)
+    kernels, runs = np.stack([phase.kernel for phase in found]), []
+    for seed in range(2):
+        place = (rng.random((4, 400)) > found[0].weight - missing).astype(int)
+        runs.append([planted(problem, 128, kernels[place], seed)])
+    checked = judged(problem, 128, found, runs)
+    assert checked.mixture is not None
+    assert checked.mixture.mixed
+    assert checked.agrees is agrees, checked.reason
+
+
+def test_draws_within_a_region_have_the_mean_and_error_of_a_ratio():
+    rng = np.random.default_rng(2)
+    z = []
+    for _ in range(60):
+        inside = (rng.random((2, 400)) < 0.95).astype(float)
+        kernels = np.where(inside > 0, 3 + rng.standard_normal((2, 400)), 100.0)[:, :, None, None]
+        seen = summarise_symmetric(within(kernels, inside))
+        assert seen.mean[0, 0] == pytest.approx(kernels[inside > 0].mean())
+        z.append((seen.mean[0, 0] - 3) / seen.standard_error[0, 0])
+    assert abs(np.mean(z)) < 0.5
+    assert 0.7 < np.std(z) < 1.3
+
+
+def test_a_phase_is_compared_by_its_own_draws(few_draws):
+    _, found, chains = phases_and_chains()
+    inside = np.ones((4, 200))
+    inside[:, ::20] = 0
+    kernels = np.where(inside[..., None, None] > 0, chains[0].kernels, found[1].kernel)
+    strayed = replace(chains[0], kernels=kernels)
+    assert compare_phase(found[0], strayed, inside).agreement.agrees
+    assert not compare_phase(found[0], strayed).agreement.agrees
+
+
+def test_joined_chains_keep_their_spectra_and_series():
+    options = {"steps": 20, "warmup": 40, "workers": 1}
+    runs = [simulate(endpoint(4, 20.0), 24, chains=c, seed=c, **options) for c in (1, 2)]
+    both = joined(runs)
+    assert both.kernels.shape[0] == 3
+    np.testing.assert_array_equal(both.kernels[1:], runs[1].kernels)
+    assert sorted({item.chain for item in both.spectra}) == [0, 1, 2]
+    assert len(both.step_size) == 3
+    assert both.seconds == pytest.approx(runs[0].seconds + runs[1].seconds)
+
+
+def test_chains_start_in_every_minimum_and_at_random_weights_where_there_is_one(monkeypatch, few_draws, tmp_path):
+    starts = []
+
+    def noted(problem, width, **options):
+        starts.append((options["trajectories"] is not None, options["chains"], options["seed"]))
+        return simulate(problem, width, **options)
+
+    monkeypatch.setattr(module, "simulate", noted)
+    options = {"steps": 8, "warmup": 40, "workers": 1, "chains": 2, "seed": 7}
+    check(endpoint(4, 4.0), 16, checkpoint=tmp_path / "one", **options)
+    assert starts == [(True, 1, 7), (False, 1, 8)]
+    starts.clear()
+    monkeypatch.setattr(module, "minima", two_phases)
+    checked = check(endpoint(4, 3740.0, kappa=200.0, arch="dnn"), 64, checkpoint=tmp_path / "two", **options)
+    assert starts == [(True, 2, 7), (True, 2, 8)]
+    heaviest, other = (part.simulations[-1].kernels[:, -1, -1, -1] for part in checked.phases)
+    assert (heaviest < 20).all()
+    assert (other > 60).all()
+
+
+@pytest.mark.slow
+def test_sampled_networks_stay_in_both_phases_of_a_dnn(monkeypatch):
+    monkeypatch.setattr(module, "minima", two_phases)
+    checked = check(endpoint(4, 3740.0, kappa=200.0, arch="dnn"), 64, steps=400, chains=2, seed=5, workers=1)
+    assert checked.agrees, checked.reason
+    assert all(part.stays for part in checked.phases)
+
+
+@pytest.mark.slow
+def test_sampled_networks_that_move_have_the_shares_that_are_computed():
+    """Labels three steps apart have two minima: at N = 16 chains go from one to the other."""
+    problem = sequence(5, 1.2566, 3.0, (1, 4))
+    found = weights.phases(module.minima(problem), 16)
+    assert len(found) == 2
+    run = simulate(problem, 16, steps=4000, chains=4, seed=3, workers=1)
+    checked = judged(problem, 16, found, [[run], [run]])
+    # the Gaussian weights are right to O(1/N)
+    assert abs(checked.phases[0].shares[0] - found[0].weight) < 0.15
+
+
+@pytest.mark.slow
+def test_a_nonlinear_network_is_checked_from_its_own_trajectories():
+    checked = check(endpoint(3, 6.0, activation="tanh"), 128, steps=300, chains=2, workers=1)
+    assert checked.agrees, checked.reason
+    assert [run.width for run in checked.phases[0].simulations] == [32, 64, 128]
+
+
+def test_a_minimum_is_reached_from_nearby():
+    state = solve(endpoint(4, 4.0))
+    again = minimum_from(state.problem, 1.1 * state.kernel)
+    np.testing.assert_allclose(again.kernel, state.kernel, atol=1e-8)
