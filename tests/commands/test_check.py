@@ -117,7 +117,9 @@ def test_check_command_agrees_and_says_so_in_json():
 
 
 def test_check_with_too_few_samples_is_status_1():
-    result = run("check", "endpoint", "--T", "4", "--signal", "20", "--width", "16", "--steps", "20", "--json")
+    result = run(
+        "check", "endpoint", "--T", "4", "--signal", "20", "--width", "16", "--steps", "20", "--workers", "1", "--json"
+    )
     assert result.returncode == 1, result.stderr
     assert json.loads(result.stdout)["agrees"] is False
 
