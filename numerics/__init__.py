@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numerics.continuation.hysteresis import hysteresis as hysteresis
     from numerics.continuation.states import solve_all as solve_all
     from numerics.lowering.scalar import lower as lower
-    from numerics.nonlinear.activation import Nonlinearity as Nonlinearity
+    from numerics.activation import Activation as Activation
     from numerics.nonlinear.critical import critical_signal as critical_signal
     from numerics.nonlinear.search import solve_all_nonlinear as solve_all_nonlinear
     from numerics.nonlinear.search import solve_nonlinear as solve_nonlinear
@@ -53,7 +53,7 @@ _HOMES = {
     "EndpointScan": "numerics.transition.scan",
     "InputError": "numerics.problem",
     "NonlinearSolution": "numerics.nonlinear.solution",
-    "Nonlinearity": "numerics.nonlinear.activation",
+    "Activation": "numerics.activation",
     "Problem": "numerics.problem",
     "Simulation": "numerics.sampling.result",
     "Solution": "numerics.solution",
@@ -93,7 +93,7 @@ __all__ = [
     "EndpointScan",
     "InputError",
     "NonlinearSolution",
-    "Nonlinearity",
+    "Activation",
     "Problem",
     "Simulation",
     "Solution",

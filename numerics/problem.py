@@ -16,13 +16,13 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from numerics.activation import LINEAR, Activation, activation_of
+from numerics.errors import InputError as InputError
+
 Architecture = Literal["rnn", "dnn"]
-Activation = Literal["linear", "erf", "tanh", "relu"]
 FloatArray = NDArray[np.float64]
 
 ARCHITECTURES: tuple[str, ...] = get_args(Architecture)
-ACTIVATIONS: tuple[str, ...] = get_args(Activation)
-
 
 #: Largest and smallest size of anything squared (prior kernels, labels², v, κ): products of a few of these, as in an
 #: alignment of kernels, still are double-precision numbers.
@@ -31,10 +31,6 @@ LARGEST, SMALLEST = 1e60, 1e-60
 LARGEST_SIGNAL = 1e15
 #: Most rows nP of a kernel, a matrix of 8 (nP)² bytes: 800 MB here.
 LARGEST_KERNEL = 10_000
-
-
-class InputError(ValueError):
-    """Bad input: one line that names the argument, what was wrong with it, and what is accepted."""
 
 
 def _require(condition: bool, argument: str, wrong: str, accepted: str) -> None:
@@ -121,7 +117,8 @@ class Problem:
         x: inputs, shape (P, n, D); ``x[:, s]`` is x^s, s = 0 … n-1. (P, D) or fewer times are padded with zeros.
         y: labels, shape (P, n); column t-1 is the label of f^(t+1), NaN where unsupervised.
         arch: ``"rnn"`` (one W for all times) or ``"dnn"`` (an independent W at each time).
-        activation: ``"linear"``, ``"erf"``, ``"tanh"`` or ``"relu"``.
+        activation: φ: ``"linear"``, ``"erf"``, ``"tanh"``, ``"relu"``, a function of NumPy arrays, or an `Activation`; it
+            becomes an `Activation`.
         u, v, w: prior widths, ``U ~ N(0, u/D)``, ``V ~ N(0, v/N²)``, ``W ~ N(0, w/N)``.
         kappa: noise, ``K = κ/N`` in the likelihood ``exp(-Σ (f-y)²/(2K))``; 0 for the theory's noiseless limit.
         x_test, y_test: further patterns (Q, n, D) and, where known, their labels (Q, n).
@@ -133,7 +130,7 @@ class Problem:
     x: FloatArray
     y: FloatArray
     arch: Architecture = "rnn"
-    activation: Activation = "linear"
+    activation: Activation = LINEAR
     u: float = 1.0
     v: float = 1.0
     w: float = 1.0
@@ -172,7 +169,7 @@ class Problem:
             _require(not np.isinf(y_test).any(), "y_test", "contains infinity", "finite numbers, NaN where unknown")
             put(self, "y_test", y_test)
         _require(self.arch in ARCHITECTURES, "arch", f"is {self.arch!r}", " or ".join(ARCHITECTURES))
-        _require(self.activation in ACTIVATIONS, "activation", f"is {self.activation!r}", ", ".join(ACTIVATIONS))
+        put(self, "activation", activation_of(self.activation))
         for name in ("u", "v", "w"):
             put(self, name, _positive(getattr(self, name), name))
         put(self, "kappa", _positive(self.kappa, "kappa", zero=True))

@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from numerics.activation import Activation, activation_of, named, not_stored
 from numerics.problem import InputError
 from numerics.problem_file import UNREADABLE
 
-FORMAT = "unrolled result 2"
+FORMAT = "unrolled result 3"
 _ACCEPTED = "a result saved by this program"
 
 #: Where each kind of result is defined. Nothing else is made when a file is read.
@@ -49,13 +50,13 @@ class Stored:
         save_result(self, path)
 
     @classmethod
-    def load(cls, path: str | Path) -> Any:
+    def load(cls, path: str | Path, *, activation: Any = None) -> Any:
         """Read a result of this kind.
 
         Raises:
             InputError: the file is damaged, or holds something else.
         """
-        result = load_result(path)
+        result = load_result(path, activation=activation)
         if not isinstance(result, cls):
             raise InputError(f"{path}: holds a {type(result).__name__}; accepted: a {cls.__name__}")
         return result
@@ -95,8 +96,13 @@ def save_result(result: Any, path: str | Path) -> None:
         raise InputError(f"{path}: cannot be written ({error.strerror}); accepted: a path for a file") from None
 
 
-def load_result(path: str | Path) -> Any:
+def load_result(path: str | Path, *, activation: Any = None) -> Any:
     """The result in a file.
+
+    Args:
+        path: as written by `save_result`.
+        activation: φ, where it is the user's own: a file holds its name and a summary of its values only, without which
+            the result can be read but nothing evaluated.
 
     Raises:
         InputError: the file cannot be read, is damaged, or was not written by `save_result`.
@@ -109,7 +115,7 @@ def load_result(path: str | Path) -> Any:
             raise InputError(f"{path}: has the format {header['format']!r}; accepted: {FORMAT!r}")
         if header["digest"] != _digest(header["content"], arrays):
             raise InputError(f"{path}: is damaged; accepted: {_ACCEPTED}")
-        return _unpacked(header["content"], arrays)
+        return _unpacked(header["content"], arrays, activation)
     except InputError:
         raise
     except FileNotFoundError:
@@ -143,6 +149,9 @@ def _packed(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:
         return {"array": name}
     if isinstance(value, tuple):
         return {"tuple": [_packed(item, arrays) for item in value]}
+    if isinstance(value, Activation):
+        own = {"odd": value.odd, "kinks": [kink.hex() for kink in value.kinks], "digest": value.digest}
+        return {"activation": {"name": value.name} if value.known else {"name": value.name, **own}}
     kind = type(value).__name__
     if is_dataclass(value) and KINDS.get(kind) == type(value).__module__:
         parts = {field.name: _packed(getattr(value, field.name), arrays) for field in fields(value) if field.init}
@@ -150,7 +159,7 @@ def _packed(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:
     raise InputError(f"result: has a {kind}, which cannot be saved; accepted: {', '.join(KINDS)}")
 
 
-def _unpacked(content: Any, arrays: dict[str, NDArray[Any]]) -> Any:
+def _unpacked(content: Any, arrays: dict[str, NDArray[Any]], activation: Any) -> Any:
     if content is None or isinstance(content, str | bool):
         return content
     if "int" in content:
@@ -159,7 +168,22 @@ def _unpacked(content: Any, arrays: dict[str, NDArray[Any]]) -> Any:
         return float.fromhex(content["float"])
     if "array" in content:
         return arrays[content["array"]]
+    if "activation" in content:
+        return _restored(content["activation"], activation)
     if "tuple" in content:
-        return tuple(_unpacked(item, arrays) for item in content["tuple"])
+        return tuple(_unpacked(item, arrays, activation) for item in content["tuple"])
     kind = getattr(import_module(KINDS[content["kind"]]), content["kind"])
-    return kind(**{name: _unpacked(item, arrays) for name, item in content["fields"].items()})
+    return kind(**{name: _unpacked(item, arrays, activation) for name, item in content["fields"].items()})
+
+
+def _restored(stored: dict[str, Any], given: Any) -> Activation:
+    """The activation of a file; of the user's own, the one that is given if it has the same values."""
+    name = stored["name"]
+    if "digest" not in stored:
+        return named(name)
+    if given is None:
+        return not_stored(name, stored["odd"], tuple(map(float.fromhex, stored["kinks"])), stored["digest"])
+    phi = activation_of(given)
+    if phi.digest != stored["digest"]:
+        raise InputError(f"activation: {phi.name} has other values than the stored {name}; accepted: the φ of the result")
+    return phi

@@ -84,7 +84,7 @@ def sweep(
 
 def digest(problem: Problem) -> str:
     """A name for a problem's solution: the same for equal problems, in any process and session."""
-    parts = hashlib.sha256(f"{VERSION} {problem.arch} {problem.activation}".encode())
+    parts = hashlib.sha256(f"{VERSION} {problem.arch} {problem.activation.key}".encode())
     for number in (problem.u, problem.v, problem.w, problem.kappa):
         parts.update(np.float64(number).tobytes())
     for array in (problem.x, problem.y):

@@ -165,7 +165,7 @@ def covariance(problem, kernel):
 def targets(problem, kernel, conjugate, M):
     """What Φ and Φ̃ should be, given both; ⟨hhᵀ⟩; and F."""
     C = covariance(problem, kernel)
-    average, moments, log_Z = averages(problem.activation, C, conjugate, M)
+    average, moments, log_Z = averages(problem.activation.name, C, conjugate, M)
     inverse = np.linalg.inv(C)
     pull = mask(problem.arch) * (inverse @ moments @ inverse - inverse)
     target = np.zeros((n, n))

@@ -34,7 +34,7 @@ def command(problem: Problem, all_branches: bool, width: int | None, digits: int
         raise InputError(f"--width: is {width}; accepted: an integer ≥ 1")
     if digits is not None and not 16 <= digits <= 1000:
         raise InputError(f"--digits: is {digits}; accepted: an integer from 16 to 1000")
-    if problem.activation != "linear":
+    if problem.activation.name != "linear":
         from derivations.commands import nonlinear
 
         return nonlinear.solve_command(problem, all_branches=all_branches, width=width, digits=digits, as_json=as_json)

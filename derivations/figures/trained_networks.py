@@ -135,7 +135,7 @@ def problem(case: Case) -> Problem:
 
 def predicted(problem: Problem) -> Theory:
     """The state of lowest free energy."""
-    if problem.activation == "linear":
+    if problem.activation.name == "linear":
         state = solve(problem)
         kernel, error = state.kernel, np.zeros_like(state.kernel)
         coherent = state.branch == "coherent"

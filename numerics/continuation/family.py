@@ -79,8 +79,8 @@ def family(problem: Problem, parameter: Parameter) -> Family:
     """
     if parameter not in PARAMETERS:
         raise InputError(f"parameter: is {parameter!r}; accepted: {', '.join(PARAMETERS)}")
-    if problem.activation != "linear":
-        raise InputError(f"activation: is {problem.activation!r}; accepted: linear")
+    if problem.activation.name != "linear":
+        raise InputError(f"activation: is {problem.activation.name!r}; accepted: linear")
     base = kernel_functional(problem)
     if base.dimension > LARGEST:
         raise InputError(f"problem: has {base.dimension} kernel rows; accepted: at most {LARGEST} for continuation")

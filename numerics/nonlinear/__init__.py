@@ -3,8 +3,8 @@
 ``F[Φ, Φ̃] = E(Φ) + tr Φ̃Φ - ln Z``, ``Z = ∫ dh N(h|0, C[Φ]) exp(φ(h)ᵀ Φ̃ φ(h))``. For each Φ, F is concave in Φ̃; its
 maximum over Φ̃ is the free energy of Φ, whose minima are the states of the network.
 
-Problem and its coordinates: ``activation``, φ by name or the user's own; ``space``, coordinates of one neuron's
-trajectory in which its covariance is regular; ``forward``, the kernel without data.
+Coordinates: ``space``, of one neuron's trajectory, in which its covariance is regular; ``forward``, the kernel without
+data. φ itself is ``numerics.activation``.
 
 Averages: ``nodes``, over the tilted trajectory, with their exact sensitivities, from weighted points; ``quadrature``,
 such points for few dimensions; ``sample``, for many. ``reduced``: F maximised over Φ̃, with gradient and Hessian;

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from numerics.nonlinear.activation import Nonlinearity
+from numerics.activation import Activation
 from numerics.nonlinear.engine import Progress, Refined, State, continued, relative_error
 from numerics.nonlinear.iteration import explicit_conjugate
 from numerics.nonlinear.nodes import Nodes, averages, moments_of, tilted_moments
@@ -60,7 +60,7 @@ class Quadrature:
         refinement: points along an axis, as a multiple of the standard rule's.
     """
 
-    phi: Nonlinearity
+    phi: Activation
     refinement: float = COARSE
     name: Engine = "quadrature"
     same: float = 1e-5

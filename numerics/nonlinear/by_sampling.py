@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from numerics.nonlinear.activation import Nonlinearity
+from numerics.activation import Activation
 from numerics.nonlinear.engine import Progress, Refined, State, continued, relative_error
 from numerics.nonlinear.iteration import Iterate, MomentMap, Moments
 from numerics.nonlinear.nodes import moments_of, tilted_moments
@@ -71,7 +71,7 @@ class Sampling:
         seed: of the random numbers.
     """
 
-    phi: Nonlinearity
+    phi: Activation
     size: int | None
     seed: int
     name: Engine = "sampling"

@@ -9,12 +9,13 @@ in the Hessian those remain in which every variable comes in even powers.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from scipy.optimize import root
 
-from numerics.nonlinear.activation import Nonlinearity
+from numerics.activation import Activation
 from numerics.nonlinear.nodes import Averages
 from numerics.nonlinear.reduced import ReducedPoint, dual_variables, natural_hessian, point_at
 from numerics.nonlinear.solution import NonlinearSolution
@@ -24,6 +25,8 @@ from numerics.symmetry.trajectories import is_symmetric_task
 
 #: Points of the rule for half of a variable's line, at first and at most.
 POINTS, MOST_POINTS = 400, 1 << 16
+#: Points of a panel, where φ has kinks.
+PANEL = 20
 #: Logarithm of the density, below its maximum, at which the line ends; the most standard deviations that this may take.
 DEPTH, FARTHEST = 80.0, 1e6
 #: Relative residual of the conditions, and change under a finer rule that is none.
@@ -32,7 +35,7 @@ RESIDUAL, ROUNDING = 1e-13, 1e-12
 SMALLEST_PART, LONGEST = 1e-4, 0.7
 
 
-def is_chain(space: TrajectorySpace, phi: Nonlinearity) -> bool:
+def is_chain(space: TrajectorySpace, phi: Activation) -> bool:
     """Whether the random network's branch is a chain of single variables."""
     return space.problem.P == 1 and is_symmetric_task(space, phi)
 
@@ -61,9 +64,10 @@ class _Times:
 class Chain:
     """A chain of independent times, on rules of a given number of points."""
 
-    def __init__(self, space: TrajectorySpace, phi: Nonlinearity, points: int) -> None:
+    def __init__(self, space: TrajectorySpace, phi: Activation, points: int) -> None:
         self._space, self._phi, self._points = space, phi, points
         self._embedding = np.diagonal(space.embedding)
+        self._kinks = np.array([kink for kink in phi.kinks if kink > 0])
 
     def diagonal(self, start: FloatArray) -> FloatArray | None:
         """Φ^tt of the state near a start, (n,); None where there is none."""
@@ -116,7 +120,7 @@ class Chain:
         return _Times(*np.array(columns[::-1]).T), conjugate, C
 
     def _averages(self, t: int, C: float, conjugate: float) -> tuple[float, ...]:
-        """By the trapezoidal rule on the half of the line, which even functions have twice."""
+        """By a rule on the half of the line, which even functions have twice."""
 
         def log_density(g: FloatArray) -> FloatArray:
             return np.asarray(conjugate * self._phi.value(self._embedding[t] * g) ** 2 - g**2 / (2 * C))
@@ -125,17 +129,32 @@ class Chain:
         heights = log_density(end)
         top = max(float(heights.max()), float(log_density(np.linspace(0, end[0], 50)).max()))
         low = np.flatnonzero(heights < top - DEPTH)
-        g = np.linspace(0, end[low[0]] if len(low) else end[-1], self._points)
+        g, weight = _half_line(end[low[0]] if len(low) else end[-1], self._kinks / self._embedding[t], self._points)
         heights = log_density(g)
-        p = np.exp(heights - heights.max())
-        p[0] *= 0.5
+        p = weight * np.exp(heights - heights.max())
         Z = p.sum()
-        log_Z = np.log(2 * Z * g[1]) + heights.max() - 0.5 * np.log(2 * np.pi * C)
+        log_Z = np.log(2 * Z) + heights.max() - 0.5 * np.log(2 * np.pi * C)
         p /= Z
         activity = self._phi.value(self._embedding[t] * g)
         a, b = activity**2, g**2
         means = [p @ part for part in (a, b, a**2, b**2, a * b, activity * g)]
         return float(log_Z), *map(float, means), float(1 / (p @ p))
+
+
+def _half_line(end: float, kinks: FloatArray, points: int) -> tuple[FloatArray, FloatArray]:
+    """A rule for even functions from 0 to where they vanish: the trapezoidal one, or panels that meet at kinks."""
+    kinks = kinks[kinks < end]
+    if not len(kinks):
+        g = np.linspace(0, end, points)
+        weight = np.full(points, g[1])
+        weight[0] *= 0.5
+        return g, weight
+    nodes, weights = np.polynomial.legendre.leggauss(PANEL)
+    edges = [0.0, *kinks.tolist(), end]
+    parts = [np.linspace(low, high, max(2, round(points * (high - low) / end / PANEL))) for low, high in pairwise(edges)]
+    ends = np.concatenate([part[:-1] for part in parts] + [np.array([end])])
+    half, middle = 0.5 * np.diff(ends), 0.5 * (ends[1:] + ends[:-1])
+    return (middle[:, None] + half[:, None] * nodes).ravel(), (half[:, None] * weights).ravel()
 
 
 def _covariance(space: TrajectorySpace, vectors: SymmetricVectors, times: _Times, C: FloatArray) -> FloatArray:
@@ -159,7 +178,7 @@ def _covariance(space: TrajectorySpace, vectors: SymmetricVectors, times: _Times
 
 
 def incoherent_chain(
-    space: TrajectorySpace, phi: Nonlinearity, prior: FloatArray, limit: float
+    space: TrajectorySpace, phi: Activation, prior: FloatArray, limit: float
 ) -> NonlinearSolution | None:
     """The random network's kernel followed to the full labels, as accurate as rounding allows or points suffice for.
 
@@ -206,7 +225,7 @@ def incoherent_chain(
     )
 
 
-def _followed(space: TrajectorySpace, phi: Nonlinearity, start: FloatArray, points: int) -> FloatArray | None:
+def _followed(space: TrajectorySpace, phi: Activation, start: FloatArray, points: int) -> FloatArray | None:
     """The diagonal at the full labels, from that without labels."""
     done, step, diagonal = 0.0, 1.0, start
     while done < 1.0:

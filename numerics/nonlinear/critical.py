@@ -8,7 +8,6 @@ from itertools import pairwise
 import numpy as np
 from scipy.optimize import brentq
 
-from numerics.nonlinear.activation import Nonlinearity
 from numerics.nonlinear.search import incoherent_state
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.problem import InputError, Problem
@@ -35,7 +34,7 @@ class CriticalSignal:
 
 
 def critical_signal(
-    problem: Problem, low: float, high: float, *, activation: Nonlinearity | None = None
+    problem: Problem, low: float, high: float
 ) -> CriticalSignal | None:
     """The first loss of stability of the incoherent branch for label scales in a range.
 
@@ -52,7 +51,7 @@ def critical_signal(
     def smallest(scale: float) -> float:
         if scale not in known:
             state = incoherent_state(
-                problem.with_(y=problem.y * np.sqrt(scale)), activation=activation, tolerance=TOLERANCE
+                problem.with_(y=problem.y * np.sqrt(scale)), tolerance=TOLERANCE
             )
             if not state.converged:
                 raise InputError(f"range: at scale {scale:g} the state is {state.status}; accepted: a smaller range")

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from numerics.nonlinear.activation import Nonlinearity
+from numerics.activation import Activation
 from numerics.nonlinear.nodes import Nodes
 from numerics.nonlinear.reduced import ReducedPoint
 from numerics.nonlinear.solution import Engine as EngineName
@@ -67,7 +67,7 @@ class Engine(Protocol):
         """As in a solution."""
 
     @property
-    def phi(self) -> Nonlinearity:
+    def phi(self) -> Activation:
         """The activation."""
 
     @property

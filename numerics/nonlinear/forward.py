@@ -2,40 +2,53 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
-from numerics.nonlinear.activation import Nonlinearity
+from numerics.activation import Activation
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.problem import FloatArray
 
-#: Half-width in standard deviations and points of a panel; two panels, met at the kink, for each of two variables.
+#: Half-width in standard deviations and points of a panel, for each of two variables.
 EDGE, POINTS = 9.0, 40
 
 
-def pair_averages(activation: Nonlinearity, a: FloatArray, b: FloatArray, c: FloatArray) -> FloatArray:
+def pair_averages(activation: Activation, a: FloatArray, b: FloatArray, c: FloatArray) -> FloatArray:
     """``⟨φ(x)φ(y)⟩`` for centred Gaussian pairs with variances a, b and covariance c, each (k,).
 
-    ``x = √a z``, ``y = √b (ρ z + √(1-ρ²) z')``. Gauss–Legendre panels in z and z' meet where x = 0 and y = 0.
+    ``x = √a z``, ``y = √b (ρ z + √(1-ρ²) z')``. Gauss–Legendre panels in z and z' meet where x or y is 0 or at a kink.
     """
     line, weight = np.polynomial.legendre.leggauss(POINTS)
-    z = np.concatenate([EDGE / 2 * (line - 1), EDGE / 2 * (line + 1)])
-    z_weight = np.tile(EDGE / 2 * weight, 2) * np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
     size = np.sqrt(a * b)
     rho = np.clip(np.divide(c, size, out=np.zeros_like(c), where=size > 0), -1.0, 1.0)
     rest = np.sqrt(np.maximum(1 - rho**2, 0.0))
     total = np.zeros_like(a)
-    for value, outer in zip(z, z_weight, strict=True):
-        with np.errstate(divide="ignore", invalid="ignore"):
-            kink = np.nan_to_num(np.clip(-rho * value / rest, -EDGE, EDGE), nan=0.0)
-        for low, high in ((np.full_like(kink, -EDGE), kink), (kink, np.full_like(kink, EDGE))):
-            inner = 0.5 * (high - low)[:, None] * line + 0.5 * (high + low)[:, None]
-            inner_weight = 0.5 * (high - low)[:, None] * weight * np.exp(-0.5 * inner**2) / np.sqrt(2 * np.pi)
-            y = np.sqrt(b)[:, None] * (rho[:, None] * value + rest[:, None] * inner)
-            total += outer * activation.value(np.sqrt(a) * value) * (activation.value(y) * inner_weight).sum(axis=1)
+    for low, high in _panels(activation, np.sqrt(a), np.zeros_like(a)):
+        half, middle = 0.5 * (high - low), 0.5 * (high + low)
+        for node, part in zip(line, weight, strict=True):
+            z = half * node + middle
+            outer = half * part * np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
+            mean = np.zeros_like(a)
+            for start, end in _panels(activation, np.sqrt(b) * rest, np.sqrt(b) * rho * z):
+                inner = 0.5 * (end - start)[:, None] * line + 0.5 * (end + start)[:, None]
+                inner_weight = 0.5 * (end - start)[:, None] * weight * np.exp(-0.5 * inner**2) / np.sqrt(2 * np.pi)
+                y = np.sqrt(b)[:, None] * (rho * z)[:, None] + (np.sqrt(b) * rest)[:, None] * inner
+                mean += (activation.value(y) * inner_weight).sum(axis=1)
+            total += outer * activation.value(np.sqrt(a) * z) * mean
     return total
 
 
-def forward_kernel(space: TrajectorySpace, activation: Nonlinearity) -> FloatArray:
+def _panels(activation: Activation, scale: FloatArray, shift: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
+    """Intervals of a standard normal z, (k,) each, between which ``scale z + shift`` is 0 or at a kink."""
+    ends = [np.full_like(scale, -EDGE), np.full_like(scale, EDGE)]
+    for place in sorted({0.0, *activation.kinks}):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ends.append(np.clip(np.nan_to_num((place - shift) / scale, nan=0.0), -EDGE, EDGE))
+    return list(pairwise(np.sort(ends, axis=0)))
+
+
+def forward_kernel(space: TrajectorySpace, activation: Activation) -> FloatArray:
     """Φ of the random network, (nP, nP)."""
     P, n = space.problem.P, space.problem.n
     kernel = np.zeros((space.m, space.m))

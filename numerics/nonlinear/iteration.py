@@ -22,7 +22,7 @@ import numpy as np
 import scipy.linalg as sla
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
-from numerics.nonlinear.activation import Nonlinearity
+from numerics.activation import Activation
 from numerics.nonlinear.reduced import dual_variables
 from numerics.nonlinear.sample import Sample
 from numerics.nonlinear.space import TrajectorySpace, symmetric_vectors
@@ -98,7 +98,7 @@ def explicit_conjugate(space: TrajectorySpace, kernel: FloatArray, second: Float
 
 
 def tilted_averages(
-    sample: Sample, space: TrajectorySpace, phi: Nonlinearity, moments: Moments, conjugate: FloatArray
+    sample: Sample, space: TrajectorySpace, phi: Activation, moments: Moments, conjugate: FloatArray
 ) -> tuple[Moments, float]:
     """``⟨φφᵀ⟩``, mean and covariance of g under ``N(g|0, C_g[Φ]) exp(φᵀΦ̃φ)``; share of the points that count.
 
@@ -142,7 +142,7 @@ class MomentMap:
 
     sample: Sample
     space: TrajectorySpace
-    phi: Nonlinearity
+    phi: Activation
     symmetry: Symmetry = "none"
 
     def settled(self, start: Moments, *, relaxed: int = 0, tolerance: float = TOLERANCE) -> tuple[Iterate, int, bool]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg as sla
 
-from numerics.nonlinear.activation import Nonlinearity
+from numerics.activation import Activation
 from numerics.nonlinear.space import SymmetricVectors, TrajectorySpace
 from numerics.problem import FloatArray
 
@@ -179,7 +179,7 @@ def tilted_moments(points: FloatArray, probability: FloatArray, *, odd: bool) ->
 
 
 def moments_of(
-    space: TrajectorySpace, phi: Nonlinearity, trajectories: FloatArray
+    space: TrajectorySpace, phi: Activation, trajectories: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Φ (m, m), mean (d,) and covariance (d, d) of samples of g, (K, d); for odd φ the mean is 0."""
     activity, alike = phi.value(trajectories @ space.embedding.T), np.full(len(trajectories), 1 / len(trajectories))

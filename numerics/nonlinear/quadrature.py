@@ -1,8 +1,8 @@
 """Rules for trajectories of few dimensions, placed by the tilted trajectory's mean and covariance.
 
 Smooth φ: the trapezoidal rule in whitened coordinates; for an analytic integrand that decays like a Gaussian its error
-falls exponentially with the number of points. φ with a kink at 0: Gauss–Legendre panels along each coordinate that meet
-where an h is 0, so that no panel contains a kink. Points of negligible density are left out.
+falls exponentially with the number of points. φ with kinks: Gauss–Legendre panels along each coordinate that meet
+where an h is at one, so that no panel contains a kink. Points of negligible density are left out.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.linalg as sla
 
-from numerics.nonlinear.activation import Nonlinearity
+from numerics.activation import Activation
 from numerics.nonlinear.nodes import Nodes, log_density
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.problem import FloatArray
@@ -33,7 +33,7 @@ NARROWEST = 4.0
 
 def quadrature_nodes(
     space: TrajectorySpace,
-    activation: Nonlinearity,
+    activation: Activation,
     kernel: FloatArray,
     conjugate: FloatArray,
     moments: tuple[FloatArray, FloatArray],
@@ -49,7 +49,7 @@ def quadrature_nodes(
         refinement: points along an axis, as a multiple of the standard rule's.
     """
     C = space.covariance(kernel)
-    if activation.kink:
+    if activation.kinks:
         nodes = _panel_nodes(space, activation, moments, C, refinement)
         density = log_density(nodes, C, conjugate)
         matters = density > density.max() - NEGLIGIBLE
@@ -108,14 +108,14 @@ def _even_axes(
 
 def _panel_nodes(
     space: TrajectorySpace,
-    activation: Nonlinearity,
+    activation: Activation,
     moments: tuple[FloatArray, FloatArray],
     C: FloatArray,
     refinement: float,
 ) -> Nodes:
     """Gauss–Legendre panels along each coordinate given the ones before it.
 
-    They lie around the conditional mean, which makes them follow correlations, and end where an h vanishes. An integral
+    They lie around the conditional mean, which makes them follow correlations, and end where an h is at a kink. An integral
     over the coordinates that follow is smooth in the ones before, up to where two of these ends meet.
     """
     mean, covariance = moments
@@ -128,8 +128,9 @@ def _panel_nodes(
         ends = [centre + scale * edge for edge in PANELS]
         last = np.array([row.nonzero()[0].max(initial=-1) for row in space.embedding])
         for row in space.embedding[last == k]:
-            kink = -(points @ row[:k]) / row[k]
-            ends.append(np.clip(kink, ends[0], ends[len(PANELS) - 1]))
+            for kink in activation.kinks:
+                there = (kink - points @ row[:k]) / row[k]
+                ends.append(np.clip(there, ends[0], ends[len(PANELS) - 1]))
         edges = np.sort(np.stack(ends, axis=1), axis=1)
         half, middle = 0.5 * np.diff(edges, axis=1), 0.5 * (edges[:, 1:] + edges[:, :-1])
         value = (middle[:, :, None] + half[:, :, None] * nodes).reshape(len(points), -1)

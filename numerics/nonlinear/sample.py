@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 from scipy.stats import qmc
 
-from numerics.nonlinear.activation import Nonlinearity
+from numerics.activation import Activation
 from numerics.nonlinear.nodes import Nodes
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.problem import FloatArray
@@ -193,7 +193,7 @@ def standardised(z: FloatArray, *, paired: bool) -> FloatArray:
 
 
 def placed(
-    sample: Sample, space: TrajectorySpace, phi: Nonlinearity, mean: FloatArray, covariance: FloatArray
+    sample: Sample, space: TrajectorySpace, phi: Activation, mean: FloatArray, covariance: FloatArray
 ) -> Nodes:
     """The points for a trajectory of this mean and covariance.
 

@@ -9,7 +9,6 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from numerics.nonlinear.activation import NAMED, Nonlinearity
 from numerics.nonlinear.by_quadrature import Quadrature
 from numerics.nonlinear.by_sampling import Sampling
 from numerics.nonlinear.chain import incoherent_chain, is_chain
@@ -43,7 +42,6 @@ CLOSE = 0.02
 def solve_nonlinear(
     problem: Problem,
     *,
-    activation: Nonlinearity | None = None,
     engine: EngineChoice = "auto",
     tolerance: float | None = None,
     size: int | None = None,
@@ -51,7 +49,7 @@ def solve_nonlinear(
     progress: Progress | None = None,
 ) -> NonlinearSolution:
     """The state of lowest free energy that is found; arguments as in `solve_all_nonlinear`."""
-    search = _prepared(problem, activation, engine, tolerance, size, seed, progress)
+    search = _prepared(problem, engine, tolerance, size, seed, progress)
     found = search.states()
     lowest = min(state.point.free_energy for state in found if state.reached or len(found) == 1)
     return search.solutions(
@@ -62,7 +60,6 @@ def solve_nonlinear(
 def solve_all_nonlinear(
     problem: Problem,
     *,
-    activation: Nonlinearity | None = None,
     engine: EngineChoice = "auto",
     tolerance: float | None = None,
     size: int | None = None,
@@ -76,7 +73,6 @@ def solve_all_nonlinear(
 
     Args:
         problem: what is learnt; κ > 0.
-        activation: φ, if it is not the problem's named one.
         engine: ``"quadrature"`` (at most 4 dimensions of the trajectory), ``"sampling"``, or ``"auto"``: quadrature
             where it applies.
         tolerance: largest error of Φ's entries over the largest entry, for `converged`; 1e-8 for quadrature, 1e-2 for
@@ -90,7 +86,7 @@ def solve_all_nonlinear(
     Raises:
         InputError: an argument outside the above; a kernel without full rank (two patterns that φ cannot tell apart).
     """
-    search = _prepared(problem, activation, engine, tolerance, size, seed, progress)
+    search = _prepared(problem, engine, tolerance, size, seed, progress)
     return search.solutions(search.states())
 
 
@@ -98,7 +94,6 @@ def state_near(
     problem: Problem,
     trajectories: FloatArray,
     *,
-    activation: Nonlinearity | None = None,
     engine: EngineChoice = "auto",
     tolerance: float | None = None,
     size: int | None = None,
@@ -117,7 +112,7 @@ def state_near(
     Raises:
         InputError: as there; trajectories of another shape, not finite, or too few to tell their covariance.
     """
-    search = _prepared(problem, activation, engine, tolerance, size, seed, progress)
+    search = _prepared(problem, engine, tolerance, size, seed, progress)
     space, given = search.space, np.asarray(trajectories, dtype=np.float64)
     if given.ndim != 2 or given.shape[1] != space.m:
         raise InputError(f"trajectories: has shape {given.shape}; accepted: (K, {space.m})")
@@ -137,19 +132,18 @@ def state_near(
 
 
 def incoherent_state(
-    problem: Problem, *, activation: Nonlinearity | None = None, tolerance: float | None = None
+    problem: Problem, *, tolerance: float | None = None
 ) -> NonlinearSolution:
     """The state that the random network's kernel is followed to, stable or not; arguments as in `solve_all_nonlinear`.
 
     With an odd φ, input at t = 0 only and one supervised time, its times stay uncorrelated.
     """
-    search = _prepared(problem, activation, "auto", tolerance, None, 0, None)
+    search = _prepared(problem, "auto", tolerance, None, 0, None)
     return search.chain or search.solutions([search.walk()[-1][1]])[0]
 
 
 def _prepared(
     problem: Problem,
-    activation: Nonlinearity | None,
     engine: str,
     tolerance: float | None,
     size: int | None,
@@ -157,7 +151,7 @@ def _prepared(
     progress: Progress | None,
 ) -> _Search:
     """The arguments, validated."""
-    phi = NAMED[problem.activation] if activation is None else activation
+    phi = problem.activation
     space = trajectory_space(problem)
     if engine not in get_args(EngineChoice):
         raise InputError(f"engine: is {engine!r}; accepted: {', '.join(get_args(EngineChoice))}")

@@ -17,7 +17,7 @@ import numpy as np
 import scipy.linalg as sla
 from numpy.typing import NDArray
 
-from numerics.nonlinear.activation import NAMED, Nonlinearity
+from numerics.activation import Activation
 from numerics.nonlinear.iteration import MomentMap
 from numerics.nonlinear.nodes import log_density, tilted_moments
 from numerics.nonlinear.sample import BATCHES, fitted, placed, sample, standard, with_tails
@@ -48,13 +48,12 @@ class UnseenKernel:
 
 
 def unseen_kernel(
-    solution: NonlinearSolution, *, activation: Nonlinearity | None = None, size: int = SIZE, seed: int = 0
+    solution: NonlinearSolution, *, size: int = SIZE, seed: int = 0
 ) -> UnseenKernel:
     """The kernel of the problem's test patterns.
 
     Args:
         solution: a state of the training patterns, whose problem has ``x_test``.
-        activation: φ, if it is not the problem's named one.
         size: points of each of 16 batches, a power of 2.
         seed: of the points.
 
@@ -67,7 +66,7 @@ def unseen_kernel(
         raise InputError("problem: has no test patterns; accepted: a problem with x_test")
     if size < 2 or size & (size - 1):
         raise InputError(f"size: is {size}; accepted: a power of 2")
-    phi = NAMED[problem.activation] if activation is None else activation
+    phi = problem.activation
     space = trajectory_space(problem)
     drawn = _drawn(space, phi, solution, size, seed)
     rng = np.random.default_rng((seed, 1))
@@ -97,7 +96,7 @@ class _Drawn:
     batch: NDArray[np.intp]
 
 
-def _drawn(space: TrajectorySpace, phi: Nonlinearity, solution: NonlinearSolution, size: int, seed: int) -> _Drawn:
+def _drawn(space: TrajectorySpace, phi: Activation, solution: NonlinearSolution, size: int, seed: int) -> _Drawn:
     """Points at the state; for φ that is not odd from a mixture that is fitted to it in two rounds."""
     inverse, C = np.linalg.pinv(space.embedding), space.covariance(solution.kernel)
     mean, covariance = np.zeros(space.d), inverse @ solution.second_moment @ inverse.T
@@ -132,7 +131,7 @@ def _drawn(space: TrajectorySpace, phi: Nonlinearity, solution: NonlinearSolutio
 
 
 def _one(
-    x: FloatArray, solution: NonlinearSolution, drawn: _Drawn, phi: Nonlinearity, rng: np.random.Generator
+    x: FloatArray, solution: NonlinearSolution, drawn: _Drawn, phi: Activation, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """One test pattern (n, D): its kernel with the training patterns (n, nP), own squares (n,), and errors (n, nP)."""
     problem = solution.problem

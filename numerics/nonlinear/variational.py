@@ -21,7 +21,6 @@ import scipy.linalg as sla
 from scipy.optimize import minimize
 
 from numerics.lowering.scalar import Lowered, lower
-from numerics.nonlinear.activation import NAMED
 from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.iteration import explicit_conjugate
 from numerics.nonlinear.reduced import dual_variables
@@ -79,12 +78,14 @@ def solve_gaussian(problem: Problem) -> GaussianApproximation:
     """The lowest minimum of F_G found from the random network, and from it with correlated times.
 
     Raises:
-        InputError: κ = 0, or inputs that give a singular kernel.
+        InputError: κ = 0, an activation of the user's own, or inputs that give a singular kernel.
     """
     if problem.kappa <= 0:
         raise InputError("kappa: is 0; accepted: a finite number > 0 for a nonlinear network")
+    if not problem.activation.known:
+        raise InputError(f"activation: is {problem.activation.name!r}; accepted: {', '.join(ACTIVATIONS)}")
     space = trajectory_space(problem)
-    prior = forward_kernel(space, NAMED[problem.activation])
+    prior = forward_kernel(space, problem.activation)
     sizes = np.linalg.eigvalsh(prior)
     if sizes[0] <= SINGULAR * sizes[-1]:
         raise InputError("x: gives a singular kernel; accepted: inputs with a regular kernel")
@@ -190,7 +191,7 @@ class _Point:
 
 def _at(space: TrajectorySpace, L: FloatArray) -> _Point:
     problem, E, S = space.problem, space.embedding, L @ L.T
-    K, cross, own = gaussian_kernel(problem.activation, E @ S @ E.T)
+    K, cross, own = gaussian_kernel(problem.activation.name, E @ S @ E.T)
     C = space.covariance(K)
     factor = sla.cholesky(C, lower=True)
     Q, S_inverse = np.asarray(np.linalg.inv(C)), sla.cho_solve((L, True), np.eye(space.d))

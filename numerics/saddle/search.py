@@ -70,8 +70,8 @@ def search_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[Solution,
 
 
 def _functional(problem: Problem) -> KernelFunctional:
-    if problem.activation != "linear":
-        raise InputError(f"activation: is {problem.activation!r}; accepted: linear, or another in solve_nonlinear")
+    if problem.activation.name != "linear":
+        raise InputError(f"activation: is {problem.activation.name!r}; accepted: linear, or another in solve_nonlinear")
     return kernel_functional(problem)
 
 

@@ -1,6 +1,5 @@
 """Langevin and Hamiltonian sampling of the unrolled network's weights; knows neither theory nor solvers."""
 
-from numerics.sampling.activations import Activation
 from numerics.sampling.archive import save, to_datatree
 from numerics.sampling.ensemble import ensemble
 from numerics.sampling.hysteresis import Hysteresis, hysteresis
@@ -13,7 +12,6 @@ from numerics.sampling.trajectories import GaussianLaw, WeightedLaw
 
 __all__ = [
     "STARTS",
-    "Activation",
     "GaussianLaw",
     "Hysteresis",
     "Plan",

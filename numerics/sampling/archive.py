@@ -41,7 +41,8 @@ def to_datatree(simulation: Simulation) -> Any:
         coords={"time": np.arange(1, problem.n + 1)},
     )
     words: dict[str, Any] = {name: getattr(simulation, name) for name in ("width", "sampler", "seed", "seconds")}
-    words |= {name: getattr(problem, name) for name in ("arch", "activation", "u", "v", "w", "kappa")}
+    words |= {name: getattr(problem, name) for name in ("arch", "u", "v", "w", "kappa")}
+    words["activation"] = problem.activation.name
     words["step_size"] = list(simulation.step_size)
     if simulation.acceptance is not None:
         words["acceptance"] = simulation.acceptance

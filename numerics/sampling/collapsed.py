@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg.lapack import dtrtrs
 
-from numerics.problem import ACTIVATIONS, FloatArray, InputError
+from numerics.problem import FloatArray, InputError
 from numerics.sampling.hmc import HMCInfo, draw_trajectory
 from numerics.sampling.network import Activity, Array, Network, Weights
 from numerics.sampling.normals import fill_normal
@@ -200,7 +200,7 @@ def collapses(network: Network) -> bool:
     """
     problem = network.problem
     together = (problem.n - 1 if problem.arch == "rnn" else 1) * problem.P
-    if network.phi.name not in ACTIVATIONS or 2 * together > network.width:
+    if not network.phi.known or 2 * together > network.width:
         return False
     try:
         look(network, network.prior_draw(np.random.Generator(np.random.SFC64(0)), readout=False))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numerics.problem import FloatArray, InputError, Problem
-from numerics.sampling.activations import Activation, activation
+from numerics.activation import Activation
 from numerics.sampling.normals import fill_normal
 
 Array = NDArray[Any]
@@ -84,7 +84,6 @@ class Network:
         problem: what is to be learnt.
         width: N, the number of neurons.
         dtype: precision of weights and activity, float32 or float64.
-        phi: the activation; by default the problem's.
 
     Raises:
         InputError: width or dtype is out of range.
@@ -93,7 +92,6 @@ class Network:
     problem: Problem
     width: int
     dtype: np.dtype[Any]
-    phi: Activation
     inputs: Array = field(init=False)
     test_inputs: Array | None = field(init=False)
     driven: tuple[bool, ...] = field(init=False)
@@ -115,6 +113,11 @@ class Network:
         put(self, "labels", problem.labels.astype(self.dtype))
         put(self, "supervised_time", problem.supervised // problem.P)
         put(self, "supervised_pattern", problem.supervised % problem.P)
+
+    @property
+    def phi(self) -> Activation:
+        """The problem's activation."""
+        return self.problem.activation
 
     @property
     def layers(self) -> int:
@@ -247,11 +250,11 @@ def joint(phi: Array) -> FloatArray:
     return np.ascontiguousarray(phi.transpose(0, 2, 1), dtype=np.float64).reshape(n * P, N)
 
 
-def make_network(problem: Problem, width: int, dtype: str, phi: Activation | None = None) -> Network:
-    """The network of `problem` at `width`, with its own activation unless a user's is given."""
+def make_network(problem: Problem, width: int, dtype: str) -> Network:
+    """The network of `problem` at `width`."""
     if dtype not in ("float32", "float64"):
         raise InputError(f"dtype: is {dtype!r}; accepted: float32 or float64")
-    return Network(problem, width, np.dtype(dtype), phi or activation(problem.activation))
+    return Network(problem, width, np.dtype(dtype))
 
 
 def squared_norm(arrays: Sequence[Array]) -> float:

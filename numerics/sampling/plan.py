@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import cast
 
 from numerics.problem import InputError, Problem
-from numerics.sampling.activations import Activation, activation
+from numerics.activation import Activation
 from numerics.sampling.collapsed import collapses
 from numerics.sampling.hmc import READOUTS, Readout
 from numerics.sampling.network import Network, make_network
@@ -63,7 +63,6 @@ class Plan:
         step_size: fixed step, in place of the adapted one.
         preconditioner: sgld: "prior" moves whitened weights alike, "identity" is the poster's plain form.
         integrator: sgld: "euler", or the second-order "leimkuhler-matthews".
-        activation: a user's activation in place of the problem's.
 
     Raises:
         InputError: a field is out of range, or does not belong to the sampler.
@@ -83,7 +82,6 @@ class Plan:
     step_size: float | None = None
     preconditioner: Preconditioner = "prior"
     integrator: Integrator = "euler"
-    activation: Activation | None = None
 
     def __post_init__(self) -> None:
         _choice(self.sampler, "sampler", SAMPLERS)
@@ -142,11 +140,11 @@ class Plan:
     @property
     def phi(self) -> Activation:
         """The network's activation."""
-        return self.activation or activation(self.problem.activation)
+        return self.problem.activation
 
     def network(self) -> Network:
         """The network that is sampled."""
-        return make_network(self.problem, self.width, self.dtype, self.phi)
+        return make_network(self.problem, self.width, self.dtype)
 
     @property
     def interval(self) -> int:
@@ -174,7 +172,7 @@ class Plan:
         words = {name: getattr(self, name) for name in (*names, "preconditioner", "integrator")}
         problem = self.problem
         words |= {name: getattr(problem, name) for name in ("arch", "u", "v", "w", "kappa")}
-        words["activation"] = self.phi.name
+        words["activation"] = self.phi.key
         digest = hashlib.sha256(json.dumps(words, sort_keys=True).encode())
         law = () if self.trajectories is None else self.trajectories.arrays()
         for array in (problem.x, problem.y, problem.x_test, *law):

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from numerics.nonlinear.activation import Nonlinearity
+from numerics.activation import Activation
 from numerics.nonlinear.space import SymmetricVectors, TrajectorySpace
 from numerics.problem import FloatArray
 
@@ -33,14 +33,14 @@ def _of_coordinates(space: TrajectorySpace, of_rows: FloatArray) -> FloatArray:
     return np.concatenate([np.full(space.rank, of_rows[0]), of_rows[space.problem.P :]])
 
 
-def is_symmetric_task(space: TrajectorySpace, phi: Nonlinearity) -> bool:
+def is_symmetric_task(space: TrajectorySpace, phi: Activation) -> bool:
     """Whether W → -W is a symmetry: an RNN with odd φ, input at t = 0 only, and one supervised time."""
     problem = space.problem
     times = np.unique(problem.supervised // problem.P)
     return bool(phi.odd and problem.arch == "rnn" and not problem.x[:, 1:].any() and len(times) == 1)
 
 
-def image(space: TrajectorySpace, phi: Nonlinearity, kernel: FloatArray) -> FloatArray | None:
+def image(space: TrajectorySpace, phi: Activation, kernel: FloatArray) -> FloatArray | None:
     """The kernel after W → -W, where that is a symmetry of the task."""
     if not is_symmetric_task(space, phi):
         return None
@@ -48,7 +48,7 @@ def image(space: TrajectorySpace, phi: Nonlinearity, kernel: FloatArray) -> Floa
     return np.asarray(kernel * np.outer(signs, signs))
 
 
-def symmetry_of(space: TrajectorySpace, phi: Nonlinearity, kernel: FloatArray) -> Symmetry:
+def symmetry_of(space: TrajectorySpace, phi: Activation, kernel: FloatArray) -> Symmetry:
     """The most that a kernel keeps to, where W → -W is a symmetry of the task."""
     if is_symmetric_task(space, phi):
         for symmetry in ("times", "parity"):

@@ -85,8 +85,8 @@ def certifiable(problem: Problem) -> ExactSpace:
     Raises:
         InputError: as for ``certify``.
     """
-    if problem.activation != "linear":
-        raise InputError(f"activation: is {problem.activation!r}; accepted: linear, for certificates")
+    if problem.activation.name != "linear":
+        raise InputError(f"activation: is {problem.activation.name!r}; accepted: linear, for certificates")
     space = exact_space(problem)
     rows = space.basis.shape[1]
     if rows > LARGEST:
