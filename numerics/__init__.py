@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from numerics.activation import Activation as Activation
     from numerics.agreement import Agreement as Agreement
     from numerics.agreement import compare as compare
     from numerics.checking.check import Check as Check
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from numerics.continuation.hysteresis import hysteresis as hysteresis
     from numerics.continuation.states import solve_all as solve_all
     from numerics.lowering.scalar import lower as lower
-    from numerics.activation import Activation as Activation
     from numerics.nonlinear.critical import critical_signal as critical_signal
     from numerics.nonlinear.search import solve_all_nonlinear as solve_all_nonlinear
     from numerics.nonlinear.search import solve_nonlinear as solve_nonlinear
@@ -88,12 +88,12 @@ _HOMES = {
 }
 
 __all__ = [
+    "Activation",
     "Agreement",
     "Check",
     "EndpointScan",
     "InputError",
     "NonlinearSolution",
-    "Activation",
     "Problem",
     "Simulation",
     "Solution",

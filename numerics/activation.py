@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-import cloudpickle
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erf
@@ -91,6 +91,8 @@ class Activation:
     def __reduce__(self) -> tuple[Any, ...]:
         if self.known:
             return named, (self.name,)
+        import cloudpickle  # pickles functions by value where they cannot be imported
+
         return _unpickled, (cloudpickle.dumps([getattr(self, field.name) for field in fields(self)]),)
 
 
@@ -150,7 +152,7 @@ def not_stored(name: str, odd: bool, kinks: tuple[float, ...], digest: str) -> A
 
 
 def _unpickled(content: bytes) -> Activation:
-    return Activation(*cloudpickle.loads(content))
+    return Activation(*pickle.loads(content))
 
 
 def _name_of(function: Any) -> str:
@@ -177,8 +179,12 @@ def _check_entrywise(function: Function, name: str) -> None:
     same = {
         "changes its argument": np.array_equal(kept, PROBE),
         "gives another value each time": np.array_equal(_tried(function, PROBE, name), value),
-        "does not act entry by entry": np.allclose(_tried(function, PROBE[::-3], name), value[::-3], rtol=1e-12, atol=1e-14)
-        and np.allclose(_tried(function, PROBE[:12].reshape(2, 3, 2), name).ravel(), value[:12], rtol=1e-12, atol=1e-14),
+        "does not act entry by entry": np.allclose(
+            _tried(function, PROBE[::-3], name), value[::-3], rtol=1e-12, atol=1e-14
+        )
+        and np.allclose(
+            _tried(function, PROBE[:12].reshape(2, 3, 2), name).ravel(), value[:12], rtol=1e-12, atol=1e-14
+        ),
     }
     for wrong, holds in same.items():
         if not holds:

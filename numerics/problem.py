@@ -117,8 +117,8 @@ class Problem:
         x: inputs, shape (P, n, D); ``x[:, s]`` is x^s, s = 0 … n-1. (P, D) or fewer times are padded with zeros.
         y: labels, shape (P, n); column t-1 is the label of f^(t+1), NaN where unsupervised.
         arch: ``"rnn"`` (one W for all times) or ``"dnn"`` (an independent W at each time).
-        activation: φ: ``"linear"``, ``"erf"``, ``"tanh"``, ``"relu"``, a function of NumPy arrays, or an `Activation`; it
-            becomes an `Activation`.
+        activation: φ, which becomes an `Activation`: ``"linear"``, ``"erf"``, ``"tanh"``, ``"relu"``, or a function of
+            NumPy arrays.
         u, v, w: prior widths, ``U ~ N(0, u/D)``, ``V ~ N(0, v/N²)``, ``W ~ N(0, w/N)``.
         kappa: noise, ``K = κ/N`` in the likelihood ``exp(-Σ (f-y)²/(2K))``; 0 for the theory's noiseless limit.
         x_test, y_test: further patterns (Q, n, D) and, where known, their labels (Q, n).

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,8 @@ OFFSET = 1 / math.pi
 #: Points of an interpolant; last coefficients, relative to the function's size, below which it is resolved; the finest
 #: intervals, as a power of ½, that are tried.
 POINTS, RESOLVED, FINEST = 18, 1e-12, 9
+#: What neighbouring intervals share; kinks nearer to each other than this are one.
+OVERLAP, APART = 0.06, 1e-4
 #: Last coefficients in units of rounding that are none; an interval on which a kink is one, and not a narrow bend.
 ROUNDING, KINK = 32 * np.finfo(np.float64).eps, 5e-5
 #: Growth is compared between these two ranges; the ratio of φ/h there beyond which it is faster than linear.
@@ -48,8 +51,8 @@ def finite_values(function: Function, h: Array, name: str) -> FloatArray:
         value = np.asarray(function(h.copy()))
     if value.dtype.kind not in "fiub" or value.shape != h.shape:
         raise InputError(
-            f"activation: {name} makes {value.dtype} {value.shape} from real numbers {h.shape}; accepted: φ(h) entry by "
-            "entry, real"
+            f"activation: {name} makes {value.dtype} {value.shape} from real numbers {h.shape}; accepted: φ(h) entry "
+            "by entry, real"
         )
     wrong = ~np.isfinite(value)
     if wrong.any():
@@ -92,26 +95,31 @@ def kinks(function: Function, name: str) -> tuple[float, ...]:
         InputError: there are more than `MOST_KINKS`: steps, noise, fast oscillations.
     """
     size = float(np.abs(finite_values(function, np.linspace(-4.0, 4.0, 101), name)).max())
-    left = np.arange(-RANGE, RANGE) - OFFSET
-    length = 1.0
+    left, length = np.arange(-RANGE, RANGE) - OFFSET, 1.0 + 2 * OVERLAP
     for _ in range(FINEST + 1):
         left = left[_last_coefficients(function, left, length, name) > RESOLVED * _scale(function, left, length, size)]
         if not len(left):
             return ()
-        if length <= 0.5**FINEST:
-            break
-        length *= 0.5
-        left = np.concatenate([left, left + length])
+        left, length = _halves(left, length)
     rough = InputError(
         f"activation: {name} has more than {MOST_KINKS} kinks or steps in |h| < {RANGE:g}; accepted: φ smooth but for "
         "a few points, in double precision"
     )
-    if len(left) > 4 * MOST_KINKS:
+    if len(left) > 8 * MOST_KINKS:
         raise rough
-    found = sorted(kink for start in left if (kink := _kink(function, float(start), length, size, name)) is not None)
+    found: list[float] = []
+    for kink in sorted(k for start in left if (k := _kink(function, float(start), length, size, name)) is not None):
+        if not found or kink - found[-1] > APART:  # intervals overlap
+            found.append(kink)
     if len(found) > MOST_KINKS:
         raise rough
     return tuple(found)
+
+
+def _halves(left: FloatArray, length: float) -> tuple[FloatArray, float]:
+    """Both halves of each interval, overlapping: a kink at the very end of one would lie between its points and it."""
+    half = (0.5 + OVERLAP) * length
+    return np.concatenate([left, left + length - half]), half
 
 
 def _scale(function: Function, left: FloatArray, length: float, size: float) -> FloatArray:
@@ -122,22 +130,21 @@ def _scale(function: Function, left: FloatArray, length: float, size: float) -> 
 
 
 def _last_coefficients(function: Function, left: FloatArray, length: float, name: str) -> FloatArray:
-    """The largest of the last three coefficients of the interpolant on each interval, (k,)."""
+    """The largest of the last four coefficients of the interpolant on each interval, (k,)."""
     nodes, transform, _ = _chebyshev(POINTS)
     h = left[:, None] + 0.5 * length * (nodes + 1)
     values = finite_values(function, h.ravel(), name).reshape(h.shape)
-    return np.asarray(np.abs(values @ transform[-3:].T).max(axis=1))
+    return np.asarray(np.abs(values @ transform[-4:].T).max(axis=1))
 
 
 def _kink(function: Function, left: float, length: float, size: float, name: str) -> float | None:
     """The kink in an unresolved interval; None if it is a narrow, smooth bend."""
     while length > 4 * math.ulp(max(abs(left), 1e-3)):
-        halves = np.array([left, left + 0.5 * length])
-        tails = _last_coefficients(function, halves, 0.5 * length, name)
-        scale = float(_scale(function, halves, 0.5 * length, size).max())
-        if tails.max() <= ROUNDING * scale:
+        halves, half = _halves(np.array([left]), length)
+        tails = _last_coefficients(function, halves, half, name)
+        if tails.max() <= ROUNDING * float(_scale(function, halves, half, size).max()):
             break
-        left, length = float(halves[tails.argmax()]), 0.5 * length
+        left, length = float(halves[tails.argmax()]), half
     if length > KINK:
         return None
     middle = left + 0.5 * length
@@ -171,7 +178,7 @@ class Slope:
         widest = min([WIDTHS[0], *(0.5 * gaps).tolist()])
         widths = [width for width in WIDTHS if width <= widest] or [widest]
         slopes = [self._by_interpolation(probe, width) for width in widths]
-        changes = [float(np.abs(one - other).max()) for one, other in zip(slopes, slopes[1:], strict=False)]
+        changes = [float(np.abs(one - other).max()) for one, other in pairwise(slopes)]
         best = int(np.argmin(changes)) + 1 if changes else 0
         self._width, slope = widths[best], slopes[best]
         self._analytic = not kinks and self._agrees(probe, slope)
@@ -217,4 +224,4 @@ class Slope:
         centre = np.clip(h, ends[part] + width, ends[part + 1] - width)
         values = np.asarray(self._function(centre[:, None] + width * nodes), dtype=np.float64)
         series = np.polynomial.chebyshev.chebder((values @ transform.T).T)
-        return np.asarray(np.polynomial.chebyshev.chebval((h - centre) / width, series, tensor=False)) / width
+        return np.asarray(np.polynomial.chebyshev.chebval((h - centre) / width, series, tensor=False) / width)

@@ -185,5 +185,7 @@ def _restored(stored: dict[str, Any], given: Any) -> Activation:
         return not_stored(name, stored["odd"], tuple(map(float.fromhex, stored["kinks"])), stored["digest"])
     phi = activation_of(given)
     if phi.digest != stored["digest"]:
-        raise InputError(f"activation: {phi.name} has other values than the stored {name}; accepted: the φ of the result")
+        raise InputError(
+            f"activation: {phi.name} has other values than the stored {name}; accepted: the φ of the result"
+        )
     return phi

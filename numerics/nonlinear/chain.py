@@ -151,7 +151,9 @@ def _half_line(end: float, kinks: FloatArray, points: int) -> tuple[FloatArray, 
         return g, weight
     nodes, weights = np.polynomial.legendre.leggauss(PANEL)
     edges = [0.0, *kinks.tolist(), end]
-    parts = [np.linspace(low, high, max(2, round(points * (high - low) / end / PANEL))) for low, high in pairwise(edges)]
+    parts = [
+        np.linspace(low, high, max(2, round(points * (high - low) / end / PANEL))) for low, high in pairwise(edges)
+    ]
     ends = np.concatenate([part[:-1] for part in parts] + [np.array([end])])
     half, middle = 0.5 * np.diff(ends), 0.5 * (ends[1:] + ends[:-1])
     return (middle[:, None] + half[:, None] * nodes).ravel(), (half[:, None] * weights).ravel()

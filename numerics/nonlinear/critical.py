@@ -33,9 +33,7 @@ class CriticalSignal:
     state: NonlinearSolution
 
 
-def critical_signal(
-    problem: Problem, low: float, high: float
-) -> CriticalSignal | None:
+def critical_signal(problem: Problem, low: float, high: float) -> CriticalSignal | None:
     """The first loss of stability of the incoherent branch for label scales in a range.
 
     The labels are ``√s y`` with s from `low` to `high`; for an endpoint problem of signal 1, s is λ. Where the smallest
@@ -50,9 +48,7 @@ def critical_signal(
 
     def smallest(scale: float) -> float:
         if scale not in known:
-            state = incoherent_state(
-                problem.with_(y=problem.y * np.sqrt(scale)), tolerance=TOLERANCE
-            )
+            state = incoherent_state(problem.with_(y=problem.y * np.sqrt(scale)), tolerance=TOLERANCE)
             if not state.converged:
                 raise InputError(f"range: at scale {scale:g} the state is {state.status}; accepted: a smaller range")
             known[scale] = state

@@ -115,8 +115,8 @@ def _panel_nodes(
 ) -> Nodes:
     """Gauss–Legendre panels along each coordinate given the ones before it.
 
-    They lie around the conditional mean, which makes them follow correlations, and end where an h is at a kink. An integral
-    over the coordinates that follow is smooth in the ones before, up to where two of these ends meet.
+    They lie around the conditional mean, which makes them follow correlations, and end where an h is at a kink. An
+    integral over the coordinates that follow is smooth in the ones before, up to where two of these ends meet.
     """
     mean, covariance = moments
     wide = _wider(covariance, C)

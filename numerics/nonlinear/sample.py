@@ -192,9 +192,7 @@ def standardised(z: FloatArray, *, paired: bool) -> FloatArray:
     return np.asarray(np.ascontiguousarray(sla.solve_triangular(L, centred.T, lower=True).T))
 
 
-def placed(
-    sample: Sample, space: TrajectorySpace, phi: Activation, mean: FloatArray, covariance: FloatArray
-) -> Nodes:
+def placed(sample: Sample, space: TrajectorySpace, phi: Activation, mean: FloatArray, covariance: FloatArray) -> Nodes:
     """The points for a trajectory of this mean and covariance.
 
     Raises:

@@ -131,9 +131,7 @@ def state_near(
     return search.solutions([state])[0]
 
 
-def incoherent_state(
-    problem: Problem, *, tolerance: float | None = None
-) -> NonlinearSolution:
+def incoherent_state(problem: Problem, *, tolerance: float | None = None) -> NonlinearSolution:
     """The state that the random network's kernel is followed to, stable or not; arguments as in `solve_all_nonlinear`.
 
     With an odd φ, input at t = 0 only and one supervised time, its times stay uncorrelated.

@@ -47,9 +47,7 @@ class UnseenKernel:
     cross_error: FloatArray
 
 
-def unseen_kernel(
-    solution: NonlinearSolution, *, size: int = SIZE, seed: int = 0
-) -> UnseenKernel:
+def unseen_kernel(solution: NonlinearSolution, *, size: int = SIZE, seed: int = 0) -> UnseenKernel:
     """The kernel of the problem's test patterns.
 
     Args:

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from numerics.problem import FloatArray, InputError, Problem
 from numerics.activation import Activation
+from numerics.problem import FloatArray, InputError, Problem
 from numerics.sampling.normals import fill_normal
 
 Array = NDArray[Any]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
 
-from numerics.problem import InputError, Problem
 from numerics.activation import Activation
+from numerics.problem import InputError, Problem
 from numerics.sampling.collapsed import collapses
 from numerics.sampling.hmc import READOUTS, Readout
 from numerics.sampling.network import Network, make_network

@@ -34,7 +34,7 @@ def stationarity(problem, kernel, conjugate, nodes, log_weight):
     C = problem.u * x @ x.T / problem.D
     C[P:, P:] += problem.w * (mask(problem) * kernel)[:-P, :-P]
     h = nodes @ np.linalg.cholesky(C).T
-    phi = ACTIVATIONS[problem.activation](h)
+    phi = ACTIVATIONS[problem.activation.name](h)
     log_density = log_weight + np.sum((phi @ conjugate) * phi, axis=1)
     top = log_density.max()
     density = np.exp(log_density - top)

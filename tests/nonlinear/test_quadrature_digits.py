@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from numerics.nonlinear import by_quadrature, quadrature
-from numerics.nonlinear.activation import NAMED
 from numerics.nonlinear.by_quadrature import Quadrature
 from numerics.nonlinear.search import solve_all_nonlinear
 from numerics.nonlinear.space import trajectory_space
@@ -18,7 +17,7 @@ DIGITS = 1e-8
 def under(monkeypatch, state, refinement):
     """Largest change of a state's kernel under another rule, relative to its largest entry, and the rule's points."""
     space = trajectory_space(state.problem)
-    engine = Quadrature(NAMED[state.problem.activation], refinement)
+    engine = Quadrature(state.problem.activation, refinement)
     inverse = np.linalg.pinv(space.embedding)
     second = inverse @ state.second_moment @ inverse.T
     moments = (np.zeros(space.d), second)

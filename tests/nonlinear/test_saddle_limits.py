@@ -1,12 +1,14 @@
 """The nonlinear saddle where it is known: linear φ, no data, weak labels, and one engine against the other."""
 
+from dataclasses import replace
+
 import mpmath
 import numpy as np
 import pytest
 from scipy.optimize import root
 
 from numerics import solve_all
-from numerics.nonlinear.activation import Nonlinearity
+from numerics.activation import Activation
 from numerics.nonlinear.search import incoherent_state, solve_all_nonlinear, solve_nonlinear, state_near
 from numerics.problem import InputError, Problem, endpoint
 from theory.conjugate_weak_signal import weak_signal
@@ -144,8 +146,9 @@ def test_the_incoherent_state_is_a_chain_of_single_times():
 def test_a_named_activation_given_as_a_function_is_the_same():
     problem = endpoint(3, 5.0, activation="tanh")
     named = solve_nonlinear(problem)
-    own = solve_nonlinear(problem, activation=Nonlinearity("mine", np.tanh, odd=True))
-    general = solve_nonlinear(problem, activation=Nonlinearity("mine", np.tanh))
+    mine = Activation.of(np.tanh, name="mine")
+    own = solve_nonlinear(problem.with_(activation=mine))
+    general = solve_nonlinear(problem.with_(activation=replace(mine, odd=False)))
     assert np.abs(named.kernel - own.kernel).max() < 1e-9
     assert np.abs(named.kernel - general.kernel).max() < 1e-7
 

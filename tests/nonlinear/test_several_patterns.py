@@ -7,7 +7,6 @@ import pytest
 
 from numerics.continuation.states import solve_all
 from numerics.nonlinear import by_sampling, iteration
-from numerics.nonlinear.activation import NAMED
 from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.search import solve_all_nonlinear, solve_nonlinear
 from numerics.nonlinear.space import trajectory_space
@@ -125,5 +124,5 @@ def test_eight_times_end_in_the_minimum_that_networks_are_in(activation):
     # what a width of 256 may shift an entry by: 10/N of its scale
     shift = 10 / 256 * np.sqrt(np.outer(np.diag(kernel), np.diag(kernel)))
     assert (np.abs(run.kernel_mean - kernel) < 4 * error + shift).all()
-    prior = forward_kernel(trajectory_space(problem), NAMED[activation])
+    prior = forward_kernel(trajectory_space(problem), problem.activation)
     assert (np.abs(prior - kernel) > 4 * error + shift)[-1, -1]

@@ -5,7 +5,7 @@ import pytest
 import scipy.linalg as sla
 
 from numerics import solve
-from numerics.nonlinear.activation import NAMED
+from numerics.activation import NAMED
 from numerics.nonlinear.forward import pair_averages
 from numerics.nonlinear.search import solve_nonlinear
 from numerics.nonlinear.space import trajectory_space

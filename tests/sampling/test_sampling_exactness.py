@@ -113,7 +113,9 @@ def by_importance(problem: Problem, N: int, draws: int) -> tuple[np.ndarray, np.
 def weighted_moments(
     problem: Problem, N: int, U: np.ndarray, W: np.ndarray, log_weight: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    function: Callable = {"tanh": np.tanh, "linear": lambda h: h, "relu": lambda h: h * (h > 0)}[problem.activation]
+    function: Callable = {"tanh": np.tanh, "linear": lambda h: h, "relu": lambda h: h * (h > 0)}[
+        problem.activation.name
+    ]
     h = math.sqrt(problem.u) * problem.x[0, 0, 0] * U
     times = [function(h)]
     for t in range(problem.n - 1):
@@ -409,7 +411,7 @@ def geweke_z(net: Network, readout: str, sweeps: int, seed: int) -> float:
         noise = math.sqrt(problem.kappa / net.width) * rng.standard_normal(len(features))
         y = np.full(problem.y.shape, np.nan)
         y[net.supervised_pattern, net.supervised_time] = features @ eta_v * math.sqrt(problem.v) / net.width + noise
-        return make_network(problem.with_(y=y), net.width, "float64", net.phi), y.T.ravel()[problem.supervised]
+        return make_network(problem.with_(y=y), net.width, "float64"), y.T.ravel()[problem.supervised]
 
     def quantities(weights: Weights, labels: np.ndarray) -> np.ndarray:
         phi = net.forward(net.connections(weights), weights.U).phi
@@ -468,7 +470,7 @@ def calibration_p_value(net: Network, replicas: int, seed: int, *, label_scale: 
         noise = label_scale * math.sqrt(problem.kappa / net.width) * rng.standard_normal(len(clean))
         y = np.full(problem.y.shape, np.nan)
         y[net.supervised_pattern, net.supervised_time] = clean + noise
-        moved = make_network(problem.with_(y=y), net.width, "float64", net.phi)
+        moved = make_network(problem.with_(y=y), net.width, "float64")
         sampler = HMC(moved, 0.4, 1.4, "sampled")
         state = sampler.init(net.prior_draw(rng, readout=True))
         for _ in range(15):

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from numerics.activation import Activation
 from numerics.problem import InputError, Problem, endpoint
 from numerics.sampling import hmc
-from numerics.sampling.activations import Activation
 from numerics.sampling.curvature import bias_terms, gauss_newton_gram
 from numerics.sampling.network import Network, Weights, joint, make_network, squared_norm
 from numerics.sampling.observables import observe
@@ -41,7 +41,8 @@ def swish_slope(h):
 
 def network(arch: str, activation: str = "tanh", n: int = 4) -> Network:
     if activation == "own":
-        return make_network(problem(arch, n=n), N, "float64", Activation("swish", swish, swish_slope))
+        swish_ = Activation.of(swish, derivative=swish_slope)
+        return make_network(problem(arch, n=n).with_(activation=swish_), N, "float64")
     return make_network(problem(arch, activation, n), N, "float64")
 
 

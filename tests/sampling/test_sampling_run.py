@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
+from numerics.activation import Activation
 from numerics.problem import InputError, Problem, endpoint, sequence
-from numerics.sampling import Activation, Plan, last_weights, save, simulate
+from numerics.sampling import Plan, last_weights, save, simulate
 from numerics.sampling import simulate as simulate_function
 from numerics.sampling.diagnostics import summarise
 from numerics.sampling.hmc import HMC
@@ -91,9 +92,9 @@ def test_hmc_integrates_the_weights_out_where_it_can():
     assert np.array_equal(run.kernels, small("collapsed", steps=8).kernels)
     assert small(steps=8, readout="sampled").sampler == "hmc-weights"
     dependent = Problem(np.ones((2, 2)), np.array([[np.nan, 1.0], [np.nan, 2.0]]))  # one pattern twice
-    own = Activation("mine", np.tanh, lambda h: 1 - np.tanh(h) ** 2)
+    own = endpoint(4, 20.0, activation=lambda h: np.tanh(h))
     crowded = {"problem": endpoint(12, 2.0), "width": 12}
-    for changes in ({"problem": dependent}, crowded, {"activation": own}, {"readout": "sampled"}):
+    for changes in ({"problem": dependent}, crowded, {"problem": own}, {"readout": "sampled"}):
         assert Plan(**({"problem": endpoint(4, 20.0), "width": 20} | changes)).moves == "hmc-weights"
 
 
@@ -107,8 +108,10 @@ def test_last_weights_are_those_of_the_last_draw(sampler, tmp_path):
 
 
 def test_own_activation_is_used():
-    own = Activation("linear again", lambda h: h, np.ones_like, odd=True)
-    assert small(activation=own).kernels == pytest.approx(small("hmc-weights").kernels)
+    own = Activation.of(lambda h: h, name="linear again")
+    run = simulate(endpoint(4, 20.0, activation=own), workers=1, **SMALL)
+    assert run.problem.activation.name == "linear again"
+    assert run.kernels == pytest.approx(small("hmc-weights").kernels)
 
 
 def test_gauge_keeps_even_entries_and_makes_the_order_parameter_positive():
