@@ -12,18 +12,17 @@ import itertools
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, as_completed
 from contextlib import contextmanager
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from numerics import processes
 from numerics.problem import InputError, Problem
 from numerics.problem_file import UNREADABLE
 from numerics.saddle.search import solve
-from numerics.sampling.simulate import prepare_worker
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -99,7 +98,7 @@ def _finished_and_missing(problems: Sequence[Problem], folder: Path, executor: E
     missing = {name: problem for name, problem in zip(names, problems, strict=True) if results[name] is None}
     if missing:
         own = executor is None
-        pool = executor or ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=prepare_worker)
+        pool = executor or processes.pool()
         futures: dict[Future[dict[str, Any]], str] = {}
         try:
             futures = {pool.submit(solved, problem): name for name, problem in missing.items()}

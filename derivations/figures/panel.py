@@ -134,7 +134,7 @@ def finished_runs(
     Whole runs side by side keep the processors busier than chains of one run: a process starts once and never waits.
     `run` must be a function of a module.
     """
-    from numerics.sampling.simulate import prepare_worker  # a list of the panels need not wait for NumPy
+    from numerics.processes import prepare_worker  # a list of the panels need not wait for NumPy
 
     if workers == 1:
         results = {}

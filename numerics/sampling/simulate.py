@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-import threading
+import pickle
 import time
+import warnings
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
-from multiprocessing import get_context, parent_process
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from numerics import processes
 from numerics.problem import InputError, Problem
 from numerics.sampling.chains import ChainState, Record, advance, empty_record, first_state, join, weights_of
 from numerics.sampling.checkpoint import chain_file, load, only_run, save
@@ -50,7 +52,8 @@ def simulate(
         width: N.
         sampler: "hmc" (the reference: no bias), "collapsed", "hmc-weights" or "sgld", as `Plan` explains.
         workers: processes; by default as many as processors, at most one per chain. 1 stays in this process.
-            With more, a script needs the usual ``if __name__ == "__main__":``.
+            Where other processes cannot be started (in a daemonic one) or cannot be sent the activation, a warning says
+            so, and all stays in this one.
         progress: called with the steps done so far and their total, over all chains, warm-up included.
         checkpoint: directory in which every chain is saved every few seconds and when the run ends or is
             interrupted. A run that finds its own chains there goes on from them, to the very numbers of an
@@ -63,13 +66,14 @@ def simulate(
         TypeError: an option that `Plan` does not have.
     """
     plan = Plan(problem=problem, width=width, sampler=sampler, **options)
-    workers = min(plan.chains, os.cpu_count() or 1) if workers is None else workers
+    if workers is None:
+        workers = min(plan.chains, os.cpu_count() or 1) if processes.are_allowed() else 1
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise InputError(f"workers: is {workers}; accepted: an integer ≥ 1")
     began = time.monotonic()
     with nullcontext() if checkpoint is None else only_run(Path(checkpoint)):
         run = _Run(plan, progress, _Store(plan, checkpoint))
-        if workers == 1:
+        if workers == 1 or not run.can_be_sent():
             with threadpool_limits(limits=1):
                 run.in_process()
         else:
@@ -93,21 +97,22 @@ def last_weights(checkpoint: str | Path, plan: Plan, chain: int = 0) -> Weights:
     return weights_of(plan.network(), state)
 
 
-def prepare_worker() -> None:
-    """One BLAS thread in this process, an interrupt left to the parent, and an end when the parent ends."""
-    import signal
+@lru_cache(maxsize=1)
+def _received(payload: bytes) -> Plan:
+    """The plan that a worker was sent, with what it has found out about it since."""
+    try:
+        plan: Plan = pickle.loads(payload)
+    except Exception as error:  # whatever importing a user's module raises
+        raise InputError(
+            f"activation: cannot be used in a worker process ({error}); accepted: workers=1, or a function that can be "
+            "imported there"
+        ) from None
+    return plan
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threadpool_limits(limits=1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
 
-
-def _end_with_parent() -> None:
-    """A parent that is killed closes nothing: its workers would wait for work for ever."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+def _advance(payload: bytes, state: ChainState, seconds: float) -> tuple[ChainState, Record]:
+    """`advance` in a worker."""
+    return advance(_received(payload), state, seconds)
 
 
 class _Store:
@@ -141,6 +146,7 @@ class _Run:
 
     def __init__(self, plan: Plan, progress: Progress | None, store: _Store) -> None:
         self._plan, self._progress, self._store = plan, progress, store
+        self._payload = b""
         self._total = plan.warming + plan.steps
         self._states: list[ChainState] = []
         self._records: list[Record] = []
@@ -148,6 +154,19 @@ class _Run:
             state, record = store.find(index) or (first_state(plan, index), empty_record(plan))
             self._states.append(state)
             self._records.append(record)
+
+    def can_be_sent(self) -> bool:
+        """Whether other processes can be started and sent the plan; a warning says why not."""
+        if not processes.are_allowed():
+            reason = "a daemonic worker process, such as one of multiprocessing.Pool, may not start others"
+        else:
+            try:
+                self._payload = pickle.dumps(self._plan)
+                return True
+            except Exception as error:  # whatever a user's function holds on to
+                reason = f"the activation {self._plan.phi.name} cannot be sent to others ({error})"
+        warnings.warn(f"simulate: the chains run one after another in this process, as {reason}", stacklevel=3)
+        return False
 
     def in_process(self) -> None:
         """Advance the chains one after another."""
@@ -164,9 +183,8 @@ class _Run:
         """
         try:
             for attempt in range(_POOL_ATTEMPTS):
-                context = get_context("spawn")
                 try:
-                    with ProcessPoolExecutor(workers, mp_context=context, initializer=prepare_worker) as pool:
+                    with processes.pool(workers) as pool:
                         return self._on(pool)
                 except BrokenProcessPool:
                     if attempt == _POOL_ATTEMPTS - 1:
@@ -189,7 +207,7 @@ class _Run:
                 future.cancel()
 
     def _submit(self, executor: Executor, index: int) -> Future[tuple[ChainState, Record]]:
-        return executor.submit(advance, self._plan, self._states[index], _SEGMENT_SECONDS)
+        return executor.submit(_advance, self._payload, self._states[index], _SEGMENT_SECONDS)
 
     def _finished(self, index: int) -> bool:
         return self._states[index].done >= self._total

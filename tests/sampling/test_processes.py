@@ -1,0 +1,137 @@
+"""Simulations started from scripts, notebooks and worker processes, each a real process of its own."""
+
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from nbclient import NotebookClient
+
+from numerics import endpoint
+from numerics.sampling import simulate
+
+ROOT = Path(__file__).parents[2]
+OPTIONS = "width=12, steps=8, warmup=40, chains=2, seed=1"
+HEAD = f"""
+import json
+import numpy as np
+from numerics import endpoint, simulate
+def show(simulation):
+    print(json.dumps(simulation.kernel_mean.ravel().tolist()))
+def run(phi, **options):
+    return simulate(endpoint(4, 2.0, activation=phi), {OPTIONS}, **options)
+"""
+
+
+def script(folder: Path, body: str) -> subprocess.CompletedProcess[str]:
+    path = folder / "script.py"
+    path.write_text(HEAD + textwrap.dedent(body))
+    command, env = [sys.executable, str(path)], {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, env=env, check=False)
+
+
+def here(phi) -> list[float]:
+    options = {"width": 12, "steps": 8, "warmup": 40, "chains": 2, "seed": 1, "workers": 1}
+    return simulate(endpoint(4, 2.0, activation=phi), **options).kernel_mean.ravel().tolist()
+
+
+SINE = here(np.sin)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param("show(run(np.sin, workers=2))", id="no guard"),
+        pytest.param("show(run(lambda h: np.sin(h), workers=2))", id="lambda"),
+        pytest.param(
+            """
+            from helper import scale
+            def mine(h):
+                return scale * np.sin(h)
+            show(run(mine, workers=2))
+            """,
+            id="function of the script",
+        ),
+        pytest.param(
+            """
+            from helper import mine
+            show(run(mine, workers=2))
+            """,
+            id="function of a module",
+        ),
+    ],
+)
+def test_scripts(tmp_path, body):
+    (tmp_path / "helper.py").write_text("import numpy as np\nscale = 1.0\ndef mine(h):\n    return np.sin(h)\n")
+    done = script(tmp_path, body)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert json.loads(done.stdout) == SINE  # once: workers do not run the script
+
+
+def test_a_notebook(tmp_path):
+    cells = [
+        HEAD,
+        "def mine(h):\n    return np.sin(h)",
+        "show(run(mine, workers=2))",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(ROOT)}}).execute()
+    assert json.loads(notebook.cells[-1].outputs[0].text) == SINE
+
+
+DAEMON = """
+    from multiprocessing import get_context
+    def work(options):
+        return run(np.sin, **options).kernel_mean.ravel().tolist()
+    if __name__ == "__main__":
+        with get_context("fork").Pool(1) as pool:
+            print(json.dumps(pool.map(work, [OPTIONS])[0]))
+"""
+
+
+def test_inside_a_daemonic_worker(tmp_path):
+    quiet = script(tmp_path, DAEMON.replace("OPTIONS", "{}"))
+    assert quiet.stderr == ""
+    assert json.loads(quiet.stdout) == SINE
+    asked = script(tmp_path, DAEMON.replace("OPTIONS", "{'workers': 2}"))
+    assert json.loads(asked.stdout) == SINE
+    assert "simulate: the chains run one after another in this process, as a daemonic worker process" in asked.stderr
+
+
+def test_what_cannot_be_sent_runs_here():
+    class Locked:
+        def __init__(self):
+            self.generator = (number for number in ())  # cannot be pickled by anybody
+
+        def __call__(self, h):
+            return np.sin(h)
+
+    options = {"width": 12, "steps": 8, "warmup": 40, "chains": 2, "seed": 1, "workers": 2}
+    with pytest.warns(UserWarning, match="in this process, as the activation custom cannot be sent to others"):
+        sampled = simulate(endpoint(4, 2.0, activation=Locked()), **options)
+    assert sampled.kernel_mean.ravel().tolist() == SINE
+
+
+def test_a_function_that_workers_cannot_import_is_one_line(tmp_path):
+    body = """
+        import sys, types
+        module = types.ModuleType("made_up")
+        exec("import numpy as np\\ndef mine(h):\\n    return np.sin(h)", module.__dict__)
+        sys.modules["made_up"] = module
+        sys.modules["made_up"].__spec__ = sys.__spec__
+        from numerics import InputError
+        try:
+            run(module.mine, workers=2)
+        except InputError as error:
+            print(error)
+    """
+    done = script(tmp_path, body)
+    assert done.stdout.startswith(
+        "activation: cannot be used in a worker process (No module named 'made_up'); accepted: "
+    )
+    assert done.stderr == ""
