@@ -124,7 +124,7 @@ def check(
     Raises:
         InputError: an argument is out of range.
     """
-    curved = problem.activation != "linear"
+    curved = problem.activation.name != "linear"
     if curved and width < nonlinear.SMALLEST_WIDTH:
         raise InputError(
             f"width: is {width}; accepted: an integer ≥ {nonlinear.SMALLEST_WIDTH} for a nonlinear network"
@@ -149,7 +149,7 @@ def minima(problem: Problem) -> list[State]:
     from numerics.saddle.functional import kernel_functional
 
     states: Sequence[State]
-    if problem.activation != "linear":
+    if problem.activation.name != "linear":
         states = solve_all_nonlinear(problem)
     elif kernel_functional(problem).dimension > trust_region.DENSE_MODES:
         states = [search.solve(problem)]
@@ -216,7 +216,7 @@ def judged(problem: Problem, width: int, found: Sequence[Phase], runs: Sequence[
         shares = np.array([float((places[-1] == k).mean()) for k in range(len(found))])
         parts.append(_compared(phase, simulations, inside, shares, stays))
     mixture = None
-    if not all(part.stays for part in parts) and problem.activation == "linear":
+    if not all(part.stays for part in parts) and problem.activation.name == "linear":
         pooled = linear.compare_mixture(tuple(found), joined([simulations[-1] for simulations in runs]))
         # chains that have left a phase once and for all say nothing on its weight
         mixture = pooled if pooled.mixed or not parts[0].stays else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from numerics.checking.regions import State
-from numerics.nonlinear.activation import NAMED
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.trajectories import state_average
 from numerics.sampling.trajectories import GaussianLaw, TrajectoryLaw, WeightedLaw
@@ -13,5 +12,5 @@ def law_of(state: State) -> TrajectoryLaw:
     """``N(0, H)`` of a linear network; ``N(h|0, C) exp(φᵀΦ̃φ)/Z`` of a nonlinear one, as weighted points."""
     if not isinstance(state, NonlinearSolution):
         return GaussianLaw(state.kernel)
-    at = state_average(state, NAMED[state.problem.activation])
+    at = state_average(state, state.problem.activation)
     return WeightedLaw(at.nodes.points @ at.space.embedding.T, at.point.average.probability)

@@ -17,7 +17,6 @@ from numerics.nonlinear.solution import NonlinearSolution
 from numerics.predictors import finite_width
 from numerics.problem import FloatArray
 from numerics.saddle.functional import kernel_functional
-from numerics.sampling.activations import activation
 from numerics.sampling.observables import flip_kernel, has_sign_symmetry
 from numerics.solution import Solution
 
@@ -32,7 +31,7 @@ _BLOCK = 20_000
 def is_doubled(state: State) -> bool:
     """Whether ``W → -W`` is a symmetry of the posterior and turns this state into another."""
     problem = state.problem
-    if problem.arch != "rnn" or not has_sign_symmetry(problem, activation(problem.activation).odd):
+    if problem.arch != "rnn" or not has_sign_symmetry(problem, problem.activation.odd):
         return False
     size = np.sqrt(np.diagonal(state.kernel))
     scale = np.outer(size, size)

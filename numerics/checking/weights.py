@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from numerics.checking.regions import Region, State, is_doubled, nearest, region
 from numerics.nonlinear import trajectories
-from numerics.nonlinear.activation import NAMED
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.predictors import finite_width
 from numerics.problem import FloatArray
@@ -104,7 +103,7 @@ def phases(minima: Sequence[State], width: int) -> tuple[Phase, ...]:
 def _mass(state: State, width: int, within: Callable[[FloatArray], NDArray[np.bool_]] | None) -> _Mass:
     exact = np.zeros_like(state.kernel)
     if isinstance(state, NonlinearSolution):
-        log = trajectories.log_mass(state, NAMED[state.problem.activation], width) if within is not None else None
+        log = trajectories.log_mass(state, state.problem.activation, width) if within is not None else None
         basis: Basis = "free energy" if log is None else "fluctuations"
         return _Mass(log or 0.0, 0.0, basis, state.kernel, state.kernel_error)
     size = len(state.reduced)

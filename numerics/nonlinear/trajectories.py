@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg as sla
 
-from numerics.nonlinear.activation import Nonlinearity
+from numerics.activation import Activation
 from numerics.nonlinear.nodes import Nodes
 from numerics.nonlinear.reduced import ReducedPoint, hessian, stationary_point
 from numerics.nonlinear.sample import Mixture, fitted
@@ -45,7 +45,7 @@ class StateAverage:
 
 
 def state_average(
-    solution: NonlinearSolution, phi: Nonlinearity, *, covariance: bool = False, seed: int = 0
+    solution: NonlinearSolution, phi: Activation, *, covariance: bool = False, seed: int = 0
 ) -> StateAverage:
     """Weighted points of ``N(h|0, C[Φ]) exp(φᵀΦ̃φ)/Z``, by importance from a mixture that is fitted to them.
 
@@ -90,7 +90,7 @@ def _drawn(rng: np.random.Generator, mixture: Mixture, count: int) -> FloatArray
     return np.asarray(mixture.mean[component] + np.einsum("kij,kj->ki", mixture.factor[component], unit))
 
 
-def log_mass(solution: NonlinearSolution, phi: Nonlinearity, width: int) -> float | None:
+def log_mass(solution: NonlinearSolution, phi: Activation, width: int) -> float | None:
     """Log of the probability of the region around a minimum at width N, to leading order in 1/N.
 
     The constant that all minima of a problem share is left out, and a minimum's image under ``W → -W`` is not counted.

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from numerics.activation import NAMED
 from numerics.nonlinear import by_quadrature, iteration
-from numerics.nonlinear.activation import NAMED
 from numerics.nonlinear.by_quadrature import Quadrature
 from numerics.nonlinear.by_sampling import Sampling, Start
 from numerics.nonlinear.engine import continued

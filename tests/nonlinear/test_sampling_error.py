@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from numerics.nonlinear.activation import NAMED
+from numerics.activation import NAMED
 from numerics.nonlinear.by_sampling import Sampling, Start
 from numerics.nonlinear.sample import standard
 from numerics.nonlinear.search import solve_nonlinear
