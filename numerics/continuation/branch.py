@@ -1,4 +1,4 @@
-"""One branch of stationary kernels, followed by arclength, with the points at which something happens on it."""
+"""One branch of stationary kernels: its points, what happens between them, and its states at any parameter."""
 
 from __future__ import annotations
 
@@ -12,22 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from numerics.continuation.events import Event, LostError, located
+from numerics.continuation.events import Event, LostError
 from numerics.continuation.path import PathPoint, Track
 from numerics.saddle.functional import KernelPoint
-from numerics.symmetry.phases import lag_classes
 
 FloatArray = NDArray[np.float64]
-End = Literal["range", "symmetric", "closed", "lost"]
+End = Literal["range", "symmetric", "closed", "lost", "unfinished"]
 
-#: First step, and the largest one over ``√m``: a relative change of each row of the kernel.
-FIRST_STEP, LARGEST_STEP = 0.01, 0.08
-#: Arclength from a pitchfork over which it is not reported again on the branch that leaves it.
-CLEAR = 1e-5
 #: Eigenvalues smaller than this, of a Hessian of order one, are rounding.
 ZERO = 1e-9
-#: Steps shorter than this do not help, and a branch of more points than this is left unfinished.
-SHORTEST_STEP, MOST_POINTS = 1e-7, 4000
+#: Values of ``ln p`` closer than this are one.
+SAME_VALUE = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +35,8 @@ class Branch:
         lengths: arclength of each, increasing.
         events: pitchforks, folds and branch points between them, by arclength.
         ends: why it ends at either side: ``"range"`` at a bound of the parameter, ``"symmetric"`` at a pitchfork of a
-            branch with fewer lags, ``"closed"`` where it meets its own start, ``"lost"`` where the corrector fails.
+            branch with fewer lags, ``"closed"`` where it meets its own start, ``"lost"`` where the corrector fails,
+            ``"unfinished"`` after ``following.MOST_POINTS`` points.
     """
 
     track: Track
@@ -55,7 +51,7 @@ class Branch:
         end."""
         places = {int(np.argmin(np.abs(self.lengths - event.length))) for event in self.events}
         last = len(self.points) - 1
-        return frozenset(places | {k for k in (0, last) if _singular(self.points[k])})
+        return frozenset(places | {k for k in (0, last) if singular(self.points[k])})
 
     def stable_step(self, index: int) -> bool:
         """Whether the states between points ``index`` and ``index + 1`` are minima."""
@@ -111,36 +107,90 @@ class Branch:
     def state_at(self, index: int, theta: float) -> KernelPoint | None:
         """The state between points ``index`` and ``index + 1`` at a parameter that lies between theirs."""
         first, second = self.points[index], self.points[index + 1]
-        if first.theta == second.theta:
-            return first.state
+        for point in (first, second):
+            if abs(point.theta - theta) < SAME_VALUE:
+                return point.state
+        if index in self._critical or index + 1 in self._critical:
+            # other branches are as close as the one that is followed: Newton's method at a fixed parameter may end on
+            # them
+            return self._beside(index, theta) or self._by_arclength(index, theta)
+        return self._by_newton(index, theta) or self._by_arclength(index, theta)
+
+    def _by_newton(self, index: int, theta: float) -> KernelPoint | None:
+        first, second = self.points[index], self.points[index + 1]
         weight = (theta - first.theta) / (second.theta - first.theta)
         start = between(first.state, second.state, weight)
         found = self.track.settle(start, theta)
         gap = relative_change(first.state, second.state.H)
-        if found is not None and relative_change(found, start) <= max(0.5 * gap, 1e-6):
-            return found
-        return self._by_arclength(index, theta)
+        close = found is not None and relative_change(found, start) <= max(0.5 * gap, 1e-6)
+        return found if close else None
+
+    def _beside(self, index: int, theta: float) -> KernelPoint | None:
+        """The same on a step that ends in a critical point, which the parameter reaches as the square of the distance:
+        one step of that length from the other end, and Newton's method, which has to stay closer to it than the
+        critical point is."""
+        start, *_ = self._starts(index)
+        critical = self.points[index if start is not self.points[index] else index + 1]
+        if critical.theta == start.theta:
+            return None
+        share = math.sqrt(min(1.0, max(0.0, (theta - critical.theta) / (start.theta - critical.theta))))
+        found = self.track.step(start, (1.0 - share) * float(self.lengths[index + 1] - self.lengths[index]))
+        settled = None if found is None else self.track.settle(found.state.H, theta)
+        if found is None or settled is None:
+            return None
+        room = relative_change(found.state, critical.state.H)
+        return settled if relative_change(found.state, settled.H) < 0.2 * room else None
 
     def _by_arclength(self, index: int, theta: float) -> KernelPoint | None:
         """The same close to a pitchfork or fold, where the kernel is no smooth function of the parameter."""
-        backwards = index in self._critical
-        start = self.points[index + 1].reversed() if backwards else self.points[index]
-
-        def excess(length: float) -> float:
+        for start in self._starts(index):
+            # a chord is shorter than the branch, and at a pitchfork the branch goes on as its mirror image, so that the
+            # crossing may come twice
+            longest = 1.1 * float(self.lengths[index + 1] - self.lengths[index])
+            try:
+                length = _first_crossing(self.track, start, theta, longest)
+            except LostError:
+                continue
             found = self.track.step(start, length) if length else start
-            if found is None:
-                raise LostError("the branch is lost between two of its points")
-            return found.theta - theta
+            settled = None if found is None else self.track.settle(found.state.H, theta)
+            if found is not None and settled is not None:
+                gap = relative_change(found.state, settled.H)
+                # next to a critical point a rounding error in the parameter is a larger one in the kernel
+                return settled if gap < 1e-6 else found.state
+        return None
 
-        lengths = np.linspace(0.0, self.lengths[index + 1] - self.lengths[index], 9)
-        try:
-            # at a pitchfork the branch goes on as its mirror image: the crossing may come twice
-            pairs = ((a, b) for a, b in pairwise(lengths) if excess(a) * excess(b) <= 0)
-            length = float(brentq(excess, *next(pairs), xtol=1e-10))
-        except (LostError, StopIteration):
-            return None
-        found = self.track.step(start, length)
-        return None if found is None else self.track.settle(found.state.H, theta)
+    def _starts(self, index: int) -> list[PathPoint]:
+        """Both points of a step, each with the tangent towards the other, the regular one first."""
+        starts = [self.points[index], self.points[index + 1].reversed()]
+        return starts[::-1] if index in self._critical else starts
+
+    def unfinished(self) -> list[str]:
+        """One clause for each end at which the branch stops although it goes on."""
+        words = {"lost": "the corrector fails", "unfinished": "the most points of a branch are reached"}
+        ends = zip(self.ends, (self.points[0], self.points[-1]), strict=True)
+        return [f"{words[end]} at {math.exp(point.theta):.6g}" for end, point in ends if end in words]
+
+
+def _first_crossing(track: Track, start: PathPoint, theta: float, longest: float) -> float:
+    """The length from ``start`` at which the branch first has the parameter ``theta``.
+
+    Raises:
+        LostError: it is lost before, or does not have it within the longest length.
+    """
+
+    def excess(length: float) -> float:
+        found = track.step(start, length) if length else start
+        if found is None:
+            raise LostError("the branch is lost between two of its points")
+        return found.theta - theta
+
+    before = excess(0.0)
+    for a, b in pairwise(np.linspace(0.0, longest, 5).tolist()):
+        after = excess(b)
+        if before * after <= 0:
+            return float(brentq(excess, a, b, xtol=1e-14, rtol=1e-14))
+        before = after
+    raise LostError("the branch does not have this parameter between two of its points")
 
 
 def between(first: KernelPoint, second: KernelPoint, weight: float) -> FloatArray:
@@ -157,137 +207,79 @@ def relative_change(first: KernelPoint, H: FloatArray) -> float:
     return float(np.linalg.norm(2.0 * np.log(np.linalg.svd(half, compute_uv=False))))
 
 
-def follow(track: Track, start: PathPoint, span: tuple[float, float]) -> Branch:
-    """Follow a branch from a point along its tangent, as long as ``ln p`` stays within ``span``."""
-    longest = LARGEST_STEP * math.sqrt(track.family.base.dimension)
-    points, lengths, events, step = [start], [0.0], list[Event](), FIRST_STEP
-    end: End = "lost"
-    while len(points) < MOST_POINTS:
-        here = points[-1]
-        found = track.step(here, step)
-        if found is None or not _close(here, found, step):
-            step *= 0.4
-            if step < SHORTEST_STEP:
-                break
-            continue
-        if not span[0] <= found.theta <= span[1]:
-            last = _at_bound(track, here, step, span[0] if found.theta < span[0] else span[1])
-            if last is not None:
-                _append(track, points, lengths, events, last)
-            end = "range"
-            break
-        if gained_period(track, here, found) is not None:
-            end = "symmetric"
-            break
-        _append(track, points, lengths, events, (found, step))
-        if len(points) > 8 and _returned(points, step):
-            end = "closed"
-            break
-        step = min(longest, step * (1.5 if found.corrections <= 3 else 0.8))
-    return Branch(track, tuple(points), np.array(lengths), tuple(events), ("range", end))
-
-
-def through(track: Track, state: KernelPoint, theta: float, span: tuple[float, float]) -> Branch:
-    """Follow the branch through a stationary state, both ways."""
-    start = track.start(state, theta)
-    back, ahead = follow(track, start.reversed(), span), follow(track, start, span)
-    if ahead.ends[1] == "closed":
-        return ahead
-    total = back.lengths[-1]
-    earlier = [replace(event, length=total - event.length) for event in back.events[::-1]]
-    later = [replace(event, length=total + event.length) for event in ahead.events]
-    return Branch(
-        track,
-        (*(point.reversed() for point in back.points[:0:-1]), *ahead.points),
-        np.concatenate([total - back.lengths[:0:-1], total + ahead.lengths]),
-        (*earlier, *later),
-        (back.ends[1], ahead.ends[1]),
-    )
-
-
-def gained_period(track: Track, first: PathPoint, second: PathPoint) -> int | None:
-    """The lag period of a state between two points at which every other lag's correlations change sign."""
-    space = track.family.base.space
-    if space.pattern_basis is None:
-        return None
-    n, k = space.n, track.period
-    multiples = range(2 * k, n, k) if k else range(0)
-    wider = [0, *sorted(multiples, reverse=True)] if k else []
-    correlations = [_correlations(point.state.H) for point in (first, second)]
-    for period in wider:
-        classes = lag_classes(n, space.block, period)[1:]
-        outside = np.concatenate(classes) if classes else np.empty(0, dtype=np.intp)
-        a, b = (c[outside] for c in correlations)
-        size = float(np.linalg.norm(a) * np.linalg.norm(b))
-        if size > 0 and float(a @ b) < -0.5 * size:
-            return period
-    return None
-
-
-def _correlations(H: FloatArray) -> FloatArray:
-    size = np.sqrt(np.diagonal(H))
-    return np.asarray((H / (size[:, None] * size))[np.triu_indices(len(H))])
-
-
-def _close(first: PathPoint, second: PathPoint, step: float) -> bool:
-    """Whether a corrected point is about as far away as it should be."""
-    size = math.hypot(relative_change(first.state, second.state.H), second.theta - first.theta)
-    return size < 1.5 * step
-
-
-def _at_bound(track: Track, here: PathPoint, step: float, bound: float) -> tuple[PathPoint, float] | None:
-    """The point at a bound of the parameter, and the length to it."""
-    if abs(here.theta - bound) < 1e-9:
-        return None
-
-    def beyond(length: float) -> float:
-        found = track.step(here, length) if length else here
-        if found is None:
-            raise LostError("the branch is lost before the bound")
-        return found.theta - bound
-
-    try:
-        length = float(brentq(beyond, 0.0, step, xtol=1e-9))
-    except LostError:
-        return None
-    found = track.step(here, length)
-    state = track.settle(found.state.H, bound) if found is not None else None
-    return (replace(found, state=state, theta=bound), length) if found is not None and state is not None else None
-
-
-def _returned(points: list[PathPoint], step: float) -> bool:
-    first, last = points[0], points[-1]
-    if abs(first.theta - last.theta) > step or relative_change(first.state, last.state.H) > step:
-        return False
-    return float(np.vdot(first.tangent, last.tangent)) + first.rate * last.rate > 0.9
-
-
-def _singular(point: PathPoint) -> bool:
+def singular(point: PathPoint) -> bool:
     """Whether an eigenvalue of the Hessian is zero to rounding, as where branches meet."""
     return any(float(np.abs(values).min(initial=np.inf)) < ZERO for values in point.spectra)
-
-
-def _append(
-    track: Track, points: list[PathPoint], lengths: list[float], events: list[Event], found: tuple[PathPoint, float]
-) -> None:
-    """Add a point at a distance from the last one, and the events between them."""
-    start, point, end = lengths[-1], points[-1], lengths[-1] + found[1]
-    try:
-        passed = located(track, point, found[0], found[1])
-    except LostError:
-        # the corrector fails next to it: what follows is still the branch, as its own tests say
-        passed = []
-    for event in passed:
-        # where a branch leaves another, the eigenvalue that vanishes there has the sign of rounding
-        if start > 0.0 or event.length > CLEAR or not _singular(point):
-            events.append(replace(event, length=start + event.length))
-            points.append(event.point)
-            lengths.append(start + event.length)
-    points.append(found[0])
-    lengths.append(end)
 
 
 def monotonic_pieces(branch: Branch) -> list[tuple[int, int]]:
     """Ranges of points, first and last included, on which the parameter is monotonic."""
     turns = np.flatnonzero(np.diff(np.sign(np.diff(branch.theta))) != 0) + 1
     return list(pairwise([0, *turns.tolist(), len(branch.points) - 1]))
+
+
+def clipped(branch: Branch, span: tuple[float, float]) -> list[Branch]:
+    """The parts of a branch on which ``ln p`` is within ``span``, each with a point at the bound that it crosses."""
+    branch = _opened(branch, span)
+    theta = branch.theta
+    inside = (theta >= span[0] - SAME_VALUE) & (theta <= span[1] + SAME_VALUE)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], inside, [False]]).astype(int)))
+    runs = [(int(first), int(stop) - 1) for first, stop in zip(edges[::2], edges[1::2], strict=True)]
+    # a long step may pass the whole span
+    sides = np.where(theta < span[0], -1, np.where(theta > span[1], 1, 0))
+    runs += [(int(k) + 1, int(k)) for k in np.flatnonzero(sides[:-1] * sides[1:] < 0)]
+    parts = [_part(branch, first, last, span) for first, last in sorted(runs)]
+    return [part for part in parts if len(part.points) > 1]
+
+
+def _opened(branch: Branch, span: tuple[float, float]) -> Branch:
+    """A closed branch that leaves the span, from a point outside it on."""
+    outside = np.flatnonzero((branch.theta < span[0]) | (branch.theta > span[1]))
+    if branch.ends[1] != "closed" or not outside.size:
+        return branch
+    k, total = int(outside[0]), float(branch.lengths[-1])
+    start = float(branch.lengths[k])
+    lengths = np.concatenate([branch.lengths[k:] - start, branch.lengths[1 : k + 1] + total - start])
+    events = [replace(event, length=(event.length - start) % total) for event in branch.events]
+    points = (*branch.points[k:], *branch.points[1 : k + 1])
+    events.sort(key=lambda event: event.length)
+    return replace(branch, points=points, lengths=lengths, events=tuple(events), ends=("range", "range"))
+
+
+def _part(branch: Branch, first: int, last: int, span: tuple[float, float]) -> Branch:
+    """Points ``first`` to ``last`` (none if ``last < first``), and those where the bounds are crossed beside them."""
+    points, lengths = list(branch.points[first : last + 1]), list(branch.lengths[first : last + 1])
+    ends: list[End] = list(branch.ends)
+    count = len(branch.points)
+    for side, (k, outer) in enumerate(((first - 1, first - 1), (last, last + 1))):
+        if not (first > 0 if side == 0 else last < count - 1):
+            continue
+        ends[side] = "range"
+        bound = span[0] if branch.theta[outer] < span[0] else span[1]
+        inner = first if side == 0 else last
+        if 0 <= inner < count and last >= first and abs(branch.theta[inner] - bound) < SAME_VALUE:
+            continue
+        found = _point_at(branch, k, bound)
+        if found is None:
+            ends[side] = "lost"
+            continue
+        place = len(points) if side else 0
+        points.insert(place, found[0])
+        lengths.insert(place, found[1])
+    start, stop = (lengths[0], lengths[-1]) if lengths else (0.0, 0.0)
+    events = [replace(e, length=e.length - start) for e in branch.events if start <= e.length <= stop]
+    return Branch(branch.track, tuple(points), np.array(lengths) - start, tuple(events), (ends[0], ends[1]))
+
+
+def _point_at(branch: Branch, index: int, theta: float) -> tuple[PathPoint, float] | None:
+    """The point between two others at a parameter, and its length."""
+    state = branch.state_at(index, theta)
+    if state is None:
+        return None
+    first, second = branch.points[index], branch.points[index + 1]
+    point = branch.track.start(state, theta)
+    if (second.theta - first.theta) * point.rate < 0:
+        point = point.reversed()
+    whole = float(branch.lengths[index + 1] - branch.lengths[index])
+    gaps = [math.hypot(relative_change(state, end.state.H), end.theta - theta) for end in (first, second)]
+    return point, float(branch.lengths[index]) + whole * gaps[0] / (gaps[0] + gaps[1])

@@ -14,16 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numerics.continuation.branch import relative_change
-from numerics.continuation.diagram import Diagram, Piece
+from numerics.continuation.diagram import Diagram
 from numerics.continuation.path import Track
-from numerics.saddle import trust_region
+from numerics.continuation.pieces import Piece
+from numerics.saddle import search, trust_region
 from numerics.saddle.functional import KernelPoint
 from numerics.symmetry.phases import distance_up_to_symmetry, turned
 
 FloatArray = NDArray[np.float64]
 
-#: How far beyond the end of a stable piece the descent starts, in ``ln p``, and the first step off the state there.
+#: How far beyond the end of a stable piece the descent starts, in ``ln p``, at most, and the first step off the state
+#: there.
 BEYOND, KICK = 1e-3, 0.05
+#: Saddle points that a descent may meet on its way before it is given up.
+DESCENTS = 10
+#: Values of ``ln p`` closer than this are one.
+SAME_VALUE = 1e-9
 #: A descent that ends closer than this to a state of a stable piece, relative, has reached it.
 SAME = 1e-4
 #: A state that is closer than this to the one before, in the natural metric, was reached without a jump.
@@ -32,12 +38,17 @@ CONTINUOUS = 0.3
 
 @dataclass(frozen=True, eq=False)
 class Leg:
-    """One stretch of a sweep, on one branch: parameter, order parameter and free energy as they are passed."""
+    """One stretch of a sweep, on one stable piece: parameter, order parameter and free energy as they are passed."""
 
-    number: int
+    piece: Piece
     value: FloatArray
     order_parameter: FloatArray
     free_energy: FloatArray
+
+    @property
+    def number(self) -> int:
+        """That of its branch."""
+        return self.piece.number
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +97,8 @@ def hysteresis(diagram: Diagram) -> Hysteresis:
     """Follow the state up and down again.
 
     Raises:
-        ArithmeticError: there is no minimum at the lower end, or a descent does not converge.
+        ArithmeticError: there is no minimum at the lower end, a descent does not converge, or the minimum that it
+            reaches cannot be followed.
     """
     pieces = list(diagram.stable_pieces)
     low, high = (math.log(bound) for bound in diagram.span)
@@ -103,16 +115,17 @@ def _sweep(
     diagram: Diagram, pieces: list[Piece], piece: Piece, span: tuple[float, float], direction: int
 ) -> tuple[Sweep, Piece]:
     legs, transitions = list[Leg](), list[Transition]()
-    theta = span[0] if direction > 0 else span[1]
-    while True:
+    theta, last = span if direction > 0 else span[::-1]
+    # each piece is left at its far end, beyond that of the one before: none comes twice
+    for _ in pieces:
         end = piece.bounds[1] if direction > 0 else piece.bounds[0]
+        if direction * (end - theta) < -SAME_VALUE:
+            raise ArithmeticError(f"the minimum reached at {math.exp(theta):.6g} cannot be followed from there")
         legs.append(_leg(piece, theta, end))
-        if abs(end - span[1 if direction > 0 else 0]) < 1e-9:
+        if abs(end - last) < SAME_VALUE:
             return Sweep(tuple(legs), tuple(transitions)), piece
-        before = _end_state(piece, end)
-        reached, after = _descent(diagram, pieces, before, end, direction)
-        continuous = relative_change(before, _nearest(after, before)) < CONTINUOUS
-        after = before if continuous else reached.state(end) or after
+        before = piece.end_state(end)
+        reached, after, continuous = _next(diagram, pieces, piece, before, end, direction)
         transitions.append(
             Transition(
                 math.exp(end),
@@ -123,33 +136,73 @@ def _sweep(
             )
         )
         piece, theta = reached, end
+    raise ArithmeticError(f"the sweep has not come to an end after {len(pieces)} stable pieces")
 
 
-def _end_state(piece: Piece, end: float) -> KernelPoint:
-    points = piece.branch.points
-    return min((points[k] for k in (piece.first, piece.last)), key=lambda point: abs(point.theta - end)).state
+def _next(
+    diagram: Diagram, pieces: list[Piece], piece: Piece, state: KernelPoint, end: float, direction: int
+) -> tuple[Piece, KernelPoint, bool]:
+    """The piece on which a sweep goes on from the end of one, the state there, and whether it is reached without a
+    jump."""
+    ahead = [other for other in pieces if other is not piece and _goes_on(other, end, direction)]
+    for other in ahead:
+        starts_here = min(abs(bound - end) for bound in other.bounds) < SAME_VALUE
+        if starts_here and distance_up_to_symmetry(state, other.end_state(end)) < SAME:
+            return other, state, True
+    reached, after = _descent(diagram, ahead, state, end, direction)
+    if relative_change(state, _nearest(after, state)) < CONTINUOUS:
+        return reached, state, True
+    return reached, reached.state(end) or after, False
+
+
+def _goes_on(piece: Piece, end: float, direction: int) -> bool:
+    """Whether a piece has states just beyond a value of ``ln p``."""
+    low, high = piece.bounds
+    return low < end + SAME_VALUE < high if direction > 0 else low < end - SAME_VALUE < high
 
 
 def _descent(
-    diagram: Diagram, pieces: list[Piece], state: KernelPoint, end: float, direction: int
+    diagram: Diagram, ahead: list[Piece], state: KernelPoint, end: float, direction: int
 ) -> tuple[Piece, KernelPoint]:
-    """The minimum that is reached from a state that has just ceased to be one, and the stable piece it lies on."""
-    theta = end + direction * BEYOND
+    """The minimum that is reached from a state that has just ceased to be one, and which of the pieces it lies on."""
+    theta = end + direction * _beyond(diagram, ahead, end, direction)
     there = diagram.family.functional(theta).at(state.H)
     _, modes = trust_region.smallest_modes(there, count=1)
-    stops = [trust_region.minimise(there.move(sign * KICK * modes[0]), tolerance=1e-13) for sign in (1.0, -1.0)]
-    stops = [stop for stop in stops if stop.converged]
-    if not stops:
-        raise ArithmeticError(f"no descent from the state at {math.exp(end):.6g} converges")
-    lowest = min(stops, key=lambda stop: stop.point.free_energy).point
+    ends = [_minimum_below(there.move(sign * KICK * modes[0])) for sign in (1.0, -1.0)]
+    minima = [point for point in ends if point is not None]
+    if not minima:
+        raise ArithmeticError(f"no descent from the state at {math.exp(end):.6g} ends in a minimum")
+    lowest = min(minima, key=lambda point: point.free_energy)
     # close to a critical point a small residual may be far from the minimum: Newton ends there
     lowest = Track(diagram.family, 1).settle(lowest.H, theta) or lowest
-    for other in pieces:
+    for other in ahead:
         if other.bounds[0] <= theta <= other.bounds[1]:
             known = other.state(theta)
             if known is not None and distance_up_to_symmetry(lowest, known) < SAME:
                 return other, lowest
     raise ArithmeticError(f"the minimum below the state at {math.exp(end):.6g} lies on no branch of the diagram")
+
+
+def _minimum_below(point: KernelPoint) -> KernelPoint | None:
+    """Down in F to a minimum, and on from saddle points, at which a symmetric start may end; None if no minimum is
+    reached after ``DESCENTS`` of these."""
+    for _ in range(DESCENTS):
+        stop = trust_region.minimise(point, tolerance=1e-13)
+        if not stop.converged:
+            return None
+        values, modes = trust_region.smallest_modes(stop.point, count=1)
+        if not values[0] < search.UNSTABLE:
+            return stop.point
+        point = stop.point.move(KICK * modes[0])
+    return None
+
+
+def _beyond(diagram: Diagram, ahead: list[Piece], end: float, direction: int) -> float:
+    """How far beyond ``end`` a descent may start: not beyond the range, nor where other minima have ceased to be."""
+    last = math.log(diagram.span[1 if direction > 0 else 0])
+    stops = [last, *(bound for piece in ahead for bound in piece.bounds)]
+    room = min(direction * (stop - end) for stop in stops if direction * (stop - end) > SAME_VALUE)
+    return min(BEYOND, 0.5 * room)
 
 
 def _leg(piece: Piece, start: float, end: float) -> Leg:
@@ -159,12 +212,12 @@ def _leg(piece: Piece, start: float, end: float) -> Leg:
     inside = [k for k in range(piece.first, piece.last + 1) if low < branch.theta[k] < high]
     inside.sort(key=lambda k: branch.theta[k], reverse=end < start)
     first = piece.state(start)
-    states = [branch.points[k].state for k in inside] + [_end_state(piece, end)]
+    states = [branch.points[k].state for k in inside] + [piece.end_state(end)]
     thetas = [*(float(branch.theta[k]) for k in inside), end]
     if first is not None:
         states, thetas = [first, *states], [start, *thetas]
     return Leg(
-        piece.number,
+        piece,
         np.exp(thetas),
         np.array([piece.branch.order_parameter_of(state) for state in states]),
         np.array([state.free_energy for state in states]),
@@ -176,12 +229,12 @@ def _nearest(state: KernelPoint, other: KernelPoint) -> FloatArray:
 
 
 def _differences(up: Sweep, down: Sweep) -> tuple[tuple[float, float], ...]:
-    """Intervals between the values at which the two sweeps change branch, where they are on different ones."""
+    """Intervals between the values at which the two sweeps change, where they are on different stable pieces."""
     values = sorted({t.value for sweep in (up, down) for t in sweep.transitions})
     found: list[tuple[float, float]] = []
     for low, high in pairwise(values):
         middle = math.sqrt(low * high)
-        if _branch_at(up, middle) != _branch_at(down, middle):
+        if _piece_at(up, middle) is not _piece_at(down, middle):
             if found and found[-1][1] == low:
                 found[-1] = (found[-1][0], high)
             else:
@@ -189,5 +242,5 @@ def _differences(up: Sweep, down: Sweep) -> tuple[tuple[float, float], ...]:
     return tuple(found)
 
 
-def _branch_at(sweep: Sweep, value: float) -> int:
-    return next(leg.number for leg in sweep.legs if leg.value.min() <= value <= leg.value.max())
+def _piece_at(sweep: Sweep, value: float) -> Piece:
+    return next(leg.piece for leg in sweep.legs if leg.value.min() <= value <= leg.value.max())

@@ -8,19 +8,18 @@ eigenvalues. A list that breaks this is incomplete; one that does not may still 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from numerics.continuation.diagram import diagram
+from numerics.continuation.family import family
+from numerics.continuation.growth import Growth, reach, states_at
 from numerics.problem import Problem
 from numerics.saddle import search, trust_region
-from numerics.saddle.functional import kernel_functional
+from numerics.saddle.functional import KernelPoint, kernel_functional
 from numerics.solution import Solution
 from numerics.symmetry import phases as symmetry
 
-#: Labels' squared scale from which branches are followed up to the problem's own, 1.
-WEAK = 1e-3
 #: Eigenvalues of the Hessian smaller than this have no certain sign.
 UNCERTAIN = 1e-7
 
@@ -29,8 +28,8 @@ def solve_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[Solution, 
     """Every stationary state found, unstable ones included, in order of free energy.
 
     States that differ by the symmetry ``W → -W`` are given once, with the largest entry of ``H^{T-1,T-2}`` positive.
-    ``numerics.saddle.search.search_all`` finds them; where ``index_sum`` says that some are missing, all branches that
-    reach the labels from weaker ones are followed too.
+    ``numerics.saddle.search.search_all`` finds them; where ``index_sum`` says that some are missing, the branches
+    through these are followed to weaker and stronger labels and back.
 
     Raises:
         InputError: the activation is not linear, or the inputs cannot carry the labels.
@@ -41,12 +40,23 @@ def solve_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[Solution, 
     functional = kernel_functional(problem)
     known = [functional.at(state.reduced) for state in states]
     found = list(states)
-    for _, state in diagram(problem, "signal", (WEAK, 1.0)).states(1.0):
+    for state in _connected(problem, known):
         stop = trust_region.newton(functional.at(state.H), tolerance=tolerance)
         if stop.converged and search.is_new(stop.point, known):
             known.append(stop.point)
             found.append(search.solution_of(problem, stop))
     return tuple(sorted(found, key=lambda solution: solution.free_energy))
+
+
+def _connected(problem: Problem, known: Sequence[KernelPoint]) -> Iterator[KernelPoint]:
+    """States on branches in the signal that known ones, or the random network at weak labels, are connected to."""
+    whole = family(problem, "signal")
+    growth = Growth(whole, reach(whole, (1.0, 1.0)))
+    growth.from_weak_labels()
+    for state in known:
+        growth.add(state, 0.0)
+    for branch in growth.found:
+        yield from states_at(branch, 0.0)
 
 
 def index_sum(states: Sequence[Solution]) -> int | None:

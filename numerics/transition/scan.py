@@ -1,7 +1,7 @@
 """Every branch of endpoint supervision along the signal, with its special points (THEORY.md section 5).
 
-Branches and special points are those of ``numerics.continuation``, followed from weak signals on; points on the grid
-are Newton-polished in batches. What is found has to pass the signed counts of ``numerics.transition.index_sum``.
+Branches and special points are those of ``numerics.continuation``; points on the grid are Newton-polished in batches.
+What is found has to pass the signed counts of ``numerics.transition.index_sum``.
 """
 
 from __future__ import annotations
@@ -27,8 +27,6 @@ from numerics.transition.index_sum import index_sums
 FloatArray = NDArray[np.float64]
 PointType = Literal["pitchfork", "fold", "branch-point", "equal-free-energy"]
 
-#: Branches are followed from this signal on if the grid starts later, so that none is missed that leaves before.
-WEAK = 0.5
 #: Times that a ratio interpolated between two points of the incoherent branch is polished: next to a fold it is poor.
 POLISHED = 4
 #: A polished state that differs by more than this from its start, relative, belongs to another branch.
@@ -158,7 +156,7 @@ def scan_endpoint(T: int, signals: ArrayLike, kappa: float = 1.0, arch: str = "r
         InputError: one of the arguments is not as above.
     """
     grid = _checked(T, signals, kappa, arch)
-    span = min(WEAK, 0.99 * float(grid[0])), 1.01 * max(float(grid[-1]), _last_incoherent_fold(T - 1, grid, kappa))
+    span = 0.99 * float(grid[0]), 1.01 * float(grid[-1])
     found = diagram(endpoint(T, 1.0, kappa=kappa, arch=arch), "signal", span)
     pieces = [piece for piece in _pieces(found) if _overlaps(piece, grid)]
     scanned = tuple(_on_grid(piece, grid, kappa, arch) for piece in pieces)
@@ -166,16 +164,6 @@ def scan_endpoint(T: int, signals: ArrayLike, kappa: float = 1.0, arch: str = "r
     special = tuple(SpecialPoint(p.type, p.value, p.interval, _names(p, found, pieces)) for p in inside)
     counts = index_sums([branch.kernel for branch in scanned], grid, kappa, arch)
     return EndpointScan(T, arch, kappa, grid, scanned, special, counts)
-
-
-def _last_incoherent_fold(n: int, grid: FloatArray, kappa: float) -> float:
-    """The signal of the incoherent branch's upper fold (strong noise) if the grid reaches its lower one; else 0: its
-    further states at the grid's signals are then connected only beyond the grid."""
-    levels = branches.incoherent_curve(n).log_signal(kappa)
-    turns = np.flatnonzero(np.diff(np.sign(np.diff(levels))) != 0) + 1
-    if not turns.size or levels[turns].min() > math.log(grid[-1]):
-        return 0.0
-    return float(np.exp(levels[turns].max()))
 
 
 def _pieces(found: Diagram) -> list[_Piece]:

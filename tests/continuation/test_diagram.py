@@ -8,9 +8,9 @@ import pytest
 import sympy
 from scipy.optimize import brentq
 
-from numerics.continuation import branch as branch_module
 from numerics.continuation.diagram import continue_branch, diagram
 from numerics.continuation.family import family
+from numerics.continuation.following import follow
 from numerics.continuation.path import Track
 from numerics.continuation.states import solve_all
 from numerics.problem import InputError, Problem, endpoint, sequence
@@ -199,7 +199,7 @@ def test_a_branch_is_not_left_where_another_crosses_it():
     state = track.settle(whole.functional(theta).prior_kernel(), theta)
     start = track.start(state, theta)
     assert track.step(start, 50.0) is None
-    branch = branch_module.follow(track, start, (theta, math.log(40.0)))
+    branch = follow(track, start, (theta, math.log(40.0)))
     r = np.array([point.state.H[0, 0] for point in branch.points])
     np.testing.assert_allclose((r - 1) * (r**5 + 1) ** 2 / r**5, branch.value, rtol=1e-12)
 

@@ -6,9 +6,9 @@ import math
 import numpy as np
 import pytest
 
-from numerics.continuation import diagram
-from numerics.continuation.branch import follow, through
+from numerics.continuation import growth
 from numerics.continuation.family import family
+from numerics.continuation.following import follow, through
 from numerics.continuation.path import Track
 from numerics.problem import endpoint
 from numerics.transition.index_sum import index_sums
@@ -80,7 +80,7 @@ def test_the_arms_of_lag_3_at_t_9_are_linked_to_their_point():
     parent = follow(lag_3, lag_3.start(third.point.state, third.point.theta, third.modes[0]), bounds)
     (event,) = [e for e in parent.events if abs(e.value - 26.488185741) < 1e-8]
     assert event.type == "branch-point"
-    arms = [diagram._switch(parent, event, sign * event.modes[0], bounds)() for sign in (1.0, -1.0)]
+    arms = [growth.switched(parent, event, sign * event.modes[0], bounds)() for sign in (1.0, -1.0)]
     assert [arm.ends for arm in arms] == [("range", "range")] * 2
     assert sorted(len(arm.events) for arm in arms) == [0, 1]
     (fold,) = [e for arm in arms for e in arm.events]

@@ -1,0 +1,173 @@
+"""A branch is followed by arclength from one of its states, and its special points are located on the way."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+
+from numerics.continuation.branch import Branch, End, relative_change, singular
+from numerics.continuation.events import Event, LostError, located
+from numerics.continuation.path import PathPoint, Track
+from numerics.saddle.functional import KernelPoint
+from numerics.symmetry.phases import lag_classes
+
+FloatArray = NDArray[np.float64]
+
+#: First step, and the largest one over ``√m``: a relative change of each row of the kernel.
+FIRST_STEP, LARGEST_STEP = 0.01, 0.08
+#: Arclength from a pitchfork over which it is not reported again on the branch that leaves it.
+CLEAR = 1e-5
+#: Steps shorter than this do not help, and a branch of more points than this is left unfinished.
+SHORTEST_STEP, MOST_POINTS = 1e-7, 4000
+#: Steps longer than this are repeated, shorter, if what happens on them cannot be located.
+SHORTEST_SURE = 1e-3
+
+
+def follow(track: Track, start: PathPoint, span: tuple[float, float]) -> Branch:
+    """Follow a branch from a point along its tangent, as long as ``ln p`` stays within ``span``."""
+    longest = LARGEST_STEP * math.sqrt(track.family.base.dimension)
+    points, lengths, events, step = [start], [0.0], list[Event](), FIRST_STEP
+    end: End = "unfinished"
+    while len(points) < MOST_POINTS:
+        here = points[-1]
+        found = track.step(here, step)
+        if found is None or not _close(here, found, step):
+            step *= 0.4
+            if step < SHORTEST_STEP:
+                end = "lost"
+                break
+            continue
+        if not span[0] <= found.theta <= span[1]:
+            last = _at_bound(track, here, step, span[0] if found.theta < span[0] else span[1])
+            if last is not None:
+                _append(track, points, lengths, events, last, sure=True)
+            end = "range"
+            break
+        if gained_period(track, here, found) is not None:
+            end = "symmetric"
+            break
+        if not _append(track, points, lengths, events, (found, step), sure=step < SHORTEST_SURE):
+            step *= 0.4
+            continue
+        if len(points) > 8 and _returned(points, step):
+            _append(track, points, lengths, events, (start, _gap(points[-1], start)), sure=True)
+            end = "closed"
+            break
+        step = min(longest, step * (1.5 if found.corrections <= 3 else 0.8))
+    return Branch(track, tuple(points), np.array(lengths), tuple(events), ("range", end))
+
+
+def through(track: Track, state: KernelPoint, theta: float, span: tuple[float, float]) -> Branch:
+    """Follow the branch through a stationary state, both ways."""
+    start = track.start(state, theta)
+    back, ahead = follow(track, start.reversed(), span), follow(track, start, span)
+    if ahead.ends[1] == "closed":
+        return ahead
+    total = back.lengths[-1]
+    earlier = [replace(event, length=total - event.length) for event in back.events[::-1]]
+    later = [replace(event, length=total + event.length) for event in ahead.events]
+    return Branch(
+        track,
+        (*(point.reversed() for point in back.points[:0:-1]), *ahead.points),
+        np.concatenate([total - back.lengths[:0:-1], total + ahead.lengths]),
+        (*earlier, *later),
+        (back.ends[1], ahead.ends[1]),
+    )
+
+
+def gained_period(track: Track, first: PathPoint, second: PathPoint) -> int | None:
+    """The lag period of a state between two points at which every other lag's correlations change sign."""
+    space = track.family.base.space
+    if space.pattern_basis is None:
+        return None
+    n, k = space.n, track.period
+    multiples = range(2 * k, n, k) if k else range(0)
+    wider = [0, *sorted(multiples, reverse=True)] if k else []
+    correlations = [_correlations(point.state.H) for point in (first, second)]
+    for period in wider:
+        classes = lag_classes(n, space.block, period)[1:]
+        outside = np.concatenate(classes) if classes else np.empty(0, dtype=np.intp)
+        a, b = (c[outside] for c in correlations)
+        size = float(np.linalg.norm(a) * np.linalg.norm(b))
+        if size > 0 and float(a @ b) < -0.5 * size:
+            return period
+    return None
+
+
+def _correlations(H: FloatArray) -> FloatArray:
+    size = np.sqrt(np.diagonal(H))
+    return np.asarray((H / (size[:, None] * size))[np.triu_indices(len(H))])
+
+
+def _close(first: PathPoint, second: PathPoint, step: float) -> bool:
+    """Whether a corrected point is about as far away as it should be."""
+    return _gap(first, second) < 1.5 * step
+
+
+def _at_bound(track: Track, here: PathPoint, step: float, bound: float) -> tuple[PathPoint, float] | None:
+    """The point at a bound of the parameter, and the length to it."""
+    if abs(here.theta - bound) < 1e-9:
+        return None
+
+    def beyond(length: float) -> float:
+        found = track.step(here, length) if length else here
+        if found is None:
+            raise LostError("the branch is lost before the bound")
+        return found.theta - bound
+
+    try:
+        length = float(brentq(beyond, 0.0, step, xtol=1e-9))
+    except LostError:
+        return None
+    found = track.step(here, length)
+    state = track.settle(found.state.H, bound) if found is not None else None
+    return (replace(found, state=state, theta=bound), length) if found is not None and state is not None else None
+
+
+def _returned(points: list[PathPoint], step: float) -> bool:
+    first, last = points[0], points[-1]
+    if abs(first.theta - last.theta) > step or relative_change(first.state, last.state.H) > step:
+        return False
+    return float(np.vdot(first.tangent, last.tangent)) + first.rate * last.rate > 0.9
+
+
+def _append(
+    track: Track,
+    points: list[PathPoint],
+    lengths: list[float],
+    events: list[Event],
+    found: tuple[PathPoint, float],
+    *,
+    sure: bool,
+) -> bool:
+    """Add a point at a distance from the last one, and the events between them.
+
+    Returns:
+        False, and adds nothing, where the corrector fails next to an event, unless ``sure`` that the point is to be
+        added all the same.
+    """
+    start, point, end = lengths[-1], points[-1], lengths[-1] + found[1]
+    try:
+        passed = located(track, point, found[0], found[1])
+    except LostError:
+        if not sure:
+            return False
+        # what follows is still the branch, as its own tests say
+        passed = []
+    for event in passed:
+        # where a branch leaves another, the eigenvalue that vanishes there has the sign of rounding
+        if start > 0.0 or event.length > CLEAR or not singular(point):
+            events.append(replace(event, length=start + event.length))
+            points.append(event.point)
+            lengths.append(start + event.length)
+    points.append(found[0])
+    lengths.append(end)
+    return True
+
+
+def _gap(first: PathPoint, second: PathPoint) -> float:
+    return math.hypot(relative_change(first.state, second.state.H), second.theta - first.theta)

@@ -1,0 +1,253 @@
+"""Finding branches: from states that a search finds, and from where branches leave those already found.
+
+A branch is followed beyond the range that is asked for, and new ones are started at what happens somewhat beyond it
+(``Reach``): what lies inside the range must not depend on where it ends. States that differ by a symmetry
+(``numerics.symmetry.phases``) are one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numerics.continuation.branch import Branch, relative_change
+from numerics.continuation.events import Event
+from numerics.continuation.family import Family
+from numerics.continuation.following import follow, gained_period, through
+from numerics.continuation.path import PathPoint, Track
+from numerics.saddle import search
+from numerics.saddle.functional import KernelPoint
+from numerics.symmetry.phases import distance_up_to_symmetry, lag_period, reversal, turned
+
+FloatArray = NDArray[np.float64]
+Bounds = tuple[float, float]
+
+#: Most branches that are followed.
+MOST_BRANCHES = 120
+#: Factors of the signal beyond the range up to which new branches are started, and up to which they are followed.
+NEAR, FAR = 4.0, 100.0
+#: The labels' pull on the random network's kernel, over 1/n, at which there is no other state yet.
+WEAK = 0.05
+#: Searches are made at both ends and at powers of this factor of the signal in between, as many as these at most.
+BETWEEN, MOST_SEARCHES = 4.0, 12
+#: Two kernels closer than this, relative, are one state.
+SAME = 1e-6
+#: Length over which the Hessian's change is taken at a point where branches meet.
+PROBE = 1e-4
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far beyond a range branches are sought, in ``ln p``.
+
+    Attributes:
+        span: the range itself.
+        near: where new branches are started at pitchforks and branch points.
+        far: where branches are followed.
+    """
+
+    span: Bounds
+    near: Bounds
+    far: Bounds
+
+
+def reach(whole: Family, span: tuple[float, float]) -> Reach:
+    """That of a range of the parameter: a few times it, and down to labels so weak that they lead to one state only."""
+    low, high = math.log(span[0]), math.log(span[1])
+    near, far = (math.log(factor) / _power(whole) for factor in (NEAR, FAR))
+    weakest = low - near
+    if whole.parameter == "signal":
+        weakest = min(weakest, _weak_signal(whole))
+    return Reach((low, high), (weakest, high + near), (min(low - far, weakest), high + far))
+
+
+def _power(whole: Family) -> int:
+    """The power of the parameter that multiplies the random network's last kernel."""
+    return max(1, whole.problem.n - 1) if whole.parameter == "w" else 1
+
+
+def _weak_signal(whole: Family) -> float:
+    """``ln λ`` at which the labels pull on the random network's kernel with ``WEAK/n``."""
+    base = whole.functional(0.0)
+    pull = float(np.linalg.norm(base.at(base.prior_kernel()).energy_gradient))
+    return math.log(WEAK / whole.problem.n) - math.log(max(pull, 1e-300))
+
+
+def search_values(whole: Family, span: Bounds) -> list[float]:
+    """``ln p`` at which states are searched for: both ends, and values in between that do not depend on these."""
+    step = math.log(BETWEEN) / _power(whole)
+    first, last = math.floor(span[0] / step) + 1, math.ceil(span[1] / step) - 1
+    stride = 1
+    while (last // stride) - (-(-first // stride)) + 1 > MOST_SEARCHES:
+        stride *= 2
+    inner = [k * step for k in range(first, last + 1) if k % stride == 0]
+    return [span[0], *(inner or [0.5 * (span[0] + span[1])]), span[1]]
+
+
+@dataclass
+class Growth:
+    """The branches found so far.
+
+    Attributes:
+        whole: the family.
+        reach: how far they are sought.
+        progress: called with the numbers of branches followed, and known so far.
+        found: the branches.
+        left: how many were known, but not followed, when ``MOST_BRANCHES`` was met.
+    """
+
+    whole: Family
+    reach: Reach
+    progress: Callable[[int, int], None] | None = None
+    found: list[Branch] = field(default_factory=list)
+    left: int = 0
+
+    def search(self) -> None:
+        """Follow every branch through states that the search finds, and all that leave these."""
+        self.from_weak_labels()
+        for theta in search_values(self.whole, self.reach.span):
+            functional = self.whole.functional(theta)
+            for state in search.search_all(self.whole.at(theta)):
+                if state.converged:
+                    self.add(functional.at(state.reduced), theta)
+
+    def from_weak_labels(self) -> None:
+        """Follow the random network's branch from the weakest labels on, where the signal is what varies."""
+        if self.whole.parameter == "signal":
+            theta = self.reach.near[0]
+            prior = self.whole.functional(theta).prior_kernel()
+            state = Track(self.whole, lag_period(self.whole.base, prior)).settle(prior, theta)
+            if state is not None:
+                self.add(state, theta)
+
+    def add(self, state: KernelPoint, theta: float) -> None:
+        """Follow the branch through a state, unless it is a known one, and all that leave it."""
+        if not known(self.found, state, theta):
+            track = Track(self.whole, lag_period(state.functional, state.H))
+            self._grow([partial(through, track, state, theta, self.reach.far)])
+
+    def _grow(self, queue: list[Callable[[], Branch]]) -> None:
+        low, high = self.reach.near
+        while queue and len(self.found) < MOST_BRANCHES:
+            branch = queue.pop(0)()
+            if self.progress is not None:
+                self.progress(len(self.found) + 1, len(self.found) + 1 + len(queue))
+            if len(branch.points) < 2 or _traced_before(self.found, branch):
+                continue
+            self.found.append(branch)
+            for event in branch.events:
+                if event.type != "fold" and low <= event.point.theta <= high:
+                    queue += [switched(branch, event, direction, self.reach.far) for direction in _directions(event)]
+            queue += list(_parents(branch, self.reach))
+        self.left += len(queue)
+
+
+def switched(branch: Branch, event: Event, direction: FloatArray, bounds: Bounds) -> Callable[[], Branch]:
+    """What follows the branch that leaves another at an event, along a critical direction."""
+
+    def followed() -> Branch:
+        track = Track(branch.track.family, event.period)
+        return follow(track, _leaving(branch.track, event.point, direction), bounds)
+
+    return followed
+
+
+def _leaving(parent: Track, point: PathPoint, mode: FloatArray) -> PathPoint:
+    """A critical point of the branch ``parent``, with the tangent of the branch that leaves it.
+
+    Points ``αφ + βψ`` off it, φ the mode and ψ the parent's tangent, solve the branching equation ``α(aα + 2bβ) = 0``
+    to second order, with ``a = ⟨φ, D²G[φ, φ]⟩`` and ``b = ⟨φ, D²G[φ, ψ]⟩`` (Keller 1977): ``β = 0`` at a pitchfork,
+    where a symmetry makes ``a = 0``, but not where a state that only phases of order 3 leave as it is loses its lags.
+    """
+    beyond = [parent.step(start, PROBE) for start in (point, point.reversed())]
+    if beyond[0] is None or beyond[1] is None:
+        return PathPoint(point.state, point.theta, mode, 0.0, 0)
+    sides = [_form(point.state.move(step * mode), point.state, mode) for step in (PROBE, -PROBE)]
+    a = sides[0] - sides[1]
+    b = _form(beyond[0].state, point.state, mode) - _form(beyond[1].state, point.state, mode)
+    share = -0.5 * a / b if abs(b) > 0 else 0.0
+    size = math.hypot(1.0, share)
+    return PathPoint(point.state, point.theta, (mode + share * point.tangent) / size, share * point.rate / size, 0)
+
+
+def _form(state: KernelPoint, origin: KernelPoint, mode: FloatArray) -> float:
+    """``⟨φ, 𝓗φ⟩`` of one state, for a direction φ at another state nearby."""
+    half = np.linalg.solve(state.L, origin.L)
+    moved = half @ mode @ half.T
+    return float(np.vdot(moved, state.hessian_product(moved)))
+
+
+def _directions(event: Event) -> list[FloatArray]:
+    """Each critical direction, both ways unless ``W → -W`` turns one into the other."""
+    state, directions = event.point.state, []
+    flip = reversal(state.functional)
+    for mode in event.modes:
+        directions.append(mode)
+        if flip is None or not _reversed(state, mode, flip):
+            directions.append(-mode)
+    return directions
+
+
+def _reversed(state: KernelPoint, mode: FloatArray, flip: FloatArray) -> bool:
+    """Whether signs leave a state as it is and turn a mode into its negative."""
+    change = state.L @ mode @ state.L.T
+    kept = np.allclose(flip[:, None] * state.H * flip, state.H, rtol=1e-9, atol=1e-12)
+    return kept and bool(np.linalg.norm(flip[:, None] * change * flip + change) < 1e-6 * np.linalg.norm(change))
+
+
+def _parents(branch: Branch, limits: Reach) -> Iterator[Callable[[], Branch]]:
+    """The branches of fewer lags in which a branch ends."""
+    for end, point in zip(branch.ends, (branch.points[0], branch.points[-1]), strict=True):
+        if end != "symmetric" or not limits.near[0] <= point.theta <= limits.near[1]:
+            continue
+        outward = point.reversed() if point is branch.points[0] else point
+        for step in (0.01, 0.03, 0.1, 0.3):
+            beyond = branch.track.step(outward, step)
+            period = gained_period(branch.track, outward, beyond) if beyond is not None else None
+            if period is not None:
+                track = Track(branch.track.family, period)
+                state = track.settle(point.state.H, point.theta)
+                if state is not None:
+                    yield partial(through, track, state, point.theta, limits.far)
+                break
+
+
+def _traced_before(found: Sequence[Branch], branch: Branch) -> bool:
+    """Whether a branch is a known one: two that differ meet at single points only."""
+    count = len(branch.points)
+    places = sorted({k * count // 6 for k in range(1, 6)} - {0, count - 1})
+    there = [known(found, branch.points[k].state, branch.points[k].theta) for k in places]
+    return sum(there) >= min(2, len(there))
+
+
+def known(found: Sequence[Branch], state: KernelPoint, theta: float) -> bool:
+    """Whether a state is on one of the branches."""
+    return any(
+        distance_up_to_symmetry(state, other) < SAME for branch in found for other in states_at(branch, theta, state)
+    )
+
+
+def states_at(branch: Branch, theta: float, near: KernelPoint | None = None) -> Iterator[KernelPoint]:
+    """States of a branch at a value of the parameter; of these only such that may be ``near`` up to symmetry."""
+    below = branch.theta <= theta
+    for index in np.flatnonzero((below[:-1] != below[1:]) | (branch.theta[:-1] == theta)):
+        if near is not None and not _may_be_near(branch, int(index), near):
+            continue
+        state = branch.state_at(int(index), theta)
+        if state is not None:
+            yield state
+    if branch.theta[-1] == theta:
+        yield branch.points[-1].state
+
+
+def _may_be_near(branch: Branch, index: int, near: KernelPoint) -> bool:
+    """Whether a state is about as close to both ends of a step as these are to each other, up to symmetry."""
+    ends = branch.points[index].state, branch.points[index + 1].state
+    gap = relative_change(ends[0], ends[1].H)
+    images = turned(near.functional, near.H)
+    return any(min(relative_change(end, H) for end in ends) <= 1.5 * gap + SAME for H in images)
