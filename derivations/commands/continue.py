@@ -37,18 +37,19 @@ def command(problem: Problem, parameter: str, span: tuple[float, float], out: Pa
 
     The signal multiplies every label's square: the λ of an endpoint problem, which then needs no --signal. Special
     points are pitchforks, folds, branch points, and values at which two minima have the same free energy; the loop is
-    that of the state followed adiabatically up and down. Exit status 1 if the loop is lost.
+    that of the state followed adiabatically up and down. Branches that leave the range are followed outside, as they
+    may return. Exit status 1 if a bound on the work was met, or a branch or the loop is lost.
     """
     require_picture(out)
     from numerics.continuation.hysteresis import hysteresis
 
     found = follow(problem, parameter, span)
     loop: Hysteresis | None = None
-    status = "Followed up and down."
+    status = found.status
     try:
         loop = hysteresis(found)
     except ArithmeticError as error:
-        status = f"Not converged: {error}."
+        status += f" No loop: {error}."
     if out is not None:
         picture(found, loop, out)
     if as_json:
@@ -57,7 +58,7 @@ def command(problem: Problem, parameter: str, span: tuple[float, float], out: Pa
         print_diagram(found, loop, status)
         if out is not None:
             click.echo(out)
-    return 0 if loop is not None else 1
+    return 0 if found.finished and loop is not None else 1
 
 
 def follow(problem: Problem, parameter: str, span: tuple[float, float]) -> Diagram:
@@ -176,8 +177,8 @@ def print_diagram(found: Diagram, loop: Hysteresis | None, status: str) -> None:
             ]
         )
     output.print_table("Branches", ["branch", name, "stable", "negative eigenvalues", "largest residual"], rows)
+    click.echo(status)
     if loop is None:
-        click.echo(status)
         return
     jumps = [
         [

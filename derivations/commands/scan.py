@@ -58,9 +58,9 @@ def command(
     """Follow every stationary state of endpoint supervision along λ, in units u = v = w = 1.
 
     Special points are pitchforks, folds, and signals at which two stable states have the same free energy. The states
-    at each signal have to pass a count, Σ(-1)^index = 1, that a missing branch breaks; exit status 1 if they do not. A
-    nonlinear network is solved at each signal, seconds each for T ≤ 4, and its pitchfork is found; exit status 1 if a
-    state did not reach its tolerance.
+    at each signal have to pass a count, Σ(-1)^index = 1, that a missing branch breaks; exit status 1 if they do not, or
+    if a bound on the work was met. A nonlinear network is solved at each signal, seconds each for T ≤ 4, and its
+    pitchfork is found; exit status 1 if a state did not reach its tolerance.
     """
     if problem != "endpoint":
         raise click.UsageError(f"PROBLEM: is {problem!r}; accepted: endpoint")
@@ -88,9 +88,11 @@ def command(
             click.echo(out)
     if found.incomplete.any():
         click.echo(f"Incomplete: {found.counted}", err=True)
+    if not found.finished:
+        click.echo(found.status, err=True)
     if not converged:
         click.echo("Not converged: at some signals the averages' error is above tolerance, or Newton failed.", err=True)
-    return 0 if converged and not found.incomplete.any() else 1
+    return 0 if converged and found.finished and not found.incomplete.any() else 1
 
 
 def scan_fields(found: EndpointScan) -> dict[str, Any]:
@@ -119,6 +121,7 @@ def scan_fields(found: EndpointScan) -> dict[str, Any]:
     fields = {"T": found.T, "arch": found.arch, "kappa": found.kappa, "branches": branches, "special_points": points}
     if found.index_sums is not None:
         fields |= {"index_sums_hold": not found.incomplete.any(), "incomplete": found.signal[found.incomplete]}
+        fields["status"] = found.status
     return fields
 
 

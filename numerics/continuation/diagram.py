@@ -20,7 +20,7 @@ from numerics.continuation.branch import Branch, clipped, relative_change
 from numerics.continuation.events import Event
 from numerics.continuation.family import Family, Parameter, family
 from numerics.continuation.following import through
-from numerics.continuation.growth import MOST_BRANCHES, SAME, Growth, reach, states_at
+from numerics.continuation.growth import SAME, Growth, reach, states_at
 from numerics.continuation.path import PathPoint, Track
 from numerics.continuation.pieces import Crossing, Piece, equal_free_energy, stable_pieces
 from numerics.problem import InputError, Problem
@@ -132,7 +132,7 @@ def _status(growth: Growth, inside: Sequence[Branch]) -> str:
     name = growth.whole.parameter
     clauses = [f"branch {k}: {clause} {name}" for k, branch in enumerate(inside) for clause in branch.unfinished()]
     if growth.left:
-        clauses.append(f"stopped after {MOST_BRANCHES} branches, {growth.left} more were known")
+        clauses.append(f"stopped after {len(growth.found)} branches, with {growth.left} more to follow")
     return f"Not finished: {'; '.join(clauses)}." if clauses else FINISHED
 
 

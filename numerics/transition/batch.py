@@ -26,23 +26,26 @@ from theory import symbols
 from theory.free_energy import endpoint_free_energy
 
 FloatArray = NDArray[np.float64]
+Branch = Literal["incoherent", "coherent", "lowest"]
 
 #: The scalar expressions of F grow as n! with the number of times; beyond this the batch is solved by matrices.
 LONGEST = 5
 #: Longest chain solved in batches at all.
 LONGEST_BATCH = 8
+#: What all states of a batch have in common.
+FIXED = ("T", "arch", "branch")
 #: Starts are found for so many problems together.
 PART = 8192
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class EndpointBatch(Shown, Drawn, Stored):
-    """Stationary kernels of B endpoint problems, all on one branch.
+    """Stationary kernels of B endpoint problems, all on one branch, or on the lower of two.
 
     Attributes:
         T: index of the last output.
         arch: ``"rnn"`` or ``"dnn"``.
-        branch: ``"incoherent"`` or ``"coherent"``.
+        branch: ``"incoherent"``, ``"coherent"`` or ``"lowest"``.
         signal, kappa: the parameters, (B,).
         kernel: ``H``, (B, n, n); NaN where the branch does not exist or Newton did not converge.
         free_energy, energy, entropy: (B,), NaN likewise.
@@ -99,7 +102,7 @@ def solve_endpoint_batch(
     kappa: ArrayLike = 1.0,
     arch: Literal["rnn", "dnn"] = "rnn",
     *,
-    branch: Literal["incoherent", "coherent"] = "incoherent",
+    branch: Branch = "incoherent",
     u: ArrayLike = 1.0,
     v: ArrayLike = 1.0,
     w: ArrayLike = 1.0,
@@ -108,13 +111,16 @@ def solve_endpoint_batch(
     """One branch at every signal λ, noise κ and widths u, v, w (broadcast against each other and flattened).
 
     The coherent branch is the one that leaves the incoherent branch at λ_c, upper sign. Where a branch has several
-    states at the same parameters, the one of lowest free energy is given; where it has none, the entry is NaN and
-    ``exists`` is False.
+    states at the same parameters, on either side of its folds, the one of lowest free energy is given; where it has
+    none, the entry is NaN and ``exists`` is False. ``"lowest"`` gives the lower of both branches' states; the branches
+    of longer lags, which T ≥ 5 has too, are not compared: `solve` looks for those.
 
     Raises:
         InputError: T outside 3 … 8, an unknown name, parameters that are not finite and positive (κ and λ may be 0), or
             the coherent branch of a DNN or of T = 3, which does not exist.
     """
+    if branch == "lowest":
+        return _lower_of_both(T, signal, kappa, arch, {"u": u, "v": v, "w": w}, tolerance)
     lam, noise, u_, v_, w_ = _checked(T, arch, branch, signal=signal, kappa=kappa, u=u, v=v, w=w)
     n = T - 1
     reduced = np.ascontiguousarray([lam, noise / (v_ * w_ ** (n - 1) * u_)])
@@ -152,6 +158,24 @@ def solve_endpoint_batch(
         stable=states.stable & converged,
         residual=states.residual,
     )
+
+
+def _lower_of_both(
+    T: int, signal: ArrayLike, kappa: ArrayLike, arch: str, widths: dict[str, ArrayLike], tolerance: float
+) -> EndpointBatch:
+    names: tuple[Branch, ...] = ("incoherent", "coherent") if arch == "rnn" and T != 3 else ("incoherent",)
+    first, *others = (
+        solve_endpoint_batch(T, signal, kappa, arch, branch=name, tolerance=tolerance, **widths)  # type: ignore[arg-type]
+        for name in names
+    )
+    taken = {field.name: np.array(getattr(first, field.name)) for field in fields(first) if field.name not in FIXED}
+    for other in others:
+        # where a state that exists has not converged, nothing is known to be lowest, and no number is given
+        with np.errstate(invalid="ignore"):
+            lower = other.exists & ~(taken["free_energy"] <= other.free_energy) & taken["converged"]
+        for name, values in taken.items():
+            values[lower] = getattr(other, name)[lower]
+    return EndpointBatch(T=T, arch=arch, branch="lowest", **taken)
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,7 +240,7 @@ def _checked(T: int, arch: str, branch: str, **parameters: ArrayLike) -> list[Fl
     if arch not in ARCHITECTURES:
         raise InputError(f"arch: is {arch!r}; accepted: {' or '.join(ARCHITECTURES)}")
     if branch not in ("incoherent", "coherent"):
-        raise InputError(f"branch: is {branch!r}; accepted: incoherent or coherent")
+        raise InputError(f"branch: is {branch!r}; accepted: incoherent, coherent or lowest")
     if branch == "coherent" and (arch == "dnn" or T == 3):
         raise InputError("branch: is coherent; accepted: incoherent, for a DNN or T = 3, which have no other")
     for name, value in parameters.items():

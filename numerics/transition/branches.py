@@ -250,11 +250,21 @@ def arclength_step(
 
 @dataclass(frozen=True, eq=False)
 class CurveSpline:
-    """Smooth interpolation of a curve: its signal, and the kernel through its Cholesky factor."""
+    """Smooth interpolation of a curve: its signal, its free energy, and the kernel through its Cholesky factor."""
 
     curve: Curve
     _levels: CubicSpline
     _coordinates: CubicSpline
+    _entropy: CubicSpline
+
+    def free_energy(self, s: FloatArray, signal: FloatArray, kappa: FloatArray) -> FloatArray:
+        """F of the states at given (λ, κ), all (B,). It is stationary along the curve: an error of s does not count."""
+        if self.curve.lag == 0:
+            rise, n = np.exp(s), self.curve.n
+            entropy, last = 0.5 * n * (rise - np.log1p(rise)), (1.0 + rise) ** n
+        else:
+            entropy, last = self._entropy(s), np.exp(self._levels(s)[:, 1])
+        return np.asarray(entropy + 0.5 * signal / (last + kappa))
 
     def log_signal(self, s: FloatArray, kappa: FloatArray | float) -> tuple[FloatArray, FloatArray]:
         """``ln λ`` at κ and its derivative in s."""
@@ -277,6 +287,7 @@ def interpolate(curve: Curve) -> CurveSpline:
     n = curve.n
     rows, columns = np.tril_indices(n, -1)
     levels = np.column_stack([curve.log_mu, np.log(curve.kernels[:, -1, -1])])
+    entropy = curve.entropy
     z = coordinates(np.asarray(np.linalg.cholesky(curve.kernels)))
     s = curve.s
     if curve.mirrored:
@@ -285,8 +296,9 @@ def interpolate(curve: Curve) -> CurveSpline:
         signs = np.concatenate([np.ones(n), flips[rows] * flips[columns]])
         s = np.concatenate([-s[:0:-1], s])
         levels = np.concatenate([levels[:0:-1], levels])
+        entropy = np.concatenate([entropy[:0:-1], entropy])
         z = np.concatenate([z[:0:-1] * signs, z])
-    return CurveSpline(curve, CubicSpline(s, levels), CubicSpline(s, z))
+    return CurveSpline(curve, CubicSpline(s, levels), CubicSpline(s, z), CubicSpline(s, entropy))
 
 
 @lru_cache(maxsize=64)
@@ -412,13 +424,8 @@ def _improve(
     where = np.flatnonzero(inside)
     if not where.size:
         return
-    curve, k = spline.curve, interval[where]
-    s = _solve_interval(spline, goal[where], kappa[where], k)
-    # F to the accuracy of linear interpolation is enough to choose between branches' pieces
-    weight = (s - curve.s[k]) / (curve.s[k + 1] - curve.s[k])
-    entropy = (1 - weight) * curve.entropy[k] + weight * curve.entropy[k + 1]
-    last = (1 - weight) * curve.kernels[k, -1, -1] + weight * curve.kernels[k + 1, -1, -1]
-    F = entropy + 0.5 * np.exp(goal[where]) / (last + kappa[where])
+    s = _solve_interval(spline, goal[where], kappa[where], interval[where])
+    F = spline.free_energy(s, np.exp(goal[where]), kappa[where])
     better = lowest[where] > F
     best[where[better]] = s[better]
     lowest[where[better]] = F[better]

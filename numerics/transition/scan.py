@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from numerics.continuation.branch import Branch, between, monotonic_pieces
-from numerics.continuation.diagram import Diagram, diagram
+from numerics.continuation.diagram import FINISHED, Diagram, diagram
 from numerics.continuation.diagram import SpecialPoint as DiagramPoint
 from numerics.display import Facts, Shown, number
 from numerics.plotting import Drawn
@@ -89,6 +89,8 @@ class EndpointScan(Shown, Drawn, Stored):
         special_points: within the grid, by signal.
         index_sums: ``Σ (-1)^index`` over the states at each signal, among kernels of lag period 0 (diagonal), 1 (all),
             … n-1, (n, L): 1 unless a state is missing; NaN at a special point; None if they were not counted.
+        status: whether the search met a bound on its work or lost a branch (``Diagram.status``); empty if no branches
+            were followed.
     """
 
     T: int
@@ -98,6 +100,12 @@ class EndpointScan(Shown, Drawn, Stored):
     branches: tuple[BranchScan, ...]
     special_points: tuple[SpecialPoint, ...]
     index_sums: FloatArray | None = None
+    status: str = ""
+
+    @property
+    def finished(self) -> bool:
+        """Whether no bound on the work was met, and no branch lost."""
+        return self.status in ("", FINISHED)
 
     @property
     def incomplete(self) -> NDArray[np.bool_]:
@@ -163,7 +171,7 @@ def scan_endpoint(T: int, signals: ArrayLike, kappa: float = 1.0, arch: str = "r
     inside = [point for point in found.special_points if grid[0] <= point.value <= grid[-1]]
     special = tuple(SpecialPoint(p.type, p.value, p.interval, _names(p, found, pieces)) for p in inside)
     counts = index_sums([branch.kernel for branch in scanned], grid, kappa, arch)
-    return EndpointScan(T, arch, kappa, grid, scanned, special, counts)
+    return EndpointScan(T, arch, kappa, grid, scanned, special, counts, found.status)
 
 
 def _pieces(found: Diagram) -> list[_Piece]:

@@ -85,3 +85,28 @@ def test_the_arms_of_lag_3_at_t_9_are_linked_to_their_point():
     assert sorted(len(arm.events) for arm in arms) == [0, 1]
     (fold,) = [e for arm in arms for e in arm.events]
     assert (fold.type, round(fold.value, 6)) == ("fold", 10.101477)
+
+
+def test_a_branch_leaves_along_the_tangent_that_the_branching_equation_gives():
+    """At the same point the parameter changes to first order along either arm: up on one and down on the other, at the
+    rate of the tangent, which points along the secant."""
+    whole, bounds = family(endpoint(9, 1.0), "signal"), (math.log(2.0), math.log(27.0))
+    incoherent, lag_3 = Track(whole, 0), Track(whole, 3)
+    start = incoherent.settle(whole.base.prior_kernel(), bounds[0])
+    (third,) = [e for e in through(incoherent, start, bounds[0], bounds).events if e.period == 3]
+    parent = follow(lag_3, lag_3.start(third.point.state, third.point.theta, third.modes[0]), bounds)
+    (event,) = [e for e in parent.events if abs(e.value - 26.488185741) < 1e-8]
+    rates, length = [], 1e-3
+    for mode in (event.modes[0], -event.modes[0]):
+        leaves = growth._leaving(lag_3, event.point, mode)
+        near = Track(whole, event.period).step(leaves, length)
+        half = np.linalg.solve(event.point.state.L, np.linalg.cholesky(near.state.H))
+        secant = (half @ half.T - np.eye(len(half))) / length
+        np.testing.assert_allclose(
+            np.append(leaves.tangent, leaves.rate),
+            np.append(secant, (near.theta - event.point.theta) / length),
+            atol=0.02,
+        )
+        rates.append(leaves.rate)
+    assert rates[0] == pytest.approx(-rates[1], rel=1e-3)
+    assert abs(rates[0]) > 0.05

@@ -86,6 +86,20 @@ def test_density_of_the_order_parameter_at_finite_width_against_weighted_random_
         assert error < 0.006
 
 
+def test_the_readout_weighs_kernels_as_its_gaussian_integral_does():
+    """Without a signal, labels 0 still weigh each network by ``∫df N(f|0,H/N) exp(-Nf²/(2κ))``, H its last kernel entry:
+    against very strong noise, which weighs all alike, the density at q changes by that factor of the kernel there."""
+    N, signal, kappa, noise = 40, 1e-12, 0.3, 1e9
+    curve = landscape(4, signal, [0.0, 0.4, 0.8], kappa)
+    last = curve.kernel[:, -1, -1]
+    f = np.linspace(-3.0, 3.0, 20001)
+    prior = np.exp(-0.5 * N * f**2 / last[:, None]) / np.sqrt(last[:, None] / N)
+    weight = np.trapezoid(prior * np.exp(-0.5 * N * f**2 / kappa), f)
+    weighed = N * (negative_log_density(curve, N, signal, kappa) - negative_log_density(curve, N, signal, noise))
+    np.testing.assert_allclose(weighed - weighed[0], -np.log(weight / weight[0]), rtol=1e-6)
+    assert weighed[2] - weighed[0] > 0.1  # larger kernels are less likely
+
+
 def test_refusals():
     with pytest.raises(InputError, match="correlations"):
         landscape(4, 20.0, [1.0])

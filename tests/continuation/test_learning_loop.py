@@ -1,0 +1,101 @@
+"""The learning transition of a DNN: both sides of its folds are found from any range, and the loop between them."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.optimize import brentq, minimize_scalar
+
+from numerics.continuation import following, growth, hysteresis
+from numerics.continuation.diagram import diagram
+from numerics.problem import endpoint
+from numerics.transition.scan import scan_endpoint
+
+KAPPA, N = 60.0, 3
+
+
+def signal_of(x):
+    """λ of the diagonal state with ``H^nn = xⁿ``."""
+    return (x - 1) * (x**N + KAPPA) ** 2 / x**N
+
+
+def free_energy(x, signal):
+    return 0.5 * signal / (x**N + KAPPA) + 0.5 * N * (x - 1 - math.log(x))
+
+
+def exact():
+    """Both folds and the equal-free-energy point, from the one-variable theory."""
+    top = minimize_scalar(lambda x: -signal_of(x), bounds=(1.1, 2.0), method="bounded", options={"xatol": 1e-12})
+    bottom = minimize_scalar(signal_of, bounds=(top.x, 4.0), method="bounded", options={"xatol": 1e-12})
+
+    def gap(signal):
+        low = brentq(lambda x: signal_of(x) - signal, 1.0 + 1e-9, top.x)
+        high = brentq(lambda x: signal_of(x) - signal, bottom.x, 20.0)
+        return free_energy(low, signal) - free_energy(high, signal)
+
+    return bottom.fun, brentq(gap, bottom.fun * (1 + 1e-9), -top.fun * (1 - 1e-9)), -top.fun
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return diagram(endpoint(4, 1.0, kappa=KAPPA, arch="dnn"), "signal", (540.0, 610.0))
+
+
+def test_folds_and_equal_free_energy_are_those_of_the_one_variable_theory(whole):
+    assert [point.type for point in whole.special_points] == ["fold", "equal-free-energy", "fold"]
+    np.testing.assert_allclose([point.value for point in whole.special_points], exact(), rtol=1e-8)
+    scan = scan_endpoint(4, np.linspace(540.0, 610.0, 8), KAPPA, "dnn")
+    assert [point.type for point in scan.special_points] == ["fold", "equal-free-energy", "fold"]
+    np.testing.assert_allclose([point.signal for point in scan.special_points], exact(), rtol=1e-8)
+
+
+def test_the_loop_is_between_the_folds(whole):
+    low, _, high = exact()
+    loop = hysteresis.hysteresis(whole)
+    (up,), (down,) = loop.up.transitions, loop.down.transitions
+    np.testing.assert_allclose([down.value, up.value], [low, high], rtol=1e-8)
+    assert not up.continuous
+    assert not down.continuous
+    assert up.free_energy[1] < up.free_energy[0]
+    assert down.free_energy[1] < down.free_energy[0]
+    np.testing.assert_allclose(loop.width, [(low, high)], rtol=1e-8)
+
+
+def test_between_the_folds_all_three_states_are_found_from_inside():
+    """From a range whose ends are both inside, where no branch turns."""
+    found = diagram(endpoint(4, 1.0, kappa=KAPPA, arch="dnn"), "signal", (556.0, 590.0))
+    for value in (556.0, 570.0, 590.0):
+        states = [state.free_energy for _, state in found.states(value)]
+        roots = [brentq(lambda x: signal_of(x) - value, *ends) for ends in ((1.01, 1.5), (1.5, 2.6), (2.6, 20.0))]
+        np.testing.assert_allclose(states, sorted(free_energy(x, value) for x in roots), rtol=1e-9)
+    (equal,) = found.special_points
+    assert equal.value == pytest.approx(exact()[1], rel=1e-8)
+
+
+def test_a_sweep_that_would_go_back_says_so(whole, monkeypatch):
+    """A descent that ends on the piece it came from is no sweep."""
+    monkeypatch.setattr(
+        hysteresis, "_next", lambda diagram, pieces, piece, state, end, direction: (piece, state, False)
+    )
+    with pytest.raises(ArithmeticError, match=r"has not come to an end after 2 stable pieces"):
+        hysteresis.hysteresis(whole)
+
+
+def test_the_bound_on_branches_is_met_and_said(monkeypatch):
+    monkeypatch.setattr(growth, "MOST_BRANCHES", 1)
+    found = diagram(endpoint(4, 1.0), "signal", (8.0, 12.0))
+    assert found.status == "Not finished: stopped after 1 branches, with 2 more to follow."
+    assert not found.finished
+
+
+def test_the_bound_on_points_is_met_and_said(monkeypatch):
+    monkeypatch.setattr(following, "MOST_POINTS", 5)
+    found = diagram(endpoint(4, 1.0), "signal", (8.0, 9.0))
+    assert "the most points of a branch are reached at" in found.status
+    assert not found.finished
+
+
+def test_a_descent_that_ends_in_no_minimum_says_so(whole, monkeypatch):
+    monkeypatch.setattr(hysteresis, "DESCENTS", 0)
+    with pytest.raises(ArithmeticError, match="no descent from the state at 602.033 ends in a minimum"):
+        hysteresis.hysteresis(whole)
