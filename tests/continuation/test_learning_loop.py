@@ -66,7 +66,8 @@ def test_between_the_folds_all_three_states_are_found_from_inside():
     found = diagram(endpoint(4, 1.0, kappa=KAPPA, arch="dnn"), "signal", (556.0, 590.0))
     for value in (556.0, 570.0, 590.0):
         states = [state.free_energy for _, state in found.states(value)]
-        roots = [brentq(lambda x: signal_of(x) - value, *ends) for ends in ((1.01, 1.5), (1.5, 2.6), (2.6, 20.0))]
+        sides = ((1.01, 1.5), (1.5, 2.6), (2.6, 20.0))
+        roots = [brentq(lambda x, value=value: signal_of(x) - value, *ends) for ends in sides]
         np.testing.assert_allclose(states, sorted(free_energy(x, value) for x in roots), rtol=1e-9)
     (equal,) = found.special_points
     assert equal.value == pytest.approx(exact()[1], rel=1e-8)
@@ -97,5 +98,5 @@ def test_the_bound_on_points_is_met_and_said(monkeypatch):
 
 def test_a_descent_that_ends_in_no_minimum_says_so(whole, monkeypatch):
     monkeypatch.setattr(hysteresis, "DESCENTS", 0)
-    with pytest.raises(ArithmeticError, match="no descent from the state at 602.033 ends in a minimum"):
+    with pytest.raises(ArithmeticError, match=r"no descent from the state at 602\.033 ends in a minimum"):
         hysteresis.hysteresis(whole)

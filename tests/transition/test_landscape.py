@@ -87,8 +87,8 @@ def test_density_of_the_order_parameter_at_finite_width_against_weighted_random_
 
 
 def test_the_readout_weighs_kernels_as_its_gaussian_integral_does():
-    """Without a signal, labels 0 still weigh each network by ``∫df N(f|0,H/N) exp(-Nf²/(2κ))``, H its last kernel entry:
-    against very strong noise, which weighs all alike, the density at q changes by that factor of the kernel there."""
+    """Labels 0 still weigh each network by ``∫df N(f|0,H/N) exp(-Nf²/(2κ))``, H its last kernel entry: against very
+    strong noise, which weighs all alike, the density at q changes by that factor of the kernel there."""
     N, signal, kappa, noise = 40, 1e-12, 0.3, 1e9
     curve = landscape(4, signal, [0.0, 0.4, 0.8], kappa)
     last = curve.kernel[:, -1, -1]
