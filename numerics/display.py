@@ -49,6 +49,14 @@ def number(value: float) -> str:
     return f"{value:.6g}"
 
 
+def sign_fact(times: Sequence[int]) -> Facts:
+    """The fact that predictions at these hidden times could as well have the other sign; none without any."""
+    if not times:
+        return ()
+    listed = ", ".join(map(str, times))
+    return (("sign", f"arbitrary for the prediction at t = {listed}: a symmetry reverses it, and its mean is 0"),)
+
+
 def eigenvalue(value: complex) -> str:
     """A real number, or a complex one with its imaginary part."""
     return f"{value.real:.4g}" if value.imag == 0 else f"{value.real:.4g}{value.imag:+.4g}i"

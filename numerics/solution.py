@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from numerics.display import Facts, Shown, number
+from numerics.display import Facts, Shown, number, sign_fact
 from numerics.plotting import Drawn
 from numerics.problem import Problem
 from numerics.storage import Stored
@@ -73,6 +74,7 @@ class Solution(Shown, Drawn, Stored):
             ("free energy", f"{number(self.free_energy)} = {number(self.energy)} + {number(self.entropy)}"),
             ("residual", f"{self.residual:.1e}{'' if self.converged else ', NOT converged'}"),
             ("status", self.status),
+            *sign_fact(self.sign_arbitrary),
         )
 
     def matrix(self) -> FloatArray:
@@ -84,6 +86,17 @@ class Solution(Shown, Drawn, Stored):
         """``H^{T-1,T-2}``, a P × P block."""
         P = self.problem.P
         return self.kernel[-P:, -2 * P : -P]
+
+    @cached_property
+    def sign_arbitrary(self) -> tuple[int, ...]:
+        """Hidden times t, 1-based, whose prediction f^(t+1) a symmetry of the posterior reverses.
+
+        Its mean over all images of the state is 0 (``numerics.symmetry``).
+        """
+        from numerics.predictors.observables import predict
+        from numerics.symmetry.gauge import reversed_times
+
+        return reversed_times(self.problem, predict(self), odd=True)
 
 
 def time_blocks(kernel: FloatArray, P: int) -> FloatArray:

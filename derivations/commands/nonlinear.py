@@ -44,7 +44,9 @@ def solution_fields(solution: NonlinearSolution) -> dict[str, Any]:
     from numerics.predictors import observables
 
     names = ("kernel", "conjugate", "free_energy", "energy", "entropy", "residual", "stable", "branch")
-    known = {"kernel_error": solution.kernel_error} if np.isfinite(solution.kernel_error).all() else {}
+    known: dict[str, Any] = {"sign_arbitrary": solution.sign_arbitrary} if solution.sign_arbitrary else {}
+    if np.isfinite(solution.kernel_error).all():
+        known["kernel_error"] = solution.kernel_error
     return {name: getattr(solution, name) for name in names} | {
         "prediction": observables.predict(solution),
         "coherence": observables.temporal_coherence(solution),

@@ -71,6 +71,8 @@ def solution_fields(solution: Solution, width: int | None = None) -> dict[str, A
         "converged": solution.converged,
         "status": solution.status,
     }
+    if solution.sign_arbitrary:
+        fields["sign_arbitrary"] = solution.sign_arbitrary
     if solution.problem.arch == "rnn":
         fields["outliers"] = observables.outliers(solution)
     if width is not None and solution.stable:
@@ -105,6 +107,8 @@ def polished(solution: Solution, digits: int) -> list[list[str]]:
 
 def print_solution(solution: Solution, fields: dict[str, Any]) -> None:
     """One stationary state as tables for people."""
+    from numerics.display import sign_fact
+
     problem = solution.problem
     names = [output.index_name(index, problem.P) for index in range(problem.n * problem.P)]
     stability = "stable" if solution.stable else "unstable"
@@ -132,6 +136,8 @@ def print_solution(solution: Solution, fields: dict[str, Any]) -> None:
         ["pattern", *(f"t={t + 1}" for t in range(problem.n))],
         [[str(p + 1), *(output.number(f) for f in row)] for p, row in enumerate(fields["prediction"])],
     )
+    for name, fact in sign_fact(solution.sign_arbitrary):
+        click.echo(f"{name.capitalize()} {fact}")
     if "outliers" in fields:
         outliers = [f"{z.real:.6g}{z.imag:+.6g}i" if z.imag else f"{z.real:.6g}" for z in fields["outliers"]]
         click.echo(f"Outlier eigenvalues of W (bulk radius √w): {', '.join(outliers) or 'none'}")

@@ -145,7 +145,7 @@ def predicted(problem: Problem) -> Theory:
             raise ArithmeticError(f"{problem.activation} {problem.arch}: {nonlinear.status}")
         kernel, error = nonlinear.kernel, nonlinear.kernel_error
         coherent = nonlinear.branch == "coherent"
-    return Theory(gauge.positive_basin(kernel, problem.P), error, coherent)
+    return Theory(gauge.fixed(problem, kernel, odd=problem.activation.odd), error, coherent)
 
 
 def simulated(plan: Plan, folder: Path, workers: int, progress: Progress) -> dict[Case, dict[int, dict[str, Any]]]:

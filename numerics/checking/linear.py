@@ -14,7 +14,7 @@ from numerics.problem import FloatArray
 from numerics.sampling.diagnostics import summarise_symmetric
 from numerics.sampling.result import Simulation
 from numerics.solution import Solution
-from numerics.symmetry.gauge import positive_basin
+from numerics.symmetry.gauge import fixed
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ def compare_phase(phase: Phase, simulation: Simulation, inside: FloatArray | Non
     predicted = phase.kernel
     if is_doubled(solution):
         simulation = simulation.gauge_fixed()
-        predicted = positive_basin(predicted, solution.problem.P)
+        predicted = fixed(solution.problem, predicted, odd=True)
     seen = simulation if inside is None else replace(simulation, kernels=within(simulation.kernels, inside))
     verdict = agreement.compare(
         predicted,

@@ -13,7 +13,7 @@ from numerics.checking.linear import within
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.problem import FloatArray
 from numerics.sampling.result import Simulation
-from numerics.symmetry.gauge import positive_basin
+from numerics.symmetry.gauge import fixed, is_broken
 
 #: Fractions of the width at which networks are sampled: as many as the polynomial 1, 1/N, 1/N² has coefficients.
 DIVISORS = (4, 2, 1)
@@ -27,7 +27,7 @@ class TrendComparison:
 
     Attributes:
         solution: the theory's state, N → ∞.
-        simulations: smallest width first, with the sign symmetry removed where the state is coherent.
+        simulations: smallest width first, with the sign symmetry removed where it turns the state into another.
         trend: of their mean kernels.
         agreement: of the trend's limit with the state.
     """
@@ -51,9 +51,10 @@ def compare_trend(
         inside: for each, 1 for draws in the state's phase and 0 for others, (chains, draws); all are unless given.
     """
     kernel = solution.kernel
-    if solution.branch == "coherent" and simulations[0].has_sign_symmetry:
+    error = solution.kernel_error
+    if simulations[0].has_sign_symmetry and is_broken(solution.problem, kernel, odd=True, error=error):
         simulations = [simulation.gauge_fixed() for simulation in simulations]
-        kernel = positive_basin(kernel, solution.problem.P)
+        kernel = fixed(solution.problem, kernel, odd=True)
     seen = list(simulations)
     if inside is not None:
         seen = [replace(s, kernels=within(s.kernels, marks)) for s, marks in zip(simulations, inside, strict=True)]

@@ -19,11 +19,10 @@ from numerics.problem import FloatArray
 from numerics.saddle.functional import kernel_functional
 from numerics.sampling.observables import flip_kernel, has_sign_symmetry
 from numerics.solution import Solution
+from numerics.symmetry import gauge
 
 State = Solution | NonlinearSolution
 
-#: Entries that W → -W reverses and that are smaller than this, relative, are none.
-REVERSED = 1e-6
 #: Kernels that are worked on together.
 _BLOCK = 20_000
 
@@ -31,13 +30,10 @@ _BLOCK = 20_000
 def is_doubled(state: State) -> bool:
     """Whether ``W → -W`` is a symmetry of the posterior and turns this state into another."""
     problem = state.problem
-    if problem.arch != "rnn" or not has_sign_symmetry(problem, problem.activation.odd):
+    if not has_sign_symmetry(problem, problem.activation.odd):
         return False
-    size = np.sqrt(np.diagonal(state.kernel))
-    scale = np.outer(size, size)
-    odd = np.abs(np.where(flip_kernel(problem.n, problem.P) < 0, state.kernel, 0.0))
-    error = getattr(state, "kernel_error", np.zeros_like(odd))
-    return bool((odd > np.maximum(REVERSED * scale, 3 * error)).any())
+    error = state.kernel_error if isinstance(state, NonlinearSolution) else None
+    return gauge.is_broken(problem, state.kernel, odd=True, error=error)
 
 
 @dataclass(frozen=True, eq=False)

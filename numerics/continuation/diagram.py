@@ -25,7 +25,8 @@ from numerics.continuation.path import PathPoint, Track
 from numerics.continuation.pieces import Crossing, Piece, equal_free_energy, stable_pieces
 from numerics.problem import InputError, Problem
 from numerics.saddle.functional import KernelPoint
-from numerics.symmetry.phases import distance_up_to_symmetry, lag_period, turned
+from numerics.symmetry.phases import lag_period
+from numerics.symmetry.states import distance_up_to_symmetry, turned
 
 FloatArray = NDArray[np.float64]
 PointType = Literal["pitchfork", "fold", "branch-point", "equal-free-energy"]

@@ -1,10 +1,9 @@
 """What happens between two points of a branch: folds, pitchforks and branch points, each with an interval.
 
 Test functions along the arclength are the tangent's parameter component (folds) and the eigenvalues of the Hessian on
-each class of directions. One that changes sign among other lags than the state's own is a pitchfork if a phase that
-leaves the state as it is turns the mode into its negative; without such a phase, and among the state's own lags
-without a fold, it is a branch point. Their zeros are found on corrected points of the branch, and the interval is one
-over which the sign is seen to change.
+each class of directions. One that changes sign is a pitchfork if a phase or a sign symmetry that leaves the state as
+it is turns the mode into its negative; without one, and without a fold, it is a branch point. Their zeros are found on
+corrected points of the branch, and the interval is one over which the sign is seen to change.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from scipy.optimize import brentq
 
 from numerics.continuation.path import PathPoint, Track
 from numerics.symmetry.phases import classes_of, common_lag
+from numerics.symmetry.states import turns
 
 FloatArray = NDArray[np.float64]
 EventType = Literal["pitchfork", "fold", "branch-point"]
@@ -128,7 +128,7 @@ def _crossings(track: Track, first: PathPoint, step: float, index: int, numbers:
         period = math.gcd(track.period, lag) if index else track.period
         events.append(
             Event(
-                "pitchfork" if _reverses(track.period, period) else "branch-point",
+                "pitchfork" if _reverses(track.period, period) or turns(point.state, mode[0]) else "branch-point",
                 math.exp(point.theta),
                 _values([at(low).theta, at(high).theta, point.theta]),
                 point,

@@ -22,7 +22,8 @@ from numerics.continuation.following import follow, gained_period, through
 from numerics.continuation.path import PathPoint, Track
 from numerics.saddle import search
 from numerics.saddle.functional import KernelPoint
-from numerics.symmetry.phases import distance_up_to_symmetry, lag_period, reversal, turned
+from numerics.symmetry.phases import lag_period
+from numerics.symmetry.states import distance_up_to_symmetry, turned, turns
 
 FloatArray = NDArray[np.float64]
 Bounds = tuple[float, float]
@@ -183,21 +184,13 @@ def _form(state: KernelPoint, origin: KernelPoint, mode: FloatArray) -> float:
 
 
 def _directions(event: Event) -> list[FloatArray]:
-    """Each critical direction, both ways unless ``W → -W`` turns one into the other."""
+    """Each critical direction, both ways unless a symmetry turns one into the other."""
     state, directions = event.point.state, []
-    flip = reversal(state.functional)
     for mode in event.modes:
         directions.append(mode)
-        if flip is None or not _reversed(state, mode, flip):
+        if not turns(state, mode):
             directions.append(-mode)
     return directions
-
-
-def _reversed(state: KernelPoint, mode: FloatArray, flip: FloatArray) -> bool:
-    """Whether signs leave a state as it is and turn a mode into its negative."""
-    change = state.L @ mode @ state.L.T
-    kept = np.allclose(flip[:, None] * state.H * flip, state.H, rtol=1e-9, atol=1e-12)
-    return kept and bool(np.linalg.norm(flip[:, None] * change * flip + change) < 1e-6 * np.linalg.norm(change))
 
 
 def _parents(branch: Branch, limits: Reach) -> Iterator[Callable[[], Branch]]:

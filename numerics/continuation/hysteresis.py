@@ -19,7 +19,7 @@ from numerics.continuation.path import Track
 from numerics.continuation.pieces import Piece
 from numerics.saddle import search, trust_region
 from numerics.saddle.functional import KernelPoint
-from numerics.symmetry.phases import distance_up_to_symmetry, turned
+from numerics.symmetry.states import distance_up_to_symmetry, turned
 
 FloatArray = NDArray[np.float64]
 

@@ -15,7 +15,7 @@ from scipy.optimize import brentq
 from numerics.continuation.branch import Branch, monotonic_pieces
 from numerics.continuation.events import LostError
 from numerics.saddle.functional import KernelPoint
-from numerics.symmetry.phases import distance_up_to_symmetry
+from numerics.symmetry.states import distance_up_to_symmetry
 
 FloatArray = NDArray[np.float64]
 

@@ -18,7 +18,7 @@ from numerics.problem import Problem
 from numerics.saddle import search, trust_region
 from numerics.saddle.functional import KernelPoint, kernel_functional
 from numerics.solution import Solution
-from numerics.symmetry import phases as symmetry
+from numerics.symmetry.states import is_new, number_of_images
 
 #: Eigenvalues of the Hessian smaller than this have no certain sign.
 UNCERTAIN = 1e-7
@@ -27,7 +27,7 @@ UNCERTAIN = 1e-7
 def solve_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[Solution, ...]:
     """Every stationary state found, unstable ones included, in order of free energy.
 
-    States that differ by the symmetry ``W → -W`` are given once, with the largest entry of ``H^{T-1,T-2}`` positive.
+    States that differ by a sign symmetry are given once, in the sign of ``numerics.symmetry.gauge``.
     ``numerics.saddle.search.search_all`` finds them; where ``index_sum`` says that some are missing, the branches
     through these are followed to weaker and stronger labels and back.
 
@@ -42,7 +42,7 @@ def solve_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[Solution, 
     found = list(states)
     for state in _connected(problem, known):
         stop = trust_region.newton(functional.at(state.H), tolerance=tolerance)
-        if stop.converged and search.is_new(stop.point, known):
+        if stop.converged and is_new(stop.point, known):
             known.append(stop.point)
             found.append(search.solution_of(problem, stop))
     return tuple(sorted(found, key=lambda solution: solution.free_energy))
@@ -60,7 +60,7 @@ def _connected(problem: Problem, known: Sequence[KernelPoint]) -> Iterator[Kerne
 
 
 def index_sum(states: Sequence[Solution]) -> int | None:
-    """``Σ (-1)^index`` over the states of one problem, those that ``W → -W`` changes counted twice.
+    """``Σ (-1)^index`` over the states of one problem, each with its images under sign symmetries.
 
     Returns:
         1 where no state is missing; None where it cannot be told: a state that has not converged or is degenerate, or
@@ -69,12 +69,10 @@ def index_sum(states: Sequence[Solution]) -> int | None:
     functional = kernel_functional(states[0].problem)
     if functional.dimension > trust_region.DENSE_MODES or not all(state.converged for state in states):
         return None
-    flip = symmetry.reversal(functional)
     total = 0
     for point in (functional.at(state.reduced) for state in states):
         values = np.linalg.eigvalsh(trust_region.dense_hessian(point))
         if np.abs(values).min() < UNCERTAIN:
             return None
-        kept = flip is None or symmetry.distance(flip[:, None] * point.H * flip, point) < search.SAME
-        total += (1 if kept else 2) * (-1) ** int(np.count_nonzero(values < 0))
+        total += number_of_images(point) * (-1) ** int(np.count_nonzero(values < 0))
     return total

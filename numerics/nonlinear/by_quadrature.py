@@ -25,7 +25,7 @@ from numerics.nonlinear.reduced import (
 from numerics.nonlinear.solution import Engine
 from numerics.nonlinear.space import SymmetricVectors, TrajectorySpace, symmetric_vectors
 from numerics.problem import FloatArray
-from numerics.symmetry.trajectories import Symmetry, kept_entries, symmetry_of
+from numerics.symmetry.trajectories import Classes, kept_classes, kept_entries, turns
 
 #: How Newton's method ends on one set of points.
 Ending = Literal["reached", "failed"]
@@ -87,12 +87,12 @@ class Quadrature:
         return state.point.kernel, state.point.conjugate, state.nodes
 
     def settle(
-        self, space: TrajectorySpace, start: Start, *, symmetry: Symmetry = "none", relaxed: int = 0
+        self, space: TrajectorySpace, start: Start, *, classes: Classes | None = None, relaxed: int = 0
     ) -> State | None:
         """Stationary point near a start; Newton's method goes down, so that it leaves an unstable state by itself."""
         kernel, conjugate, nodes = start
         vectors = symmetric_vectors(space.m)
-        kept = kept_entries(space, vectors, symmetry)
+        kept = kept_entries(space, vectors, classes)
         iterations = 0
         state: State | None = None
         for placement in range(PLACEMENTS):
@@ -114,17 +114,15 @@ class Quadrature:
     def kicks(self, space: TrajectorySpace, state: State) -> list[Start]:
         """Starts off an unstable state; Φ̃ follows to first order.
 
-        One way only where W → -W turns the mode around: the other start is its mirror image.
+        One way only where a symmetry turns the mode around: the other start is its mirror image.
         """
         vectors = symmetric_vectors(space.m)
         size, modes = _modes(space, vectors, state.point)
         _, cross, spread = kkt_blocks(space, vectors, state.point)
         starts = []
-        even = kept_entries(space, vectors, "parity")
-        symmetric = symmetry_of(space, self.phi, state.point.kernel) != "none"
         for index in np.flatnonzero(size < UNSTABLE)[:MOST_MODES]:
-            odd = np.linalg.norm(modes[even, index]) < 1e-6 * np.linalg.norm(modes[:, index])
-            for sign in (1.0,) if symmetric and odd else (1.0, -1.0):
+            turned = turns(space, self.phi, state.point.kernel, vectors.matrix(modes[:, index]))
+            for sign in (1.0,) if turned else (1.0, -1.0):
                 for length in (KICK, 0.3 * KICK):
                     moved = sign * length * modes[:, index]
                     kernel = state.point.kernel + vectors.matrix(moved)
@@ -148,8 +146,8 @@ class Quadrature:
             kernel, conjugate = state.point.kernel, state.point.conjugate
             nodes = engine._rule(space, kernel, conjugate, self._moments(state))
             say(f"{len(nodes.points)} points")
-            symmetry = symmetry_of(space, self.phi, kernel)
-            new = continued(engine.settle(space, (kernel, conjugate, nodes), symmetry=symmetry), state)
+            classes = kept_classes(space, self.phi, kernel)
+            new = continued(engine.settle(space, (kernel, conjugate, nodes), classes=classes), state)
             if new is None or not new.reached:
                 break
             state, error = new, engine._error(space, new)
@@ -192,7 +190,7 @@ class Quadrature:
         s = len(F)
         jacobian = np.block([[F, cross.T], [cross, -spread]])
         right = np.concatenate([excess[:, s:], excess[:, :s]], axis=1)
-        kept = kept_entries(space, vectors, symmetry_of(space, self.phi, point.kernel))
+        kept = kept_entries(space, vectors, kept_classes(space, self.phi, point.kernel))
         both = np.concatenate([kept, kept])
         changes = np.zeros_like(right)
         changes[:, both] = np.linalg.solve(jacobian[np.ix_(both, both)], right[:, both].T).T

@@ -16,7 +16,7 @@ from numerics.nonlinear.sample import BATCHES, Mixture, Sample, fitted, placed, 
 from numerics.nonlinear.solution import Engine
 from numerics.nonlinear.space import TrajectorySpace, symmetric_vectors
 from numerics.problem import FloatArray
-from numerics.symmetry.trajectories import Symmetry, is_symmetric_task, symmetry_of
+from numerics.symmetry.trajectories import Classes, kept_classes, mirror, reversing
 
 #: Points of a batch with which states are found, and the most that they are refined with.
 FEWEST, MOST = 512, 32768
@@ -102,7 +102,7 @@ class Sampling:
         return Start((state.point.kernel, *moments), state.sample.mixture)
 
     def settle(
-        self, space: TrajectorySpace, start: Start, *, symmetry: Symmetry = "none", relaxed: int = 0
+        self, space: TrajectorySpace, start: Start, *, classes: Classes | None = None, relaxed: int = 0
     ) -> SampledState | None:
         """The fixed point near a start, on a small sample; where a mixture is used, on one that is fitted to it."""
         if relaxed > RELAXED:
@@ -112,20 +112,20 @@ class Sampling:
                 return None
             relaxed = RELAXED
         chosen = self._sample(space, self._coarse(space), start.mixture)
-        state = self._settled(space, chosen, start.moments, symmetry=symmetry, relaxed=relaxed)
+        state = self._settled(space, chosen, start.moments, classes=classes, relaxed=relaxed)
         if self.phi.odd or state is None or not state.reached:
             return state
         start = self._refitted(space, state)
         chosen = self._sample(space, self._coarse(space), start.mixture)
-        return continued(self._settled(space, chosen, start.moments, symmetry=symmetry), state)
+        return continued(self._settled(space, chosen, start.moments, classes=classes), state)
 
     def kicks(self, space: TrajectorySpace, state: SampledState) -> list[Start]:
-        """Starts off an unstable state; one way only where W → -W turns the mode around."""
+        """Starts off an unstable state; one way only where a symmetry turns the mode around."""
         map_, here = self._free(space, state)
         starts = []
-        symmetric = symmetry_of(space, self.phi, state.point.kernel) != "none"
+        symmetries = reversing(space, self.phi, state.point.kernel)
         for mode in map_.unstable_modes(here, MOST_MODES):
-            odd = symmetric and np.linalg.norm(map_.even_part(mode)) < 1e-3
+            odd = any(np.linalg.norm(map_.even_part(mode, symmetry)) < 1e-3 for symmetry in symmetries)
             for sign in (1.0,) if odd else (1.0, -1.0):
                 moved = map_.off(here, sign * mode)
                 if moved is not None:
@@ -135,19 +135,19 @@ class Sampling:
     def refined(self, space: TrajectorySpace, state: SampledState, limit: float, say: Progress) -> Refined:
         """The state on as large a sample as its tolerance needs and `MOST` allows, or on the one that was asked for."""
         size, most = (self._coarse(space), MOST) if self.size is None else (self.size, self.size)
-        symmetry = symmetry_of(space, self.phi, state.point.kernel)
+        classes = kept_classes(space, self.phi, state.point.kernel)
         error = np.full_like(state.point.kernel, np.inf)
         while state.reached:
             start = self.start(space, state)
             say(f"{size * BATCHES} points")
             chosen = self._sample(space, size, start.mixture)
-            new = self._settled(space, chosen, start.moments, symmetry=symmetry, tolerance=SETTLED)
+            new = self._settled(space, chosen, start.moments, classes=classes, tolerance=SETTLED)
             if (new is None or not new.reached) and self._is_stable(space, state):  # F leads back to it
-                new = self._settled(space, chosen, start.moments, symmetry=symmetry, tolerance=SETTLED, relaxed=RELAXED)
+                new = self._settled(space, chosen, start.moments, classes=classes, tolerance=SETTLED, relaxed=RELAXED)
             if new is not None and new.reached:
                 state = continued(new, state)
                 say(f"{size * BATCHES} points, error")
-                error = self._error(space, state, symmetry)
+                error = self._error(space, state, classes)
             elif size == most:
                 state = replace(state, reached=False, status="no state on the whole sample")
             ratio = relative_error(state.point.kernel, error) / limit
@@ -170,7 +170,7 @@ class Sampling:
 
     def _sample(self, space: TrajectorySpace, size: int, mixture: Mixture) -> Sample:
         """The fixed random numbers."""
-        mirrored = is_symmetric_task(space, self.phi)
+        mirrored = mirror(space, self.phi)
         return sample(space, size, self.seed, mixture, mirrored=mirrored, paired=self.phi.odd)
 
     def _refitted(self, space: TrajectorySpace, state: SampledState) -> Start:
@@ -206,12 +206,12 @@ class Sampling:
         chosen: Sample,
         moments: Moments,
         *,
-        symmetry: Symmetry,
+        classes: Classes | None,
         relaxed: int = 0,
         tolerance: float = FOUND,
     ) -> SampledState | None:
         try:
-            map_ = MomentMap(chosen, space, self.phi, symmetry)
+            map_ = MomentMap(chosen, space, self.phi, classes)
             last, iterations, reached = map_.settled(moments, relaxed=relaxed, tolerance=tolerance)
             return self._state(space, chosen, last, iterations, reached=reached)
         except np.linalg.LinAlgError:
@@ -226,7 +226,7 @@ class Sampling:
         status = "converged" if reached else "the iteration has not converged"
         return SampledState(point, nodes, iterations, reached, status, chosen)
 
-    def _error(self, space: TrajectorySpace, state: SampledState, symmetry: Symmetry) -> FloatArray:
+    def _error(self, space: TrajectorySpace, state: SampledState, classes: Classes | None) -> FloatArray:
         """Standard error of Φ from its values on independent parts of the sample, with the bias that they show.
 
         A bias falls as one over the number of points, so that the parts' mean is off by `PARTS` times as much as Φ.
@@ -235,9 +235,9 @@ class Sampling:
         moments = self.start(space, state).moments
         parts = [state.sample.part(batches) for batches in np.arange(BATCHES).reshape(PARTS, -1)]
         try:
-            changes = self._changes(space, moments, parts, symmetry)
+            changes = self._changes(space, moments, parts, classes)
             if changes is None:
-                whole = MomentMap(state.sample, space, self.phi, symmetry)
+                whole = MomentMap(state.sample, space, self.phi, classes)
                 changes = whole.responses(moments, parts)
         except np.linalg.LinAlgError:
             changes = None
@@ -247,15 +247,13 @@ class Sampling:
         return np.asarray(np.hypot(np.std(changes, axis=0, ddof=1) / np.sqrt(PARTS), bias))
 
     def _changes(
-        self, space: TrajectorySpace, moments: Moments, parts: list[Sample], symmetry: Symmetry
+        self, space: TrajectorySpace, moments: Moments, parts: list[Sample], classes: Classes | None
     ) -> list[FloatArray] | None:
         """Changes of Φ from a state to those on other samples; None if one has no state."""
         changes = []
         for part in parts:
             try:
-                last, _, reached = MomentMap(part, space, self.phi, symmetry).settled(
-                    moments, tolerance=PARTS_TOLERANCE
-                )
+                last, _, reached = MomentMap(part, space, self.phi, classes).settled(moments, tolerance=PARTS_TOLERANCE)
             except np.linalg.LinAlgError:
                 return None
             if not reached:

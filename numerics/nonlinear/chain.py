@@ -21,7 +21,7 @@ from numerics.nonlinear.reduced import ReducedPoint, dual_variables, natural_hes
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import SymmetricVectors, TrajectorySpace, symmetric_vectors
 from numerics.problem import FloatArray
-from numerics.symmetry.trajectories import is_symmetric_task
+from numerics.symmetry.trajectories import independent
 
 #: Points of the rule for half of a variable's line, at first and at most.
 POINTS, MOST_POINTS = 400, 1 << 16
@@ -37,7 +37,9 @@ SMALLEST_PART, LONGEST = 1e-4, 0.7
 
 def is_chain(space: TrajectorySpace, phi: Activation) -> bool:
     """Whether the random network's branch is a chain of single variables."""
-    return space.problem.P == 1 and is_symmetric_task(space, phi)
+    classes = independent(space, phi)
+    single = classes is not None and len(np.unique(classes.rows)) == space.m
+    return single and space.problem.P == 1 and space.problem.arch == "rnn"
 
 
 @dataclass(frozen=True, eq=False)

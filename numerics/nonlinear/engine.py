@@ -14,7 +14,7 @@ from numerics.nonlinear.reduced import ReducedPoint
 from numerics.nonlinear.solution import Engine as EngineName
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.problem import FloatArray
-from numerics.symmetry.trajectories import Symmetry
+from numerics.symmetry.trajectories import Classes
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,11 +92,11 @@ class Engine(Protocol):
         """
 
     def settle(
-        self, space: TrajectorySpace, start: Any, *, symmetry: Symmetry = "none", relaxed: int = 0
+        self, space: TrajectorySpace, start: Any, *, classes: Classes | None = None, relaxed: int = 0
     ) -> State | None:
         """The stationary point near a start, on points placed for it; None where nothing can be evaluated.
 
-        With a symmetry, from a start that keeps to it, among such kernels. An iteration takes
+        With classes, from a start that keeps to them, among such kernels. An iteration takes
         so many `relaxed` steps first, by which it leaves an unstable state, or falls from one that has ceased to exist.
         """
 

@@ -27,7 +27,7 @@ from numerics.nonlinear.reduced import dual_variables
 from numerics.nonlinear.sample import Sample
 from numerics.nonlinear.space import TrajectorySpace, symmetric_vectors
 from numerics.problem import FloatArray
-from numerics.symmetry.trajectories import Symmetry, kept_matrices
+from numerics.symmetry.trajectories import Classes, kept_matrices
 
 #: Points worked on together.
 CHUNK = 1024
@@ -137,13 +137,13 @@ class MomentMap:
 
     Attributes:
         sample, space, phi: random numbers, coordinates, activation.
-        symmetry: what states are kept to.
+        classes: what states are kept to.
     """
 
     sample: Sample
     space: TrajectorySpace
     phi: Activation
-    symmetry: Symmetry = "none"
+    classes: Classes | None = None
 
     def settled(self, start: Moments, *, relaxed: int = 0, tolerance: float = TOLERANCE) -> tuple[Iterate, int, bool]:
         """Iterate to a fixed point: with Anderson acceleration; where that fails and unknowns are few, Newton's method.
@@ -264,9 +264,9 @@ class MomentMap:
         at = self._at(moments)
         return at(at.frame.coordinates(*moments))[0]
 
-    def even_part(self, direction: FloatArray) -> FloatArray:
-        """The part of a direction that W → -W leaves as it is."""
-        return np.asarray(direction * self._kept("parity"))
+    def even_part(self, direction: FloatArray, symmetry: Classes) -> FloatArray:
+        """The part of a direction that a symmetry leaves as it is."""
+        return np.asarray(direction * self._kept(symmetry))
 
     def unstable_modes(self, state: Iterate, most: int) -> list[FloatArray]:
         """Directions in which the map leads away from a fixed point: eigenvalues of its derivative beyond 1.
@@ -326,14 +326,14 @@ class MomentMap:
         return (m * (m + 1) + d * (d + 1)) // 2
 
     def _at(self, start: Moments) -> _At:
-        moving = None if self.symmetry == "none" else self._kept(self.symmetry)
-        of_kernel, of_covariance = kept_matrices(self.space, self.symmetry)
+        moving = None if self.classes is None else self._kept(self.classes)
+        of_kernel, of_covariance = kept_matrices(self.space, self.classes)
         kernel, covariance = np.where(of_kernel, start[0], 0.0), np.where(of_covariance, start[2], 0.0)
         return _At(self, _Frame(sla.cholesky(kernel, lower=True), sla.cholesky(covariance, lower=True), moving))
 
-    def _kept(self, symmetry: Symmetry) -> FloatArray:
+    def _kept(self, classes: Classes) -> FloatArray:
         """1 for coordinates that need not vanish, 0 for others."""
-        parts = [kept.ravel() for kept in kept_matrices(self.space, symmetry)]
+        parts = [kept.ravel() for kept in classes.matrices()]
         return np.concatenate([*parts, np.zeros(self.space.d, dtype=bool)]).astype(float)
 
 

@@ -15,7 +15,6 @@ from numerics.activation import Activation
 from numerics.nonlinear.nodes import Nodes
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.problem import FloatArray
-from numerics.symmetry.trajectories import coordinate_signs
 
 #: Independent batches of a sample.
 BATCHES = 16
@@ -154,7 +153,9 @@ class Sample:
         return Sample(unit, self.component[kept], self.batch[kept], self.mixture, self.paired)
 
 
-def sample(space: TrajectorySpace, size: int, seed: int, mixture: Mixture, *, mirrored: bool, paired: bool) -> Sample:
+def sample(
+    space: TrajectorySpace, size: int, seed: int, mixture: Mixture, *, mirrored: FloatArray | None, paired: bool
+) -> Sample:
     """Independently scrambled Sobol sequences, one a batch.
 
     Args:
@@ -162,10 +163,11 @@ def sample(space: TrajectorySpace, size: int, seed: int, mixture: Mixture, *, mi
         size: points of a batch, a power of 2.
         seed: of the scrambling.
         mixture: what is drawn from.
-        mirrored: half of them with even times reversed, so that a state that W → -W leaves as it is stays so.
+        mirrored: signs of the coordinates, (d,), which half of the points have: those of a symmetry, so that a state
+            that it leaves as it is stays so.
         paired: the negatives are left out; otherwise each normal comes with its negative.
     """
-    drawn = max(1, size // ((2 if mirrored else 1) * (1 if paired else 2)))
+    drawn = max(1, size // ((1 if mirrored is None else 2) * (1 if paired else 2)))
     several = len(mixture.weight) > 1
     edges = np.cumsum(mixture.weight)[:-1]
     units, components = [], []
@@ -173,8 +175,8 @@ def sample(space: TrajectorySpace, size: int, seed: int, mixture: Mixture, *, mi
         u = qmc.Sobol(space.d + several, scramble=True, rng=stream).random(drawn)
         unit = ndtri(np.clip(u[:, several:], 1e-15, 1 - 1e-15))
         component = np.searchsorted(edges, u[:, 0]) if several else np.zeros(drawn, dtype=np.intp)
-        if mirrored:
-            unit, component = np.concatenate([unit, unit * coordinate_signs(space)]), np.tile(component, 2)
+        if mirrored is not None:
+            unit, component = np.concatenate([unit, unit * mirrored]), np.tile(component, 2)
         if not paired:
             unit, component = np.concatenate([unit, -unit]), np.tile(component, 2)
         units.append(standardised(unit, paired=paired))

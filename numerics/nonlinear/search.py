@@ -17,9 +17,11 @@ from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.quadrature import LARGEST_DIMENSION
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import TrajectorySpace, symmetric_vectors, trajectory_space
+from numerics.predictors.observables import predict
 from numerics.problem import FloatArray, InputError, Problem
 from numerics.solution import coherence_beyond
-from numerics.symmetry.trajectories import Symmetry, image, kept_entries, row_signs, symmetry_of
+from numerics.symmetry.gauge import SMALL, gauge_signs, reversed_times
+from numerics.symmetry.trajectories import Classes, images, kept_classes, kept_entries
 
 EngineChoice = Literal["auto", "quadrature", "sampling"]
 
@@ -256,7 +258,7 @@ class _Search:
             Parts of the labels' squared scale, and the states there.
         """
         start = self.engine.random_network(self.space, self.prior)
-        way = self.raised(start, 0.0, symmetry_of(self.space, self.engine.phi, self.prior))
+        way = self.raised(start, 0.0, kept_classes(self.space, self.engine.phi, self.prior))
         if not way:
             try:
                 state = self.engine.at(self.space, start)
@@ -292,13 +294,13 @@ class _Search:
                 return [(further, continued(each, new)) for further, each in on]
         return []
 
-    def raised(self, start: Any, done: float, symmetry: Symmetry = "none") -> list[tuple[float, State]]:
+    def raised(self, start: Any, done: float, classes: Classes | None = None) -> list[tuple[float, State]]:
         """The states on the way to the full labels, in steps of their squared scale, each with that scale."""
         step, way, iterations = 1.0 - done, [], 0
         while done < 1.0:
             part = min(1.0, done + step)
             self.say(f"raising the labels from {np.sqrt(done):.0%} to {np.sqrt(part):.0%}")
-            new = self.engine.settle(self.space.with_labels(part), start, symmetry=symmetry)
+            new = self.engine.settle(self.space.with_labels(part), start, classes=classes)
             if new is not None and new.reached:
                 iterations += new.iterations
                 way.append((part, replace(new, iterations=iterations)))
@@ -314,16 +316,12 @@ class _Search:
         """Whether two states are one, or images of one another."""
         a, b = one.point.kernel, other.point.kernel
         near = self.engine.same * np.linalg.norm(b)
-        return any(np.linalg.norm(a - each) <= near for each in self.images(b))
-
-    def images(self, kernel: FloatArray) -> list[FloatArray]:
-        """A kernel, and what W → -W makes of it where that is a symmetry."""
-        other = image(self.space, self.engine.phi, kernel)
-        return [kernel] if other is None else [kernel, other]
+        return any(np.linalg.norm(a - each) <= near for each in images(self.space, self.engine.phi, b))
 
     def chain_at(self, kernel: FloatArray) -> NonlinearSolution | None:
         """The chain, if a state is it but for the error of averages."""
-        if symmetry_of(self.space, self.engine.phi, kernel) != "times" or self.chain is None:
+        classes = kept_classes(self.space, self.engine.phi, kernel)
+        if self.chain is None or classes is None or classes.rows.max() + 1 < len(kernel):
             return None
         near = np.linalg.norm(kernel - self.chain.kernel) <= SAME_CHAIN * np.linalg.norm(self.chain.kernel)
         return self.chain if near else None
@@ -333,7 +331,9 @@ class _Search:
         if one.stable != other.stable or not (one.converged and other.converged):
             return False
         near = 3 * max(float(one.kernel_error.max()), float(other.kernel_error.max()))
-        return any(np.abs(one.kernel - each).max() <= near for each in self.images(other.kernel))
+        return any(
+            np.abs(one.kernel - each).max() <= near for each in images(self.space, self.engine.phi, other.kernel)
+        )
 
     def solutions(self, found: list[State]) -> list[NonlinearSolution]:
         """The states refined, in order: minima first among those that converged."""
@@ -356,10 +356,7 @@ class _Search:
             return exact
         refined = self.engine.refined(space, found, limit, lambda size: self.say(f"{what}: {size}"))
         state, point, problem = refined.state, refined.state.point, space.problem
-        signs = np.ones(space.m)
-        reversed_kernel = image(space, self.engine.phi, point.kernel)
-        if reversed_kernel is not None and np.trace(point.kernel[-problem.P :, -2 * problem.P : -problem.P]) < 0:
-            signs = row_signs(space)
+        signs = gauge_signs(problem, point.kernel, odd=self.engine.phi.odd)
         worst = relative_error(point.kernel, refined.kernel_error)
         status = state.status
         if state.reached and not worst <= limit:
@@ -368,10 +365,10 @@ class _Search:
                 status = "the error of the averages is not known: a part of the sample has no state here"
         gauge, E = np.outer(signs, signs), space.embedding
         second = (state.nodes.points * point.average.probability[:, None]).T @ state.nodes.points
-        symmetry = symmetry_of(space, self.engine.phi, point.kernel)
-        kept = kept_entries(space, symmetric_vectors(space.m), symmetry)  # by symmetry the rest is zero
+        classes = kept_classes(space, self.engine.phi, point.kernel)
+        kept = kept_entries(space, symmetric_vectors(space.m), classes)  # by symmetry the rest is zero
         beyond = coherence_beyond(point.kernel, prior, problem.P)
-        return NonlinearSolution(
+        solution = NonlinearSolution(
             problem=problem,
             kernel=point.kernel * gauge,
             conjugate=point.conjugate * gauge,
@@ -392,3 +389,5 @@ class _Search:
             branch="coherent" if beyond > max(1e-6, 3 * worst) else "incoherent",
             iterations=state.iterations,
         )
+        times = reversed_times(problem, predict(solution), odd=self.engine.phi.odd, tolerance=max(SMALL, 3 * worst))
+        return replace(solution, sign_arbitrary=times)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from numerics.display import Facts, Shown, number
+from numerics.display import Facts, Shown, number, sign_fact
 from numerics.plotting import Drawn
 from numerics.problem import FloatArray, Problem
 from numerics.solution import Branch
@@ -36,6 +36,8 @@ class NonlinearSolution(Shown, Drawn, Stored):
         branch: ``"coherent"`` if a block between different times exceeds the random network's by more than the
             error allows, relative to the diagonal blocks; else ``"incoherent"``.
         iterations: Newton steps in Φ (quadrature) or iterations of the conditions (sampling), over all label scales.
+        sign_arbitrary: hidden times t, 1-based, whose prediction f^(t+1) a symmetry of the posterior reverses: its mean
+            over all images of the state is 0 (``numerics.symmetry``).
     """
 
     problem: Problem
@@ -57,6 +59,7 @@ class NonlinearSolution(Shown, Drawn, Stored):
     hessian_smallest: float
     branch: Branch
     iterations: int
+    sign_arbitrary: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for array in (self.kernel, self.conjugate, self.covariance, self.second_moment, self.kernel_error):
@@ -75,6 +78,7 @@ class NonlinearSolution(Shown, Drawn, Stored):
             ("averages", f"{self.engine}, {self.points} points; error of the kernel {self.kernel_error.max():.1e}"),
             ("residual", f"{self.residual:.1e}{'' if self.converged else ', NOT converged'}"),
             ("status", self.status),
+            *sign_fact(self.sign_arbitrary),
         )
 
     def matrix(self) -> FloatArray:

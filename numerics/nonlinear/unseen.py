@@ -25,7 +25,7 @@ from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import TrajectorySpace, trajectory_space
 from numerics.problem import FloatArray, InputError
 from numerics.saddle.krylov import NotSolvedError
-from numerics.symmetry.trajectories import is_symmetric_task, symmetry_of
+from numerics.symmetry.trajectories import kept_classes, mirror
 
 #: Points of a batch; points of one with which a mixture is fitted.
 SIZE, ROUGH = 8192, 512
@@ -105,7 +105,7 @@ def _drawn(space: TrajectorySpace, phi: Activation, solution: NonlinearSolution,
             size if final else min(size, ROUGH),
             seed,
             mixture,
-            mirrored=is_symmetric_task(space, phi),
+            mirrored=mirror(space, phi),
             paired=phi.odd,
         )
         nodes = placed(chosen, space, phi, mean, covariance)
@@ -117,8 +117,8 @@ def _drawn(space: TrajectorySpace, phi: Activation, solution: NonlinearSolution,
             mixture = fitted(nodes.points, p, mean, covariance, seed)
     # stationary on these points: at a fixed Φ̃ the noise of averages is several times as large
     moments = (solution.kernel, *tilted_moments(nodes.points, p, odd=phi.odd))
-    symmetry = symmetry_of(space, phi, solution.kernel)
-    last, _, reached = MomentMap(chosen, space, phi, symmetry).settled(moments, tolerance=1e-6)
+    classes = kept_classes(space, phi, solution.kernel)
+    last, _, reached = MomentMap(chosen, space, phi, classes).settled(moments, tolerance=1e-6)
     if not reached:
         raise NotSolvedError("the state has not been reached on the points for test patterns; try a larger size")
     nodes = placed(chosen, space, phi, last.mean, last.covariance)

@@ -22,6 +22,7 @@ from numerics.saddle import trust_region
 from numerics.saddle.functional import KernelPoint, kernel_functional, symmetric
 from numerics.saddle.krylov import Preconditioned
 from numerics.solution import Solution
+from numerics.symmetry.gauge import SMALL, reversed_times
 
 FloatArray = NDArray[np.float64]
 
@@ -37,10 +38,13 @@ class Predictions:
         mean: ``⟨f⟩`` at N → ∞, (patterns, n); column t-1 is f^(t+1).
         scaled_variance: N times the variance of f over the posterior at large N: of the read-out given the kernel, and,
             where it is included (see the function), of the kernel.
+        sign_arbitrary: hidden times t, 1-based, at which a symmetry of the posterior reverses a pattern's mean: over
+            the state and its images it is 0 (``numerics.symmetry``).
     """
 
     mean: FloatArray
     scaled_variance: FloatArray
+    sign_arbitrary: tuple[int, ...] = ()
 
 
 def training(solution: Solution) -> Predictions:
@@ -65,7 +69,8 @@ def training(solution: Solution) -> Predictions:
     left = frame - weights @ frame[problem.supervised]
     fluctuating = np.einsum("ai,ij,aj->a", left, _message_response(point, dual @ frame[problem.supervised]), left)
     variance = given + problem.v**2 * fluctuating
-    return Predictions(observables.predict(solution), variance.reshape(problem.n, problem.P).T)
+    variance = variance.reshape(problem.n, problem.P).T
+    return Predictions(observables.predict(solution), variance, solution.sign_arbitrary)
 
 
 def _message_response(point: KernelPoint, message: FloatArray) -> FloatArray:
@@ -99,13 +104,16 @@ def unseen(solution: Solution | NonlinearSolution) -> Predictions:
     if isinstance(solution, NonlinearSolution):
         found = nonlinear_unseen.unseen_kernel(solution)
         cross, own = found.cross, found.own
+        tolerance = max(SMALL, 5 * float(found.cross_error.max() / np.abs(cross).max()))
     else:
-        cross, own = unseen_kernel(solution)
+        (cross, own), tolerance = unseen_kernel(solution), SMALL
     count = cross.shape[1]
     rows = cross.transpose(1, 0, 2).reshape(count * problem.n, -1)
     variance, weights, _ = _readout(solution, rows[:, problem.supervised], own.ravel())
     mean = weights @ problem.labels
-    return Predictions(mean.reshape(count, problem.n), variance.reshape(count, problem.n))
+    mean, variance = mean.reshape(count, problem.n), variance.reshape(count, problem.n)
+    odd = problem.activation.odd
+    return Predictions(mean, variance, reversed_times(problem, mean, odd=odd, tolerance=tolerance, held_out=True))
 
 
 def unseen_kernel(solution: Solution) -> tuple[FloatArray, FloatArray]:

@@ -25,6 +25,7 @@ from scipy.linalg import lapack
 
 from numerics.problem import Problem
 from numerics.saddle.space import KernelSpace, kernel_space
+from numerics.symmetry.states import actions
 
 FloatArray = NDArray[np.float64]
 
@@ -62,6 +63,7 @@ class KernelFunctional:
         labels: their labels, (s,).
         v, w, kappa: widths and noise.
         input_covariance: ``uX⁻`` in the space, (m, m).
+        reversals: how each generator of the sign symmetries acts on kernels (``numerics.symmetry.states``).
     """
 
     space: KernelSpace
@@ -72,6 +74,7 @@ class KernelFunctional:
     w: float
     kappa: float
     input_covariance: FloatArray
+    reversals: tuple[FloatArray, ...]
 
     @property
     def dimension(self) -> int:
@@ -318,4 +321,5 @@ def kernel_functional(problem: Problem) -> KernelFunctional:
         w=problem.w,
         kappa=problem.kappa,
         input_covariance=space.project_inputs(problem),
+        reversals=actions(problem, space),
     )

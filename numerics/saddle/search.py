@@ -14,13 +14,13 @@ from numerics.saddle.functional import KernelFunctional, KernelPoint, kernel_fun
 from numerics.saddle.trust_region import Stop
 from numerics.solution import COHERENCE_TOLERANCE, Solution, coherence_beyond
 from numerics.symmetry import phases as symmetry
+from numerics.symmetry.gauge import gauge_signs
+from numerics.symmetry.states import acted, action, is_new, turns
 
 FloatArray = NDArray[np.float64]
 
 #: The Hessian has eigenvalues of order one in the natural metric; below this it is unstable.
 UNSTABLE = -1e-9
-#: Two kernels closer than this, relative, are one state.
-SAME = 1e-6
 #: Length of the first step off an unstable state, a relative change of the kernel.
 KICK = 0.1
 #: Labels are enlarged by these factors to find states that the weaker labels do not lead to by themselves.
@@ -45,7 +45,7 @@ def solve(problem: Problem, *, tolerance: float = 1e-10) -> Solution:
 def search_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[Solution, ...]:
     """Every stationary state found, unstable ones included, in order of free energy.
 
-    States that differ by the symmetry ``W → -W`` are given once, with the largest entry of ``H^{T-1,T-2}`` positive.
+    States that differ by a sign symmetry are given once, in the sign of ``numerics.symmetry.gauge``.
     The search starts from the random network's kernel, leaves every unstable state along each unstable direction, both
     ways, follows states down from enlarged labels, looks for the saddle point between each pair of minima, and
     minimises among kernels of each longer lag period. It may miss saddle points: see
@@ -160,22 +160,8 @@ def _descend(
         for value, mode in zip(values[kept], modes[kept], strict=True):
             if value < UNSTABLE:
                 queue.append(stop.point.move(KICK * mode))
-                if not _reversed_by_symmetry(stop.point, mode):
+                if not turns(stop.point, mode):
                     queue.append(stop.point.move(-KICK * mode))
-
-
-def is_new(point: KernelPoint, known: list[KernelPoint]) -> bool:
-    """Whether no known state is the same up to symmetry."""
-    return not any(symmetry.distance_up_to_symmetry(point, other) < SAME for other in known)
-
-
-def _reversed_by_symmetry(point: KernelPoint, mode: FloatArray) -> bool:
-    """Whether ``W → -W`` leaves the state as it is and turns the mode into its negative."""
-    flip = symmetry.reversal(point.functional)
-    if flip is None or symmetry.distance(flip[:, None] * point.H * flip, point) > SAME:
-        return False
-    change = point.L @ mode @ point.L.T
-    return bool(np.linalg.norm(flip[:, None] * change * flip + change) < 1e-6 * np.linalg.norm(change))
 
 
 def _saddle_between(first: KernelPoint, second: KernelPoint, tolerance: float) -> Stop | None:
@@ -191,19 +177,17 @@ def _saddle_between(first: KernelPoint, second: KernelPoint, tolerance: float) -
 
 
 def solution_of(problem: Problem, stop: Stop) -> Solution:
-    """The state in which a minimisation ended, of the sign of the order parameter that `search_all` gives."""
+    """The state in which a minimisation ended, in the sign of ``numerics.symmetry.gauge``."""
     point = stop.point
     functional = point.functional
     space = functional.space
     values, _ = trust_region.smallest_modes(point, count=1)
     reduced = point.H
     kernel = space.expand(reduced)
-    if space.n > 1:
-        last = kernel[-problem.P :, -2 * problem.P : -problem.P]
-        flip = symmetry.reversal(functional)
-        if flip is not None and last.flat[np.abs(last).argmax()] < 0:
-            reduced = flip[:, None] * reduced * flip
-            kernel = space.expand(reduced)
+    signs = gauge_signs(problem, kernel, odd=True)
+    if (signs < 0).any():
+        reduced = acted(action(signs.reshape(problem.n, -1), space), reduced)
+        kernel = space.expand(reduced)
     prior = space.expand(functional.prior_kernel())
     coherent = coherence_beyond(kernel, prior, problem.P) > COHERENCE_TOLERANCE
     return Solution(

@@ -1,4 +1,4 @@
-"""Phase symmetries of the free energy, the states they relate, and the blocks into which they split its Hessian.
+"""Phase symmetries of the linear free energy, and the blocks into which they split its Hessian.
 
 ``h^t → e^{iφt} h^t`` (``W → e^{iφ} W``) leaves F as it is over complex kernels, for every φ if inputs come at one time
 and labels at one time, and for ``φ = 2π/q`` if all input times, and all label times, agree modulo q. Of these phases
@@ -77,11 +77,6 @@ def classes_of(point: KernelPoint) -> tuple[int, tuple[IntArray, ...]]:
     return period, lag_classes(space.n, space.block, period)
 
 
-def reversal(functional: KernelFunctional) -> FloatArray | None:
-    """The signs of the basis by which ``W → -W`` acts on kernels, or None where it is no symmetry (or the identity)."""
-    return phase_signs(functional).get(1)
-
-
 def phase_signs(functional: KernelFunctional) -> dict[int, FloatArray]:
     """Signs by period k, so far as ``φ = π/k`` is a symmetry: on kernels of period k they act as that phase does.
 
@@ -94,20 +89,3 @@ def phase_signs(functional: KernelFunctional) -> dict[int, FloatArray]:
     times = np.repeat(np.arange(space.n), space.block)
     periods = [k for k in range(1, space.n) if order % (2 * k) == 0]
     return {k: np.where(times // k % 2 == 0, 1.0, -1.0) for k in periods}
-
-
-def turned(functional: KernelFunctional, H: FloatArray) -> list[FloatArray]:
-    """A kernel and, where ``W → -W`` is a symmetry, its image."""
-    flip = reversal(functional)
-    return [H] if flip is None else [H, flip[:, None] * H * flip]
-
-
-def distance(H: FloatArray, other: KernelPoint) -> float:
-    """``‖L⁻¹HL⁻ᵀ - 1‖`` per row: a relative difference that sees small entries too."""
-    half = np.linalg.solve(other.L, np.linalg.solve(other.L, H).T)
-    return float(np.linalg.norm(half - np.eye(len(H)))) / math.sqrt(len(H))
-
-
-def distance_up_to_symmetry(point: KernelPoint, other: KernelPoint) -> float:
-    """The distance of two states, ``W → -W`` allowed for."""
-    return min(distance(H, other) for H in turned(point.functional, point.H))

@@ -1,12 +1,15 @@
-"""W → -W: what it does to kernels and trajectories, where it is a symmetry of the task, and what stays without it.
+"""What a state of a nonlinear network keeps: classes of a trajectory's times and patterns that do not correlate.
 
-Where it is one, the trajectory without correlations between times keeps more: φ is odd and only one time is supervised,
-so that neurons' measure is a product over times, each even, and averages have no correlations between times either.
+A sign symmetry that leaves a kernel as it is (``numerics.symmetry.group``) forbids the entries that it reverses. The
+random network's state, followed to the labels, keeps more: its ``independent_classes``. With an odd φ, input at t = 0
+and one labelled time these are the single times, so that the neurons' measure is a product over times.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,58 +17,134 @@ from numpy.typing import NDArray
 from numerics.activation import Activation
 from numerics.nonlinear.space import SymmetricVectors, TrajectorySpace
 from numerics.problem import FloatArray
+from numerics.symmetry.group import IntArray, conditions, finest_classes, sign_symmetries
 
-#: What a kernel is kept to: nothing; what W → -W leaves as it is; no correlations between times.
-Symmetry = Literal["none", "parity", "times"]
-
-
-def row_signs(space: TrajectorySpace) -> FloatArray:
-    """-1 for rows of Φ at even times, (m,): Φ changes by ``(-1)^{t-t'}``."""
-    return np.asarray(np.repeat((-1.0) ** np.arange(space.problem.n), space.problem.P))
-
-
-def coordinate_signs(space: TrajectorySpace) -> FloatArray:
-    """-1 for coordinates g of even times, (d,)."""
-    return _of_coordinates(space, row_signs(space))
+#: Entries between classes below this, relative to the largest, are rounding.
+ABSENT = 1e-12
+#: Parts of an embedding's column below this, relative to its largest, are rounding.
+SHARED = 1e-12
+#: What a symmetry leaves of a direction that it reverses, relative.
+REVERSED = 1e-6
+#: Images of a kernel are made under so many generators at most.
+MOST_GENERATORS = 6
 
 
-def _of_coordinates(space: TrajectorySpace, of_rows: FloatArray) -> FloatArray:
-    return np.concatenate([np.full(space.rank, of_rows[0]), of_rows[space.problem.P :]])
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """Classes between which nothing correlates.
+
+    Attributes:
+        rows: a number for each row of Φ, (m,).
+        coordinates: a number for each coordinate g, (d,).
+    """
+
+    rows: IntArray
+    coordinates: IntArray
+
+    def matrices(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """The entries of Φ and of the covariance of g within classes, (m, m) and (d, d)."""
+        return self.rows[:, None] == self.rows, self.coordinates[:, None] == self.coordinates
 
 
-def is_symmetric_task(space: TrajectorySpace, phi: Activation) -> bool:
-    """Whether W → -W is a symmetry: an RNN with odd φ, input at t = 0 only, and one supervised time."""
-    problem = space.problem
-    times = np.unique(problem.supervised // problem.P)
-    return bool(phi.odd and problem.arch == "rnn" and not problem.x[:, 1:].any() and len(times) == 1)
+def independent(space: TrajectorySpace, phi: Activation) -> Classes | None:
+    """The finest classes, of rows that share no coordinate; None where all is one class."""
+    given, shared = conditions(space.problem, phi.odd), _shared(space)
+    rows = finest_classes(given, shared)
+    return None if rows.max() == 0 else Classes(rows, _of_coordinates(space, rows))
 
 
-def image(space: TrajectorySpace, phi: Activation, kernel: FloatArray) -> FloatArray | None:
-    """The kernel after W → -W, where that is a symmetry of the task."""
-    if not is_symmetric_task(space, phi):
+def kept_classes(space: TrajectorySpace, phi: Activation, kernel: FloatArray) -> Classes | None:
+    """The finest classes that a kernel keeps to; None where it keeps to none."""
+    finest = independent(space, phi)
+    if finest is None or _keeps(kernel, finest):
+        return finest
+    signs = [rows for rows in _reversing(space, phi) if _keeps(kernel, _signed(space, rows))]
+    if not signs:
         return None
-    signs = row_signs(space)
-    return np.asarray(kernel * np.outer(signs, signs))
+    rows = np.unique(np.stack(signs, axis=1), axis=0, return_inverse=True)[1].ravel()
+    return Classes(rows, _of_coordinates(space, rows))
 
 
-def symmetry_of(space: TrajectorySpace, phi: Activation, kernel: FloatArray) -> Symmetry:
-    """The most that a kernel keeps to, where W → -W is a symmetry of the task."""
-    if is_symmetric_task(space, phi):
-        for symmetry in ("times", "parity"):
-            broken = np.where(kept_matrices(space, symmetry)[0], 0.0, kernel)
-            if np.abs(broken).max() <= 1e-12 * np.abs(kernel).max():
-                return symmetry
-    return "none"
+def reversing(space: TrajectorySpace, phi: Activation, kernel: FloatArray) -> list[Classes]:
+    """Symmetries that leave a kernel as it is: the two classes, of unlike sign, of each generator."""
+    classes = [_signed(space, rows) for rows in _reversing(space, phi)]
+    return [each for each in classes if _keeps(kernel, each)]
 
 
-def kept_matrices(space: TrajectorySpace, symmetry: Symmetry) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def turns(space: TrajectorySpace, phi: Activation, kernel: FloatArray, direction: FloatArray) -> bool:
+    """Whether a symmetry leaves a kernel as it is and turns a change of it, (m, m), into its negative."""
+    size = REVERSED * np.linalg.norm(direction)
+    return any(np.linalg.norm(direction[classes.matrices()[0]]) < size for classes in reversing(space, phi, kernel))
+
+
+def mirror(space: TrajectorySpace, phi: Activation) -> FloatArray | None:
+    """The signs of coordinates under ``W → -W``, (d,), where that is a symmetry."""
+    for symmetry in sign_symmetries(space.problem, phi.odd):
+        if (symmetry.matrices < 0).all() and _unmixed(space, symmetry.rows):
+            return _of_coordinates(space, symmetry.rows)
+    return None
+
+
+def images(space: TrajectorySpace, phi: Activation, kernel: FloatArray) -> list[FloatArray]:
+    """A kernel, and what the symmetries that change it make of it."""
+    changing = [
+        symmetry.rows
+        for symmetry in sign_symmetries(space.problem, phi.odd)
+        if not _keeps(kernel, _signed(space, symmetry.rows))
+    ][:MOST_GENERATORS]
+    found = []
+    for chosen in product((False, True), repeat=len(changing)):
+        signs = np.ones(len(kernel))
+        for rows, used in zip(changing, chosen, strict=True):
+            signs = signs * rows if used else signs
+        found.append(np.asarray(signs[:, None] * kernel * signs))
+    return found
+
+
+def kept_matrices(space: TrajectorySpace, classes: Classes | None) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """The entries of Φ and of the covariance of g that need not vanish, (m, m) and (d, d)."""
-    time = np.repeat(np.arange(space.problem.n), space.problem.P).astype(float)
-    of_rows = {"none": np.zeros(space.m), "parity": row_signs(space), "times": time}[symmetry]
-    of_coordinates = _of_coordinates(space, of_rows)
-    return of_rows[:, None] == of_rows, of_coordinates[:, None] == of_coordinates
+    return (np.ones((space.m,) * 2, bool), np.ones((space.d,) * 2, bool)) if classes is None else classes.matrices()
 
 
-def kept_entries(space: TrajectorySpace, vectors: SymmetricVectors, symmetry: Symmetry) -> NDArray[np.bool_]:
+def kept_entries(space: TrajectorySpace, vectors: SymmetricVectors, classes: Classes | None) -> NDArray[np.bool_]:
     """The entries of Φ, as a vector, that need not vanish."""
-    return np.asarray(kept_matrices(space, symmetry)[0][vectors.rows, vectors.columns])
+    return np.asarray(kept_matrices(space, classes)[0][vectors.rows, vectors.columns])
+
+
+def _keeps(kernel: FloatArray, classes: Classes) -> bool:
+    between = np.where(classes.matrices()[0], 0.0, kernel)
+    return bool(np.abs(between).max() <= ABSENT * np.abs(kernel).max())
+
+
+def _reversing(space: TrajectorySpace, phi: Activation) -> list[FloatArray]:
+    """Generators' signs of rows, for those that give each coordinate a sign too."""
+    rows = [symmetry.rows for symmetry in sign_symmetries(space.problem, phi.odd)]
+    return [signs for signs in rows if _unmixed(space, signs)]
+
+
+def _signed(space: TrajectorySpace, signs: FloatArray) -> Classes:
+    negative = (signs < 0).astype(np.intp)
+    return Classes(negative, _of_coordinates(space, negative))
+
+
+def _of_coordinates(space: TrajectorySpace, of_rows: NDArray[Any]) -> NDArray[Any]:
+    """What holds for the rows of each coordinate."""
+    return np.asarray(of_rows[np.abs(space.embedding).argmax(axis=0)])
+
+
+def _shared(space: TrajectorySpace) -> IntArray:
+    """Pairs of rows that share a coordinate, (k, 2)."""
+    rows, columns = np.nonzero(_present(space).T)[::-1]
+    same = np.flatnonzero(np.diff(columns) == 0)
+    return np.stack([rows[same], rows[same + 1]], axis=1)
+
+
+def _present(space: TrajectorySpace) -> NDArray[np.bool_]:
+    size = np.abs(space.embedding)
+    return np.asarray(size > SHARED * size.max(axis=0, initial=0.0))
+
+
+def _unmixed(space: TrajectorySpace, signs: FloatArray) -> bool:
+    """Whether rows that share a coordinate have one sign."""
+    pairs = _shared(space)
+    return bool((signs[pairs[:, 0]] == signs[pairs[:, 1]]).all())

@@ -83,19 +83,21 @@ def test_fold_and_branches_are_those_of_the_whole_hessian(monkeypatch):
     assert set(found[27][2]) == set(found[1][2]) == {0, 1}
 
 
-def test_a_branch_point_between_states_of_the_same_lags():
+def test_a_pitchfork_where_a_pattern_changes_sign_too():
     """Two orthonormal patterns, one labelled at an odd and one at an even time: ``W → -W`` is a symmetry together with
-    a pattern's sign. The engine knows signs of times only and finds a branch point with two branches of equal F."""
+    a pattern's sign, and the two branches that leave the state which it keeps are images of one another."""
     y = np.full((2, 3), np.nan)
     y[0, 2], y[1, 1] = 1.0, 0.4
     problem = Problem(np.sqrt(2) * np.eye(2), y)
     found = diagram(problem, "signal", (6.0, 16.0))
-    (point,) = [p for p in found.special_points if p.type == "branch-point"]
-    assert len(point.branches) == 3
+    (point,) = found.special_points
+    assert point.type == "pitchfork"
+    assert len(point.branches) == 2
     assert point.interval[1] - point.interval[0] < 1e-10
-    first, second = (found.branches[k] for k in point.branches[1:])
-    np.testing.assert_allclose(first.free_energy[-1], second.free_energy[-1], rtol=1e-12)
+    kept, broken = (found.branches[k] for k in point.branches)
     signs = np.kron([1.0, -1.0, 1.0], [1.0, -1.0])
-    image = signs[:, None] * first.kernels[-1] * signs
-    np.testing.assert_allclose(second.kernels[-1], image, atol=1e-8)
-    assert np.abs(first.kernels[-1] - image).max() > 0.1
+    np.testing.assert_allclose(signs[:, None] * kept.kernels[-1] * signs, kept.kernels[-1], atol=1e-8)
+    image = kernel_functional(problem.with_(y=4.0 * y)).at(signs[:, None] * broken.kernels[-1] * signs)
+    assert image.residual < 1e-9
+    assert abs(image.free_energy - broken.free_energy[-1]) < 1e-12
+    assert np.abs(broken.kernels[-1] - image.H).max() > 0.1

@@ -16,7 +16,7 @@ from numerics.nonlinear.search import solve_nonlinear
 from numerics.predictors.observables import predict
 from numerics.problem import endpoint
 from numerics.sampling import simulate
-from numerics.symmetry.gauge import positive_basin
+from numerics.symmetry.gauge import fixed
 from tests.nonlinear import quadrature_reference as reference
 
 WIDTHS = (48, 96, 192)
@@ -46,7 +46,7 @@ def agreement(key, one_sign, kernel):
 def theory(key, start, **changes):
     activation, arch, signal = key
     problem = endpoint(4, signal, activation=activation, arch=arch).with_(**changes)
-    return positive_basin(reference.solve(problem, start)[0], 1)
+    return fixed(problem, reference.solve(problem, start)[0], odd=activation != "relu")
 
 
 @pytest.mark.parametrize(
@@ -55,9 +55,10 @@ def theory(key, start, **changes):
 )
 def test_the_solver_finds_the_saddle_of_the_plain_grid(key, start):
     activation, arch, signal = key
-    state = solve_nonlinear(endpoint(4, signal, activation=activation, arch=arch), tolerance=1e-6)
+    problem = endpoint(4, signal, activation=activation, arch=arch)
+    state = solve_nonlinear(problem, tolerance=1e-6)
     assert state.converged, state.status
-    np.testing.assert_allclose(positive_basin(state.kernel, 1), theory(key, start), atol=2e-5)
+    np.testing.assert_allclose(fixed(problem, state.kernel, odd=True), theory(key, start), atol=2e-5)
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from numerics.nonlinear.space import trajectory_space
 from numerics.predictors.observables import predict
 from numerics.problem import Problem, endpoint, sequence
 from numerics.sampling import simulate
-from numerics.symmetry.gauge import positive_basin
+from numerics.symmetry.gauge import fixed
 
 pytestmark = pytest.mark.slow
 
@@ -119,7 +119,7 @@ def test_eight_times_end_in_the_minimum_that_networks_are_in(activation):
     assert state.stable
     run = simulate(problem, 256, "hmc-weights", chains=1, steps=100, warmup=200, seed=1, workers=1)
     run = run.gauge_fixed() if run.has_sign_symmetry else run
-    kernel = positive_basin(state.kernel, 1) if run.has_sign_symmetry else state.kernel
+    kernel = fixed(problem, state.kernel, odd=True) if run.has_sign_symmetry else state.kernel
     error = np.hypot(run.kernel_standard_error, state.kernel_error)
     # what a width of 256 may shift an entry by: 10/N of its scale
     shift = 10 / 256 * np.sqrt(np.outer(np.diag(kernel), np.diag(kernel)))

@@ -1,0 +1,283 @@
+"""The sign symmetries of a posterior: which weights change sign, and what that does to kernels and predictions.
+
+Reverse groups of tied matrices, ``W^(t) → σ_t W^(t)``, reflect the inputs' space, ``U → UR``, and reverse read-outs,
+``V_c → ρ_c V_c``. The prior (``docs/theory.md`` sections 1, 10) keeps its density if σ is one sign for all matrices
+that are correlated and R is orthogonal. With an odd φ the trajectories of ``docs/theory.md`` section 11 become
+
+    h^t_p → s_tp h^t_p,    f^(t+1)_pc → ρ_c s_tp f^(t+1)_pc,
+
+as long as every term of ``h^{t+1} = a h^t + W^(t) φ(h^t) + U x^t + b^(t+1)`` takes the same sign:
+
+- ``s_{t+1,p} = σ_t s_tp`` once a pattern has had an input; before, h is 0;
+- ``s_{t+1,p} = s_tp`` where a ≠ 0;
+- ``R x^{t-1}_p = s_tp x^{t-1}_p``, for which a reflection R exists where inputs of opposite sign are orthogonal; a bias
+  is one more input, with covariance βB between times, 1 between patterns.
+
+The likelihood keeps its value if ``ρ_c s_tp = 1`` at each label that is not 0. These are linear equations for the
+exponents of σ, s and ρ modulo 2; a basis of their solutions generates the group. One time of input and one of labels
+leave all σ free: the RNN then has the one symmetry ``W → -W``, the DNN, with a sign for each matrix, 2^(n-1) of them.
+Labels at several times leave those products of signs that keep the relative sign of any two of them.
+
+A symmetry takes a kernel to ``s_a s_b Φ_ab`` with the same free energy. It reverses the prediction at (t, p) where
+``ρ s_tp = -1``; at states that it leaves as they are such a prediction is 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from numerics.problem import FloatArray, Problem
+
+IntArray = NDArray[np.intp]
+BoolArray = NDArray[np.bool_]
+
+#: Overlaps of inputs and labels below this, relative, are rounding.
+ABSENT = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Conditions:
+    """What decides which signs may change.
+
+    Attributes:
+        odd: φ is odd.
+        tied: a number for each W^(t), the same for matrices that are correlated, (n-1,).
+        inputs: a number for each ``U x^{t-1}_p`` with its bias, the same for those that overlap, or do so by way of
+            others; -1 where there is none; (nP,), time-major.
+        labelled: where each output has a label that is not 0, (O, nP).
+        skip: a ≠ 0.
+    """
+
+    odd: bool
+    tied: IntArray
+    inputs: IntArray
+    labelled: BoolArray
+    skip: bool = False
+
+    @property
+    def n(self) -> int:
+        """Hidden times."""
+        return len(self.tied) + 1
+
+    @property
+    def P(self) -> int:
+        """Patterns."""
+        return len(self.inputs) // self.n
+
+
+@dataclass(frozen=True, eq=False)
+class SignSymmetry:
+    """One symmetry.
+
+    Attributes:
+        matrices: σ_t, (n-1,).
+        signs: s_tp, (n, P); 1 where h is 0.
+        readouts: ρ_c, (O,).
+    """
+
+    matrices: FloatArray
+    signs: FloatArray
+    readouts: FloatArray
+
+    @property
+    def rows(self) -> FloatArray:
+        """s over the joint index, time-major, (nP,)."""
+        return self.signs.ravel()
+
+    def of_kernel(self, kernel: FloatArray) -> FloatArray:
+        """``s_a s_b Φ_ab``, (…, nP, nP)."""
+        return np.asarray(self.rows[:, None] * kernel * self.rows)
+
+    def of_predictions(self) -> FloatArray:
+        """The factors of f^(t+1), (O, P, n)."""
+        return self.readouts[:, None, None] * self.signs.T
+
+
+def correlated(M: FloatArray) -> IntArray:
+    """A number for each W^(t) of a sharing matrix M, (n-1, n-1): that of its group of tied matrices."""
+    return np.asarray(connected_components(M != 0, directed=False)[1], dtype=np.intp)
+
+
+def sharing(problem: Problem) -> FloatArray:
+    """M of the problem's architecture, (n-1, n-1)."""
+    size = problem.n - 1
+    return np.ones((size, size)) if problem.arch == "rnn" else np.eye(size)
+
+
+@lru_cache(maxsize=64)
+def conditions(problem: Problem, odd: bool) -> Conditions:
+    """The conditions of a problem with an activation that is odd or not."""
+    labels = np.abs(np.nan_to_num(problem.y.T.ravel()))
+    return Conditions(
+        odd=odd,
+        tied=correlated(sharing(problem)),
+        inputs=overlapping(joint_inputs(problem.x)),
+        labelled=(labels > ABSENT * labels.max(initial=0.0))[None],
+    )
+
+
+def joint_inputs(x: FloatArray) -> FloatArray:
+    """Inputs (P, n, D) over the joint index, (nP, D)."""
+    return x.transpose(1, 0, 2).reshape(-1, x.shape[2])
+
+
+def overlapping(rows: FloatArray) -> IntArray:
+    """A number for each row, the same for those connected by overlaps; -1 for rows that are 0."""
+    given = np.flatnonzero(rows.any(axis=1))
+    numbers = np.full(len(rows), -1, dtype=np.intp)
+    numbers[given] = connected_components(overlap(rows[given], rows[given]), directed=False)[1]
+    return numbers
+
+
+def overlap(one: FloatArray, other: FloatArray) -> BoolArray:
+    """Which rows are not orthogonal."""
+    size = np.linalg.norm(one, axis=1)[:, None] * np.linalg.norm(other, axis=1)
+    return np.asarray(np.abs(one @ other.T) > ABSENT * size)
+
+
+@lru_cache(maxsize=64)
+def sign_symmetries(problem: Problem, odd: bool) -> tuple[SignSymmetry, ...]:
+    """Generators of the problem's sign symmetries, without those that change no kernel."""
+    return generators(conditions(problem, odd))
+
+
+def generators(given: Conditions) -> tuple[SignSymmetry, ...]:
+    """A basis of the sign symmetries, without those that change no kernel."""
+    if not given.odd:
+        return ()
+    unknowns = _Unknowns(given)
+    found = []
+    for solution in _null_space(unknowns.equations(), unknowns.count):
+        symmetry = unknowns.symmetry(solution)
+        if len(np.unique(symmetry.signs[unknowns.active])) > 1:
+            found.append(symmetry)
+    return tuple(found)
+
+
+class _Unknowns:
+    """Exponents modulo 2, each a bit: of read-outs, of groups of tied matrices, and of connected inputs.
+
+    The first inputs keep their sign, as reversing U and V changes nothing. A sign s_tp is the sum of the bits of the
+    pattern's first inputs and of the matrices passed since, held as an integer.
+    """
+
+    def __init__(self, given: Conditions) -> None:
+        self.given = given
+        n, P = given.n, given.P
+        inputs = given.inputs.reshape(n, P)
+        driven = inputs >= 0
+        self.outputs, groups = len(given.labelled), int(given.tied.max(initial=-1)) + 1
+        #: Where h is not 0.
+        self.active = np.logical_or.accumulate(driven, axis=0)
+        numbers = {number: k for k, number in enumerate(dict.fromkeys(inputs[driven].tolist()))}
+        self.count = self.outputs + groups + len(numbers) - 1
+        first = self.outputs + groups
+
+        def of_input(t: int, p: int) -> int:
+            k = numbers[int(inputs[t, p])]
+            return 1 << (first + k - 1) if k else 0
+
+        self.signs = np.zeros((n, P), dtype=object)
+        self._equations: list[int] = []
+        for t in range(n):
+            for p in range(P):
+                passed = bool(t and self.active[t - 1, p])
+                if passed:
+                    self.signs[t, p] = self.signs[t - 1, p] ^ 1 << (self.outputs + int(given.tied[t - 1]))
+                    if given.skip:
+                        self._equations.append(self.signs[t, p] ^ self.signs[t - 1, p])
+                if driven[t, p] and passed:
+                    self._equations.append(self.signs[t, p] ^ of_input(t, p))
+                elif driven[t, p]:
+                    self.signs[t, p] = of_input(t, p)
+
+    def equations(self) -> set[int]:
+        """Sums of bits that are 0."""
+        labels = np.argwhere(self.given.labelled.reshape(self.outputs, *self.active.shape) & self.active)
+        return {*self._equations, *(self.signs[t, p] ^ 1 << c for c, t, p in labels.tolist())} - {0}
+
+    def symmetry(self, solution: int) -> SignSymmetry:
+        """The symmetry that a solution stands for."""
+
+        def sign(bits: int) -> float:
+            return -1.0 if (bits & solution).bit_count() % 2 else 1.0
+
+        return SignSymmetry(
+            np.array([sign(1 << (self.outputs + group)) for group in self.given.tied.tolist()]),
+            np.vectorize(sign, otypes=[float])(self.signs),
+            np.array([sign(1 << c) for c in range(self.outputs)]),
+        )
+
+
+def _null_space(equations: set[int], count: int) -> list[int]:
+    """A basis of the bits whose sums vanish, by elimination from the lowest bit on."""
+    pivots: dict[int, int] = {}
+    for equation in equations:
+        left = equation
+        for bit, row in pivots.items():
+            if left >> bit & 1:
+                left ^= row
+        if left:
+            bit = (left & -left).bit_length() - 1
+            for other, row in pivots.items():
+                if row >> bit & 1:
+                    pivots[other] = row ^ left
+            pivots[bit] = left
+    free = [bit for bit in range(count) if bit not in pivots]
+    return [1 << f | sum(1 << bit for bit, row in pivots.items() if row >> f & 1) for f in free]
+
+
+@lru_cache(maxsize=64)
+def independent_classes(problem: Problem, odd: bool) -> IntArray:
+    """The finest classes that stay independent of one another, a number for each joint index, (nP,).
+
+    Entries of Φ and Φ̃ between classes vanish at the state that the random network's kernel is followed to, as they
+    vanish under ``docs/theory.md`` section 4's conditions if they do in them: then C and the tilted density factorise
+    over the classes, and with an odd φ each factor is even. It takes that inputs overlap and labels that are not 0 lie
+    within one class, and that for tied matrices ``(t, p)`` and ``(t', q)`` share a class if, and only if, their
+    successors do. Each sign symmetry has one sign on a class.
+    """
+    return finest_classes(conditions(problem, odd))
+
+
+def finest_classes(given: Conditions, joined: IntArray | None = None) -> IntArray:
+    """`independent_classes` from the conditions, and pairs of joint indices, (k, 2), that are kept together."""
+    n, P = given.n, given.P
+    size = n * P
+    if not given.odd:
+        return np.zeros(size, dtype=np.intp)
+    order = np.argsort(given.inputs, kind="stable")
+    linked = (np.diff(given.inputs[order]) == 0) & (given.inputs[order][1:] >= 0)
+    pairs = [_chained(order)[linked], *([] if joined is None else [joined])]
+    pairs += [_chained(np.flatnonzero(labels)) for labels in given.labelled]
+    if given.skip:
+        pairs.append(np.stack([np.arange(size - P), np.arange(P, size)], axis=1))
+    tied = np.repeat(given.tied, P)
+    classes = _merged(size, pairs)
+    while True:
+        here, after = classes[: size - P], classes[P:]
+        for source, target in ((here, np.arange(P, size)), (after, np.arange(size - P))):
+            order = np.lexsort((source, tied))
+            together = (np.diff(source[order]) == 0) & (np.diff(tied[order]) == 0)
+            pairs.append(np.stack([target[order][:-1][together], target[order][1:][together]], axis=1))
+        merged = _merged(size, pairs)
+        if merged.max() == classes.max():
+            return classes
+        classes = merged
+
+
+def _chained(members: IntArray) -> IntArray:
+    return np.stack([members[:-1], members[1:]], axis=1)
+
+
+def _merged(size: int, pairs: list[IntArray]) -> IntArray:
+    """Connected components of pairs of indices."""
+    edges = np.concatenate(pairs)
+    graph = coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(size, size))
+    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.intp)

@@ -1,0 +1,99 @@
+"""Sign symmetries among the states of the linear theory: images, and whether two states are one up to them.
+
+A symmetry's signs S over the joint index map the space ``H = QĤQᵀ`` of a problem's kernels on itself, as they leave the
+random network's kernel as it is. There it acts as the matrix R with ``SQ = QR``: signs where Q has a row for each time
+and pattern, or where the signs are the same for all patterns.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from numerics.problem import FloatArray, Problem
+from numerics.symmetry.group import sign_symmetries
+
+if TYPE_CHECKING:
+    from numerics.saddle.functional import KernelFunctional, KernelPoint
+    from numerics.saddle.space import KernelSpace
+
+#: Two kernels closer than this, relative, are one; entries of a symmetric one that this much is left of are rounding.
+SAME, ROUNDING = 1e-6, 1e-12
+#: What a symmetry leaves of a direction that it reverses, relative.
+REVERSED = 1e-6
+#: Images of a kernel are made under so many generators at most.
+MOST_GENERATORS = 6
+
+
+def actions(problem: Problem, space: KernelSpace) -> tuple[FloatArray, ...]:
+    """R of each generator of a problem's sign symmetries: its signs, (m,), or the matrix, (m, m)."""
+    return tuple(action(symmetry.signs, space) for symmetry in sign_symmetries(problem, True))
+
+
+def action(signs: FloatArray, space: KernelSpace) -> FloatArray:
+    """R of signs s_tp, (n, P)."""
+    if space.pattern_basis is not None:
+        if (signs == signs[:, :1]).all():
+            return np.repeat(signs[:, 0], space.block)
+        if np.array_equal(space.pattern_basis, np.eye(space.P)):
+            return signs.ravel()
+    Q = space.full_basis()
+    return np.asarray(np.linalg.pinv(Q) @ (signs.reshape(-1, 1) * Q))
+
+
+def acted(R: FloatArray, A: FloatArray) -> FloatArray:
+    """``R A Rᵀ``."""
+    return R[:, None] * A * R if R.ndim == 1 else R @ A @ R.T
+
+
+def turned(functional: KernelFunctional, H: FloatArray) -> list[FloatArray]:
+    """A kernel and its images under the sign symmetries that change it."""
+    size = np.sqrt(np.diagonal(H))
+    rounding = ROUNDING * np.outer(size, size)
+    changing = [R for R in functional.reversals if (np.abs(acted(R, H) - H) > rounding).any()][:MOST_GENERATORS]
+    images = []
+    for chosen in product((False, True), repeat=len(changing)):
+        image = H
+        for R, used in zip(changing, chosen, strict=True):
+            image = acted(R, image) if used else image
+        images.append(image)
+    return images
+
+
+def number_of_images(point: KernelPoint) -> int:
+    """How many different states the sign symmetries make of one, itself among them."""
+    different: list[KernelPoint] = []
+    for H in turned(point.functional, point.H):
+        if not any(distance(H, other) < SAME for other in different):
+            different.append(point.functional.at(H))
+    return len(different)
+
+
+def distance(H: FloatArray, other: KernelPoint) -> float:
+    """``‖L⁻¹HL⁻ᵀ - 1‖`` per row: a relative difference that sees small entries too."""
+    half = np.linalg.solve(other.L, np.linalg.solve(other.L, H).T)
+    return float(np.linalg.norm(half - np.eye(len(H)))) / math.sqrt(len(H))
+
+
+def distance_up_to_symmetry(point: KernelPoint, other: KernelPoint) -> float:
+    """The distance of two states, sign symmetries allowed for."""
+    return min(distance(H, other) for H in turned(point.functional, point.H))
+
+
+def is_new(point: KernelPoint, known: Iterable[KernelPoint]) -> bool:
+    """Whether no known state is the same up to symmetry."""
+    return not any(distance_up_to_symmetry(point, other) < SAME for other in known)
+
+
+def turns(point: KernelPoint, mode: FloatArray) -> bool:
+    """Whether a sign symmetry leaves a state as it is and turns a direction S, (m, m), into its negative."""
+    change = point.L @ mode @ point.L.T
+    size = REVERSED * np.linalg.norm(change)
+    return any(
+        bool(np.linalg.norm(acted(R, change) + change) < size) and distance(acted(R, point.H), point) < SAME
+        for R in point.functional.reversals
+    )
