@@ -18,22 +18,26 @@ if TYPE_CHECKING:
     from theory.coexistence import coexistence as coexistence
     from theory.coherent_branch import coherent_branch as coherent_branch
     from theory.coherent_curve import coherent_curve as coherent_curve
+    from theory.complete_states import complete_states as complete_states
     from theory.critical_point import critical_point as critical_point
     from theory.critical_point import critical_signal as critical_signal
     from theory.free_energy import endpoint_free_energy as endpoint_free_energy
     from theory.incoherent import incoherent_branch as incoherent_branch
     from theory.landau import landau_expansion as landau_expansion
+    from theory.learning_transition import learning_transition as learning_transition
     from theory.outliers import outlier_threshold as outlier_threshold
 
 _HOMES = {
     "coexistence": "theory.coexistence",
     "coherent_branch": "theory.coherent_branch",
     "coherent_curve": "theory.coherent_curve",
+    "complete_states": "theory.complete_states",
     "critical_point": "theory.critical_point",
     "critical_signal": "theory.critical_point",
     "endpoint_free_energy": "theory.free_energy",
     "incoherent_branch": "theory.incoherent",
     "landau_expansion": "theory.landau",
+    "learning_transition": "theory.learning_transition",
     "outlier_threshold": "theory.outliers",
 }
 _MODULES = ("matrix_calculus", "perturbation", "symbols")
@@ -42,11 +46,13 @@ __all__ = [
     "coexistence",
     "coherent_branch",
     "coherent_curve",
+    "complete_states",
     "critical_point",
     "critical_signal",
     "endpoint_free_energy",
     "incoherent_branch",
     "landau_expansion",
+    "learning_transition",
     "matrix_calculus",
     "outlier_threshold",
     "perturbation",

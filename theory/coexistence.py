@@ -57,9 +57,11 @@ class Coexistence:
 
     Attributes:
         T, kappa: the chain and the noise.
-        critical_signal: λ_c, where the incoherent state loses its stability (its spinodal point).
+        critical_signal: λ_c, where coherence grows on the incoherent branch. There the incoherent state that λ = 0 is
+            joined to loses its stability (its spinodal point) unless κ is so large that it ends in a fold above λ_c
+            (``theory.learning_coherence``): then λ_c lies on a part of the branch that is unstable already.
         fold: where the coherent minimum appears (its spinodal point), below λ_c.
-        equal: where coherent and incoherent state have the same free energy, between the two.
+        equal: where the coherent state and that incoherent one have the same free energy, between the two.
     """
 
     T: int

@@ -117,7 +117,7 @@ def critical_point(T: int | Symbol, kappa: Expr = symbols.kappa) -> CriticalPoin
     if T == symbols.T:
         return _symbolic(noise)
     if T == 3:
-        raise ValueError("T: is 3, where the incoherent state is stable at every signal; accepted: an integer ≥ 4")
+        raise ValueError("T: is 3, where coherence never grows; accepted: an integer ≥ 4")
     require_horizon(T, 4)
     assert isinstance(T, int)
     expansion = landau_expansion(T, noise)

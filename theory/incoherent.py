@@ -56,8 +56,8 @@ class IncoherentBranch(Typeset):
     def multiplicity_condition(self) -> Expr:
         """``(dλ/dr) · r(r-1)/λ = r - n(r-1)(1-2ζ)``, ``ζ = r^n/(r^n+κ̂)``: negative where the branch turns back in λ.
 
-        It is positive for all r ≥ 1 unless κ̂ is large (above 39 at T = 4): only then are there several incoherent
-        states at the same λ, for the RNN and the DNN alike.
+        It is positive for all r ≥ 1 unless κ̂ is large (above 39.43 at T = 4): only then are there several incoherent
+        states at the same λ, for the RNN and the DNN alike (``theory.learning_transition``).
         """
         r, n = symbols.r, self.T - 1
         share = r**n / (r**n + normalised_noise(self.T))

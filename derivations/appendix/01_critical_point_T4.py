@@ -105,7 +105,8 @@ print("lambda_c =", latex(critical))
 
 # %% [markdown]
 # The diagonal block has determinant $r^2\,[3(1+2(r-1)\zeta)-2r]$ up to a positive factor, $\zeta=r^3/(r^3+\kappa)$. At
-# $r_c$ it is positive for $\kappa<40$: up to there the odd block is the first to fail.
+# $r_c$ it is positive for $\kappa<40$. Up to $\kappa=39.43$ it is positive for every $r$, and the odd block is the first to fail;
+# beyond, the branch folds (`14_learning_transition.py`).
 
 # %%
 even = Matrix(3, 3, lambda i, j: diff(reduced, (H11, H22, H33)[i], (H11, H22, H33)[j]))
@@ -180,8 +181,9 @@ assert critical_point(4, package_point.tricritical_kappa).exponent == Rational(1
 # ## 6. The DNN
 #
 # With the mask, $C$ is diagonal; the off-diagonal entries occur in $-\tfrac12\ln|H|$ only. By Hadamard's inequality
-# $|H|\le\prod_tH^{tt}$ that is smallest for diagonal $H$, at every signal: no transition. On a diagonal kernel the
-# curvature is $1/(H^{tt}H^{ss})>0$.
+# $|H|\le\prod_tH^{tt}$ that is smallest for diagonal $H$, at every signal: coherence never grows. On a diagonal kernel the
+# curvature is $1/(H^{tt}H^{ss})>0$. For $\kappa>39.43$ the diagonal branch folds, though: the DNN has a transition of another
+# kind, between a state that learns little and one that learns the task (`14_learning_transition.py`).
 
 # %%
 untied = endpoint_free_energy(4, "dnn").units()

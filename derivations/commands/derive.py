@@ -22,6 +22,8 @@ Fields = dict[str, Any]
 
 #: Largest T for which expressions are written out entry by entry; they grow as n!, so this takes hours already.
 LONGEST = 16
+#: Largest T of learning-transition: where 3(T-1)²+1 is a square, κ_* is a fraction of some 5T digits.
+LONGEST_FRACTION = 500
 #: Of the numbers that have no closed form.
 DIGITS = 30
 
@@ -76,6 +78,7 @@ def command(
     incoherent-branch    the diagonal kernel, any T, in the ratio r
     stability            the second variation around it, a sector for each lag; λ_c follows
     critical-point       λ_c, the order of the transition, exponent and amplitude; any T
+    learning-transition  where the diagonal branch of either architecture folds; any T ≥ 3
     coexistence          fold and equal-free-energy point where the transition is discontinuous
     coherent-branch      the whole branch at T = 4 in one parameter; at T = 5 on an elliptic curve
     strong-signal        its leading terms for λ → ∞
@@ -198,7 +201,9 @@ def critical_point(request: Request) -> Fields:
     from theory.critical_point import critical_point as derive
 
     if request.arch == "dnn":
-        raise ValueError("--arch: is dnn, whose incoherent state is stable at every signal; accepted: rnn")
+        raise ValueError(
+            "--arch: is dnn, in which coherence never grows (it has the learning-transition); accepted: rnn"
+        )
     point = derive(request.T, request.noise)
     return {
         "T": point.T,
@@ -213,6 +218,29 @@ def critical_point(request: Request) -> Fields:
         "amplitude_fourth": point.amplitude_fourth,
         "tricritical_kappa": point.tricritical_kappa,
         "continuous_where_positive": None if point.order else point.continuity,
+    }
+
+
+def learning_transition(request: Request) -> Fields:
+    """Onset of the folds; beyond it both folds and the signal of equal free energy. The same for both architectures."""
+    from sympy import Symbol
+
+    from theory.learning_onset import onset
+    from theory.learning_transition import learning_transition as derive
+
+    if isinstance(request.T, int) and request.T > LONGEST_FRACTION:
+        limit = f"an integer ≤ {LONGEST_FRACTION} for learning-transition"
+        raise click.UsageError(f"--T: is {request.T}; accepted: {limit}")
+    point = onset(request.T)
+    fields: Fields = {"T": point.T, "kappa_onset": point.kappa, "kappa_onset_float": _float(point.kappa)}
+    if isinstance(request.T, Symbol) or request.noise.free_symbols:
+        return fields
+    found = derive(request.T, request.noise)
+    if found is None:
+        return fields
+    return fields | {
+        "folds_float": [float(fold.signal) for fold in found.folds],
+        "equal_free_energy_float": float(found.equal.signal),
     }
 
 
@@ -427,6 +455,7 @@ RESULTS = {
     "incoherent-branch": incoherent_branch,
     "stability": stability,
     "critical-point": critical_point,
+    "learning-transition": learning_transition,
     "coexistence": coexistence,
     "coherent-branch": coherent_branch,
     "strong-signal": strong_signal,
@@ -505,6 +534,9 @@ def _equations(prefix: str, fields: Fields, latex: Callable[[Any], str]) -> list
             lines.append(rf"\[ {label} = {latex(value)} \]")
         elif isinstance(value, list | tuple) and all(isinstance(item, Basic) for item in value):
             items = r",\ ".join(latex(item) for item in value)
+            lines.append(rf"\[ {label} = \left({items}\right) \]")
+        elif isinstance(value, list | tuple) and all(isinstance(item, int | float) for item in value):
+            items = r",\ ".join(map(str, value))
             lines.append(rf"\[ {label} = \left({items}\right) \]")
         elif isinstance(value, int | float | str):
             lines.append(rf"\[ {label} = \text{{{value}}} \]")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import re
 
@@ -135,6 +136,7 @@ WHATS = {
     "gaussian-averages": [],
     "fluctuations": ["--T", "symbolic"],
     "hessian": [],
+    "learning-transition": ["--T", "5", "--kappa", "40"],
 }
 
 
@@ -175,6 +177,35 @@ def test_json_expressions_parse_again(what):
         order.pop("paths")
     for text in leaves(fields):
         sympy.sympify(text)
+
+
+@pytest.mark.parametrize(("T", "kappa", "arch"), [(4, 60, "dnn"), (3, 100, "rnn"), (9, 1000, "dnn")])
+def test_printed_folds_and_exchange(T, kappa, arch):
+    """Stationary in r at the folds; two minima of F along diagonal kernels, as deep as each other, at the exchange."""
+    fields = derive("learning-transition", "--T", str(T), "--kappa", str(kappa), "--arch", arch)
+    assert set(fields) == {"T", "kappa_onset", "kappa_onset_float", "folds_float", "equal_free_energy_float"}
+    assert float(sympy.sympify(fields["kappa_onset"])) == pytest.approx(fields["kappa_onset_float"], rel=1e-14)
+    n = T - 1
+    r = [1 + k / 10000 for k in range(1, 120000)]
+    signals = [(x - 1) * (x**n + kappa) ** 2 / x**n for x in r]
+    turns = [b for a, b, c in zip(signals, signals[1:], signals[2:], strict=False) if (b - a) * (c - b) < 0]
+    assert sorted(turns) == pytest.approx(fields["folds_float"], rel=1e-6)
+    lam = fields["equal_free_energy_float"]
+    F = [lam / (x**n + kappa) / 2 + n * (x - 1 - math.log(x)) / 2 for x in r]
+    minima = [b for a, b, c in zip(F, F[1:], F[2:], strict=False) if a > b < c]
+    assert len(minima) == 2
+    assert minima[0] == pytest.approx(minima[1], rel=1e-6)
+
+
+def test_no_folds_are_printed_up_to_the_onset():
+    onset = {"T", "kappa_onset", "kappa_onset_float"}
+    assert set(derive("learning-transition")) == onset
+    assert set(derive("learning-transition", "--T", "5", "--kappa", "4096/125")) == onset
+    assert set(derive("learning-transition", "--kappa", "symbolic")) == onset
+    general = derive("learning-transition", "--T", "symbolic", "--kappa", "60")
+    assert set(general) == {"T", "kappa_onset"}
+    at_seven = sympy.sympify(general["kappa_onset"]).subs(sympy.Symbol("T"), 7)
+    assert float(at_seven) == pytest.approx(derive("learning-transition", "--T", "7")["kappa_onset_float"], rel=1e-13)
 
 
 def test_dnn_has_no_critical_point():

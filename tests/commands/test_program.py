@@ -62,6 +62,8 @@ BAD_INPUT = {
     ),
     "derive what": (["derive", "everything"], "WHAT"),
     "derive T": (["derive", "critical-point", "--T", "3"], "T"),
+    "derive fold T": (["derive", "learning-transition", "--T", "2"], "T"),
+    "derive long fold": (["derive", "learning-transition", "--T", "501"], "--T"),
     "derive kappa": (["derive", "critical-point", "--kappa", "x"], "--kappa"),
     "derive negative kappa": (["derive", "critical-point", "--kappa=-1/2"], "kappa"),
     "derive branch at T = 6": (["derive", "coherent-branch", "--T", "6"], "T"),
