@@ -82,56 +82,6 @@ def test_signed_counts_over_random_problems():
     assert several > 2
 
 
-def newton_end(L, signal, kappa, arch):
-    """Where Gauss-Newton steps on the gradient of the reference F end; None if they do not converge."""
-    H = L
-    for _ in range(60):
-        pairs, h = reference.pairs(H.rows), mp.mpf(10) ** -6
-        slopes = [reference.gradient(H, signal, kappa, arch, step=h * abs(H[0, 0]))]
-        if max(abs(x) for x in slopes[0]) < 1e-12:
-            return H
-        jacobian = mp.matrix(len(pairs), len(pairs))
-        for k, (i, j) in enumerate(pairs):
-            d = h * mp.sqrt(H[i, i] * H[j, j])
-            up = reference.gradient(reference.moved(H, [((i, j), d)]), signal, kappa, arch, step=h * abs(H[0, 0]))
-            for m, (a, b) in enumerate(zip(up, slopes[0], strict=True)):
-                jacobian[m, k] = (a - b) / d
-        step, size = mp.lu_solve(jacobian, mp.matrix(slopes[0])), mp.mpf(1)
-        for _ in range(30):
-            trial = reference.moved(H, [(pair, -size * step[k]) for k, pair in enumerate(pairs)])
-            if min(mp.eigsy(trial, eigvals_only=True)) > 0:
-                break
-            size /= 2
-        else:
-            return None
-        H = trial
-    return None
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("T", "signal", "kappa", "arch", "count"), CASES[1:5])
-def test_newton_from_random_kernels_finds_no_other_state(T, signal, kappa, arch, count):
-    states = complete_states(T, signal, kappa, arch)
-    n, rng, found = T - 1, np.random.default_rng(7), set()
-    flip = mp.diag([(-1) ** t for t in range(n)])
-    with mpmath.workdps(30):
-        lam, noise = (mp.mpf(Rational(x).p) / Rational(x).q for x in (signal, kappa))
-        for _ in range(60):
-            A = reference.random_kernel(n, rng)
-            growth = mp.mpf(rng.uniform(1.2, 4))
-            scale = mp.diag([growth ** (mp.mpf(t) / 2) for t in range(1, n + 1)])
-            end = newton_end(scale * A * scale / A[0, 0], lam, noise, arch)
-            if end is None:
-                continue
-            gaps = [
-                min(mp.mnorm(end - image) for image in (s.kernel, flip * s.kernel * flip)) / mp.mnorm(end)
-                for s in states
-            ]
-            assert min(gaps) < 1e-7
-            found.add(int(np.argmin([float(g) for g in gaps])))
-    assert len(found) >= count - 1
-
-
 def test_degenerate_states():
     critical = complete_states(4, Rational(81, 8), 1)
     assert [(s.parameter, s.index) for s in critical] == [(2, None)]
