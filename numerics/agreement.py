@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import chi2, norm
 
+from numerics.arrays import finite_array
 from numerics.display import Facts, Shown, number
 from numerics.plotting import Drawn
 from numerics.predictors.observables import cka
@@ -60,9 +61,7 @@ class Agreement(Shown, Drawn, Stored):
         return self.z
 
 
-def compare(
-    predicted: FloatArray, mean: FloatArray, standard_error: FloatArray, *, rhat: float, ess: float
-) -> Agreement:
+def compare(predicted: ArrayLike, mean: ArrayLike, standard_error: ArrayLike, *, rhat: float, ess: float) -> Agreement:
     """Compare a sampled mean kernel with a prediction.
 
     Args:
@@ -70,11 +69,14 @@ def compare(
         rhat: largest R-hat over the entries.
         ess: smallest effective sample size over the entries.
     """
-    difference = mean - predicted
+    theory = finite_array(predicted, "predicted", (None, None))
+    sampled = finite_array(mean, "mean", theory.shape)
+    error = finite_array(standard_error, "standard_error", theory.shape)
+    difference = sampled - theory
     # An entry without any fluctuation (such as an input kernel) has no standard error: rounding is then the scale.
-    floor = 1e-12 * np.abs(predicted).max()
-    z = difference / np.maximum(standard_error, floor)
-    independent = predicted.shape[0] * (predicted.shape[0] + 1) // 2
+    floor = 1e-12 * np.abs(theory).max()
+    z = difference / np.maximum(error, floor)
+    independent = len(theory) * (len(theory) + 1) // 2
     z_limit = float(norm.isf(FAMILY_LEVEL / (2 * independent)))
     worst = float(np.abs(z).max())
     mixed = rhat <= RHAT_LIMIT and ess >= ESS_LIMIT
@@ -84,7 +86,7 @@ def compare(
         reason = f"the largest |z| is {worst:.1f}, above {z_limit:.1f}"
     else:
         reason = f"every |z| is below {z_limit:.1f} (largest {worst:.1f})"
-    return Agreement(z, z_limit, cka(predicted, mean), mixed, mixed and worst <= z_limit, reason)
+    return Agreement(z, z_limit, cka(theory, sampled), mixed, mixed and worst <= z_limit, reason)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,8 +135,8 @@ def width_trend(widths: Sequence[int], means: ArrayLike, standard_errors: ArrayL
     Raises:
         InputError: too few widths, or shapes that do not fit.
     """
-    mean, error = np.asarray(means, dtype=np.float64), np.asarray(standard_errors, dtype=np.float64)
-    size = np.asarray(widths, dtype=np.float64)
+    mean, error = finite_array(means, "means"), finite_array(standard_errors, "standard_errors")
+    size = finite_array(widths, "widths", (None,))
     if len(set(size.tolist())) < order + 1 or (size < 1).any():
         raise InputError(f"widths: are {list(widths)}; accepted: at least {order + 1} different integers ≥ 1")
     if mean.shape != error.shape or mean.shape[:1] != size.shape:

@@ -7,8 +7,6 @@ anything about how the other works.
 from __future__ import annotations
 
 import math
-import numbers
-import operator
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
@@ -17,7 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from numerics.activation import LINEAR, Activation, activation_of
+from numerics.arrays import real_array
 from numerics.errors import InputError as InputError
+from numerics.scalars import integer, real
 
 Architecture = Literal["rnn", "dnn"]
 FloatArray = NDArray[np.float64]
@@ -38,31 +38,10 @@ def _require(condition: bool, argument: str, wrong: str, accepted: str) -> None:
         raise InputError(f"{argument}: {wrong}; accepted: {accepted}")
 
 
-def _real_array(value: ArrayLike, argument: str) -> FloatArray:
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise InputError(f"{argument}: has rows of different lengths; accepted: an array of real numbers") from None
-    _require(
-        array.dtype.kind in "fiub",
-        argument,
-        f"has dtype {array.dtype}",
-        "an array of real numbers",
-    )
-    with np.errstate(over="ignore"):  # a longer float that overflows is infinite, and refused as such
-        return np.array(array, dtype=np.float64, order="C")  # a copy: the problem's arrays are frozen
-
-
 def _positive(value: float, argument: str, *, zero: bool = False, largest: float = LARGEST) -> float:
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     bound = "a finite number ≥ 0" if zero else "a finite number > 0"
-    _require(
-        real and math.isfinite(value) and (value > 0 or (zero and value == 0)),
-        argument,
-        f"is {value:g}" if real else f"is {value!r}",
-        bound,
-    )
-    number = float(value)
+    number = real(value, argument, bound)
+    _require(math.isfinite(number) and (number > 0 or (zero and number == 0)), argument, f"is {number:g}", bound)
     _require(number <= largest, argument, f"is {number:g}", f"at most {largest:g}, for double precision")
     _require(zero or number >= SMALLEST, argument, f"is {number:g}", f"at least {SMALLEST:g}")
     return number
@@ -71,12 +50,7 @@ def _positive(value: float, argument: str, *, zero: bool = False, largest: float
 def _horizon(value: int, patterns: int) -> int:
     longest = LARGEST_KERNEL // patterns + 1
     accepted = f"an integer ≥ 3, at most {longest}"
-    try:
-        T = operator.index(value)
-    except TypeError:
-        raise InputError(f"T: is {value!r}; accepted: {accepted}") from None
-    _require(3 <= T <= longest, "T", f"is {T}", accepted)
-    return T
+    return integer(value, "T", 3, longest, accepted)
 
 
 def _representable(start: float, growth: float, times: int, argument: str) -> None:
@@ -92,7 +66,7 @@ def _representable(start: float, growth: float, times: int, argument: str) -> No
 
 def _inputs(value: ArrayLike, argument: str, n: int) -> FloatArray:
     """Inputs as (P, n, D), zero at the times where none is given."""
-    x = _real_array(value, argument)
+    x = real_array(value, argument)
     _require(x.ndim in (2, 3), argument, f"has shape {x.shape}", "(P, D) for input at t = 0, or (P, times, D)")
     _require(min(x.shape) > 0, argument, f"has shape {x.shape}", "at least one pattern, time and dimension")
     if x.ndim == 2:
@@ -140,7 +114,7 @@ class Problem:
 
     def __post_init__(self) -> None:
         put = object.__setattr__
-        y = _real_array(self.y, "y")
+        y = real_array(self.y, "y", missing=True)
         _require(y.ndim == 2 and min(y.shape) > 0, "y", f"has shape {y.shape}", "(P, times), NaN where unsupervised")
         _require(not np.isinf(y).any(), "y", "contains infinity", "finite numbers, NaN where unsupervised")
         _require(not np.isnan(y).all(), "y", "has no supervised entry", "at least one finite label")
@@ -162,7 +136,7 @@ class Problem:
             put(self, "x_test", x_test)
         if self.y_test is not None:
             _require(self.x_test is not None, "y_test", "is given without x_test", "both or neither")
-            y_test = _real_array(self.y_test, "y_test")
+            y_test = real_array(self.y_test, "y_test", missing=True)
             assert self.x_test is not None
             shape = (self.x_test.shape[0], n)
             _require(y_test.shape == shape, "y_test", f"has shape {y_test.shape}", f"{shape}")
@@ -283,10 +257,10 @@ def sequence(
     teacher = teachers.rotation_teacher(angle, amplitude, radius)
     D = teacher.D
     whole = {"patterns": (D if patterns is None else patterns, 1), "test_patterns": (test_patterns, 0)}
-    for name, (count, least) in (whole | {"pattern_seed": (pattern_seed, 0)}).items():
-        integer = isinstance(count, numbers.Integral) and not isinstance(count, bool)
-        most = LARGEST_KERNEL // 2
-        _require(integer and least <= count <= most, name, f"is {count!r}", f"an integer from {least} to {most}")
+    whole |= {"pattern_seed": (pattern_seed, 0)}
+    checked = {name: integer(count, name, least, LARGEST_KERNEL // 2) for name, (count, least) in whole.items()}
+    patterns = None if patterns is None else checked["patterns"]
+    test_patterns, pattern_seed = checked["test_patterns"], checked["pattern_seed"]
     T = _horizon(T, D if patterns is None else patterns)
     largest = math.sqrt(LARGEST)
     size = float(np.abs(teacher.V).max())

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from numerics.arrays import finite_array, real_array
 from numerics.problem import FloatArray, InputError, Problem
+from numerics.scalars import integer, real
 
 ComplexArray = NDArray[np.complex128]
 
@@ -34,9 +36,7 @@ class Teacher:
 
     def __post_init__(self) -> None:
         for name in ("V", "W", "U"):
-            array = np.array(getattr(self, name), dtype=np.float64)
-            if not np.isfinite(array).all():
-                raise InputError(f"{name}: contains NaN or infinity; accepted: finite numbers")
+            array = finite_array(getattr(self, name), name)
             array.setflags(write=False)
             object.__setattr__(self, name, array)
         size = self.V.size
@@ -58,9 +58,7 @@ class Teacher:
 
     def labels(self, x: ArrayLike, times: int) -> FloatArray:
         """Outputs for inputs x (P, D) at t = 0, shape (P, times); column t-1 is ``y^(t+1)``."""
-        inputs = np.asarray(x, dtype=np.float64)
-        if inputs.ndim != 2 or inputs.shape[1] != self.D:
-            raise InputError(f"x: has shape {inputs.shape}; accepted: (P, {self.D})")
+        inputs, times = finite_array(x, "x", (None, self.D)), integer(times, "times", 1)
         state, columns = self.U @ inputs.T, []
         for _ in range(times):
             columns.append(self.V @ state)
@@ -94,10 +92,11 @@ class Teacher:
         Raises:
             InputError: see `Problem`.
         """
-        y = np.where(self._mask(supervise, len(np.asarray(x)), T - 1), self.labels(x, T - 1), np.nan)
+        x, n = real_array(x, "x"), integer(T, "T", 2) - 1
+        y = np.where(self._mask(supervise, len(x), n), self.labels(x, n), np.nan)
         if x_test is not None:
-            options |= {"x_test": x_test, "y_test": self.labels(x_test, T - 1)}
-        return Problem(np.asarray(x, dtype=np.float64), y, **options)
+            options |= {"x_test": x_test, "y_test": self.labels(x_test, n)}
+        return Problem(x, y, **options)
 
     @staticmethod
     def _mask(supervise: Iterable[int] | NDArray[np.bool_], patterns: int, n: int) -> NDArray[np.bool_]:
@@ -154,11 +153,8 @@ def random_patterns(P: int, D: int, rng: np.random.Generator) -> FloatArray:
 
 def _row(value: float | Iterable[float], argument: str, length: int | None) -> FloatArray:
     """One finite number for each plane."""
-    numbers = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
-    try:
-        row = np.array([float(number) for number in numbers])
-    except (TypeError, ValueError):
-        raise InputError(f"{argument}: is {value!r}; accepted: a finite number, or one for each plane") from None
+    numbers = list(value) if isinstance(value, Iterable) and not isinstance(value, str) and np.ndim(value) else [value]
+    row = np.array([real(number, argument, "a finite number, or one for each plane") for number in numbers])
     if not np.isfinite(row).all():
         shown = ",".join(f"{number:g}" for number in row)
         raise InputError(f"{argument}: is {shown}; accepted: a finite number, or one for each plane")

@@ -14,8 +14,9 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from numerics.arrays import finite_array
 from numerics.continuation.branch import Branch, clipped, relative_change
 from numerics.continuation.events import Event
 from numerics.continuation.family import Family, Parameter, family
@@ -25,6 +26,7 @@ from numerics.continuation.path import PathPoint, Track
 from numerics.continuation.pieces import Crossing, Piece, equal_free_energy, stable_pieces
 from numerics.problem import InputError, Problem
 from numerics.saddle.functional import KernelPoint
+from numerics.scalars import real
 from numerics.symmetry.phases import lag_period
 from numerics.symmetry.states import distance_up_to_symmetry, turned
 
@@ -117,7 +119,7 @@ def diagram(
     Raises:
         InputError: the span is not positive and increasing, or ``family`` refuses.
     """
-    low, high = _checked(span)
+    low, high = span = _checked(span)
     whole = family(problem, parameter)
     growth = Growth(whole, reach(whole, (low, high)), progress)
     growth.search()
@@ -137,7 +139,7 @@ def _status(growth: Growth, inside: Sequence[Branch]) -> str:
     return f"Not finished: {'; '.join(clauses)}." if clauses else FINISHED
 
 
-def continue_branch(problem: Problem, parameter: Parameter, span: tuple[float, float], kernel: FloatArray) -> Branch:
+def continue_branch(problem: Problem, parameter: Parameter, span: tuple[float, float], kernel: ArrayLike) -> Branch:
     """The one branch through a stationary kernel of ``problem`` itself, both ways within the span.
 
     Args:
@@ -148,14 +150,14 @@ def continue_branch(problem: Problem, parameter: Parameter, span: tuple[float, f
     Raises:
         InputError: as for ``diagram``, for a value outside the span, or for a kernel that is not stationary.
     """
-    low, high = _checked(span)
+    low, high = span = _checked(span)
     whole = family(problem, parameter)
     value = 1.0 if parameter == "signal" else float(getattr(problem, parameter))
     if not low <= value <= high:
         raise InputError(
             f"span: is {low:g} to {high:g}; accepted: a span around the problem's own {parameter}, {value:g}"
         )
-    state = whole.functional(math.log(value)).at(np.asarray(kernel, dtype=np.float64))
+    state = whole.functional(math.log(value)).at(finite_array(kernel, "kernel"))
     track = Track(whole, lag_period(state.functional, state.H))
     settled = track.settle(state.H, math.log(value))
     if settled is None or relative_change(settled, state.H) > 1e-3:
@@ -164,7 +166,7 @@ def continue_branch(problem: Problem, parameter: Parameter, span: tuple[float, f
 
 
 def _checked(span: tuple[float, float]) -> tuple[float, float]:
-    low, high = (float(bound) for bound in span)
+    low, high = (real(bound, "span") for bound in span)
     if not 0 < low < high < math.inf:
         raise InputError(f"span: is {low:g} to {high:g}; accepted: two finite numbers, 0 < low < high")
     return low, high

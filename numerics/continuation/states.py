@@ -17,6 +17,7 @@ from numerics.continuation.growth import Growth, reach, states_at
 from numerics.problem import Problem
 from numerics.saddle import search, trust_region
 from numerics.saddle.functional import KernelPoint, kernel_functional
+from numerics.scalars import positive
 from numerics.solution import Solution
 from numerics.symmetry.states import is_new, number_of_images
 
@@ -34,6 +35,7 @@ def solve_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[Solution, 
     Raises:
         InputError: the activation is not linear, or the inputs cannot carry the labels.
     """
+    tolerance = positive(tolerance, "tolerance")
     states = search.search_all(problem, tolerance=tolerance)
     if index_sum(states) in (None, 1):
         return states

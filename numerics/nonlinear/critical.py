@@ -11,6 +11,7 @@ from scipy.optimize import brentq
 from numerics.nonlinear.search import incoherent_state
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.problem import InputError, Problem
+from numerics.scalars import real
 
 #: Relative accuracy of the critical scale of the labels' square, and the kernel's error that allows it.
 ACCURACY, TOLERANCE = 1e-8, 1e-11
@@ -42,6 +43,7 @@ def critical_signal(problem: Problem, low: float, high: float) -> CriticalSignal
     Raises:
         InputError: the range is empty; or the incoherent state was not reached to tolerance somewhere in it.
     """
+    low, high = real(low, "range"), real(high, "range")
     if not 0 < low < high < np.inf:
         raise InputError(f"range: is {low:g} to {high:g}; accepted: 0 < low < high")
     known: dict[float, NonlinearSolution] = {}

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from numerics.arrays import real_array
 from numerics.nonlinear.by_quadrature import Quadrature
 from numerics.nonlinear.by_sampling import Sampling
 from numerics.nonlinear.chain import incoherent_chain, is_chain
@@ -19,6 +20,7 @@ from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import TrajectorySpace, symmetric_vectors, trajectory_space
 from numerics.predictors.observables import predict
 from numerics.problem import FloatArray, InputError, Problem
+from numerics.scalars import integer, positive, power_of_two
 from numerics.solution import coherence_beyond
 from numerics.symmetry.gauge import SMALL, gauge_signs, reversed_times
 from numerics.symmetry.trajectories import Classes, images, kept_classes, kept_entries
@@ -115,7 +117,7 @@ def state_near(
         InputError: as there; trajectories of another shape, not finite, or too few to tell their covariance.
     """
     search = _prepared(problem, engine, tolerance, size, seed, progress)
-    space, given = search.space, np.asarray(trajectories, dtype=np.float64)
+    space, given = search.space, real_array(trajectories, "trajectories")
     if given.ndim != 2 or given.shape[1] != space.m:
         raise InputError(f"trajectories: has shape {given.shape}; accepted: (K, {space.m})")
     if not np.isfinite(given).all():
@@ -161,13 +163,10 @@ def _prepared(
         )
     if problem.kappa <= 0:
         raise InputError("kappa: is 0; accepted: a finite number > 0 for a nonlinear network")
-    if size is not None and (size < 2 or size & (size - 1)):
-        raise InputError(f"size: is {size}; accepted: a power of 2")
+    size, seed = None if size is None else power_of_two(size, "size"), integer(seed, "seed", 0)
     sampled = engine == "sampling" or space.d > LARGEST_DIMENSION
     chosen: Engine = Sampling(phi, size, seed) if sampled else Quadrature(phi)
-    limit = TOLERANCE[chosen.name] if tolerance is None else tolerance
-    if not limit > 0:
-        raise InputError(f"tolerance: is {limit}; accepted: a number > 0")
+    limit = TOLERANCE[chosen.name] if tolerance is None else positive(tolerance, "tolerance")
     prior = forward_kernel(space, phi)
     try:
         np.linalg.cholesky(prior)

@@ -25,6 +25,7 @@ from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import TrajectorySpace, trajectory_space
 from numerics.problem import FloatArray, InputError
 from numerics.saddle.krylov import NotSolvedError
+from numerics.scalars import integer, power_of_two
 from numerics.symmetry.trajectories import kept_classes, mirror
 
 #: Points of a batch; points of one with which a mixture is fitted.
@@ -62,8 +63,7 @@ def unseen_kernel(solution: NonlinearSolution, *, size: int = SIZE, seed: int = 
     problem = solution.problem
     if problem.x_test is None:
         raise InputError("problem: has no test patterns; accepted: a problem with x_test")
-    if size < 2 or size & (size - 1):
-        raise InputError(f"size: is {size}; accepted: a power of 2")
+    size, seed = power_of_two(size, "size"), integer(seed, "seed", 0)
     phi = problem.activation
     space = trajectory_space(problem)
     drawn = _drawn(space, phi, solution, size, seed)

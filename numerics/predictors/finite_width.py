@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from numerics.problem import FloatArray, InputError
 from numerics.saddle.functional import KernelPoint, kernel_functional, symmetric
+from numerics.scalars import integer
 from numerics.solution import Solution
 
 #: Largest m for which the m(m+1)/2 modes are computed densely.
@@ -213,8 +214,7 @@ def _action(point: KernelPoint, one_plus_S: FloatArray, width: int) -> FloatArra
 
 
 def _require_width(width: int) -> None:
-    if isinstance(width, bool) or not isinstance(width, int | np.integer) or width < 1:
-        raise InputError(f"width: is {width}; accepted: an integer ≥ 1")
+    integer(width, "width", 1)
 
 
 @dataclass(frozen=True, eq=False)

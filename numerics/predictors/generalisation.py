@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg as sla
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from numerics.arrays import real_array
 from numerics.nonlinear import unseen as nonlinear_unseen
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.predictors import observables
@@ -147,12 +148,15 @@ def unseen_kernel(solution: Solution) -> tuple[FloatArray, FloatArray]:
     return cross, np.diagonal(own, axis1=1, axis2=2)
 
 
-def loss(predictions: Predictions, labels: FloatArray) -> float:
+def loss(predictions: Predictions, labels: ArrayLike) -> float:
     """Mean squared error of the mean over the entries that have a label."""
-    known = ~np.isnan(labels)
+    given = real_array(labels, "labels", missing=True)
+    if given.shape != predictions.mean.shape:
+        raise InputError(f"labels: have shape {given.shape}; accepted: {predictions.mean.shape}")
+    known = ~np.isnan(given)
     if not known.any():
         raise InputError("labels: have no entry; accepted: at least one finite label")
-    return float(np.mean((predictions.mean[known] - labels[known]) ** 2))
+    return float(np.mean((predictions.mean[known] - given[known]) ** 2))
 
 
 def _readout(

@@ -6,9 +6,11 @@ from typing import Protocol
 
 import numpy as np
 import scipy.linalg as sla
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from numerics.problem import FloatArray, Problem
+from numerics.alignment import alignment
+from numerics.arrays import finite_array
+from numerics.problem import FloatArray, InputError, Problem
 from numerics.saddle.functional import kernel_functional
 from numerics.solution import Solution
 
@@ -70,6 +72,15 @@ def autocorrelation(solution: KernelState) -> FloatArray:
     return np.array([np.diagonal(coherence, lag).mean() for lag in range(len(coherence))])
 
 
-def cka(A: FloatArray, B: FloatArray) -> float:
-    """Uncentred kernel alignment ``tr(AB)/√(tr(A²) tr(B²))`` of two symmetric kernels."""
-    return float(np.vdot(A, B) / np.sqrt(np.vdot(A, A) * np.vdot(B, B)))
+def cka(A: ArrayLike, B: ArrayLike) -> float:
+    """Uncentred kernel alignment ``tr(AB)/√(tr(A²) tr(B²))`` of two symmetric kernels of one shape.
+
+    Raises:
+        InputError: a kernel is zero, not finite, or no array of real numbers; the shapes differ.
+    """
+    first = finite_array(A, "A", (None, None))
+    second = finite_array(B, "B", first.shape)
+    for kernel, name in ((first, "A"), (second, "B")):
+        if not kernel.any():
+            raise InputError(f"{name}: is zero; accepted: a kernel with an entry that is not")
+    return float(np.clip(alignment(first, second), -1.0, 1.0))

@@ -12,6 +12,7 @@ from numerics.problem import InputError, Problem
 from numerics.saddle import trust_region
 from numerics.saddle.functional import KernelFunctional, KernelPoint, kernel_functional
 from numerics.saddle.trust_region import Stop
+from numerics.scalars import positive
 from numerics.solution import COHERENCE_TOLERANCE, Solution, coherence_beyond
 from numerics.symmetry import phases as symmetry
 from numerics.symmetry.gauge import gauge_signs
@@ -35,7 +36,7 @@ def solve(problem: Problem, *, tolerance: float = 1e-10) -> Solution:
     Raises:
         InputError: the activation is not linear, or the inputs cannot carry the labels.
     """
-    functional = _functional(problem)
+    functional, tolerance = _functional(problem), positive(tolerance, "tolerance")
     # a state whose stability could not be told (NaN) is still an answer; it is not reported as stable
     stops = [stop for stop, smallest in _search(functional, tolerance, whole=False) if not smallest < UNSTABLE]
     best = min(stops, key=lambda stop: (not stop.converged, stop.point.free_energy))
@@ -54,7 +55,7 @@ def search_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[Solution,
     Raises:
         InputError: the activation is not linear, or the inputs cannot carry the labels.
     """
-    functional = _functional(problem)
+    functional, tolerance = _functional(problem), positive(tolerance, "tolerance")
     stops = [stop for stop, _ in _search(functional, tolerance, whole=True)]
     minima = [stop.point for stop in stops]
     for i, first in enumerate(minima):

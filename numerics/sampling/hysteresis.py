@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from numerics.arrays import real_array
 from numerics.problem import FloatArray, InputError, Problem
 from numerics.sampling.collapsed import CollapsedHMC, CollapsedState, activations
 from numerics.sampling.diagnostics import Summary, summarise
@@ -15,6 +16,7 @@ from numerics.sampling.network import make_network
 from numerics.sampling.observables import coherence, observe_activity, order_parameter
 from numerics.sampling.starts import start
 from numerics.sampling.tempering import with_label_strength
+from numerics.scalars import integer
 
 #: Angle between kicks and mean length of the trajectories; the step is lowered where acceptance falls.
 _STEP, _LENGTH = 0.3, math.pi / 2
@@ -79,11 +81,10 @@ def hysteresis(
     Raises:
         InputError: an argument is out of range, or the activations are linearly dependent.
     """
-    values = np.asarray(strengths, dtype=np.float64)
+    values = real_array(strengths, "strengths")
     if values.ndim != 1 or len(values) < 2 or (np.diff(values) <= 0).any():
         raise InputError("strengths: are not at least two increasing numbers; accepted: such a sequence")
-    if steps < 16 or chains < 1:
-        raise InputError(f"steps, chains: are {steps} and {chains}; accepted: integers ≥ 16 and ≥ 1")
+    steps, chains = integer(steps, "steps", 16), integer(chains, "chains", 1)
     if problem.n < 2:
         raise InputError("problem: has a single hidden time; accepted: two or more, for an overlap between times")
     up = [_sweep(problem, width, values, "prior", steps, (seed, 0, chain)) for chain in range(chains)]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from numerics.activation import Activation
 from numerics.problem import FloatArray, InputError, Problem
 from numerics.sampling.normals import fill_normal
+from numerics.scalars import integer
 
 Array = NDArray[Any]
 
@@ -101,8 +102,7 @@ class Network:
 
     def __post_init__(self) -> None:
         put = object.__setattr__
-        if isinstance(self.width, bool) or not isinstance(self.width, int | np.integer) or self.width < 1:
-            raise InputError(f"width: is {self.width}; accepted: an integer ≥ 1")
+        put(self, "width", integer(self.width, "width", 1))
         if self.dtype not in (np.float32, np.float64):
             raise InputError(f"dtype: is {self.dtype}; accepted: float32 or float64")
         problem = self.problem

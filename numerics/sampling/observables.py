@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackNoConvergence, eigs
 
+from numerics.alignment import alignment as alignment
 from numerics.problem import FloatArray, Problem
 from numerics.sampling.network import Array, Network, Weights, joint
 from numerics.sampling.readout import mean_outputs
@@ -129,12 +130,6 @@ def autocorrelation(kernel: FloatArray, P: int) -> FloatArray:
     n = matrix.shape[-1]
     means = [np.diagonal(matrix, lag, axis1=-2, axis2=-1).mean(axis=-1) for lag in range(n)]
     return np.asarray(np.stack(means, axis=-1))
-
-
-def alignment(first: FloatArray, second: FloatArray) -> FloatArray:
-    """Uncentred kernel alignment ``tr(AB)/√(tr A² tr B²)`` (THEORY.md section 9), (…,)."""
-    product = np.sum(first * second, axis=(-2, -1))
-    return np.asarray(product / np.sqrt(np.sum(first**2, axis=(-2, -1)) * np.sum(second**2, axis=(-2, -1))))
 
 
 def has_sign_symmetry(problem: Problem, odd_activation: bool) -> bool:

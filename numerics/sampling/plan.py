@@ -16,6 +16,7 @@ from numerics.sampling.network import Network, make_network
 from numerics.sampling.sgld import INTEGRATORS, PRECONDITIONERS, Integrator, Preconditioner
 from numerics.sampling.starts import STARTS
 from numerics.sampling.trajectories import TrajectoryLaw
+from numerics.scalars import integer, real
 
 SAMPLERS = ("hmc", "collapsed", "hmc-weights", "sgld")
 #: Read-outs that a sampler can have, its default first.
@@ -34,11 +35,6 @@ _KERNEL_BYTES = 1 << 26
 def _choice(value: str, argument: str, accepted: tuple[str, ...]) -> None:
     if value not in accepted:
         raise InputError(f"{argument}: is {value!r}; accepted: {', '.join(accepted)}")
-
-
-def _integer(value: int, argument: str, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"{argument}: is {value}; accepted: an integer ≥ {least}")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -85,11 +81,9 @@ class Plan:
 
     def __post_init__(self) -> None:
         _choice(self.sampler, "sampler", SAMPLERS)
-        _integer(self.width, "width", 1)
-        _integer(self.chains, "chains", 1)
-        _integer(self.steps, "steps", _FEWEST_STEPS)
-        _integer(self.seed, "seed", 0)
-        _integer(self.warming, "warmup", 0)
+        least = {"width": 1, "chains": 1, "steps": _FEWEST_STEPS, "seed": 0}
+        for name in least if self.warmup is None else (*least, "warmup"):
+            object.__setattr__(self, name, integer(getattr(self, name), name, least.get(name, 0)))
         _choice(self.init, "init", STARTS)
         self._check_trajectories()
         _choice(self.dtype, "dtype", ("float32", "float64"))
@@ -100,8 +94,11 @@ class Plan:
             raise InputError(
                 "kappa: is 0; accepted: a number > 0 where the read-out is sampled (hmc integrates it out)"
             )
-        if self.step_size is not None and not 0 < self.step_size < 10:
-            raise InputError(f"step_size: is {self.step_size}; accepted: a number between 0 and 10")
+        if self.step_size is not None:
+            size = real(self.step_size, "step_size", "a number between 0 and 10")
+            if not 0 < size < 10:
+                raise InputError(f"step_size: is {size:g}; accepted: a number between 0 and 10")
+            object.__setattr__(self, "step_size", size)
         if self.adjusted and self.step_size is None and self.warming < 40:
             raise InputError(f"warmup: is {self.warming}; accepted: an integer ≥ 40 for {self.sampler}")
 
@@ -115,8 +112,8 @@ class Plan:
     @property
     def warming(self) -> int:
         """Steps of the warm-up."""
-        if self.warmup is not None or not isinstance(self.steps, int):
-            return 0 if self.warmup is None else self.warmup
+        if self.warmup is not None:
+            return self.warmup
         return max(300, self.steps // 4) if self.adjusted else max(200, self.steps // 2)
 
     @property

@@ -6,7 +6,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from numerics.alignment import direction
+from numerics.arrays import finite_array
 from numerics.problem import FloatArray, InputError, Problem
 from numerics.sampling.controls import controlled, flips
 from numerics.sampling.curvature import euler_bias, is_small
@@ -186,16 +189,15 @@ class Simulation:
         """Mean coherence at each lag, (n,)."""
         return autocorrelation(self.kernel_mean, self.problem.P)
 
-    def alignment(self, kernel: FloatArray) -> tuple[float, float]:
+    def alignment(self, kernel: ArrayLike) -> tuple[float, float]:
         """Alignment (CKA) of the mean kernel with a given one, (nP, nP), and its standard error.
 
         The error is that of ``Σ_ij g_ij Φ_ij`` with g the alignment's gradient at the mean, autocorrelation included.
         """
         mean = self.kernel_mean
-        if kernel.shape != mean.shape:
-            raise InputError(f"kernel: has shape {kernel.shape}; accepted: {mean.shape}")
+        kernel = finite_array(kernel, "kernel", mean.shape)
         value = float(alignment(mean, kernel))
-        slope = kernel / (np.linalg.norm(mean) * np.linalg.norm(kernel)) - value * mean / np.sum(mean**2)
+        slope = (direction(kernel) - value * direction(mean)) / np.linalg.norm(mean)
         series = np.tensordot(self.kernels, slope, axes=2)
         return value, float(summarise(series).standard_error)
 

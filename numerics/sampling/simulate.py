@@ -24,6 +24,7 @@ from numerics.sampling.checkpoint import chain_file, load, only_run, save
 from numerics.sampling.network import Weights
 from numerics.sampling.plan import Plan
 from numerics.sampling.result import Simulation, Spectrum
+from numerics.scalars import integer
 
 #: A chain is handed back after about this time, for progress and checkpoints.
 _SEGMENT_SECONDS = 1.0
@@ -68,8 +69,7 @@ def simulate(
     plan = Plan(problem=problem, width=width, sampler=sampler, **options)
     if workers is None:
         workers = min(plan.chains, os.cpu_count() or 1) if processes.are_allowed() else 1
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-        raise InputError(f"workers: is {workers}; accepted: an integer ≥ 1")
+    workers = integer(workers, "workers", 1)
     began = time.monotonic()
     with nullcontext() if checkpoint is None else only_run(Path(checkpoint)):
         run = _Run(plan, progress, _Store(plan, checkpoint))

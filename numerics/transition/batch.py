@@ -15,11 +15,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from numerics.arrays import real_array
 from numerics.display import Facts, Shown
 from numerics.lowering.scalar import Lowered, lower
 from numerics.plotting import Drawn
 from numerics.problem import ARCHITECTURES, InputError
 from numerics.saddle.newton import newton
+from numerics.scalars import integer
 from numerics.storage import Stored
 from numerics.transition import branches, chain
 from theory import symbols
@@ -119,6 +121,8 @@ def solve_endpoint_batch(
         InputError: T outside 3 … 8, an unknown name, parameters that are not finite and positive (κ and λ may be 0), or
             the coherent branch of a DNN or of T = 3, which does not exist.
     """
+    longest = f"an integer from 3 to {LONGEST_BATCH} (solve longer chains with numerics.solve)"
+    T = integer(T, "T", 3, LONGEST_BATCH, longest)
     if branch == "lowest":
         return _lower_of_both(T, signal, kappa, arch, {"u": u, "v": v, "w": w}, tolerance)
     lam, noise, u_, v_, w_ = _checked(T, arch, branch, signal=signal, kappa=kappa, u=u, v=v, w=w)
@@ -233,27 +237,23 @@ def _starts(curve: branches.CurveSpline, signal: FloatArray, noise: FloatArray) 
 
 def _checked(T: int, arch: str, branch: str, **parameters: ArrayLike) -> list[FloatArray]:
     """λ and κ (B,), and u, v, w (B,) or, where one number serves all, (1,)."""
-    if isinstance(T, bool) or not isinstance(T, int) or not 3 <= T <= LONGEST_BATCH:
-        raise InputError(
-            f"T: is {T}; accepted: an integer from 3 to {LONGEST_BATCH} (solve longer chains with numerics.solve)"
-        )
     if arch not in ARCHITECTURES:
         raise InputError(f"arch: is {arch!r}; accepted: {' or '.join(ARCHITECTURES)}")
     if branch not in ("incoherent", "coherent"):
         raise InputError(f"branch: is {branch!r}; accepted: incoherent, coherent or lowest")
     if branch == "coherent" and (arch == "dnn" or T == 3):
         raise InputError("branch: is coherent; accepted: incoherent, for a DNN or T = 3, which have no other")
-    for name, value in parameters.items():
-        array, zero = np.asarray(value), name in ("signal", "kappa")
-        numeric = array.dtype.kind in "fiu"
-        if not numeric or not (np.isfinite(array) & (array >= 0 if zero else array > 0)).all():
+    given = {name: real_array(value, name) for name, value in parameters.items()}
+    for name, array in given.items():
+        zero = name in ("signal", "kappa")
+        if not (np.isfinite(array) & (array >= 0 if zero else array > 0)).all():
             raise InputError(
                 f"{name}: has an entry that is not accepted; accepted: finite numbers {'≥ 0' if zero else '> 0'}"
             )
     try:
-        arrays = np.broadcast_arrays(*(np.asarray(value, dtype=np.float64) for value in parameters.values()))
+        arrays = np.broadcast_arrays(*given.values())
     except ValueError:
-        shapes = [np.shape(value) for value in parameters.values()]
+        shapes = [array.shape for array in given.values()]
         raise InputError(f"signal, kappa, u, v, w: have shapes {shapes}; accepted: shapes that broadcast") from None
-    single = [name in ("u", "v", "w") and np.size(value) == 1 for name, value in parameters.items()]
+    single = [name in ("u", "v", "w") and array.size == 1 for name, array in given.items()]
     return [array.ravel()[:1] if one else array.ravel() for array, one in zip(arrays, single, strict=True)]

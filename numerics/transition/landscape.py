@@ -11,11 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from numerics.arrays import finite_array, real_array
 from numerics.display import Facts, Shown, number
 from numerics.plotting import Drawn
 from numerics.problem import InputError, endpoint
 from numerics.saddle.search import solve
 from numerics.saddle.trust_region import from_vector, to_vector
+from numerics.scalars import integer, real
 from numerics.storage import Stored
 from numerics.transition.chain import Chain, chain
 
@@ -61,11 +63,10 @@ def landscape(T: int, signal: float, correlations: ArrayLike, kappa: float = 1.0
     Raises:
         InputError: T below 4, a correlation outside (-1, 1), or parameters that `numerics.problem.endpoint` refuses.
     """
-    q = np.asarray(correlations, dtype=np.float64)
+    q, T = real_array(correlations, "correlations"), integer(T, "T", 4)
+    signal, kappa = real(signal, "signal"), real(kappa, "kappa")
     if q.ndim != 1 or not q.size or not (np.abs(q) < 1).all():
         raise InputError("correlations: are not all in (-1, 1); accepted: a list of numbers between -1 and 1")
-    if T < 4:
-        raise InputError(f"T: is {T}; accepted: an integer ≥ 4")
     # the DNN's state is the incoherent one of both architectures
     incoherent = solve(endpoint(T, signal, kappa=kappa, arch="dnn")).kernel
     kernels: dict[float, FloatArray] = {}
@@ -165,6 +166,7 @@ def negative_log_density(curve: Landscape, width: int, signal: float, kappa: flo
     gives ``NF + ½ ln(H^{nn}+κ) + ln‖∇q‖ + ½ ln det_⊥(∇²F - μ∇²q)``, μ the multiplier, ⟂ on the directions along which
     q stays.
     """
+    width, signal, kappa = integer(width, "width", 1), real(signal, "signal"), real(kappa, "kappa")
     corrections = [_fluctuations(H, q, signal, kappa) for H, q in zip(curve.kernel, curve.correlation, strict=True)]
     return np.asarray(curve.free_energy + np.array(corrections) / width)
 
@@ -191,6 +193,7 @@ def plane(T: int, signal: float, x: ArrayLike, y: ArrayLike, kappa: float = 1.0)
     Raises:
         InputError: the state of lowest free energy is not coherent.
     """
+    signal, kappa = real(signal, "signal"), real(kappa, "kappa")
     best = solve(endpoint(T, signal, kappa=kappa))
     if best.branch != "coherent":
         raise InputError(f"signal: is {signal:g}, where the lowest state is incoherent; accepted: a larger one")
@@ -198,7 +201,7 @@ def plane(T: int, signal: float, x: ArrayLike, y: ArrayLike, kappa: float = 1.0)
     flip = np.where(np.arange(T - 1) % 2 == 0, 1.0, -1.0)
     other = flip[:, None] * best.kernel * flip
     odd, even = (best.kernel - other) / 2, (best.kernel + other) / 2 - centre
-    across, up = np.meshgrid(np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64))
+    across, up = np.meshgrid(finite_array(x, "x"), finite_array(y, "y"))
     H = centre + across[..., None, None] * odd + up[..., None, None] * even
     F = np.full(across.shape, np.nan)
     inside = np.linalg.eigvalsh(H)[..., 0] > 0

@@ -14,12 +14,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from numerics.arrays import real_array
 from numerics.continuation.branch import Branch, between, monotonic_pieces
 from numerics.continuation.diagram import FINISHED, Diagram, diagram
 from numerics.continuation.diagram import SpecialPoint as DiagramPoint
 from numerics.display import Facts, Shown, number
 from numerics.plotting import Drawn
 from numerics.problem import ARCHITECTURES, InputError, endpoint
+from numerics.scalars import integer, real
 from numerics.storage import Stored
 from numerics.transition import branches, chain
 from numerics.transition.index_sum import index_sums
@@ -163,7 +165,8 @@ def scan_endpoint(T: int, signals: ArrayLike, kappa: float = 1.0, arch: str = "r
     Raises:
         InputError: one of the arguments is not as above.
     """
-    grid = _checked(T, signals, kappa, arch)
+    T, kappa = integer(T, "T", 3, 12), real(kappa, "kappa")
+    grid = _checked(signals, kappa, arch)
     span = 0.99 * float(grid[0]), 1.01 * float(grid[-1])
     found = diagram(endpoint(T, 1.0, kappa=kappa, arch=arch), "signal", span)
     pieces = [piece for piece in _pieces(found) if _overlaps(piece, grid)]
@@ -290,17 +293,14 @@ def _incoherent_states(n: int, s: FloatArray, signal: FloatArray, kappa: float, 
     return chain.masked(states, L, signal, kappa)
 
 
-def _checked(T: int, signals: ArrayLike, kappa: float, arch: str) -> FloatArray:
-    if isinstance(T, bool) or not isinstance(T, int) or not 3 <= T <= 12:
-        raise InputError(f"T: is {T}; accepted: an integer from 3 to 12")
+def _checked(signals: ArrayLike, kappa: float, arch: str) -> FloatArray:
     if arch not in ARCHITECTURES:
         raise InputError(f"arch: is {arch!r}; accepted: {' or '.join(ARCHITECTURES)}")
     if not (math.isfinite(kappa) and kappa >= 0):
         raise InputError(f"kappa: is {kappa:g}; accepted: a finite number ≥ 0")
-    grid = np.asarray(signals)
-    if grid.dtype.kind not in "fiu" or grid.ndim != 1 or grid.size == 0:
-        raise InputError(f"signals: have shape {grid.shape} and dtype {grid.dtype}; accepted: a list of numbers")
-    grid = grid.astype(np.float64)
+    grid = real_array(signals, "signals")
+    if grid.ndim != 1 or grid.size == 0:
+        raise InputError(f"signals: have shape {grid.shape}; accepted: a list of numbers")
     if not (np.isfinite(grid).all() and grid[0] > 0 and np.all(np.diff(grid) > 0)):
         raise InputError("signals: are not positive and increasing; accepted: positive, increasing, finite numbers")
     return grid

@@ -1,0 +1,255 @@
+"""One gate for single numbers and one for arrays: what is accepted everywhere, and what is refused in one line."""
+
+import datetime
+import math
+import re
+from decimal import Decimal
+from fractions import Fraction
+from types import SimpleNamespace
+
+import mpmath
+import numpy as np
+import pytest
+import scipy.sparse
+import sympy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from numerics import (
+    Problem,
+    cka,
+    compare,
+    continue_branch,
+    endpoint,
+    rotation_teacher,
+    scan_endpoint,
+    sequence,
+    solve,
+    solve_endpoint_batch,
+)
+from numerics.agreement import width_trend
+from numerics.arrays import finite_array, real_array
+from numerics.continuation.states import solve_all
+from numerics.nonlinear.search import solve_nonlinear, state_near
+from numerics.predictors.generalisation import loss
+from numerics.problem import InputError
+from numerics.sampling.hysteresis import hysteresis
+from numerics.sampling.observables import alignment
+from numerics.sampling.plan import Plan
+from numerics.scalars import integer, real
+from numerics.transition.landscape import landscape, plane
+from theory import critical_point
+
+
+class Quantity:
+    """As pint's and astropy's: numbers that convert, and a unit."""
+
+    units = unit = "metre"
+
+    def __init__(self, value):
+        self.value = value
+
+    def __float__(self):
+        return 1.0
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.value, dtype)
+
+
+THIRD = [Fraction(1, 3), sympy.Rational(1, 3), mpmath.mpf(1) / 3, np.float64(1 / 3), np.array(1 / 3), 1 / 3]
+NO_NUMBERS = [
+    "1", b"1", True, np.True_, None, 1j, np.complex128(1), sympy.I, sympy.Symbol("a"), 2 * sympy.Symbol("b"),
+    mpmath.mpc(1, 1), [1.0], np.ones(1), np.ma.masked, Quantity(1.0), datetime.timedelta(1), np.timedelta64(1, "s"),
+    np.datetime64("2020-01-01"), sympy.true, Decimal("sNaN"), object(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [*THIRD, Decimal("0.333333333333333333333")], ids=repr)
+def test_exact_numbers_are_numbers(number):
+    assert real(number, "a") == pytest.approx(1 / 3, rel=1e-15)
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS, ids=repr)
+def test_what_is_no_number(value):
+    with pytest.raises(InputError, match=r"^a: is .*; accepted: a real number$") as caught:
+        real(value, "a")
+    assert "\n" not in str(caught.value)
+
+
+@given(st.one_of(st.floats(allow_nan=False), st.integers(-(10**30), 10**30), st.fractions()))
+def test_every_real_number_is_its_double(number):
+    assert real(number, "a") == float(number)
+    assert real(sympy.sympify(number) if not isinstance(number, float) else np.float64(number), "a") == float(number)
+
+
+@pytest.mark.parametrize("whole", [4, np.int8(4), np.uint64(4), sympy.Integer(4)], ids=repr)
+def test_whole_numbers(whole):
+    assert integer(whole, "a", 0) == 4
+    assert type(integer(whole, "a", 0)) is int
+    with pytest.raises(InputError, match=r"^a: is 4; accepted: an integer ≥ 5$"):
+        integer(whole, "a", 5)
+
+
+@pytest.mark.parametrize(
+    "wrong", [4.0, True, np.True_, "4", None, Fraction(4), sympy.Float(4), np.ones(2), Quantity(4)]
+)
+def test_what_is_no_whole_number(wrong):
+    with pytest.raises(InputError, match=r"^a: is .*; accepted: an integer from 0 to 9$"):
+        integer(wrong, "a", 0, 9)
+
+
+def test_exact_numbers_are_accepted_wherever_a_number_is():
+    exact = critical_point(4, 1).signal
+    problem = endpoint(T=sympy.Integer(4), signal=exact, kappa=Fraction(1), u=Decimal(1), v=mpmath.mpf(1), w=sympy.S(1))
+    assert problem.y[0, -1] == pytest.approx(math.sqrt(float(exact)), rel=1e-15)
+    assert all(type(getattr(problem, name)) is float for name in ("u", "v", "w", "kappa"))
+    task = sequence(sympy.Integer(5), 2 * sympy.pi / 5, sympy.sqrt(2), [np.int8(1), 3], radius=Fraction(9, 10))
+    assert np.array_equal(task.y, sequence(5, 2 * math.pi / 5, math.sqrt(2), [1, 3], radius=0.9).y, equal_nan=True)
+    assert rotation_teacher([sympy.pi / 3], [Decimal(2)]).V[0] == 2
+    assert solve(problem, tolerance=Fraction(1, 10**9)).converged
+    assert solve_all(problem, tolerance=sympy.Rational(1, 10**9))[0].converged
+    assert solve_nonlinear(endpoint(3, sympy.pi, activation="erf"), tolerance=Fraction(1, 10**6)).converged
+    assert scan_endpoint(4, [sympy.S(2), Fraction(5, 2)], kappa=sympy.S(1)).signal.tolist() == [2.0, 2.5]
+    assert solve_endpoint_batch(np.int64(4), [sympy.S(2)], kappa=Fraction(1)).signal.tolist() == [2.0]
+    assert landscape(sympy.Integer(4), sympy.S(20), [Fraction(1, 3)]).correlation.tolist() == [1 / 3]
+    plan = Plan(problem=problem, width=np.int64(8), steps=sympy.Integer(20), step_size=Fraction(1, 2), seed=np.uint8(3))
+    assert (plan.width, plan.steps, plan.step_size, plan.seed) == (8, 20, 0.5, 3)
+
+
+def mean_of(predictions):
+    return lambda labels: loss(SimpleNamespace(mean=predictions), labels)
+
+
+#: Every public function that takes an array, as a function of one (k, k) or (k,) array.
+TAKERS = {
+    "x": lambda a: Problem(a, np.ones((2, 2))),
+    "y": lambda a: Problem(np.ones((2, 1)), a),
+    "x_test": lambda a: Problem(np.ones((2, 2)), np.ones((2, 2)), x_test=a),
+    "y_test": lambda a: Problem(np.ones((2, 1)), np.ones((2, 2)), x_test=np.ones((2, 1)), y_test=a),
+    "A": lambda a: cka(a, np.eye(2)),
+    "B": lambda a: cka(np.eye(2), a),
+    "predicted": lambda a: compare(a, np.eye(2), np.eye(2), rhat=1, ess=200),
+    "mean": lambda a: compare(np.eye(2), a, np.eye(2), rhat=1, ess=200),
+    "standard_error": lambda a: compare(np.eye(2), np.eye(2), a, rhat=1, ess=200),
+    "means": lambda a: width_trend([8, 16], a, np.ones((2, 2))),
+    "standard_errors": lambda a: width_trend([8, 16], np.ones((2, 2)), a),
+    "widths": lambda a: width_trend(a, np.ones((2, 2)), np.ones((2, 2))),
+    "signals": lambda a: scan_endpoint(4, a),
+    "signal": lambda a: solve_endpoint_batch(4, a),
+    "correlations": lambda a: landscape(4, 20.0, a),
+    "strengths": lambda a: hysteresis(endpoint(3, 1.0), 8, a, steps=16),
+    "trajectories": lambda a: state_near(endpoint(3, 5.0, activation="erf"), a),
+    "labels": mean_of(np.ones((2, 2))),
+    "kernel": lambda a: continue_branch(endpoint(3, 1.0), "signal", (0.5, 2.0), a),
+    "U": lambda a: type(rotation_teacher(1.0, 1.0))(np.ones(2), np.eye(2), a),
+}
+MAY_MISS = {"y", "y_test", "labels"}
+#: Array-likes that say more than their numbers.
+REFUSED = {
+    "units": Quantity(np.eye(2)),
+    "units in lists": [[Quantity(1.0), 1.0], [1.0, 1.0]],
+    "complex": np.eye(2) + 0j,
+    "sparse": scipy.sparse.csr_array(np.eye(2)),
+    "dates": np.full((2, 2), np.datetime64("2020-01-01")),
+    "text": [["1", "2"], ["3", "4"]],
+    "symbols": [[sympy.Symbol("a"), 1], [1, 1]],
+    "ragged": [[1.0, 2.0], [3.0]],
+    "records": np.zeros((2, 2), dtype=[("a", float)]),
+}
+MISSING = {
+    "mask": np.ma.array(np.eye(2), mask=[[1, 0], [0, 0]]),
+    "masked rows": [np.ma.array([1.0, 2.0], mask=[1, 0]), np.ma.array([3.0, 4.0])],
+    "masked entry": [[np.ma.masked, 1.0], [1.0, 1.0]],
+    "None": [[None, 1.0], [1.0, 1.0]],
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+@pytest.mark.parametrize("argument", TAKERS)
+def test_meaning_is_refused_by_every_function(argument, kind):
+    with pytest.raises(InputError, match=rf"^{argument}: .*; accepted: ") as caught:
+        TAKERS[argument](REFUSED[kind])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", MISSING)
+@pytest.mark.parametrize("argument", TAKERS)
+def test_missing_entries_are_unsupervised_or_refused(argument, kind):
+    if argument in MAY_MISS:
+        made = TAKERS[argument](MISSING[kind])
+        if argument != "labels":
+            assert np.isnan(getattr(made, argument)).tolist() == [[True, False], [False, False]]
+        return
+    with pytest.raises(InputError, match=rf"^{argument}: has (masked|missing) entries; accepted: "):
+        TAKERS[argument](MISSING[kind])
+
+
+@given(arrays(np.float64, array_shapes(max_dims=3, max_side=4), elements=st.floats(allow_nan=False)), st.data())
+@settings(max_examples=50)
+def test_every_form_of_the_same_numbers_is_one_array(values, data):
+    mask = data.draw(arrays(np.bool_, values.shape))
+    wanted = np.where(mask, np.nan, values)
+    with_none = np.where(mask, None, values.astype(object))
+    for form in (np.ma.array(values, mask=mask), with_none, with_none.tolist(), [*np.ma.array(values, mask=mask)]):
+        assert np.array_equal(real_array(form, "a", missing=True), wanted, equal_nan=True)
+        if mask.any():
+            with pytest.raises(InputError, match=r"^a: has (masked|missing) entries"):
+                real_array(form, "a")
+    for form in (values, values.tolist(), np.asfortranarray(values), values.astype(">f8"), values.astype(object)):
+        taken = real_array(form, "a")
+        assert np.array_equal(taken, values)
+        assert taken is not form
+        assert not np.shares_memory(taken, values)
+
+
+def test_pandas_and_xarray():
+    pandas, xarray = pytest.importorskip("pandas"), pytest.importorskip("xarray")
+    table = pandas.DataFrame({"unit": [1, None], "b": [3, 4]}, dtype="Int64")
+    assert np.array_equal(real_array(table, "y", missing=True), [[1, 3], [np.nan, 4]], equal_nan=True)
+    assert real_array(pandas.Series([1.5, 2.5]), "y").tolist() == [1.5, 2.5]
+    for wrong in (table, pandas.Series(["a"], dtype="category"), pandas.Series(pandas.to_datetime(["2020-01-01"]))):
+        with pytest.raises(InputError, match=r"^x: has (missing entries|the entry|dtype)"):
+            real_array(wrong, "x")
+    assert real_array(xarray.DataArray(np.eye(2), dims=("pattern", "time")), "y").tolist() == np.eye(2).tolist()
+    with pytest.raises(InputError, match=r"^y: has a unit"):
+        real_array(xarray.DataArray(np.eye(2), attrs={"units": "mV"}), "y")
+
+
+def test_masked_labels_are_not_learnt(tmp_path):
+    hidden = np.ma.array([[5.0, 2.0]], mask=[[True, False]])
+    assert np.array_equal(Problem([[1.0]], hidden).supervised, [1])
+    assert solve(Problem([[1.0]], hidden)).free_energy == solve(Problem([[1.0]], [[np.nan, 2.0]])).free_energy
+
+
+def test_alignment_of_kernels_of_any_size_and_type():
+    integers = np.array([[100, 50], [50, 100]], dtype=np.int8)
+    assert cka(integers, integers) == pytest.approx(1, abs=1e-15)
+    assert cka(np.eye(2, dtype=np.int64) * 2**40, np.eye(2)) == pytest.approx(1, abs=1e-15)
+    for size in (1e200, 1e-200, 1e308, 5e-324):
+        assert cka(size * np.eye(2), np.eye(2)) == pytest.approx(1, abs=1e-15)
+        assert alignment(size * np.ones((3, 2, 2)), np.ones((2, 2))) == pytest.approx(np.ones(3), abs=1e-15)
+    for zero in (np.zeros((2, 2)), [[0, 0], [0, 0]]):
+        with pytest.raises(InputError, match=r"^A: is zero; accepted: "):
+            cka(zero, np.eye(2))
+    with pytest.raises(InputError, match=re.escape("B: has shape (3, 3); accepted: (2, 2)")):
+        cka(np.eye(2), np.eye(3))
+
+
+@given(arrays(np.float64, (3, 3), elements=st.floats(-1, 1)), st.integers(-300, 300), st.integers(-300, 300))
+def test_alignment_does_not_depend_on_scale(values, first, second):
+    A, B = np.eye(3) + values, np.eye(3) - values.T
+    if A.any() and B.any():
+        plain = np.vdot(A, B) / np.sqrt(np.vdot(A, A) * np.vdot(B, B))
+        assert cka(np.ldexp(A, first), np.ldexp(B, second)) == pytest.approx(plain, abs=1e-13)
+
+
+def test_finite_arrays():
+    with pytest.raises(InputError, match=r"^a: contains NaN or infinity; accepted: finite numbers$"):
+        finite_array([1.0, np.nan], "a")
+    with pytest.raises(InputError, match=r"^a: is zero|^a: has shape"):
+        finite_array([1.0], "a", (2,))
+
+
+def test_a_cut_takes_exact_numbers():
+    assert plane(4, sympy.S(20), [Fraction(1)], [sympy.S(1)]).shape == (1, 1)
