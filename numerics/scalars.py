@@ -80,7 +80,7 @@ def shown(value: Any) -> str:
     """A value in an error message: one short line."""
     if isinstance(value, float | np.floating):
         return f"{value:g}"
-    if isinstance(value, np.integer):
+    if isinstance(value, np.generic) and value.dtype.kind in "iu":
         return str(int(value))
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else text[:57] + "..."

@@ -92,7 +92,7 @@ def test_whole_numbers(whole):
 
 
 @pytest.mark.parametrize(
-    "wrong", [4.0, True, np.True_, "4", None, Fraction(4), sympy.Float(4), np.ones(2), Quantity(4)]
+    "wrong", [4.0, True, np.True_, "4", None, Fraction(4), sympy.Float(4), np.ones(2), np.timedelta64(4)]
 )
 def test_what_is_no_whole_number(wrong):
     with pytest.raises(InputError, match=r"^a: is .*; accepted: an integer from 0 to 9$"):
