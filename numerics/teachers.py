@@ -153,7 +153,11 @@ def random_patterns(P: int, D: int, rng: np.random.Generator) -> FloatArray:
 
 def _row(value: float | Iterable[float], argument: str, length: int | None) -> FloatArray:
     """One finite number for each plane."""
-    numbers = list(value) if isinstance(value, Iterable) and not isinstance(value, str) and np.ndim(value) else [value]
+    numbers = (
+        list(value)
+        if isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "ndim", 1)
+        else [value]
+    )
     row = np.array([real(number, argument, "a finite number, or one for each plane") for number in numbers])
     if not np.isfinite(row).all():
         shown = ",".join(f"{number:g}" for number in row)
