@@ -13,6 +13,7 @@ from numerics.continuation.branch import Branch, End, relative_change, singular
 from numerics.continuation.events import Event, LostError, located
 from numerics.continuation.path import PathPoint, Track
 from numerics.saddle.functional import KernelPoint
+from numerics.saddle.krylov import NotSolvedError
 from numerics.symmetry.phases import lag_classes
 
 FloatArray = NDArray[np.float64]
@@ -50,7 +51,13 @@ def follow(track: Track, start: PathPoint, span: tuple[float, float]) -> Branch:
         if gained_period(track, here, found) is not None:
             end = "symmetric"
             break
-        if not _append(track, points, lengths, events, (found, step), sure=step < SHORTEST_SURE):
+        try:
+            added = _append(track, points, lengths, events, (found, step), sure=step < SHORTEST_SURE)
+        except NotSolvedError:
+            # the spectrum of a large kernel: whether its state is a minimum cannot be told
+            end = "lost"
+            break
+        if not added:
             step *= 0.4
             continue
         if len(points) > 8 and _returned(points, step):
@@ -149,6 +156,9 @@ def _append(
     Returns:
         False, and adds nothing, where the corrector fails next to an event, unless ``sure`` that the point is to be
         added all the same.
+
+    Raises:
+        NotSolvedError: the spectrum at the point is not found.
     """
     start, point, end = lengths[-1], points[-1], lengths[-1] + found[1]
     try:

@@ -29,6 +29,8 @@ FloatArray = NDArray[np.float64]
 LARGEST_SIGNAL = 1e13
 #: Arclength steps: short at the start, where amplitudes grow as a square root, and at most the last.
 FIRST_STEP, LARGEST_STEP = 1e-4, 0.1
+#: Points after which a branch is given up.
+MOST_POINTS = 3000
 
 
 #: Relative size of the gradient at which a corrector that gains no more digits may stop.
@@ -143,10 +145,16 @@ def _natural_changes(L: FloatArray) -> FloatArray:
 
 
 def trace(n: int, lag: int, start: FloatArray, tangent: FloatArray, largest_signal: float, *, depth: int) -> Curve:
-    """Follow a branch from a point on it (coordinates and ln μ) along a unit tangent."""
+    """Follow a branch from a point on it (coordinates and ln μ) along a unit tangent.
+
+    Raises:
+        ArithmeticError: it goes on after ``MOST_POINTS`` points.
+    """
     z, lengths, step = start, [0.0], FIRST_STEP
     path, tangents, signs = [z], [tangent], [0.0]
-    while len(path) < 3000:
+    while True:
+        if len(path) >= MOST_POINTS:
+            raise ArithmeticError(f"a branch of T = {n + 1} is not traced to its end after {MOST_POINTS} points")
         accepted = arclength_step(n, z, tangent, step)
         if accepted is None:
             step *= 0.5

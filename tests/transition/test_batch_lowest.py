@@ -5,6 +5,7 @@ import pytest
 
 from numerics.problem import endpoint
 from numerics.saddle.search import solve
+from numerics.transition import branches
 from numerics.transition.batch import solve_endpoint_batch
 from tests.continuation import exact_t4
 
@@ -63,3 +64,9 @@ def test_the_search_finds_no_state_below(T):
     batch = solve_endpoint_batch(T, signal, kappa, branch="lowest")
     for k in range(len(signal)):
         assert batch.free_energy[k] <= solve(endpoint(T, signal[k], kappa=kappa[k])).free_energy * (1 + 1e-8)
+
+
+def test_a_branch_that_is_not_traced_to_its_end_says_so(monkeypatch):
+    monkeypatch.setattr(branches, "MOST_POINTS", 20)
+    with pytest.raises(ArithmeticError, match="a branch of T = 4 is not traced to its end after 20 points"):
+        branches.coherent_curve.__wrapped__(3)
