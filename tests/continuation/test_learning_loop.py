@@ -4,12 +4,14 @@ import math
 
 import numpy as np
 import pytest
+import sympy
 from scipy.optimize import brentq, minimize_scalar
 
 from numerics.continuation import following, growth, hysteresis
 from numerics.continuation.diagram import diagram
 from numerics.problem import endpoint
 from numerics.transition.scan import scan_endpoint
+from theory.learning_transition import learning_transition
 
 KAPPA, N = 60.0, 3
 
@@ -47,6 +49,12 @@ def test_folds_and_equal_free_energy_are_those_of_the_one_variable_theory(whole)
     scan = scan_endpoint(4, np.linspace(540.0, 610.0, 8), KAPPA, "dnn")
     assert [point.type for point in scan.special_points] == ["fold", "equal-free-energy", "fold"]
     np.testing.assert_allclose([point.signal for point in scan.special_points], exact(), rtol=1e-8)
+
+
+def test_the_points_are_those_of_the_exact_transition(whole):
+    found = learning_transition(4, sympy.Integer(60))
+    expected = [float(point.signal) for point in (found.folds[0], found.equal, found.folds[1])]
+    np.testing.assert_allclose([point.value for point in whole.special_points], expected, rtol=1e-11)
 
 
 def test_the_loop_is_between_the_folds(whole):
