@@ -51,7 +51,7 @@ class Family:
         """Its free energy."""
         p = math.exp(theta)
         if self.parameter == "signal":
-            return replace(self.base, labels=math.sqrt(p) * self.base.labels)
+            return self.base.with_labels(math.sqrt(p))
         if self.parameter == "u":
             return replace(self.base, input_covariance=p / self.problem.u * self.base.input_covariance)
         if self.parameter == "kappa":

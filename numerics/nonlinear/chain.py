@@ -112,7 +112,7 @@ class Chain:
         C = np.diagonal(space.covariance(np.diag(diagonal)))
         _, dual = dual_variables(space, np.diag(diagonal))
         conjugate = np.zeros(space.m)
-        conjugate[space.problem.supervised] = 0.5 * space.problem.v * dual**2
+        conjugate[space.supervised] = 0.5 * space.problem.v * dual**2
         columns: list[tuple[float, ...]] = []
         for t in reversed(range(space.m)):
             if t + 1 < space.m:

@@ -8,10 +8,12 @@ import numpy as np
 
 from numerics.activation import Activation
 from numerics.nonlinear.space import TrajectorySpace
-from numerics.problem import FloatArray
+from numerics.problem import FloatArray, InputError
 
 #: Half-width in standard deviations and points of a panel, for each of two variables.
 EDGE, POINTS = 9.0, 40
+#: Eigenvalues of a kernel of correlations below this are rounding.
+SINGULAR = 1e-15
 
 
 def pair_averages(activation: Activation, a: FloatArray, b: FloatArray, c: FloatArray) -> FloatArray:
@@ -49,13 +51,36 @@ def _panels(activation: Activation, scale: FloatArray, shift: FloatArray) -> lis
 
 
 def forward_kernel(space: TrajectorySpace, activation: Activation) -> FloatArray:
-    """Φ of the random network, (nP, nP)."""
-    P, n = space.problem.P, space.problem.n
+    """Φ of the random network on its distinct rows, (m, m)."""
+    times = space.classes.times
     kernel = np.zeros((space.m, space.m))
-    for t in range(1, n + 1):
+    for t in range(space.problem.n):
         C = space.embedding @ space.covariance(kernel) @ space.embedding.T
-        rows, columns = np.triu_indices(t * P)
-        new = columns >= (t - 1) * P
+        rows, columns = np.triu_indices(int(np.sum(times <= t)))
+        new = times[columns] == t
         i, j = rows[new], columns[new]
         kernel[i, j] = kernel[j, i] = pair_averages(activation, C[i, i], C[j, j], C[i, j])
     return kernel
+
+
+def require_regular(space: TrajectorySpace, kernel: FloatArray) -> None:
+    """Refuse inputs for which the random network's kernel has no inverse.
+
+    Raises:
+        InputError: naming the rows that φ cannot tell apart, or that it makes depend on each other.
+    """
+    size = np.sqrt(np.diagonal(kernel))
+    values, vectors = np.linalg.eigh(kernel / np.outer(size, size))
+    covariance = np.linalg.eigvalsh(space.covariance(kernel))
+    if values[0] > SINGULAR and covariance[0] > 0:
+        return
+    share = np.abs(vectors[:, 0])
+    time = space.classes.times[share.argmax()]
+    tied = np.flatnonzero((share > 0.1 * share.max()) & (space.classes.times == time))
+    patterns = np.sort(space.classes.representative[tied] % space.problem.P)
+    named = ", ".join(map(str, patterns[:6])) + (", …" if len(patterns) > 6 else "")
+    raise InputError(
+        f"x: gives a singular kernel: the activation makes rows {named} depend on each other at t = {time + 1}, as for "
+        "inputs that are nearly equal or a linear network with more patterns than dimensions; accepted: inputs with a "
+        "regular kernel"
+    )

@@ -92,7 +92,7 @@ def explicit_conjugate(space: TrajectorySpace, kernel: FloatArray, second: Float
     precision = np.asarray(np.linalg.inv(space.covariance(kernel)))
     _, dual = dual_variables(space, kernel)
     conjugate = space.pull_back(0.5 * (precision @ second @ precision - precision))
-    T = space.problem.supervised
+    T = space.supervised
     conjugate[np.ix_(T, T)] += 0.5 * space.problem.v * np.outer(dual, dual)
     return conjugate
 

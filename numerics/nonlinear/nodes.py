@@ -164,9 +164,7 @@ def score_features(
     space: TrajectorySpace, vectors: SymmetricVectors, nodes: Nodes, precision: FloatArray, part: slice
 ) -> FloatArray:
     """``(vec φφᵀ, vec ∂ln N(g|0,C_g)/∂Φ)`` at the points of `part`, the latter up to a constant, (k, 2s)."""
-    P = space.problem.P
-    scores = np.zeros((len(nodes.points[part]), space.m))
-    scores[:, :-P] = (nodes.points[part] @ precision)[:, space.rank :]
+    scores = space.scores(nodes.points[part] @ precision)
     pulled = vectors.products(scores) * (0.5 * space.problem.w * space.mask[vectors.rows, vectors.columns])
     return np.concatenate([vectors.products(nodes.activity[part]), pulled], axis=1)
 

@@ -160,17 +160,12 @@ def kkt_blocks(
     assert at.covariance is not None
     s = len(vectors.rows)
     directions = vectors.matrix(np.eye(s))
-    C_change = np.zeros((s, space.d, space.d))
-    P = space.problem.P
-    C_change[:, space.rank :, space.rank :] = space.problem.w * (space.mask * directions)[:, :-P, :-P]
-    inner = at.precision @ C_change
+    inner = at.precision @ space.changes(directions)
     # -∂²ln Z without the covariance of scores: +½ (C⁻¹δC W + W δC C⁻¹) - ½ C⁻¹δC C⁻¹
     moved = inner @ (at.response - 0.5 * at.precision)
     moved = 0.5 * (moved + moved.transpose(0, 2, 1))
-    pulled = np.zeros((s, space.m, space.m))
-    pulled[:, :-P, :-P] = space.problem.w * space.mask[:-P, :-P] * moved[:, space.rank :, space.rank :]
-    curved = vectors.vec(pulled)
-    problem, T = space.problem, space.problem.supervised
+    curved = vectors.vec(space.pull_back(moved))
+    problem, T = space.problem, space.supervised
     R, dual = dual_variables(space, point.kernel)
     change = directions[:, T[:, None], T[None, :]] @ dual  # (s, labels)
     spread = np.zeros((s, space.m, space.m))
@@ -194,16 +189,16 @@ def positive_solve(matrix: FloatArray, right: FloatArray) -> FloatArray:
 
 
 def dual_variables(space: TrajectorySpace, kernel: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """``R = (v𝒯Φ𝒯ᵀ + κ)⁻¹`` and ``Ry``."""
-    problem, T = space.problem, space.problem.supervised
-    gram = problem.v * kernel[np.ix_(T, T)] + problem.kappa * np.eye(len(T))
+    """``R = (v𝒯Φ𝒯ᵀ + κ)⁻¹`` and ``Ry``, on rows with labels."""
+    T = space.supervised
+    gram = space.problem.v * kernel[np.ix_(T, T)] + np.diag(space.noise)
     R = np.linalg.inv(gram)
-    return np.asarray(R, dtype=np.float64), np.asarray(np.linalg.solve(gram, problem.labels), dtype=np.float64)
+    return np.asarray(R, dtype=np.float64), np.asarray(np.linalg.solve(gram, space.labels), dtype=np.float64)
 
 
 def _energy(space: TrajectorySpace, kernel: FloatArray) -> tuple[float, FloatArray]:
-    problem, T = space.problem, space.problem.supervised
+    problem, T = space.problem, space.supervised
     _, dual = dual_variables(space, kernel)
     slope = np.zeros_like(kernel)
     slope[np.ix_(T, T)] = -0.5 * problem.v * np.outer(dual, dual)
-    return 0.5 * float(problem.labels @ dual), slope
+    return space.energy(dual), slope

@@ -14,7 +14,7 @@ from numerics.nonlinear.by_quadrature import Quadrature
 from numerics.nonlinear.by_sampling import Sampling
 from numerics.nonlinear.chain import incoherent_chain, is_chain
 from numerics.nonlinear.engine import Engine, Progress, State, continued, relative_error
-from numerics.nonlinear.forward import forward_kernel
+from numerics.nonlinear.forward import forward_kernel, require_regular
 from numerics.nonlinear.quadrature import LARGEST_DIMENSION
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import TrajectorySpace, symmetric_vectors, trajectory_space
@@ -118,15 +118,15 @@ def state_near(
     """
     search = _prepared(problem, engine, tolerance, size, seed, progress)
     space, given = search.space, real_array(trajectories, "trajectories")
-    if given.ndim != 2 or given.shape[1] != space.m:
-        raise InputError(f"trajectories: has shape {given.shape}; accepted: (K, {space.m})")
+    if given.ndim != 2 or given.shape[1] != problem.y.size:
+        raise InputError(f"trajectories: has shape {given.shape}; accepted: (K, {problem.y.size})")
     if not np.isfinite(given).all():
         raise InputError("trajectories: has entries that are not finite; accepted: finite numbers")
     few = InputError(f"trajectories: {len(given)} rows do not tell their covariance; accepted: many times {space.d}")
     if len(given) < 2 * space.d:
         raise few
     try:
-        start = search.engine.near(space, given @ np.linalg.pinv(space.embedding).T)
+        start = search.engine.near(space, space.coordinates(given))
         state = search.engine.settle(space, start, relaxed=KICKED)
     except np.linalg.LinAlgError:
         raise few from None
@@ -168,14 +168,7 @@ def _prepared(
     chosen: Engine = Sampling(phi, size, seed) if sampled else Quadrature(phi)
     limit = TOLERANCE[chosen.name] if tolerance is None else positive(tolerance, "tolerance")
     prior = forward_kernel(space, phi)
-    try:
-        np.linalg.cholesky(prior)
-        np.linalg.cholesky(space.covariance(prior))
-    except np.linalg.LinAlgError:
-        raise InputError(
-            "x: gives a singular kernel (inputs that the activation cannot tell apart, or a linear network with more "
-            "patterns than dimensions); accepted: inputs with a regular kernel"
-        ) from None
+    require_regular(space, prior)
     by_chain = engine == "auto" and is_chain(space, phi)
     return _Search(chosen, space, prior, limit, by_chain, progress or (lambda what: None))
 
@@ -355,7 +348,8 @@ class _Search:
             return exact
         refined = self.engine.refined(space, found, limit, lambda size: self.say(f"{what}: {size}"))
         state, point, problem = refined.state, refined.state.point, space.problem
-        signs = gauge_signs(problem, point.kernel, odd=self.engine.phi.odd)
+        expand = space.classes.expand
+        signs = gauge_signs(problem, expand(point.kernel), odd=self.engine.phi.odd)
         worst = relative_error(point.kernel, refined.kernel_error)
         status = state.status
         if state.reached and not worst <= limit:
@@ -366,19 +360,19 @@ class _Search:
         second = (state.nodes.points * point.average.probability[:, None]).T @ state.nodes.points
         classes = kept_classes(space, self.engine.phi, point.kernel)
         kept = kept_entries(space, symmetric_vectors(space.m), classes)  # by symmetry the rest is zero
-        beyond = coherence_beyond(point.kernel, prior, problem.P)
+        beyond = coherence_beyond(expand(point.kernel), expand(prior), problem.P)
         solution = NonlinearSolution(
             problem=problem,
-            kernel=point.kernel * gauge,
-            conjugate=point.conjugate * gauge,
-            covariance=E @ space.covariance(point.kernel) @ E.T * gauge,
-            second_moment=E @ second @ E.T * gauge,
+            kernel=expand(point.kernel) * gauge,
+            conjugate=space.classes.shared(point.conjugate) * gauge,
+            covariance=expand(E @ space.covariance(point.kernel) @ E.T) * gauge,
+            second_moment=expand(E @ second @ E.T) * gauge,
             free_energy=point.free_energy,
             energy=point.energy,
             entropy=point.entropy,
             residual=float(np.linalg.norm(point.gradient[kept]) / max(point.scale, 1e-300)),
             engine=self.engine.name,
-            kernel_error=refined.kernel_error,
+            kernel_error=np.abs(expand(refined.kernel_error)),
             points=len(state.nodes.points),
             effective_points=point.average.effective_size,
             converged=state.reached and worst <= limit,

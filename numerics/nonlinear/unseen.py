@@ -96,8 +96,10 @@ class _Drawn:
 
 def _drawn(space: TrajectorySpace, phi: Activation, solution: NonlinearSolution, size: int, seed: int) -> _Drawn:
     """Points at the state; for φ that is not odd from a mixture that is fitted to it in two rounds."""
-    inverse, C = np.linalg.pinv(space.embedding), space.covariance(solution.kernel)
-    mean, covariance = np.zeros(space.d), inverse @ solution.second_moment @ inverse.T
+    inverse, rows = space.inverse_embedding, space.classes.representative
+    kernel, conjugate = solution.kernel[np.ix_(rows, rows)], space.classes.gathered(solution.conjugate)
+    C = space.covariance(kernel)
+    mean, covariance = np.zeros(space.d), inverse @ solution.second_moment[np.ix_(rows, rows)] @ inverse.T
     mixture = standard(space.d) if phi.odd else with_tails(space.d)
     for final in (True,) if phi.odd else (False, False, True):
         chosen = sample(
@@ -109,15 +111,15 @@ def _drawn(space: TrajectorySpace, phi: Activation, solution: NonlinearSolution,
             paired=phi.odd,
         )
         nodes = placed(chosen, space, phi, mean, covariance)
-        log_p = nodes.log_weight + log_density(nodes, C, solution.conjugate)
+        log_p = nodes.log_weight + log_density(nodes, C, conjugate)
         p = np.exp(log_p - log_p.max())
         p /= p.sum()
         if not final:
             mean, covariance = tilted_moments(nodes.points, p, odd=False)
             mixture = fitted(nodes.points, p, mean, covariance, seed)
     # stationary on these points: at a fixed Φ̃ the noise of averages is several times as large
-    moments = (solution.kernel, *tilted_moments(nodes.points, p, odd=phi.odd))
-    classes = kept_classes(space, phi, solution.kernel)
+    moments = (kernel, *tilted_moments(nodes.points, p, odd=phi.odd))
+    classes = kept_classes(space, phi, kernel)
     last, _, reached = MomentMap(chosen, space, phi, classes).settled(moments, tolerance=1e-6)
     if not reached:
         raise NotSolvedError("the state has not been reached on the points for test patterns; try a larger size")
@@ -132,25 +134,23 @@ def _one(
     x: FloatArray, solution: NonlinearSolution, drawn: _Drawn, phi: Activation, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """One test pattern (n, D): its kernel with the training patterns (n, nP), own squares (n,), and errors (n, nP)."""
-    problem = solution.problem
-    n, P, w, u = problem.n, problem.P, problem.w, problem.u
+    problem, space = solution.problem, drawn.space
+    n, w, u, classes = problem.n, problem.w, problem.u, space.classes
     points, activity, probability, batch = drawn.points, drawn.activity, drawn.probability, drawn.batch
-    inverse = np.linalg.pinv(drawn.space.embedding)
+    inverse = space.inverse_embedding
     precision = np.linalg.inv(drawn.space.covariance(drawn.kernel))
-    train = problem.x.transpose(1, 0, 2).reshape(n * P, -1)
+    train = classes.inputs(problem)
     noise = rng.standard_normal((len(points), n))
     spread = sla.cholesky((noise * probability[:, None]).T @ noise, lower=True)
     noise = sla.solve_triangular(spread, noise.T, lower=True).T
-    time = np.arange(n * P) // P
-    cross, error, own = np.zeros((n, n * P)), np.zeros((n, n * P)), np.zeros((n, n))
+    cross, error, own = np.zeros((n, space.m)), np.zeros((n, space.m)), np.zeros((n, n))
     C_cross, rest, L = np.zeros((n, len(precision))), np.zeros((n, n)), np.zeros((n, n))
     hidden = np.zeros((2, len(points), n))  # with ε and with -ε
     for t in range(n):
-        covariance = u * train @ x[t] / problem.D
+        C_cross[t] = inverse @ (u * train @ x[t] / problem.D)
         if t:
-            kept = cross[t - 1, :-P] * ((time[:-P] == t - 1) if problem.arch == "dnn" else 1.0)
-            covariance[P:] += w * kept
-        C_cross[t] = inverse @ covariance
+            kept = cross[t - 1] * ((classes.times == t - 1) if problem.arch == "dnn" else 1.0)
+            C_cross[t] += w * space.receive @ kept
         for s in range(t + 1):
             rest[t, s] = u * x[t] @ x[s] / problem.D - C_cross[t] @ precision @ C_cross[s]
             if s and (problem.arch == "rnn" or s == t):
@@ -166,4 +166,5 @@ def _one(
         error[t] = np.sqrt(np.sum((each - total[:, None] * cross[t]) ** 2, axis=0) * BATCHES / (BATCHES - 1))
         squares = np.einsum("skt,sk,k->t", hidden[:, :, : t + 1], hidden[:, :, t], 0.5 * probability)
         own[t, : t + 1] = own[: t + 1, t] = squares
-    return cross, np.diagonal(own).copy(), error
+    factor = np.where(classes.row >= 0, classes.factor, 0.0)
+    return cross[:, classes.row] * factor, np.diagonal(own).copy(), error[:, classes.row] * np.abs(factor)

@@ -21,7 +21,7 @@ import scipy.linalg as sla
 from scipy.optimize import minimize
 
 from numerics.lowering.scalar import Lowered, lower
-from numerics.nonlinear.forward import forward_kernel
+from numerics.nonlinear.forward import forward_kernel, require_regular
 from numerics.nonlinear.iteration import explicit_conjugate
 from numerics.nonlinear.reduced import dual_variables
 from numerics.nonlinear.space import TrajectorySpace, trajectory_space
@@ -33,8 +33,6 @@ from theory.gaussian_averages import a, average, b, c
 ACTIVATIONS = ("linear", "erf", "relu", "tanh")
 #: Half-width and points of the trapezoidal rule for tanh, each of two variables; pairs of entries worked on together.
 EDGE, POINTS, CHUNK = 8.5, 100, 128
-#: Eigenvalues of a kernel below this, relative to the largest, are zero.
-SINGULAR = 1e-12
 #: Relative residual at which the minimisation has converged; its steps.
 TOLERANCE, STEPS = 1e-7, 4000
 #: Correlations between times with which the second start breaks the symmetry W → -W.
@@ -86,9 +84,7 @@ def solve_gaussian(problem: Problem) -> GaussianApproximation:
         raise InputError(f"activation: is {problem.activation.name!r}; accepted: {', '.join(ACTIVATIONS)}")
     space = trajectory_space(problem)
     prior = forward_kernel(space, problem.activation)
-    sizes = np.linalg.eigvalsh(prior)
-    if sizes[0] <= SINGULAR * sizes[-1]:
-        raise InputError("x: gives a singular kernel; accepted: inputs with a regular kernel")
+    require_regular(space, prior)
     start = sla.cholesky(space.covariance(prior), lower=True)
     found = [_minimum(space, prior, first) for first in (start, _correlated(space, start))]
     return min(found, key=lambda state: (not state.converged, state.free_energy))
@@ -190,8 +186,8 @@ class _Point:
 
 
 def _at(space: TrajectorySpace, L: FloatArray) -> _Point:
-    problem, E, S = space.problem, space.embedding, L @ L.T
-    K, cross, own = gaussian_kernel(problem.activation.name, E @ S @ E.T)
+    E, S = space.embedding, L @ L.T
+    K, cross, own = gaussian_kernel(space.problem.activation.name, E @ S @ E.T)
     C = space.covariance(K)
     factor = sla.cholesky(C, lower=True)
     Q, S_inverse = np.asarray(np.linalg.inv(C)), sla.cho_solve((L, True), np.eye(space.d))
@@ -203,7 +199,7 @@ def _at(space: TrajectorySpace, L: FloatArray) -> _Point:
     terms: tuple[Any, ...] = (0.5 * Q, -0.5 * S_inverse, -E.T @ back @ E)
     log_ratio = np.log(np.diagonal(L)).sum() - np.log(np.diagonal(factor)).sum()
     return _Point(
-        0.5 * float(problem.labels @ dual),
+        space.energy(dual),
         0.5 * float(np.vdot(S, Q)) - 0.5 * space.d - float(log_ratio),
         np.asarray(sum(terms)),
         float(sum(np.linalg.norm(L.T @ term @ L) for term in terms)),
@@ -241,14 +237,14 @@ def _minimum(space: TrajectorySpace, prior: FloatArray, start: FloatArray) -> Ga
     point = _at(space, L)
     residual = float(np.linalg.norm(L.T @ point.gradient @ L) / point.scale)
     good = residual <= TOLERANCE
-    E, P = space.embedding, space.problem.P
-    beyond = coherence_beyond(point.kernel, prior, P)
+    E, expand = space.embedding, space.classes.expand
+    beyond = coherence_beyond(expand(point.kernel), expand(prior), space.problem.P)
     return GaussianApproximation(
         problem=space.problem,
-        kernel=point.kernel,
-        conjugate=point.conjugate,
-        covariance=E @ point.covariance @ E.T,
-        second_moment=E @ point.second_moment @ E.T,
+        kernel=expand(point.kernel),
+        conjugate=space.classes.shared(point.conjugate),
+        covariance=expand(E @ point.covariance @ E.T),
+        second_moment=expand(E @ point.second_moment @ E.T),
         free_energy=point.energy + point.entropy,
         energy=point.energy,
         entropy=point.entropy,
@@ -264,10 +260,9 @@ def _correlated(space: TrajectorySpace, start: FloatArray) -> FloatArray:
     """A start whose later times carry one pattern of correlated activity."""
     S = start @ start.T
     scale = np.sqrt(np.diagonal(S))
-    r, P = space.rank, space.problem.P
-    time = np.concatenate([np.ones(r), np.repeat(np.arange(2, space.problem.n + 1), P)])
-    within = np.concatenate([np.arange(r), np.tile(np.arange(P), space.problem.n - 1)])
-    link = (within[:, None] == within) & (time[:, None] != time) & (time[:, None] > 1) & (time > 1)
+    time = space.times
+    within = np.arange(space.d) - np.searchsorted(time, time)
+    link = (within[:, None] == within) & (time[:, None] != time) & (time[:, None] > 0) & (time > 0)
     mixed = S + BROKEN * link * np.outer(scale, scale)
     values, frame = np.linalg.eigh(mixed)
     repaired = (frame * np.maximum(values, 0.05 * values.max())) @ frame.T

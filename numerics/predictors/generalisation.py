@@ -121,31 +121,29 @@ def unseen_kernel(solution: Solution) -> tuple[FloatArray, FloatArray]:
     """Kernel of test with training patterns ``H_{ab}``, (n, Q, nP), and of each test pattern, ``H_aa^{tt}``, (Q, n)."""
     problem = solution.problem
     assert problem.x_test is not None
-    n, P, Q, w, u = problem.n, problem.P, len(problem.x_test), problem.w, problem.u
+    n, Q = problem.n, len(problem.x_test)
     functional = kernel_functional(problem)
-    C, basis = functional.covariance(solution.reduced), functional.space.full_basis()
-    regression = basis @ sla.solve(C, basis.T, assume_a="pos")  # C⁻¹ on the kernel's space
-    forward = regression @ solution.kernel
+    space, u, w = functional.space, problem.u, problem.w
+    # by the coordinates g of the training patterns: H_ag = C_ag C⁻¹ G
+    C = functional.covariance(solution.reduced)
+    forward = sla.solve(C, solution.reduced, assume_a="pos")
     # H_aa from C_aa: the posterior's change of what the training patterns explain
-    change = regression @ solution.kernel @ regression - regression
-    train = problem.x.transpose(1, 0, 2).reshape(n * P, -1)
-    cross = np.zeros((n, Q, n * P))
+    change = forward @ np.linalg.inv(C) - np.linalg.inv(C)
+    inputs = problem.x_test / np.sqrt(problem.D)
+    cross = np.zeros((n, Q, functional.dimension))
     own = np.zeros((Q, n, n))
-    C_cross = np.zeros((n, Q, n * P))
+    C_cross = np.zeros_like(cross)
     for t in range(n):
-        C_cross[t] = u * problem.x_test[:, t] @ train.T / problem.D
+        C_cross[t] = u * inputs[:, t] @ space.inputs.T
         if t:
-            previous = cross[t - 1][:, :-P]
-            if problem.arch == "dnn":
-                previous = previous * (np.arange(n * P - P) // P == t - 1)
-            C_cross[t, :, P:] += w * previous
+            C_cross[t] += w * space.received(cross[t - 1], t, problem.arch)
         cross[t] = C_cross[t] @ forward
         for s in range(t + 1):
-            covariance = u * np.sum(problem.x_test[:, t] * problem.x_test[:, s], axis=1) / problem.D
+            covariance = u * np.sum(inputs[:, t] * inputs[:, s], axis=1)
             if s and (problem.arch == "rnn" or s == t):
                 covariance = covariance + w * own[:, t - 1, s - 1]
             own[:, t, s] = own[:, s, t] = covariance + np.sum((C_cross[t] @ change) * C_cross[s], axis=1)
-    return cross, np.diagonal(own, axis1=1, axis2=2)
+    return cross @ space.full_basis().T, np.diagonal(own, axis1=1, axis2=2)
 
 
 def loss(predictions: Predictions, labels: ArrayLike) -> float:
@@ -163,8 +161,6 @@ def _readout(
     solution: observables.KernelState, cross: FloatArray, own: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Read-out variance times N, regression weights on the labels, and ``q = (vH_{𝒯𝒯}+κ)⁻¹y``."""
-    problem, T = solution.problem, solution.problem.supervised
-    gram = problem.v * solution.kernel[np.ix_(T, T)] + problem.kappa * np.eye(len(T))
-    weights = problem.v * sla.solve(gram, cross.T, assume_a="sym").T
-    dual = sla.solve(gram, problem.labels, assume_a="sym")
+    problem = solution.problem
+    weights, dual = observables.regression(solution, cross)
     return problem.v * (own - np.sum(weights * cross, axis=1)), weights, dual

@@ -16,6 +16,9 @@ from numerics.solution import Solution
 
 ComplexArray = NDArray[np.complex128]
 
+#: Relative eigenvalues of a noiseless read-out's kernel below this are rounding.
+SINGULAR = 1e-13
+
 
 class KernelState(Protocol):
     """A problem and a kernel ``Φ`` of its activations, (nP, nP): a solution for any activation, linear or not."""
@@ -32,10 +35,22 @@ class KernelState(Protocol):
 def predict(solution: KernelState) -> FloatArray:
     """Mean outputs ``⟨f_a⟩ = v Φ_{a𝒯} (vΦ_{𝒯𝒯} + κ)⁻¹ y``, (P, n); column t-1 is f^(t+1)."""
     problem = solution.problem
-    T = problem.supervised
-    gram = problem.v * solution.kernel[np.ix_(T, T)] + problem.kappa * np.eye(len(T))
-    mean = problem.v * solution.kernel[:, T] @ sla.solve(gram, problem.labels, assume_a="sym")
+    mean = regression(solution, solution.kernel[:, problem.supervised])[0] @ problem.labels
     return mean.reshape(problem.n, problem.P).T
+
+
+def regression(solution: KernelState, cross: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Weights ``v Φ_{a𝒯}(vΦ_{𝒯𝒯}+κ)⁻¹`` on the labels, (a, s), for rows ``Φ_{a𝒯}``, and ``(vΦ_{𝒯𝒯}+κ)⁻¹y``, (s,).
+
+    Without noise, rows that determine each other, as those of equal patterns, share the weights of least norm.
+    """
+    problem, T = solution.problem, solution.problem.supervised
+    gram = problem.v * solution.kernel[np.ix_(T, T)] + problem.kappa * np.eye(len(T))
+    size = np.sqrt(np.diagonal(gram))
+    values, frame = np.linalg.eigh(gram / np.outer(size, size))
+    kept = values > SINGULAR * values[-1] if problem.kappa == 0 else values > 0
+    half = frame[:, kept] / np.sqrt(values[kept]) / size[:, None]
+    return problem.v * (cross @ half) @ half.T, half @ (half.T @ problem.labels)
 
 
 def outliers(solution: Solution) -> ComplexArray:

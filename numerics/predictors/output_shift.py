@@ -12,9 +12,9 @@ are ``∇f_a·D = v δ_a q`` and ``D·∇²f_a·D = -2v² δ_a (vH_{𝒯𝒯}+κ
 from __future__ import annotations
 
 import numpy as np
-import scipy.linalg as sla
 
 from numerics.predictors.finite_width import kernel_shift
+from numerics.predictors.observables import regression
 from numerics.problem import FloatArray
 from numerics.saddle import trust_region
 from numerics.saddle.functional import kernel_functional
@@ -30,9 +30,7 @@ def output_shift(solution: Solution) -> FloatArray:
     problem, H, v = solution.problem, solution.kernel, solution.problem.v
     shift = kernel_shift(solution)
     T = problem.supervised
-    gram = v * H[np.ix_(T, T)] + problem.kappa * np.eye(len(T))
-    q = sla.solve(gram, problem.labels, assume_a="sym")
-    omega = v * sla.solve(gram, H[T], assume_a="sym").T
+    omega, q = regression(solution, H[:, T])
 
     def delta(change: FloatArray) -> FloatArray:
         return np.asarray(change[..., :, T] - omega @ change[..., T, :][..., :, T])
@@ -42,6 +40,6 @@ def output_shift(solution: Solution) -> FloatArray:
     values, modes = np.linalg.eigh(trust_region.dense_hessian(point))
     frame = functional.space.full_basis() @ point.L
     changes = frame @ trust_region.from_vector(modes.T, functional.dimension) @ frame.T
-    pulled = sla.solve(gram, (changes[:, T][:, :, T] @ q).T, assume_a="sym").T
+    pulled = regression(solution, changes[:, T][:, :, T] @ q)[0] / v
     bend = -2 * v**2 * np.einsum("kas,ks,k->a", delta(changes), pulled, 1 / values)
     return np.asarray((v * delta(shift) @ q + 0.5 * bend).reshape(problem.n, problem.P).T)

@@ -15,7 +15,7 @@ where ``q̂ = Lᵀ𝒯ᵀ(v𝒯H𝒯ᵀ+κ)⁻¹y`` and the last pair is the cur
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -24,7 +24,9 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 
 from numerics.problem import Problem
+from numerics.saddle.labels import reached_labels
 from numerics.saddle.space import KernelSpace, kernel_space
+from numerics.saddle.time_blocks import TimeBlocks
 from numerics.symmetry.states import actions
 
 FloatArray = NDArray[np.float64]
@@ -39,7 +41,7 @@ def _solve_lower(L: FloatArray, B: FloatArray) -> FloatArray:
     return np.asarray(solved)
 
 
-def _solve_factored(L: FloatArray, B: FloatArray) -> FloatArray:
+def solve_factored(L: FloatArray, B: FloatArray) -> FloatArray:
     """``(LLᵀ)⁻¹B``."""
     solved, info = lapack.dpotrs(L, B, lower=1)
     if info != 0:
@@ -61,6 +63,7 @@ class KernelFunctional:
         arch: ``"rnn"`` or ``"dnn"``.
         readout: rows of the space's basis at the supervised positions, (s, m).
         labels: their labels, (s,).
+        unexplained: ``|y|²`` in directions of the labels that no kernel reaches: its energy is a constant.
         v, w, kappa: widths and noise.
         input_covariance: ``uX⁻`` in the space, (m, m).
         reversals: how each generator of the sign symmetries acts on kernels (``numerics.symmetry.states``).
@@ -70,6 +73,7 @@ class KernelFunctional:
     arch: Literal["rnn", "dnn"]
     readout: FloatArray
     labels: FloatArray
+    unexplained: float
     v: float
     w: float
     kappa: float
@@ -81,9 +85,24 @@ class KernelFunctional:
         """Rows of the unknown matrix, m."""
         return self.space.dimension
 
+    @property
+    def unexplained_energy(self) -> float:
+        """``½|y|²/κ`` of labels that no kernel reaches."""
+        return 0.5 * self.unexplained / self.kappa if self.unexplained else 0.0
+
+    def with_labels(self, factor: float) -> KernelFunctional:
+        """The same with all labels times a factor."""
+        return replace(self, labels=factor * self.labels, unexplained=factor**2 * self.unexplained)
+
     def covariance(self, H: FloatArray) -> FloatArray:
         """``C = w[H⁻] + uX⁻`` in the space."""
         return self.w * self.space.shifted(H, self.arch) + self.input_covariance
+
+    @cached_property
+    def is_separate(self) -> bool:
+        """Whether a DNN's C has no entries between what different W give: inputs reach none of it."""
+        links = self.space.masked_links
+        return not any(self.input_covariance[link.target].any() for link in links)
 
     def prior_kernel(self) -> FloatArray:
         """``H_0 = C[H_0]``, the kernel of the random network: n forward steps."""
@@ -116,8 +135,18 @@ class KernelPoint:
     L: FloatArray
 
     @cached_property
+    def covariance(self) -> FloatArray:
+        """C, (m, m)."""
+        return self.functional.covariance(self.H)
+
+    @cached_property
     def _covariance_factor(self) -> FloatArray:
-        return np.asarray(np.linalg.cholesky(self.functional.covariance(self.H)))
+        return np.asarray(np.linalg.cholesky(self.covariance))
+
+    @cached_property
+    def inverse_factor(self) -> FloatArray:
+        """``L⁻¹``."""
+        return _solve_lower(self.L, np.eye(len(self.L)))
 
     @cached_property
     def M(self) -> FloatArray:
@@ -130,7 +159,7 @@ class KernelPoint:
         return self.functional.readout @ self.L
 
     @cached_property
-    def _noisy(self) -> FloatArray:
+    def noisy_factor(self) -> FloatArray:
         """Lower factor of ``v𝒯H𝒯ᵀ + κ``, (s, s)."""
         f = self.functional
         gram = f.v * self._readout @ self._readout.T
@@ -140,7 +169,7 @@ class KernelPoint:
     @cached_property
     def dual(self) -> FloatArray:
         """``q = (v𝒯H𝒯ᵀ + κ)⁻¹ y``, (s,)."""
-        return _solve_factored(self._noisy, self.functional.labels)
+        return solve_factored(self.noisy_factor, self.functional.labels)
 
     @cached_property
     def _q(self) -> FloatArray:
@@ -149,7 +178,7 @@ class KernelPoint:
     @cached_property
     def energy(self) -> float:
         """``½ yᵀ(v𝒯H𝒯ᵀ + κ)⁻¹y``."""
-        return 0.5 * float(self.functional.labels @ self.dual)
+        return 0.5 * float(self.functional.labels @ self.dual) + self.functional.unexplained_energy
 
     @cached_property
     def entropy(self) -> float:
@@ -222,7 +251,7 @@ class KernelPoint:
     @cached_property
     def _readout_response(self) -> FloatArray:
         """``L ᵀ𝒯ᵀ(v𝒯H𝒯ᵀ+κ)⁻¹𝒯L`` as its half, (s, m)."""
-        return _solve_lower(self._noisy, self._readout)
+        return _solve_lower(self.noisy_factor, self._readout)
 
     def hessian_product(self, S: FloatArray) -> FloatArray:
         """``𝓗S`` for a symmetric S, or a stack of them (…, m, m); exactly symmetric, as iterations on it need."""
@@ -254,72 +283,63 @@ class KernelPoint:
         return self.functional.at(half @ half.T)
 
 
-def _by_block(rows: FloatArray) -> FloatArray:
-    """Rows of time blocks (t, P, (s, P)) → (s, (t, P), P): the columns of block s together."""
-    blocks, P, columns = rows.shape
-    return np.ascontiguousarray(rows.reshape(blocks * P, columns // P, P).transpose(1, 0, 2))
-
-
-def _by_block_inverse(columns: FloatArray) -> FloatArray:
-    """(…, s, (t, P), P) → (…, t, P, (s, P))."""
-    *lead, blocks, rows, P = columns.shape
-    return np.moveaxis(columns, -3, -2).reshape(*lead, rows // P, P, blocks * P)
-
-
 class _MaskedMaps:
     """The DNN's covariance map ``S ↦ w[H⁻]``: only the time blocks on the diagonal pass."""
 
     def __init__(self, point: KernelPoint) -> None:
-        f = point.functional
+        f, links = point.functional, point.functional.space.masked_links
         self._w = f.w
-        self._space = f.space
-        self._below = f.space.rows(point.L)  # time blocks that send, (n-1, P, m)
-        inverse = _solve_factored(point._covariance_factor, np.eye(f.dimension))
-        receive = f.space.receiving_rows()  # (n-1, P, m)
-        self._in = receive @ inverse  # time blocks that receive
-        self.precision = self._in @ np.swapaxes(receive, -1, -2)
-        self._J = self._in @ point.L
-        self.response = self._J @ np.swapaxes(self._J, -1, -2)
-        flat = receive.reshape(-1, f.dimension)
-        self._precision_columns = _by_block(self._in @ flat.T)
-        self._precision_rows = self._in @ flat.T
-        J = self._J.reshape(-1, f.dimension)
-        self._response_rows = self._J @ J.T
+        self._blocks = TimeBlocks(tuple(link.target.stop - link.target.start for link in links))
+        self._separate = f.is_separate
+        received = np.concatenate([np.arange(link.target.start, link.target.stop) for link in links])
+        self._below = np.concatenate([link.rows(point.L) for link in links])  # what is sent, (Σr, m)
+        inverse = solve_factored(point._covariance_factor, np.eye(f.dimension))
+        self._J = inverse[received] @ point.L
+        precision = inverse[np.ix_(received, received)]
+        self.precision = self._blocks.diagonal(precision, None)
+        self.response = self._blocks.diagonal(self._J, self._J)
+        self._stacked = np.concatenate([self._below, self._J])
+        if not self._separate:
+            self._precision_rows, self._response_rows = precision, self._J @ self._J.T
 
     def adjoint(self, blocks: FloatArray) -> FloatArray:
-        """½ × adjoint: blocks (…, n-1, P, P) → S-coordinates."""
-        return 0.5 * self._w * self._congruence(self._below, blocks)
-
-    @staticmethod
-    def _congruence(rows: FloatArray, blocks: FloatArray) -> FloatArray:
-        """``Σ_t rows_tᵀ blocks_t rows_t``."""
-        inner = blocks @ rows  # (…, n-1, P, m)
-        flat = rows.reshape(-1, rows.shape[-1])
-        return flat.T @ inner.reshape(*inner.shape[:-3], -1, inner.shape[-1])
+        """½ × adjoint: blocks (…, n-1, r, r) → S-coordinates."""
+        return 0.5 * self._w * (self._below.T @ self._blocks.times(blocks, self._below))
 
     def curvature(self, S: FloatArray) -> FloatArray:
-        stacked = S[..., None, :, :]
-        change = self._w * (self._below @ stacked) @ np.swapaxes(self._below, -1, -2)  # dC, by blocks
-        direct = -0.5 * self._congruence(self._J, change)
+        blocks, sent = self._blocks, len(self._below)
+        both = self._stacked @ S
+        change = self._w * blocks.diagonal(both[..., :sent, :], self._below)  # dC
+        JSJ = blocks.diagonal(both[..., sent:, :], self._J)
         # d(C⁻¹ - C⁻¹HC⁻¹) on the diagonal blocks: -K - J S Jᵀ + (K H C⁻¹ + transpose), K = C⁻¹ dC C⁻¹
-        half = _by_block_inverse(self._precision_columns @ change)
-        K = half @ np.swapaxes(self._precision_rows, -1, -2)
-        KH = half @ np.swapaxes(self._response_rows, -1, -2)
-        JSJ = (self._J @ stacked) @ np.swapaxes(self._J, -1, -2)
-        return direct + self.adjoint(-K - JSJ + 2.0 * symmetric(KH))
+        if self._separate:
+            half = self.precision @ change
+            K, KH = half @ self.precision, half @ self.response
+        else:
+            half = blocks.columns_times(self._precision_rows, change)
+            K, KH = blocks.diagonal(half, self._precision_rows), blocks.diagonal(half, self._response_rows)
+        force = 0.5 * self._w * (2.0 * symmetric(KH) - K - JSJ)
+        direct = blocks.times(-0.5 * change, self._J)
+        return np.asarray(self._stacked.T @ np.concatenate([blocks.times(force, self._below), direct], axis=-2))
 
 
 def kernel_functional(problem: Problem) -> KernelFunctional:
     """The free energy of a linear problem on the space that its inputs span."""
     space = kernel_space(problem)
-    return KernelFunctional(
+    factor = math.sqrt(problem.u) * space.inputs
+    whole = KernelFunctional(
         space=space,
         arch=problem.arch,
         readout=space.basis_rows(problem.supervised),
         labels=problem.labels,
+        unexplained=0.0,
         v=problem.v,
         w=problem.w,
         kappa=problem.kappa,
-        input_covariance=space.project_inputs(problem),
+        input_covariance=factor @ factor.T,
         reversals=actions(problem, space),
     )
+    if space.is_identity:  # the labels' positions are independent of each other
+        return whole
+    readout, labels, unexplained = reached_labels(problem, whole.readout)
+    return replace(whole, readout=readout, labels=labels, unexplained=unexplained)

@@ -10,7 +10,6 @@ at a stationary kernel it is the one of the natural metric.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,6 +18,7 @@ import scipy.sparse
 import scipy.sparse.linalg as spla
 from numpy.typing import NDArray
 
+from numerics.saddle import recursion
 from numerics.saddle.functional import KernelPoint, symmetric
 from numerics.saddle.trust_region import from_vector, to_vector
 
@@ -51,28 +51,15 @@ class Preconditioned:
 
     def root(self, Z: FloatArray) -> FloatArray:
         """``KZ``, for one direction or a stack (…, m, m)."""
-        f, L = self.point.functional, self.point.L
-        if f.space.pattern_basis is None:
-            return Z
-        change = _forward(L @ Z @ L.T, f.w, f.space.block, f.arch)
-        return self._kept(math.sqrt(2.0) * self._inverse @ change @ self._inverse.T)
+        return self._kept(recursion.root(self.point, Z))
 
     def root_transposed(self, S: FloatArray) -> FloatArray:
         """``KᵀS``."""
-        f, L = self.point.functional, self.point.L
-        if f.space.pattern_basis is None:
-            return S
-        force = _backward(self._inverse.T @ S @ self._inverse, f.w, f.space.block, f.arch)
-        return self._kept(math.sqrt(2.0) * L.T @ force @ L)
+        return self._kept(recursion.root_transposed(self.point, S))
 
     def product(self, Z: FloatArray) -> FloatArray:
         """``Kᵀ𝓗KZ``."""
         return self.root_transposed(self._kept(self.point.euclidean_hessian_product(self.root(Z))))
-
-    @cached_property
-    def _inverse(self) -> FloatArray:
-        """L⁻¹."""
-        return np.asarray(np.linalg.inv(self.point.L))
 
     def _kept(self, S: FloatArray) -> FloatArray:
         S = symmetric(S)
@@ -163,29 +150,3 @@ class Preconditioned:
 
 def _squares(S: FloatArray) -> FloatArray:
     return np.asarray(np.einsum("kij,kij->k", S, S))
-
-
-def _forward(X: FloatArray, w: float, block: int, arch: str) -> FloatArray:
-    """``X + w[X]⁻ + w²[[X]⁻]⁻ + …``: changes of the kernel, and what follows from them at later times."""
-    n = X.shape[-1] // block
-    X = X.copy()
-    for t in range(1, n):
-        here, before = slice(t * block, (t + 1) * block), slice((t - 1) * block, t * block)
-        if arch == "dnn":
-            X[..., here, here] += w * X[..., before, before]
-        else:
-            X[..., here, block:] += w * X[..., before, :-block]
-    return X
-
-
-def _backward(X: FloatArray, w: float, block: int, arch: str) -> FloatArray:
-    """The transposed recursion."""
-    n = X.shape[-1] // block
-    X = X.copy()
-    for t in range(n - 1, 0, -1):
-        here, before = slice(t * block, (t + 1) * block), slice((t - 1) * block, t * block)
-        if arch == "dnn":
-            X[..., before, before] += w * X[..., here, here]
-        else:
-            X[..., before, :-block] += w * X[..., here, block:]
-    return X

@@ -9,6 +9,7 @@ Hessian–vector products.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +19,7 @@ import scipy.linalg as sla
 import scipy.sparse.linalg as spla
 from numpy.typing import NDArray
 
+from numerics.saddle import recursion, separate
 from numerics.saddle.functional import KernelPoint, symmetric
 
 FloatArray = NDArray[np.float64]
@@ -26,6 +28,8 @@ FloatArray = NDArray[np.float64]
 DENSE = 20
 #: Largest m for which its eigenvalues are found from the whole matrix.
 DENSE_MODES = 40
+#: Modes that a search for the smallest follows, its steps, and the residual at which it ends.
+MODES, MODE_STEPS, MODE_TOLERANCE = 3, 200, 1e-4
 #: Trust radius: a factor e in the kernel at first, e³ at most.
 FIRST_RADIUS, LARGEST_RADIUS = 1.0, 3.0
 
@@ -139,30 +143,32 @@ def newton(point: KernelPoint, *, tolerance: float = 1e-10, max_iterations: int 
 def smallest_modes(point: KernelPoint, count: int = 6) -> tuple[FloatArray, FloatArray]:
     """Smallest eigenvalues of the Hessian in the natural metric, and unit directions S, (k,) and (k, m, m).
 
-    ``k = count`` for small problems; above ``DENSE_MODES`` the smallest alone, by Lanczos iteration, and NaN if that
-    does not converge.
+    ``k = count`` for small problems; above ``DENSE_MODES`` the smallest alone, by conjugate gradients (LOBPCG; Knyazev
+    2001) relative to the random network's Hessian, and NaN if these do not converge.
     """
     m = point.functional.dimension
     size = m * (m + 1) // 2
     if m <= DENSE_MODES:
         values, vectors = sla.eigh(dense_hessian(point), subset_by_index=[0, min(count, size) - 1])
         return values, from_vector(vectors.T, m)
-    operator = spla.LinearOperator(
-        (size, size),
-        matvec=lambda z: to_vector(point.hessian_product(from_vector(np.ravel(z), m))),
-        dtype=np.float64,
-    )
-    start = np.random.default_rng(0).standard_normal(size)
-    # signs are what matters: a loose tolerance first, a larger space where eigenvalues crowd
-    for tolerance, vectors_kept, restarts in ((1e-4, 30, 60), (1e-2, 100, 60)):
-        try:
-            values, vectors = spla.eigsh(
-                operator, k=1, which="SA", tol=tolerance, v0=start, ncv=vectors_kept, maxiter=restarts
-            )
-        except spla.ArpackNoConvergence:
-            continue
-        return values, from_vector(vectors.T, m)
-    return np.array([np.nan]), np.zeros((1, m, m))
+
+    def operator(product: Callable[[FloatArray], FloatArray]) -> spla.LinearOperator:
+        def of_vectors(z: FloatArray) -> FloatArray:
+            return to_vector(symmetric(product(from_vector(np.atleast_2d(z.T), m)))).T.reshape(z.shape)
+
+        return spla.LinearOperator((size, size), matvec=of_vectors, matmat=of_vectors, dtype=np.float64)
+
+    hessian, inverse = operator(point.hessian_product), operator(lambda S: recursion.squared(point, S))
+    start = np.random.default_rng(0).standard_normal((size, MODES))
+    # signs are what matters: a loose tolerance
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the residual is looked at below
+        values, vectors = spla.lobpcg(hessian, start, M=inverse, tol=MODE_TOLERANCE, maxiter=MODE_STEPS, largest=False)
+    lowest = int(np.argmin(values))
+    value, vector = float(values[lowest]), vectors[:, lowest]
+    if np.linalg.norm(hessian @ vector - value * vector) > 3 * MODE_TOLERANCE:
+        return np.array([np.nan]), np.zeros((1, m, m))
+    return np.array([value]), from_vector(vector[None], m)
 
 
 def dense_hessian(point: KernelPoint) -> FloatArray:
@@ -254,16 +260,20 @@ def _exact_step(point: KernelPoint, radius: float) -> _Step:
 
 
 def _truncated_step(point: KernelPoint, radius: float) -> _Step:
-    """Steihaug's truncated conjugate gradients."""
+    """Steihaug's truncated conjugate gradients, relative to the Hessian of the random network."""
+    # superlinear, and down to rounding once the residual is small
+    share = min(0.1, math.sqrt(point.residual))
+    if point.functional.arch == "dnn" and point.functional.is_separate:
+        return _Step(*separate.truncated(point, radius, share))
     G = point.gradient
     size = float(np.linalg.norm(G))
     S = np.zeros_like(G)
     HS = np.zeros_like(G)
     r = G.copy()
-    p = -r
-    rr = size * size
-    # superlinear, and down to rounding once the residual is small
-    goal = size * min(0.1, math.sqrt(point.residual))
+    z = symmetric(recursion.squared(point, r))
+    p = -z
+    rz = float(np.vdot(r, z))
+    goal = size * share
     products, boundary = 0, False
     for _ in range(4 * G.shape[0]):
         Hp = point.hessian_product(p)
@@ -272,7 +282,7 @@ def _truncated_step(point: KernelPoint, radius: float) -> _Step:
         if curvature <= 1e-14 * float(np.vdot(p, p)):
             tau, boundary = _to_boundary(S, p, radius), True
         else:
-            tau = rr / curvature
+            tau = rz / curvature
             if np.linalg.norm(S + tau * p) >= radius:
                 tau, boundary = _to_boundary(S, p, radius), True
         S = S + tau * p
@@ -280,11 +290,12 @@ def _truncated_step(point: KernelPoint, radius: float) -> _Step:
         if boundary:
             break
         r = r + tau * Hp
-        new = float(np.vdot(r, r))
-        if math.sqrt(new) <= goal:
+        if np.linalg.norm(r) <= goal:
             break
-        p = -r + (new / rr) * p
-        rr = new
+        z = symmetric(recursion.squared(point, r))
+        new = float(np.vdot(r, z))
+        p = -z + (new / rz) * p
+        rz = new
     predicted = -float(np.vdot(G, S) + 0.5 * np.vdot(S, HS))
     return _Step(symmetric(S), predicted, products, boundary)
 

@@ -42,7 +42,9 @@ def action(signs: FloatArray, space: KernelSpace) -> FloatArray:
         if np.array_equal(space.pattern_basis, np.eye(space.P)):
             return signs.ravel()
     Q = space.full_basis()
-    return np.asarray(np.linalg.pinv(Q) @ (signs.reshape(-1, 1) * Q))
+    dual = np.linalg.pinv(Q)
+    # what Q does not show of the coordinates stays as it is
+    return np.asarray(dual @ (signs.reshape(-1, 1) * Q) + np.eye(Q.shape[1]) - dual @ Q)
 
 
 def acted(R: FloatArray, A: FloatArray) -> FloatArray:

@@ -49,8 +49,8 @@ class Classes:
 def independent(space: TrajectorySpace, phi: Activation) -> Classes | None:
     """The finest classes, of rows that share no coordinate; None where all is one class."""
     given, shared = conditions(space.problem, phi.odd), _shared(space)
-    rows = finest_classes(given, shared)
-    return None if rows.max() == 0 else Classes(rows, _of_coordinates(space, rows))
+    rows = finest_classes(given, shared)[space.classes.representative]
+    return None if (rows == rows[0]).all() else Classes(rows, _of_coordinates(space, rows))
 
 
 def kept_classes(space: TrajectorySpace, phi: Activation, kernel: FloatArray) -> Classes | None:
@@ -81,17 +81,19 @@ def mirror(space: TrajectorySpace, phi: Activation) -> FloatArray | None:
     """The signs of coordinates under ``W → -W``, (d,), where that is a symmetry."""
     for symmetry in sign_symmetries(space.problem, phi.odd):
         if (symmetry.matrices < 0).all() and _unmixed(space, symmetry.rows):
-            return _of_coordinates(space, symmetry.rows)
+            return _of_coordinates(space, symmetry.rows[space.classes.representative])
     return None
 
 
 def images(space: TrajectorySpace, phi: Activation, kernel: FloatArray) -> list[FloatArray]:
-    """A kernel, and what the symmetries that change it make of it."""
-    changing = [
-        symmetry.rows
-        for symmetry in sign_symmetries(space.problem, phi.odd)
-        if not _keeps(kernel, _signed(space, symmetry.rows))
-    ][:MOST_GENERATORS]
+    """A kernel, on its distinct rows or on all positions, and what the symmetries that change it make of it."""
+    whole = len(kernel) == space.problem.y.size
+    changing = []
+    for symmetry in sign_symmetries(space.problem, phi.odd):
+        rows = symmetry.rows if whole else symmetry.rows[space.classes.representative]
+        if not _within(kernel, np.equal.outer(rows, rows)):
+            changing.append(rows)
+    changing = changing[:MOST_GENERATORS]
     found = []
     for chosen in product((False, True), repeat=len(changing)):
         signs = np.ones(len(kernel))
@@ -112,14 +114,18 @@ def kept_entries(space: TrajectorySpace, vectors: SymmetricVectors, classes: Cla
 
 
 def _keeps(kernel: FloatArray, classes: Classes) -> bool:
-    between = np.where(classes.matrices()[0], 0.0, kernel)
+    return _within(kernel, classes.matrices()[0])
+
+
+def _within(kernel: FloatArray, kept: NDArray[np.bool_]) -> bool:
+    between = np.where(kept, 0.0, kernel)
     return bool(np.abs(between).max() <= ABSENT * np.abs(kernel).max())
 
 
 def _reversing(space: TrajectorySpace, phi: Activation) -> list[FloatArray]:
     """Generators' signs of rows, for those that give each coordinate a sign too."""
     rows = [symmetry.rows for symmetry in sign_symmetries(space.problem, phi.odd)]
-    return [signs for signs in rows if _unmixed(space, signs)]
+    return [signs[space.classes.representative] for signs in rows if _unmixed(space, signs)]
 
 
 def _signed(space: TrajectorySpace, signs: FloatArray) -> Classes:
@@ -133,10 +139,12 @@ def _of_coordinates(space: TrajectorySpace, of_rows: NDArray[Any]) -> NDArray[An
 
 
 def _shared(space: TrajectorySpace) -> IntArray:
-    """Pairs of rows that share a coordinate, (k, 2)."""
+    """Pairs of positions (t, p) whose rows share a coordinate, or are one row, (k, 2)."""
     rows, columns = np.nonzero(_present(space).T)[::-1]
     same = np.flatnonzero(np.diff(columns) == 0)
-    return np.stack([rows[same], rows[same + 1]], axis=1)
+    first, alive = space.classes.representative, np.flatnonzero(space.classes.row >= 0)
+    one = np.stack([alive, first[space.classes.row[alive]]], axis=1)
+    return np.concatenate([np.stack([first[rows[same]], first[rows[same + 1]]], axis=1), one])
 
 
 def _present(space: TrajectorySpace) -> NDArray[np.bool_]:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -40,59 +39,83 @@ def flint_module() -> Any:
 
 @dataclass(frozen=True, eq=False)
 class ExactSpace:
-    """The kernels that a problem's inputs allow, by an exact basis: ``H_full = Q H Qᵀ``.
+    """The kernels that a problem's inputs allow, by independent rows of the joint index: ``H_full = Q H Qᵀ``, exactly.
+
+    Every other row of a trajectory is a combination of these, with rational coefficients: those of what the responses
+    to independent random weights have in common (``responses``).
 
     Attributes:
-        basis: Q, (nP, m), entries exact floats.
-        inputs: ``X⁻`` times D in this basis, (m, m), as fractions.
-        block: rows of one time, r.
+        rows: positions of the independent rows, m of them, increasing.
+        basis: Q, (nP, m) fractions; the identity on `rows`.
+        inputs: ``X⁻`` times D on the rows, (m, m), as fractions.
+        maps: the A_k with ``[H⁻] = Σ_k A_k H A_kᵀ``, each (m, m): one for the RNN, one for each W of a DNN.
     """
 
-    basis: FloatArray
-    inputs: tuple[tuple[Fraction, ...], ...]
-    block: int
+    rows: tuple[int, ...]
+    basis: Any
+    inputs: Any
+    maps: tuple[Any, ...]
+
+    @property
+    def size(self) -> int:
+        """m."""
+        return len(self.rows)
 
 
 def exact_space(problem: Problem) -> ExactSpace:
-    """Independent columns of the inputs as a basis of the patterns; the identity where the inputs have full rank.
+    """Independent rows of the joint index, found in exact arithmetic, and what depends on them."""
+    flint = flint_module()
+    P = problem.P
+    response = _responses(problem)
+    # row reduction of the transpose: pivots are independent rows of the joint index, in order of time
+    reduced, rank = response.transpose().rref()
+    entries = reduced.tolist()[:rank]
+    rows = tuple(next(i for i, value in enumerate(row) if value != 0) for row in entries)
+    basis = flint.fmpq_mat(entries).transpose()
+    whole = problem.x.transpose(1, 0, 2).reshape(-1, problem.D)
+    inputs = flint.fmpq_mat([[_fraction(flint, value) for value in whole[i]] for i in rows])
+    times = [i // P for i in rows]
+    # h^(t+1) of a pattern takes what h^t of the same pattern is made of
+    before = [basis.tolist()[i - P] if i >= P else [flint.fmpq(0)] * rank for i in rows]
+    groups: list[set[int]] = [set(times)] if problem.arch == "rnn" else [{t} for t in range(1, problem.n)]
+    maps = []
+    for group in groups:
+        kept = [row if t in group else [flint.fmpq(0)] * rank for row, t in zip(before, times, strict=True)]
+        maps.append(flint.fmpq_mat(kept))
+    return ExactSpace(rows, basis, inputs * inputs.transpose(), tuple(maps))
 
-    Raises:
-        InputError: inputs of deficient rank at several times, whose kernels' range is no product of times and patterns.
+
+def _responses(problem: Problem) -> Any:
+    """Responses to independent weights, (nP, columns): their span is the range of the random network's kernel.
+
+    RNN: those to W^k U, one for each k. DNN: those to U, and for each time those of the fresh W to the span of the time
+    before.
     """
     flint = flint_module()
-    n, P = problem.n, problem.P
-    if not problem.x[:, 1:].any():
-        start = flint.fmpq_mat(P, problem.D, [_fraction(flint, value) for value in problem.x[:, 0].ravel()])
-        reduced, rank = start.rref()
-        rows = [[_python(reduced[a, d]) for d in range(problem.D)] for a in range(rank)]
-        pivots = [next(d for d, value in enumerate(row) if value) for row in rows]
-        if rank == P:  # then the patterns themselves are independent
-            rows = [[Fraction(float(value)) for value in row] for row in problem.x[:, 0]]
-            q = np.eye(P)
-        else:
-            q = np.ascontiguousarray(problem.x[:, 0][:, pivots])
-        gram = [[sum((a * b for a, b in zip(s, t, strict=True)), Fraction(0)) for t in rows] for s in rows]
-        inputs = [[gram[i][j] if max(i, j) < rank else Fraction(0) for j in range(n * rank)] for i in range(n * rank)]
-        basis: FloatArray = np.asarray(np.kron(np.eye(n), q), dtype=np.float64)
-        return ExactSpace(basis, tuple(map(tuple, inputs)), rank)
-    whole = problem.x.transpose(1, 0, 2).reshape(n * P, problem.D)
-    exact = [[Fraction(float(value)) for value in row] for row in whole]
-    gram = [[sum((a * b for a, b in zip(s, t, strict=True)), Fraction(0)) for t in exact] for s in exact]
-    first = flint.fmpq_mat(P, problem.D, [_fraction(flint, value) for value in whole[:P].ravel()])
-    if first.rref()[1] < P:
-        raise InputError(
-            "x: has inputs at several times, and those of the first are linearly dependent; "
-            "accepted: independent patterns, or inputs at t = 0 only"
-        )
-    return ExactSpace(np.eye(n * P), tuple(map(tuple, gram)), P)
+    n, P, D = problem.n, problem.P, problem.D
+    x = [[[_fraction(flint, value) for value in problem.x[p, s]] for p in range(P)] for s in range(n)]
+    zero = flint.fmpq(0)
+    rows = []
+    for t in range(n):
+        for p in range(P):
+            if problem.arch == "rnn":
+                row = [value for k in range(n) for value in (x[t - k][p] if k <= t else [zero] * D)]
+            else:
+                row = list(x[t][p])
+                for after in range(1, n):
+                    row += [value for s in range(after) for value in (x[s][p] if after == t else [zero] * D)]
+            rows.append(row)
+    return flint.fmpq_mat(rows)
 
 
 def _fraction(flint: Any, value: float) -> Any:
     return flint.fmpq(*float(value).as_integer_ratio())
 
 
-def _python(value: Any) -> Fraction:
-    return Fraction(int(value.p), int(value.q))
+def ball_matrix(matrix: Any) -> Any:
+    """A matrix of fractions as balls."""
+    flint = flint_module()
+    return flint.arb_mat([[flint.arb(value) for value in row] for row in matrix.tolist()])
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,20 +145,14 @@ class BallFunctional:
     def around(cls, problem: Problem, space: ExactSpace, L: FloatArray) -> BallFunctional:
         """The functional of a problem in the frame of ``H_0 = LLᵀ``, (m, m) in the space's basis."""
         flint = flint_module()
-        arb, m, r = flint.arb, len(L), space.block
+        arb, m = flint.arb, len(L)
         frame = flint.arb_mat(L.tolist())
         inverse = frame.inv()
         root = arb(problem.w).sqrt()
-        sending = range(0, m - r, r) if problem.arch == "dnn" else range(1)
-        maps = []
-        for first in sending:
-            shifted = np.zeros_like(L)
-            sent = slice(first, first + r) if problem.arch == "dnn" else slice(0, m - r)
-            shifted[sent.start + r : sent.stop + r] = L[sent]
-            maps.append(root * (inverse * flint.arb_mat(shifted.tolist())))
-        scale = arb(problem.u) / problem.D
-        X = flint.arb_mat([[scale * arb(flint.fmpq(x.numerator, x.denominator)) for x in row] for row in space.inputs])
-        supervised = flint.arb_mat(space.basis[problem.supervised].tolist())
+        maps = [root * (inverse * ball_matrix(A) * frame) for A in space.maps]
+        X = arb(problem.u) / problem.D * ball_matrix(space.inputs)
+        whole = space.basis.tolist()
+        supervised = ball_matrix(flint.fmpq_mat([whole[int(i)] for i in problem.supervised]))
         return cls(
             size=m,
             L=frame,

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from numerics.problem import InputError, Problem
 from numerics.solution import Solution
-from numerics.transition.balls import BallFunctional, BallPoint, ExactSpace, exact_space, flint_module
+from numerics.transition.balls import BallFunctional, BallPoint, ExactSpace, ball_matrix, exact_space, flint_module
 
 FloatArray = NDArray[np.float64]
 
@@ -65,8 +65,8 @@ def certify(solution: Solution) -> Certificate:
     The problem's numbers (x, y, u, v, w, κ) are taken as the exact binary fractions that they are.
 
     Raises:
-        InputError: the activation is not linear, the unknown matrix has more than ``LARGEST`` rows, the kernels' range
-            has no exact basis (``balls.exact_space``), or python-flint is not installed.
+        InputError: the activation is not linear, the unknown matrix has more than ``LARGEST`` rows, or
+            python-flint is not installed.
     """
     flint = flint_module()
     space = certifiable(solution.problem)
@@ -88,9 +88,8 @@ def certifiable(problem: Problem) -> ExactSpace:
     if problem.activation.name != "linear":
         raise InputError(f"activation: is {problem.activation.name!r}; accepted: linear, for certificates")
     space = exact_space(problem)
-    rows = space.basis.shape[1]
-    if rows > LARGEST:
-        raise InputError(f"problem: has {rows} unknown kernel rows; accepted: at most {LARGEST} for certificates")
+    if space.size > LARGEST:
+        raise InputError(f"problem: has {space.size} unknown kernel rows; accepted: at most {LARGEST} for certificates")
     return space
 
 
@@ -100,7 +99,10 @@ def _not_proved(reason: str) -> Certificate:
 
 def _proof(solution: Solution, space: ExactSpace) -> Certificate:
     flint = flint_module()
-    L = _frame(solution.kernel, space)
+    try:
+        L = _frame(solution.kernel, space)
+    except np.linalg.LinAlgError:
+        return _not_proved("the kernel of independent rows is singular to rounding")
     for _ in range(FRAMES):
         functional = BallFunctional.around(solution.problem, space, L)
         inverse = _approximate_inverse(functional.at(_identity(functional)).hessian())
@@ -136,7 +138,7 @@ def _proof(solution: Solution, space: ExactSpace) -> Certificate:
 def _certificate(solution: Solution, space: ExactSpace, point: BallPoint, negative: int) -> Certificate:
     """The proved point against what the solution says of itself."""
     flint, L = flint_module(), point.functional.L
-    basis = flint.arb_mat(space.basis.tolist())
+    basis = ball_matrix(space.basis)
     kernel = basis * (L * point.H * L.transpose()) * basis.transpose()
     size = np.sqrt(np.diagonal(solution.kernel))
     rows, columns = np.triu_indices(len(solution.kernel))
@@ -171,8 +173,7 @@ def _certificate(solution: Solution, space: ExactSpace, point: BallPoint, negati
 
 def _frame(kernel: FloatArray, space: ExactSpace) -> FloatArray:
     """A Cholesky factor of the computed kernel in the exact basis; its rounding does not matter, it is the frame."""
-    dual = np.linalg.pinv(space.basis)
-    reduced = dual @ kernel @ dual.T
+    reduced = kernel[np.ix_(space.rows, space.rows)]
     return np.asarray(np.linalg.cholesky(0.5 * (reduced + reduced.T)))
 
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from numerics.problem import InputError, Problem, endpoint
+from numerics.problem import Problem, endpoint
 from numerics.saddle.functional import kernel_functional
 from theory import symbols
 from theory.free_energy import endpoint_free_energy
@@ -77,17 +77,25 @@ def test_dependent_patterns_have_an_exact_basis():
     x = np.array([[0.1, 0.3], [0.2, 0.6], [1.7, -0.4]])
     problem = Problem(x, [[np.nan, 1.0], [np.nan, 2.0], [np.nan, 0.5]])
     space = exact_space(problem)
-    assert space.block == 2
-    q = [[Fraction(float(value)) for value in row[:2]] for row in space.basis[:3]]
+    assert space.rows == (0, 2, 3, 5)
+    q = [[Fraction(int(value.p), int(value.q)) for value in row] for row in space.basis.tolist()]
+    inputs = [[Fraction(int(value.p), int(value.q)) for value in row] for row in space.inputs.tolist()]
     exact = [[Fraction(float(value)) for value in row] for row in x]
     for i in range(3):
         for j in range(3):
-            inside = sum(q[i][a] * space.inputs[a][b] * q[j][b] for a in range(2) for b in range(2))
+            inside = sum(q[i][a] * inputs[a][b] * q[j][b] for a in range(4) for b in range(4))
             assert inside == sum(s * t for s, t in zip(exact[i], exact[j], strict=True))
 
 
-def test_dependent_patterns_at_several_times_are_refused():
-    x = np.ones((2, 3, 2))
-    problem = Problem(x, np.ones((2, 3)))
-    with pytest.raises(InputError, match="linearly dependent"):
-        exact_space(problem)
+@pytest.mark.parametrize("arch", ["rnn", "dnn"])
+def test_dependent_patterns_at_several_times_span_what_random_networks_do(arch):
+    """Patterns with the same first cue; the exact rows against the rank and span of the random network's kernel."""
+    x = np.zeros((4, 4, 3))
+    x[:, 0, 0], x[:, 1] = [1, 1, -2, -2], [[0, 1, 0], [0, 0, 1], [0, 1, 0], [0, 0, 1]]
+    problem = Problem(x, np.ones((4, 4)), arch=arch, w=0.8)
+    space = exact_space(problem)
+    functional = kernel_functional(problem)
+    prior = functional.space.expand(functional.prior_kernel())
+    assert np.linalg.matrix_rank(prior, tol=1e-10) == space.size
+    Q = np.array([[float(value) for value in map(Fraction, map(str, row))] for row in space.basis.tolist()])
+    np.testing.assert_allclose(Q @ prior[np.ix_(space.rows, space.rows)] @ Q.T, prior, atol=1e-12)

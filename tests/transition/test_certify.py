@@ -54,8 +54,17 @@ def inputs_at_each_time(arch, kappa=0.0):
     return Problem(rng.normal(size=(2, 3, 3)), y, arch=arch, kappa=kappa)
 
 
+def inputs_that_part_later(arch, kappa=0.1):
+    """Two cues at two times: patterns with the same first cue have one trajectory until the second comes."""
+    x = np.zeros((4, 3, 3))
+    x[:, 0, 0], x[:, 1, 1:] = [1, 1, -1.5, -1.5], [[1, 0], [0, 1], [1, 0], [0, 1]]
+    y = np.full((4, 3), np.nan)
+    y[:, -1] = [1, -1, 0.5, 2]
+    return Problem(x, y, arch=arch, kappa=kappa)
+
+
 @pytest.mark.parametrize("arch", ["rnn", "dnn"])
-@pytest.mark.parametrize("make", [several_patterns, inputs_at_each_time])
+@pytest.mark.parametrize("make", [several_patterns, inputs_at_each_time, inputs_that_part_later])
 def test_any_supervised_set_patterns_of_deficient_rank_and_no_noise(make, arch):
     solution = solve(make(arch))
     certificate = certify(solution)
