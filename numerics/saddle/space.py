@@ -249,7 +249,7 @@ def _conditioning(x: FloatArray) -> float:
 
 
 def _input_directions(x: FloatArray) -> tuple[FloatArray, tuple[int, ...]]:
-    """Orthonormal directions that the inputs span, (D, ρ), those of earlier times first, and how many up to each time."""
+    """Orthonormal directions that the inputs span, (D, ρ), those of earlier times first; their number at each time."""
     V = np.zeros((x.shape[2], 0))
     counts = []
     for rows in x.transpose(1, 0, 2):
@@ -315,7 +315,7 @@ def _of_dnn(problem: Problem, V: FloatArray) -> KernelSpace:
 
 
 def _of_times(problem: Problem, fewer_than: int) -> KernelSpace | None:
-    """Block t: the span of h^t, nested; None where it is no smaller, not clear, or tied to other times' trajectories."""
+    """Block t: the span of h^t, nested; None where it is no smaller, not clear, or tied to other times."""
     n, P = problem.n, problem.P
     norms = np.linalg.norm(problem.x, axis=2)
     scale = float(norms.max())

@@ -125,7 +125,8 @@ def test_steps_in_the_kernel_are_steps_in_the_natural_coordinates():
     functional = kernel_functional(Problem(x, y, arch="dnn", kappa=0.2))
     assert functional.is_separate
     m = functional.dimension
-    point = functional.at(functional.prior_kernel()).move(0.1 * symmetric(np.random.default_rng(2).normal(size=(m, m))) / m)
+    kick = 0.1 / m * symmetric(np.random.default_rng(2).normal(size=(m, m)))
+    point = functional.at(functional.prior_kernel()).move(kick)
     S = symmetric(np.random.default_rng(3).normal(size=(m, m)))
     at = separate.SeparateCurvature(point)
     force, relative = at.product(point.L @ S @ point.L.T)

@@ -1,0 +1,136 @@
+"""Patterns with one trajectory until a time: one row of Φ for each, found and used by every engine."""
+
+import numpy as np
+import pytest
+
+from numerics.activation import Activation
+from numerics.nonlinear.classes import trajectory_classes
+from numerics.nonlinear.search import solve_nonlinear
+from numerics.nonlinear.space import trajectory_space
+from numerics.nonlinear.variational import solve_gaussian
+from numerics.predictors import generalisation, observables
+from numerics.problem import InputError, Problem
+from numerics.saddle.search import solve
+from tests.saddle.test_delayed_tasks import delayed_xor, flip_flop, match_to_sample
+
+nan = np.nan
+
+
+def final(labels, n):
+    y = np.full((len(labels), n), nan)
+    y[:, -1] = labels
+    return y
+
+
+def test_rows_of_a_delayed_exclusive_or():
+    x, y = delayed_xor()
+    space = trajectory_space(Problem(x, y, activation="erf"))
+    # two histories until the second cue at t = 2, four afterwards
+    assert np.bincount(space.classes.times).tolist() == [2, 2, 4, 4, 4]
+    assert space.m == 16
+    # h^3 = (first cue) + (second cue): one dependence among the four, which φ breaks at t = 4
+    assert np.bincount(space.times).tolist() == [2, 2, 3, 4, 4]
+    assert space.classes.row[:4].tolist() == [0, 0, 1, 1]
+    # each row at t = 3 goes on from that of its first cue
+    assert space.classes.before[4:8].tolist() == [2, 2, 3, 3]
+
+
+def test_opposite_inputs_are_one_row_of_odd_activations_and_multiples_one_of_relu():
+    x = [[[1.0], [0.0]], [[-1.0], [0.0]], [[2.0], [0.0]], [[1.0], [3.0]]]
+    y = np.ones((4, 2))
+    odd = trajectory_classes(Problem(x, y, activation="tanh"))
+    assert odd.row.tolist() == [0, 0, 1, 0, 2, 2, 3, 4]
+    assert odd.factor.tolist() == [1, -1, 1, 1, 1, -1, 1, 1]
+    relu = trajectory_classes(Problem(x, y, activation="relu"))
+    assert relu.row.tolist() == [0, 1, 0, 0, 2, 3, 2, 4]
+    assert relu.factor.tolist() == [1, 1, 2, 1, 1, 1, 2, 1]
+
+
+def test_patterns_without_input_so_far():
+    x, y = np.array([[[1.0], [0.0]], [[0.0], [2.0]]]), final([1.0, -1.0], 2)
+    classes = trajectory_classes(Problem(x, y, activation="erf"))
+    assert classes.row.tolist() == [0, -1, 1, 2]
+    assert classes.before.tolist() == [-1, 0, -1]
+    cosine = Activation.of(np.cos, name="cosine")
+    with pytest.raises(InputError, match="row 1 is zero up to t = 0, and cosine is not zero at 0"):
+        trajectory_classes(Problem(x, y, activation=cosine))
+    with pytest.raises(InputError, match="row 1, up to its label at t = 1"):
+        trajectory_space(Problem(x, np.ones((2, 2)), activation="erf"))
+
+
+@pytest.mark.parametrize(("activation", "arch"), [("erf", "rnn"), ("relu", "dnn")])
+def test_a_pattern_given_three_times_is_one_with_a_third_of_the_noise(activation, arch):
+    once = Problem([[1.2, 0.4]], final([1.5], 2), arch=arch, activation=activation, kappa=0.5)
+    y = final([2.0, 1.5, 1.0], 2)  # the mean counts; what is left is a constant
+    thrice = Problem(np.repeat(once.x, 3, axis=0), y, arch=arch, activation=activation, kappa=1.5, x_test=once.x)
+    one, three = solve_nonlinear(once), solve_nonlinear(thrice)
+    assert three.converged
+    np.testing.assert_allclose(three.free_energy, one.free_energy + 0.5 * 0.5 / 1.5, rtol=1e-10)
+    np.testing.assert_allclose(three.kernel, np.kron(one.kernel, np.ones((3, 3))), rtol=1e-9)
+    outputs = np.tile(observables.predict(one), (3, 1))
+    np.testing.assert_allclose(observables.predict(three), outputs, rtol=1e-8)
+    np.testing.assert_allclose(np.vdot(three.conjugate, three.kernel), np.vdot(one.conjugate, one.kernel), rtol=1e-8)
+    if activation == "erf":
+        np.testing.assert_allclose(generalisation.unseen(three).mean, observables.predict(one), atol=1e-3)
+
+
+def test_the_gaussian_approximation_takes_equal_patterns():
+    once = Problem([[1.2, 0.4]], final([1.5], 3), activation="tanh", kappa=0.5)
+    twice = Problem(np.repeat(once.x, 2, axis=0), final([1.5, 1.5], 3), activation="tanh", kappa=1.0)
+    one, two = solve_gaussian(once), solve_gaussian(twice)
+    assert two.converged
+    np.testing.assert_allclose(two.free_energy, one.free_energy, rtol=1e-8)
+    np.testing.assert_allclose(two.kernel, np.kron(one.kernel, np.ones((2, 2))), rtol=1e-5)
+
+
+def parting(apart, kappa=0.4):
+    """Two patterns whose first inputs are `apart`, and whose second ones differ."""
+    x = np.array([[[1.0, 0.0], [0.0, 0.8]], [[1.0, apart], [0.0, -0.8]]])
+    return Problem(x, final([1.0, -0.5], 2), activation="erf", kappa=kappa)
+
+
+def test_one_trajectory_until_the_second_cue_is_the_limit_of_close_ones():
+    """The engine without coinciding rows, in one dimension more, approaches it quadratically."""
+    exact = solve_nonlinear(parting(0.0))
+    assert exact.converged
+    assert trajectory_space(parting(0.0)).d == 3
+    near = solve_nonlinear(parting(0.04), tolerance=1e-6).free_energy - exact.free_energy
+    assert abs(near) < 0.04**2  # a difference of first order would be ten times as large
+
+
+@pytest.mark.parametrize("arch", ["rnn", "dnn"])
+def test_linear_activities_are_the_linear_theorys(arch):
+    """Coinciding rows by both theories: the sample is exact for linear φ."""
+    x = np.zeros((4, 3, 6))
+    x[:, 0, 0], x[:, 0, 1], x[:, 1, 2:] = [1, 1, 0, 0], [0, 0, 1, 1], 2 * np.eye(4)
+    problem = Problem(x, final([1.0, -1.0, -1.0, 1.0], 3), arch=arch, kappa=0.3)
+    sampled, exact = solve_nonlinear(problem, engine="sampling", size=512), solve(problem)
+    assert sampled.converged
+    np.testing.assert_allclose(sampled.free_energy, exact.free_energy, rtol=1e-5)
+    np.testing.assert_allclose(observables.predict(sampled), observables.predict(exact), atol=1e-4)
+
+
+def test_rows_that_depend_on_each_other_are_named():
+    x = [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
+    with pytest.raises(InputError, match=r"makes rows 0, 1, 2 depend on each other"):
+        solve_nonlinear(Problem(x, final([1.0, 2.0, 3.0], 2), kappa=1.0))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("activation", ["erf", "tanh"])
+@pytest.mark.parametrize("task", [delayed_xor, flip_flop, match_to_sample])
+def test_delayed_tasks_at_six_times(task, activation):
+    """Solved; the outputs of the state are those of averages over a sample of trajectories drawn anew."""
+    x, y = task()
+    problem = Problem(4.0 * x, y, activation=activation, kappa=0.2)
+    state = solve_nonlinear(problem, tolerance=3e-2)
+    assert state.converged, state.status
+    other = solve_nonlinear(problem, tolerance=3e-2, seed=1)
+    both = 5 * (state.kernel_error + other.kernel_error) + 1e-3
+    assert np.all(np.abs(state.kernel - other.kernel) < both)
+    outputs = observables.predict(state)
+    rows = trajectory_space(problem).classes.row.reshape(problem.n, problem.P)
+    for t in range(problem.n):
+        for p in range(problem.P):
+            same = np.flatnonzero(rows[t] == rows[t, p])
+            assert np.ptp(outputs[same, t]) < 1e-9
