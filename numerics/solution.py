@@ -44,7 +44,7 @@ class Solution(Shown, Drawn, Stored):
             times correlate these by themselves, so that such problems have coherent states only.
         iterations: Newton steps taken.
         reduced: the kernel in the space of ``numerics.saddle.space`` (m, m), positive-definite; equal to ``kernel``
-            where the inputs have full rank.
+            where the first inputs are independent and far from dependence.
     """
 
     problem: Problem

@@ -12,8 +12,8 @@ from numerics.problem import FloatArray, InputError, Problem
 
 IntArray = NDArray[np.intp]
 
-#: Inputs until a time coincide if they differ by less than this, relative to their size: what one pattern's outputs then
-#: miss of the other's is of this order, below the tolerance of a solution.
+#: Inputs until a time coincide if they differ by less than this, relative to their size: what one pattern's outputs
+#: then miss of the other's is of this order, below the tolerance of a solution.
 COINCIDE = 1e-9
 
 
@@ -51,8 +51,8 @@ class TrajectoryClasses:
         if (self.row[positions] < 0).any():
             t, p = divmod(int(positions[self.row[positions] < 0][0]), problem.P)
             raise InputError(
-                f"x: is zero for a supervised pattern: row {p}, up to its label at t = {t + 1}; accepted: non-zero inputs "
-                "for supervised patterns"
+                f"x: is zero for a supervised pattern: row {p}, up to its label at t = {t + 1}; accepted: non-zero "
+                "inputs for supervised patterns"
             )
         rows, which = np.unique(self.row[positions], return_inverse=True)
         factor = self.factor[positions]
@@ -128,6 +128,6 @@ def _refuse_constants(problem: Problem, phi: Activation, row: IntArray) -> None:
     if (row < 0).any() and float(phi.value(np.zeros(1))[0]) != 0.0:
         t, p = np.argwhere(row < 0)[0]
         raise InputError(
-            f"x: row {p} is zero up to t = {t}, and {phi.name} is not zero at 0; accepted: inputs from the start, or an "
-            "activation with φ(0) = 0"
+            f"x: row {p} is zero up to t = {t}, and {phi.name} is not zero at 0; accepted: inputs from the start, or "
+            "an activation with φ(0) = 0"
         )

@@ -1,11 +1,12 @@
 """Coordinates of one neuron's trajectory h in which its covariance is regular, and symmetric matrices as vectors.
 
-Patterns whose inputs have coincided until a time t have one trajectory until then: Φ has one row for each time and class
-of such patterns, and its rows are independent. For odd φ the class holds opposite inputs too, with the sign -1; for φ of
-degree 1 (ReLU, linear) inputs that are multiples of each other, with that factor. Rows of ``h^t`` are
-``h^t_c = W φ(h^(t-1) of c's class then) + U x^(t-1)``, of rank ``r_t`` that may be below their number: ``h^t = E_t g_t``
-with r_t coordinates. At the first time that is ``h^1 = A z`` with ``A Aᵀ = u x^0 x^0ᵀ/D`` and standard normal z; where
-the rank is full later, h itself is the coordinate. ``h = E g``, ``g ~ N(0, C_g)``, ``C_g = w R [Φ] Rᵀ + inputs``.
+Patterns whose inputs have coincided until a time t have one trajectory until then: Φ has one row for each time and
+class of such patterns, and its rows are independent. For odd φ the class holds opposite inputs too, with the sign -1;
+for φ of degree 1 (ReLU, linear) inputs that are multiples of each other, with that factor. Rows of ``h^t`` are
+``h^t_c = W φ(h^(t-1) of c's class then) + U x^(t-1)``, of rank ``r_t`` that may be below their number:
+``h^t = E_t g_t`` with r_t coordinates. At the first time that is ``h^1 = A z`` with ``A Aᵀ = u x^0 x^0ᵀ/D`` and
+standard normal z; where the rank is full later, h itself is the coordinate. ``h = E g``, ``g ~ N(0, C_g)``,
+``C_g = w R [Φ] Rᵀ + inputs``.
 """
 
 from __future__ import annotations

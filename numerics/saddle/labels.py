@@ -34,7 +34,7 @@ def reached_labels(problem: Problem, readout: FloatArray) -> tuple[FloatArray, F
     y = problem.labels
     norms = np.linalg.norm(readout, axis=1)
     scaled = readout / norms[:, None]
-    values, vectors = np.linalg.eigh(scaled @ scaled.T)
+    values = np.linalg.eigvalsh(scaled @ scaled.T)
     if values[0] > CLEAR**2 * values[-1]:
         return readout, y, 0.0
     left, sizes, _ = np.linalg.svd(scaled, full_matrices=len(scaled) > readout.shape[1])

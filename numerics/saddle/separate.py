@@ -3,7 +3,9 @@
 In coordinates in which C is block-diagonal only ``½ ln|H|`` couples all entries of a change Δ of H. With ``P_t`` and
 ``R_t`` the blocks of ``C⁻¹`` and ``C⁻¹HC⁻¹`` and ``δ_t = w B_t Δ B_tᵀ`` the change of C's block t, ``h^t = B_t g``,
 
-``∂²F Δ = ½ H⁻¹ΔH⁻¹ - ½ Σ_t P_t δ_t P_t|_t + ½ w Σ_t B_tᵀ (P_t δ_t R_t + R_t δ_t P_t - P_t δ_t P_t - P_t Δ_t P_t) B_t + energy``.
+``∂²F Δ = ½ H⁻¹ΔH⁻¹ - ½ Σ_t P_t δ_t P_t + ½ w Σ_t B_tᵀ (P_t δ_t R_t + R_t δ_t P_t - P_t (δ_t + Δ_t) P_t) B_t``
+
+and the energy's part.
 
 Two products of whole matrices serve for it and two for the inverse of the random network's Hessian, however many times
 there are: conjugate gradients in Δ cost a third of those in the natural coordinates.

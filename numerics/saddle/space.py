@@ -8,13 +8,15 @@ block k+1, and inputs come in through U alone:
 - where the patterns of the first input are independent of each other, or inputs span more and more directions with time
   and nothing else ties one time's trajectory to another's: block t is the span of ``h^t`` itself.
 
-With input at t = 0 only all three are the same. The blocks' sizes vary: patterns whose inputs coincide, or depend on each
-other, until a time t have one block of coordinates until then. The responses are independent and of order one under the
-prior however close patterns are, so that close patterns make no matrix ill-conditioned, and no jitter is added anywhere.
+With input at t = 0 only all three are the same. The blocks' sizes vary: patterns whose inputs coincide, or depend on
+each other, until a time t share coordinates until then. The responses are independent and of order one under the prior
+however close patterns are, so that close patterns make no matrix ill-conditioned, and no jitter is added anywhere.
 
-An input direction counts if it is more than `CUT` of the inputs' size. The kernel along a direction of relative size ε is
-ε² of the others': below the cut, 1e-20, it changes nothing by more than rounding unless labels pull by 1e10 standard
-deviations of their noise; above it, the inputs' own rounding is 1e-16/ε of the direction at most, 1e-6 at the cut.
+An input direction counts if it is more than `CUT` of the inputs' size. The kernel along a direction of relative size ε
+is ε² of the others': below the cut, 1e-20, a state that does not learn it changes by no more than rounding unless
+labels pull by 1e10 standard deviations of their noise; above it, the inputs' own rounding is 1e-16/ε of the direction,
+1e-6 at the cut. Without noise (κ = 0) there is no such continuity, whatever the cut: two labels then fix a slope
+between patterns however close, and none between equal ones.
 """
 
 from __future__ import annotations
