@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -260,6 +260,26 @@ def _exact_step(point: KernelPoint, radius: float) -> _Step:
 
 
 def _truncated_step(point: KernelPoint, radius: float) -> _Step:
+    """Truncated conjugate gradients, or steepest descent where these end on the boundary with less of a fall."""
+    step = _conjugate_step(point, radius)
+    if not step.on_boundary:
+        return step
+    steepest = _steepest_step(point, radius)
+    chosen = step if step.predicted >= steepest.predicted else steepest
+    return replace(chosen, products=step.products + 1)
+
+
+def _steepest_step(point: KernelPoint, radius: float) -> _Step:
+    """The lowest point of the quadratic model along the gradient."""
+    G = point.gradient
+    size = float(np.linalg.norm(G))
+    curvature = float(np.vdot(G, point.hessian_product(G))) / size**2
+    length = radius if curvature <= 0 else min(radius, size / curvature)
+    predicted = length * size - 0.5 * curvature * length**2
+    return _Step(-(length / size) * G, predicted, 1, length == radius)
+
+
+def _conjugate_step(point: KernelPoint, radius: float) -> _Step:
     """Steihaug's truncated conjugate gradients, relative to the Hessian of the random network."""
     # superlinear, and down to rounding once the residual is small
     share = min(0.1, math.sqrt(point.residual))
