@@ -56,7 +56,7 @@ class TrajectoryClasses:
             )
         rows, which = np.unique(self.row[positions], return_inverse=True)
         factor = self.factor[positions]
-        weight = np.bincount(which, factor**2)
+        weight = np.asarray(np.bincount(which, factor**2), dtype=np.float64)
         mean = np.bincount(which, factor * y) / weight
         left = float(np.sum((y - factor * mean[which]) ** 2))
         return rows.astype(np.intp), mean, weight, left

@@ -57,8 +57,8 @@ def _forward(space: KernelSpace, X: FloatArray, w: float, arch: str) -> FloatArr
             X[..., link.target, link.target] += w * before
         return X
     to, start = space.shift
-    for rows, before in _by_block(space):
-        X[..., rows, to] += w * X[..., before, :][..., start]
+    for here, source in _by_block(space):
+        X[..., here, to] += w * X[..., source, :][..., start]
     return X
 
 
@@ -75,8 +75,8 @@ def _backward(space: KernelSpace, X: FloatArray, w: float, arch: str) -> FloatAr
                 X[..., link.source[:, None], link.source] += after
         return X
     to, start = space.shift
-    for rows, before in reversed(_by_block(space)):
-        X[..., before, start] += w * X[..., rows, :][..., to]
+    for here, source in reversed(_by_block(space)):
+        X[..., source, start] += w * X[..., here, :][..., to]
     return X
 
 

@@ -170,7 +170,7 @@ class KernelSpace:
         moved = np.zeros_like(H)
         if arch == "rnn":
             to, start = self.shift
-            if isinstance(to, slice):
+            if isinstance(to, slice) or isinstance(start, slice):
                 moved[to, to] = H[start, start]
             else:
                 moved[np.ix_(to, to)] = H[np.ix_(start, start)]

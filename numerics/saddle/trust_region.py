@@ -163,9 +163,9 @@ def smallest_modes(point: KernelPoint, count: int = 6) -> tuple[FloatArray, Floa
     # signs are what matters: a loose tolerance
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the residual is looked at below
-        values, vectors = spla.lobpcg(hessian, start, M=inverse, tol=MODE_TOLERANCE, maxiter=MODE_STEPS, largest=False)
+        values, columns = spla.lobpcg(hessian, start, M=inverse, tol=MODE_TOLERANCE, maxiter=MODE_STEPS, largest=False)
     lowest = int(np.argmin(values))
-    value, vector = float(values[lowest]), vectors[:, lowest]
+    value, vector = float(values[lowest]), np.asarray(columns[:, lowest], dtype=np.float64)
     if np.linalg.norm(hessian @ vector - value * vector) > 3 * MODE_TOLERANCE:
         return np.array([np.nan]), np.zeros((1, m, m))
     return np.array([value]), from_vector(vector[None], m)
