@@ -8,7 +8,7 @@ from sympy import Matrix, MatrixSymbol, Rational, Symbol, Trace
 
 from numerics.lowering.matrix import lower_matrix
 from numerics.problem import InputError
-from theory.matrix_calculus import LogDet, SymmetricSymbol
+from theory.matrix_calculus import LogDet, Shift, SymmetricSymbol
 from theory.matrix_calculus.explicit import Layout, evaluate
 from theory.matrix_calculus.kernel_functional import (
     X_SHIFTED,
@@ -168,6 +168,16 @@ def test_unknown_symbols_and_names_are_refused():
         lower_matrix({"value": LogDet(H)}, (H, Symbol("a b")))
     with pytest.raises(InputError, match="accepted: the node set"):
         lower_matrix({"value": H.applyfunc(lambda x: x**2)}, (H,))
+
+
+def test_one_matrix_is_enough_for_a_shift():
+    """The block size P is checked against the first matrix, whether or not there is another."""
+    shifted = lower_matrix({"value": Trace(Shift(H) * H)}, (H,))
+    A = np.random.default_rng(1).standard_normal((6, 6))
+    A = A + A.T
+    assert shifted(H=A, P=2)["value"] == pytest.approx(np.vdot(A[:4, :4], A[2:, 2:]))
+    with pytest.raises(InputError, match="P: is 4 for H with 6 rows"):
+        shifted(H=A, P=4)
 
 
 def test_general_inverses_powers_and_transposes():

@@ -106,6 +106,19 @@ def test_gradient_of_short_networks(n):
     assert largest_gradient_error(network("rnn", n=n), readout=True) < 2e-8
 
 
+def test_without_input_at_first_the_network_is_silent_until_it_comes(monkeypatch):
+    """Of a test pattern, whatever memory its activity is written to."""
+    monkeypatch.setattr(np, "empty", lambda shape, dtype=float: np.full(shape, np.nan, dtype))
+    net = network("rnn")
+    inputs = np.zeros((4, 3, 2))
+    inputs[1] = np.random.default_rng(2).standard_normal((3, 2))
+    weights = net.prior_draw(np.random.default_rng(1), readout=False)
+    h = net.forward(net.connections(weights), weights.U, inputs).h
+    assert (h[0] == 0).all()
+    np.testing.assert_allclose(h[1], weights.U @ inputs[1] * np.sqrt(1.3 / 3), rtol=1e-12)
+    assert np.abs(h[2]).max() > 0
+
+
 def test_a_gradient_without_one_time_is_noticed(monkeypatch):
     whole = Network.gradient_w
 
