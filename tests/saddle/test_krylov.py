@@ -49,6 +49,19 @@ def test_solutions_and_signs_are_those_of_the_whole_matrix(arch):
     np.testing.assert_allclose(np.linalg.norm(modes, axis=(1, 2)), 1.0)
 
 
+def test_what_is_solved_in_one_step_stays_solved_while_the_others_go_on():
+    """An eigenvector beside directions that take many steps; 0 beside them."""
+    f = functional("rnn")
+    point = trust_region.minimise(f.at(f.prior_kernel())).point
+    inner = Preconditioned(point)
+    modes = inner.smallest(2)[1]
+    right = np.concatenate([point.hessian_product(modes), 0 * modes[:1], directions(f.dimension, 1)])
+    solved = inner.solve(right)
+    np.testing.assert_allclose(solved[:2], modes, rtol=0, atol=1e-12)
+    assert (solved[2] == 0).all()
+    np.testing.assert_allclose(point.hessian_product(solved[3:]), right[3:], rtol=0, atol=1e-9)
+
+
 def test_as_many_eigenvalues_are_negative_and_no_minimum_is_assumed():
     y = np.full((2, 4), np.nan)
     y[:, -1] = [4.0, -3.0]
