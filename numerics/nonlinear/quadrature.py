@@ -62,9 +62,9 @@ def quadrature_nodes(
         line, weight = axes[0]
         axes[0] = (line[line > 0], 2 * weight[line > 0])
     log_jacobian = float(np.linalg.slogdet(transform)[1])
-    rest = np.stack(np.meshgrid(*[line for line, _ in axes[1:]], indexing="ij"), axis=-1).reshape(-1, space.d - 1)
-    rest_weight = np.ones(1)
-    for _, weight in axes[1:]:
+    rest, rest_weight = np.zeros((1, 0)), np.ones(1)  # one point where there is no other axis
+    for line, weight in axes[1:]:
+        rest = np.column_stack([np.repeat(rest, len(line), axis=0), np.tile(line, len(rest))])
         rest_weight = np.outer(rest_weight, weight).ravel()
     kept: list[Nodes] = []
     densities: list[FloatArray] = []

@@ -5,7 +5,8 @@ from dataclasses import replace
 import mpmath
 import numpy as np
 import pytest
-from scipy.optimize import root
+from scipy.integrate import quad
+from scipy.optimize import brentq, root
 
 from numerics import solve_all
 from numerics.activation import Activation
@@ -141,6 +142,34 @@ def test_the_incoherent_state_is_a_chain_of_single_times():
     assert exact.success
     assert np.abs(np.diag(state.kernel) - exact.x).max() < 4 * state.kernel_error.max()
     assert np.abs(exact.x - 0.5).max() > 0.3  # far from constant
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_one_hidden_time_is_a_scalar_equation(activation):
+    """Φ = ⟨φ²⟩ under ``N(h|0, u x²/D) exp(Φ̃φ²)`` with ``Φ̃ = ½ v y²/(vΦ+κ)²``, by adaptive integration."""
+    x, y, u, v, kappa = 1.3, 2.4, 0.8, 1.2, 0.6
+    phi = {"tanh": np.tanh, "relu": lambda h: max(h, 0.0)}[activation]
+
+    def miss(kernel):
+        conjugate = 0.5 * v * y**2 / (v * kernel + kappa) ** 2
+
+        def moment(power):
+            return sum(
+                quad(
+                    lambda h: phi(h) ** power * np.exp(conjugate * phi(h) ** 2 - h**2 / (2 * u * x**2)),
+                    *ends,
+                    epsabs=1e-12,
+                    limit=200,
+                )[0]
+                for ends in ((-30.0, 0.0), (0.0, 30.0))
+            )
+
+        return moment(2) / moment(0) - kernel
+
+    state = solve_nonlinear(Problem([[x]], [[y]], activation=activation, u=u, v=v, kappa=kappa), tolerance=1e-6)
+    assert state.converged
+    assert state.kernel.shape == (1, 1)
+    assert state.kernel[0, 0] == pytest.approx(brentq(miss, 0.5 * state.kernel[0, 0], 2 * state.kernel[0, 0]), rel=1e-6)
 
 
 def test_a_named_activation_given_as_a_function_is_the_same():

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from numerics import solve, solve_nonlinear
+from numerics.nonlinear.activation import NAMED
+from numerics.nonlinear.forward import forward_kernel
+from numerics.nonlinear.space import trajectory_space
 from numerics.nonlinear.unseen import unseen_kernel
 from numerics.predictors import generalisation
 from numerics.problem import InputError, Problem
@@ -31,6 +34,20 @@ def test_linear_networks_have_the_closed_form(arch):
     gauge = sign ** np.abs(np.arange(3)[:, None] - time)
     np.testing.assert_allclose(found.cross * gauge[:, None, :], cross, rtol=0, atol=1e-6 * np.abs(cross).max())
     np.testing.assert_allclose(found.own, own, rtol=1e-6)
+
+
+@pytest.mark.parametrize("arch", ["rnn", "dnn"])
+def test_without_labels_the_random_networks_kernel_is_found_with_an_error_that_falls_with_the_size(arch):
+    """ReLU: points from a mixture, whose last round has as many as asked for."""
+    problem = two_patterns("relu", arch)
+    problem = problem.with_(y=0 * problem.y)
+    joint = Problem(np.concatenate([problem.x, problem.x_test])[:, 0], np.zeros((4, 3)), arch=arch)
+    exact = forward_kernel(trajectory_space(joint), NAMED["relu"]).reshape(3, 4, 3, 4)[:, 2:, :, :2].reshape(3, 2, 6)
+    state = solve_nonlinear(problem, engine="sampling", size=128, tolerance=1.0)
+    few, many = (unseen_kernel(state, size=size) for size in (128, 4096))
+    # what earlier times pass on is not in the error
+    assert (np.abs(many.cross - exact) < 5 * many.cross_error + 0.02 * exact.max()).all()
+    assert np.median(few.cross_error / many.cross_error) > 3.5  # 5.7 for independent points
 
 
 @pytest.mark.slow
