@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from numerics import solve, solve_nonlinear
-from numerics.nonlinear.activation import NAMED
+from numerics.activation import NAMED
 from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.space import trajectory_space
 from numerics.nonlinear.unseen import unseen_kernel
