@@ -21,8 +21,8 @@ from derivations.files import only_writer, write_text
 
 #: Every panel by name, in the poster's order. `derivations.figures.<name>` makes it. A number is the poster's section
 #: and, where a section has several panels, a letter: 4 trained-networks; 5a endpoint-kernels, 5b order-parameter,
-#: 5c landscape, 5d predictions; 6a sequence-kernels, 6b teacher-eigenvalues, 6c sample-efficiency, 6d propagator-paths,
-#: 6e mechanism, 6f nonlinear-sequences.
+#: 5c landscape, 5d predictions, 5e label-kernel; 6a sequence-kernels, 6b teacher-eigenvalues, 6c sample-efficiency,
+#: 6d propagator-paths, 6e mechanism, 6f nonlinear-sequences. 7 is beyond the poster: 7a learning-transition.
 PANELS: dict[str, Panel] = {
     panel.name: panel
     for panel in sorted(
@@ -51,9 +51,10 @@ PANELS: dict[str, Panel] = {
                 "A phase transition to temporal coherence",
                 "Order parameter H^(T-1,T-2) against the signal λ. Above, T = 4: beyond λ_c the RNN's kernel becomes "
                 "coherent in time, with exponent ½; the DNN's never does. Below, T = 6: the transition is "
-                "discontinuous, and networks keep the phase in which they started. Lines are the theory at N → ∞ "
-                "(dashed where unstable), diamonds are networks sampled in weight space (above) or with W integrated "
-                "out (below), with two standard errors.",
+                "discontinuous, and networks keep the phase in which they started; κ = 20, since at κ = 1 both phases "
+                "exist between λ = 2.12 and 2.15 only. Lines are the theory at N → ∞ (dashed where unstable), diamonds "
+                "are networks sampled in weight space (above) or with W integrated out (below), with two standard "
+                "errors.",
             ),
             Panel(
                 "5c",
@@ -61,8 +62,9 @@ PANELS: dict[str, Panel] = {
                 "The kernel landscape",
                 "Free energy F along the correlation q of the last two times, the rest minimised out. (a) T = 4: one "
                 "minimum splits into two at λ_c; full lines N → ∞, dashed lines -ln P(q)/N at N = 64, diamonds its "
-                "histogram over sampled networks. (b) T = 6 and larger noise: coherent minima appear beside the "
-                "incoherent one. (c) A plane through the coherent minima (crosses) and the incoherent saddle (circle).",
+                "histogram over sampled networks. (b) T = 6: coherent minima appear beside the incoherent one; κ = 20, "
+                "since at κ = 1 they coexist in a narrow range only, behind a barrier too low to see. (c) A plane "
+                "through the coherent minima (crosses) and the incoherent saddle (circle).",
             ),
             Panel(
                 "5d",
@@ -72,6 +74,15 @@ PANELS: dict[str, Panel] = {
                 "(crosses). (a) Mean outputs f^T of RNN and DNN: lines are the theory at N → ∞, with a band of one "
                 "standard deviation at width N, diamonds sampled networks. (b) RNN less DNN: with kernels so "
                 "different, the predictors hardly differ.",
+            ),
+            Panel(
+                "5e",
+                "label-kernel",
+                "The last kernel turns to the labels'",
+                "Two classes of four patterns each, labels ±3 at the last output only, T = 4. Kernels over patterns, "
+                "each over its largest entry; numbers are alignments (CKA) with the label kernel Y = yyᵀ. The inputs' "
+                "kernel is the random network's. The last hidden time's, H^(T-1,T-1), is close to Y for the RNN "
+                "(above) and the DNN (below) alike: theory at N → ∞, and the mean over sampled networks.",
             ),
             Panel(
                 "6a",
@@ -93,11 +104,12 @@ PANELS: dict[str, Panel] = {
             Panel(
                 "6c",
                 "sample-efficiency",
-                "Fewer labels are enough for shared weights",
+                "Shared weights learn from fewer labels, if not from the fewest",
                 "Error of the mean outputs over all times and input directions, relative to the labels: against (a) "
-                "the number of supervised times and (b) the number of random patterns in four dimensions. Lines are "
-                "the theory at N → ∞, diamonds sampled networks with two standard errors, dashes the theory at their "
-                "width.",
+                "the number of supervised times and (b) the number of random patterns in four dimensions. With one or "
+                "two supervised times both architectures do alike, and from a single pattern the RNN does worse: what "
+                "it carries to other times is wrong there. Beyond that it needs fewer labels. Lines are the theory at "
+                "N → ∞, diamonds sampled networks with two standard errors, dashes the theory at their width.",
             ),
             Panel(
                 "6d",
@@ -119,8 +131,21 @@ PANELS: dict[str, Panel] = {
                 "nonlinear-sequences",
                 "The same bias with a nonlinear activation",
                 "As 6a, for networks with the activation erf and 3 of 5 times supervised. Lines are the theory of the "
-                "two conjugate kernels at N → ∞, diamonds means over sampled networks with two standard errors. At "
-                "unsupervised times the RNN goes part of the teacher's way, the DNN's outputs are 0.",
+                "two conjugate kernels at N → ∞, diamonds means over sampled networks with two standard errors. At the "
+                "unsupervised t = 3 of this pattern the RNN goes part of the teacher's way; at t = 5, beyond the last "
+                "label, its output has the wrong sign. The DNN's are 0 at both. The share of the teacher's outputs "
+                "that is quoted pools both patterns and both times.",
+            ),
+            Panel(
+                "7a",
+                "learning-transition",
+                "States that learn and states that do not",
+                "Beyond the poster: endpoint supervision with large noise, T = 4, κ = 100. Between two folds F has two "
+                "minima, for (a) the RNN and (b) the DNN: one close to the random network, one that has learnt part of "
+                "the label. Above: mean output over label; below: F less that of the random network. Lines are the "
+                "theory at N → ∞, dashed where unstable. Diamonds are networks that start at weights drawn in one of "
+                "the minima, with two standard errors; black dashes, the theory of the minimum they must stay in, or "
+                "fall to beyond its fold, to first order in 1/N.",
             ),
         ),
         key=Panel.order,

@@ -71,8 +71,8 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
         "agrees": agrees,
         "largest_z": largest,
         "summary": (
-            f"nonlinear-sequences: outputs at unsupervised times reach {share['rnn']:.2f} (RNN) and {share['dnn']:.2f} "
-            f"(DNN) of the teacher's; kernels of sampled {ACTIVATION} networks, taken to N → ∞, "
+            f"nonlinear-sequences: projected on the teacher's, outputs at unsupervised times of both patterns together "
+            f"are {share['rnn']:.2f} (RNN) and {share['dnn']:.2f} (DNN) of these; kernels of sampled {ACTIVATION} networks, taken to N → ∞, "
             f"{'agree with' if agrees else 'DISAGREE with'} the theory, largest |z| {largest:.1f}"
         ),
     }

@@ -1,0 +1,257 @@
+"""States that learn and states that do not (beyond the poster): a discontinuous transition of either architecture.
+
+Where the noise is large, F has a minimum beside the random network's in which the network has learnt the task; between
+two folds both exist. Above: the mean output over the label. Below: F less the random network's. Lines are the theory at
+N → ∞, dashed where unstable. Networks start at weights drawn in one of the two minima (beyond a fold: in the one that
+was there before it) and are compared with the minimum in which they must then be; diamonds, with two standard errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from derivations.figures.panel import Effort, Progress, finished_runs, save_figure, save_table, styled
+from numerics import Problem, endpoint, scan_endpoint
+from numerics.checking.linear import compare_phase
+from numerics.checking.regions import nearest
+from numerics.checking.weights import phases
+from numerics.predictors.output_shift import output_shift
+from numerics.saddle import search, trust_region
+from numerics.saddle.functional import kernel_functional
+from numerics.sampling import GaussianLaw, simulate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from numerics.solution import Solution
+    from numerics.transition.scan import EndpointScan
+
+T, KAPPA, WIDTH, SEED = 4, 100.0, 128, 20261126
+RANGE, GRID = (700.0, 1800.0), 111
+ARCHITECTURES = ("rnn", "dnn")
+SIDES = ("unlearnt", "learnt")
+#: Signals of the networks that start on each side.
+SIGNALS = {
+    "rnn": {"unlearnt": (800.0, 1000.0, 1200.0, 1650.0), "learnt": (850.0, 1000.0, 1150.0, 1400.0, 1700.0)},
+    "dnn": {"unlearnt": (800.0, 1000.0, 1200.0, 1400.0, 1650.0), "learnt": (1050.0, 1300.0, 1400.0, 1550.0, 1700.0)},
+}
+#: Output over label above which a state has learnt: none of the minima lies near.
+LEARNT = 0.1
+#: Share of a network's draws that must be in the minimum it is compared with.
+STAYS = 0.9
+COLOURS = {"unlearnt": "C4", "learnt": "C2"}
+
+
+def problem(arch: str, signal: float) -> Problem:
+    """The task at one signal."""
+    return endpoint(T, signal, kappa=KAPPA, arch=arch)
+
+
+def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
+    """Scan, simulate, draw and save; whether every network is in its minimum and agrees with the theory there."""
+    scans = {arch: scan_endpoint(T, np.linspace(*RANGE, GRID), KAPPA, arch) for arch in ARCHITECTURES}
+    points = simulated_points(out, effort, scans, progress)
+    tables = {
+        "theory": theory_table(scans),
+        "simulation": points,
+        "special-points": {
+            "arch": [arch for arch, scan in scans.items() for _ in scan.special_points],
+            "type": [point.type for scan in scans.values() for point in scan.special_points],
+            "signal": [point.signal for scan in scans.values() for point in scan.special_points],
+        },
+    }
+    for name, table in tables.items():
+        save_table(table, out / f"learning-transition-{name}.csv")
+    with styled():
+        files = save_figure(draw(scans, points), out, "learning-transition")
+    agrees = all(points["agrees"])
+    worst = float(max(points["largest_z"]))
+    equal = {
+        arch: next(point.signal for point in scan.special_points if point.type == "equal-free-energy")
+        for arch, scan in scans.items()
+    }
+    return {
+        "files": [*map(str, files), *(str(out / f"learning-transition-{name}.csv") for name in tables)],
+        "agrees": agrees,
+        "seed": SEED,
+        "largest_z": worst,
+        "summary": (
+            f"learning-transition: the learnt state has the lower free energy beyond λ = {equal['rnn']:.0f} (RNN) and "
+            f"{equal['dnn']:.0f} (DNN); {len(points['signal'])} networks {'agree' if agrees else 'DISAGREE'} with the "
+            f"minimum on the side where they started, largest |z| of a kernel entry {worst:.1f}"
+        ),
+    }
+
+
+def output_over_label(kernel: np.ndarray) -> np.ndarray:
+    """``f^T/y = v H^{T-1,T-1}/(v H^{T-1,T-1} + κ)`` of one pattern, v = 1."""
+    last = kernel[..., -1, -1]
+    return np.asarray(last / (last + KAPPA))
+
+
+def minima(scan: EndpointScan, signal: float) -> dict[str, Solution]:
+    """The minima at one signal, by side: what the stable branches of the scan lead to there."""
+    functional = kernel_functional(problem(scan.arch, signal))
+    found: dict[str, Solution] = {}
+    for branch in scan.branches:
+        there = np.flatnonzero(branch.stable & np.isfinite(branch.free_energy))
+        if len(there) == 0:
+            continue
+        nearest_place = there[np.argmin(np.abs(scan.signal[there] - signal))]
+        stop = trust_region.minimise(functional.at(branch.kernel[nearest_place]), tolerance=1e-10)
+        state = search.solution_of(problem(scan.arch, signal), stop)
+        if state.stable and state.converged:
+            found[side(state)] = state
+    return found
+
+
+def side(state: Solution) -> str:
+    """Whether a state has learnt the label."""
+    return "learnt" if output_over_label(state.kernel) > LEARNT else "unlearnt"
+
+
+def simulated_points(
+    out: Path, effort: Effort, scans: dict[str, EndpointScan], progress: Progress
+) -> dict[str, list[Any]]:
+    """One network for each architecture, side and signal, compared with the minimum in which it must be."""
+    steps = 250 if effort.quick else 3000
+    tasks = [(arch, start, signal) for arch in ARCHITECTURES for start in SIDES for signal in SIGNALS[arch][start]]
+    jobs = {}
+    for number, (arch, start, signal) in enumerate(tasks):
+        known = minima(scans[arch], signal)
+        # beyond the fold of its side, a network starts where that side still was and goes to what is left
+        origin = known.get(start) or minima(scans[arch], last_signal(scans[arch], start, signal))[start]
+        jobs[out / "learning-transition-runs" / f"{arch}-{start}-{signal:g}.json"] = {
+            "T": T, "kappa": KAPPA, "arch": arch, "signal": signal, "width": WIDTH, "start": start,
+            "start_kernel": origin.kernel.tolist(), "minima": [state.kernel.tolist() for state in known.values()],
+            "chains": 2, "steps": steps, "warmup": 300, "seed": SEED + number,
+        }  # fmt: skip
+    points: dict[str, list[Any]] = {}
+    for point in finished_runs(jobs, network, effort.workers, progress):
+        for name, value in point.items():
+            points.setdefault(name, []).append(value)
+    return points
+
+
+def last_signal(scan: EndpointScan, start: str, signal: float) -> float:
+    """The signal nearest to a given one at which a side's minimum exists."""
+    there = [
+        place
+        for branch in scan.branches
+        for place, kernel in zip(scan.signal[branch.stable], branch.kernel[branch.stable], strict=True)
+        if (output_over_label(kernel) > LEARNT) == (start == "learnt")
+    ]
+    return float(min(there, key=lambda place: abs(place - signal)))
+
+
+def network(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Simulate one network from its start; its output and kernel beside those of the minimum it must be in."""
+    task, width = problem(settings["arch"], settings["signal"]), settings["width"]
+    functional = kernel_functional(task)
+    states = [
+        search.solution_of(task, trust_region.minimise(functional.at(np.array(kernel)), tolerance=1e-10))
+        for kernel in settings["minima"]
+    ]
+    found = phases(states, width)
+    own = next((phase for phase in found if side(phase.state) == settings["start"]), found[0])
+    run = {name: settings[name] for name in ("chains", "steps", "warmup", "seed")}
+    law = GaussianLaw(np.array(settings["start_kernel"]))
+    simulation = simulate(task, width, trajectories=law, **run, workers=1)
+    place = nearest([phase.region for phase in found], simulation.kernels)
+    inside = np.asarray(place == found.index(own), dtype=np.float64)
+    comparison = compare_phase(own, simulation, inside)
+    y, solution = task.labels[0], comparison.solution
+    return {
+        **{name: settings[name] for name in ("arch", "signal", "start", "width")},
+        "ends": side(solution),
+        "weight": own.weight,
+        "share_of_draws": float(inside.mean()),
+        "theory": float(output_over_label(solution.kernel)),
+        "theory_at_width": float(output_over_label(solution.kernel) + output_shift(solution)[0, -1] / (y * width)),
+        "sampled": float(simulation.prediction[0, -1] / y),
+        "standard_error": float(simulation.prediction_standard_error[0, -1] / y),
+        "largest_z": float(np.abs(comparison.agreement.z).max()),
+        "ess": comparison.simulation.ess,
+        "rhat": comparison.simulation.rhat,
+        "agrees": bool(comparison.agreement.agrees and inside.mean() >= STAYS),
+    }
+
+
+def theory_table(scans: dict[str, EndpointScan]) -> dict[str, list[Any]]:
+    """Every branch where it exists, one row for each signal."""
+    rows = [
+        (arch, branch.name, signal, output, energy, stable)
+        for arch, scan in scans.items()
+        for branch in scan.branches
+        for signal, output, energy, stable in zip(
+            scan.signal, output_over_label(branch.kernel), branch.free_energy, branch.stable, strict=True
+        )
+        if np.isfinite(energy)
+    ]
+    names = ("arch", "branch", "signal", "output_over_label", "free_energy", "stable")
+    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+
+
+def draw(scans: dict[str, EndpointScan], points: dict[str, list[Any]]) -> Figure:
+    """RNN left, DNN right; outputs above, free energies below."""
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(2, 2, figsize=(3.4, 3.5), sharex=True, sharey="row", height_ratios=(3, 2))
+    for column, (arch, scan) in enumerate(scans.items()):
+        above, below = axes[:, column]
+        for place in (above, below):
+            draw_special_points(place, scan, named=place is above)
+        draw_branches(above, scan, lambda branch: output_over_label(branch.kernel))
+        # the random network's free energy is its energy λ/(2 (1 + κ)) alone
+        draw_branches(below, scan, lambda branch, s=scan: branch.free_energy - 0.5 * s.signal / (1 + KAPPA))
+        draw_networks(above, points, arch)
+        above.set_title(f"({'ab'[column]}) {arch.upper()}, $T = {T}$, $\\kappa = {KAPPA:g}$", loc="left")
+        below.set(xlabel=r"signal $\lambda$", xlim=RANGE, xticks=(800, 1200, 1600), ylim=(-0.62, 0.1))
+    axes[0, 0].set(ylabel=r"output $\langle f^T\rangle/y$", ylim=(-0.02, 0.68))
+    axes[1, 0].set(ylabel="$F$ less the\nrandom network's")
+    handles = dict(zip(*reversed(axes[0, 1].get_legend_handles_labels()), strict=True))
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=3, handlelength=1.4, columnspacing=0.9,
+                  handletextpad=0.4)  # fmt: skip
+    return figure
+
+
+def draw_branches(axes: Axes, scan: EndpointScan, quantity: Any) -> None:
+    """One quantity along every branch, dashed where it is unstable."""
+    for branch in scan.branches:
+        values = quantity(branch)
+        axes.plot(scan.signal, np.where(branch.stable, values, np.nan), "-", color="C0", label="theory")
+        axes.plot(scan.signal, np.where(branch.stable, np.nan, values), "--", color="C0", lw=0.7, label="unstable")
+
+
+def draw_special_points(axes: Axes, scan: EndpointScan, *, named: bool) -> None:
+    """Where minima begin, end or exchange, as dotted lines."""
+    names = {"equal-free-energy": "equal $F$", "fold": "fold", "pitchfork": r"$\lambda_c$"}
+    for point in scan.special_points:
+        minimum = any(branch.name in point.branches and branch.stable.any() for branch in scan.branches)
+        if not minimum:
+            continue
+        axes.axvline(point.signal, color="0.6", lw=0.6, ls=":", zorder=0)
+        if named:
+            axes.annotate(
+                names.get(point.type, point.type), (point.signal, 1.0), (-1, -2), xycoords=("data", "axes fraction"),
+                textcoords="offset points", rotation=90, ha="right", va="top", fontsize=6, color="0.35",
+            )  # fmt: skip
+
+
+def draw_networks(axes: Axes, points: dict[str, list[Any]], arch: str) -> None:
+    """Networks by the side on which they started, and the theory at their width."""
+    rows = [i for i in range(len(points["arch"])) if points["arch"][i] == arch]
+    column = {name: np.array([values[i] for i in rows]) for name, values in points.items()}
+    for start in SIDES:
+        own = column["start"] == start
+        axes.errorbar(
+            column["signal"][own], column["sampled"][own], yerr=2 * column["standard_error"][own], fmt="D", ms=3.5,
+            color=COLOURS[start], mfc="white", zorder=3, label=f"started {start}, $N = {WIDTH}$",
+        )  # fmt: skip
+    axes.plot(column["signal"], column["theory_at_width"], "_", color="k", ms=8, mew=1.1, zorder=4,
+              label=f"theory, $N = {WIDTH}$")  # fmt: skip
