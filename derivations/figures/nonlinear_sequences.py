@@ -72,8 +72,9 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
         "largest_z": largest,
         "summary": (
             f"nonlinear-sequences: projected on the teacher's, outputs at unsupervised times of both patterns together "
-            f"are {share['rnn']:.2f} (RNN) and {share['dnn']:.2f} (DNN) of these; kernels of sampled {ACTIVATION} networks, taken to N → ∞, "
-            f"{'agree with' if agrees else 'DISAGREE with'} the theory, largest |z| {largest:.1f}"
+            f"are {share['rnn']:.2f} (RNN) and {share['dnn']:.2f} (DNN) of these; kernels of sampled {ACTIVATION} "
+            f"networks, taken to N → ∞, {'agree with' if agrees else 'DISAGREE with'} the theory, largest |z| "
+            f"{largest:.1f}"
         ),
     }
 
