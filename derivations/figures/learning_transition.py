@@ -40,6 +40,9 @@ SIGNALS = {
     "rnn": {"unlearnt": (800.0, 1000.0, 1200.0, 1650.0), "learnt": (850.0, 1000.0, 1150.0, 1400.0, 1700.0)},
     "dnn": {"unlearnt": (800.0, 1000.0, 1200.0, 1400.0, 1650.0), "learnt": (1050.0, 1300.0, 1400.0, 1550.0, 1700.0)},
 }
+#: Networks that mix slowly; steps of the others and of these.
+SLOW = {("rnn", "unlearnt", 800.0), ("rnn", "unlearnt", 1200.0), ("dnn", "unlearnt", 1400.0)}
+STEPS, QUICK_STEPS = (3000, 6000), (250, 600)
 #: Output over label above which a state has learnt: none of the minima lies near.
 LEARNT = 0.1
 #: Share of a network's draws that must be in the minimum it is compared with.
@@ -54,8 +57,9 @@ def problem(arch: str, signal: float) -> Problem:
 
 def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     """Scan, simulate, draw and save; whether every network is in its minimum and agrees with the theory there."""
-    scans = {arch: scan_endpoint(T, np.linspace(*RANGE, GRID), KAPPA, arch) for arch in ARCHITECTURES}
-    points = simulated_points(out, effort, scans, progress)
+    coarse = {arch: scan_endpoint(T, np.linspace(*RANGE, GRID), KAPPA, arch) for arch in ARCHITECTURES}
+    points = simulated_points(out, effort, coarse, progress)
+    scans = {arch: crowded(scan) for arch, scan in coarse.items()}
     tables = {
         "theory": theory_table(scans),
         "simulation": points,
@@ -86,6 +90,13 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
             f"minimum on the side where they started, largest |z| of a kernel entry {worst:.1f}"
         ),
     }
+
+
+def crowded(scan: EndpointScan) -> EndpointScan:
+    """The same on signals that crowd where branches meet."""
+    step = 8.0 * np.linspace(0.02, 1.0, 8) ** 2
+    near = [point.signal + side * step for point in scan.special_points for side in (-1, 1)]
+    return scan_endpoint(T, np.unique(np.concatenate([scan.signal, *near])), KAPPA, scan.arch)
 
 
 def output_over_label(kernel: np.ndarray) -> np.ndarray:
@@ -119,7 +130,6 @@ def simulated_points(
     out: Path, effort: Effort, scans: dict[str, EndpointScan], progress: Progress
 ) -> dict[str, list[Any]]:
     """One network for each architecture, side and signal, compared with the minimum in which it must be."""
-    steps = 250 if effort.quick else 3000
     tasks = [(arch, start, signal) for arch in ARCHITECTURES for start in SIDES for signal in SIGNALS[arch][start]]
     jobs = {}
     for number, (arch, start, signal) in enumerate(tasks):
@@ -129,7 +139,8 @@ def simulated_points(
         jobs[out / "learning-transition-runs" / f"{arch}-{start}-{signal:g}.json"] = {
             "T": T, "kappa": KAPPA, "arch": arch, "signal": signal, "width": WIDTH, "start": start,
             "start_kernel": origin.kernel.tolist(), "minima": [state.kernel.tolist() for state in known.values()],
-            "chains": 2, "steps": steps, "warmup": 300, "seed": SEED + number,
+            "chains": 2, "warmup": 300,
+            "steps": (QUICK_STEPS if effort.quick else STEPS)[(arch, start, signal) in SLOW], "seed": SEED + number,
         }  # fmt: skip
     points: dict[str, list[Any]] = {}
     for point in finished_runs(jobs, network, effort.workers, progress):
@@ -201,7 +212,7 @@ def draw(scans: dict[str, EndpointScan], points: dict[str, list[Any]]) -> Figure
     """RNN left, DNN right; outputs above, free energies below."""
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(2, 2, figsize=(3.4, 3.5), sharex=True, sharey="row", height_ratios=(3, 2))
+    figure, axes = plt.subplots(2, 2, figsize=(3.4, 3.6), sharex=True, sharey="row", height_ratios=(3, 2))
     for column, (arch, scan) in enumerate(scans.items()):
         above, below = axes[:, column]
         for place in (above, below):
@@ -210,13 +221,13 @@ def draw(scans: dict[str, EndpointScan], points: dict[str, list[Any]]) -> Figure
         # the random network's free energy is its energy λ/(2 (1 + κ)) alone
         draw_branches(below, scan, lambda branch, s=scan: branch.free_energy - 0.5 * s.signal / (1 + KAPPA))
         draw_networks(above, points, arch)
-        above.set_title(f"({'ab'[column]}) {arch.upper()}, $T = {T}$, $\\kappa = {KAPPA:g}$", loc="left")
+        above.set_title(f"({'ab'[column]}) {arch.upper()}", loc="left")
         below.set(xlabel=r"signal $\lambda$", xlim=RANGE, xticks=(800, 1200, 1600), ylim=(-0.62, 0.1))
-    axes[0, 0].set(ylabel=r"output $\langle f^T\rangle/y$", ylim=(-0.02, 0.68))
+    axes[0, 0].set(ylabel=r"output $\langle f^T\rangle/y$", ylim=(-0.02, 0.9), yticks=(0, 0.2, 0.4, 0.6))
     axes[1, 0].set(ylabel="$F$ less the\nrandom network's")
     handles = dict(zip(*reversed(axes[0, 1].get_legend_handles_labels()), strict=True))
-    figure.legend(handles.values(), handles, loc="outside lower center", ncols=3, handlelength=1.4, columnspacing=0.9,
-                  handletextpad=0.4)  # fmt: skip
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=3, handlelength=1.3, columnspacing=0.8,
+                  handletextpad=0.4, title=f"networks of width $N = {WIDTH}$", title_fontsize=7)  # fmt: skip
     return figure
 
 
@@ -251,7 +262,7 @@ def draw_networks(axes: Axes, points: dict[str, list[Any]], arch: str) -> None:
         own = column["start"] == start
         axes.errorbar(
             column["signal"][own], column["sampled"][own], yerr=2 * column["standard_error"][own], fmt="D", ms=3.5,
-            color=COLOURS[start], mfc="white", zorder=3, label=f"started {start}, $N = {WIDTH}$",
+            color=COLOURS[start], mfc="white", zorder=3, label=f"started {start}",
         )  # fmt: skip
     axes.plot(column["signal"], column["theory_at_width"], "_", color="k", ms=8, mew=1.1, zorder=4,
-              label=f"theory, $N = {WIDTH}$")  # fmt: skip
+              label="theory at this width")  # fmt: skip
