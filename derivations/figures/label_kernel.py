@@ -86,7 +86,7 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     agrees = all(found["agrees"] for found in networks.values())
     worst = max(found["largest_z"] for found in networks.values())
     said = ", ".join(
-        f"{arch.upper()} {found['theory_cka']:.3f} (sampled {found['sampled_cka']:.3f} ± {found['cka_error']:.3f})"
+        f"{arch.upper()} {found['theory_cka']:.4f} (sampled {found['sampled_cka']:.4f} ± {found['cka_error']:.4f})"
         for arch, found in networks.items()
     )
     return {
