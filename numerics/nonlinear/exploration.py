@@ -1,0 +1,148 @@
+"""The cheap part of the search: descents of F on few points, from the random network's side and from the learnt side.
+
+Which minima F has is not known beforehand, and no count of states proves that none is missing (section 14): this is a
+search. It starts from the random network's kernel at full labels and at labels that grow; from laws that fit the labels,
+all and some of them; and follows the lowest state that it has found to stronger labels and to weaker noise and back,
+beyond the folds of the branches in between. Every descent has a bound, and so has their number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from numerics.nonlinear.activation import Nonlinearity
+from numerics.nonlinear.descent import Descent, Law
+from numerics.nonlinear.engine import Progress
+from numerics.nonlinear.learnt import learnt_covariances
+from numerics.nonlinear.reduced import dual_variables
+from numerics.nonlinear.space import TrajectorySpace
+from numerics.problem import FloatArray
+from numerics.symmetry.trajectories import image
+
+#: Descents from laws that fit the labels, at most.
+MOST_STARTS = 16
+#: Steps of each, before those that compete go on; steps of these; and of a descent on the way of a continuation.
+FIRST_STEPS, STEPS, WAY_STEPS = 60, 300, 30
+#: Laws whose F lies by more over 1 + |F| above the lowest do not go on; most that do.
+COMPETES, MOST_GOING_ON = 0.2, 4
+#: Parts of the labels' squared scale on the way from the random network.
+PARTS = (0.01, 0.05, 0.2, 0.5)
+#: Factors on the labels' squared scale, and on κ, to which the lowest state is followed, and back.
+STRONGER, WEAKER = (3.0, 10.0, 3.0), (0.3, 0.1, 0.03, 0.1, 0.3)
+#: Relative distance of two kernels on few points below which they are one state.
+SAME = 0.1
+#: κ over the smallest prior v Φ at a supervised position below which labels are within reach of the random network, and
+#: few starts do.
+WITHIN_REACH = 3.0
+#: Energy of the random network's kernel below which the labels, if within reach, hardly move it.
+WEAK = 0.1
+
+
+@dataclass(frozen=True)
+class Explored:
+    """What was found.
+
+    Attributes:
+        laws: one near each distinct minimum, lowest F first.
+        bounded: whether descents were left out or ended by their bound.
+    """
+
+    laws: list[Law]
+    bounded: bool
+
+
+def explore(space: TrajectorySpace, phi: Nonlinearity, prior: FloatArray, seed: int, say: Progress) -> Explored:
+    """The minima that descents on few points lead to.
+
+    Args:
+        space, phi: problem and activation.
+        prior: the random network's kernel.
+        seed: of the points.
+        say: told what is being done.
+    """
+    within = _within_reach(space, prior)
+    if within and 0.5 * float(space.problem.labels @ dual_variables(space, prior)[1]) < WEAK:
+        return Explored([], False)
+    exploration = _Exploration(space, phi, Descent(space.d, phi, seed))
+    say("looking for minima from the random network and from laws that fit the labels")
+    C = space.covariance(prior)
+    exploration.random_side(C)
+    covariances = list(learnt_covariances(space, C, few=within))
+    for covariance in covariances[:MOST_STARTS]:
+        exploration.descend(exploration.descent.normal(space, covariance), FIRST_STEPS)
+    exploration.go_on()
+    if not within:
+        say("following the lowest minimum to stronger labels and weaker noise, and back")
+        exploration.continued()
+        exploration.go_on()
+    cut = len(covariances) > MOST_STARTS
+    return Explored([law for law, _ in exploration.found], cut or not all(done for _, done in exploration.found))
+
+
+def _within_reach(space: TrajectorySpace, prior: FloatArray) -> bool:
+    problem = space.problem
+    return problem.kappa <= WITHIN_REACH * problem.v * float(np.diagonal(prior)[problem.supervised].min())
+
+
+class _Exploration:
+    """Laws found so far, lowest F first, each with whether its descent has ended by itself."""
+
+    def __init__(self, space: TrajectorySpace, phi: Nonlinearity, descent: Descent) -> None:
+        self.space, self.phi, self.descent = space, phi, descent
+        self.found: list[tuple[Law, bool]] = []
+
+    def random_side(self, covariance: FloatArray) -> None:
+        """From the random network: at once, and by labels that grow."""
+        start = self.descent.normal(self.space, covariance)
+        self.descend(start, FIRST_STEPS)
+        for part in PARTS:
+            if start is not None:
+                start = self.descent.down(self.space.with_labels(part), start, WAY_STEPS)[0]
+        self.descend(start, FIRST_STEPS)
+
+    def continued(self) -> None:
+        """From the lowest law found to stronger labels, and to weaker noise, and back."""
+        if not self.found:
+            return
+        problem, lowest = self.space.problem, self.found[0][0]
+        ways = [[self.space.with_labels(factor) for factor in STRONGER]]
+        ways += [[replace(self.space, problem=problem.with_(kappa=factor * problem.kappa)) for factor in WEAKER]]
+        for way in ways:
+            law = lowest
+            for space in way:
+                law = self.descent.down(space, law, WAY_STEPS)[0]
+            self.descend(law, FIRST_STEPS)
+
+    def descend(self, start: Law | None, steps: int) -> None:
+        """Down from a start, and kept if it is new."""
+        if start is not None:
+            self.keep(*self.descent.down(self.space, start, steps))
+
+    def go_on(self) -> None:
+        """Those that compete and have not ended go on."""
+        going = self.found
+        self.found = []
+        bound = min((law.free_energy for law, _ in going), default=0.0)
+        bound += COMPETES * (1 + abs(bound))
+        for number, (law, done) in enumerate(going):
+            if done or number >= MOST_GOING_ON or law.free_energy > bound:
+                self.keep(law, done)
+            else:
+                self.descend(law, STEPS)
+
+    def keep(self, law: Law, done: bool) -> None:
+        """Of laws that are one state the lowest is kept."""
+        if not np.isfinite(law.free_energy):
+            return
+        other = [each for each in self.found if self._same(each[0], law)]
+        best = min([*other, (law, done)], key=lambda each: each[0].free_energy)
+        rest = [each for each in self.found if not any(each is one for one in other)]
+        self.found = sorted([*rest, best], key=lambda each: each[0].free_energy)
+
+    def _same(self, one: Law, other: Law) -> bool:
+        turned = image(self.space, self.phi, one.kernel)
+        near = SAME * np.linalg.norm(other.kernel)
+        kernels = [one.kernel] if turned is None else [one.kernel, turned]
+        return any(np.linalg.norm(kernel - other.kernel) <= near for kernel in kernels)

@@ -1,0 +1,85 @@
+"""Laws of one neuron's trajectory that fit the labels, from which the minima on the learnt side are looked for.
+
+Far above what the random network would give, a label is met by growth along the whole chain: from one time to the next
+by one factor, so that the last has the size of the label. Neurons grow along one pattern of signs, that of the labels,
+with all times together (coherent), with those of one remainder modulo a lag, or each time for itself (incoherent).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from numerics.nonlinear.space import TrajectorySpace
+from numerics.problem import FloatArray
+
+#: Size of the last time's activity, in labels over √v: what saturates needs less, what is cut at 0 more.
+SHARES = (1.0, 0.3)
+#: Longest lag at which times are correlated.
+LONGEST_LAG = 3
+
+
+def learnt_covariances(space: TrajectorySpace, prior: FloatArray, *, few: bool) -> Iterator[FloatArray]:
+    """Covariances of g, (d, d), the likeliest to lead to the lowest state first.
+
+    Args:
+        space: coordinates and labels.
+        prior: covariance of the random network's g, (d, d).
+        few: the first share of all labels only, coherent and incoherent.
+    """
+    lags = (1, space.problem.n) if few else (1, space.problem.n, *range(2, min(LONGEST_LAG, space.problem.n - 1) + 1))
+    if space.problem.arch == "dnn":
+        lags = (space.problem.n,)  # its times are independent
+    for share in SHARES[: 1 if few else None]:
+        for subset in _subsets(space)[: 1 if few else None]:
+            growth = _growth(space, prior, share, subset)
+            for lag in lags:
+                yield prior + np.outer(growth, growth) * _of_lag(space, lag)
+            if space.problem.arch == "rnn" and not few and len(_times(space)) > 1:
+                turned = growth * np.where(_coordinate_times(space) % 2, -1.0, 1.0)  # what W → -W would make of it
+                yield prior + np.outer(turned, turned)
+
+
+def _subsets(space: TrajectorySpace) -> list[FloatArray]:
+    """Labels to fit, (P, n) with NaN for others: all; where there are several, those of each time and each pattern."""
+    y = space.problem.y
+    subsets = [y]
+    times = _times(space)
+    if len(times) > 1:
+        subsets += [np.where(np.arange(y.shape[1]) == t, y, np.nan) for t in times]
+    patterns = np.flatnonzero((~np.isnan(y)).any(axis=1))
+    if len(patterns) > 1:
+        subsets += [np.where(np.arange(len(y))[:, None] == p, y, np.nan) for p in patterns]
+    return subsets
+
+
+def _growth(space: TrajectorySpace, prior: FloatArray, share: float, y: FloatArray) -> FloatArray:
+    """The common part of neurons' activity, (d,): from the inputs' size to that of each pattern's next label."""
+    P, n = space.problem.P, space.problem.n
+    size = np.sqrt(np.diagonal(space.embedding @ prior @ space.embedding.T)).reshape(n, P)
+    grown = np.zeros((n, P))
+    for p in range(P):
+        known = np.flatnonzero(~np.isnan(y[p]) & (y[p] != 0))
+        for t in range(n if len(known) else 0):
+            s = known[known >= t][0] if (known >= t).any() else known[-1]
+            factor = max(share * abs(y[p, s]) / np.sqrt(space.problem.v) / size[s, p], 1.0)
+            grown[t, p] = np.sign(y[p, s]) * size[t, p] * factor ** ((t + 1) / (s + 1))
+    return np.asarray(np.linalg.pinv(space.embedding) @ grown.ravel())
+
+
+def _of_lag(space: TrajectorySpace, lag: int) -> FloatArray:
+    """1 where two coordinates' times differ by a multiple of a lag, (d, d)."""
+    times = _coordinate_times(space)
+    return ((times[:, None] - times) % lag == 0).astype(float)
+
+
+def _coordinate_times(space: TrajectorySpace) -> FloatArray:
+    """The hidden time, from 0, of each coordinate: the last one of the trajectory that it is part of."""
+    P = space.problem.P
+    return np.array([np.flatnonzero(column).min() // P for column in space.embedding.T])
+
+
+def _times(space: TrajectorySpace) -> FloatArray:
+    """The supervised times, from 0."""
+    return np.unique(space.problem.supervised // space.problem.P)
