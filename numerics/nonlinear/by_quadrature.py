@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numerics.activation import Activation
+from numerics.nonlinear.descent import Law
 from numerics.nonlinear.engine import Progress, Refined, State, continued, relative_error
 from numerics.nonlinear.iteration import explicit_conjugate
 from numerics.nonlinear.nodes import Nodes, averages, moments_of, tilted_moments
@@ -75,6 +76,10 @@ class Quadrature:
         kernel, *moments = moments_of(space, self.phi, trajectories)
         conjugate = explicit_conjugate(space, kernel, moments[1] + np.outer(moments[0], moments[0]))
         return kernel, conjugate, self._rule(space, kernel, conjugate, (moments[0], moments[1]))
+
+    def around(self, space: TrajectorySpace, law: Law) -> Start:
+        """The start that a law of g suggests."""
+        return law.kernel, law.tilt, self._rule(space, law.kernel, law.tilt, (law.mean, law.covariance))
 
     def at(self, space: TrajectorySpace, start: Start) -> State:
         """A start as a state that was not reached."""

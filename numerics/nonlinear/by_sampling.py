@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from numerics.activation import Activation
+from numerics.nonlinear.descent import Law
 from numerics.nonlinear.engine import Progress, Refined, State, continued, relative_error
 from numerics.nonlinear.iteration import Iterate, MomentMap, Moments
 from numerics.nonlinear.nodes import moments_of, tilted_moments
@@ -89,6 +90,13 @@ class Sampling:
             return Start(moments, standard(space.d))
         some = trajectories[:: -(-len(trajectories) // MOST_FITTED)]
         return Start(moments, fitted(some, np.full(len(some), 1 / len(some)), *moments[1:], self.seed))
+
+    def around(self, space: TrajectorySpace, law: Law) -> Start:
+        """The start that a law of g suggests."""
+        moments = (law.kernel, law.mean, law.covariance)
+        if self.phi.odd:
+            return Start(moments, standard(space.d))
+        return Start(moments, fitted(law.points, law.probability, *moments[1:], self.seed))
 
     def at(self, space: TrajectorySpace, start: Start) -> SampledState:
         """A start as a state that was not reached."""

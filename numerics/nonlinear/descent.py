@@ -6,9 +6,9 @@ For any law q of the trajectory g,
 
 is at least ``F[Φ, Φ̃]`` of section 4 maximised over Φ̃, and equal to it where q is the tilted law, for
 ``max_Φ̃ [tr Φ̃Φ - ln Z]`` is the least divergence of a law with that Φ. So the minima of F(q) are those of F(Φ), and
-nothing has to be maximised on the way. The derivative of F by q is ``ln q - ln N(g|0, C_g[Φ]) - φᵀΦ̃φ`` up to a constant,
-Φ̃ given by the second condition of section 4 with the moments of q; steps of ln q against it (mirror descent: those of
-steepest descent in the metric of the laws themselves) keep to the family
+nothing has to be maximised on the way. The derivative of F by q is ``ln q - ln N(g|0, C_g[Φ]) - φᵀΦ̃φ`` up to a
+constant, Φ̃ given by the second condition of section 4 with the moments of q; steps of ln q against it (mirror descent:
+those of steepest descent in the metric of the laws themselves) keep to the family
 
     ln q = -½ gᵀA g + φᵀBφ - ln Z,
 
@@ -25,7 +25,7 @@ import scipy.linalg as sla
 from scipy.special import gammaincinv, gammaln, ndtri
 from scipy.stats import qmc
 
-from numerics.nonlinear.activation import Nonlinearity
+from numerics.activation import Activation
 from numerics.nonlinear.iteration import explicit_conjugate
 from numerics.nonlinear.nodes import tilted_moments
 from numerics.nonlinear.reduced import dual_variables
@@ -80,7 +80,7 @@ class _Placed:
 class Descent:
     """Descent on the random numbers of one seed."""
 
-    def __init__(self, d: int, phi: Nonlinearity, seed: int) -> None:
+    def __init__(self, d: int, phi: Activation, seed: int) -> None:
         self._phi = phi
         count = 1 << int(np.ceil(np.log2(np.clip(POINTS_PER_DIMENSION * d, FEWEST, MOST))))
         u = np.clip(qmc.Sobol(d + 1, scramble=True, rng=np.random.default_rng(seed)).random(count), 1e-12, 1 - 1e-12)
@@ -94,7 +94,7 @@ class Descent:
         """The centred normal law of a covariance, (d, d); None where it is singular."""
         try:
             placed = self._place(space, np.zeros(space.d), covariance)
-            return self._at(space, placed, np.linalg.inv(covariance), np.zeros((space.m, space.m)))
+            return self._at(space, placed, _inverse(covariance), np.zeros((space.m, space.m)))
         except np.linalg.LinAlgError:
             return None
 
@@ -131,7 +131,7 @@ class Descent:
     def _tilted(self, space: TrajectorySpace, law: Law) -> tuple[FloatArray, FloatArray]:
         """(A, B) of the tilted law that the moments give; ln q's distance to it is minus the derivative of F."""
         second = law.covariance + np.outer(law.mean, law.mean)
-        return np.linalg.inv(space.covariance(law.kernel)), explicit_conjugate(space, law.kernel, second)
+        return _inverse(space.covariance(law.kernel)), explicit_conjugate(space, law.kernel, second)
 
     def _lower(
         self, space: TrajectorySpace, placed: _Placed, now: Law, towards: tuple[FloatArray, FloatArray], share: float
@@ -182,3 +182,6 @@ class Descent:
         counting = float(1 / (np.vdot(p, p) * len(p)))
         return Law(precision, tilt, float(energy + divergence), kernel, mean, covariance, g, p, counting)
 
+
+def _inverse(matrix: FloatArray) -> FloatArray:
+    return np.asarray(np.linalg.inv(matrix), dtype=np.float64)

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from numerics.activation import Activation
+from numerics.nonlinear.descent import Law
 from numerics.nonlinear.nodes import Nodes
 from numerics.nonlinear.reduced import ReducedPoint
 from numerics.nonlinear.solution import Engine as EngineName
@@ -82,6 +83,13 @@ class Engine(Protocol):
 
         Raises:
             numpy.linalg.LinAlgError: they are too few.
+        """
+
+    def around(self, space: TrajectorySpace, law: Law) -> Any:
+        """The start that a law of g suggests.
+
+        Raises:
+            numpy.linalg.LinAlgError: its points are too few.
         """
 
     def at(self, space: TrajectorySpace, start: Any) -> State:

@@ -1,9 +1,9 @@
 """The cheap part of the search: descents of F on few points, from the random network's side and from the learnt side.
 
 Which minima F has is not known beforehand, and no count of states proves that none is missing (section 14): this is a
-search. It starts from the random network's kernel at full labels and at labels that grow; from laws that fit the labels,
-all and some of them; and follows the lowest state that it has found to stronger labels and to weaker noise and back,
-beyond the folds of the branches in between. Every descent has a bound, and so has their number.
+search. It starts from the random network's kernel, at full labels and at labels that grow; from laws that fit the
+labels, all and some of them; and follows the lowest state that it has found to stronger labels and to weaker noise and
+back, beyond the folds of the branches in between. Every descent has a bound, and so has their number.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from numerics.nonlinear.activation import Nonlinearity
+from numerics.activation import Activation
 from numerics.nonlinear.descent import Descent, Law
 from numerics.nonlinear.engine import Progress
 from numerics.nonlinear.learnt import learnt_covariances
@@ -27,12 +27,14 @@ MOST_STARTS = 16
 FIRST_STEPS, STEPS, WAY_STEPS = 60, 300, 30
 #: Laws whose F lies by more over 1 + |F| above the lowest do not go on; most that do.
 COMPETES, MOST_GOING_ON = 0.2, 4
+#: Margin, likewise, within which descents that have not ended leave the answer open.
+CLOSE = 0.02
 #: Parts of the labels' squared scale on the way from the random network.
 PARTS = (0.01, 0.05, 0.2, 0.5)
 #: Factors on the labels' squared scale, and on κ, to which the lowest state is followed, and back.
 STRONGER, WEAKER = (3.0, 10.0, 3.0), (0.3, 0.1, 0.03, 0.1, 0.3)
 #: Relative distance of two kernels on few points below which they are one state.
-SAME = 0.1
+SAME = 0.15
 #: κ over the smallest prior v Φ at a supervised position below which labels are within reach of the random network, and
 #: few starts do.
 WITHIN_REACH = 3.0
@@ -46,14 +48,16 @@ class Explored:
 
     Attributes:
         laws: one near each distinct minimum, lowest F first.
-        bounded: whether descents were left out or ended by their bound.
+        bounded: whether starts were left out, or a descent that competes ended at its bound.
+        within_reach: whether the labels are within reach of the random network, so that little was tried.
     """
 
     laws: list[Law]
     bounded: bool
+    within_reach: bool
 
 
-def explore(space: TrajectorySpace, phi: Nonlinearity, prior: FloatArray, seed: int, say: Progress) -> Explored:
+def explore(space: TrajectorySpace, phi: Activation, prior: FloatArray, seed: int, say: Progress) -> Explored:
     """The minima that descents on few points lead to.
 
     Args:
@@ -64,7 +68,7 @@ def explore(space: TrajectorySpace, phi: Nonlinearity, prior: FloatArray, seed: 
     """
     within = _within_reach(space, prior)
     if within and 0.5 * float(space.problem.labels @ dual_variables(space, prior)[1]) < WEAK:
-        return Explored([], False)
+        return Explored([], False, True)
     exploration = _Exploration(space, phi, Descent(space.d, phi, seed))
     say("looking for minima from the random network and from laws that fit the labels")
     C = space.covariance(prior)
@@ -77,8 +81,8 @@ def explore(space: TrajectorySpace, phi: Nonlinearity, prior: FloatArray, seed: 
         say("following the lowest minimum to stronger labels and weaker noise, and back")
         exploration.continued()
         exploration.go_on()
-    cut = len(covariances) > MOST_STARTS
-    return Explored([law for law, _ in exploration.found], cut or not all(done for _, done in exploration.found))
+    cut = len(covariances) > MOST_STARTS or any(not done for _, done in exploration.competing(CLOSE))
+    return Explored([law for law, _ in exploration.found], cut, within)
 
 
 def _within_reach(space: TrajectorySpace, prior: FloatArray) -> bool:
@@ -89,7 +93,7 @@ def _within_reach(space: TrajectorySpace, prior: FloatArray) -> bool:
 class _Exploration:
     """Laws found so far, lowest F first, each with whether its descent has ended by itself."""
 
-    def __init__(self, space: TrajectorySpace, phi: Nonlinearity, descent: Descent) -> None:
+    def __init__(self, space: TrajectorySpace, phi: Activation, descent: Descent) -> None:
         self.space, self.phi, self.descent = space, phi, descent
         self.found: list[tuple[Law, bool]] = []
 
@@ -122,15 +126,17 @@ class _Exploration:
 
     def go_on(self) -> None:
         """Those that compete and have not ended go on."""
-        going = self.found
-        self.found = []
-        bound = min((law.free_energy for law, _ in going), default=0.0)
-        bound += COMPETES * (1 + abs(bound))
-        for number, (law, done) in enumerate(going):
-            if done or number >= MOST_GOING_ON or law.free_energy > bound:
-                self.keep(law, done)
-            else:
+        for law, done in self.competing(COMPETES)[:MOST_GOING_ON]:
+            if not done:
+                self.found = [each for each in self.found if each[0] is not law]
                 self.descend(law, STEPS)
+
+    def competing(self, margin: float) -> list[tuple[Law, bool]]:
+        """Those whose F lies above the lowest by no more than a margin, over 1 + |F|."""
+        if not self.found:
+            return []
+        lowest = self.found[0][0].free_energy
+        return [each for each in self.found if each[0].free_energy <= lowest + margin * (1 + abs(lowest))]
 
     def keep(self, law: Law, done: bool) -> None:
         """Of laws that are one state the lowest is kept."""

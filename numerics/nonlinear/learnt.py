@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.problem import FloatArray
@@ -71,15 +72,15 @@ def _growth(space: TrajectorySpace, prior: FloatArray, share: float, y: FloatArr
 def _of_lag(space: TrajectorySpace, lag: int) -> FloatArray:
     """1 where two coordinates' times differ by a multiple of a lag, (d, d)."""
     times = _coordinate_times(space)
-    return ((times[:, None] - times) % lag == 0).astype(float)
+    return np.where((times[:, None] - times) % lag == 0, 1.0, 0.0)
 
 
-def _coordinate_times(space: TrajectorySpace) -> FloatArray:
+def _coordinate_times(space: TrajectorySpace) -> NDArray[np.intp]:
     """The hidden time, from 0, of each coordinate: the last one of the trajectory that it is part of."""
     P = space.problem.P
     return np.array([np.flatnonzero(column).min() // P for column in space.embedding.T])
 
 
-def _times(space: TrajectorySpace) -> FloatArray:
+def _times(space: TrajectorySpace) -> NDArray[np.intp]:
     """The supervised times, from 0."""
     return np.unique(space.problem.supervised // space.problem.P)

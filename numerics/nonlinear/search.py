@@ -1,4 +1,10 @@
-"""The states of a nonlinear network: the random one followed to the full labels, then down every instability."""
+"""The states of a nonlinear network, looked for from the random network's side and from the learnt side.
+
+This is a search: F may have minima that it does not meet (section 14). From the random network the kernel is followed
+to the full labels; cheap descents on few points (``exploration``) go down from there and from laws that fit the labels,
+and come back from stronger labels and weaker noise. The engine settles those that compete, and goes on down every
+instability of what it finds.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +19,10 @@ from numerics.arrays import real_array
 from numerics.nonlinear.by_quadrature import Quadrature
 from numerics.nonlinear.by_sampling import Sampling
 from numerics.nonlinear.chain import incoherent_chain, is_chain
+from numerics.nonlinear.descent import Law
 from numerics.nonlinear.engine import Engine, Progress, State, continued, relative_error
 from numerics.nonlinear.forward import forward_kernel, require_regular
+from numerics.nonlinear.exploration import Explored, explore
 from numerics.nonlinear.quadrature import LARGEST_DIMENSION
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import TrajectorySpace, symmetric_vectors, trajectory_space
@@ -41,6 +49,10 @@ SAME_CHAIN = 0.1
 TOLERANCE = {"quadrature": 1e-8, "sampling": 1e-2}
 #: States whose free energies differ by less, over 1 + |F|, may change order when they are refined.
 CLOSE = 0.02
+#: Minima met on few points that are made accurate, at most, where only the lowest state is asked for.
+MOST_SETTLED = 4
+#: Relative distance of a kernel on few points from a state that it is that state at.
+NEAR = 0.15
 
 
 def solve_nonlinear(
@@ -52,13 +64,15 @@ def solve_nonlinear(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> NonlinearSolution:
-    """The state of lowest free energy that is found; arguments as in `solve_all_nonlinear`."""
+    """The state of lowest free energy that is found; arguments as in `solve_all_nonlinear`.
+
+    Where a search has left out starts, or has met a lower state that it could not make converge, the status says so.
+    """
     search = _prepared(problem, engine, tolerance, size, seed, progress)
-    found = search.states()
-    lowest = min(state.point.free_energy for state in found if state.reached or len(found) == 1)
-    return search.solutions(
-        [state for state in found if state.point.free_energy <= lowest + CLOSE * (1 + abs(lowest))]
-    )[0]
+    found = search.found(whole=False)
+    lowest = min(state.point.free_energy for state in found.states if state.reached or len(found.states) == 1)
+    competing = [s for s in found.states if s.point.free_energy <= lowest + CLOSE * (1 + abs(lowest))]
+    return search.compared(search.solutions(competing), found, competing)[0]
 
 
 def solve_all_nonlinear(
@@ -72,8 +86,10 @@ def solve_all_nonlinear(
 ) -> list[NonlinearSolution]:
     """Stationary states of ``F[Φ, Φ̃]``, in order of free energy: minima first among those that converged.
 
-    The random network's kernel is followed to the full labels; from every unstable state F is minimised along its
-    unstable directions, both ways. States related by W → -W (odd φ, input at t = 0 only) are given once.
+    The random network's kernel is followed to the full labels; from the learnt side F is minimised from laws that fit
+    the labels, and from states at stronger labels and weaker noise; and from every unstable state along its unstable
+    directions, both ways. This is a search: it may miss states. States related by W → -W (odd φ, input at t = 0 only)
+    are given once.
 
     Args:
         problem: what is learnt; κ > 0.
@@ -91,7 +107,8 @@ def solve_all_nonlinear(
         InputError: an argument outside the above; a kernel without full rank (two patterns that φ cannot tell apart).
     """
     search = _prepared(problem, engine, tolerance, size, seed, progress)
-    return search.solutions(search.states())
+    found = search.found(whole=True)
+    return search.compared(search.solutions(found.states), found, found.states)
 
 
 def state_near(
@@ -141,7 +158,7 @@ def incoherent_state(problem: Problem, *, tolerance: float | None = None) -> Non
     With an odd φ, input at t = 0 only and one supervised time, its times stay uncorrelated.
     """
     search = _prepared(problem, "auto", tolerance, None, 0, None)
-    return search.chain or search.solutions([search.walk()[-1][1]])[0]
+    return search.chain or search.solutions([search.walk(whole=True)[-1][1]])[0]
 
 
 def _prepared(
@@ -170,7 +187,29 @@ def _prepared(
     prior = forward_kernel(space, phi)
     require_regular(space, prior)
     by_chain = engine == "auto" and is_chain(space, phi)
-    return _Search(chosen, space, prior, limit, by_chain, progress or (lambda what: None))
+    return _Search(chosen, space, prior, limit, by_chain, seed, progress or (lambda what: None))
+
+
+def _close(one: float, lowest: float) -> bool:
+    """Whether a free energy competes with the lowest."""
+    return one <= lowest + CLOSE * (1 + abs(lowest))
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a search has met.
+
+    Attributes:
+        states: those that an engine has settled.
+        minima: of these, those without a direction that leads down.
+        others: F of minima that are known on few points only.
+        bounded: whether the search has ended at a bound.
+    """
+
+    states: list[State]
+    minima: list[State]
+    others: list[float]
+    bounded: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,6 +222,7 @@ class _Search:
         prior: the random network's kernel.
         limit: relative error of Φ that a solution may have.
         by_chain: whether the random network's branch is a chain of single variables, and may be computed as one.
+        seed: of random points.
         say: told what is being done.
     """
 
@@ -191,6 +231,7 @@ class _Search:
     prior: FloatArray
     limit: float
     by_chain: bool
+    seed: int
     say: Progress
 
     @cached_property
@@ -198,29 +239,85 @@ class _Search:
         """The random network's branch at the full labels, where it is a chain that can be followed."""
         return incoherent_chain(self.space, self.engine.phi, self.prior, self.limit) if self.by_chain else None
 
-    def states(self) -> list[State]:
-        """The states, as accurate as the search needs: the random network's and what lies below it."""
-        way = self.walk()
-        walk = way[-1][1]
-        found, queue = [walk], [walk] if walk.reached else []
+    @cached_property
+    def explored(self) -> Explored:
+        """What descents on few points have met."""
+        return explore(self.space, self.engine.phi, self.prior, self.seed, self.say)
+
+    def found(self, *, whole: bool) -> Found:
+        """The states, as accurate as the search needs: from the random network's side, the learnt side, and below.
+
+        Unless the ``whole`` of them is asked for, only minima that compete for the lowest are made accurate.
+        """
+        walks = whole or self.explored.within_reach or self.chain is not None
+        way = self.walk(whole=whole) if walks else []
+        found, queue, minima = [state for _, state in way[-1:]], [state for _, state in way[-1:] if state.reached], []
 
         def keep(new: State | None) -> None:
             if new is not None and new.reached and not any(self.same(new, other) for other in found):
                 found.append(new)
                 queue.append(new)
 
+        failed: list[Law] = []
+        for law in self.competing(whole=whole):
+            self.say(f"settling a minimum of F ≈ {law.free_energy:.4g}")
+            new = self.settled(law)
+            keep(new)
+            if new is None or not new.reached:
+                failed.append(law)
+        if not queue and not way:
+            way = self.walk(whole=True)
+            found, queue = [way[-1][1]], [way[-1][1]] if way[-1][1].reached else []
         lost = False
         while queue and len(found) < MOST_STATES:
             self.say(f"looking below the states found ({len(found)})")
-            for start in self.engine.kicks(self.space, queue.pop(0)):
+            state = queue.pop(0)
+            lowest = min(other.point.free_energy for other in found)
+            if not whole and not self.explored.within_reach and not _close(state.point.free_energy, lowest):
+                continue
+            starts = self.engine.kicks(self.space, state)
+            if not starts:
+                minima.append(state)
+            for start in starts:
                 new = self.engine.settle(self.space, start, relaxed=KICKED)
                 lost = lost or new is None or not new.reached
-                keep(None if new is None else continued(new, walk))
+                keep(None if new is None else continued(new, state))
             if lost and not queue:
                 lost = False
                 for new in self.branches(way):
                     keep(new)
-        return found
+        others = [law for law in self.explored.laws if law in failed or not any(self.near(law, s) for s in found)]
+        bounded = self.explored.bounded or bool(queue)
+        return Found(found, minima, [law.free_energy for law in others], bounded)
+
+    def competing(self, *, whole: bool) -> list[Law]:
+        """The laws that an engine is to settle: all, or those that may be the lowest."""
+        laws = self.explored.laws
+        if whole or not laws:
+            return laws[:MOST_STATES]
+        known = [] if self.chain is None else [self.chain.free_energy]
+        lowest = min([laws[0].free_energy, *known])
+        return [law for law in laws if _close(law.free_energy, lowest)][:MOST_SETTLED]
+
+    def settled(self, law: Law) -> State | None:
+        """The engine's state at a law; one pattern's law with hardly any correlations between times is kept to none."""
+        relaxed = KICKED
+        kept: Symmetry = "none"
+        if self.by_chain:
+            uncorrelated = [np.diag(np.diagonal(each)) for each in (law.kernel, law.tilt, law.covariance)]
+            if np.linalg.norm(law.kernel - uncorrelated[0]) <= SAME_CHAIN * np.linalg.norm(law.kernel):
+                law = law._replace(kernel=uncorrelated[0], tilt=uncorrelated[1], covariance=uncorrelated[2])
+                relaxed, kept = 0, "times"
+        try:
+            start = self.engine.around(self.space, law)
+        except np.linalg.LinAlgError:
+            return None
+        return self.engine.settle(self.space, start, symmetry=kept, relaxed=relaxed)
+
+    def near(self, law: Law, state: State) -> bool:
+        """Whether a law is that of a state, but for the error of few points."""
+        size = NEAR * np.linalg.norm(state.point.kernel)
+        return any(np.linalg.norm(law.kernel - each) <= size for each in self.images(state.point.kernel))
 
     def branches(self, way: list[tuple[float, State]]) -> Iterator[State]:
         """States at full labels on the branches that leave the walk's where it turns unstable."""
@@ -240,15 +337,21 @@ class _Search:
                 if on and on[-1][0] == 1.0:
                     yield continued(on[-1][1], below)
 
-    def walk(self) -> list[tuple[float, State]]:
+    def walk(self, *, whole: bool) -> list[tuple[float, State]]:
         """Follow the random network's kernel to the full labels; where that ends, follow what lies below it there.
 
         Where its times stay uncorrelated, it is kept to that: below it lie states of several lags, each of which may be
         a minimum from which no other is found.
 
+        Unless the ``whole`` way is asked for, a chain of single variables is its own end.
+
         Returns:
             Parts of the labels' squared scale, and the states there.
         """
+        if not whole and self.chain is not None:
+            end = self.settled(self.chain_law(self.chain))
+            if end is not None and end.reached:
+                return [(1.0, end)]
         start = self.engine.random_network(self.space, self.prior)
         way = self.raised(start, 0.0, kept_classes(self.space, self.engine.phi, self.prior))
         if not way:
@@ -310,6 +413,25 @@ class _Search:
         near = self.engine.same * np.linalg.norm(b)
         return any(np.linalg.norm(a - each) <= near for each in images(self.space, self.engine.phi, b))
 
+    def chain_law(self, chain: NonlinearSolution) -> Law:
+        """The law of a trajectory in a chain."""
+        C, covariance = (
+            np.diag(np.diagonal(each) / np.diagonal(self.space.embedding) ** 2)
+            for each in (chain.covariance, chain.second_moment)
+        )
+        none = np.zeros(self.space.d)
+        return Law(
+            np.asarray(np.linalg.inv(C)),
+            chain.conjugate,
+            chain.free_energy,
+            chain.kernel,
+            none,
+            covariance,
+            none[None],
+            np.ones(1),
+            1.0,
+        )
+
     def chain_at(self, kernel: FloatArray) -> NonlinearSolution | None:
         """The chain, if a state is it but for the error of averages."""
         classes = kept_classes(self.space, self.engine.phi, kernel)
@@ -338,6 +460,38 @@ class _Search:
             if not any(self.alike(state, other) for other in distinct):
                 distinct.append(state)
         return sorted(distinct, key=lambda state: (not state.converged, state.free_energy))
+
+    def compared(
+        self, solutions: list[NonlinearSolution], found: Found, refined: list[State]
+    ) -> list[NonlinearSolution]:
+        """The solutions of `refined` states with what the search can say of them: how many minima, and the next one.
+
+        A law of lower F than the lowest solution's, by more than the error of few points, bounds the lowest F from
+        above: then the solution is not the lowest state, and has not converged to it.
+        """
+        rest = [state.point.free_energy for state in found.minima if not any(state is other for other in refined)]
+        rest += found.others
+        minima = [s for s in solutions if s.converged and s.stable]
+        answers = []
+        for place, solution in enumerate(solutions):
+            above = [other.free_energy for other in minima if other.free_energy > solution.free_energy]
+            above += [F for F in rest if solution.free_energy < F]
+            status, converged = solution.status, solution.converged
+            lower = [F for F in found.others if not _close(solution.free_energy, F)]
+            if place == 0 and lower:
+                status, converged = f"not converged: a lower state, F ≈ {min(lower):.4g}, was met", False
+            elif found.bounded and converged:
+                status += "; the search for further minima ended at its bound"
+            answers.append(
+                replace(
+                    solution,
+                    status=status,
+                    converged=converged,
+                    minima=len(minima) + len(rest),
+                    next_free_energy=min(above, default=None),
+                )
+            )
+        return answers
 
     def solution(self, found: State, what: str) -> NonlinearSolution:
         """One state refined, with what is known of it."""

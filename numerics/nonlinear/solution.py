@@ -38,6 +38,9 @@ class NonlinearSolution(Shown, Drawn, Stored):
         iterations: Newton steps in Φ (quadrature) or iterations of the conditions (sampling), over all label scales.
         sign_arbitrary: hidden times t, 1-based, whose prediction f^(t+1) a symmetry of the posterior reverses: its mean
             over all images of the state is 0 (``numerics.symmetry``).
+        minima: how many distinct minima of F the search compared; 0 where none was searched for.
+        next_free_energy: F of the next minimum above this state; None if no other was met. A minimum that does not
+            compete is not refined: its F is as accurate as the few points of the search make it, about a hundredth.
     """
 
     problem: Problem
@@ -60,6 +63,8 @@ class NonlinearSolution(Shown, Drawn, Stored):
     branch: Branch
     iterations: int
     sign_arbitrary: tuple[int, ...] = ()
+    minima: int = 0
+    next_free_energy: float | None = None
 
     def __post_init__(self) -> None:
         for array in (self.kernel, self.conjugate, self.covariance, self.second_moment, self.kernel_error):
