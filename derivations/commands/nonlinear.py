@@ -34,6 +34,7 @@ def solve_command(problem: Problem, *, all_branches: bool, width: int | None, di
         for solution, fields in zip(solutions, states, strict=True):
             print_solution(solution, fields)
             print_engine(solution)
+        print_minima(solutions[0])
     return warned(solutions)
 
 
@@ -47,6 +48,10 @@ def solution_fields(solution: NonlinearSolution) -> dict[str, Any]:
     known: dict[str, Any] = {"sign_arbitrary": solution.sign_arbitrary} if solution.sign_arbitrary else {}
     if np.isfinite(solution.kernel_error).all():
         known["kernel_error"] = solution.kernel_error
+    if solution.minima:
+        known["minima"] = solution.minima
+    if solution.next_free_energy is not None:
+        known["next_free_energy"] = solution.next_free_energy
     return {name: getattr(solution, name) for name in names} | {
         "prediction": observables.predict(solution),
         "coherence": observables.temporal_coherence(solution),
@@ -62,6 +67,15 @@ def print_engine(solution: NonlinearSolution) -> None:
     """What the averages were computed with, and how well."""
     worst = float(solution.kernel_error.max())
     click.echo(f"Averages: {solution.engine}, {solution.points} points; largest error of a kernel entry {worst:.1e}")
+
+
+def print_minima(lowest: NonlinearSolution) -> None:
+    """What the state was compared with."""
+    if lowest.minima and lowest.next_free_energy is None:
+        click.echo("Minima compared: 1; the search has met no other.")
+    elif lowest.minima:
+        above = output.number(lowest.next_free_energy - lowest.free_energy, 3)
+        click.echo(f"Minima compared: {lowest.minima}; F of the next one is {above} above.")
 
 
 def warned(solutions: list[NonlinearSolution]) -> int:
