@@ -47,12 +47,14 @@ class Explored:
     """What was found.
 
     Attributes:
-        laws: one near each distinct minimum, lowest F first.
+        laws: of distinct kernels, lowest F first.
+        ended: for each, whether F falls no further: it is near a minimum.
         bounded: whether starts were left out, or a descent that competes ended at its bound.
         within_reach: whether the labels are within reach of the random network, so that little was tried.
     """
 
     laws: list[Law]
+    ended: list[bool]
     bounded: bool
     within_reach: bool
 
@@ -67,9 +69,10 @@ def explore(space: TrajectorySpace, phi: Activation, prior: FloatArray, seed: in
         say: told what is being done.
     """
     within = _within_reach(space, prior)
-    if within and 0.5 * float(space.problem.labels @ dual_variables(space, prior)[1]) < WEAK:
-        return Explored([], False, True)
-    exploration = _Exploration(space, phi, Descent(space.d, phi, seed))
+    energy = 0.5 * float(space.problem.labels @ dual_variables(space, prior)[1])
+    if within and energy < WEAK:
+        return Explored([], [], False, True)
+    exploration = _Exploration(space, phi, Descent(space.d, phi, seed), energy + CLOSE * (1 + energy))
     say("looking for minima from the random network and from laws that fit the labels")
     C = space.covariance(prior)
     exploration.random_side(C)
@@ -82,7 +85,8 @@ def explore(space: TrajectorySpace, phi: Activation, prior: FloatArray, seed: in
         exploration.continued()
         exploration.go_on()
     cut = len(covariances) > MOST_STARTS or any(not done for _, done in exploration.competing(CLOSE))
-    return Explored([law for law, _ in exploration.found], cut, within)
+    laws, ended = [law for law, _ in exploration.found], [done for _, done in exploration.found]
+    return Explored(laws, ended, cut, within)
 
 
 def _within_reach(space: TrajectorySpace, prior: FloatArray) -> bool:
@@ -93,8 +97,8 @@ def _within_reach(space: TrajectorySpace, prior: FloatArray) -> bool:
 class _Exploration:
     """Laws found so far, lowest F first, each with whether its descent has ended by itself."""
 
-    def __init__(self, space: TrajectorySpace, phi: Activation, descent: Descent) -> None:
-        self.space, self.phi, self.descent = space, phi, descent
+    def __init__(self, space: TrajectorySpace, phi: Activation, descent: Descent, ceiling: float) -> None:
+        self.space, self.phi, self.descent, self.ceiling = space, phi, descent, ceiling
         self.found: list[tuple[Law, bool]] = []
 
     def random_side(self, covariance: FloatArray) -> None:
@@ -139,8 +143,8 @@ class _Exploration:
         return [each for each in self.found if each[0].free_energy <= lowest + margin * (1 + abs(lowest))]
 
     def keep(self, law: Law, done: bool) -> None:
-        """Of laws that are one state the lowest is kept."""
-        if not np.isfinite(law.free_energy):
+        """Of laws that are one state the lowest is kept; of those above the random network's own law none."""
+        if not law.free_energy <= self.ceiling:
             return
         other = [each for each in self.found if self._same(each[0], law)]
         best = min([*other, (law, done)], key=lambda each: each[0].free_energy)

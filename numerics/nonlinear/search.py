@@ -203,12 +203,14 @@ class Found:
         states: those that an engine has settled.
         minima: of these, those without a direction that leads down.
         others: F of minima that are known on few points only.
+        bound: the lowest F of a law that belongs to none of the states; infinite without one.
         bounded: whether the search has ended at a bound.
     """
 
     states: list[State]
     minima: list[State]
     others: list[float]
+    bound: float
     bounded: bool
 
 
@@ -274,6 +276,9 @@ class _Search:
             state = queue.pop(0)
             lowest = min(other.point.free_energy for other in found)
             if not whole and not self.explored.within_reach and not _close(state.point.free_energy, lowest):
+                chain = self.chain_at(state.point.kernel)
+                if chain is not None and chain.stable:
+                    minima.append(state)
                 continue
             starts = self.engine.kicks(self.space, state)
             if not starts:
@@ -286,9 +291,19 @@ class _Search:
                 lost = False
                 for new in self.branches(way):
                     keep(new)
-        others = [law for law in self.explored.laws if law in failed or not any(self.near(law, s) for s in found)]
-        bounded = self.explored.bounded or bool(queue)
-        return Found(found, minima, [law.free_energy for law in others], bounded)
+        explored = zip(self.explored.laws, self.explored.ended, strict=True)
+        others = [
+            (law.free_energy, ended)
+            for law, ended in explored
+            if any(law is each for each in failed) or not any(self.near(law, state) for state in found)
+        ]
+        return Found(
+            found,
+            minima,
+            [F for F, ended in others if ended],
+            min((F for F, _ in others), default=np.inf),
+            self.explored.bounded or bool(queue),
+        )
 
     def competing(self, *, whole: bool) -> list[Law]:
         """The laws that an engine is to settle: all, or those that may be the lowest."""
@@ -477,9 +492,8 @@ class _Search:
             above = [other.free_energy for other in minima if other.free_energy > solution.free_energy]
             above += [F for F in rest if solution.free_energy < F]
             status, converged = solution.status, solution.converged
-            lower = [F for F in found.others if not _close(solution.free_energy, F)]
-            if place == 0 and lower:
-                status, converged = f"not converged: a lower state, F ≈ {min(lower):.4g}, was met", False
+            if place == 0 and not _close(solution.free_energy, found.bound):
+                status, converged = f"not converged: a lower state, F ≈ {found.bound:.4g}, was met", False
             elif found.bounded and converged:
                 status += "; the search for further minima ended at its bound"
             answers.append(

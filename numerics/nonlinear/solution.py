@@ -38,9 +38,10 @@ class NonlinearSolution(Shown, Drawn, Stored):
         iterations: Newton steps in Φ (quadrature) or iterations of the conditions (sampling), over all label scales.
         sign_arbitrary: hidden times t, 1-based, whose prediction f^(t+1) a symmetry of the posterior reverses: its mean
             over all images of the state is 0 (``numerics.symmetry``).
-        minima: how many distinct minima of F the search compared; 0 where none was searched for.
-        next_free_energy: F of the next minimum above this state; None if no other was met. A minimum that does not
-            compete is not refined: its F is as accurate as the few points of the search make it, about a hundredth.
+        minima: how many distinct minima of F the search compared; 0 where none was searched for. Those that do not
+            compete are ends of descents on few points, of which a flat valley may have several.
+        next_free_energy: F of the next of these above this state, as accurate as the points it was met on (about a
+            hundredth where it does not compete); None if no other was met.
     """
 
     problem: Problem

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from numerics.nonlinear.search import solve_nonlinear
-from numerics.problem import Problem, sequence
+from numerics.nonlinear import search
+from numerics.nonlinear.exploration import Explored
+from numerics.nonlinear.search import solve_all_nonlinear, solve_nonlinear
+from numerics.problem import Problem, endpoint, sequence
 from tests.nonlinear.lowest_reference import lowest
 
 #: The error that the solver's points and the reference's leave in F, over 1 + |F|.
@@ -39,6 +41,59 @@ def coarse(problem: Problem):
     """The solver with as many points as the margin needs."""
     sampled = problem.n * problem.P > 3
     return solve_nonlinear(problem, engine="sampling" if sampled else "quadrature", size=512, tolerance=0.5)
+
+
+#: Problems whose lowest state the random network's side does not lead to, its F and that of the state there.
+LEARNT = {
+    "erf, y = 6": (endpoint(6, 4444.444444, w=0.3, activation="erf"), 13.816, 17.939),
+    "relu dnn": (endpoint(6, 36 / 0.3**4, w=0.3, activation="relu", arch="dnn"), 7.548, 17.996),
+    "tanh": (endpoint(4, 16 / 0.1**2, w=0.1, activation="tanh", kappa=0.5), 14.9145, 15.8319),
+    "relu": (endpoint(4, 100 / 0.15**2, w=0.15, activation="relu", kappa=3.0), 9.4147, 16.6483),
+}
+
+
+@pytest.mark.parametrize("name", LEARNT)
+def test_the_learnt_state_is_found_where_labels_come_late_and_weights_are_small(name, monkeypatch):
+    problem, learnt, random = LEARNT[name]
+    accuracy = {"size": 256, "tolerance": 0.3} if problem.n > 4 else {"tolerance": 1e-2}
+    state = solve_nonlinear(problem, **accuracy)
+    assert state.converged, state.status
+    assert state.stable
+    assert state.free_energy == pytest.approx(learnt, rel=3e-3)
+    assert state.minima >= 2
+    assert learnt < state.next_free_energy <= random * 1.002
+    # from the random network's side alone it is not found
+    monkeypatch.setattr(search, "explore", lambda *arguments: Explored([], [], False, True))
+    assert solve_nonlinear(problem, **accuracy).free_energy == pytest.approx(random, rel=3e-3)
+
+
+def test_another_minimiser_agrees_where_both_kinds_of_state_exist():
+    problem, learnt, _ = LEARNT["relu"]
+    F, error, _ = lowest(problem, count=2)
+    assert pytest.approx(learnt, abs=4 * error + 0.003 * learnt) == F
+    problem, _, random = LEARNT["relu dnn"]
+    assert lowest(problem, count=0)[0] == pytest.approx(random, rel=3e-3)
+
+
+def test_a_lower_state_that_does_not_settle_is_said_and_no_convergence_claimed(monkeypatch):
+    problem, _, _ = LEARNT["tanh"]
+    monkeypatch.setattr(search._Search, "competing", lambda self, whole: [])
+    state = solve_nonlinear(problem, tolerance=1e-2)
+    assert not state.converged
+    assert state.status.startswith("not converged: a lower state, F ≈ 14.9")
+
+
+def test_all_states_hold_both_minima_and_the_lowest_comes_first():
+    problem, learnt, random = LEARNT["tanh"]
+    states = solve_all_nonlinear(problem, tolerance=1e-2)
+    minima = [state.free_energy for state in states if state.stable]
+    assert minima[0] == states[0].free_energy == pytest.approx(learnt, rel=3e-3)
+    assert any(pytest.approx(random, rel=3e-3) == F for F in minima)
+
+
+def test_weak_labels_within_reach_have_one_minimum():
+    state = solve_nonlinear(endpoint(4, 0.1, activation="erf"))
+    assert (state.minima, state.next_free_energy) == (1, None)
 
 
 @pytest.mark.slow
