@@ -19,7 +19,7 @@ from numerics.nonlinear.learnt import learnt_covariances
 from numerics.nonlinear.reduced import dual_variables
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.problem import FloatArray
-from numerics.symmetry.trajectories import image
+from numerics.symmetry.trajectories import images
 
 #: Descents from laws that fit the labels, at most.
 MOST_STARTS = 16
@@ -152,7 +152,6 @@ class _Exploration:
         self.found = sorted([*rest, best], key=lambda each: each[0].free_energy)
 
     def _same(self, one: Law, other: Law) -> bool:
-        turned = image(self.space, self.phi, one.kernel)
         near = SAME * np.linalg.norm(other.kernel)
-        kernels = [one.kernel] if turned is None else [one.kernel, turned]
-        return any(np.linalg.norm(kernel - other.kernel) <= near for kernel in kernels)
+        alike = images(self.space, self.phi, one.kernel)
+        return any(np.linalg.norm(kernel - other.kernel) <= near for kernel in alike)

@@ -31,7 +31,7 @@ from numerics.problem import FloatArray, InputError, Problem
 from numerics.scalars import integer, positive, power_of_two
 from numerics.solution import coherence_beyond
 from numerics.symmetry.gauge import SMALL, gauge_signs, reversed_times
-from numerics.symmetry.trajectories import Classes, images, kept_classes, kept_entries
+from numerics.symmetry.trajectories import Classes, images, independent, kept_classes, kept_entries
 
 EngineChoice = Literal["auto", "quadrature", "sampling"]
 
@@ -317,22 +317,25 @@ class _Search:
     def settled(self, law: Law) -> State | None:
         """The engine's state at a law; one pattern's law with hardly any correlations between times is kept to none."""
         relaxed = KICKED
-        kept: Symmetry = "none"
+        kept: Classes | None = None
         if self.by_chain:
             uncorrelated = [np.diag(np.diagonal(each)) for each in (law.kernel, law.tilt, law.covariance)]
             if np.linalg.norm(law.kernel - uncorrelated[0]) <= SAME_CHAIN * np.linalg.norm(law.kernel):
                 law = law._replace(kernel=uncorrelated[0], tilt=uncorrelated[1], covariance=uncorrelated[2])
-                relaxed, kept = 0, "times"
+                relaxed, kept = 0, independent(self.space, self.engine.phi)
         try:
             start = self.engine.around(self.space, law)
         except np.linalg.LinAlgError:
             return None
-        return self.engine.settle(self.space, start, symmetry=kept, relaxed=relaxed)
+        return self.engine.settle(self.space, start, classes=kept, relaxed=relaxed)
 
     def near(self, law: Law, state: State) -> bool:
         """Whether a law is that of a state, but for the error of few points."""
         size = NEAR * np.linalg.norm(state.point.kernel)
-        return any(np.linalg.norm(law.kernel - each) <= size for each in self.images(state.point.kernel))
+        return any(
+            np.linalg.norm(law.kernel - each) <= size
+            for each in images(self.space, self.engine.phi, state.point.kernel)
+        )
 
     def branches(self, way: list[tuple[float, State]]) -> Iterator[State]:
         """States at full labels on the branches that leave the walk's where it turns unstable."""

@@ -23,8 +23,8 @@ class Laws:
 
     def __init__(self, problem, points, seed):
         self.problem, self.d = problem, problem.n * problem.P
-        self.phi = ACTIVATIONS[problem.activation]
-        self.odd = problem.activation != "relu"
+        self.phi = ACTIVATIONS[problem.activation.name]
+        self.odd = problem.activation.name != "relu"
         x = problem.x.transpose(1, 0, 2).reshape(self.d, -1)
         self.inputs = problem.u * x @ x.T / problem.D
         times = np.arange(self.d) // problem.P
