@@ -315,14 +315,15 @@ class _Search:
         return [law for law in laws if _close(law.free_energy, lowest)][:MOST_SETTLED]
 
     def settled(self, law: Law) -> State | None:
-        """The engine's state at a law; one pattern's law with hardly any correlations between times is kept to none."""
-        relaxed = KICKED
-        kept: Classes | None = None
-        if self.by_chain:
-            uncorrelated = [np.diag(np.diagonal(each)) for each in (law.kernel, law.tilt, law.covariance)]
-            if np.linalg.norm(law.kernel - uncorrelated[0]) <= SAME_CHAIN * np.linalg.norm(law.kernel):
-                law = law._replace(kernel=uncorrelated[0], tilt=uncorrelated[1], covariance=uncorrelated[2])
-                relaxed, kept = 0, independent(self.space, self.engine.phi)
+        """The engine's state at a law; one with hardly any correlations between independent classes is kept to none."""
+        relaxed, kept = KICKED, None
+        classes = independent(self.space, self.engine.phi)
+        if classes is not None:
+            of_rows, of_coordinates = classes.matrices()
+            kernel = np.where(of_rows, law.kernel, 0.0)
+            if np.linalg.norm(law.kernel - kernel) <= SAME_CHAIN * np.linalg.norm(law.kernel):
+                tilt, covariance = np.where(of_rows, law.tilt, 0.0), np.where(of_coordinates, law.covariance, 0.0)
+                law, relaxed, kept = law._replace(kernel=kernel, tilt=tilt, covariance=covariance), 0, classes
         try:
             start = self.engine.around(self.space, law)
         except np.linalg.LinAlgError:
