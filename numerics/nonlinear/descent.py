@@ -178,7 +178,7 @@ class Descent:
         log_normal = np.log(np.diagonal(whitening)).sum() - 0.5 * space.d * np.log(2 * np.pi)
         log_normal -= 0.5 * np.vdot(whitening.T @ whitening, second)
         divergence = np.vdot(tilt, kernel) - 0.5 * np.vdot(precision, second) - log_Z - log_normal
-        energy = 0.5 * space.problem.labels @ dual_variables(space, kernel)[1]
+        energy = space.energy(dual_variables(space, kernel)[1])
         counting = float(1 / (np.vdot(p, p) * len(p)))
         return Law(precision, tilt, float(energy + divergence), kernel, mean, covariance, g, p, counting)
 

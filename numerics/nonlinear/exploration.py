@@ -69,7 +69,7 @@ def explore(space: TrajectorySpace, phi: Activation, prior: FloatArray, seed: in
         say: told what is being done.
     """
     within = _within_reach(space, prior)
-    energy = 0.5 * float(space.problem.labels @ dual_variables(space, prior)[1])
+    energy = space.energy(dual_variables(space, prior)[1])
     if within and energy < WEAK:
         return Explored([], [], False, True)
     exploration = _Exploration(space, phi, Descent(space.d, phi, seed), energy + CLOSE * (1 + energy))
@@ -91,7 +91,13 @@ def explore(space: TrajectorySpace, phi: Activation, prior: FloatArray, seed: in
 
 def _within_reach(space: TrajectorySpace, prior: FloatArray) -> bool:
     problem = space.problem
-    return problem.kappa <= WITHIN_REACH * problem.v * float(np.diagonal(prior)[problem.supervised].min())
+    return problem.kappa <= WITHIN_REACH * problem.v * float(np.diagonal(prior)[space.supervised].min())
+
+
+def _with_noise(space: TrajectorySpace, factor: float) -> TrajectorySpace:
+    """The same problem with another κ."""
+    problem = space.problem.with_(kappa=factor * space.problem.kappa)
+    return replace(space, problem=problem, noise=factor * space.noise)
 
 
 class _Exploration:
@@ -114,13 +120,12 @@ class _Exploration:
         """From the lowest law found to stronger labels, and to weaker noise, and back."""
         if not self.found:
             return
-        problem, lowest = self.space.problem, self.found[0][0]
-        ways = [[self.space.with_labels(factor) for factor in STRONGER]]
-        ways += [[replace(self.space, problem=problem.with_(kappa=factor * problem.kappa)) for factor in WEAKER]]
+        space, lowest = self.space, self.found[0][0]
+        ways = [[space.with_labels(factor) for factor in STRONGER], [_with_noise(space, factor) for factor in WEAKER]]
         for way in ways:
             law = lowest
-            for space in way:
-                law = self.descent.down(space, law, WAY_STEPS)[0]
+            for there in way:
+                law = self.descent.down(there, law, WAY_STEPS)[0]
             self.descend(law, FIRST_STEPS)
 
     def descend(self, start: Law | None, steps: int) -> None:

@@ -38,7 +38,7 @@ def learnt_covariances(space: TrajectorySpace, prior: FloatArray, *, few: bool) 
             for lag in lags:
                 yield prior + np.outer(growth, growth) * _of_lag(space, lag)
             if space.problem.arch == "rnn" and not few and len(_times(space)) > 1:
-                turned = growth * np.where(_coordinate_times(space) % 2, -1.0, 1.0)  # what W → -W would make of it
+                turned = growth * np.where(space.times % 2, -1.0, 1.0)  # what W → -W would make of it
                 yield prior + np.outer(turned, turned)
 
 
@@ -58,7 +58,9 @@ def _subsets(space: TrajectorySpace) -> list[FloatArray]:
 def _growth(space: TrajectorySpace, prior: FloatArray, share: float, y: FloatArray) -> FloatArray:
     """The common part of neurons' activity, (d,): from the inputs' size to that of each pattern's next label."""
     P, n = space.problem.P, space.problem.n
-    size = np.sqrt(np.diagonal(space.embedding @ prior @ space.embedding.T)).reshape(n, P)
+    row, factors = space.classes.row.reshape(n, P), space.classes.factor.reshape(n, P)
+    sizes = np.sqrt(np.diagonal(space.embedding @ prior @ space.embedding.T))
+    size = np.where(row >= 0, np.abs(factors) * sizes[row], 0.0)
     grown = np.zeros((n, P))
     for p in range(P):
         known = np.flatnonzero(~np.isnan(y[p]) & (y[p] != 0))
@@ -66,19 +68,15 @@ def _growth(space: TrajectorySpace, prior: FloatArray, share: float, y: FloatArr
             s = known[known >= t][0] if (known >= t).any() else known[-1]
             factor = max(share * abs(y[p, s]) / np.sqrt(space.problem.v) / size[s, p], 1.0)
             grown[t, p] = np.sign(y[p, s]) * size[t, p] * factor ** ((t + 1) / (s + 1))
-    return np.asarray(np.linalg.pinv(space.embedding) @ grown.ravel())
+    rows, there = np.zeros(space.m), row >= 0  # a row that patterns share grows with their mean
+    np.add.at(rows, row[there], (factors * grown)[there])
+    rows /= np.maximum(np.bincount(row[there], minlength=space.m), 1)
+    return np.asarray(space.inverse_embedding @ rows)
 
 
 def _of_lag(space: TrajectorySpace, lag: int) -> FloatArray:
     """1 where two coordinates' times differ by a multiple of a lag, (d, d)."""
-    times = _coordinate_times(space)
-    return np.where((times[:, None] - times) % lag == 0, 1.0, 0.0)
-
-
-def _coordinate_times(space: TrajectorySpace) -> NDArray[np.intp]:
-    """The hidden time, from 0, of each coordinate: the last one of the trajectory that it is part of."""
-    P = space.problem.P
-    return np.array([np.flatnonzero(column).min() // P for column in space.embedding.T])
+    return np.where((space.times[:, None] - space.times) % lag == 0, 1.0, 0.0)
 
 
 def _times(space: TrajectorySpace) -> NDArray[np.intp]:

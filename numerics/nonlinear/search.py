@@ -21,8 +21,8 @@ from numerics.nonlinear.by_sampling import Sampling
 from numerics.nonlinear.chain import incoherent_chain, is_chain
 from numerics.nonlinear.descent import Law
 from numerics.nonlinear.engine import Engine, Progress, State, continued, relative_error
-from numerics.nonlinear.forward import forward_kernel, require_regular
 from numerics.nonlinear.exploration import Explored, explore
+from numerics.nonlinear.forward import forward_kernel, require_regular
 from numerics.nonlinear.quadrature import LARGEST_DIMENSION
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import TrajectorySpace, symmetric_vectors, trajectory_space
