@@ -475,7 +475,14 @@ class _Search:
             for number, state in enumerate(found, start=1)
         ]
         distinct: list[NonlinearSolution] = []
-        for state in sorted(solutions, key=lambda state: float(state.kernel_error.max())):
+
+        def noise(state: NonlinearSolution) -> tuple[bool, float]:
+            # of a state with symmetry and the same with the noise of a sample, the one with it is kept
+            rows = self.space.classes.representative
+            symmetric = kept_classes(self.space, self.engine.phi, state.kernel[np.ix_(rows, rows)]) is not None
+            return not symmetric, float(state.kernel_error.max())
+
+        for state in sorted(solutions, key=noise):
             if not any(self.alike(state, other) for other in distinct):
                 distinct.append(state)
         return sorted(distinct, key=lambda state: (not state.converged, state.free_energy))
