@@ -256,7 +256,9 @@ class _Search:
         found, queue, minima = [state for _, state in way[-1:]], [state for _, state in way[-1:] if state.reached], []
 
         def keep(new: State | None) -> None:
-            if new is not None and new.reached and not any(self.same(new, other) for other in found):
+            if new is None or not new.reached or self.at_stable_chain(new, found):
+                return
+            if not any(self.same(new, other) for other in found):
                 found.append(new)
                 queue.append(new)
 
@@ -304,6 +306,13 @@ class _Search:
             min((F for F, _ in others), default=np.inf),
             self.explored.bounded or bool(queue),
         )
+
+    def at_stable_chain(self, new: State, found: list[State]) -> bool:
+        """Whether a state is the chain with the noise of a sample: a stable one has no other minimum so close by."""
+        if self.chain is None or not self.chain.stable or not any(self.chain_at(s.point.kernel) for s in found):
+            return False
+        size = SAME_CHAIN * np.linalg.norm(self.chain.kernel)
+        return bool(np.linalg.norm(new.point.kernel - self.chain.kernel) <= size)
 
     def competing(self, *, whole: bool) -> list[Law]:
         """The laws that an engine is to settle: all, or those that may be the lowest."""
