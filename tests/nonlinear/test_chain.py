@@ -59,10 +59,10 @@ def test_sampled_networks_of_six_times_turn_unstable_at_the_critical_signal():
 
 
 def test_below_the_transition_the_answer_has_no_sampling_error():
-    state = solve_nonlinear(endpoint(10, 2.0, activation="erf"))
+    state = solve_nonlinear(endpoint(10, 0.5, activation="erf"))
     assert (state.engine, state.stable, state.converged) == ("quadrature", True, True)
     assert state.kernel_error.max() < 1e-12
-    asked = solve_nonlinear(endpoint(10, 2.0, activation="erf"), engine="sampling")
+    asked = solve_nonlinear(endpoint(10, 0.5, activation="erf"), engine="sampling")
     assert asked.engine == "sampling"
     assert np.abs(asked.kernel - state.kernel).max() < 4 * asked.kernel_error.max()
 
