@@ -92,6 +92,17 @@ def test_newton_takes_over_where_acceleration_has_failed(relaxed, monkeypatch):
     assert not reached
 
 
+def test_a_step_off_a_state_ends_before_the_kernel_is_no_longer_positive_definite():
+    space, prior = task(4, 5.0)
+    map_ = MomentMap(sample(space, 64, 0, standard(space.d), mirrored=True, paired=True), space, ERF)
+    here = map_.at(moments_of(space, prior))
+    down = np.concatenate([-np.eye(space.m).ravel(), np.zeros(space.d**2 + space.d)])
+    assert map_.off(here, 100 * down) is None
+    reached = map_.off(here, down)
+    assert reached is not None
+    assert np.linalg.eigvalsh(reached[0]).min() > 0
+
+
 def test_a_drift_takes_damped_steps_of_bounded_length():
     """Each changes Φ and the moments relatively by 0.3 of the residual, and by no more than the longest step."""
     space, prior = task(4, 100.0)

@@ -23,6 +23,7 @@ from numerics.sampling.observables import (
     autocorrelation,
     bulk_edge,
     coherence,
+    flip_outputs,
     leading_eigenvalues,
     observe,
     outliers,
@@ -138,6 +139,11 @@ def test_no_gauge_without_the_symmetry(problem):
     assert run.sign_flips is None
     with pytest.raises(InputError, match="problem: has no sign symmetry"):
         run.gauge_fixed()
+
+
+def test_the_gauge_turns_outputs_at_every_other_time_from_the_supervised_one():
+    assert flip_outputs(endpoint(5, 1.0)).tolist() == [-1.0, 1.0, -1.0, 1.0]
+    assert flip_outputs(sequence(6, 1.0, 1.0, (1, 3))).tolist() == [1.0, -1.0, 1.0, -1.0, 1.0]
 
 
 def test_starts_choose_the_phase():

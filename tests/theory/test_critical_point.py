@@ -312,6 +312,16 @@ def test_changed_quartic_coefficient_is_noticed(monkeypatch):
     module.assert_closed_form_amplitude.cache_clear()
 
 
+@pytest.mark.parametrize("entry", [(1, 2), (3, 4)])
+def test_a_dnns_energy_with_any_off_diagonal_entry_is_noticed(entry, monkeypatch):
+    stability = importlib.import_module("theory.stability")
+    right = endpoint_free_energy(5, "dnn")
+    terms = dict(right.terms) | {"energy": right.terms["energy"] + symbols.kernel_entry(*entry) ** 2}
+    monkeypatch.setattr(stability, "endpoint_free_energy", lambda T, arch: dataclasses.replace(right, terms=terms))
+    with pytest.raises(ArithmeticError, match="energy or trace contains an off-diagonal"):
+        assert_dnn_stable(5)
+
+
 def test_changed_sector_moves_the_critical_point():
     """With another boundary weight, the sector is no longer singular at ``r_c``: the location rests on it."""
     wrong = LagSector(1, T - 2, 2 * r, sympify(1) + Rational(1, 100), -r)

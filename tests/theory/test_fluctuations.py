@@ -6,7 +6,7 @@ from itertools import pairwise
 import mpmath
 import numpy as np
 import pytest
-from endpoint_reference import free_energy, moved, pairs
+from endpoint_reference import free_energy, hessian_entry, moved, pairs
 from mpmath import mp
 from sympy import Rational, cancel, expand, limit, oo, simplify
 
@@ -150,6 +150,27 @@ def test_prior_covariance_is_that_of_gaussian_trajectories():
         entries[k] = second @ third / width, third @ third / width
     variance = width * entries.var(axis=0)
     np.testing.assert_allclose(variance, [2, 6], rtol=0.2)
+
+
+@pytest.mark.parametrize("T", [4, 5, 7])
+def test_variance_of_the_order_parameter_is_the_entry_of_the_inverse_hessian(T):
+    """By finite differences of F in the entries of lag 1; and ``(λ_c - λ) Var`` next to the pole."""
+    n, variance = T - 1, order_parameter_variance(T)
+    with mpmath.workdps(40):
+        r = mp.mpf("1.2")
+        signal, step = (r - 1) * (r**n + 1) ** 2 / r**n, mp.mpf(10) ** -12
+        H = mp.diag([r ** (t + 1) for t in range(n)])
+        second = mp.matrix(n - 1, n - 1)
+        for t in range(n - 1):
+            for s in range(n - 1):
+                second[t, s] = hessian_entry(H, (t, t + 1), (s, s + 1), signal, mp.mpf(1), step=step)
+        expected = float((second**-1)[n - 2, n - 2])
+    assert float(variance.subs(symbols.r, Rational(6, 5))) == pytest.approx(expected, rel=1e-9)
+    ratio = Rational(n - 1, n - 2)
+    near = ratio - Rational(1, 10**9)
+    signal, critical = ((x - 1) * (x**n + 1) ** 2 / x**n for x in (near, ratio))
+    below = divergence(T).below.subs(symbols.kappa, 1)
+    assert float(variance.subs(symbols.r, near) * (critical - signal) / below) == pytest.approx(1, rel=1e-6)
 
 
 @pytest.mark.slow
