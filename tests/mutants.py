@@ -1,0 +1,280 @@
+"""How much the fast tests see: a random sample of small faults, planted one at a time in a copy of the sources.
+
+The faults are those of cosmic-ray's operators (a sign, a factor, a comparison, a number, a branch, a loop). The
+candidates are the lines of `theory/` and `numerics/` in order; the sample is one line out of each of as many equal
+stretches, so that every module has its share, and one fault of each line. For each, the fast tests that run the line
+are run, the quickest first, until one fails. Left out are texts, annotations, decorators, what is shown, and the tuning
+constants on top of a module. Nothing is written outside the folder that is given; an interrupted run is taken up again.
+
+    python -m tests.mutants DIR [--sample 200] [--seed 0] [--only numerics/saddle]
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import traceback
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("theory", "numerics")
+#: Operators of cosmic-ray. Comparisons of floats that differ in equality only are no faults.
+OPERATORS = (
+    *(f"ReplaceBinaryOperator_{pair}" for pair in ("Add_Sub", "Sub_Add", "Mul_Div", "Div_Mul", "Mul_Add", "Pow_Mul")),
+    *(f"ReplaceBinaryOperator_{pair}" for pair in ("FloorDiv_Mul", "Mod_Add", "BitAnd_BitOr", "BitOr_BitAnd")),
+    *(f"ReplaceComparisonOperator_{pair}" for pair in ("Lt_Gt", "Gt_Lt", "LtE_Gt", "GtE_Lt", "Eq_NotEq", "NotEq_Eq")),
+    *("ReplaceComparisonOperator_Is_IsNot", "ReplaceComparisonOperator_IsNot_Is", "AddNot"),
+    *("ReplaceAndWithOr", "ReplaceOrWithAnd", "ReplaceUnaryOperator_Delete_USub", "ReplaceUnaryOperator_Delete_Not"),
+    *("ReplaceTrueWithFalse", "ReplaceFalseWithTrue", "ReplaceBreakWithContinue", "ReplaceContinueWithBreak"),
+    *("NumberReplacer", "ExceptionReplacer", "ZeroIterationForLoop"),
+)
+#: Seconds for one test, and for all tests of one fault.
+TEST_LIMIT, FAULT_LIMIT = 60, 400
+
+
+@dataclass(frozen=True, order=True)
+class Fault:
+    """The `occurrence`-th change that an operator can make in a file, on a line."""
+
+    path: str
+    line: int
+    operator: str
+    occurrence: int
+
+
+def spared(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Stretches of text, from (line, column) to (line, column), in which a change is no fault."""
+    lines, tree = source.splitlines(), ast.parse(source)
+
+    def stretch(node: ast.AST) -> tuple[tuple[int, int], tuple[int, int]]:
+        ends = ((node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset))
+        start, end = ((line, len(lines[line - 1].encode()[:column].decode())) for line, column in ends)
+        return start, end
+
+    nodes: list[ast.AST] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Raise | ast.JoinedStr):
+            nodes.append(node)
+        elif isinstance(node, ast.arg | ast.AnnAssign) and node.annotation is not None:
+            nodes.append(node.annotation)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            nodes += node.decorator_list
+            if isinstance(node, ast.FunctionDef):
+                nodes += [node.returns] if node.returns else []
+                nodes += [node] if node.name.strip("_").startswith("repr") else []
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and all(
+            name.id.lstrip("_").isupper()
+            for target in node.targets
+            for name in ast.walk(target)
+            if isinstance(name, ast.Name)
+        ):
+            nodes.append(node)
+    return [stretch(node) for node in nodes]
+
+
+def faults(root: Path, path: str) -> Iterator[Fault]:
+    """Everything that can be planted in a file."""
+    from cosmic_ray.ast import Visitor, get_ast
+    from cosmic_ray.plugins import get_operator
+
+    source = (root / path).read_text(encoding="utf-8")
+    not_here = spared(source)
+
+    class Positions(Visitor):
+        def __init__(self):
+            self.operators = {name: get_operator(f"core/{name}")() for name in OPERATORS}
+            self.found = {name: [] for name in OPERATORS}
+
+        def visit(self, node):
+            for name, operator in self.operators.items():
+                self.found[name] += operator.mutation_positions(node)
+            return node
+
+    positions = Positions()
+    positions.walk(get_ast(source))
+    for name, found in positions.found.items():
+        for occurrence, (start, _) in enumerate(found):
+            fault = Fault(path, start[0], name, occurrence)
+            if not any(first <= start < last for first, last in not_here):
+                yield fault
+
+
+def mutated(source: str, fault: Fault) -> str | None:
+    """The source with the fault; None where the operator makes no Python of it, as of the `*` of a signature."""
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator
+
+    try:
+        code = mutate_code(source, get_operator(f"core/{fault.operator}")(), fault.occurrence)
+        ast.parse(code)
+    except (SyntaxError, AttributeError):
+        return None
+    return str(code)
+
+
+def drawn(root: Path, size: int, seed: int, only: str) -> list[Fault]:
+    """The sample."""
+    rng = random.Random(seed)
+    at_line: dict[tuple[str, int], list[Fault]] = {}
+    for package in PACKAGES:
+        for file in sorted((root / package).rglob("*.py")):
+            path = file.relative_to(root).as_posix()
+            for fault in sorted(faults(root, path)) if path.startswith(only) else []:
+                at_line.setdefault((path, fault.line), []).append(fault)
+    lines = sorted(at_line)
+    size, sample = min(size, len(lines)), []
+    while len(sample) < size:
+        line = lines[int((len(sample) + rng.random()) * len(lines) / size)]
+        fault = rng.choice(at_line[line])
+        if mutated((root / fault.path).read_text(encoding="utf-8"), fault) is not None:
+            sample.append(fault)
+    return sample
+
+
+def copied(out: Path) -> Path:
+    """The tree that faults are planted in, without the fault that an interrupted run may have left."""
+    clean, tree = out / "clean", out / "tree"
+    if not tree.exists():
+        hidden = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis")
+        shutil.copytree(ROOT, clean, ignore=hidden, dirs_exist_ok=True)
+        shutil.copytree(clean, tree)
+    for package in PACKAGES:
+        shutil.copytree(clean / package, tree / package, dirs_exist_ok=True)
+    return tree
+
+
+def run_once(out: Path, tree: Path) -> None:
+    """The fast tests without any fault: which lines each runs, and how long it takes."""
+    if (out / "durations.xml").exists():
+        return
+    settings = out / "coveragerc"
+    settings.write_text(f"[run]\nsource = {','.join(PACKAGES)}\ndata_file = {out / 'coverage'}\n", encoding="utf-8")
+    options = ["--cov", f"--cov-config={settings}", "--cov-context=test", "--cov-report="]
+    command = [sys.executable, "-m", "pytest", "-n", "2", *options, f"--junitxml={out / 'running.xml'}"]
+    subprocess.run(command, cwd=tree, check=True)
+    (out / "running.xml").rename(out / "durations.xml")
+
+
+def durations(out: Path) -> dict[str, float]:
+    """Seconds of each test, by its name for pytest."""
+    seconds = {}
+    for case in ElementTree.parse(out / "durations.xml").iter("testcase"):
+        file = case.get("classname", "").replace(".", "/") + ".py"
+        seconds[f"{file}::{case.get('name')}"] = float(case.get("time", 0))
+    return seconds
+
+
+def tests_of(out: Path, tree: Path, fault: Fault, seconds: dict[str, float]) -> list[str]:
+    """Tests that run the line of a fault, the quickest first."""
+    import coverage
+
+    data = coverage.CoverageData(str(out / "coverage"))
+    data.read()
+    contexts = data.contexts_by_lineno(str(tree / fault.path)).get(fault.line, [])
+    found = {context.rsplit("|", 1)[0] for context in contexts if context}
+    return sorted(found, key=lambda name: (seconds.get(name, 0.0), name))
+
+
+def survives(tree: Path, fault: Fault, tests: list[str]) -> tuple[bool, str]:
+    """Whether all tests pass with the fault, and the last lines that they print."""
+    file = tree / fault.path
+    source = file.read_text(encoding="utf-8")
+    for compiled in (file.parent / "__pycache__").glob(f"{file.stem}.*.pyc"):
+        compiled.unlink()
+    file.write_text(mutated(source, fault), encoding="utf-8")
+    try:
+        return _run(tree, ["-x", f"--timeout={TEST_LIMIT}", *tests])
+    finally:
+        file.write_text(source, encoding="utf-8")
+
+
+def _run(tree: Path, arguments: list[str]) -> tuple[bool, str]:
+    """pytest in a process of its own, which has its imports already."""
+    import pytest
+
+    log = tree.parent / "last.log"
+    child = os.fork()
+    if not child:
+        os.setsid()
+        with log.open("wb") as stream:
+            os.dup2(stream.fileno(), 1)
+            os.dup2(stream.fileno(), 2)
+        os.chdir(tree)
+        sys.path[:] = [str(tree), *(path for path in sys.path if path not in ("", str(ROOT)))]
+        sys.dont_write_bytecode = True
+        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+        for name in [name for name in sys.modules if name.split(".")[0] == "tests"]:
+            del sys.modules[name]
+        code = 99
+        try:
+            code = int(pytest.main(["-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov", *arguments]))
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            os._exit(code)
+    end = time.monotonic() + FAULT_LIMIT
+    while True:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            code, text = os.waitstatus_to_exitcode(status), log.read_text(encoding="utf-8", errors="replace")
+            # pytest's: passed, failed, not importable (2, 4), no test
+            assert code in (0, 1, 2, 4, 5), text
+            return code in (0, 5), " | ".join(text.strip().splitlines()[-2:])[-200:]
+        if time.monotonic() > end:
+            os.killpg(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return False, "too long"
+        time.sleep(0.05)
+
+
+def main() -> None:
+    """Draw the sample, plant it, and print the share that is caught."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path, help="folder for the copy, the coverage and results.jsonl")
+    parser.add_argument("--sample", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", help="paths that start so")
+    options = parser.parse_args()
+    out = options.out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    tree = copied(out)
+    run_once(out, tree)
+    seconds, results = durations(out), out / "results.jsonl"
+    known: dict[Fault, bool] = {}
+    for line in results.read_text(encoding="utf-8").splitlines() if results.exists() else []:
+        entry = json.loads(line)
+        known[Fault(**entry["fault"])] = entry["caught"]
+    import matplotlib.pyplot  # noqa: F401  every process that is forked has them
+    import scipy.optimize  # noqa: F401
+    import sympy  # noqa: F401
+
+    sample = drawn(tree, options.sample, options.seed, options.only)
+    for number, fault in enumerate(sample, 1):
+        if fault not in known:
+            tests = tests_of(out, tree, fault, seconds)
+            alive, told = survives(tree, fault, tests) if tests else (True, "no fast test runs this line")
+            known[fault] = not alive
+            with results.open("a", encoding="utf-8") as stream:
+                stream.write(
+                    json.dumps({"fault": asdict(fault), "caught": not alive, "tests": len(tests), "told": told}) + "\n"
+                )
+        print(f"{number}/{len(sample)} {'caught' if known[fault] else 'ALIVE '} {fault}", flush=True)
+    caught = sum(known[fault] for fault in sample)
+    print(f"{caught} of {len(sample)} caught: {caught / len(sample):.0%}")
+
+
+if __name__ == "__main__":
+    main()
