@@ -124,3 +124,9 @@ def test_bad_input_is_one_line():
     for call in (lambda: endpoint_free_energy(2), lambda: endpoint_free_energy(4, "cnn"), lambda: eliminate(3)):
         with pytest.raises(ValueError, match=r"^(T|arch): is .*; accepted: .*$"):
             call()
+
+
+def test_variances_are_positive_and_the_noise_may_vanish():
+    assert all(symbol.is_positive for symbol in (symbols.u, symbols.v, symbols.w))
+    assert symbols.kappa.is_nonnegative
+    assert not symbols.kappa.is_positive
