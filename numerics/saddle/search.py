@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numerics.problem import InputError, Problem
-from numerics.saddle import trust_region
+from numerics.saddle import learnt, trust_region
 from numerics.saddle.functional import KernelFunctional, KernelPoint, kernel_functional
+from numerics.saddle.growth import Growth
 from numerics.saddle.trust_region import Stop
 from numerics.scalars import positive
 from numerics.solution import COHERENCE_TOLERANCE, Solution, coherence_beyond
@@ -93,6 +94,11 @@ def _search(functional: KernelFunctional, tolerance: float, *, whole: bool) -> I
     if whole or not descents[0][1] < UNSTABLE:
         for H in _amplified_states(functional, prior, whole=whole):
             yield from _descend(functional.at(H), tolerance, found, whole=whole)
+    best = min((stop for stop, _ in descents), key=lambda stop: stop.point.free_energy).point
+    if learnt.unlearnt_energy(best) > learnt.NEGLIGIBLE / functional.space.n:
+        growth = Growth(functional)
+        for H in learnt.kernels(functional):
+            yield from _descend(functional.at(growth.descend(H)), tolerance, found, whole=whole)
 
 
 def _amplified_states(functional: KernelFunctional, prior: FloatArray, *, whole: bool) -> list[FloatArray]:
@@ -152,7 +158,8 @@ def _descend(
         if not is_new(stop.point, found):
             continue
         found.append(stop.point)
-        if not stop.converged and tolerance >= EXPLORE:
+        if not stop.converged:
+            if tolerance < EXPLORE: yield stop, np.nan
             continue
         values, modes = trust_region.smallest_modes(stop.point)
         yield stop, float(values[0])
