@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numerics.problem import InputError, Problem
-from numerics.saddle import learnt, trust_region
+from numerics.saddle import starts, trust_region
+from numerics.saddle.descent import descend
 from numerics.saddle.functional import KernelFunctional, KernelPoint, kernel_functional
-from numerics.saddle.growth import Growth
 from numerics.saddle.trust_region import Stop
 from numerics.scalars import positive
 from numerics.solution import COHERENCE_TOLERANCE, Solution, coherence_beyond
@@ -25,6 +25,11 @@ FloatArray = NDArray[np.float64]
 UNSTABLE = -1e-9
 #: Length of the first step off an unstable state, a relative change of the kernel.
 KICK = 0.1
+#: Free energy, and energy of labels that are not learnt, below which, over the number of times, no other state is lower: on
+#: the diagonal branch a fold needs an entropy of 1/(4n) at least (``theory.learning_transition``).
+NEGLIGIBLE = 0.1
+#: Largest kernel for which learnt states of other kinds are sought where all labels are learnt.
+LARGEST_SEARCHED = 60
 #: Labels are enlarged by these factors to find states that the weaker labels do not lead to by themselves.
 AMPLIFICATIONS = (1.5, 4.0)
 #: Tolerance and steps of the exploration at enlarged labels; a state that needs more is left out there.
@@ -95,10 +100,13 @@ def _search(functional: KernelFunctional, tolerance: float, *, whole: bool) -> I
         for H in _amplified_states(functional, prior, whole=whole):
             yield from _descend(functional.at(H), tolerance, found, whole=whole)
     best = min((stop for stop, _ in descents), key=lambda stop: stop.point.free_energy).point
-    if learnt.unlearnt_energy(best) > learnt.NEGLIGIBLE / functional.space.n:
-        growth = Growth(functional)
-        for H in learnt.kernels(functional):
-            yield from _descend(functional.at(growth.descend(H)), tolerance, found, whole=whole)
+    n = functional.space.n
+    if best.free_energy < NEGLIGIBLE / n:
+        return
+    unlearnt = starts.unlearnt_energy(best) > NEGLIGIBLE / n
+    if unlearnt or (functional.arch == "rnn" and functional.dimension <= LARGEST_SEARCHED):
+        for H in starts.kernels(functional, groups=unlearnt):
+            yield from _descend(functional.at(descend(functional, H)), tolerance, found, whole=whole)
 
 
 def _amplified_states(functional: KernelFunctional, prior: FloatArray, *, whole: bool) -> list[FloatArray]:
