@@ -98,6 +98,10 @@ class KernelFunctional:
         """``C = w[H⁻] + uX⁻`` in the space."""
         return self.w * self.space.shifted(H, self.arch) + self.input_covariance
 
+    def covariance_adjoint(self, force: FloatArray) -> FloatArray:
+        """The adjoint of the linear part of `covariance`: dF/dH, through C, of a symmetric dF/dC."""
+        return self.w * self.space.shifted_back(force, self.arch)
+
     @cached_property
     def is_separate(self) -> bool:
         """Whether a DNN's C has no entries between what different W give: inputs reach none of it."""

@@ -179,6 +179,20 @@ class KernelSpace:
             moved[link.target, link.target] = link.between(H)
         return moved
 
+    def shifted_back(self, force: FloatArray, arch: str) -> FloatArray:
+        """The adjoint of `shifted`."""
+        moved = np.zeros_like(force)
+        if arch == "rnn":
+            to, start = self.shift
+            if isinstance(to, slice):
+                moved[start, start] = force[to, to]
+            else:
+                moved[np.ix_(start, start)] = force[np.ix_(to, to)]
+            return moved
+        for link in self.masked_links:
+            link.add_back(moved, force[link.target, link.target])
+        return moved
+
     def received(self, cross: FloatArray, t: int, arch: str) -> FloatArray:
         """What h^(t+1) of further patterns and ``W`` have in common with g, from their h^t's ``⟨h g⟩``, (…, m)."""
         if arch == "rnn":

@@ -77,21 +77,29 @@ def kernels(functional: KernelFunctional, *, groups: bool) -> Iterator[FloatArra
 
 def messages(functional: KernelFunctional) -> list[Message]:
     """The labels by time; those that are 0 are left out."""
-    shift = functional.space.shift_rows(np.eye(functional.dimension))
-    moved, ages = functional.readout, np.zeros(len(functional.labels), dtype=np.intp)
-    for _ in range(functional.space.n - 1):
-        moved = moved @ shift
-        ages += np.abs(moved).max(axis=1, initial=0.0) > 1e-12 * np.abs(functional.readout).max()
+    readout = functional.readout
+    block = np.searchsorted(functional.space.starts, np.arange(functional.dimension), side="right") - 1
+    met = np.abs(readout) > 1e-12 * np.abs(readout).max(axis=1, keepdims=True)
+    last = np.where(met, block, 0).max(axis=1)
     found = []
-    for age in np.unique(ages):
-        labels = functional.labels[ages == age]
+    for time in np.unique(last):
+        labels = functional.labels[last == time]
         size = float(np.linalg.norm(labels))
         if size > 0:
-            rows = [(labels / size) @ functional.readout[ages == age]]
-            for _ in range(age):
-                rows.append(rows[-1] @ shift)
+            rows = [(labels / size) @ readout[last == time]]
+            while len(rows) <= time:
+                before = _moved_back(functional, rows[-1])
+                if not before.any():
+                    break
+                rows.append(before)
             found.append(Message(np.array(rows[::-1]), size))
     return found
+
+
+def _moved_back(functional: KernelFunctional, row: FloatArray) -> FloatArray:
+    """The covector at the time before that gives a variance along ρ by W: the leading one of the adjoint of ρρᵀ."""
+    values, vectors = np.linalg.eigh(functional.space.shifted_back(np.outer(row, row), functional.arch))
+    return np.sqrt(max(values[-1], 0.0)) * vectors[:, -1] if values[-1] > 1e-12 * (row @ row) else np.zeros_like(row)
 
 
 def gain(signal: float, noise: float, steps: int, copies: int) -> float | None:
