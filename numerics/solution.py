@@ -43,6 +43,8 @@ class Solution(Shown, Drawn, Stored):
             ``COHERENCE_TOLERANCE``, relative to the blocks on the diagonal; else ``"incoherent"``. Labels at several
             times correlate these by themselves, so that such problems have coherent states only.
         iterations: Newton steps taken.
+        minima: how many distinct minima the search for it compared.
+        next_free_energy: F of the next minimum above this state, in units of N; None if the search has met none.
         reduced: the kernel in the space of ``numerics.saddle.space`` (m, m), positive-definite; equal to ``kernel``
             where the first inputs are independent and far from dependence.
     """
@@ -60,6 +62,8 @@ class Solution(Shown, Drawn, Stored):
     branch: Branch
     iterations: int
     reduced: FloatArray
+    minima: int = 1
+    next_free_energy: float | None = None
 
     def __post_init__(self) -> None:
         self.kernel.setflags(write=False)

@@ -47,7 +47,7 @@ def solve_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[Solution, 
         if stop.converged and is_new(stop.point, known):
             known.append(stop.point)
             found.append(search.solution_of(problem, stop))
-    return tuple(sorted(found, key=lambda solution: solution.free_energy))
+    return search.counted(found)
 
 
 def _connected(problem: Problem, known: Sequence[KernelPoint]) -> Iterator[KernelPoint]:

@@ -1,10 +1,10 @@
 """Descent in F along relative factors, coordinates in which the entropy is quadratic.
 
 With Cholesky factors ``H = LLᵀ`` and ``C = KKᵀ``, ordered in time, the lower triangular ``Q = K⁻¹L`` says how a kernel
-differs from the random network's, and ``F = E(H) + ½‖Q‖² - Σ ln Q_ii - m/2`` (docs/theory.md section 3). K follows from the
-kernel at earlier times, so that Q gives H time by time: as with the weights themselves, what a step changes at one time is
-carried on to all later ones. Far from a minimum a kernel has to grow over many times at once. Steps in H follow a narrow
-curved valley there, steps in Q go straight: tens of evaluations where the trust region takes hundreds of steps.
+differs from the random network's, and ``F = E(H) + ½‖Q‖² - Σ ln Q_ii - m/2`` (docs/theory.md section 3). K follows
+from the kernel at earlier times, so that Q gives H time by time: as with the weights themselves, what a step changes at
+one time is carried on to all later ones. Far from a minimum a kernel has to grow over many times at once. Steps in H
+follow a narrow curved valley there, steps in Q go straight: tens of evaluations where the trust region takes hundreds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ LONGEST, MEMORY = 1.0, 30
 LARGEST_LOGARITHM = 80.0
 
 
-def descend(functional: KernelFunctional, H: FloatArray, *, iterations: int = 300, tolerance: float = 1e-5) -> FloatArray:
+def descend(
+    functional: KernelFunctional, H: FloatArray, *, iterations: int = 1000, tolerance: float = 1e-7
+) -> FloatArray:
     """The kernel where limited-memory BFGS from ``H`` ends, (m, m): close to a stationary one, or the last reached.
 
     Args:

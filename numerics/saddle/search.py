@@ -1,9 +1,16 @@
-"""Stationary kernels of the linear theory for any problem: the lowest one, or all that are found."""
+"""Stationary kernels of the linear theory for any problem: the lowest one, or all that are found.
+
+This is a search: descents from the random network's kernel, from kernels that fit the labels
+(``numerics.saddle.starts``), and along every unstable mode that is met. It proves nothing about states that it has not
+met; for one pattern and short chains ``theory.complete_states`` does, and the search is tested against it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +31,9 @@ FloatArray = NDArray[np.float64]
 #: The Hessian has eigenvalues of order one in the natural metric; below this it is unstable.
 UNSTABLE = -1e-9
 #: Length of the first step off an unstable state, a relative change of the kernel.
-KICK = 0.1
-#: Free energy, and energy of labels that are not learnt, below which, over the number of times, no other state is lower: on
-#: the diagonal branch a fold needs an entropy of 1/(4n) at least (``theory.learning_transition``).
+PERTURBATION = 0.1
+#: Free energy, and energy of labels that are not learnt, below which, over the number of times, no other state is
+#: looked for: on the diagonal branch a fold needs an entropy of 1/(4n) at least (``theory.learning_onset``).
 NEGLIGIBLE = 0.1
 #: Largest kernel for which learnt states of other kinds are sought where all labels are learnt.
 LARGEST_SEARCHED = 60
@@ -34,46 +41,76 @@ LARGEST_SEARCHED = 60
 AMPLIFICATIONS = (1.5, 4.0)
 #: Tolerance and steps of the exploration at enlarged labels; a state that needs more is left out there.
 EXPLORE, EXPLORE_STEPS = 1e-6, 100
+#: Most descents of one search, and steps of each.
+MOST_DESCENTS, MOST_STEPS = 300, 1000
 
 
 def solve(problem: Problem, *, tolerance: float = 1e-10) -> Solution:
-    """The stationary state of lowest free energy that the search of `search_all` finds, a minimum.
+    """The stationary state of lowest free energy among those that a search finds, a minimum.
+
+    The search starts from the random network's kernel, leaves unstable states along their unstable modes, and starts
+    from kernels that fit the labels too, where labels are not learnt or a network with shared weights may learn them in
+    another way. `Solution.minima` says how many distinct minima were compared, `Solution.next_free_energy` where the
+    next one lies.
 
     Raises:
         InputError: the activation is not linear, or the inputs cannot carry the labels.
     """
-    functional, tolerance = _functional(problem), positive(tolerance, "tolerance")
+    search = _Search(_functional(problem), positive(tolerance, "tolerance"), whole=False)
+    search.run()
     # a state whose stability could not be told (NaN) is still an answer; it is not reported as stable
-    stops = [stop for stop, smallest in _search(functional, tolerance, whole=False) if not smallest < UNSTABLE]
-    best = min(stops, key=lambda stop: (not stop.converged, stop.point.free_energy))
-    return solution_of(problem, best)
+    candidates = [found for found in search.found if not found.smallest < UNSTABLE]
+    best = min(candidates, key=lambda found: (not found.stop.converged, found.stop.point.free_energy))
+    solution = solution_of(problem, best.stop, smallest=best.smallest)
+    minima = sorted(found.stop.point.free_energy for found in candidates if found.stop.converged)
+    above = [energy for energy in minima if energy > solution.free_energy]
+    return replace(
+        solution,
+        minima=len(minima),
+        next_free_energy=above[0] if above else None,
+        status=solution.status + search.met_bound,
+    )
 
 
 def search_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[Solution, ...]:
     """Every stationary state found, unstable ones included, in order of free energy.
 
     States that differ by a sign symmetry are given once, in the sign of ``numerics.symmetry.gauge``.
-    The search starts from the random network's kernel, leaves every unstable state along each unstable direction, both
-    ways, follows states down from enlarged labels, looks for the saddle point between each pair of minima, and
-    minimises among kernels of each longer lag period. It may miss saddle points: see
-    ``numerics.continuation.states``.
+    Beyond the search of `solve`, this one leaves every unstable state along each unstable mode, follows states down
+    from enlarged labels, fits groups of the labels, looks for the saddle point between each pair of minima, and
+    minimises among kernels of each longer lag period. It may miss saddle points: see ``numerics.continuation.states``.
 
     Raises:
         InputError: the activation is not linear, or the inputs cannot carry the labels.
     """
     functional, tolerance = _functional(problem), positive(tolerance, "tolerance")
-    stops = [stop for stop, _ in _search(functional, tolerance, whole=True)]
-    minima = [stop.point for stop in stops]
-    for i, first in enumerate(minima):
-        for second in minima[:i]:
+    search = _Search(functional, tolerance, whole=True)
+    search.run()
+    stops = [found.stop for found in search.found]
+    reached = [stop.point for stop in stops]
+    for i, first in enumerate(reached):
+        for second in reached[:i]:
             between = _saddle_between(first, second, tolerance)
             if between is not None and is_new(between.point, [stop.point for stop in stops]):
                 stops.append(between)
     for stop in _of_longer_periods(functional, tolerance):
         if stop.converged and is_new(stop.point, [known.point for known in stops]):
             stops.append(stop)
-    solutions = [solution_of(problem, stop) for stop in stops]
-    return tuple(sorted(solutions, key=lambda solution: solution.free_energy))
+    return counted([solution_of(problem, stop) for stop in stops])
+
+
+def counted(solutions: Iterable[Solution]) -> tuple[Solution, ...]:
+    """States of one problem in order of free energy, each told how many minima there are and where the next lies."""
+    ordered = sorted(solutions, key=lambda solution: solution.free_energy)
+    minima = [solution.free_energy for solution in ordered if solution.stable and solution.converged]
+    return tuple(
+        replace(
+            solution,
+            minima=len(minima),
+            next_free_energy=next((energy for energy in minima if energy > solution.free_energy), None),
+        )
+        for solution in ordered
+    )
 
 
 def _functional(problem: Problem) -> KernelFunctional:
@@ -82,50 +119,113 @@ def _functional(problem: Problem) -> KernelFunctional:
     return kernel_functional(problem)
 
 
-def _search(functional: KernelFunctional, tolerance: float, *, whole: bool) -> Iterator[tuple[Stop, float]]:
-    """States reached from the random network's kernel and from states at enlarged labels, each with its smallest
-    Hessian eigenvalue; the first is the one that keeps the symmetry of the start.
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """Where a descent ended, and the smallest eigenvalue of the Hessian there; NaN where it is not known."""
 
-    Unless the ``whole`` search is asked for, unstable states that come after the first are left along their most
-    unstable direction only, and enlarged labels are tried only where the first state is a minimum: if it is none, the
-    states that enlarged labels lead to are those below it.
+    stop: Stop
+    smallest: float
+
+
+@dataclass(eq=False)
+class _Search:
+    """Descents in F, and the distinct states in which they ended.
+
+    Attributes:
+        functional: F.
+        tolerance: of a state.
+        whole: whether states that are unstable, or not the lowest, are looked for as carefully as the lowest.
+        found: the states; the first keeps the symmetries of the random network's kernel.
+        descents: so far.
     """
-    prior = functional.prior_kernel()
-    found: list[KernelPoint] = []
-    signs = list(symmetry.phase_signs(functional).values())
-    start = trust_region.minimise(functional.at(prior), tolerance=tolerance, signs=signs).point
-    descents = list(_descend(start, tolerance, found, whole=whole))
-    yield from descents
-    if whole or not descents[0][1] < UNSTABLE:
-        for H in _amplified_states(functional, prior, whole=whole):
-            yield from _descend(functional.at(H), tolerance, found, whole=whole)
-    best = min((stop for stop, _ in descents), key=lambda stop: stop.point.free_energy).point
-    n = functional.space.n
-    if best.free_energy < NEGLIGIBLE / n:
-        return
-    unlearnt = starts.unlearnt_energy(best) > NEGLIGIBLE / n
-    if unlearnt or (functional.arch == "rnn" and functional.dimension <= LARGEST_SEARCHED):
-        for H in starts.kernels(functional, groups=unlearnt):
-            yield from _descend(functional.at(descend(functional, H)), tolerance, found, whole=whole)
+
+    functional: KernelFunctional
+    tolerance: float
+    whole: bool
+    found: list[_Found] = field(default_factory=list)
+    descents: int = 0
+
+    @property
+    def met_bound(self) -> str:
+        """What a status says of a search that has met its bound."""
+        return f" The search ended at its bound of {MOST_DESCENTS} descents." if self.descents >= MOST_DESCENTS else ""
+
+    def run(self) -> None:
+        """Look from the random network's side, and where that may not be all, from the learnt side."""
+        functional = self.functional
+        prior = functional.prior_kernel()
+        signs = list(symmetry.phase_signs(functional).values())
+        start = self.nearer(functional.at(prior))
+        self.descend(trust_region.minimise(start, tolerance=self.tolerance, signs=signs).point)
+        if self.whole:
+            for H in _amplified_states(functional, prior):
+                self.descend(functional.at(H))
+        best = min((found.stop.point for found in self.found), key=lambda point: point.free_energy)
+        negligible = NEGLIGIBLE / functional.space.n
+        if best.free_energy < negligible:
+            return
+        unlearnt = starts.unlearnt_energy(best) > negligible
+        shared = functional.arch == "rnn" and functional.dimension <= LARGEST_SEARCHED
+        if unlearnt or shared:
+            for H in starts.kernels(functional, groups=unlearnt or self.whole):
+                with suppress(np.linalg.LinAlgError):  # a start beyond double precision
+                    self.descend(functional.at(H))
+
+    def nearer(self, start: KernelPoint) -> KernelPoint:
+        """Where a descent in relative factors ends, from which the trust region needs few steps; the start where the
+        kernel is too large for it, or where it does not end at a lower F."""
+        if self.functional.dimension > LARGEST_SEARCHED:
+            return start
+        try:
+            end = self.functional.at(descend(self.functional, start.H))
+            return end if end.free_energy < start.free_energy else start
+        except np.linalg.LinAlgError:
+            return start
+
+    def descend(self, start: KernelPoint) -> None:
+        """Minimise; from an unstable end go on along its unstable modes, both ways.
+
+        Unless the search is whole, states after the very first are left along the most unstable mode only.
+        """
+        queue = [start]
+        while queue and self.descents < MOST_DESCENTS:
+            self.descents += 1
+            steps = EXPLORE_STEPS if self.tolerance >= EXPLORE else MOST_STEPS
+            stop = trust_region.minimise(self.nearer(queue.pop()), tolerance=self.tolerance, max_iterations=steps)
+            if not is_new(stop.point, [found.stop.point for found in self.found]):
+                continue
+            if not stop.converged:
+                # no state: its Hessian's modes lead nowhere in particular
+                self.found.append(_Found(stop, math.nan))
+                continue
+            values, modes = trust_region.smallest_modes(stop.point)
+            kept = slice(None) if self.whole or not self.found else slice(1)
+            self.found.append(_Found(stop, float(values[0])))
+            for value, mode in zip(values[kept], modes[kept], strict=True):
+                if value < UNSTABLE:
+                    queue.append(stop.point.move(PERTURBATION * mode))
+                    if not turns(stop.point, mode):
+                        queue.append(stop.point.move(-PERTURBATION * mode))
 
 
-def _amplified_states(functional: KernelFunctional, prior: FloatArray, *, whole: bool) -> list[FloatArray]:
+def _amplified_states(functional: KernelFunctional, prior: FloatArray) -> Iterator[FloatArray]:
     """Stable kernels at enlarged labels, followed back towards the problem's own labels."""
-    states: list[FloatArray] = []
-    if functional.arch == "dnn" or functional.dimension > 60:
-        return states
+    if functional.arch == "dnn" or functional.dimension > LARGEST_SEARCHED:
+        return
     for factor in AMPLIFICATIONS:
-        stronger = replace(functional, labels=factor * functional.labels)
-        for stop, smallest in _descend(stronger.at(prior), EXPLORE, [], whole=whole):
-            point: KernelPoint | None = stop.point if stop.converged and smallest >= UNSTABLE else None
+        stronger = _Search(functional.with_labels(factor), EXPLORE, whole=True)
+        stronger.descend(stronger.functional.at(prior))
+        for found in stronger.found:
+            if not found.stop.converged or found.smallest < UNSTABLE:
+                continue
+            point: KernelPoint | None = found.stop.point
             for back in np.geomspace(factor, 1.0, 4)[1:-1]:
                 if point is not None:
-                    weaker = replace(functional, labels=float(back) * functional.labels).at(point.H)
+                    weaker = functional.with_labels(float(back)).at(point.H)
                     step = trust_region.minimise(weaker, tolerance=EXPLORE, max_iterations=EXPLORE_STEPS)
                     point = step.point if step.converged else None
             if point is not None:
-                states.append(point.H)
-    return states
+                yield point.H
 
 
 def _of_longer_periods(functional: KernelFunctional, tolerance: float) -> Iterator[Stop]:
@@ -148,36 +248,8 @@ def _of_longer_periods(functional: KernelFunctional, tolerance: float) -> Iterat
             z[positions] = vectors[:, 0]
             mode = trust_region.from_vector(z, m)
             kept = [np.where(times % lag == residue, -1.0, 1.0) for residue in range(lag)]
-            for kick in (KICK, -KICK):
-                yield trust_region.minimise(point.move(kick * mode), tolerance=tolerance, signs=kept)
-
-
-def _descend(
-    start: KernelPoint, tolerance: float, found: list[KernelPoint], *, whole: bool
-) -> Iterator[tuple[Stop, float]]:
-    """Minimise; from an unstable end go on along every unstable direction. New states are added to ``found``.
-
-    Unless ``whole``, states after the first are left along the most unstable direction only.
-    """
-    queue, first = [start], True
-    while queue:
-        steps = EXPLORE_STEPS if tolerance >= EXPLORE else 1000
-        stop = trust_region.minimise(queue.pop(), tolerance=tolerance, max_iterations=steps)
-        if not is_new(stop.point, found):
-            continue
-        found.append(stop.point)
-        if not stop.converged:
-            if tolerance < EXPLORE: yield stop, np.nan
-            continue
-        values, modes = trust_region.smallest_modes(stop.point)
-        yield stop, float(values[0])
-        kept = slice(None) if whole or first else slice(1)
-        first = False
-        for value, mode in zip(values[kept], modes[kept], strict=True):
-            if value < UNSTABLE:
-                queue.append(stop.point.move(KICK * mode))
-                if not turns(stop.point, mode):
-                    queue.append(stop.point.move(-KICK * mode))
+            for length in (PERTURBATION, -PERTURBATION):
+                yield trust_region.minimise(point.move(length * mode), tolerance=tolerance, signs=kept)
 
 
 def _saddle_between(first: KernelPoint, second: KernelPoint, tolerance: float) -> Stop | None:
@@ -192,12 +264,19 @@ def _saddle_between(first: KernelPoint, second: KernelPoint, tolerance: float) -
     return stop if stop.converged else None
 
 
-def solution_of(problem: Problem, stop: Stop) -> Solution:
-    """The state in which a minimisation ended, in the sign of ``numerics.symmetry.gauge``."""
+def solution_of(problem: Problem, stop: Stop, *, smallest: float | None = None) -> Solution:
+    """The state in which a minimisation ended, in the sign of ``numerics.symmetry.gauge``.
+
+    Args:
+        problem: what was solved.
+        stop: the end.
+        smallest: the Hessian's smallest eigenvalue there, where it is known already.
+    """
     point = stop.point
     functional = point.functional
     space = functional.space
-    values, _ = trust_region.smallest_modes(point, count=1)
+    if smallest is None:
+        smallest = float(trust_region.smallest_modes(point, count=1)[0][0])
     reduced = point.H
     kernel = space.expand(reduced)
     signs = gauge_signs(problem, kernel, odd=True)
@@ -215,8 +294,8 @@ def solution_of(problem: Problem, stop: Stop) -> Solution:
         residual=point.residual,
         converged=stop.converged,
         status=stop.status,
-        stable=bool(values[0] > 0),
-        hessian_smallest=float(values[0]),
+        stable=smallest > 0,
+        hessian_smallest=smallest,
         branch="coherent" if coherent else "incoherent",
         iterations=stop.iterations,
         reduced=np.array(reduced),
