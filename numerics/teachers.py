@@ -155,7 +155,7 @@ def _row(value: float | Iterable[float], argument: str, length: int | None) -> F
     """One finite number for each plane."""
     numbers = (
         list(value)
-        if isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "ndim", 1)
+        if isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "ndim", 1) != 0
         else [value]
     )
     row = np.array([real(number, argument, "a finite number, or one for each plane") for number in numbers])

@@ -70,7 +70,10 @@ def solution_fields(solution: Solution, width: int | None = None) -> dict[str, A
         "prediction": observables.predict(solution),
         "converged": solution.converged,
         "status": solution.status,
+        "minima": solution.minima,
     }
+    if solution.next_free_energy is not None:
+        fields["next_free_energy"] = solution.next_free_energy
     if solution.sign_arbitrary:
         fields["sign_arbitrary"] = solution.sign_arbitrary
     if solution.problem.arch == "rnn":
@@ -130,6 +133,11 @@ def print_solution(solution: Solution, fields: dict[str, Any]) -> None:
     scalars = [(name, output.number(fields[name], 10)) for name in ("free_energy", "energy", "entropy")]
     scalars.append(("residual", f"{solution.residual:.1e}"))
     scalars.append(("status", solution.status))
+    if solution.next_free_energy is not None:
+        above = output.number(solution.next_free_energy - solution.free_energy, 3)
+        scalars.append(("minima compared", f"{solution.minima}; F of the next one is {above} above"))
+    else:
+        scalars.append(("minima compared", str(solution.minima)))
     output.print_table("State", ["quantity", "value"], scalars)
     output.print_table(
         "Prediction ⟨f^(t+1)⟩",

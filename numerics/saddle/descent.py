@@ -120,7 +120,7 @@ class _RelativeFactor:
         """H and the factor K of its covariance: after t rounds they are right up to time t."""
         H = self.prior
         for _ in range(self.functional.space.n):
-            K = np.linalg.cholesky(self.functional.covariance(H))
+            K = np.asarray(np.linalg.cholesky(self.functional.covariance(H)))
             L = K @ Q
             H = L @ L.T
         return H, K
@@ -157,4 +157,4 @@ class _RelativeFactor:
         g = (back + Q)[self.rows, self.columns]
         on = self.rows == self.columns
         g[on] = g[on] * diagonal - 1.0
-        return 0.5 * float(f.labels @ dual) + entropy, np.asarray(g)
+        return 0.5 * float(f.labels @ dual) + f.unexplained_energy + entropy, np.asarray(g)

@@ -28,8 +28,8 @@ from numerics.symmetry.states import acted, action, is_new, turns
 
 FloatArray = NDArray[np.float64]
 
-#: The Hessian has eigenvalues of order one in the natural metric; below this it is unstable.
-UNSTABLE = -1e-9
+#: The Hessian has eigenvalues of order one in the natural metric; below these it is unstable, and strongly so.
+UNSTABLE, STRONGLY_UNSTABLE = -1e-9, -0.05
 #: Length of the first step off an unstable state, a relative change of the kernel.
 PERTURBATION = 0.1
 #: Free energy, and energy of labels that are not learnt, below which, over the number of times, no other state is
@@ -41,6 +41,8 @@ LARGEST_SEARCHED = 60
 AMPLIFICATIONS = (1.5, 4.0)
 #: Tolerance and steps of the exploration at enlarged labels; a state that needs more is left out there.
 EXPLORE, EXPLORE_STEPS = 1e-6, 100
+#: Free energies that differ by less, over 1 + |F|, are one where the lowest state is looked for.
+SAME_FREE_ENERGY = 1e-7
 #: Most descents of one search, and steps of each.
 MOST_DESCENTS, MOST_STEPS = 300, 1000
 
@@ -162,14 +164,22 @@ class _Search:
                 self.descend(functional.at(H))
         best = min((found.stop.point for found in self.found), key=lambda point: point.free_energy)
         negligible = NEGLIGIBLE / functional.space.n
-        if best.free_energy < negligible:
+        if best.free_energy - functional.unexplained_energy < negligible:
             return
         unlearnt = starts.unlearnt_energy(best) > negligible
         shared = functional.arch == "rnn" and functional.dimension <= LARGEST_SEARCHED
         if unlearnt or shared:
             for H in starts.kernels(functional, groups=unlearnt or self.whole):
                 with suppress(np.linalg.LinAlgError):  # a start beyond double precision
-                    self.descend(functional.at(H))
+                    end = self.nearer(functional.at(H))
+                    if self.whole or not self.is_met(end.free_energy):
+                        self.descend(end)
+
+    def is_met(self, free_energy: float) -> bool:
+        """Whether a state of this F is known: then the descent has found that one, or one as low."""
+        near = SAME_FREE_ENERGY * (1.0 + abs(free_energy))
+        met = (found.stop for found in self.found if found.stop.converged)
+        return any(abs(stop.point.free_energy - free_energy) < near for stop in met)
 
     def nearer(self, start: KernelPoint) -> KernelPoint:
         """Where a descent in relative factors ends, from which the trust region needs few steps; the start where the
@@ -191,7 +201,7 @@ class _Search:
         while queue and self.descents < MOST_DESCENTS:
             self.descents += 1
             steps = EXPLORE_STEPS if self.tolerance >= EXPLORE else MOST_STEPS
-            stop = trust_region.minimise(self.nearer(queue.pop()), tolerance=self.tolerance, max_iterations=steps)
+            stop = trust_region.minimise(queue.pop(), tolerance=self.tolerance, max_iterations=steps)
             if not is_new(stop.point, [found.stop.point for found in self.found]):
                 continue
             if not stop.converged:
@@ -203,9 +213,15 @@ class _Search:
             self.found.append(_Found(stop, float(values[0])))
             for value, mode in zip(values[kept], modes[kept], strict=True):
                 if value < UNSTABLE:
-                    queue.append(stop.point.move(PERTURBATION * mode))
+                    # a weak instability leads to a state close by, for which the trust region is at its best
+                    beyond = self.nearer if value < STRONGLY_UNSTABLE else _itself
+                    queue.append(beyond(stop.point.move(PERTURBATION * mode)))
                     if not turns(stop.point, mode):
-                        queue.append(stop.point.move(-PERTURBATION * mode))
+                        queue.append(beyond(stop.point.move(-PERTURBATION * mode)))
+
+
+def _itself(point: KernelPoint) -> KernelPoint:
+    return point
 
 
 def _amplified_states(functional: KernelFunctional, prior: FloatArray) -> Iterator[FloatArray]:

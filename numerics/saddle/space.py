@@ -184,7 +184,7 @@ class KernelSpace:
         moved = np.zeros_like(force)
         if arch == "rnn":
             to, start = self.shift
-            if isinstance(to, slice):
+            if isinstance(to, slice) or isinstance(start, slice):
                 moved[start, start] = force[to, to]
             else:
                 moved[np.ix_(start, start)] = force[np.ix_(to, to)]

@@ -81,8 +81,8 @@ def kernels(functional: KernelFunctional, *, groups: bool) -> Iterator[FloatArra
 
 
 def _random(functional: KernelFunctional, prior: FloatArray, x: float, rng: np.random.Generator) -> FloatArray:
-    """``H = KQQᵀKᵀ``, ``KKᵀ = C[H]``, with a random lower triangular Q: variances that grow by up to x at each step, and
-    directions that are mixed with those of earlier times."""
+    """``H = KQQᵀKᵀ``, ``KKᵀ = C[H]``, with a random lower triangular Q: variances that grow by up to x at each step,
+    and directions that are mixed with those of earlier times."""
     m = functional.dimension
     Q = np.tril(rng.normal(size=(m, m)) * np.sqrt(rng.uniform(0.0, x) / m), -1)
     Q[np.diag_indices(m)] = np.exp(rng.uniform(0.0, 0.5 * np.log(x), size=m))
@@ -155,7 +155,7 @@ def fresh_directions(functional: KernelFunctional, prior: FloatArray, subset: tu
 def one_direction(
     functional: KernelFunctional, prior: FloatArray, subset: tuple[Message, ...], angle: float
 ) -> FloatArray:
-    """The random network's kernel, and one trajectory for each message that grows and turns by an angle at each step."""
+    """The random network's kernel, and for each message a trajectory that grows and turns by an angle at each step."""
     H = prior.copy()
     for message in subset:
         x = _gain(functional, prior, message, 1)
@@ -174,4 +174,4 @@ def _gain(functional: KernelFunctional, prior: FloatArray, message: Message, cop
     variance = functional.v * float(message.rows[-1] @ prior @ message.rows[-1])
     noise = functional.kappa / variance
     x = gain(message.size**2 / variance, noise, message.steps, copies)
-    return max(noise ** (1 / message.steps), LEAST_GAIN, x or 0.0)
+    return float(max(noise ** (1 / message.steps), LEAST_GAIN, x or 0.0))

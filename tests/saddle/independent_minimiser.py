@@ -1,9 +1,9 @@
 """The lowest kernel free energy of a linear network by another road than the solver's: multi-start L-BFGS over weights.
 
-``F(H) = ½ yᵀ(v 𝒯H𝒯ᵀ+κ)⁻¹y + ½ tr[HC⁻¹] - ½ ln(|H|/|C|) - m/2`` is written down once more from docs/theory.md section 3. The
-kernel is ``H = ZZᵀ`` with the activities ``Z_{t+1} = √w Z_t W_tᵀ`` of a network with m neurons and free weights (one W or
-one for each step), whose every positive-definite kernel is one. Starts are random networks, some with planted low-rank
-weights that carry patterns or the labels' direction on with a gain, in fresh directions, along one, or turning.
+``F(H) = ½ yᵀ(v 𝒯H𝒯ᵀ+κ)⁻¹y + ½ tr[HC⁻¹] - ½ ln(|H|/|C|) - m/2`` is written down once more from docs/theory.md section 3.
+The kernel is ``H = ZZᵀ`` with the activities ``Z_{t+1} = √w Z_t W_tᵀ`` of a network with m neurons and free weights (one
+W or one for each step): every positive-definite kernel is one. Starts are random networks, most with planted weights of
+low rank that carry patterns or the labels' direction on with a gain, in fresh directions, along one, turning, cyclic.
 Shares no code with ``numerics``; only a problem's arrays are read.
 """
 
@@ -62,7 +62,10 @@ class Network:
         C[P:, P:] = self.w * (self.mask * H)[:-P, :-P]
         size = np.sqrt(np.diagonal(C))  # units in which C is well conditioned
         K = np.linalg.inv(C / size[:, None] / size) / size[:, None] / size
-        logC, logZ = np.linalg.slogdet(C / size[:, None] / size)[1] + 2 * np.log(size).sum(), np.linalg.slogdet(stacked)[1]
+        logC, logZ = (
+            np.linalg.slogdet(C / size[:, None] / size)[1] + 2 * np.log(size).sum(),
+            np.linalg.slogdet(stacked)[1],
+        )
         G = self.v * H[np.ix_(self.rows, self.rows)] + self.kappa * np.eye(len(self.rows))
         q = np.linalg.solve(G, self.y)
         KH = K @ H
@@ -84,7 +87,10 @@ class Network:
 
     def minimise(self, z, iterations):
         result = minimize(
-            self.value_and_gradient, z, jac=True, method="L-BFGS-B",
+            self.value_and_gradient,
+            z,
+            jac=True,
+            method="L-BFGS-B",
             options={"maxiter": iterations, "maxfun": 2 * iterations, "maxcor": 30, "ftol": 1e-13, "gtol": 1e-8},
         )
         return float(result.fun), result.x
@@ -100,7 +106,9 @@ class Network:
         kind = int(rng.integers(0, 6))
         if kind:
             last = int(self.rows.max() // P)
-            wanted = np.sqrt(np.abs(self.y).max() / np.sqrt(self.v) + np.sqrt(self.kappa / self.v)) * np.exp(rng.uniform(-1, 1))
+            wanted = np.sqrt(np.abs(self.y).max() / np.sqrt(self.v) + np.sqrt(self.kappa / self.v)) * np.exp(
+                rng.uniform(-1, 1)
+            )
             gain = max(wanted / np.sqrt(np.trace(self.inputs) / P), 1e-3) ** (1 / max(last, 1)) / np.sqrt(self.w)
             along = np.zeros(P)
             for k in rng.permutation(len(self.rows))[: int(rng.integers(1, 3))]:
@@ -116,12 +124,16 @@ class Network:
                 if kind in (1, 4) or self.layers > 1:  # fresh directions at every time
                     for t in range(n - 1):
                         if self.layers == 1 or t == layer:
-                            W[layer] += gain * fresh[(t + 1) * rank : (t + 2) * rank].T @ fresh[t * rank : (t + 1) * rank]
+                            W[layer] += (
+                                gain * fresh[(t + 1) * rank : (t + 2) * rank].T @ fresh[t * rank : (t + 1) * rank]
+                            )
                 elif kind in (2, 5):  # one direction
                     W[layer] += gain * np.cos(angle) * here.T @ here
                     if np.sin(angle) > 1e-9:
                         other = fresh[rank : 2 * rank]
-                        W[layer] += gain * (np.cos(angle) * other.T @ other + np.sin(angle) * (other.T @ here - here.T @ other))
+                        W[layer] += gain * (
+                            np.cos(angle) * other.T @ other + np.sin(angle) * (other.T @ here - here.T @ other)
+                        )
                 else:  # a cycle of a few directions
                     lag = int(rng.integers(2, max(3, n)))
                     for k in range(lag):
