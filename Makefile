@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed-$(DEPENDENCIES)
 .PHONY: help reproduce report test slow-test lint derivations docs gallery benchmarks clean
 
 help:  ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 reproduce: $(INSTALLED)  ## the order parameter through the transition: theory and simulation, in figures/
 	$(BIN)/unrolled reproduce order-parameter --quick --out $(OUT)

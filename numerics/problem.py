@@ -83,7 +83,7 @@ def _inputs(value: ArrayLike, argument: str, n: int) -> FloatArray:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A regression task for the unrolled network (THEORY.md section 1).
+    """A regression task for the unrolled network (docs/theory.md section 1).
 
     ``h^1 = U x^0``, ``h^t = W^(t-1) φ(h^(t-1)) + U x^(t-1)``, ``f^(t+1) = V φ(h^t)`` for ``t = 1 … n``.
 
@@ -214,7 +214,7 @@ class Problem:
 
 
 def endpoint(T: int, signal: float, *, u: float = 1.0, v: float = 1.0, w: float = 1.0, **options: Any) -> Problem:
-    """Endpoint supervision: input at t = 0, one label at the last output (THEORY.md section 5).
+    """Endpoint supervision: input at t = 0, one label at the last output (docs/theory.md section 5).
 
     One pattern with ``x·x/D = 1`` and ``y² = λ v w^(T-2) u``, λ = ``signal``.
     """
@@ -239,7 +239,7 @@ def sequence(
     pattern_seed: int = 0,
     **options: Any,
 ) -> Problem:
-    """Sequence regression with a rotation teacher (THEORY.md section 6).
+    """Sequence regression with a rotation teacher (docs/theory.md section 6).
 
     ``y^(t+1) = V* (W*)^(t-1) U* x^0`` with ``W* = radius · rotation(angle)``, ``V* = (amplitude, 0)``, ``U* = 1``, on
     the two patterns ``x^0 = √2 e_p`` (orthonormal: ``x_p·x_q/D = δ_pq``, D = 2). ``supervise`` lists hidden times t,

@@ -28,8 +28,8 @@ class Solution(Shown, Drawn, Stored):
     Attributes:
         problem: what was solved.
         kernel: ``H``, (nP, nP), time-major index ``(t-1) P + p``.
-        free_energy: ``F = energy + entropy``, in units of N (THEORY.md section 3; the entropy is the divergence from
-            the random network, so ``-m/2`` is included).
+        free_energy: ``F = energy + entropy``, in units of N (docs/theory.md section 3; the entropy is the divergence
+            from the random network, so ``-m/2`` is included).
         energy: ``½ tr[Y(v𝒯H𝒯ᵀ+κ)⁻¹]``.
         entropy: ``½ tr[HC⁻¹] - ½ ln(|H|/|C|) - m/2 ≥ 0``.
         residual: norm of the gradient over the summed norms of the terms that cancel in it, in the natural metric

@@ -1,4 +1,4 @@
-"""Teachers of sequential tasks: a linear recurrent network whose outputs are the labels (THEORY.md section 6)."""
+"""Teachers of sequential tasks: a linear recurrent network whose outputs are the labels (docs/theory.md section 6)."""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
-"""The website of `make docs`: every public name is documented, no link is dead; the citation is of this version."""
+"""The pages and the website of `make docs`: no link is dead, no cited section or named file is absent."""
 
 from __future__ import annotations
 
 import re
+import subprocess
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,12 @@ import yaml
 from derivations.commands.reproduce import PANELS
 from derivations.report import site
 from tests.pages import ROOT
+
+THEORY = "docs/theory.md"
+PAGES = ("README.md", "CONTRIBUTING.md", "docs/how-do-i.md", THEORY)
+#: "section 3", "sections 6, 8 and 9", "section\n14": the numbers, over the end of a line in a docstring or a comment.
+GAP = r"(?:\n *# |\s)+"
+SECTION = re.compile(rf"\b[Ss]ections?{GAP}(\d+(?:\.\d+)*(?:(?:,|{GAP}and){GAP}\d+)*)")
 
 
 @pytest.fixture(scope="module", name="website")
@@ -72,3 +80,112 @@ def test_the_citation_is_of_this_version():
     assert citation["version"] == project["version"]
     assert citation["license"] == project["license"]
     assert {"cff-version", "message", "title", "authors"} <= set(citation)
+
+
+def sources() -> Iterator[tuple[str, str]]:
+    """Name and text of every Python file but this one."""
+    for folder in ("theory", "numerics", "derivations", "tests"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            if path != Path(__file__):
+                yield str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
+
+
+def miscited(name: str, text: str, sections: set[int]) -> list[str]:
+    """Citations of sections in a file that are none of the theory page's, the poster's, or a dated work's.
+
+    In a literate derivation, a section without a source is one of its own.
+    """
+    own = {int(number) for number in re.findall(r"^# ## (\d+)\. ", text, flags=re.MULTILINE)}
+    wrong = [
+        f"{name}: {line.strip()}" for line in text.splitlines() if re.search(r"THEORY\.md|(?<!docs/)theory\.md", line)
+    ]
+    for found in SECTION.finditer(text):
+        before = re.sub(rf"{GAP}", " ", text[max(0, found.start() - 60) : found.start()])
+        if re.search(r"(the poster's |\b(19|20)\d\d, )$", before):
+            continue
+        allowed = sections if before.endswith(f"{THEORY} ") else own
+        if not all(number in map(str, allowed) for number in re.findall(r"[\d.]+", found[1])):
+            wrong.append(f"{name}: {before[-30:]}{found[0]}")
+    return wrong
+
+
+def theory_sections() -> list[int]:
+    text = (ROOT / THEORY).read_text(encoding="utf-8")
+    return [int(number) for number in re.findall(r"^## (\d+)\. ", text, flags=re.MULTILINE)]
+
+
+def test_every_cited_section_is_on_the_theory_page():
+    assert theory_sections() == list(range(1, 15))
+    sections = set(theory_sections())
+    assert [fault for name, text in sources() for fault in miscited(name, text, sections)] == []
+    cited = {name for name, text in sources() if f"{THEORY} section" in text}
+    assert len([name for name in cited if name.startswith(("theory/", "numerics/"))]) > 30
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{THEORY} section 15",
+        f"{THEORY} sections 3 and 15",
+        f"{THEORY}\nsection 15",
+        f"{THEORY} section 3.1",
+        "THEORY.md section 3",
+        "theory.md section 3",
+        "(section 3)",
+        "Section 3",
+        "# see\n# section 3",
+    ],
+)
+def test_a_wrong_citation_is_found(text: str):
+    assert miscited("file", text, set(range(1, 15))) != []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{THEORY} section 14",
+        f"# ({THEORY}\n    # sections 1, 6 and 9)",
+        "the poster's section 5",
+        "(Author 1990, section 5.1)",
+        "# ## 2. A heading\n# as in section 2",
+    ],
+)
+def test_a_right_citation_is_accepted(text: str):
+    assert miscited("file", text, set(range(1, 15))) == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_files_that_a_page_names_exist(page: str):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = re.findall(r"`((?:theory|numerics|derivations|tests|docs)/[\w/.-]*)`", text)
+    assert [name for name in named if not (ROOT / name).exists()] == []
+    if page == THEORY:
+        assert len(named) > 40
+
+
+def test_the_theory_page_marks_what_the_program_does_not_have():
+    text = (ROOT / THEORY).read_text(encoding="utf-8")
+    parts = dict(zip(theory_sections(), re.split(r"^## \d+\. ", text, flags=re.MULTILINE)[1:], strict=True))
+    without = {number for number, part in parts.items() if "In the code:" not in part}
+    assert without == {number for number, part in parts.items() if re.search(r"\*Beyond.*not yet in the program", part)}
+
+
+def test_make_help_lists_every_target():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"^\.PHONY: (.*)$", makefile, flags=re.MULTILINE)[0].split()
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = dict(line.split(maxsplit=1) for line in shown.splitlines())
+    assert list(listed) == targets
+    assert len({len(line) - len(line.split(maxsplit=1)[1]) for line in shown.splitlines()}) == 1
+
+
+def test_hosted_ci_and_the_hooks_run_what_is_run_here():
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    assert [step["run"] for step in steps if "run" in step] == [".ci/run"]
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"][0]["hooks"]
+    assert [hook["id"] for hook in hooks] == ["ruff", "ruff-format", "mypy"]
+    for hook in hooks:
+        command = hook["entry"].replace(".venv/bin", "$(BIN)").replace(" --force-exclude", "")
+        assert f"\t{command}" in makefile

@@ -1,6 +1,6 @@
 """Where the transition is discontinuous: fold and equal-free-energy point of the coherent branch, in mpmath.
 
-Units ``u = v = w = 1``, the full free energy of the RNN (THEORY.md section 3, endpoint supervision) at any precision,
+Units ``u = v = w = 1``, the full free energy of the RNN (docs/theory.md section 3) at any precision,
 from its matrices: with ``G = (H_{1…n-1})⁻¹`` and ``S = H_{2…n}``,
 
 ``F = ½λ/(H_{nn}+κ) + ½(H_{11} + tr SG) - ½ ln|H| + ½ ln|H_{1…n-1}| - n/2``.

@@ -1,7 +1,7 @@
 r"""Two conjugate kernels for any activation, as matrix expressions for symbolic n, P and supervised set.
 
 ``F[Φ, Φ̃] = ½ tr[Y(v𝒯Φ𝒯ᵀ+κ)⁻¹] + tr Φ̃Φ - ln Z``, ``Z = ∫ dh N(h|0, C[Φ]) exp(φᵀΦ̃φ)``, ``C = w[Φ⁻] + uX⁻``
-(THEORY.md section 4).
+(docs/theory.md section 4).
 
 ln Z is no matrix expression, but its differential is. With ``ℓ = ln N(h|0, C) + φᵀΦ̃φ``, the log of the integrand,
 ``d ln Z = ⟨dℓ⟩``. ℓ is linear in the outer products ``hhᵀ`` and ``φφᵀ``, hence so is dℓ, and its average has the

@@ -1,4 +1,4 @@
-"""The explicit kernel free energy of the linear network with endpoint supervision (THEORY.md sections 3 and 5).
+"""The explicit kernel free energy of the linear network with endpoint supervision (docs/theory.md sections 3 and 5).
 
 ``F(H) = ½ y²/(v H^{nn} + κ) + ½ tr[H C⁻¹] - n/2 - ½ ln(|H|/|C|)``, ``C = w[H⁻] + uX⁻``, ``y² = λ v w^(T-2) u``,
 for one pattern with ``x·x/D = 1`` and ``n = T - 1`` hidden times. ``F = -ln P(H|y,x)/N`` up to a constant, chosen so

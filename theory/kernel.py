@@ -1,7 +1,7 @@
 """The symbolic kernel, its shift in time, the architecture's mask, and the forward covariance.
 
-THEORY.md section 2, for one pattern and endpoint supervision (section 5): input at ``t = 0`` only, ``x·x/D = 1``.
-Kernels are ``n × n`` matrices over the hidden times ``t = 1 … n``, ``n = T - 1``.
+docs/theory.md section 2, for one pattern and the endpoint supervision of docs/theory.md section 5: input at ``t = 0``
+only, ``x·x/D = 1``. Kernels are ``n × n`` matrices over the hidden times ``t = 1 … n``, ``n = T - 1``.
 """
 
 from __future__ import annotations

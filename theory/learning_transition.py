@@ -1,4 +1,4 @@
-"""The learning transition: where the incoherent branch folds in λ, for either architecture (THEORY.md section 14).
+"""The learning transition: where the incoherent branch folds in λ, for either architecture (docs/theory.md section 14).
 
 On the diagonal kernels of endpoint supervision (``theory.incoherent``; units ``u = v = w = 1``,
 ``theory.kernel.normalised_noise`` says what κ becomes in others) the arithmetic–geometric inequality leaves one

@@ -1,4 +1,4 @@
-"""Outlier eigenvalues of the RNN's recurrent matrix W from the kernel alone (THEORY.md section 8).
+"""Outlier eigenvalues of the RNN's recurrent matrix W from the kernel alone (docs/theory.md section 8).
 
 Given the activity h, W is the Gaussian prior conditioned on ``W h⁻ = h⁺`` (``h⁻ = (h^1 … h^{n-1})``,
 ``h⁺ = (h^2 … h^n)``, linear activation, endpoint supervision):

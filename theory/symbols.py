@@ -1,4 +1,4 @@
-"""Every symbol of the theory, defined once, with its assumptions (THEORY.md sections 1 and 5)."""
+"""Every symbol of the theory, defined once, with its assumptions (docs/theory.md sections 1 and 5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When the outliers of the RNN's recurrent matrix are its teacher's eigenvalues (THEORY.md sections 6 and 8).
+"""When the outliers of the RNN's recurrent matrix are its teacher's eigenvalues (docs/theory.md sections 6 and 8).
 
 Outside the bulk the eigenvalues of W are those of the regression matrix ``M = H₋₋⁻¹H₋₊`` (`theory.outliers`). Let the
 hidden states follow a teacher's recurrence up to small independent parts: a trajectory ``g^t = A^{t-1} g^1`` in d

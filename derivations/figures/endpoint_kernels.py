@@ -1,4 +1,6 @@
-"""Endpoint supervision: kernels of RNN and DNN under a weak and a strong signal, with W's spectrum (section 5).
+"""Endpoint supervision: kernels of RNN and DNN under a weak and a strong signal, with W's spectrum.
+
+Of the poster's section 5.
 
 A weak signal leaves both kernels diagonal in time: they coincide. Under a strong one only the RNN's becomes coherent,
 and W gets an eigenvalue outside the bulk of radius √w. Theory (N → ∞) beside the mean over sampled networks; the

@@ -1,4 +1,6 @@
-"""Endpoint supervision of two classes: the last time's kernel over patterns turns to the labels' (section 5).
+"""Endpoint supervision of two classes: the last time's kernel over patterns turns to the labels'.
+
+Of the poster's section 5.
 
 Patterns of two classes that overlap, labels ±1 times an amplitude at the last time only. The kernel H^{T-1,T-1} over
 patterns of both architectures, in theory (N → ∞) and as the mean over sampled networks, beside the label kernel

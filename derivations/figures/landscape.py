@@ -1,4 +1,6 @@
-"""Endpoint supervision: the kernel landscape, F along the RNN's order parameter and in a plane (section 5).
+"""Endpoint supervision: the kernel landscape, F along the RNN's order parameter and in a plane.
+
+Of the poster's section 5.
 
 F at fixed correlation q of the last two times, everything else minimised out. (a) T = 4: one minimum splits into two
 at λ_c. Full lines are N → ∞, dashed ones -ln P(q)/N at width N to first order in 1/N, diamonds its histogram over

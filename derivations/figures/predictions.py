@@ -1,4 +1,4 @@
-"""Endpoint supervision: what RNN and DNN predict for training and for unseen inputs (section 5).
+"""Endpoint supervision: what RNN and DNN predict for training and for unseen inputs (the poster's section 5).
 
 Inputs lie on a circle, x = √2 (cos θ, sin θ); crosses are the training labels, a teacher's with noise. (a) The outputs
 f^T of both architectures: lines are the theory at N → ∞, diamonds sampled networks, the RNN's and the DNN's at every

@@ -1,6 +1,6 @@
 """Time paths t3 ← t2 ← t1 by which two label messages reach an unsupervised kernel entry, and how the mask cuts them.
 
-Each row is one path of second order in the labels (THEORY.md section 7). Two messages meet at t2, where the prior
+Each row is one path of second order in the labels (docs/theory.md section 7). Two messages meet at t2, where the prior
 kernel links them: t1 → t2 above the line, t2 → t3 below it. A message is that of one product of labels, which may
 have been moved along the kernel's diagonal (both of its times together); so may the pair (t3, t1) afterwards. The
 DNN's mask keeps equal times only, so that no off-diagonal pair can move: crosses.

@@ -19,7 +19,7 @@ from derivations.report.typeset import prose
 
 ROOT = Path(__file__).parents[2]
 #: Pages, README first; links between them and to other files of the project are kept.
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/how-do-i.md", "docs/gallery.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/theory.md", "docs/how-do-i.md", "docs/gallery.md")
 PACKAGES = ("theory", "numerics")
 
 

@@ -25,7 +25,7 @@ class Family:
     """Free energies ``F(H; θ)``, ``θ = ln p``, of one problem in one parameter.
 
     The signal multiplies every ``y²``: the given labels are those at λ = 1, so that ``endpoint(T, 1.0)`` has the λ of
-    THEORY.md section 5. The other parameters replace the problem's own.
+    docs/theory.md section 5. The other parameters replace the problem's own.
 
     Attributes:
         problem: the others of its numbers stay as they are.

@@ -1,4 +1,4 @@
-"""The conjugate-kernel saddle of THEORY.md section 4, for any activation.
+"""The conjugate-kernel saddle of docs/theory.md section 4, for any activation.
 
 ``F[Φ, Φ̃] = E(Φ) + tr Φ̃Φ - ln Z``, ``Z = ∫ dh N(h|0, C[Φ]) exp(φ(h)ᵀ Φ̃ φ(h))``. For each Φ, F is concave in Φ̃; its
 maximum over Φ̃ is the free energy of Φ, whose minima are the states of the network.

@@ -1,9 +1,9 @@
 """The incoherent state of one pattern at any T: its times are independent, so that averages are over one variable each.
 
 For odd φ, input at t = 0 and one supervised time, the tilted trajectory is a product of even densities
-``N(g_t|0, C_t) exp(Φ̃^tt φ_t²)``, where ``C_t = w Φ^{t-1,t-1}``. Both conditions of THEORY.md section 4 then tie each
-time to its neighbours, ``Φ^tt = ⟨φ_t²⟩`` and ``Φ̃^tt = (w/2)(⟨g_{t+1}²⟩/C_{t+1}² - 1/C_{t+1})``, and of the covariances
-in the Hessian those remain in which every variable comes in even powers.
+``N(g_t|0, C_t) exp(Φ̃^tt φ_t²)``, where ``C_t = w Φ^{t-1,t-1}``. Both conditions of docs/theory.md section 4 then tie
+each time to its neighbours, ``Φ^tt = ⟨φ_t²⟩`` and ``Φ̃^tt = (w/2)(⟨g_{t+1}²⟩/C_{t+1}² - 1/C_{t+1})``, and of the
+covariances in the Hessian those remain in which every variable comes in even powers.
 """
 
 from __future__ import annotations

@@ -4,11 +4,11 @@ For any law q of the trajectory g,
 
     F(q) = ½ yᵀ(v𝒯Φ𝒯ᵀ+κ)⁻¹y + KL(q ‖ N(0, C_g[Φ])),   Φ = ⟨φφᵀ⟩_q,
 
-is at least ``F[Φ, Φ̃]`` of section 4 maximised over Φ̃, and equal to it where q is the tilted law, for
+is at least ``F[Φ, Φ̃]`` of docs/theory.md section 4 maximised over Φ̃, and equal to it where q is the tilted law, for
 ``max_Φ̃ [tr Φ̃Φ - ln Z]`` is the least divergence of a law with that Φ. So the minima of F(q) are those of F(Φ), and
 nothing has to be maximised on the way. The derivative of F by q is ``ln q - ln N(g|0, C_g[Φ]) - φᵀΦ̃φ`` up to a
-constant, Φ̃ given by the second condition of section 4 with the moments of q; steps of ln q against it (mirror descent:
-those of steepest descent in the metric of the laws themselves) keep to the family
+constant, Φ̃ given by the second condition of docs/theory.md section 4 with the moments of q; steps of ln q against it
+(mirror descent: those of steepest descent in the metric of the laws themselves) keep to the family
 
     ln q = -½ gᵀA g + φᵀBφ - ln Z,
 

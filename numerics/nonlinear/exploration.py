@@ -1,9 +1,9 @@
 """The cheap part of the search: descents of F on few points, from the random network's side and from the learnt side.
 
-Which minima F has is not known beforehand, and no count of states proves that none is missing (section 14): this is a
-search. It starts from the random network's kernel, at full labels and at labels that grow; from laws that fit the
-labels, all and some of them; and follows the lowest state that it has found to stronger labels and to weaker noise and
-back, beyond the folds of the branches in between. Every descent has a bound, and so has their number.
+Which minima F has is not known beforehand, and no count of states proves that none is missing (docs/theory.md section
+14): this is a search. It starts from the random network's kernel, at full labels and at labels that grow; from laws
+that fit the labels, all and some of them; and follows the lowest state that it has found to stronger labels and to
+weaker noise and back, beyond the folds of the branches in between. Every descent has a bound, and so has their number.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Stationary states on a sample that moves with the state: the conditions iterated as a map of moments.
 
-Given Φ and the second moment ``⟨ggᵀ⟩`` of one neuron's trajectory, the second condition of THEORY.md section 4 gives Φ̃
-explicitly,
+Given Φ and the second moment ``⟨ggᵀ⟩`` of one neuron's trajectory, the second condition of docs/theory.md section 4
+gives Φ̃ explicitly,
 
     Φ̃ = ½ v R y yᵀ R on supervised entries + (w/2) [C⁻¹⟨ggᵀ⟩C⁻¹ - C⁻¹], shifted back by one time,
 

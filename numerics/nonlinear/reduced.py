@@ -6,7 +6,7 @@ Hessian ``-Cov(φφᵀ, φφᵀ)``. At its maximum
     ∂F/∂Φ = ∂E/∂Φ + Φ̃ - ∂ln Z/∂Φ,
     ∂²F = F_ΦΦ - F_ΦΦ̃ F_Φ̃Φ̃⁻¹ F_Φ̃Φ,   F_Φ̃Φ̃ = -Cov(a, a),   F_Φ̃Φ = 1 - Cov(a, b),   F_ΦΦ = ∂²E - ∂²ln Z,
 
-with a = φφᵀ and b = ∂ln N(g|0, C[Φ])/∂Φ at a point. It vanishes where both conditions of THEORY.md section 4 hold.
+with a = φφᵀ and b = ∂ln N(g|0, C[Φ])/∂Φ at a point. It vanishes where both conditions of docs/theory.md section 4 hold.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The states of a nonlinear network, looked for from the random network's side and from the learnt side.
 
-This is a search: F may have minima that it does not meet (section 14). From the random network the kernel is followed
-to the full labels; cheap descents on few points (``exploration``) go down from there and from laws that fit the labels,
-and come back from stronger labels and weaker noise. The engine settles those that compete, and goes on down every
-instability of what it finds.
+This is a search: F may have minima that it does not meet (docs/theory.md section 14). From the random network the
+kernel is followed to the full labels; cheap descents on few points (``exploration``) go down from there and from laws
+that fit the labels, and come back from stronger labels and weaker noise. The engine settles those that compete, and
+goes on down every instability of what it finds.
 """
 
 from __future__ import annotations

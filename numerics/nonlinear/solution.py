@@ -16,7 +16,7 @@ Engine = Literal["quadrature", "sampling"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class NonlinearSolution(Shown, Drawn, Stored):
-    """A stationary point of ``F[Φ, Φ̃]`` (THEORY.md section 4).
+    """A stationary point of ``F[Φ, Φ̃]`` (docs/theory.md section 4).
 
     Attributes:
         problem: what was solved.

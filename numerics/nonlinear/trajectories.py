@@ -1,6 +1,6 @@
 """One neuron's trajectory in a known state: weighted points of its law, and the Gaussian fluctuations around the state.
 
-The kernel's law at width N is ``∫ dΦ̃ exp(-N F[Φ, Φ̃] - ½ ln|v𝒯Φ𝒯ᵀ+κ|)`` (THEORY.md section 13), with Φ̃ along the
+The kernel's law at width N is ``∫ dΦ̃ exp(-N F[Φ, Φ̃] - ½ ln|v𝒯Φ𝒯ᵀ+κ|)`` (docs/theory.md section 13), with Φ̃ along the
 imaginary axis. Around a minimum of F(Φ), the maximum over Φ̃ of F, both integrals are Gaussian, and the region's
 probability is, up to a factor that all minima share,
 

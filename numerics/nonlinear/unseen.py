@@ -1,7 +1,7 @@
 """Test patterns of a nonlinear network: hidden states that follow from the training patterns', time after time.
 
-Nothing pulls on a test pattern a (THEORY.md section 6). Given one neuron's trajectory g over the training patterns,
-whose law is tilted, its own pre-activations are Gaussian,
+Nothing pulls on a test pattern a (docs/theory.md section 6). Given one neuron's trajectory g over the training
+patterns, whose law is tilted, its own pre-activations are Gaussian,
 
     h_a^t = C_{ag} C_g⁻¹ g + ε_a^t,    Cov(ε_a) = C_{aa} - C_{ag} C_g⁻¹ C_{ga},    C_{a·} = w[Φ_{a·}⁻] + u X⁻_{a·},
 

@@ -5,9 +5,9 @@ At fixed Φ, ``max_Φ̃ [tr Φ̃Φ - ln Z]`` is the least Kullback–Leibler div
 
     F_G(S) = ½ yᵀ(v𝒯K𝒯ᵀ+κ)⁻¹y + ½ tr[S C⁻¹] - d/2 - ½ ln(|S|/|C|),   C = w[K(S)⁻] + uX⁻,
 
-with stationarity ``S⁻¹ = C⁻¹ - 2 K'ᵀ[Φ̃]``, Φ̃ as in THEORY.md section 4 with ``⟨hhᵀ⟩ = S``. Since the law is restricted,
-``F(K(S)) ≤ F_G(S)``: the minimum of F_G is an upper bound on the minimum of F, met for linear φ. It is an approximation
-for every other φ, and for ReLU, whose trajectories have a mean, a crude one.
+with stationarity ``S⁻¹ = C⁻¹ - 2 K'ᵀ[Φ̃]``, Φ̃ as in docs/theory.md section 4 with ``⟨hhᵀ⟩ = S``. Since the law is
+restricted, ``F(K(S)) ≤ F_G(S)``: the minimum of F_G is an upper bound on the minimum of F, met for linear φ. It is an
+approximation for every other φ, and for ReLU, whose trajectories have a mean, a crude one.
 """
 
 from __future__ import annotations

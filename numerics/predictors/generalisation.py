@@ -1,7 +1,7 @@
 """Predictions away from the supervised entries: test patterns, variances at width N, and losses.
 
-A test pattern is an unsupervised pattern of the joint kernel (THEORY.md section 6). Nothing pulls on it, so that its
-hidden states follow from the training patterns' by the forward covariance alone, time after time:
+A test pattern is an unsupervised pattern of the joint kernel (docs/theory.md section 6). Nothing pulls on it, so that
+its hidden states follow from the training patterns' by the forward covariance alone, time after time:
 ``H_{ab} = C_{ab} C⁻¹ H`` and ``H_{aa} = C_{aa} - C_{ab}C⁻¹C_{ba} + C_{ab}C⁻¹HC⁻¹C_{ba}`` for a test pattern a and the
 training patterns b, with ``C_{ab} = w[H_{ab}⁻] + uX⁻_{ab}``.
 """

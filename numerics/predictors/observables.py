@@ -1,4 +1,7 @@
-"""What follows from a solved kernel: predictions, W's outlier eigenvalues, coherence, alignment (THEORY.md 6, 8, 9)."""
+"""What follows from a solved kernel: predictions, W's outlier eigenvalues, coherence, alignment.
+
+The formulas are those of docs/theory.md sections 6, 8 and 9.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The linear network's kernel free energy for any problem, with exact derivatives in the natural metric.
 
-``F(H) = ½ yᵀ(v 𝒯H𝒯ᵀ+κ)⁻¹y + ½ tr[HC⁻¹] - ½ ln(|H|/|C|) - m/2``, ``C = w[H⁻] + uX⁻`` (THEORY.md section 3).
+``F(H) = ½ yᵀ(v 𝒯H𝒯ᵀ+κ)⁻¹y + ½ tr[HC⁻¹] - ½ ln(|H|/|C|) - m/2``, ``C = w[H⁻] + uX⁻`` (docs/theory.md section 3).
 
 A kernel close to ``H = LLᵀ`` is ``L exp(S) Lᵀ`` with a symmetric ``S``: then H stays positive-definite, and the entropy
 is of order one in S whatever the scales of H. Gradient and Hessian here are in S: ``dF = ⟨G, S⟩ + ½⟨S, 𝓗S⟩ + …``. With

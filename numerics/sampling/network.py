@@ -1,7 +1,7 @@
 """The unrolled network: forward pass, back-propagation and tangent, for any linear map between hidden times.
 
 Weights are whitened by the prior, ``U = √(u/D) η_U``, ``W = √(w/N) η_W``, ``V = (√v/N) η_V``, so that the
-prior on every η is a standard normal and the posterior's potential is ``½|η|² + L(η)`` (THEORY.md section 1).
+prior on every η is a standard normal and the posterior's potential is ``½|η|² + L(η)`` (docs/theory.md section 1).
 """
 
 from __future__ import annotations

@@ -113,8 +113,9 @@ def blocks(kernel: FloatArray, P: int) -> FloatArray:
 
 
 def coherence(kernel: FloatArray, P: int) -> FloatArray:
-    """Temporal coherence ``Φ^{tt'}/√(Φ^{tt}Φ^{t't'})``, averaged over patterns, (…, n, n) (THEORY.md section
-    9).
+    """Temporal coherence ``Φ^{tt'}/√(Φ^{tt}Φ^{t't'})``, averaged over patterns, (…, n, n).
+
+    docs/theory.md section 9.
 
     A time at which a pattern is silent, ``Φ^{tt} = 0``, has coherence 0 with every other.
     """
@@ -125,7 +126,7 @@ def coherence(kernel: FloatArray, P: int) -> FloatArray:
 
 
 def autocorrelation(kernel: FloatArray, P: int) -> FloatArray:
-    """Mean coherence over pairs of times with the same lag, lags 0 … n-1 (THEORY.md section 9)."""
+    """Mean coherence over pairs of times with the same lag, lags 0 … n-1 (docs/theory.md section 9)."""
     matrix = coherence(kernel, P)
     n = matrix.shape[-1]
     means = [np.diagonal(matrix, lag, axis1=-2, axis2=-1).mean(axis=-1) for lag in range(n)]

@@ -28,7 +28,7 @@ class Likelihood:
 
 
 def sampled(network: Network, phi: Array, eta_v: Array) -> Likelihood:
-    """``L = Σ (f - y)²/(2K)`` with ``f^(t+1) = V φ(h^t)`` and ``K = κ/N`` (THEORY.md section 1)."""
+    """``L = Σ (f - y)²/(2K)`` with ``f^(t+1) = V φ(h^t)`` and ``K = κ/N`` (docs/theory.md section 1)."""
     features = network.features(phi)
     error = (features @ eta_v) * network.scale_v - network.labels
     pull = error / network.dtype.type(network.K)

@@ -46,7 +46,7 @@ def simulate(
     checkpoint: str | Path | None = None,
     **options: Any,
 ) -> Simulation:
-    """Sample a network's weights from their posterior (THEORY.md section 1) and record its kernel and outputs.
+    """Sample a network's weights from their posterior (docs/theory.md section 1) and record its kernel and outputs.
 
     Args:
         problem: what is learnt.

@@ -1,8 +1,8 @@
 """The sign symmetries of a posterior: which weights change sign, and what that does to kernels and predictions.
 
 Reverse groups of tied matrices, ``W^(t) → σ_t W^(t)``, reflect the inputs' space, ``U → UR``, and reverse read-outs,
-``V_c → ρ_c V_c``. The prior (``docs/theory.md`` sections 1, 10) keeps its density if σ is one sign for all matrices
-that are correlated and R is orthogonal. With an odd φ the trajectories of ``docs/theory.md`` section 11 become
+``V_c → ρ_c V_c``. The prior (docs/theory.md sections 1, 10) keeps its density if σ is one sign for all matrices
+that are correlated and R is orthogonal. With an odd φ the trajectories of docs/theory.md section 11 become
 
     h^t_p → s_tp h^t_p,    f^(t+1)_pc → ρ_c s_tp f^(t+1)_pc,
 
@@ -238,7 +238,7 @@ def independent_classes(problem: Problem, odd: bool) -> IntArray:
     """The finest classes that stay independent of one another, a number for each joint index, (nP,).
 
     Entries of Φ and Φ̃ between classes vanish at the state that the random network's kernel is followed to, as they
-    vanish under ``docs/theory.md`` section 4's conditions if they do in them: then C and the tilted density factorise
+    vanish under docs/theory.md section 4's conditions if they do in them: then C and the tilted density factorise
     over the classes, and with an odd φ each factor is even. It takes that inputs overlap and labels that are not 0 lie
     within one class, and that for tied matrices ``(t, p)`` and ``(t', q)`` share a class if, and only if, their
     successors do. Each sign symmetry has one sign on a class.

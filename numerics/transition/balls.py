@@ -1,5 +1,4 @@
-"""The linear network's free energy in ball arithmetic: value, gradient and Hessian of F for any problem (THEORY.md
-section 3).
+"""The linear network's free energy (docs/theory.md section 3) in ball arithmetic: value, gradient and Hessian.
 
 Around a kernel ``H_0 = LLᵀ``, L any exact lower-triangular matrix of floats, kernels are ``H = L Ĥ Lᵀ``. In this frame
 ``Ĉ = L⁻¹CL⁻ᵀ = Σ_k D_k Ĥ D_kᵀ + X̂``, with one D_k for the RNN and one for each time that the DNN's mask lets pass, and

@@ -1,4 +1,4 @@
-"""Endpoint supervision at many parameters at once: signals, noises and widths broadcast (THEORY.md section 5).
+"""Endpoint supervision at many parameters at once: signals, noises and widths broadcast (docs/theory.md section 5).
 
 Starts come from the branches traced once in ``numerics.transition.branches``; every point is then polished by Newton on
 the lowered stationarity conditions of the full free energy, at its own parameters.

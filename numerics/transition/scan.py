@@ -1,4 +1,4 @@
-"""Every branch of endpoint supervision along the signal, with its special points (THEORY.md section 5).
+"""Every branch of endpoint supervision along the signal, with its special points (docs/theory.md section 5).
 
 Branches and special points are those of ``numerics.continuation``; points on the grid are Newton-polished in batches.
 What is found has to pass the signed counts of ``numerics.transition.index_sum``.

@@ -1,6 +1,6 @@
 """Theory against sampled networks: the right theory agrees, wrong ones do not.
 
-The theories here are minimised once more, from F as THEORY.md section 3 writes it, by SciPy and no code of the solver.
+The theories here are minimised once more, from F of docs/theory.md section 3, by SciPy and no code of the solver.
 """
 
 from __future__ import annotations

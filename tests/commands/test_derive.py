@@ -22,7 +22,7 @@ def derive(*arguments: str) -> dict:
 
 
 def free_energy(H, signal, kappa):
-    """F of the RNN from THEORY.md section 3, in mpmath: no code of theory/."""
+    """F of the RNN from docs/theory.md section 3, in mpmath: no code of theory/."""
     n = H.rows
     C = mpmath.zeros(n)
     C[0, 0] = 1

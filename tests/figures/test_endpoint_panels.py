@@ -1,4 +1,4 @@
-"""The panels of section 5, with networks that are too small to agree: what is drawn and written is what was found."""
+"""The panels of the poster's section 5, with networks too small to agree: what is drawn and written was found."""
 
 from __future__ import annotations
 

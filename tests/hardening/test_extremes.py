@@ -1,6 +1,6 @@
 """Numerical extremes against solutions that share no code with the solvers: closed forms and Newton at 60 digits.
 
-The references write the stationarity of THEORY.md section 3 with mpmath matrices, for any small problem, and the
+The references write the stationarity of docs/theory.md section 3 with mpmath matrices, for any small problem, and the
 incoherent branch of endpoint supervision in its one ratio r. A solver may refuse or say that it has not converged; what
 it calls converged must be right.
 """

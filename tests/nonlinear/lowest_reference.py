@@ -1,9 +1,9 @@
 """The lowest free energy of a nonlinear network by a second route, which shares nothing with the package.
 
 For any law q of one neuron's trajectory h, ``F(q) = ½ yᵀ(v𝒯Φ𝒯ᵀ+κ)⁻¹y + KL(q ‖ N(0, C[Φ]))`` with ``Φ = ⟨φφᵀ⟩_q`` is at
-least the lowest F of section 4. Here q is taken from ``exp(-½ hᵀAh + φᵀBφ)``, which contains every state, and SciPy's
-L-BFGS minimises over (A, B) on weighted points, from many starts. What it has found is evaluated on fresh points: that
-value bounds the lowest F from above however it was found, but for the standard error, which comes with it.
+least the lowest F of docs/theory.md section 4. Here q is taken from ``exp(-½ hᵀAh + φᵀBφ)``, which contains every
+state, and SciPy's L-BFGS minimises over (A, B) on weighted points, from many starts. What it has found is evaluated on
+fresh points: that value bounds the lowest F from above however it was found, but for its standard error.
 """
 
 from __future__ import annotations

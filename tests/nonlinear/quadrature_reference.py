@@ -1,4 +1,4 @@
-"""The conjugate-kernel saddle of THEORY.md section 4, for one neuron's trajectory on a plain grid: a second route.
+"""The conjugate-kernel saddle of docs/theory.md section 4, for one neuron's trajectory on a plain grid: a second route.
 
 Nothing is shared with the package: averages are sums over a tensor grid of the whitened trajectory, and SciPy's hybrid
 method finds the root of the stationarity conditions in all entries of Φ and Φ̃ at once. Good for nP ≤ 3 and activations

@@ -1,10 +1,10 @@
 """The lowest kernel free energy of a linear network by another road than the solver's: multi-start L-BFGS over weights.
 
-``F(H) = ½ yᵀ(v 𝒯H𝒯ᵀ+κ)⁻¹y + ½ tr[HC⁻¹] - ½ ln(|H|/|C|) - m/2`` is written down once more from docs/theory.md section 3.
-The kernel is ``H = ZZᵀ`` with the activities ``Z_{t+1} = √w Z_t W_tᵀ`` of a network with m neurons and free weights (one
-W or one for each step): every positive-definite kernel is one. Starts are random networks, most with planted weights of
-low rank that carry patterns or the labels' direction on with a gain, in fresh directions, along one, turning, cyclic.
-Shares no code with ``numerics``; only a problem's arrays are read.
+``F(H) = ½ yᵀ(v 𝒯H𝒯ᵀ+κ)⁻¹y + ½ tr[HC⁻¹] - ½ ln(|H|/|C|) - m/2`` is docs/theory.md section 3 once more.
+The kernel is ``H = ZZᵀ`` with the activities ``Z_{t+1} = √w Z_t W_tᵀ`` of a network with m neurons and free weights
+(one W or one for each step): every positive-definite kernel is one. Starts are random networks, most with planted
+weights of low rank that carry patterns or the labels' direction on with a gain, in fresh directions, along one,
+turning, cyclic. Shares no code with ``numerics``; only a problem's arrays are read.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def match_to_sample():
 
 
 def forward(H, problem):
-    """C[H] over all positions, from section 2, entry by entry."""
+    """C[H] over all positions, from docs/theory.md section 2, entry by entry."""
     n, P, w, u = problem.n, problem.P, problem.w, problem.u
     x = problem.x.transpose(1, 0, 2).reshape(n * P, -1)
     C = u * x @ x.T / problem.D
@@ -54,7 +54,7 @@ def forward(H, problem):
 
 
 def reference_free_energy(H, problem):
-    """Section 3 on an orthonormal basis of the random network's kernel's range."""
+    """docs/theory.md section 3 on an orthonormal basis of the random network's kernel's range."""
     prior = np.zeros_like(H)
     for _ in range(problem.n):
         prior = forward(prior, problem)

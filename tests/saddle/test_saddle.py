@@ -12,7 +12,7 @@ from numerics.symmetry import phases as symmetry
 
 
 def brute_force_free_energy(problem, H):
-    """THEORY.md section 3, term by term, on the full nP × nP kernel."""
+    """docs/theory.md section 3, term by term, on the full nP × nP kernel."""
     n, P, x = problem.n, problem.P, problem.x
     X = np.zeros((n * P, n * P))
     shifted = np.zeros_like(X)

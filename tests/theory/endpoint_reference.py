@@ -1,4 +1,4 @@
-"""The endpoint free energy written again from THEORY.md, in mpmath, for comparison: shares no code with theory/."""
+"""The endpoint free energy of docs/theory.md sections 3 and 5 written again in mpmath: shares no code with theory/."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def values():
 
 
 def plain_stationarity(point, arch):
-    """∂F/∂Φ of THEORY.md section 4, written out on explicit matrices."""
+    """∂F/∂Φ of docs/theory.md section 4, written out on explicit matrices."""
     masked = (
         (lambda A: A) if arch == "rnn" else (lambda A: Matrix(6, 6, lambda i, j: A[i, j] if i // 2 == j // 2 else 0))
     )
@@ -67,7 +67,7 @@ def test_linear_network_gives_the_explicit_free_energy(arch):
     point = values()
     point[conjugate.CONJUGATE] = evaluate(conjugate.linear_conjugate(arch), point, LAYOUT)
     point[conjugate.SECOND_MOMENT] = point[conjugate.ACTIVITY] = point[linear.H]
-    # value: exactly the functional of section 3, the constant included
+    # value: exactly the functional of docs/theory.md section 3, the constant included
     difference = (
         evaluate(conjugate.linear_free_energy(arch), point, LAYOUT)
         - evaluate(linear.free_energy(arch), point, LAYOUT)

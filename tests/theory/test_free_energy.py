@@ -1,4 +1,4 @@
-"""The free energy's terms and derivatives against the formula of THEORY.md written again in mpmath."""
+"""The free energy's terms and derivatives against docs/theory.md section 3 written again in mpmath."""
 
 import mpmath
 import numpy as np

@@ -77,7 +77,7 @@ def exact_values(n, P, positions):
 
 
 def scalar_free_energy(kernel, n, P, positions, X, labels, arch, inverse, determinant, logarithm):
-    """F with loops over entries: an independent transcription of THEORY.md section 3."""
+    """F with loops over entries: an independent transcription of docs/theory.md section 3."""
     a, b, c, k = (PARAMETERS[s] for s in (u, v, w, kappa))
     if logarithm is mpmath.log:
         a, b, c, k = (mpmath.mpf(x.p) / x.q for x in (a, b, c, k))

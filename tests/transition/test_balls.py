@@ -23,7 +23,7 @@ def ball_matrix(rows):
 
 @pytest.mark.parametrize("arch", ["rnn", "dnn"])
 def test_value_gradient_and_hessian_enclose_the_exact_ones(arch):
-    """At a kernel of integers, from SymPy's own derivatives of the expression of section 3."""
+    """At a kernel of integers, from SymPy's own derivatives of the expression of docs/theory.md section 3."""
     from sympy import Rational, diff
 
     F = endpoint_free_energy(4, arch)

@@ -1,6 +1,6 @@
 r"""The linear network's kernel free energy as a matrix expression, for symbolic n, P and supervised set.
 
-``F(H) = ½ tr[Y (v 𝒯H𝒯ᵀ + κ)^{-1}] + ½ tr[H C^{-1}] - ½ ln|H| + ½ ln|C|``, ``C = w[H⁻] + uX⁻`` (THEORY.md
+``F(H) = ½ tr[Y (v 𝒯H𝒯ᵀ + κ)^{-1}] + ½ tr[H C^{-1}] - ½ ln|H| + ½ ln|C|``, ``C = w[H⁻] + uX⁻`` (docs/theory.md
 section 3). H and X⁻ are nP × nP, Y is m × m for m supervised pairs (t, p); all are symmetric.
 
 For inputs of rank r < P the same expressions hold in the r-dimensional input space: r takes the place of P,

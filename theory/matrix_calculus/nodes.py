@@ -1,6 +1,6 @@
 r"""Matrix nodes of the kernel functionals: shift, mask, projection on the supervised pairs, log-determinant.
 
-Each is a linear map ``A -> L(A)`` of square matrices over the joint index ``(t, p)`` (time-major, THEORY.md
+Each is a linear map ``A -> L(A)`` of square matrices over the joint index ``(t, p)`` (time-major, docs/theory.md
 section 2), with its adjoint ``L*`` under the trace pairing ``tr[K L(A)] = tr[L*(K) A]``:
 
 =================  ==============================================  ===================

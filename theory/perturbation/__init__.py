@@ -1,4 +1,4 @@
-"""Perturbation theory in the labels, to any order (THEORY.md section 7)."""
+"""Perturbation theory in the labels, to any order (docs/theory.md section 7)."""
 
 from theory.perturbation.one_pattern import Perturbation, block_perturbation, perturbation
 from theory.perturbation.paths import Path, cut_paths, paths

@@ -1,4 +1,4 @@
-r"""The kernel's expansion in the labels around the random-weight kernel, to any order (THEORY.md section 7).
+r"""The kernel's expansion in the labels around the random-weight kernel, to any order (docs/theory.md section 7).
 
 Stationarity of the linear kernel free energy reads ``H^{-1} = C^{-1} - Λ`` with the message
 ``Λ = M + w S*[B]``, ``B = C^{-1}HC^{-1} - C^{-1}``, ``M = v 𝒯ᵀEYE𝒯``, ``E = (v𝒯H𝒯ᵀ + κ)^{-1}``,
