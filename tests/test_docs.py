@@ -163,6 +163,14 @@ def test_the_files_that_a_page_names_exist(page: str):
         assert len(named) > 40
 
 
+def test_the_map_of_folders_is_complete():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    mapped = set(re.findall(r"^\| `([\w/]+)/` \|", text, flags=re.MULTILINE))
+    for package in ("theory", "numerics", "derivations"):
+        folders = {str(path.parent.relative_to(ROOT)) for path in (ROOT / package).rglob("*.py")}
+        assert folders <= mapped, folders - mapped
+
+
 def test_the_theory_page_marks_what_the_program_does_not_have():
     text = (ROOT / THEORY).read_text(encoding="utf-8")
     parts = dict(zip(theory_sections(), re.split(r"^## \d+\. ", text, flags=re.MULTILINE)[1:], strict=True))

@@ -1,6 +1,6 @@
 """The complete temporally coherent branch at T = 4: linear network, RNN, endpoint supervision.
 
-The task is that of docs/theory.md section 5.
+See docs/theory.md section 5.
 
 With ``s = H^{11}`` as the one parameter, in units ``u = v = w = 1``,
 

@@ -1,5 +1,7 @@
 """The coherent branch at T = 5: an elliptic curve (linear network, RNN, endpoint supervision, ``u = v = w = 1``).
 
+See docs/theory.md section 5.
+
 In the coordinates of ``h^1`` and ``h^4`` regressed on ``(h^2, h^3)`` (slopes ``p_1, p_2`` and ``q_1, q_2``, residual
 variances α and δ, uncorrelated residuals), the branch that leaves the incoherent one at r = 3/2 lies on
 

@@ -1,5 +1,7 @@
 """Exact elimination of the stationary kernels at T = 4: linear network, RNN, endpoint supervision.
 
+See docs/theory.md section 5.
+
 Two regressions on ``h^2`` turn the six conditions into a chain of linear equations. Units ``u = v = w = 1``.
 """
 

@@ -1,4 +1,4 @@
-"""The Hessian of F along the coherent branch at T = 4, exact: where the branch is stable.
+"""The Hessian of F along the coherent branch at T = 4, exact: where the branch is stable (docs/theory.md section 5).
 
 ``H^{12}`` and ``H^{23}`` carry a square root; evaluation by parity keeps everything a rational function of s and κ.
 """

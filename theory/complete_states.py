@@ -1,5 +1,7 @@
 """Every stationary kernel of endpoint supervision, proved complete: the DNN at every T, the RNN at T = 3 and 4.
 
+See docs/theory.md sections 5 and 14.
+
 Units ``u = v = w = 1``: in others, ``H^{ts} = u w^{(t+s)/2-1} Ĥ^{ts}`` at the noise ``κ/(v w^(T-2) u)``, with the same
 λ and F.
 

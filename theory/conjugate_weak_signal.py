@@ -1,5 +1,7 @@
 r"""Weak labels in a nonlinear network: the kernel to first order in Y around the random network's.
 
+See docs/theory.md section 4.
+
 One pattern with ``x·x/D = 1``, endpoint supervision, odd φ. At Y = 0 the saddle is Φ̃ = 0 and ``Φ = ⟨φφᵀ⟩`` over
 ``N(0, C[Φ])``: times are uncorrelated, and the variance ``c_t = ⟨(h^t)²⟩`` obeys ``c_1 = u``, ``c_{t+1} = w g(c_t)``
 with ``g(c) = ⟨φ(√c z)²⟩``, z standard normal.

@@ -1,5 +1,7 @@
 """The critical point of endpoint supervision: where the RNN's incoherent branch loses its stability.
 
+See docs/theory.md section 5.
+
 Units ``u = v = w = 1`` (``theory.kernel.normalised_noise`` says what κ becomes in others). With ``n = T - 1`` and the
 ratio ``r_c = (T-2)/(T-3)`` at which the lag-1 sector is singular (``theory.stability``):
 

@@ -1,5 +1,7 @@
 """Fluctuations of the kernel at finite width N: covariance ``(∂²F)⁻¹/N`` and the shift of its mean, of order 1/N.
 
+See docs/theory.md section 13.
+
 Endpoint supervision, one pattern, linear activation, ``N ≥ n``. The density of the kernel is exact,
 
 ``-ln P(H|y) = N F(H) + A(H) + const``, ``A = ½ ln(v H^{nn} + κ) + ½(n+1) ln|H|``:

@@ -1,5 +1,7 @@
 r"""Averages of activations over two centred Gaussian variables, in closed form, with their derivatives.
 
+See docs/theory.md section 4.
+
 ``x, y`` are jointly Gaussian with ``a = ⟨x²⟩``, ``b = ⟨y²⟩``, ``c = ⟨xy⟩``, ``c² ≤ ab``. For the activations
 ``linear``, ``erf`` (φ(h) = erf(√π h/2), slope 1 at 0) and ``relu``:
 

@@ -1,4 +1,4 @@
-"""The temporally incoherent branch of endpoint supervision, for any T.
+"""The temporally incoherent branch of endpoint supervision, for any T (docs/theory.md section 5).
 
 The kernel is diagonal, ``H^{tt} = u w^{t-1} r^t``, and one parameter r ≥ 1, the growth of activity per time step in
 units of the prior, gives the signal ``λ(r) = (r-1)(r^n + κ̂)²/r^n``, ``κ̂ = κ/(v w^{n-1} u)``, ``n = T - 1``. It is

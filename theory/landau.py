@@ -1,5 +1,7 @@
 """Lyapunov–Schmidt reduction of the free energy at the critical point of endpoint supervision, exactly.
 
+See docs/theory.md section 5.
+
 Units ``u = v = w = 1``. Around the incoherent branch write ``H = D^{1/2} M D^{1/2}``, ``D = diag(r^t)``; then
 
 ``2F = λ/(r^n M_{nn} + κ) + r (M_{11} + tr[M_{2…n} (M_{1…n-1})⁻¹]) - ln(|M|/|M_{1…n-1}|) + const(r)``,

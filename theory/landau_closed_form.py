@@ -1,4 +1,4 @@
-"""The quartic Landau coefficient at the critical point for symbolic T, with its proof.
+"""The quartic Landau coefficient at the critical point for symbolic T, with its proof (docs/theory.md section 5).
 
 Units ``u = v = w = 1``, ``n = T - 1``, ``r = r_c = (n-1)/(n-2)``, ``H = D^{1/2} M D^{1/2}`` as in ``theory.landau``,
 and ``ζ = r^n/(r^n + κ)``, the share of the last kernel entry in ``H^{nn} + κ``. The critical mode is

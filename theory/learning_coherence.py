@@ -1,5 +1,7 @@
 """How the RNN's transition to coherence and the learning transition of the incoherent branch meet.
 
+See docs/theory.md section 14.
+
 Units ``u = v = w = 1``, ``n = T - 1``. Both live on the diagonal kernels ``H^{tt} = r^t``: coherence of lag 1 grows
 beyond ``r_c = (n-1)/(n-2)`` (``theory.stability``), and minima among diagonal kernels end at the folds
 (``theory.learning_transition``).

@@ -1,5 +1,7 @@
 """Where the learning transition begins: the cusp of the incoherent branch in the (κ, λ) plane, exact, for every T.
 
+See docs/theory.md section 14.
+
 Units ``u = v = w = 1``, ``n = T - 1``; ``theory.learning_transition`` says what the transition is. λ(r) has a fold
 where ``κ = r^n ((n+1)r - n)/((n-1)r - n)``, ``r > n/(n-1)``, and at the smallest such κ two folds meet, in a point with
 the exponents of mean field.

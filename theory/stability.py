@@ -1,5 +1,7 @@
 """Stability of the incoherent branch for any T: the second variation of F, one sector for each lag.
 
+See docs/theory.md section 5.
+
 Units ``u = v = w = 1``, ``n = T - 1``, ``H = D^{1/2} (1 + E) D^{1/2}`` with ``D = diag(r^t)``. The congruence by
 ``D^{1/2}`` turns the free energy into
 

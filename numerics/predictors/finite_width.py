@@ -1,5 +1,7 @@
 """The kernel at finite width N: fluctuations and shift of its mean to first order in 1/N, and the exact mean.
 
+See docs/theory.md section 13.
+
 The linear network's kernel has, at any width N ≥ m, the exact density (m rows of the unknown matrix, dH flat)
 
 ``-ln P(H) = N F(H) + A(H) + const``,  ``A = ½ ln|v𝒯H𝒯ᵀ+κ| + ½(m+1) ln|H|``:

@@ -1,4 +1,4 @@
-"""Mean outputs at finite width N, to first order in 1/N.
+"""Mean outputs at finite width N, to first order in 1/N (docs/theory.md section 13).
 
 At any width, the outputs given the kernel have mean ``f_a(H) = v H_{a𝒯} q``, ``q = (vH_{𝒯𝒯}+κ)⁻¹y``. Averaged over
 the kernel's law at width N (mean ``H + shift/N``, covariance ``(F'')⁻¹/N``, see `finite_width`),

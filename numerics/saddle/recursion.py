@@ -1,5 +1,7 @@
 """The Hessian of the random network, factorised: ``𝓗₀ = ½(1-𝒟)ᵀ(1-𝒟)`` at ``H = C``, by recursions in time.
 
+See docs/theory.md section 3.
+
 ``𝒟S = L⁻¹ w[LSLᵀ]⁻ L⁻ᵀ`` is the change of C by that of H one time before. It is nilpotent, so that ``(1-𝒟)⁻¹`` is a
 recursion forwards in time and its transpose one backwards. With the L of any kernel, ``K = √2 (1-𝒟)⁻¹``.
 """

@@ -1,5 +1,7 @@
 """Stationary kernels of the linear theory for any problem: the lowest one, or all that are found.
 
+See docs/theory.md section 3.
+
 This is a search: descents from the random network's kernel, from kernels that fit the labels
 (``numerics.saddle.starts``), and along every unstable mode that is met. It proves nothing about states that it has not
 met; for one pattern and short chains ``theory.complete_states`` does, and the search is tested against it.

@@ -1,5 +1,7 @@
 """The DNN's free energy to second order, where C has no entries between what different W give.
 
+See docs/theory.md section 3.
+
 In coordinates in which C is block-diagonal only ``½ ln|H|`` couples all entries of a change Δ of H. With ``P_t`` and
 ``R_t`` the blocks of ``C⁻¹`` and ``C⁻¹HC⁻¹`` and ``δ_t = w B_t Δ B_tᵀ`` the change of C's block t, ``h^t = B_t g``,
 

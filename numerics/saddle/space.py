@@ -1,4 +1,4 @@
-"""The space of kernels that a problem's inputs allow: H = Q Ĥ Qᵀ with Ĥ positive-definite.
+"""The space of kernels that a problem's inputs allow: H = Q Ĥ Qᵀ with Ĥ positive-definite (docs/theory.md section 3).
 
 One neuron's trajectory over all patterns is ``h = Q g``. Its coordinates g come in n blocks, so that W takes block k to
 block k+1, and inputs come in through U alone:

@@ -1,5 +1,7 @@
 """Hamiltonian Monte Carlo with the recurrent matrices integrated out: N (D + (n-1) P) numbers in place of N².
 
+See docs/theory.md section 1.
+
 The network meets W only along its own activity. Let Q be the orthonormal frame that Gram and Schmidt make of φ^1, …,
 φ^(n-1), one time after another, ``[φ^1 … φ^(n-1)] = √N Q Lᵀ`` with L the Cholesky factor of the kernel. A Gaussian
 matrix acts on each new direction of such a frame as a fresh Gaussian vector, whatever was seen before, so that with

@@ -1,4 +1,4 @@
-"""What is read off a network while it is sampled; weights are never stored."""
+"""What is read off a network while it is sampled; weights are never stored (docs/theory.md section 9)."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def blocks(kernel: FloatArray, P: int) -> FloatArray:
 def coherence(kernel: FloatArray, P: int) -> FloatArray:
     """Temporal coherence ``Φ^{tt'}/√(Φ^{tt}Φ^{t't'})``, averaged over patterns, (…, n, n).
 
-    docs/theory.md section 9.
+    See docs/theory.md section 9.
 
     A time at which a pattern is silent, ``Φ^{tt} = 0``, has coherence 0 with every other.
     """

@@ -1,4 +1,7 @@
-"""Stochastic gradient Langevin dynamics of the weights: the poster's dynamics, discretised."""
+"""Stochastic gradient Langevin dynamics of the weights: the poster's dynamics, discretised.
+
+See docs/theory.md section 1.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Branches of endpoint supervision, traced once for every signal and noise.
+"""Branches of endpoint supervision, traced once for every signal and noise (docs/theory.md section 5).
 
 One pattern, ``x·x/D = 1``, units ``u = v = w = 1``. Label and noise enter stationarity only through
 

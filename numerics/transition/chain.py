@@ -1,5 +1,7 @@
 """Endpoint supervision of the RNN in units u = v = w = 1, batched over kernels: derivatives and Newton for any T.
 
+See docs/theory.md section 5.
+
 The free energy of ``numerics.saddle.functional`` for one pattern with ``x·x/D = 1``, where ``C = diag(1, H_{1…n-1})``
 shares its Cholesky factor with H. Arrays have a leading batch axis B; kernels are given by their factors L, ``H =
 LLᵀ``.

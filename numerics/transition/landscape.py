@@ -1,5 +1,7 @@
 """The kernel landscape of endpoint supervision: F against the order parameter, with everything else minimised out.
 
+See docs/theory.md section 5.
+
 RNN, one pattern, units u = v = w = 1. The order parameter is ``q = H^{T-1,T-2}/√(H^{T-1,T-1} H^{T-2,T-2})``, the last
 two times' correlation, in (-1, 1): at fixed q the other entries minimise F, which is even in q by ``W → -W``.
 """

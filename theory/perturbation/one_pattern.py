@@ -1,4 +1,7 @@
-"""The expansion for one pattern, or noncommuting patterns, with symbolic labels, widths and κ."""
+"""The expansion for one pattern, or noncommuting patterns, with symbolic labels, widths and κ.
+
+See docs/theory.md section 7.
+"""
 
 from __future__ import annotations
 

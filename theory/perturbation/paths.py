@@ -1,4 +1,7 @@
-"""The time paths that contribute to each kernel entry, in every order, and those that the DNN's mask cuts."""
+"""The time paths that contribute to each kernel entry, in every order, and those that the DNN's mask cuts.
+
+See docs/theory.md section 7.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The expansion in exact numbers, for any inputs, patterns and supervised pairs (t, p)."""
+"""The expansion in exact numbers, for any inputs, patterns and supervised pairs (t, p) (docs/theory.md section 7)."""
 
 from __future__ import annotations
 
