@@ -70,7 +70,7 @@ def test_exact_numbers_are_numbers(number):
     assert real(number, "a") == pytest.approx(1 / 3, rel=1e-15)
 
 
-@pytest.mark.parametrize("value", NO_NUMBERS, ids=repr)
+@pytest.mark.parametrize("value", NO_NUMBERS, ids=lambda value: re.sub(r" at 0x\w+", "", repr(value)))
 def test_what_is_no_number(value):
     with pytest.raises(InputError, match=r"^a: is .*; accepted: a real number$") as caught:
         real(value, "a")
