@@ -18,6 +18,7 @@ from numerics.display import Facts, Shown
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.problem import FloatArray, InputError, Problem
 from numerics.sampling.joining import joined
+from numerics.sampling.plan import Plan
 from numerics.sampling.result import Simulation
 from numerics.sampling.simulate import simulate
 from numerics.solution import Solution
@@ -124,6 +125,9 @@ def check(
     Raises:
         InputError: an argument is out of range.
     """
+    # before the minima are sought: a run that is refused costs nothing
+    choices = {name: value for name, value in options.items() if name != "workers"}
+    width = Plan(problem=problem, width=width, **choices).width
     curved = problem.activation.name != "linear"
     if curved and width < nonlinear.SMALLEST_WIDTH:
         raise InputError(

@@ -43,6 +43,7 @@ BAD_INPUT = {
     "angle for endpoint": (["solve", "endpoint", "--T", "4", "--signal", "1", "--angle", "1"], "--angle"),
     "width 0": (["simulate", "endpoint", "--T", "4", "--signal", "1", "--width", "0"], "width"),
     "width 0, check": (["check", "endpoint", "--T", "4", "--signal", "1", "--width", "0"], "width"),
+    "no chain, check": (["check", "endpoint", "--T", "4", "--signal", "1", "--chains", "0"], "chains"),
     "no chain": (["simulate", "endpoint", "--T", "4", "--signal", "1", "--chains", "0"], "chains"),
     "no step": (["simulate", "endpoint", "--T", "4", "--signal", "1", "--steps", "0"], "steps"),
     "unknown sampler": (["simulate", "endpoint", "--T", "4", "--signal", "1", "--sampler", "gibbs"], "sampler"),
