@@ -10,9 +10,11 @@ Averages: ``nodes``, over the tilted trajectory, with their exact sensitivities,
 such points for few dimensions; ``sample``, for many. ``reduced``: F maximised over Φ̃, with gradient and Hessian;
 ``iteration``: the map of moments on a sample that moves with the state.
 
-States: ``search``, the way to them (``solve_nonlinear``, ``solve_all_nonlinear``, ``state_near``); ``exploration``, its
-cheap part, by ``descent`` of F over laws of the trajectory, from those of ``learnt`` too; ``engine``, what it asks of
-``by_quadrature`` and ``by_sampling``; ``solution``; ``critical``, where the random network's state turns unstable;
-``unseen``, inputs that were not learnt; ``variational``, the Gaussian approximation, an upper bound on F
-(``solve_gaussian``).
+States: ``search``, the way to them (``solve_nonlinear``, ``solve_all_nonlinear``, ``state_near``); ``setting``, what
+its parts need; ``following``, the random network's state as the labels grow; ``exploration``, the cheap part, by
+``descent`` of F over laws of the trajectory, from those of ``learnt`` too; ``settling``, such laws as states of an
+engine; ``minima``, what is met from all sides and below; ``answers``, the states refined and compared; ``engine``, what
+this asks of ``by_quadrature`` and ``by_sampling``; ``chain``, the incoherent state of one pattern; ``solution``;
+``critical``, where the random network's state turns unstable; ``unseen``, inputs that were not learnt;
+``variational``, the Gaussian approximation, an upper bound on F (``solve_gaussian``).
 """

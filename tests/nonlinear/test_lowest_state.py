@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from numerics.nonlinear import search
+from numerics.nonlinear import minima, setting
 from numerics.nonlinear.exploration import Explored
 from numerics.nonlinear.search import solve_all_nonlinear, solve_nonlinear
 from numerics.problem import Problem, endpoint, sequence
@@ -63,7 +63,7 @@ def test_the_learnt_state_is_found_where_labels_come_late_and_weights_are_small(
     assert state.minima >= 2
     assert learnt < state.next_free_energy <= random * 1.002
     # from the random network's side alone it is not found
-    monkeypatch.setattr(search, "explore", lambda *arguments: Explored([], [], False, True))
+    monkeypatch.setattr(setting, "explore", lambda *arguments: Explored([], [], False, True))
     assert solve_nonlinear(problem, **accuracy).free_energy == pytest.approx(random, rel=3e-3)
 
 
@@ -77,7 +77,7 @@ def test_another_minimiser_agrees_where_both_kinds_of_state_exist():
 
 def test_a_lower_state_that_does_not_settle_is_said_and_no_convergence_claimed(monkeypatch):
     problem, _, _ = LEARNT["tanh"]
-    monkeypatch.setattr(search._Search, "competing", lambda self, whole: [])
+    monkeypatch.setattr(minima, "_competing", lambda search, whole: [])
     state = solve_nonlinear(problem, tolerance=1e-2)
     assert not state.converged
     assert state.status.startswith("not converged: a lower state, F ≈ 14.9")

@@ -1,0 +1,117 @@
+"""The states that a search meets: from the random network's side, from the learnt side, and below each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from numerics.nonlinear.descent import Law
+from numerics.nonlinear.engine import State, continued
+from numerics.nonlinear.following import branches, followed
+from numerics.nonlinear.setting import KICKED, SAME_CHAIN, Search, close
+from numerics.nonlinear.settling import settled
+
+#: States after which no more are looked for.
+MOST_STATES = 12
+#: Minima met on few points that are made accurate, at most, where only the lowest state is asked for.
+MOST_SETTLED = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a search has met.
+
+    Attributes:
+        states: those that an engine has settled.
+        minima: of these, those without a direction that leads down.
+        others: F of minima that are known on few points only.
+        bound: the lowest F of a law that belongs to none of the states; infinite without one.
+        bounded: whether the search has ended at a bound.
+    """
+
+    states: list[State]
+    minima: list[State]
+    others: list[float]
+    bound: float
+    bounded: bool
+
+
+def search_states(search: Search, *, whole: bool) -> Found:
+    """The states, as accurate as the search needs: from the random network's side, the learnt side, and below.
+
+    Unless the ``whole`` of them is asked for, only minima that compete for the lowest are made accurate.
+    """
+    walks = whole or search.explored.within_reach or search.chain is not None
+    way = followed(search, whole=whole) if walks else []
+    found, queue, minima = [state for _, state in way[-1:]], [state for _, state in way[-1:] if state.reached], []
+
+    def keep(new: State | None) -> None:
+        if new is None or not new.reached or _at_stable_chain(search, new, found):
+            return
+        if not any(search.same(new, other) for other in found):
+            found.append(new)
+            queue.append(new)
+
+    failed: list[Law] = []
+    for law in _competing(search, whole=whole):
+        search.say(f"settling a minimum of F ≈ {law.free_energy:.4g}")
+        new = settled(search, law)
+        keep(new)
+        if new is None or not new.reached:
+            failed.append(law)
+    if not queue and not way:
+        way = followed(search, whole=True)
+        found, queue = [way[-1][1]], [way[-1][1]] if way[-1][1].reached else []
+    lost = False
+    while queue and len(found) < MOST_STATES:
+        search.say(f"looking below the states found ({len(found)})")
+        state = queue.pop(0)
+        lowest = min(other.point.free_energy for other in found)
+        if not whole and not search.explored.within_reach and not close(state.point.free_energy, lowest):
+            chain = search.chain_at(state.point.kernel)
+            if chain is not None and chain.stable:
+                minima.append(state)
+            continue
+        starts = search.engine.kicks(search.space, state)
+        if not starts:
+            minima.append(state)
+        for start in starts:
+            new = search.engine.settle(search.space, start, relaxed=KICKED)
+            lost = lost or new is None or not new.reached
+            keep(None if new is None else continued(new, state))
+        if lost and not queue:
+            lost = False
+            for new in branches(search, way):
+                keep(new)
+    explored = zip(search.explored.laws, search.explored.ended, strict=True)
+    others = [
+        (law.free_energy, ended)
+        for law, ended in explored
+        if any(law is each for each in failed) or not any(search.near(law, state) for state in found)
+    ]
+    return Found(
+        found,
+        minima,
+        [F for F, ended in others if ended],
+        min((F for F, _ in others), default=np.inf),
+        search.explored.bounded or bool(queue),
+    )
+
+
+def _competing(search: Search, *, whole: bool) -> list[Law]:
+    """The laws that an engine is to settle: all, or those that may be the lowest."""
+    laws = search.explored.laws
+    if whole or not laws:
+        return laws[:MOST_STATES]
+    known = [] if search.chain is None else [search.chain.free_energy]
+    lowest = min([laws[0].free_energy, *known])
+    return [law for law in laws if close(law.free_energy, lowest)][:MOST_SETTLED]
+
+
+def _at_stable_chain(search: Search, new: State, found: list[State]) -> bool:
+    """Whether a state is the chain with the noise of a sample: a stable one has no other minimum so close by."""
+    if search.chain is None or not search.chain.stable or not any(search.chain_at(s.point.kernel) for s in found):
+        return False
+    size = SAME_CHAIN * np.linalg.norm(search.chain.kernel)
+    return bool(np.linalg.norm(new.point.kernel - search.chain.kernel) <= size)

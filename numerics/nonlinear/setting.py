@@ -1,0 +1,86 @@
+"""A search for the states of one nonlinear network: what all its parts need, and when two states are one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from numerics.nonlinear.chain import incoherent_chain
+from numerics.nonlinear.descent import Law
+from numerics.nonlinear.engine import Engine, Progress, State
+from numerics.nonlinear.exploration import Explored, explore
+from numerics.nonlinear.solution import NonlinearSolution
+from numerics.nonlinear.space import TrajectorySpace
+from numerics.problem import FloatArray
+from numerics.symmetry.trajectories import images, kept_classes
+
+#: Relative distance from the chain of single variables at which a state without correlations between times is that.
+SAME_CHAIN = 0.1
+#: Relative distance of a kernel on few points from a state that it is that state at.
+NEAR = 0.15
+#: States whose free energies differ by less, over 1 + |F|, may change order when they are refined.
+CLOSE = 0.02
+#: Damped steps off an unstable state.
+KICKED = 60
+
+
+def close(one: float, lowest: float) -> bool:
+    """Whether a free energy competes with the lowest."""
+    return one <= lowest + CLOSE * (1 + abs(lowest))
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """A search for the states of one problem.
+
+    Attributes:
+        engine: how averages are made.
+        space: the trajectory's coordinates.
+        prior: the random network's kernel.
+        limit: relative error of Φ that a solution may have.
+        by_chain: whether the random network's branch is a chain of single variables, and may be computed as one.
+        seed: of random points.
+        say: told what is being done.
+    """
+
+    engine: Engine
+    space: TrajectorySpace
+    prior: FloatArray
+    limit: float
+    by_chain: bool
+    seed: int
+    say: Progress
+
+    @cached_property
+    def chain(self) -> NonlinearSolution | None:
+        """The random network's branch at the full labels, where it is a chain that can be followed."""
+        return incoherent_chain(self.space, self.engine.phi, self.prior, self.limit) if self.by_chain else None
+
+    @cached_property
+    def explored(self) -> Explored:
+        """What descents on few points have met."""
+        return explore(self.space, self.engine.phi, self.prior, self.seed, self.say)
+
+    def chain_at(self, kernel: FloatArray) -> NonlinearSolution | None:
+        """The chain, if a state is it but for the error of averages."""
+        classes = kept_classes(self.space, self.engine.phi, kernel)
+        if self.chain is None or classes is None or classes.rows.max() + 1 < len(kernel):
+            return None
+        near = np.linalg.norm(kernel - self.chain.kernel) <= SAME_CHAIN * np.linalg.norm(self.chain.kernel)
+        return self.chain if near else None
+
+    def same(self, one: State, other: State) -> bool:
+        """Whether two states are one, or images of one another."""
+        a, b = one.point.kernel, other.point.kernel
+        near = self.engine.same * np.linalg.norm(b)
+        return any(np.linalg.norm(a - each) <= near for each in images(self.space, self.engine.phi, b))
+
+    def near(self, law: Law, state: State) -> bool:
+        """Whether a law is that of a state, but for the error of few points."""
+        size = NEAR * np.linalg.norm(state.point.kernel)
+        return any(
+            np.linalg.norm(law.kernel - each) <= size
+            for each in images(self.space, self.engine.phi, state.point.kernel)
+        )

@@ -1,0 +1,48 @@
+"""Laws of the trajectory as states of an engine."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from numerics.nonlinear.descent import Law
+from numerics.nonlinear.engine import State
+from numerics.nonlinear.setting import KICKED, SAME_CHAIN, Search
+from numerics.nonlinear.solution import NonlinearSolution
+from numerics.symmetry.trajectories import independent
+
+
+def settled(search: Search, law: Law) -> State | None:
+    """The engine's state at a law; one with hardly any correlations between independent classes is kept to none."""
+    relaxed, kept = KICKED, None
+    classes = independent(search.space, search.engine.phi)
+    if classes is not None:
+        of_rows, of_coordinates = classes.matrices()
+        kernel = np.where(of_rows, law.kernel, 0.0)
+        if np.linalg.norm(law.kernel - kernel) <= SAME_CHAIN * np.linalg.norm(law.kernel):
+            tilt, covariance = np.where(of_rows, law.tilt, 0.0), np.where(of_coordinates, law.covariance, 0.0)
+            law, relaxed, kept = law._replace(kernel=kernel, tilt=tilt, covariance=covariance), 0, classes
+    try:
+        start = search.engine.around(search.space, law)
+    except np.linalg.LinAlgError:
+        return None
+    return search.engine.settle(search.space, start, classes=kept, relaxed=relaxed)
+
+
+def chain_law(search: Search, chain: NonlinearSolution) -> Law:
+    """The law of a trajectory in a chain."""
+    C, covariance = (
+        np.diag(np.diagonal(each) / np.diagonal(search.space.embedding) ** 2)
+        for each in (chain.covariance, chain.second_moment)
+    )
+    none = np.zeros(search.space.d)
+    return Law(
+        np.asarray(np.linalg.inv(C)),
+        chain.conjugate,
+        chain.free_energy,
+        chain.kernel,
+        none,
+        covariance,
+        none[None],
+        np.ones(1),
+        1.0,
+    )
