@@ -101,6 +101,11 @@ def test_many_patterns_are_fast_and_converge():
 def test_refuses_what_it_cannot_answer():
     with pytest.raises(InputError, match="kappa"):
         solve_gaussian(endpoint(3, 1.0, activation="erf", kappa=0.0))
-    alike = Problem(np.ones((2, 1)), np.array([[np.nan, 1.0], [np.nan, 1.0]]), activation="erf")
-    with pytest.raises(InputError, match="singular"):
-        solve_gaussian(alike)
+
+
+def test_equal_patterns_are_one_with_half_the_noise():
+    twice = solve_gaussian(Problem(np.ones((2, 1)), np.array([[np.nan, 1.0], [np.nan, 1.0]]), activation="erf"))
+    once = solve_gaussian(Problem(np.ones((1, 1)), np.array([[np.nan, 1.0]]), activation="erf", kappa=0.5))
+    assert twice.converged
+    assert twice.free_energy == pytest.approx(once.free_energy, rel=1e-8)
+    assert twice.kernel == pytest.approx(np.kron(once.kernel, np.ones((2, 2))), rel=1e-6)
