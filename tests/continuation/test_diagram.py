@@ -95,7 +95,10 @@ def test_the_transition_at_t_4_becomes_discontinuous_at_the_tricritical_noise(ka
     assert len(points_of(found, "pitchfork")) == 1
 
 
-@pytest.mark.parametrize(("parameter", "power"), [("u", 1), ("v", 1), ("w", 2)])
+@pytest.mark.parametrize(
+    ("parameter", "power"),
+    [pytest.param("u", 1, marks=pytest.mark.slow), pytest.param("v", 1, marks=pytest.mark.slow), ("w", 2)],
+)
 def test_pitchforks_in_a_width_are_those_of_the_scaled_signal(parameter, power):
     """``λ = y²/(v w² u)`` and ``κ̂ = κ/(v w² u)`` at T = 4, against ``λ_c(κ̂) = (8+κ̂)²/8``."""
     problem = endpoint(4, 12.0, kappa=0.7)

@@ -39,7 +39,7 @@ def test_it_is_the_state_of_quadrature_in_all_dimensions(problem, monkeypatch):
     assert chain.stable == other.stable
 
 
-@pytest.mark.parametrize("T", [6, 9])
+@pytest.mark.parametrize("T", [6, pytest.param(9, marks=pytest.mark.slow)])
 def test_the_linear_network_has_its_exact_critical_signal_beyond_quadrature(T):
     exact = float(exact_critical_signal(T, 1))
     found = critical_signal(endpoint(T, 1.0), 0.7 * exact, 1.5 * exact)
@@ -47,6 +47,7 @@ def test_the_linear_network_has_its_exact_critical_signal_beyond_quadrature(T):
     assert found.scale == pytest.approx(exact, rel=3e-8)
 
 
+@pytest.mark.slow
 def test_sampled_networks_of_six_times_turn_unstable_at_the_critical_signal():
     found = critical_signal(endpoint(6, 1.0, activation="erf"), 2.0, 10.0)
     assert found is not None
