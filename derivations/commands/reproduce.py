@@ -142,10 +142,11 @@ PANELS: dict[str, Panel] = {
                 "States that learn and states that do not",
                 "Beyond the poster: endpoint supervision with large noise, T = 4, κ = 100. Between two folds F has two "
                 "minima, for (a) the RNN and (b) the DNN: one close to the random network, one that has learnt part of "
-                "the label. Above: mean output over label; below: F less that of the random network. Lines are the "
-                "theory at N → ∞, dashed where unstable. Diamonds are networks that start at weights drawn in one of "
-                "the minima, with two standard errors; black dashes, the theory of the minimum they must stay in, or "
-                "fall to beyond its fold, to first order in 1/N.",
+                "the label; where their F is equal the transition is, and it is discontinuous. Above: mean output over "
+                "label; below: F less F_0, that of the random network. Lines are the theory at N → ∞, dashed where "
+                "unstable; dotted, where minima end (folds) or have equal F. Diamonds are networks that start at "
+                "weights drawn in one of the minima, with two standard errors (mostly within the symbol); black "
+                "dashes, the theory of the minimum they must stay in, or go to beyond its fold, to first order in 1/N.",
             ),
         ),
         key=Panel.order,

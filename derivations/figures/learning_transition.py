@@ -1,9 +1,10 @@
 """States that learn and states that do not (beyond the poster): a discontinuous transition of either architecture.
 
 Where the noise is large, F has a minimum beside the random network's in which the network has learnt the task; between
-two folds both exist. Above: the mean output over the label. Below: F less the random network's. Lines are the theory at
-N → ∞, dashed where unstable. Networks start at weights drawn in one of the two minima (beyond a fold: in the one that
-was there before it) and are compared with the minimum in which they must then be; diamonds, with two standard errors.
+two folds both exist. Above: the mean output over the label. Below: F less F_0, the random network's. Lines are the
+theory at N → ∞, dashed where unstable. Networks start at weights drawn in one of the two minima (beyond a fold: in the
+one that was there before it) and are compared with the minimum in which they must then be; diamonds, with two standard
+errors.
 """
 
 from __future__ import annotations
@@ -37,17 +38,21 @@ ARCHITECTURES = ("rnn", "dnn")
 SIDES = ("unlearnt", "learnt")
 #: Signals of the networks that start on each side.
 SIGNALS = {
-    "rnn": {"unlearnt": (800.0, 1000.0, 1200.0, 1650.0), "learnt": (850.0, 1000.0, 1150.0, 1400.0, 1700.0)},
-    "dnn": {"unlearnt": (800.0, 1000.0, 1200.0, 1400.0, 1650.0), "learnt": (1050.0, 1300.0, 1400.0, 1550.0, 1700.0)},
+    "rnn": {"unlearnt": (750.0, 1000.0, 1200.0, 1640.0), "learnt": (850.0, 1000.0, 1150.0, 1400.0, 1740.0)},
+    "dnn": {"unlearnt": (800.0, 940.0, 1200.0, 1400.0, 1640.0), "learnt": (1050.0, 1300.0, 1400.0, 1530.0, 1740.0)},
 }
 #: Networks that mix slowly; steps of the others and of these.
-SLOW = {("rnn", "unlearnt", 800.0), ("rnn", "unlearnt", 1200.0), ("dnn", "unlearnt", 1400.0)}
-STEPS, QUICK_STEPS = (3000, 6000), (250, 600)
+SLOW = {("rnn", "unlearnt", 750.0), ("rnn", "unlearnt", 1200.0), ("dnn", "unlearnt", 1400.0)}
+STEPS, QUICK_STEPS = (3000, 6000), (350, 800)
 #: Output over label above which a state has learnt: none of the minima lies near.
 LEARNT = 0.1
 #: Share of a network's draws that must be in the minimum it is compared with.
 STAYS = 0.9
 COLOURS = {"unlearnt": "C4", "learnt": "C2"}
+THEORY, UNSTABLE, AT_WIDTH = r"theory, $N \to \infty$", "unstable state", f"theory, $N = {WIDTH}$"
+STARTED = {start: f"network of $N = {WIDTH}$ that started {start}" for start in SIDES}
+#: Down the first column, then the second.
+LEGEND = (THEORY, UNSTABLE, AT_WIDTH, STARTED["learnt"], STARTED["unlearnt"])
 
 
 def problem(arch: str, signal: float) -> Problem:
@@ -222,12 +227,12 @@ def draw(scans: dict[str, EndpointScan], points: dict[str, list[Any]]) -> Figure
         draw_branches(below, scan, lambda branch, s=scan: branch.free_energy - 0.5 * s.signal / (1 + KAPPA))
         draw_networks(above, points, arch)
         above.set_title(f"({'ab'[column]}) {arch.upper()}", loc="left")
-        below.set(xlabel=r"signal $\lambda$", xlim=RANGE, xticks=(800, 1200, 1600), ylim=(-0.62, 0.1))
-    axes[0, 0].set(ylabel=r"output $\langle f^T\rangle/y$", ylim=(-0.02, 0.9), yticks=(0, 0.2, 0.4, 0.6))
-    axes[1, 0].set(ylabel="$F$ less the\nrandom network's")
+        below.set(xlabel=r"signal $\lambda$", xlim=RANGE, xticks=(800, 1200, 1600), ylim=(-0.62, 0.38))
+    axes[0, 0].set(ylabel=r"output $\langle f^T\rangle/y$", ylim=(-0.02, 0.95), yticks=(0, 0.2, 0.4, 0.6, 0.8))
+    axes[1, 0].set(ylabel="$F - F_0$")
     handles = dict(zip(*reversed(axes[0, 1].get_legend_handles_labels()), strict=True))
-    figure.legend(handles.values(), handles, loc="outside lower center", ncols=3, handlelength=1.3, columnspacing=0.8,
-                  handletextpad=0.4, title=f"networks of width $N = {WIDTH}$", title_fontsize=7)  # fmt: skip
+    figure.legend([handles[name] for name in LEGEND], LEGEND, loc="outside lower center", ncols=2, handlelength=1.3,
+                  columnspacing=1.2, handletextpad=0.4)  # fmt: skip
     return figure
 
 
@@ -235,21 +240,21 @@ def draw_branches(axes: Axes, scan: EndpointScan, quantity: Any) -> None:
     """One quantity along every branch, dashed where it is unstable."""
     for branch in scan.branches:
         values = quantity(branch)
-        axes.plot(scan.signal, np.where(branch.stable, values, np.nan), "-", color="C0", label="theory")
-        axes.plot(scan.signal, np.where(branch.stable, np.nan, values), "--", color="C0", lw=0.7, label="unstable")
+        axes.plot(scan.signal, np.where(branch.stable, values, np.nan), "-", color="C0", label=THEORY)
+        axes.plot(scan.signal, np.where(branch.stable, np.nan, values), "--", color="C0", lw=0.7, label=UNSTABLE)
 
 
 def draw_special_points(axes: Axes, scan: EndpointScan, *, named: bool) -> None:
-    """Where minima begin, end or exchange, as dotted lines."""
-    names = {"equal-free-energy": "equal $F$", "fold": "fold", "pitchfork": r"$\lambda_c$"}
+    """Where minima begin, end or exchange, as dotted lines; at λ_c only unstable states meet under so large a noise."""
+    names = {"equal-free-energy": "equal $F$", "fold": "fold"}
     for point in scan.special_points:
         minimum = any(branch.name in point.branches and branch.stable.any() for branch in scan.branches)
-        if not minimum:
+        if point.type not in names or not minimum:
             continue
         axes.axvline(point.signal, color="0.6", lw=0.6, ls=":", zorder=0)
         if named:
             axes.annotate(
-                names.get(point.type, point.type), (point.signal, 1.0), (-1, -2), xycoords=("data", "axes fraction"),
+                names[point.type], (point.signal, 1.0), (-1, -2), xycoords=("data", "axes fraction"),
                 textcoords="offset points", rotation=90, ha="right", va="top", fontsize=6, color="0.35",
             )  # fmt: skip
 
@@ -262,7 +267,7 @@ def draw_networks(axes: Axes, points: dict[str, list[Any]], arch: str) -> None:
         own = column["start"] == start
         axes.errorbar(
             column["signal"][own], column["sampled"][own], yerr=2 * column["standard_error"][own], fmt="D", ms=3.5,
-            color=COLOURS[start], mfc="white", zorder=3, label=f"started {start}",
+            color=COLOURS[start], mfc="white", zorder=3, label=STARTED[start],
         )  # fmt: skip
-    axes.plot(column["signal"], column["theory_at_width"], "_", color="k", ms=8, mew=1.1, zorder=4,
-              label="theory at this width")  # fmt: skip
+    axes.plot(column["signal"], column["theory_at_width"], "_", color="k", ms=7, mew=1.1, zorder=4,
+              label=AT_WIDTH)  # fmt: skip

@@ -16,11 +16,12 @@ from numerics.checking.regions import State, nearest
 from numerics.checking.weights import Phase, phases
 from numerics.display import Facts, Shown
 from numerics.nonlinear.solution import NonlinearSolution
-from numerics.problem import FloatArray, InputError, Problem
+from numerics.problem import FloatArray, Problem
 from numerics.sampling.joining import joined
 from numerics.sampling.plan import Plan
 from numerics.sampling.result import Simulation
 from numerics.sampling.simulate import simulate
+from numerics.scalars import integer
 from numerics.solution import Solution
 
 #: Share of its draws that every chain has in the phase where it started, at least, if it stays there.
@@ -129,10 +130,10 @@ def check(
     choices = {name: value for name, value in options.items() if name != "workers"}
     width = Plan(problem=problem, width=width, **choices).width
     curved = problem.activation.name != "linear"
-    if curved and width < nonlinear.SMALLEST_WIDTH:
-        raise InputError(
-            f"width: is {width}; accepted: an integer ≥ {nonlinear.SMALLEST_WIDTH} for a nonlinear network"
-        )
+    least = nonlinear.SMALLEST_WIDTH if curved else 1
+    accepted = f"an integer ≥ {least}" + (" for a nonlinear network" if curved else "")
+    width = integer(width, "width", least, accepted=accepted)
+    _check_options(problem, width, **options)
     found = phases(minima(problem), width)
     widths = [width // divisor for divisor in nonlinear.DIVISORS] if curved else [width]
     runs = [
@@ -143,6 +144,13 @@ def check(
         for position in range(len(found))
     ]
     return judged(problem, width, found, runs)
+
+
+def _check_options(problem: Problem, width: int, *, workers: int | None = None, **options: Any) -> None:
+    """Refuse options that the simulations would refuse, before the solver has worked for them."""
+    if workers is not None:
+        integer(workers, "workers", 1)
+    Plan(problem=problem, width=width, **options)
 
 
 def minima(problem: Problem) -> list[State]:

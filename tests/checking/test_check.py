@@ -11,7 +11,7 @@ from numerics.checking import check as module
 from numerics.checking import weights
 from numerics.checking.check import check, judged
 from numerics.checking.linear import compare, compare_phase, within
-from numerics.problem import endpoint, sequence
+from numerics.problem import InputError, endpoint, sequence
 from numerics.saddle.search import solve
 from numerics.sampling import Simulation, simulate
 from numerics.sampling.diagnostics import summarise_symmetric
@@ -181,7 +181,6 @@ def test_chains_start_in_every_minimum_and_at_random_weights_where_there_is_one(
     check(endpoint(4, 4.0), 16, checkpoint=tmp_path / "one", **options)
     assert starts == [(True, 1, 7), (False, 1, 8)]
     starts.clear()
-    monkeypatch.setattr(module, "minima", two_phases)
     checked = check(endpoint(4, 3740.0, kappa=200.0, arch="dnn"), 64, checkpoint=tmp_path / "two", **options)
     assert starts == [(True, 2, 7), (True, 2, 8)]
     heaviest, other = (part.simulations[-1].kernels[:, -1, -1, -1] for part in checked.phases)
@@ -190,8 +189,7 @@ def test_chains_start_in_every_minimum_and_at_random_weights_where_there_is_one(
 
 
 @pytest.mark.slow
-def test_sampled_networks_stay_in_both_phases_of_a_dnn(monkeypatch):
-    monkeypatch.setattr(module, "minima", two_phases)
+def test_sampled_networks_stay_in_both_phases_of_a_dnn():
     checked = check(endpoint(4, 3740.0, kappa=200.0, arch="dnn"), 64, steps=400, chains=2, seed=5, workers=1)
     assert checked.agrees, checked.reason
     assert all(part.stays for part in checked.phases)
@@ -214,6 +212,24 @@ def test_a_nonlinear_network_is_checked_from_its_own_trajectories():
     checked = check(endpoint(3, 6.0, activation="tanh"), 128, steps=300, chains=2, workers=1)
     assert checked.agrees, checked.reason
     assert [run.width for run in checked.phases[0].simulations] == [32, 64, 128]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"width": 0}, "width: is 0; accepted: an integer ≥ 1"),
+        ({"width": 32, "activation": "erf"}, "width: is 32; accepted: an integer ≥ 64 for a nonlinear network"),
+        ({"chains": 0}, "chains: is 0"),
+        ({"steps": 3}, "steps: is 3"),
+        ({"workers": 0}, "workers: is 0"),
+        ({"sampler": "none"}, "sampler: is 'none'"),
+    ],
+)
+def test_bad_options_are_refused_before_any_work(monkeypatch, changed, said):
+    monkeypatch.setattr(module, "minima", lambda problem: pytest.fail("solved"))
+    options = {"width": 64, **changed}
+    with pytest.raises(InputError, match=said):
+        check(endpoint(4, 4.0, activation=options.pop("activation", "linear")), options.pop("width"), **options)
 
 
 def test_a_minimum_is_reached_from_nearby():
