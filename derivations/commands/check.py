@@ -138,7 +138,8 @@ def notes(checked: Check) -> list[str]:
 
 
 def print_check(checked: Check) -> None:
-    """The phases, the independent entries of both kernels side by side, and the verdict."""
+    """The verdict, the phases, and the independent entries of both kernels side by side."""
+    click.echo(f"{'Agrees' if checked.agrees else 'DISAGREES'}: {checked.reason}.")
     if len(checked.phases) > 1:
         print_phases(checked)
     for part in checked.phases:
@@ -147,7 +148,6 @@ def print_check(checked: Check) -> None:
                 print_kernels(checked, part)
             else:
                 print_limits(part)
-    click.echo(f"{'Agrees' if checked.agrees else 'DISAGREES'}: {checked.reason}.")
 
 
 def print_phases(checked: Check) -> None:

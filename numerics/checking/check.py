@@ -126,9 +126,6 @@ def check(
     Raises:
         InputError: an argument is out of range.
     """
-    # before the minima are sought: a run that is refused costs nothing
-    choices = {name: value for name, value in options.items() if name != "workers"}
-    width = Plan(problem=problem, width=width, **choices).width
     curved = problem.activation.name != "linear"
     least = nonlinear.SMALLEST_WIDTH if curved else 1
     accepted = f"an integer ≥ {least}" + (" for a nonlinear network" if curved else "")
