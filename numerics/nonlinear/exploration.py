@@ -25,8 +25,9 @@ from numerics.symmetry.trajectories import images
 MOST_STARTS = 16
 #: Steps of each, before those that compete go on; steps of these; and of a descent on the way of a continuation.
 FIRST_STEPS, STEPS, WAY_STEPS = 60, 300, 30
-#: Laws whose F lies by more over 1 + |F| above the lowest do not go on; most that do.
-COMPETES, MOST_GOING_ON = 0.2, 4
+#: Laws whose F lies by more over 1 + |F| above the lowest do not go on; most that do in one round; most rounds, and the
+#: fall over 1 + |F| in one that a law needs for the next.
+COMPETES, MOST_GOING_ON, ROUNDS, FALLING = 0.3, 6, 6, 0.01
 #: Margin, likewise, within which descents that have not ended leave the answer open.
 CLOSE = 0.02
 #: Parts of the labels' squared scale on the way from the random network.
@@ -75,7 +76,7 @@ def explore(space: TrajectorySpace, phi: Activation, prior: FloatArray, seed: in
     exploration = _Exploration(space, phi, Descent(space.d, phi, seed), energy + CLOSE * (1 + energy))
     say("looking for minima from the random network and from laws that fit the labels")
     C = space.covariance(prior)
-    exploration.random_side(C)
+    exploration.random_side(C, grown=not within)  # within reach the engine follows growing labels itself
     covariances = list(learnt_covariances(space, C, few=within))
     for covariance in covariances[:MOST_STARTS]:
         exploration.descend(exploration.descent.normal(space, covariance), FIRST_STEPS)
@@ -107,10 +108,12 @@ class _Exploration:
         self.space, self.phi, self.descent, self.ceiling = space, phi, descent, ceiling
         self.found: list[tuple[Law, bool]] = []
 
-    def random_side(self, covariance: FloatArray) -> None:
+    def random_side(self, covariance: FloatArray, *, grown: bool) -> None:
         """From the random network: at once, and by labels that grow."""
         start = self.descent.normal(self.space, covariance)
         self.descend(start, FIRST_STEPS)
+        if not grown:
+            return
         for part in PARTS:
             if start is not None:
                 start = self.descent.down(self.space.with_labels(part), start, WAY_STEPS)[0]
@@ -134,11 +137,21 @@ class _Exploration:
             self.keep(*self.descent.down(self.space, start, steps))
 
     def go_on(self) -> None:
-        """Those that compete and have not ended go on."""
-        for law, done in self.competing(COMPETES)[:MOST_GOING_ON]:
-            if not done:
+        """Those that compete and have not ended go on, and on, while F falls.
+
+        A way on which the neurons divide, some for one pattern and some for another, is long and first slow.
+        """
+        going = [law for law, done in self.competing(COMPETES) if not done][:MOST_GOING_ON]
+        for _ in range(ROUNDS):
+            falling = []
+            for law in going:
                 self.found = [each for each in self.found if each[0] is not law]
-                self.descend(law, STEPS)
+                new, done = self.descent.down(self.space, law, STEPS)
+                self.keep(new, done)
+                kept = any(new is each for each, _ in self.found)
+                if kept and not done and law.free_energy - new.free_energy > FALLING * (1 + abs(new.free_energy)):
+                    falling.append(new)
+            going = falling
 
     def competing(self, margin: float) -> list[tuple[Law, bool]]:
         """Those whose F lies above the lowest by no more than a margin, over 1 + |F|."""

@@ -68,6 +68,18 @@ def test_below_the_transition_the_answer_has_no_sampling_error():
     assert np.abs(asked.kernel - state.kernel).max() < 4 * asked.kernel_error.max()
 
 
+def test_a_coherent_state_may_lie_below_the_stable_chain():
+    """The transition of long chains is discontinuous: at T = 10 it comes below the critical signal, 2.80."""
+    problem = endpoint(10, 2.0, activation="erf")
+    chain = incoherent_state(problem)
+    assert chain.stable
+    state = solve_nonlinear(problem, size=256, tolerance=0.1)
+    assert (state.branch, state.stable, state.converged) == ("coherent", True, True)
+    assert state.free_energy == pytest.approx(0.9174, abs=0.0025)
+    assert state.free_energy < chain.free_energy - 0.003
+    assert state.next_free_energy == pytest.approx(chain.free_energy, abs=0.0025)
+
+
 @pytest.mark.slow
 def test_states_of_a_strong_signal_are_listed_once():
     """The random network's state is found again from below, with the noise of the sample; both are one."""
