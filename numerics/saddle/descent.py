@@ -1,160 +1,197 @@
-"""Descent in F along relative factors, coordinates in which the entropy is quadratic.
+"""Descent in F along relative factors (``numerics.saddle.relative_factors``), from several kernels at once.
 
-With Cholesky factors ``H = LLᵀ`` and ``C = KKᵀ``, ordered in time, the lower triangular ``Q = K⁻¹L`` says how a kernel
-differs from the random network's, and ``F = E(H) + ½‖Q‖² - Σ ln Q_ii - m/2`` (docs/theory.md section 3). K follows
-from the kernel at earlier times, so that Q gives H time by time: as with the weights themselves, what a step changes at
-one time is carried on to all later ones. Far from a minimum a kernel has to grow over many times at once. Steps in H
-follow a narrow curved valley there, steps in Q go straight: tens of evaluations where the trust region takes hundreds.
+Far from a minimum a kernel has to grow over many times at once. Steps in H follow a narrow curved valley there, steps
+in relative factors go straight: tens of evaluations where the trust region takes hundreds. Each kernel has an iteration
+and a line search of its own; they share the arithmetic.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
-import scipy.linalg as sla
 from numpy.typing import NDArray
 
-from numerics.saddle.functional import KernelFunctional, symmetric
+from numerics.saddle.functional import KernelFunctional
+from numerics.saddle.relative_factors import RelativeFactors
 
 FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
 
-#: Longest step in any coordinate, and steps that are remembered.
+#: Longest step in any coordinate, and steps that are remembered where the inverse Hessian is not kept whole.
 LONGEST, MEMORY = 1.0, 30
-#: Logarithms of Q's diagonal are kept within this.
-LARGEST_LOGARITHM = 80.0
+#: Most coordinates for which the inverse Hessian is kept whole.
+LARGEST_WHOLE = 120
+#: Evaluations of one line search.
+MOST_TRIALS = 25
 
 
 def descend(
-    functional: KernelFunctional, H: FloatArray, *, iterations: int = 1000, tolerance: float = 1e-7
-) -> FloatArray:
-    """The kernel where limited-memory BFGS from ``H`` ends, (m, m): close to a stationary one, or the last reached.
+    functional: KernelFunctional, kernels: Sequence[FloatArray], *, iterations: int = 1000, tolerance: float = 1e-7
+) -> list[FloatArray]:
+    """Where BFGS from each kernel ends, (m, m) each: close to a stationary one, or the last reached.
 
     Args:
         functional: F, on a space whose coordinates are ordered in time.
-        H: start, positive-definite.
-        iterations: most steps.
+        kernels: starts; one that double precision does not factorise is its own end.
+        iterations: most steps of each.
         tolerance: on the largest derivative, over 1 + |F|.
-
-    Raises:
-        numpy.linalg.LinAlgError: H, or the kernel at the end, is not positive-definite in double precision.
     """
-    coordinates = _RelativeFactor.of(functional)
-    z = coordinates.vector(H)
-    value, g = coordinates.value_and_gradient(z)
-    memory: list[tuple[FloatArray, FloatArray]] = []
-    for _ in range(iterations):
-        if np.abs(g).max() <= tolerance * (1.0 + abs(value)):
-            break
-        d = -_inverse_hessian(g, memory)
-        slope = float(d @ g)
-        if slope >= 0:
-            memory, d, slope = [], -g, -float(g @ g)
-        length = min(1.0, LONGEST / float(np.abs(d).max()))
-        for _ in range(25):
-            new_value, new_g = coordinates.value_and_gradient(z + length * d)
-            if new_value <= value + 1e-4 * length * slope:
-                break
-            # to the minimum of the parabola through what is known, within bounds
-            bend = new_value - value - length * slope
-            length *= min(0.5, max(0.1, -0.5 * length * slope / bend)) if np.isfinite(bend) else 0.1
-        else:
-            break
-        step, change = length * d, new_g - g
-        if step @ change > 1e-10 * float(np.linalg.norm(step) * np.linalg.norm(change)):
-            memory = [*memory[1 - MEMORY :], (step, change)]
-        stalled = value - new_value < 1e-13 * (1.0 + abs(value))
-        z, value, g = z + step, new_value, new_g
-        if stalled:
-            break
-    return coordinates.kernel(z)
-
-
-def _inverse_hessian(g: FloatArray, memory: list[tuple[FloatArray, FloatArray]]) -> FloatArray:
-    """The two-loop recursion (Nocedal 1980); to begin with, the Hessian is that of the entropy, about 1."""
-    q, along = g.copy(), []
-    for step, change in reversed(memory):
-        rho = 1.0 / float(step @ change)
-        a = rho * float(step @ q)
-        along.append((rho, a))
-        q -= a * change
-    if memory:
-        step, change = memory[-1]
-        q *= float(step @ change) / float(change @ change)
-    for (step, change), (rho, a) in zip(memory, reversed(along), strict=True):
-        q += (a - rho * float(change @ q)) * step
-    return q
-
-
-@dataclass(frozen=True, eq=False)
-class _RelativeFactor:
-    """F in z: the lower triangle of Q, with logarithms on the diagonal."""
-
-    functional: KernelFunctional
-    prior: FloatArray
-    rows: NDArray[np.intp]
-    columns: NDArray[np.intp]
-
-    @staticmethod
-    def of(functional: KernelFunctional) -> _RelativeFactor:
-        return _RelativeFactor(functional, functional.prior_kernel(), *np.tril_indices(functional.dimension))
-
-    def vector(self, H: FloatArray) -> FloatArray:
-        K = np.linalg.cholesky(self.functional.covariance(H))
-        Q = sla.solve_triangular(K, np.linalg.cholesky(H), lower=True)
-        z = Q[self.rows, self.columns]
-        diagonal = self.rows == self.columns
-        z[diagonal] = np.log(z[diagonal])
-        return np.asarray(z)
-
-    def kernel(self, z: FloatArray) -> FloatArray:
-        return self._forward(self._matrix(z))[0]
-
-    def _matrix(self, z: FloatArray) -> FloatArray:
-        Q = np.zeros_like(self.prior)
-        logarithms = np.clip(z, -LARGEST_LOGARITHM, LARGEST_LOGARITHM)
-        Q[self.rows, self.columns] = np.where(self.rows == self.columns, np.exp(logarithms), z)
-        return Q
-
-    def _forward(self, Q: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """H and the factor K of its covariance: after t rounds they are right up to time t."""
-        H = self.prior
-        for _ in range(self.functional.space.n):
-            K = np.asarray(np.linalg.cholesky(self.functional.covariance(H)))
-            L = K @ Q
-            H = L @ L.T
-        return H, K
-
-    def value_and_gradient(self, z: FloatArray) -> tuple[float, FloatArray]:
-        """F and its derivative; infinity where double precision does not carry it."""
-        with np.errstate(all="ignore"):
+    coordinates = RelativeFactors.of(functional)
+    ends, place, vectors = list(kernels), [], []
+    for k, H in enumerate(kernels):
+        try:
+            vectors.append(coordinates.vector(H))
+            place.append(k)
+        except np.linalg.LinAlgError:
+            continue
+    if vectors:
+        reached = _minimise(coordinates, np.array(vectors), iterations, tolerance)
+        for k, z in zip(place, reached, strict=True):
             try:
-                value, gradient = self._value_and_gradient(z)
+                ends[k] = coordinates.kernels(z[None])[0]
             except np.linalg.LinAlgError:
-                return np.inf, np.zeros_like(z)
-        return (value, gradient) if np.isfinite(value) and np.isfinite(gradient).all() else (np.inf, np.zeros_like(z))
+                continue
+    return ends
 
-    def _value_and_gradient(self, z: FloatArray) -> tuple[float, FloatArray]:
-        f, Q = self.functional, self._matrix(z)
-        H, K = self._forward(Q)
-        gram = f.v * f.readout @ H @ f.readout.T
-        gram.flat[:: len(gram) + 1] += f.kappa
-        dual = np.linalg.solve(gram, f.labels)
-        diagonal = np.diagonal(Q)
-        entropy = 0.5 * float(np.sum(Q * Q)) - float(np.sum(np.log(diagonal))) - 0.5 * len(Q)
-        pull = f.readout.T @ dual
-        energy_force = -0.5 * f.v * np.outer(pull, pull)
-        # backwards through H = KQQᵀKᵀ, K = chol C, C = C[H]: each round adds what comes from one time later
-        force, back = energy_force, Q
-        for _ in range(f.space.n):
-            dL = 2.0 * force @ (K @ Q)
-            back = K.T @ dL
-            half = np.tril(K.T @ (dL @ Q.T))
-            half.flat[:: len(half) + 1] *= 0.5
-            left = sla.solve_triangular(K, symmetric(half), lower=True, trans=1)
-            dC = sla.solve_triangular(K, left.T, lower=True, trans=1)
-            force = energy_force + f.covariance_adjoint(dC)
-        g = (back + Q)[self.rows, self.columns]
-        on = self.rows == self.columns
-        g[on] = g[on] * diagonal - 1.0
-        return 0.5 * float(f.labels @ dual) + f.unexplained_energy + entropy, np.asarray(g)
+
+def _minimise(coordinates: RelativeFactors, z: FloatArray, iterations: int, tolerance: float) -> FloatArray:
+    """The ends of BFGS from each row of z, (k, d)."""
+    ends, place = z.copy(), np.arange(len(z))
+    inverse: _InverseHessians = _Whole(z.shape) if z.shape[1] <= LARGEST_WHOLE else _Limited(z.shape)
+    value, g = coordinates.values_and_gradients(z)
+    stalled, steps, trials = np.zeros(len(z), dtype=bool), np.zeros(len(z), dtype=int), np.zeros(len(z), dtype=int)
+    d, slope, length = _directions(inverse, g)
+    while True:
+        small = np.abs(g).max(axis=1) <= tolerance * (1.0 + np.abs(value))
+        going = ~(small | stalled) & (steps < iterations) & (trials < MOST_TRIALS)
+        if not going.all():
+            ends[place[~going]] = z[~going]
+            if not going.any():
+                return ends
+            inverse.keep(going)
+            parts = (place, z, value, g, steps, trials, d, slope, length)
+            place, z, value, g, steps, trials, d, slope, length = (part[going] for part in parts)
+        step = length[:, None] * d
+        new_value, new_g = coordinates.values_and_gradients(z + step)
+        lower = new_value <= value + 1e-4 * length * slope
+        trials += 1
+        stalled = lower & (value - new_value < 1e-13 * (1.0 + np.abs(value)))
+        # to the minimum of the parabola through what is known, within bounds
+        bend = new_value - value - length * slope
+        share = np.where(np.isfinite(bend) & (bend > 0), -0.5 * length * slope / np.where(bend > 0, bend, 1.0), 0.1)
+        length = np.where(lower, length, length * np.clip(share, 0.1, 0.5))
+        if lower.any():
+            inverse.update(lower, step, new_g - g)
+            z, value, g = z + lower[:, None] * step, np.where(lower, new_value, value), np.where(lower[:, None], new_g, g)
+            steps, trials = steps + lower, np.where(lower, 0, trials)
+            new_d, new_slope, new_length = _directions(inverse, g)
+            d = np.where(lower[:, None], new_d, d)
+            slope, length = np.where(lower, new_slope, slope), np.where(lower, new_length, length)
+
+
+def _directions(inverse: _InverseHessians, g: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Directions down, the slopes along them and the lengths of the first steps."""
+    d = -inverse.times(g)
+    slope = np.einsum("kd,kd->k", d, g)
+    up = slope >= 0
+    if up.any():
+        inverse.forget(up)
+        d[up] = -g[up]
+        slope[up] = -np.einsum("kd,kd->k", g[up], g[up])
+    return d, slope, np.minimum(1.0, LONGEST / np.maximum(np.abs(d).max(axis=1), 1e-300))
+
+
+class _InverseHessians(Protocol):
+    """Estimates of the inverse Hessian of each row; to begin with 1, about that of the entropy."""
+
+    def times(self, g: FloatArray) -> FloatArray:
+        """Each times its row of g."""
+
+    def update(self, which: BoolArray, step: FloatArray, change: FloatArray) -> None:
+        """Learn from the steps of some rows and the changes of their gradients."""
+
+    def forget(self, which: BoolArray) -> None:
+        """Back to 1 for some rows."""
+
+    def keep(self, which: BoolArray) -> None:
+        """Only these rows go on."""
+
+
+def _curved(which: BoolArray, step: FloatArray, change: FloatArray) -> tuple[BoolArray, FloatArray]:
+    """Rows whose pair shows a positive curvature, and ``s·y``."""
+    curvature = np.einsum("kd,kd->k", step, change)
+    sizes = np.einsum("kd,kd->k", step, step) * np.einsum("kd,kd->k", change, change)
+    return which & (curvature > 1e-10 * np.sqrt(sizes)), curvature
+
+
+class _Whole:
+    """The BFGS update of matrices, (k, d, d)."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self._B = np.tile(np.eye(shape[1]), (shape[0], 1, 1))
+        self._new = np.ones(shape[0], dtype=bool)
+
+    def times(self, g: FloatArray) -> FloatArray:
+        return np.asarray((self._B @ g[..., None])[..., 0])
+
+    def update(self, which: BoolArray, step: FloatArray, change: FloatArray) -> None:
+        curved, sy = _curved(which, step, change)
+        first = curved & self._new
+        if first.any():
+            scale = sy[first] / np.einsum("kd,kd->k", change[first], change[first])
+            self._B[first] *= scale[:, None, None]
+            self._new[first] = False
+        # rows without a pair change by nothing
+        inverse = np.where(curved, 1.0 / np.where(curved, sy, 1.0), 0.0)[:, None]
+        s, By = step * inverse, np.where(curved[:, None], self.times(np.where(curved[:, None], change, 0.0)), 0.0)
+        along = 0.5 * (np.einsum("kd,kd->k", np.where(curved[:, None], change, 0.0), By) * inverse[:, 0] + 1.0)
+        half = s[:, :, None] * (along[:, None] * step - By)[:, None, :]
+        self._B += half
+        self._B += np.swapaxes(half, -1, -2)
+
+    def forget(self, which: BoolArray) -> None:
+        self._B[which] = np.eye(self._B.shape[1])
+        self._new[which] = True
+
+    def keep(self, which: BoolArray) -> None:
+        self._B, self._new = self._B[which], self._new[which]
+
+
+class _Limited:
+    """The last pairs, applied by the two-loop recursion (Nocedal 1980)."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self._pairs: list[tuple[FloatArray, FloatArray, FloatArray]] = []
+        self._scale = np.ones(shape[0])
+
+    def times(self, g: FloatArray) -> FloatArray:
+        q, along = g.copy(), []
+        for step, change, weight in reversed(self._pairs):
+            a = weight * np.einsum("kd,kd->k", step, q)
+            along.append(a)
+            q -= a[:, None] * change
+        q *= self._scale[:, None]
+        for (step, change, weight), a in zip(self._pairs, reversed(along), strict=True):
+            q += (a - weight * np.einsum("kd,kd->k", change, q))[:, None] * step
+        return q
+
+    def update(self, which: BoolArray, step: FloatArray, change: FloatArray) -> None:
+        curved, sy = _curved(which, step, change)
+        if curved.any():
+            # a pair of weight 0 says nothing: rows that have none this time
+            weight = np.where(curved, 1.0 / np.where(curved, sy, 1.0), 0.0)
+            pair = np.where(curved[:, None], step, 0.0), np.where(curved[:, None], change, 0.0), weight
+            self._pairs = [*self._pairs[1 - MEMORY :], pair]
+            yy = np.einsum("kd,kd->k", pair[1], pair[1])
+            self._scale = np.where(curved, sy / np.where(curved, yy, 1.0), self._scale)
+
+    def forget(self, which: BoolArray) -> None:
+        for _, _, weight in self._pairs:
+            weight[which] = 0.0
+        self._scale[which] = 1.0
+
+    def keep(self, which: BoolArray) -> None:
+        self._pairs = [(step[which], change[which], weight[which]) for step, change, weight in self._pairs]
+        self._scale = self._scale[which]

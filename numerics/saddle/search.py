@@ -171,11 +171,16 @@ class _Search:
         unlearnt = starts.unlearnt_energy(best) > negligible
         shared = functional.arch == "rnn" and functional.dimension <= LARGEST_SEARCHED
         if unlearnt or shared:
-            for H in starts.kernels(functional, groups=unlearnt or self.whole):
-                with suppress(np.linalg.LinAlgError):  # a start beyond double precision
-                    end = self.nearer(functional.at(H))
-                    if self.whole or not self.is_met(end.free_energy):
-                        self.descend(end)
+            for end in self.all_nearer(self._learnt_starts(groups=unlearnt or self.whole)):
+                if self.whole or not self.is_met(end.free_energy):
+                    self.descend(end)
+
+    def _learnt_starts(self, *, groups: bool) -> list[KernelPoint]:
+        points = []
+        for H in starts.kernels(self.functional, groups=groups):
+            with suppress(np.linalg.LinAlgError):  # a start beyond double precision
+                points.append(self.functional.at(H))
+        return points
 
     def is_met(self, free_energy: float) -> bool:
         """Whether a state of this F is known: then the descent has found that one, or one as low."""
@@ -186,13 +191,20 @@ class _Search:
     def nearer(self, start: KernelPoint) -> KernelPoint:
         """Where a descent in relative factors ends, from which the trust region needs few steps; the start where the
         kernel is too large for it, or where it does not end at a lower F."""
+        return self.all_nearer([start])[0]
+
+    def all_nearer(self, points: list[KernelPoint]) -> list[KernelPoint]:
+        """`nearer` of several points at once."""
         if self.functional.dimension > LARGEST_SEARCHED:
-            return start
-        try:
-            end = self.functional.at(descend(self.functional, start.H))
-            return end if end.free_energy < start.free_energy else start
-        except np.linalg.LinAlgError:
-            return start
+            return points
+        found = []
+        for start, H in zip(points, descend(self.functional, [point.H for point in points]), strict=True):
+            try:
+                end = self.functional.at(H)
+                found.append(end if end.free_energy < start.free_energy else start)
+            except np.linalg.LinAlgError:
+                found.append(start)
+        return found
 
     def descend(self, start: KernelPoint) -> None:
         """Minimise; from an unstable end go on along its unstable modes, both ways.

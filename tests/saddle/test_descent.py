@@ -6,6 +6,7 @@ import pytest
 from numerics.problem import Problem, endpoint, sequence
 from numerics.saddle import descent
 from numerics.saddle.functional import kernel_functional
+from numerics.saddle.relative_factors import RelativeFactors
 
 RNG = np.random.default_rng(0)
 PROBLEMS = [
@@ -19,24 +20,22 @@ PROBLEMS = [
 @pytest.mark.parametrize("problem", PROBLEMS, ids=["endpoint", "sequence", "inputs-rnn", "inputs-dnn"])
 def test_value_and_derivative(problem):
     functional = kernel_functional(problem)
-    coordinates = descent._RelativeFactor.of(functional)
-    z = 0.3 * np.random.default_rng(1).normal(size=coordinates.rows.size)
-    value, gradient = coordinates.value_and_gradient(z)
-    assert value == pytest.approx(functional.at(coordinates.kernel(z)).free_energy, rel=1e-10)
-    np.testing.assert_allclose(coordinates.vector(coordinates.kernel(z)), z, atol=1e-8)
-    h = 1e-6
-    numeric = [
-        (coordinates.value_and_gradient(z + h * e)[0] - coordinates.value_and_gradient(z - h * e)[0]) / (2 * h)
-        for e in np.eye(z.size)
-    ]
-    np.testing.assert_allclose(gradient, numeric, atol=1e-6 * np.abs(gradient).max())
+    coordinates = RelativeFactors.of(functional)
+    z = 0.3 * np.random.default_rng(1).normal(size=(2, coordinates.rows.size))
+    values, gradients = coordinates.values_and_gradients(z)
+    h = 1e-6 * np.eye(z.shape[1])
+    for one, value, gradient, kernel in zip(z, values, gradients, coordinates.kernels(z), strict=True):
+        assert value == pytest.approx(functional.at(kernel).free_energy, rel=1e-10)
+        np.testing.assert_allclose(coordinates.vector(kernel), one, atol=1e-8)
+        up, down = coordinates.values_and_gradients(one + h)[0], coordinates.values_and_gradients(one - h)[0]
+        np.testing.assert_allclose(gradient, (up - down) / 2e-6, atol=1e-6 * np.abs(gradient).max())
 
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=["endpoint", "sequence", "inputs-rnn", "inputs-dnn"])
 def test_descent_ends_near_a_stationary_kernel(problem):
     functional = kernel_functional(problem)
     start = functional.at(functional.prior_kernel())
-    end = functional.at(descent.descend(functional, start.H))
+    end = functional.at(descent.descend(functional, [start.H])[0])
     assert end.free_energy < start.free_energy
     assert end.residual < 1e-5
 
@@ -44,6 +43,6 @@ def test_descent_ends_near_a_stationary_kernel(problem):
 def test_bounded_steps():
     functional = kernel_functional(PROBLEMS[0])
     prior = functional.prior_kernel()
-    once = functional.at(descent.descend(functional, prior, iterations=1))
+    once = functional.at(descent.descend(functional, [prior], iterations=1)[0])
     assert once.free_energy < functional.at(prior).free_energy
     assert once.residual > 1e-5
