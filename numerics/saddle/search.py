@@ -10,7 +10,7 @@ met; for one pattern and short chains ``theory.complete_states`` does, and the s
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -41,6 +41,8 @@ NEGLIGIBLE = 0.1
 LARGEST_SEARCHED = 60
 #: Labels are enlarged by these factors to find states that the weaker labels do not lead to by themselves.
 AMPLIFICATIONS = (1.5, 4.0)
+#: Steps of the trust region before a descent in relative factors is tried.
+FEW_STEPS = 20
 #: Tolerance and steps of the exploration at enlarged labels; a state that needs more is left out there.
 EXPLORE, EXPLORE_STEPS = 1e-6, 100
 #: Free energies that differ by less, over 1 + |F|, are one where the lowest state is looked for.
@@ -159,8 +161,7 @@ class _Search:
         functional = self.functional
         prior = functional.prior_kernel()
         signs = list(symmetry.phase_signs(functional).values())
-        start = self.nearer(functional.at(prior))
-        self.descend(trust_region.minimise(start, tolerance=self.tolerance, signs=signs).point)
+        self.descend(functional.at(prior), signs)
         if self.whole:
             for H in _amplified_states(functional, prior):
                 self.descend(functional.at(H))
@@ -206,16 +207,28 @@ class _Search:
                 found.append(start)
         return found
 
-    def descend(self, start: KernelPoint) -> None:
-        """Minimise; from an unstable end go on along its unstable modes, both ways.
+    def minimised(self, start: KernelPoint, signs: Sequence[FloatArray]) -> Stop:
+        """The end of the trust region; where it does not end soon, a descent in relative factors comes between."""
+        steps = EXPLORE_STEPS if self.tolerance >= EXPLORE else MOST_STEPS
+        if self.functional.dimension <= trust_region.DENSE:
+            stop = trust_region.minimise(start, tolerance=self.tolerance, max_iterations=FEW_STEPS, signs=signs)
+            if stop.converged:
+                return stop
+            start = stop.point
+        start = self.nearer(start)
+        return trust_region.minimise(start, tolerance=self.tolerance, max_iterations=steps, signs=signs)
+
+    def descend(self, start: KernelPoint, signs: Sequence[FloatArray] = ()) -> None:
+        """Minimise, keeping symmetries if any are given; from an unstable end go on along its unstable modes, both
+        ways.
 
         Unless the search is whole, states after the very first are left along the most unstable mode only.
         """
         queue = [start]
         while queue and self.descents < MOST_DESCENTS:
             self.descents += 1
-            steps = EXPLORE_STEPS if self.tolerance >= EXPLORE else MOST_STEPS
-            stop = trust_region.minimise(queue.pop(), tolerance=self.tolerance, max_iterations=steps)
+            stop = self.minimised(queue.pop(), signs)
+            signs = ()
             if not is_new(stop.point, [found.stop.point for found in self.found]):
                 continue
             if not stop.converged:
@@ -227,15 +240,9 @@ class _Search:
             self.found.append(_Found(stop, float(values[0])))
             for value, mode in zip(values[kept], modes[kept], strict=True):
                 if value < UNSTABLE:
-                    # a weak instability leads to a state close by, for which the trust region is at its best
-                    beyond = self.nearer if value < STRONGLY_UNSTABLE else _itself
-                    queue.append(beyond(stop.point.move(PERTURBATION * mode)))
+                    queue.append(stop.point.move(PERTURBATION * mode))
                     if not turns(stop.point, mode):
-                        queue.append(beyond(stop.point.move(-PERTURBATION * mode)))
-
-
-def _itself(point: KernelPoint) -> KernelPoint:
-    return point
+                        queue.append(stop.point.move(-PERTURBATION * mode))
 
 
 def _amplified_states(functional: KernelFunctional, prior: FloatArray) -> Iterator[FloatArray]:
