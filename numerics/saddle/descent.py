@@ -57,7 +57,7 @@ def descend(
 
 
 def _minimise(coordinates: RelativeFactors, z: FloatArray, iterations: int, tolerance: float) -> FloatArray:
-    """The ends of BFGS from each row of z, (k, d)."""
+    """The ends of BFGS from each row of z, (k, d); rows that have ended are left out of what follows."""
     ends, place = z.copy(), np.arange(len(z))
     inverse: _InverseHessians = _Whole(z.shape) if z.shape[1] <= LARGEST_WHOLE else _Limited(z.shape)
     value, g = coordinates.values_and_gradients(z)
@@ -84,11 +84,13 @@ def _minimise(coordinates: RelativeFactors, z: FloatArray, iterations: int, tole
         length = np.where(lower, length, length * np.clip(share, 0.1, 0.5))
         if lower.any():
             inverse.update(lower, step, new_g - g)
-            z, value, g = z + lower[:, None] * step, np.where(lower, new_value, value), np.where(lower[:, None], new_g, g)
-            steps, trials = steps + lower, np.where(lower, 0, trials)
-            new_d, new_slope, new_length = _directions(inverse, g)
-            d = np.where(lower[:, None], new_d, d)
-            slope, length = np.where(lower, new_slope, slope), np.where(lower, new_length, length)
+            z[lower] += step[lower]
+            value[lower], g[lower] = new_value[lower], new_g[lower]
+            steps[lower] += 1
+            trials[lower] = 0
+            onward = _directions(inverse, g)
+            for part, new in zip((d, slope, length), onward, strict=True):
+                part[lower] = new[lower]
 
 
 def _directions(inverse: _InverseHessians, g: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -119,11 +121,21 @@ class _InverseHessians(Protocol):
         """Only these rows go on."""
 
 
-def _curved(which: BoolArray, step: FloatArray, change: FloatArray) -> tuple[BoolArray, FloatArray]:
-    """Rows whose pair shows a positive curvature, and ``s·y``."""
-    curvature = np.einsum("kd,kd->k", step, change)
+def _pairs(
+    which: BoolArray, step: FloatArray, change: FloatArray
+) -> tuple[BoolArray, FloatArray, FloatArray, FloatArray]:
+    """Rows whose step s and change y of the gradient show a positive curvature; s, y and 1/(s·y), zero elsewhere."""
+    sy = np.einsum("kd,kd->k", step, change)
     sizes = np.einsum("kd,kd->k", step, step) * np.einsum("kd,kd->k", change, change)
-    return which & (curvature > 1e-10 * np.sqrt(sizes)), curvature
+    curved = which & (sy > 1e-10 * np.sqrt(sizes))
+    rows = curved[:, None]
+    weight = np.where(curved, 1.0 / np.where(curved, sy, 1.0), 0.0)
+    return curved, np.where(rows, step, 0.0), np.where(rows, change, 0.0), weight
+
+
+def _first_scale(y: FloatArray, weight: FloatArray) -> FloatArray:
+    """``s·y/|y|²``, the inverse of the curvature along y."""
+    return np.asarray(1.0 / (weight * np.einsum("kd,kd->k", y, y)))
 
 
 class _Whole:
@@ -137,17 +149,14 @@ class _Whole:
         return np.asarray((self._B @ g[..., None])[..., 0])
 
     def update(self, which: BoolArray, step: FloatArray, change: FloatArray) -> None:
-        curved, sy = _curved(which, step, change)
+        curved, s, y, weight = _pairs(which, step, change)
         first = curved & self._new
         if first.any():
-            scale = sy[first] / np.einsum("kd,kd->k", change[first], change[first])
-            self._B[first] *= scale[:, None, None]
+            self._B[first] *= _first_scale(y[first], weight[first])[:, None, None]
             self._new[first] = False
-        # rows without a pair change by nothing
-        inverse = np.where(curved, 1.0 / np.where(curved, sy, 1.0), 0.0)[:, None]
-        s, By = step * inverse, np.where(curved[:, None], self.times(np.where(curved[:, None], change, 0.0)), 0.0)
-        along = 0.5 * (np.einsum("kd,kd->k", np.where(curved[:, None], change, 0.0), By) * inverse[:, 0] + 1.0)
-        half = s[:, :, None] * (along[:, None] * step - By)[:, None, :]
+        By = self.times(y)
+        along = 0.5 * (weight * np.einsum("kd,kd->k", y, By) + 1.0)
+        half = (weight[:, None] * s)[:, :, None] * (along[:, None] * s - By)[:, None, :]
         self._B += half
         self._B += np.swapaxes(half, -1, -2)
 
@@ -178,14 +187,11 @@ class _Limited:
         return q
 
     def update(self, which: BoolArray, step: FloatArray, change: FloatArray) -> None:
-        curved, sy = _curved(which, step, change)
+        curved, s, y, weight = _pairs(which, step, change)
         if curved.any():
             # a pair of weight 0 says nothing: rows that have none this time
-            weight = np.where(curved, 1.0 / np.where(curved, sy, 1.0), 0.0)
-            pair = np.where(curved[:, None], step, 0.0), np.where(curved[:, None], change, 0.0), weight
-            self._pairs = [*self._pairs[1 - MEMORY :], pair]
-            yy = np.einsum("kd,kd->k", pair[1], pair[1])
-            self._scale = np.where(curved, sy / np.where(curved, yy, 1.0), self._scale)
+            self._pairs = [*self._pairs[1 - MEMORY :], (s, y, weight)]
+            self._scale[curved] = _first_scale(y[curved], weight[curved])
 
     def forget(self, which: BoolArray) -> None:
         for _, _, weight in self._pairs:

@@ -39,6 +39,7 @@ class RelativeFactors:
 
     @staticmethod
     def of(functional: KernelFunctional) -> RelativeFactors:
+        """Of a problem whose coordinates are ordered in time."""
         return RelativeFactors(functional, functional.prior_kernel(), *np.tril_indices(functional.dimension))
 
     def vector(self, H: FloatArray) -> FloatArray:
@@ -133,7 +134,7 @@ class RelativeFactors:
         s = len(f.labels)
         gram[:, np.arange(s), np.arange(s)] += f.kappa
         dual = np.linalg.solve(gram, np.broadcast_to(f.labels[:, None], (len(gram), s, 1)))[..., 0]
-        return 0.5 * dual @ f.labels + f.unexplained_energy, dual
+        return 0.5 * dual @ f.labels + f.unexplained_energy, np.asarray(dual)
 
     def _with_entropy(self, energy: FloatArray, dQ: FloatArray, Q: FloatArray) -> tuple[FloatArray, FloatArray]:
         """F, and its derivative by z from that of the energy by Q."""
