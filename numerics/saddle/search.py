@@ -30,8 +30,8 @@ from numerics.symmetry.states import acted, action, is_new, turns
 
 FloatArray = NDArray[np.float64]
 
-#: The Hessian has eigenvalues of order one in the natural metric; below these it is unstable, and strongly so.
-UNSTABLE, STRONGLY_UNSTABLE = -1e-9, -0.05
+#: The Hessian has eigenvalues of order one in the natural metric; below this it is unstable.
+UNSTABLE = -1e-9
 #: Length of the first step off an unstable state, a relative change of the kernel.
 PERTURBATION = 0.1
 #: Free energy, and energy of labels that are not learnt, below which, over the number of times, no other state is
@@ -172,7 +172,7 @@ class _Search:
         unlearnt = starts.unlearnt_energy(best) > negligible
         shared = functional.arch == "rnn" and functional.dimension <= LARGEST_SEARCHED
         if unlearnt or shared:
-            for end in self.all_nearer(self._learnt_starts(groups=unlearnt or self.whole)):
+            for end in self.nearer(self._learnt_starts(groups=unlearnt or self.whole)):
                 if self.whole or not self.is_met(end.free_energy):
                     self.descend(end)
 
@@ -189,13 +189,9 @@ class _Search:
         met = (found.stop for found in self.found if found.stop.converged)
         return any(abs(stop.point.free_energy - free_energy) < near for stop in met)
 
-    def nearer(self, start: KernelPoint) -> KernelPoint:
-        """Where a descent in relative factors ends, from which the trust region needs few steps; the start where the
-        kernel is too large for it, or where it does not end at a lower F."""
-        return self.all_nearer([start])[0]
-
-    def all_nearer(self, points: list[KernelPoint]) -> list[KernelPoint]:
-        """`nearer` of several points at once."""
+    def nearer(self, points: list[KernelPoint]) -> list[KernelPoint]:
+        """Where descents in relative factors end, from which the trust region needs few steps; the starts where the
+        kernel is too large for it, or where they do not end at a lower F."""
         if self.functional.dimension > LARGEST_SEARCHED:
             return points
         found = []
@@ -210,12 +206,11 @@ class _Search:
     def minimised(self, start: KernelPoint, signs: Sequence[FloatArray]) -> Stop:
         """The end of the trust region; where it does not end soon, a descent in relative factors comes between."""
         steps = EXPLORE_STEPS if self.tolerance >= EXPLORE else MOST_STEPS
-        if self.functional.dimension <= trust_region.DENSE:
-            stop = trust_region.minimise(start, tolerance=self.tolerance, max_iterations=FEW_STEPS, signs=signs)
-            if stop.converged:
-                return stop
-            start = stop.point
-        start = self.nearer(start)
+        few = steps if self.functional.dimension > LARGEST_SEARCHED else FEW_STEPS
+        stop = trust_region.minimise(start, tolerance=self.tolerance, max_iterations=few, signs=signs)
+        if stop.converged or few == steps:
+            return stop
+        start = self.nearer([stop.point])[0]
         return trust_region.minimise(start, tolerance=self.tolerance, max_iterations=steps, signs=signs)
 
     def descend(self, start: KernelPoint, signs: Sequence[FloatArray] = ()) -> None:
