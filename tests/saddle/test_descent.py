@@ -46,3 +46,28 @@ def test_bounded_steps():
     once = functional.at(descent.descend(functional, [prior], iterations=1)[0])
     assert once.free_energy < functional.at(prior).free_energy
     assert once.residual > 1e-5
+
+
+@pytest.mark.parametrize(
+    "problem", [PROBLEMS[0], PROBLEMS[3], sequence(9, 1.0, 2.0, [4, 8])], ids=["m4", "inputs", "m16"]
+)
+def test_several_descents_end_where_each_does(problem):
+    """The last has too many coordinates for whole inverse Hessians."""
+    functional = kernel_functional(problem)
+    prior = functional.prior_kernel()
+    coordinates = RelativeFactors.of(functional)
+    z = 0.2 * np.random.default_rng(2).normal(size=(2, coordinates.rows.size))
+    kernels = [prior, *coordinates.kernels(z)]
+    ends = descent.descend(functional, kernels)
+    for start, end in zip(kernels, ends, strict=True):
+        alone = functional.at(descent.descend(functional, [start])[0])
+        assert functional.at(end).residual < 1e-5
+        assert functional.at(end).free_energy == pytest.approx(alone.free_energy, rel=1e-9)
+
+
+def test_a_start_that_is_no_kernel_is_its_own_end():
+    functional = kernel_functional(PROBLEMS[0])
+    prior = functional.prior_kernel()
+    ends = descent.descend(functional, [-prior, prior])
+    np.testing.assert_array_equal(ends[0], -prior)
+    assert functional.at(ends[1]).residual < 1e-5
