@@ -56,6 +56,7 @@ def test_the_mean_outlier_has_the_error_of_the_chains_means():
     assert endpoint_kernels.mean_outlier(SimpleNamespace(spectra=[])) == []
 
 
+@pytest.mark.slow
 def test_landscape(tmp_path, small):
     small(landscape, lambda settings: landscape.histogram(settings, 1))
     result = landscape.make(tmp_path, EFFORT, quiet)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from numerics.activation import NAMED
 from numerics.nonlinear.by_sampling import Sampling, Start
@@ -12,6 +13,7 @@ from numerics.nonlinear.space import trajectory_space
 from numerics.problem import endpoint
 
 
+@pytest.mark.slow
 def test_standard_errors_are_as_large_as_the_errors():
     """Of 24 independent samples, against quadrature: z has a root mean square of 1, whatever the number of parts."""
     problem = endpoint(4, 6.0, activation="erf")

@@ -61,6 +61,7 @@ def test_outliers_are_the_teachers_eigenvalues_at_strong_signal(angle, radius, w
     assert abs(found[0] - radius * np.exp(1j * (angle + 0.05))) > 0.03
 
 
+@pytest.mark.slow
 def test_two_planes_both_recovered():
     teacher = rotation_teacher((0.7, 2.2), 12.0, (1.0, 0.9))
     found = outliers(solve(teacher.problem(6, orthonormal_patterns(4), range(1, 6), w=0.3)))
