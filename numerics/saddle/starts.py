@@ -77,7 +77,8 @@ def kernels(functional: KernelFunctional, *, groups: bool) -> Iterator[FloatArra
     rng = np.random.default_rng(0)
     largest = max((_gain(functional, prior, message, 1) for message in whole), default=LEAST_GAIN)
     for _ in range(RANDOM if groups else FEW_RANDOM):
-        yield _random(functional, prior, largest, rng)
+        # of every size, from little growth to that which fits the labels
+        yield _random(functional, prior, LEAST_GAIN * (largest / LEAST_GAIN) ** rng.random(), rng)
 
 
 def _random(functional: KernelFunctional, prior: FloatArray, x: float, rng: np.random.Generator) -> FloatArray:
