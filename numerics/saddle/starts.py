@@ -76,7 +76,7 @@ def kernels(functional: KernelFunctional, *, groups: bool) -> Iterator[FloatArra
             yield one_direction(functional, prior, subset, np.pi * angle)
     rng = np.random.default_rng(0)
     largest = max((_gain(functional, prior, message, 1) for message in whole), default=LEAST_GAIN)
-    for _ in range(RANDOM if groups else FEW_RANDOM):
+    for _ in range(RANDOM if groups else min(FEW_RANDOM, functional.dimension)):
         # of every size, from little growth to that which fits the labels
         yield _random(functional, prior, LEAST_GAIN * (largest / LEAST_GAIN) ** rng.random(), rng)
 
