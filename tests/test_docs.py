@@ -181,7 +181,8 @@ def test_the_theory_page_marks_what_the_program_does_not_have():
 def test_make_help_lists_every_target():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = re.findall(r"^\.PHONY: (.*)$", makefile, flags=re.MULTILINE)[0].split()
-    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    command = ["make", "--no-print-directory", "help"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     listed = dict(line.split(maxsplit=1) for line in shown.splitlines())
     assert list(listed) == targets
     assert len({len(line) - len(line.split(maxsplit=1)[1]) for line in shown.splitlines()}) == 1

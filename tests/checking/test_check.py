@@ -190,7 +190,7 @@ def test_chains_start_in_every_minimum_and_at_random_weights_where_there_is_one(
 
 @pytest.mark.slow
 def test_sampled_networks_stay_in_both_phases_of_a_dnn():
-    checked = check(endpoint(4, 3740.0, kappa=200.0, arch="dnn"), 64, steps=400, chains=2, seed=5, workers=1)
+    checked = check(endpoint(4, 3740.0, kappa=200.0, arch="dnn"), 64, steps=1200, chains=2, seed=5, workers=1)
     assert checked.agrees, checked.reason
     assert all(part.stays for part in checked.phases)
 
