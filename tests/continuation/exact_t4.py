@@ -94,8 +94,12 @@ def special_points(at, low, high, cells=300):
     if problems[0].arch == "rnn":
         for p, size in changes(lambda problem: len(coherent_roots(*reduced(problem)))):
             found["fold" if size == 2 else "pitchfork"].append(p)
-    minima = [_minima(problem) for problem in problems]
-    for k in range(cells - 1):
+    # between folds and pitchforks, where minima may be side by side for less than a cell, as finely as elsewhere
+    ends = np.array([low, *sorted(found["fold"] + found["pitchfork"]), high])
+    inside = [np.geomspace(a, b, 42)[1:-1] for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    values = np.sort(np.concatenate([values, *inside]))
+    minima = [_minima(at(p)) for p in values]
+    for k in range(len(values) - 1):
         both = sorted(set(minima[k]) & set(minima[k + 1]))
         for pair in combinations(both, 2):
             gaps = [m[pair[0]] - m[pair[1]] for m in (minima[k], minima[k + 1])]
