@@ -81,13 +81,18 @@ def special_points(at, low, high, cells=300):
     found = {"fold": [], "pitchfork": [], "equal-free-energy": []}
 
     def changes(count):
+        """Where a count of states changes, and by how much: every change inside a cell whose ends differ."""
         counts = [count(problem) for problem in problems]
-        for k in np.flatnonzero(np.diff(counts)):
-            a, b, first = values[k], values[k + 1], counts[k]
-            for _ in range(60):
-                middle = math.sqrt(a * b)
-                a, b = (middle, b) if count(at(middle)) == first else (a, middle)
-            yield a, abs(counts[k + 1] - first)
+        cells_left = [(values[k], values[k + 1], counts[k], counts[k + 1], 60) for k in np.flatnonzero(np.diff(counts))]
+        while cells_left:
+            a, b, first, last, halvings = cells_left.pop()
+            if not halvings:
+                yield a, abs(last - first)
+                continue
+            middle = math.sqrt(a * b)
+            between = count(at(middle))
+            parts = ((a, middle, first, between), (middle, b, between, last))
+            cells_left += [(*part, halvings - 1) for part in parts if part[2] != part[3]]
 
     for p, _ in changes(lambda problem: len(growth_ratios(*reduced(problem)))):
         found["fold"].append(p)
