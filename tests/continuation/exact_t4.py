@@ -5,7 +5,7 @@ In units u = v = w = 1 the kernel is ``diag(r, r², r³)`` with ``(r-1)(r³+κ)�
 """
 
 import math
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 from scipy.optimize import brentq
@@ -101,7 +101,7 @@ def special_points(at, low, high, cells=300):
             found["fold" if size == 2 else "pitchfork"].append(p)
     # between folds and pitchforks, where minima may be side by side for less than a cell, as finely as elsewhere
     ends = np.array([low, *sorted(found["fold"] + found["pitchfork"]), high])
-    inside = [np.geomspace(a, b, 42)[1:-1] for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    inside = [np.geomspace(a, b, 42)[1:-1] for a, b in pairwise(ends)]
     values = np.sort(np.concatenate([values, *inside]))
     minima = [_minima(at(p)) for p in values]
     for k in range(len(values) - 1):
