@@ -102,7 +102,8 @@ def search_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[Solution,
     for stop in _of_longer_periods(functional, tolerance):
         if stop.converged and is_new(stop.point, [known.point for known in stops]):
             stops.append(stop)
-    return counted([solution_of(problem, stop) for stop in stops])
+    states = [solution_of(problem, stop) for stop in stops]
+    return counted([replace(state, status=state.status + search.met_bound) for state in states])
 
 
 def counted(solutions: Iterable[Solution]) -> tuple[Solution, ...]:
