@@ -9,80 +9,80 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from numerics.activation import Activation as Activation
-    from numerics.agreement import Agreement as Agreement
-    from numerics.agreement import compare as compare
+    from numerics.checking.agreement import Agreement as Agreement
+    from numerics.checking.agreement import compare as compare
     from numerics.checking.check import Check as Check
     from numerics.checking.check import check as check
     from numerics.continuation.diagram import continue_branch as continue_branch
     from numerics.continuation.diagram import diagram as diagram
     from numerics.continuation.hysteresis import hysteresis as hysteresis
     from numerics.continuation.states import solve_all as solve_all
+    from numerics.endpoint_task.batch import solve_endpoint_batch as solve_endpoint_batch
+    from numerics.endpoint_task.landscape import landscape as landscape
+    from numerics.endpoint_task.scan import EndpointScan as EndpointScan
+    from numerics.endpoint_task.scan import scan_endpoint as scan_endpoint
+    from numerics.inputs.activation import Activation as Activation
+    from numerics.inputs.problem import InputError as InputError
+    from numerics.inputs.problem import Problem as Problem
+    from numerics.inputs.problem import endpoint as endpoint
+    from numerics.inputs.problem import sequence as sequence
+    from numerics.inputs.problem_file import load as load
+    from numerics.inputs.teachers import Teacher as Teacher
+    from numerics.inputs.teachers import rotation_teacher as rotation_teacher
+    from numerics.linear.search import solve as solve
     from numerics.lowering.scalar import lower as lower
     from numerics.nonlinear.critical import critical_signal as critical_signal
     from numerics.nonlinear.search import solve_all_nonlinear as solve_all_nonlinear
     from numerics.nonlinear.search import solve_nonlinear as solve_nonlinear
     from numerics.nonlinear.search import state_near as state_near
     from numerics.nonlinear.solution import NonlinearSolution as NonlinearSolution
-    from numerics.plotting import plot as plot
     from numerics.predictors.finite_width import kernel_sd as kernel_sd
     from numerics.predictors.observables import cka as cka
     from numerics.predictors.observables import outliers as outliers
     from numerics.predictors.observables import predict as predict
-    from numerics.problem import InputError as InputError
-    from numerics.problem import Problem as Problem
-    from numerics.problem import endpoint as endpoint
-    from numerics.problem import sequence as sequence
-    from numerics.problem_file import load as load
-    from numerics.saddle.search import solve as solve
+    from numerics.results.plotting import plot as plot
+    from numerics.results.solution import Solution as Solution
+    from numerics.results.storage import load_result as load_result
+    from numerics.results.storage import save_result as save_result
     from numerics.sampling.result import Simulation as Simulation
     from numerics.sampling.simulate import simulate as simulate
-    from numerics.solution import Solution as Solution
-    from numerics.storage import load_result as load_result
-    from numerics.storage import save_result as save_result
-    from numerics.teachers import Teacher as Teacher
-    from numerics.teachers import rotation_teacher as rotation_teacher
-    from numerics.transition.batch import solve_endpoint_batch as solve_endpoint_batch
-    from numerics.transition.landscape import landscape as landscape
-    from numerics.transition.scan import EndpointScan as EndpointScan
-    from numerics.transition.scan import scan_endpoint as scan_endpoint
 
 _HOMES = {
-    "Agreement": "numerics.agreement",
+    "Agreement": "numerics.checking.agreement",
     "Check": "numerics.checking.check",
-    "EndpointScan": "numerics.transition.scan",
-    "InputError": "numerics.problem",
+    "EndpointScan": "numerics.endpoint_task.scan",
+    "InputError": "numerics.inputs.problem",
     "NonlinearSolution": "numerics.nonlinear.solution",
-    "Activation": "numerics.activation",
-    "Problem": "numerics.problem",
+    "Activation": "numerics.inputs.activation",
+    "Problem": "numerics.inputs.problem",
     "Simulation": "numerics.sampling.result",
-    "Solution": "numerics.solution",
-    "Teacher": "numerics.teachers",
+    "Solution": "numerics.results.solution",
+    "Teacher": "numerics.inputs.teachers",
     "check": "numerics.checking.check",
     "cka": "numerics.predictors.observables",
-    "compare": "numerics.agreement",
+    "compare": "numerics.checking.agreement",
     "continue_branch": "numerics.continuation.diagram",
     "critical_signal": "numerics.nonlinear.critical",
     "diagram": "numerics.continuation.diagram",
-    "endpoint": "numerics.problem",
+    "endpoint": "numerics.inputs.problem",
     "hysteresis": "numerics.continuation.hysteresis",
     "kernel_sd": "numerics.predictors.finite_width",
-    "landscape": "numerics.transition.landscape",
-    "load": "numerics.problem_file",
-    "load_result": "numerics.storage",
+    "landscape": "numerics.endpoint_task.landscape",
+    "load": "numerics.inputs.problem_file",
+    "load_result": "numerics.results.storage",
     "lower": "numerics.lowering.scalar",
     "outliers": "numerics.predictors.observables",
-    "plot": "numerics.plotting",
+    "plot": "numerics.results.plotting",
     "predict": "numerics.predictors.observables",
-    "rotation_teacher": "numerics.teachers",
-    "save_result": "numerics.storage",
-    "scan_endpoint": "numerics.transition.scan",
-    "sequence": "numerics.problem",
+    "rotation_teacher": "numerics.inputs.teachers",
+    "save_result": "numerics.results.storage",
+    "scan_endpoint": "numerics.endpoint_task.scan",
+    "sequence": "numerics.inputs.problem",
     "simulate": "numerics.sampling.simulate",
-    "solve": "numerics.saddle.search",
+    "solve": "numerics.linear.search",
     "solve_all": "numerics.continuation.states",
     "solve_all_nonlinear": "numerics.nonlinear.search",
-    "solve_endpoint_batch": "numerics.transition.batch",
+    "solve_endpoint_batch": "numerics.endpoint_task.batch",
     "solve_nonlinear": "numerics.nonlinear.search",
     "state_near": "numerics.nonlinear.search",
 }

@@ -6,7 +6,7 @@ stretches, so that every module has its share, and one fault of each line. For e
 are run, the quickest first, until one fails. Left out are texts, annotations, decorators, what is shown, and the tuning
 constants on top of a module. Nothing is written outside the folder that is given; an interrupted run is taken up again.
 
-    python -m tests.mutants DIR [--sample 200] [--seed 0] [--only numerics/saddle]
+    python -m tests.mutants DIR [--sample 200] [--seed 0] [--only numerics/linear]
 """
 
 from __future__ import annotations

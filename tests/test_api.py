@@ -29,11 +29,11 @@ from numerics import (
     solve,
     solve_nonlinear,
 )
-from numerics.agreement import compare
-from numerics.solution import Solution
-from numerics.storage import KINDS
-from numerics.transition.batch import solve_endpoint_batch
-from numerics.transition.landscape import landscape
+from numerics.checking.agreement import compare
+from numerics.endpoint_task.batch import solve_endpoint_batch
+from numerics.endpoint_task.landscape import landscape
+from numerics.results.solution import Solution
+from numerics.results.storage import KINDS
 
 mpl.use("agg")
 

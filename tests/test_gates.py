@@ -28,17 +28,17 @@ from numerics import (
     solve,
     solve_endpoint_batch,
 )
-from numerics.agreement import width_trend
-from numerics.arrays import finite_array, real_array
+from numerics.checking.agreement import width_trend
 from numerics.continuation.states import solve_all
+from numerics.endpoint_task.landscape import landscape, plane
+from numerics.inputs.arrays import finite_array, real_array
+from numerics.inputs.problem import InputError
+from numerics.inputs.scalars import integer, real
 from numerics.nonlinear.search import solve_nonlinear, state_near
 from numerics.predictors.generalisation import loss
-from numerics.problem import InputError
 from numerics.sampling.hysteresis import hysteresis
 from numerics.sampling.observables import alignment
 from numerics.sampling.plan import Plan
-from numerics.scalars import integer, real
-from numerics.transition.landscape import landscape, plane
 from theory import critical_point
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numerics.problem import InputError, Problem, endpoint, sequence
-from numerics.problem_file import load
+from numerics.inputs.problem import InputError, Problem, endpoint, sequence
+from numerics.inputs.problem_file import load
 
 
 def test_endpoint_has_one_label_of_the_stated_signal():

@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from numerics import sweep as module
-from numerics.problem import InputError, endpoint
-from numerics.saddle.search import solve
-from numerics.sweep import digest, sweep
+from numerics.inputs.problem import InputError, endpoint
+from numerics.linear.search import solve
+from numerics.results import sweep as module
+from numerics.results.sweep import digest, sweep
 
 xarray = pytest.importorskip("xarray")
 AXES = {"signal": [4.0, 20.0], "kappa": [0.5, 1.0], "arch": ["rnn", "dnn"]}

@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from numerics import sweep as module
-from numerics.problem import endpoint
-from numerics.saddle.search import solve
-from numerics.sweep import sweep
+from numerics.inputs.problem import endpoint
+from numerics.linear.search import solve
+from numerics.results import sweep as module
+from numerics.results.sweep import sweep
 
 xarray = pytest.importorskip("xarray")
 MAKE = functools.partial(endpoint, 5)
@@ -23,8 +23,8 @@ AXES = {"signal": [2.0 + 0.5 * k for k in range(40)]}
 PROGRAM = """
 import functools, sys
 from concurrent.futures import ThreadPoolExecutor
-from numerics.problem import endpoint
-from numerics.sweep import sweep
+from numerics.inputs.problem import endpoint
+from numerics.results.sweep import sweep
 with ThreadPoolExecutor(1) as pool:
     sweep(functools.partial(endpoint, 5), {"signal": [2.0 + 0.5 * k for k in range(40)]}, sys.argv[1], pool)
 """

@@ -28,10 +28,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy.signal import fftconvolve
 
-from numerics.agreement import compare
+from numerics.checking.agreement import compare
+from numerics.inputs.problem import endpoint
+from numerics.linear.search import solve
 from numerics.predictors.finite_width import kernel_mean, kernel_sd, kernel_shift
-from numerics.problem import endpoint
-from numerics.saddle.search import solve
 from numerics.sampling import simulate
 from numerics.sampling.diagnostics import summarise
 from numerics.sampling.network import make_network

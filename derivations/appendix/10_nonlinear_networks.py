@@ -31,9 +31,9 @@ import sympy as sp
 from scipy.optimize import brentq, root
 from scipy.special import erf
 
-from numerics.agreement import compare, width_trend
+from numerics.checking.agreement import compare, width_trend
+from numerics.inputs.problem import endpoint
 from numerics.nonlinear.critical import critical_signal as chain_critical
-from numerics.problem import endpoint
 from numerics.sampling import simulate
 from numerics.sampling.network import joint, make_network
 from numerics.sampling.observables import autocorrelation, coherence

@@ -29,8 +29,8 @@ import numpy as np
 from sympy import Matrix, Rational, eye, factor, nsimplify, pi, sqrt
 
 from numerics import rotation_teacher, sequence, solve
+from numerics.inputs.teachers import orthonormal_patterns
 from numerics.predictors.observables import outliers, predict
-from numerics.teachers import orthonormal_patterns
 from theory.matrix_calculus.explicit import Layout, evaluate
 from theory.matrix_calculus.kernel_functional import X_SHIFTED, H, Y, free_energy_gradient
 from theory.perturbation import Task, expand, supervise

@@ -29,9 +29,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from numerics import solve_nonlinear, state_near
-from numerics.agreement import compare, width_trend
+from numerics.checking.agreement import compare, width_trend
+from numerics.inputs.problem import Problem, sequence
 from numerics.predictors.generalisation import unseen
-from numerics.problem import Problem, sequence
 from numerics.sampling import Plan, simulate
 from numerics.sampling.chains import advance, first_state, weights_of
 from numerics.sampling.diagnostics import summarise_symmetric

@@ -33,7 +33,7 @@ from sympy import (
     zeros,
 )
 
-from numerics.problem import endpoint
+from numerics.inputs.problem import endpoint
 from numerics.sampling.network import Weights, make_network
 from numerics.sampling.sgld import SGLD, mobility
 

@@ -10,9 +10,9 @@ from derivations.commands import output
 from derivations.commands.problems import bad_input, problem_options
 
 if TYPE_CHECKING:
-    from numerics.problem import Problem
-    from numerics.solution import Solution
-    from numerics.transition.certify import Certificate
+    from numerics.certificate.certify import Certificate
+    from numerics.inputs.problem import Problem
+    from numerics.results.solution import Solution
 
 
 @click.command("certify")
@@ -25,9 +25,9 @@ def command(problem: Problem, all_branches: bool, as_json: bool) -> int:
     Linear networks, at most 24 rows of the unknown matrix (times × rank of the inputs). Needs python-flint (the extra
     "certify"). Exit status 1 if a state is not proved; its status says why.
     """
+    from numerics.certificate.certify import certifiable, certify
     from numerics.continuation.states import solve_all
-    from numerics.saddle.search import solve
-    from numerics.transition.certify import certifiable, certify
+    from numerics.linear.search import solve
 
     with bad_input():
         certifiable(problem)  # before the search, which takes long where the problem is too large

@@ -16,7 +16,7 @@ from derivations.commands.simulate import default_steps, simulation_fields, simu
 
 if TYPE_CHECKING:
     from numerics.checking.check import Check, PhaseCheck, Progress
-    from numerics.problem import Problem
+    from numerics.inputs.problem import Problem
 
 
 @click.command("check")
@@ -67,7 +67,7 @@ def watching() -> Iterator[Progress]:
 def state_fields(part: PhaseCheck, width: int) -> dict[str, Any]:
     """The contract's fields of a phase's state."""
     from derivations.commands import nonlinear, solve
-    from numerics.solution import Solution
+    from numerics.results.solution import Solution
 
     state = part.phase.state
     if isinstance(state, Solution):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numerics.continuation.branch import Branch
     from numerics.continuation.diagram import Diagram
     from numerics.continuation.hysteresis import Hysteresis, Sweep
-    from numerics.problem import Problem
+    from numerics.inputs.problem import Problem
 
 PARAMETERS = ("signal", "kappa", "u", "v", "w")
 #: Points drawn for each step of a branch.

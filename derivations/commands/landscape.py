@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from numerics.transition.landscape import Landscape
+    from numerics.endpoint_task.landscape import Landscape
 
 #: Largest correlation that is looked at, and the extent of the cut in units of the coherent minimum.
 EDGE, ACROSS, UP = 0.98, 1.8, (-0.6, 2.0)
@@ -49,7 +49,7 @@ def command(
     require_picture(out)
     import numpy as np
 
-    from numerics.transition import landscape as landscapes
+    from numerics.endpoint_task import landscape as landscapes
 
     with bad_input(), output.working("landscape"):
         curve = landscapes.landscape(T, signal, np.linspace(-EDGE, EDGE, points), kappa)

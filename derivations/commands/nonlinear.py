@@ -9,15 +9,15 @@ import click
 from derivations.commands import output
 
 if TYPE_CHECKING:
+    from numerics.inputs.problem import Problem
     from numerics.nonlinear.solution import NonlinearSolution
-    from numerics.problem import Problem
 
 
 def solve_command(problem: Problem, *, all_branches: bool, width: int | None, digits: int | None, as_json: bool) -> int:
     """`solve` for a nonlinear network; exit status 1 where the averages' error is above tolerance, or Newton failed."""
     from derivations.commands.solve import print_solution
+    from numerics.inputs.problem import InputError
     from numerics.nonlinear.search import solve_all_nonlinear, solve_nonlinear
-    from numerics.problem import InputError
 
     for flag, value in (("--width", width), ("--digits", digits)):
         if value is not None:

@@ -10,9 +10,9 @@ import numpy as np
 from derivations.commands.output import working
 
 if TYPE_CHECKING:
+    from numerics.endpoint_task.scan import BranchScan, EndpointScan, SpecialPoint
+    from numerics.inputs.problem import FloatArray, Problem
     from numerics.nonlinear.solution import NonlinearSolution
-    from numerics.problem import FloatArray, Problem
-    from numerics.transition.scan import BranchScan, EndpointScan, SpecialPoint
 
 #: Error of the kernel at a point, relative to its largest entry, by quadrature: what a picture and a table can show.
 #: Averages that are sampled have their own tolerance.
@@ -24,10 +24,10 @@ def scan(T: int, signals: FloatArray, kappa: float, arch: str, activation: str) 
 
     States are joined to branches by their kind and their order in free energy.
     """
+    from numerics.endpoint_task.scan import EndpointScan
+    from numerics.inputs.problem import endpoint
     from numerics.nonlinear.quadrature import LARGEST_DIMENSION
     from numerics.nonlinear.search import solve_all_nonlinear
-    from numerics.problem import endpoint
-    from numerics.transition.scan import EndpointScan
 
     states: list[list[NonlinearSolution]] = []
     with working("states along the signal") as doing:
@@ -51,8 +51,8 @@ def pitchforks(
         problem: the endpoint problem of signal 1.
         signals, states: the grid, and the states found there.
     """
+    from numerics.endpoint_task.scan import SpecialPoint
     from numerics.nonlinear.critical import critical_signal
-    from numerics.transition.scan import SpecialPoint
 
     def unstable(found: list[NonlinearSolution]) -> bool:
         return any(state.branch == "incoherent" and not state.stable for state in found)
@@ -68,7 +68,7 @@ def pitchforks(
 
 def joined(states: list[list[NonlinearSolution]], n: int) -> tuple[BranchScan, ...]:
     """Branches over the signals, NaN where one does not exist; the incoherent one first."""
-    from numerics.transition.scan import BranchScan
+    from numerics.endpoint_task.scan import BranchScan
 
     named: dict[str, dict[int, NonlinearSolution]] = {}
     for place, found in enumerate(states):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from numerics.problem import Problem
+    from numerics.inputs.problem import Problem
 
 ARCHITECTURES = ("rnn", "dnn")
 ACTIVATIONS = ("linear", "erf", "tanh", "relu")
@@ -27,7 +27,7 @@ _OPTIONAL = {"sequence": ("radius", "patterns", "test_patterns", "pattern_seed")
 @contextmanager
 def bad_input() -> Iterator[None]:
     """Turn the packages' InputError into the program's one line and exit status 2."""
-    from numerics.problem import InputError
+    from numerics.inputs.problem import InputError
 
     try:
         yield
@@ -142,14 +142,14 @@ def make_problem(kind: str, own: dict[str, Any], shared: dict[str, Any]) -> Prob
         if name not in needed + optional and value is not None:
             fitting = _flags(needed + optional) or "no options of endpoint or sequence"
             raise click.UsageError(f"{_flags((name,))}: does not apply to {kind}; accepted: {fitting}")
-    from numerics import problem as problems
+    from numerics.inputs import problem as problems
 
     given = {name: own[name] for name in needed + optional if own[name] is not None}
     if kind == "endpoint":
         return problems.endpoint(**given, **shared)
     if kind == "sequence":
         return problems.sequence(**given, **shared)
-    from numerics.problem_file import load
+    from numerics.inputs.problem_file import load
 
     return load(kind, **shared)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from numerics.transition.scan import EndpointScan
+    from numerics.endpoint_task.scan import EndpointScan
 
 PICTURES = (".png", ".pdf", ".svg")
 
@@ -68,7 +68,7 @@ def command(
         raise click.UsageError(f"--out: is {str(out)!r}; accepted: a file name ending in {', '.join(PICTURES)}")
     import numpy as np
 
-    from numerics.transition.scan import scan_endpoint
+    from numerics.endpoint_task.scan import scan_endpoint
 
     converged = True
     with bad_input():

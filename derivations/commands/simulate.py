@@ -15,7 +15,7 @@ from derivations.commands import output
 from derivations.commands.problems import problem_options
 
 if TYPE_CHECKING:
-    from numerics.problem import Problem
+    from numerics.inputs.problem import Problem
     from numerics.sampling.result import Simulation
 
 

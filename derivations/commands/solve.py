@@ -10,8 +10,8 @@ from derivations.commands import output
 from derivations.commands.problems import problem_options
 
 if TYPE_CHECKING:
-    from numerics.problem import Problem
-    from numerics.solution import Solution
+    from numerics.inputs.problem import Problem
+    from numerics.results.solution import Solution
 
 
 @click.command("solve")
@@ -27,8 +27,8 @@ def command(problem: Problem, all_branches: bool, width: int | None, digits: int
     --all-branches if their signed count shows that some are missing.
     """
     from numerics.continuation import states as every
-    from numerics.problem import InputError
-    from numerics.saddle import search as saddle
+    from numerics.inputs.problem import InputError
+    from numerics.linear import search as saddle
 
     if width is not None and width < 1:
         raise InputError(f"--width: is {width}; accepted: an integer ≥ 1")
@@ -88,9 +88,9 @@ def polished(solution: Solution, digits: int) -> list[list[str]]:
     import mpmath
     import numpy as np
 
-    from numerics.problem import InputError
-    from numerics.saddle.newton import polish
-    from numerics.transition.batch import LONGEST, lowered_endpoint
+    from numerics.endpoint_task.batch import LONGEST, lowered_endpoint
+    from numerics.inputs.problem import InputError
+    from numerics.linear.newton import polish
 
     problem = solution.problem
     n = problem.n
@@ -110,7 +110,7 @@ def polished(solution: Solution, digits: int) -> list[list[str]]:
 
 def print_solution(solution: Solution, fields: dict[str, Any]) -> None:
     """One stationary state as tables for people."""
-    from numerics.display import sign_fact
+    from numerics.results.display import sign_fact
 
     problem = solution.problem
     names = [output.index_name(index, problem.P) for index in range(problem.n * problem.P)]

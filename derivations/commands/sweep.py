@@ -16,7 +16,7 @@ from derivations.commands.problems import problem_options
 if TYPE_CHECKING:
     from xarray import Dataset
 
-    from numerics.problem import Problem
+    from numerics.inputs.problem import Problem
 
 NUMERIC = ("signal", "kappa", "u", "v", "w")
 AXES = (*NUMERIC, "arch")
@@ -90,7 +90,7 @@ def command(
     if len(set(names)) < len(names):
         raise click.UsageError(f"--over: names {', '.join(names)}; accepted: each parameter once")
     from derivations.files import whole_file
-    from numerics.sweep import sweep
+    from numerics.results.sweep import sweep
 
     with output.working("sweep"):
         result = sweep(lambda **values: changed(problem, values), dict(axes), directory)
@@ -112,7 +112,7 @@ def command(
 
 def changed(problem: Problem, values: dict[str, Any]) -> Problem:
     """The problem at one point of the grid."""
-    from numerics.problem import InputError
+    from numerics.inputs.problem import InputError
 
     fields = dict(values)
     if "signal" in fields:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from numerics.problem import Problem
+    from numerics.inputs.problem import Problem
     from numerics.sampling import Simulation
 
 T, KAPPA, SEED = 6, 1.0, 20260217

@@ -19,8 +19,8 @@ from sympy import nsimplify
 
 from derivations.figures.panel import Effort, Progress, finished_run, save_figure, save_table, styled
 from numerics import endpoint, scan_endpoint
+from numerics.endpoint_task.landscape import landscape, negative_log_density, plane
 from numerics.sampling import simulate
-from numerics.transition.landscape import landscape, negative_log_density, plane
 from theory.critical_point import critical_signal
 
 if TYPE_CHECKING:

@@ -20,17 +20,17 @@ from numerics import Problem, endpoint, scan_endpoint
 from numerics.checking.linear import compare_phase
 from numerics.checking.regions import nearest
 from numerics.checking.weights import phases
+from numerics.linear import search, trust_region
+from numerics.linear.functional import kernel_functional
 from numerics.predictors.output_shift import output_shift
-from numerics.saddle import search, trust_region
-from numerics.saddle.functional import kernel_functional
 from numerics.sampling import GaussianLaw, simulate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from numerics.solution import Solution
-    from numerics.transition.scan import EndpointScan
+    from numerics.endpoint_task.scan import EndpointScan
+    from numerics.results.solution import Solution
 
 T, KAPPA, WIDTH, SEED = 4, 100.0, 128, 20261126
 RANGE, GRID = (700.0, 1800.0), 111

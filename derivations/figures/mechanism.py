@@ -19,8 +19,8 @@ import numpy as np
 
 from derivations.figures.panel import Effort, Progress, save_figure, save_table, styled
 from numerics import solve
+from numerics.inputs.teachers import Teacher, rotation_teacher
 from numerics.predictors.observables import predict
-from numerics.teachers import Teacher, rotation_teacher
 from theory.perturbation import cut_paths, paths, series
 from theory.symbols import label, label_propagator, u, v, w
 

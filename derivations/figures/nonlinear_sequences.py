@@ -19,10 +19,11 @@ import numpy as np
 from derivations.figures import sequential
 from derivations.figures.panel import Effort, Progress, finished_runs, save_figure, save_table, styled
 from derivations.figures.sequential import ARCHITECTURES, PATTERNS
-from numerics import Problem, agreement, solve_nonlinear
+from numerics import Problem, solve_nonlinear
+from numerics.checking import agreement
+from numerics.inputs.teachers import rotation_teacher
 from numerics.predictors.observables import cka, predict
 from numerics.sampling import simulate
-from numerics.teachers import rotation_teacher
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

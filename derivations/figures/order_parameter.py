@@ -25,9 +25,9 @@ from theory.critical_point import critical_point
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from numerics.problem import Problem
-    from numerics.solution import Solution
-    from numerics.transition.scan import EndpointScan
+    from numerics.endpoint_task.scan import EndpointScan
+    from numerics.inputs.problem import Problem
+    from numerics.results.solution import Solution
 
 WIDTH, SEED = 256, 20260215
 #: The continuous transition.

@@ -21,10 +21,10 @@ from derivations.figures import sequential
 from derivations.figures.panel import Effort, Progress, finished_runs, save_figure, save_table, styled
 from derivations.figures.sequential import ARCHITECTURES, COLOURS, PATTERNS, TEACHER, T, W
 from numerics import Problem, solve
+from numerics.inputs.teachers import Teacher, orthonormal_patterns, random_patterns
 from numerics.predictors.observables import predict
 from numerics.sampling import simulate
 from numerics.sampling.diagnostics import summarise
-from numerics.teachers import Teacher, orthonormal_patterns, random_patterns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -16,10 +16,10 @@ import numpy as np
 from scipy.stats import norm
 
 from numerics import solve
-from numerics.agreement import ESS_LIMIT, FAMILY_LEVEL, RHAT_LIMIT
+from numerics.checking.agreement import ESS_LIMIT, FAMILY_LEVEL, RHAT_LIMIT
+from numerics.inputs.teachers import Teacher, orthonormal_patterns, rotation_teacher
 from numerics.predictors.output_shift import output_shift
 from numerics.sampling import simulate
-from numerics.teachers import Teacher, orthonormal_patterns, rotation_teacher
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -159,7 +159,7 @@ def sampled(problem: Problem, settings: dict[str, Any], effort: Effort) -> Simul
 def outputs_agree(
     predicted: np.ndarray, mean: np.ndarray, standard_error: np.ndarray, *, rhat: float, ess: float
 ) -> dict[str, Any]:
-    """z of every output, and whether all of them are within the limit of `numerics.agreement` and the chains mixed."""
+    """z of every output; whether all are within `numerics.checking.agreement`'s limit and the chains mixed."""
     z = (mean - predicted) / standard_error
     limit = float(norm.isf(FAMILY_LEVEL / (2 * z.size)))
     largest = float(np.abs(z).max())

@@ -18,7 +18,7 @@ import numpy as np
 from derivations.figures import sequential
 from derivations.figures.panel import Effort, Progress, finished_run, save_figure, save_table, styled
 from derivations.figures.sequential import ARCHITECTURES, COLOURS, SUPERVISED, TEACHER, T
-from numerics.agreement import RHAT_LIMIT
+from numerics.checking.agreement import RHAT_LIMIT
 from numerics.predictors.observables import outliers
 from numerics.sampling import Plan, last_weights, simulate
 

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from derivations.figures.panel import Effort, Progress, finished_runs, save_figure, save_table, styled
-from numerics import agreement, endpoint, solve
+from numerics import endpoint, solve
+from numerics.checking import agreement
+from numerics.inputs.problem import FloatArray, Problem
 from numerics.nonlinear.search import solve_nonlinear
-from numerics.problem import FloatArray, Problem
 from numerics.sampling import observables, simulate
 from numerics.sampling.diagnostics import summarise, summarise_symmetric
 from numerics.symmetry import gauge

@@ -1,7 +1,7 @@
 """What the interactive figure needs to know of endpoint supervision: every branch that is stable somewhere, T = 4 … 8.
 
 Label and noise enter stationarity only through ``μ = λ/(H^{nn} + κ)²``, so that a branch is one curve of kernels for
-all (λ, κ) (``numerics.transition.branches``). At a point of it the Hessian of F is that of the entropy, ``A``, plus
+all (λ, κ) (``numerics.endpoint_task.branches``). At a point of it the Hessian of F is that of the entropy, ``A``, plus
 ``c ℓℓᵀ`` with ``c = μ/(H^{nn} + κ)`` and ℓ the change of H^{nn}. The state is thus a minimum where c exceeds the
 ``threshold``: 0 if A is positive-definite; ``-1/(ℓᵀA⁻¹ℓ)`` if that is positive and A has one negative eigenvalue (the
 determinant is ``|A|(1 + c ℓᵀA⁻¹ℓ)``); else none. The page computes the rest from these numbers.
@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numerics.saddle.trust_region import from_vector, to_vector
-from numerics.transition.branches import Curve, interpolate
-from numerics.transition.chain import chain
-from numerics.transition.curves import all_curves
+from numerics.endpoint_task.branches import Curve, interpolate
+from numerics.endpoint_task.chain import chain
+from numerics.endpoint_task.curves import all_curves
+from numerics.linear.trust_region import from_vector, to_vector
 
 FloatArray = NDArray[np.float64]
 

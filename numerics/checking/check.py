@@ -9,20 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from numerics.agreement import Agreement, WidthTrend
 from numerics.checking import linear, nonlinear
+from numerics.checking.agreement import Agreement, WidthTrend
 from numerics.checking.laws import law_of
 from numerics.checking.regions import State, nearest
 from numerics.checking.weights import Phase, phases
-from numerics.display import Facts, Shown
+from numerics.inputs.problem import FloatArray, Problem
+from numerics.inputs.scalars import integer
 from numerics.nonlinear.solution import NonlinearSolution
-from numerics.problem import FloatArray, Problem
+from numerics.results.display import Facts, Shown
+from numerics.results.solution import Solution
 from numerics.sampling.joining import joined
 from numerics.sampling.plan import Plan
 from numerics.sampling.result import Simulation
 from numerics.sampling.simulate import simulate
-from numerics.scalars import integer
-from numerics.solution import Solution
 
 #: Share of its draws that every chain has in the phase where it started, at least, if it stays there.
 STAYS = 0.9
@@ -153,9 +153,9 @@ def _check_options(problem: Problem, width: int, *, workers: int | None = None, 
 def minima(problem: Problem) -> list[State]:
     """The minima of the free energy that the search finds; the best state it has where it finds none."""
     from numerics.continuation.states import solve_all
+    from numerics.linear import search, trust_region
+    from numerics.linear.functional import kernel_functional
     from numerics.nonlinear.search import solve_all_nonlinear
-    from numerics.saddle import search, trust_region
-    from numerics.saddle.functional import kernel_functional
 
     states: Sequence[State]
     if problem.activation.name != "linear":

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from numerics import agreement
-from numerics.agreement import Agreement
+from numerics.checking import agreement
+from numerics.checking.agreement import Agreement
 from numerics.checking.regions import is_doubled
 from numerics.checking.weights import Phase, phases
-from numerics.problem import FloatArray
+from numerics.inputs.problem import FloatArray
+from numerics.results.solution import Solution
 from numerics.sampling.diagnostics import summarise_symmetric
 from numerics.sampling.result import Simulation
-from numerics.solution import Solution
 from numerics.symmetry.gauge import fixed
 
 

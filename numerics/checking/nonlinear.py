@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from numerics import agreement
-from numerics.agreement import Agreement, WidthTrend
+from numerics.checking import agreement
+from numerics.checking.agreement import Agreement, WidthTrend
 from numerics.checking.linear import within
+from numerics.inputs.problem import FloatArray
 from numerics.nonlinear.solution import NonlinearSolution
-from numerics.problem import FloatArray
 from numerics.sampling.result import Simulation
 from numerics.symmetry.gauge import fixed, is_broken
 

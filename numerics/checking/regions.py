@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from numerics.inputs.problem import FloatArray
+from numerics.linear.functional import kernel_functional
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.predictors import finite_width
-from numerics.problem import FloatArray
-from numerics.saddle.functional import kernel_functional
+from numerics.results.solution import Solution
 from numerics.sampling.observables import flip_kernel, has_sign_symmetry
-from numerics.solution import Solution
 from numerics.symmetry import gauge
 
 State = Solution | NonlinearSolution

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numerics.checking.regions import Region, State, is_doubled, nearest, region
+from numerics.inputs.problem import FloatArray
 from numerics.nonlinear import trajectories
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.predictors import finite_width
-from numerics.problem import FloatArray
 
 #: Effective draws from the kernel's density below which its mean is not believed.
 SMALLEST_ESS = 1000.0

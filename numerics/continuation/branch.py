@@ -14,7 +14,7 @@ from scipy.optimize import brentq
 
 from numerics.continuation.events import Event, LostError
 from numerics.continuation.path import PathPoint, Track
-from numerics.saddle.functional import KernelPoint
+from numerics.linear.functional import KernelPoint
 
 FloatArray = NDArray[np.float64]
 End = Literal["range", "symmetric", "closed", "lost", "unfinished"]

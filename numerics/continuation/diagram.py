@@ -16,7 +16,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from numerics.arrays import finite_array
 from numerics.continuation.branch import Branch, clipped, relative_change
 from numerics.continuation.events import Event
 from numerics.continuation.family import Family, Parameter, family
@@ -24,9 +23,10 @@ from numerics.continuation.following import through
 from numerics.continuation.growth import SAME, Growth, reach, states_at
 from numerics.continuation.path import PathPoint, Track
 from numerics.continuation.pieces import Crossing, Piece, equal_free_energy, stable_pieces
-from numerics.problem import InputError, Problem
-from numerics.saddle.functional import KernelPoint
-from numerics.scalars import real
+from numerics.inputs.arrays import finite_array
+from numerics.inputs.problem import InputError, Problem
+from numerics.inputs.scalars import real
+from numerics.linear.functional import KernelPoint
 from numerics.symmetry.phases import lag_period
 from numerics.symmetry.states import distance_up_to_symmetry, turned
 

@@ -9,8 +9,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from numerics.problem import InputError, Problem
-from numerics.saddle.functional import KernelFunctional, KernelPoint, kernel_functional
+from numerics.inputs.problem import InputError, Problem
+from numerics.linear.functional import KernelFunctional, KernelPoint, kernel_functional
 
 FloatArray = NDArray[np.float64]
 Parameter = Literal["signal", "kappa", "u", "v", "w"]

@@ -12,8 +12,8 @@ from scipy.optimize import brentq
 from numerics.continuation.branch import Branch, End, relative_change, singular
 from numerics.continuation.events import Event, LostError, located
 from numerics.continuation.path import PathPoint, Track
-from numerics.saddle.functional import KernelPoint
-from numerics.saddle.krylov import NotSolvedError
+from numerics.linear.functional import KernelPoint
+from numerics.linear.krylov import NotSolvedError
 from numerics.symmetry.phases import lag_classes
 
 FloatArray = NDArray[np.float64]

@@ -20,8 +20,8 @@ from numerics.continuation.events import Event
 from numerics.continuation.family import Family
 from numerics.continuation.following import follow, gained_period, through
 from numerics.continuation.path import PathPoint, Track
-from numerics.saddle import search
-from numerics.saddle.functional import KernelPoint
+from numerics.linear import search
+from numerics.linear.functional import KernelPoint
 from numerics.symmetry.phases import lag_period
 from numerics.symmetry.states import distance_up_to_symmetry, turned, turns
 

@@ -17,8 +17,8 @@ from numerics.continuation.branch import relative_change
 from numerics.continuation.diagram import Diagram
 from numerics.continuation.path import Track
 from numerics.continuation.pieces import Piece
-from numerics.saddle import search, trust_region
-from numerics.saddle.functional import KernelPoint
+from numerics.linear import search, trust_region
+from numerics.linear.functional import KernelPoint
 from numerics.symmetry.states import distance_up_to_symmetry, turned
 
 FloatArray = NDArray[np.float64]

@@ -1,7 +1,7 @@
 """The linear algebra of a step: bordered systems with the Hessian, and its spectrum on a class of directions.
 
 Small kernels use the whole Hessian, larger ones GMRES and Lanczos iterations relative to the random network's Hessian
-(``numerics.saddle.krylov``). Directions are symmetric matrices S, (m, m), with entries where a mask is 1.
+(``numerics.linear.krylov``). Directions are symmetric matrices S, (m, m), with entries where a mask is 1.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import numpy as np
 import scipy.sparse.linalg as spla
 from numpy.typing import NDArray
 
-from numerics.saddle.functional import KernelPoint
-from numerics.saddle.krylov import NotSolvedError, Preconditioned
-from numerics.saddle.trust_region import from_vector, to_vector
+from numerics.linear.functional import KernelPoint
+from numerics.linear.krylov import NotSolvedError, Preconditioned
+from numerics.linear.trust_region import from_vector, to_vector
 
 FloatArray = NDArray[np.float64]
 

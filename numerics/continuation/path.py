@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from numerics.continuation.family import Family
 from numerics.continuation.linear import Border, lowest_modes, null_direction, solve_bordered
-from numerics.saddle.functional import KernelFunctional, KernelPoint, symmetric
-from numerics.saddle.krylov import NotSolvedError
-from numerics.saddle.trust_region import from_vector
+from numerics.linear.functional import KernelFunctional, KernelPoint, symmetric
+from numerics.linear.krylov import NotSolvedError
+from numerics.linear.trust_region import from_vector
 from numerics.symmetry import phases as symmetry
 
 FloatArray = NDArray[np.float64]

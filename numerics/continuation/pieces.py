@@ -14,7 +14,7 @@ from scipy.optimize import brentq
 
 from numerics.continuation.branch import Branch, monotonic_pieces
 from numerics.continuation.events import LostError
-from numerics.saddle.functional import KernelPoint
+from numerics.linear.functional import KernelPoint
 from numerics.symmetry.states import distance_up_to_symmetry
 
 FloatArray = NDArray[np.float64]

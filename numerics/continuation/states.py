@@ -14,11 +14,11 @@ import numpy as np
 
 from numerics.continuation.family import family
 from numerics.continuation.growth import Growth, reach, states_at
-from numerics.problem import Problem
-from numerics.saddle import search, trust_region
-from numerics.saddle.functional import KernelPoint, kernel_functional
-from numerics.scalars import positive
-from numerics.solution import Solution
+from numerics.inputs.problem import Problem
+from numerics.inputs.scalars import positive
+from numerics.linear import search, trust_region
+from numerics.linear.functional import KernelPoint, kernel_functional
+from numerics.results.solution import Solution
 from numerics.symmetry.states import is_new, number_of_images
 
 #: Eigenvalues of the Hessian smaller than this have no certain sign.
@@ -29,7 +29,7 @@ def solve_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[Solution, 
     """Every stationary state found, unstable ones included, in order of free energy.
 
     States that differ by a sign symmetry are given once, in the sign of ``numerics.symmetry.gauge``.
-    ``numerics.saddle.search.search_all`` finds them; where ``index_sum`` says that some are missing, the branches
+    ``numerics.linear.search.search_all`` finds them; where ``index_sum`` says that some are missing, the branches
     through these are followed to weaker and stronger labels and back.
 
     Raises:

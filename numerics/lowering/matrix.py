@@ -22,7 +22,7 @@ from scipy.linalg import lapack
 from sympy import MatrixSymbol
 from sympy.printing.pycode import pycode
 
-from numerics.problem import InputError
+from numerics.inputs.problem import InputError
 from theory.matrix_calculus.assignments import Assignment, Program, assignments
 
 FloatArray = NDArray[np.float64]

@@ -21,7 +21,7 @@ from sympy import Add, Basic, Expr, Integer, Pow, Symbol, cse, diff, numbered_sy
 from sympy.printing.numpy import NumPyPrinter
 from sympy.printing.pycode import MpmathPrinter
 
-from numerics.problem import InputError
+from numerics.inputs.problem import InputError
 
 FloatArray = NDArray[np.float64]
 

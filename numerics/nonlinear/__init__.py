@@ -4,7 +4,7 @@
 maximum over Φ̃ is the free energy of Φ, whose minima are the states of the network.
 
 Coordinates: ``space``, of one neuron's trajectory, in which its covariance is regular; ``forward``, the kernel without
-data. φ itself is ``numerics.activation``.
+data. φ itself is ``numerics.inputs.activation``.
 
 Averages: ``nodes``, over the tilted trajectory, with their exact sensitivities, from weighted points; ``quadrature``,
 such points for few dimensions; ``sample``, for many. ``reduced``: F maximised over Φ̃, with gradient and Hessian;

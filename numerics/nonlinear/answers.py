@@ -12,7 +12,7 @@ from numerics.nonlinear.setting import Search, close
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import symmetric_vectors
 from numerics.predictors.observables import predict
-from numerics.solution import coherence_beyond
+from numerics.results.solution import coherence_beyond
 from numerics.symmetry.gauge import SMALL, gauge_signs, reversed_times
 from numerics.symmetry.trajectories import images, kept_classes, kept_entries
 

@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from numerics.activation import Activation
+from numerics.inputs.activation import Activation
+from numerics.inputs.problem import FloatArray
 from numerics.nonlinear.descent import Law
 from numerics.nonlinear.engine import Progress, Refined, State, continued, relative_error
 from numerics.nonlinear.iteration import explicit_conjugate
@@ -25,7 +26,6 @@ from numerics.nonlinear.reduced import (
 )
 from numerics.nonlinear.solution import Engine
 from numerics.nonlinear.space import SymmetricVectors, TrajectorySpace, symmetric_vectors
-from numerics.problem import FloatArray
 from numerics.symmetry.trajectories import Classes, kept_classes, kept_entries, turns
 
 #: How Newton's method ends on one set of points.

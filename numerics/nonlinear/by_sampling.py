@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from numerics.activation import Activation
+from numerics.inputs.activation import Activation
+from numerics.inputs.problem import FloatArray
 from numerics.nonlinear.descent import Law
 from numerics.nonlinear.engine import Progress, Refined, State, continued, relative_error
 from numerics.nonlinear.iteration import Iterate, MomentMap, Moments
@@ -16,7 +17,6 @@ from numerics.nonlinear.reduced import natural_hessian, stationary_point
 from numerics.nonlinear.sample import BATCHES, Mixture, Sample, fitted, placed, sample, standard, with_tails
 from numerics.nonlinear.solution import Engine
 from numerics.nonlinear.space import TrajectorySpace, symmetric_vectors
-from numerics.problem import FloatArray
 from numerics.symmetry.trajectories import Classes, kept_classes, mirror, reversing
 
 #: Points of a batch with which states are found, and the most that they are refined with.

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from numerics.activation import Activation
-from numerics.problem import FloatArray, InputError, Problem
+from numerics.inputs.activation import Activation
+from numerics.inputs.problem import FloatArray, InputError, Problem
 
 IntArray = NDArray[np.intp]
 

@@ -8,10 +8,10 @@ from itertools import pairwise
 import numpy as np
 from scipy.optimize import brentq
 
+from numerics.inputs.problem import InputError, Problem
+from numerics.inputs.scalars import real
 from numerics.nonlinear.search import incoherent_state
 from numerics.nonlinear.solution import NonlinearSolution
-from numerics.problem import InputError, Problem
-from numerics.scalars import real
 
 #: Relative accuracy of the critical scale of the labels' square, and the kernel's error that allows it.
 ACCURACY, TOLERANCE = 1e-8, 1e-11

@@ -25,12 +25,12 @@ import scipy.linalg as sla
 from scipy.special import gammaincinv, gammaln, ndtri
 from scipy.stats import qmc
 
-from numerics.activation import Activation
+from numerics.inputs.activation import Activation
+from numerics.inputs.problem import FloatArray
 from numerics.nonlinear.iteration import explicit_conjugate
 from numerics.nonlinear.nodes import tilted_moments
 from numerics.nonlinear.reduced import dual_variables
 from numerics.nonlinear.space import TrajectorySpace
-from numerics.problem import FloatArray
 
 #: Points for each dimension of the trajectory, and the least and the most of them.
 POINTS_PER_DIMENSION, FEWEST, MOST = 192, 512, 2048

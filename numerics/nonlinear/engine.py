@@ -8,13 +8,13 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from numerics.activation import Activation
+from numerics.inputs.activation import Activation
+from numerics.inputs.problem import FloatArray
 from numerics.nonlinear.descent import Law
 from numerics.nonlinear.nodes import Nodes
 from numerics.nonlinear.reduced import ReducedPoint
 from numerics.nonlinear.solution import Engine as EngineName
 from numerics.nonlinear.space import TrajectorySpace
-from numerics.problem import FloatArray
 from numerics.symmetry.trajectories import Classes
 
 

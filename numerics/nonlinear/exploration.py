@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from numerics.activation import Activation
+from numerics.inputs.activation import Activation
+from numerics.inputs.problem import FloatArray
 from numerics.nonlinear.descent import Descent, Law
 from numerics.nonlinear.engine import Progress
 from numerics.nonlinear.learnt import learnt_covariances
 from numerics.nonlinear.reduced import dual_variables
 from numerics.nonlinear.space import TrajectorySpace
-from numerics.problem import FloatArray
 from numerics.symmetry.trajectories import images
 
 #: Descents from laws that fit the labels, at most.

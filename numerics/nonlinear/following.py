@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from numerics.inputs.problem import InputError
 from numerics.nonlinear.engine import State, continued
 from numerics.nonlinear.setting import KICKED, Search
 from numerics.nonlinear.settling import chain_law, settled
-from numerics.problem import InputError
 from numerics.symmetry.trajectories import Classes, kept_classes
 
 #: Smallest first part of the labels' squared scale before giving up.

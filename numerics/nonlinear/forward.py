@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from numerics.activation import Activation
+from numerics.inputs.activation import Activation
+from numerics.inputs.problem import FloatArray, InputError
 from numerics.nonlinear.space import TrajectorySpace
-from numerics.problem import FloatArray, InputError
 
 #: Half-width in standard deviations and points of a panel, for each of two variables.
 EDGE, POINTS = 9.0, 40

@@ -22,11 +22,11 @@ import numpy as np
 import scipy.linalg as sla
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
-from numerics.activation import Activation
+from numerics.inputs.activation import Activation
+from numerics.inputs.problem import FloatArray
 from numerics.nonlinear.reduced import dual_variables
 from numerics.nonlinear.sample import Sample
 from numerics.nonlinear.space import TrajectorySpace, symmetric_vectors
-from numerics.problem import FloatArray
 from numerics.symmetry.trajectories import Classes, kept_matrices
 
 #: Points worked on together.

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from numerics.inputs.problem import FloatArray
 from numerics.nonlinear.space import TrajectorySpace
-from numerics.problem import FloatArray
 
 #: Size of the last time's activity, in labels over √v: what saturates needs less, what is cut at 0 more.
 SHARES = (1.0, 0.3)

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg as sla
 
-from numerics.activation import Activation
+from numerics.inputs.activation import Activation
+from numerics.inputs.problem import FloatArray
 from numerics.nonlinear.space import SymmetricVectors, TrajectorySpace
-from numerics.problem import FloatArray
 
 #: Points worked on together.
 CHUNK = 16384

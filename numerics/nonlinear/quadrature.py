@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 import scipy.linalg as sla
 
-from numerics.activation import Activation
+from numerics.inputs.activation import Activation
+from numerics.inputs.problem import FloatArray
 from numerics.nonlinear.nodes import Nodes, log_density
 from numerics.nonlinear.space import TrajectorySpace
-from numerics.problem import FloatArray
 
 #: Most dimensions of a trajectory that a tensor rule is used for.
 LARGEST_DIMENSION = 4

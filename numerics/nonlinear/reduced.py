@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg as sla
 
+from numerics.inputs.problem import FloatArray
 from numerics.nonlinear.nodes import Averages, Nodes, activity_response, averages, log_normal
 from numerics.nonlinear.space import SymmetricVectors, TrajectorySpace
-from numerics.problem import FloatArray
 
 #: Newton steps of the maximisation over Φ̃, and the residual ``|Φ - ⟨φφᵀ⟩|``, relative, at which it ends.
 INNER_STEPS = 60

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 from scipy.stats import qmc
 
-from numerics.activation import Activation
+from numerics.inputs.activation import Activation
+from numerics.inputs.problem import FloatArray
 from numerics.nonlinear.nodes import Nodes
 from numerics.nonlinear.space import TrajectorySpace
-from numerics.problem import FloatArray
 
 #: Independent batches of a sample.
 BATCHES = 16

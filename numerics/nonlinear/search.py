@@ -12,7 +12,9 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from numerics.arrays import real_array
+from numerics.inputs.arrays import real_array
+from numerics.inputs.problem import FloatArray, InputError, Problem
+from numerics.inputs.scalars import integer, positive, power_of_two
 from numerics.nonlinear.answers import compared, solutions
 from numerics.nonlinear.by_quadrature import Quadrature
 from numerics.nonlinear.by_sampling import Sampling
@@ -25,8 +27,6 @@ from numerics.nonlinear.quadrature import LARGEST_DIMENSION
 from numerics.nonlinear.setting import KICKED, Search, close
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import trajectory_space
-from numerics.problem import FloatArray, InputError, Problem
-from numerics.scalars import integer, positive, power_of_two
 
 EngineChoice = Literal["auto", "quadrature", "sampling"]
 

@@ -7,13 +7,13 @@ from functools import cached_property
 
 import numpy as np
 
+from numerics.inputs.problem import FloatArray
 from numerics.nonlinear.chain import incoherent_chain
 from numerics.nonlinear.descent import Law
 from numerics.nonlinear.engine import Engine, Progress, State
 from numerics.nonlinear.exploration import Explored, explore
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import TrajectorySpace
-from numerics.problem import FloatArray
 from numerics.symmetry.trajectories import images, kept_classes
 
 #: Relative distance from the chain of single variables at which a state without correlations between times is that.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from numerics.display import Facts, Shown, number, sign_fact
-from numerics.plotting import Drawn
-from numerics.problem import FloatArray, Problem
-from numerics.solution import Branch
-from numerics.storage import Stored
+from numerics.inputs.problem import FloatArray, Problem
+from numerics.results.display import Facts, Shown, number, sign_fact
+from numerics.results.plotting import Drawn
+from numerics.results.solution import Branch
+from numerics.results.storage import Stored
 
 Engine = Literal["quadrature", "sampling"]
 

@@ -17,8 +17,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from numerics.inputs.problem import FloatArray, Problem
 from numerics.nonlinear.classes import TrajectoryClasses, trajectory_classes
-from numerics.problem import FloatArray, Problem
 
 IntArray = NDArray[np.intp]
 

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg as sla
 
-from numerics.activation import Activation
+from numerics.inputs.activation import Activation
+from numerics.inputs.problem import FloatArray
 from numerics.nonlinear.nodes import Nodes
 from numerics.nonlinear.reduced import ReducedPoint, hessian, stationary_point
 from numerics.nonlinear.sample import Mixture, fitted
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import TrajectorySpace, symmetric_vectors, trajectory_space
-from numerics.problem import FloatArray
 
 #: Points of the law, and those a proposal is fitted to; points that must count for each entry where determinants of
 #: covariances are taken from them.

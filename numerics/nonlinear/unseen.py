@@ -17,15 +17,15 @@ import numpy as np
 import scipy.linalg as sla
 from numpy.typing import NDArray
 
-from numerics.activation import Activation
+from numerics.inputs.activation import Activation
+from numerics.inputs.problem import FloatArray, InputError
+from numerics.inputs.scalars import integer, power_of_two
+from numerics.linear.krylov import NotSolvedError
 from numerics.nonlinear.iteration import MomentMap
 from numerics.nonlinear.nodes import log_density, tilted_moments
 from numerics.nonlinear.sample import BATCHES, fitted, placed, sample, standard, with_tails
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import TrajectorySpace, trajectory_space
-from numerics.problem import FloatArray, InputError
-from numerics.saddle.krylov import NotSolvedError
-from numerics.scalars import integer, power_of_two
 from numerics.symmetry.trajectories import kept_classes, mirror
 
 #: Points of a batch; points of one with which a mixture is fitted.

@@ -20,13 +20,13 @@ import numpy as np
 import scipy.linalg as sla
 from scipy.optimize import minimize
 
+from numerics.inputs.problem import FloatArray, InputError, Problem
 from numerics.lowering.scalar import Lowered, lower
 from numerics.nonlinear.forward import forward_kernel, require_regular
 from numerics.nonlinear.iteration import explicit_conjugate
 from numerics.nonlinear.reduced import dual_variables
 from numerics.nonlinear.space import TrajectorySpace, trajectory_space
-from numerics.problem import FloatArray, InputError, Problem
-from numerics.solution import Branch, coherence_beyond
+from numerics.results.solution import Branch, coherence_beyond
 from theory.gaussian_averages import a, average, b, c
 
 #: Activations with averages in closed form, or (tanh) with derivatives known to a rule.

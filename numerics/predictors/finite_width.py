@@ -30,10 +30,10 @@ import numpy as np
 import scipy.linalg as sla
 from numpy.typing import NDArray
 
-from numerics.problem import FloatArray, InputError
-from numerics.saddle.functional import KernelPoint, kernel_functional, symmetric
-from numerics.scalars import integer
-from numerics.solution import Solution
+from numerics.inputs.problem import FloatArray, InputError
+from numerics.inputs.scalars import integer
+from numerics.linear.functional import KernelPoint, kernel_functional, symmetric
+from numerics.results.solution import Solution
 
 #: Largest m for which the m(m+1)/2 modes are computed densely.
 LARGEST_DIMENSION = 64

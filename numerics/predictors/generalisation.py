@@ -14,15 +14,15 @@ import numpy as np
 import scipy.linalg as sla
 from numpy.typing import ArrayLike, NDArray
 
-from numerics.arrays import real_array
+from numerics.inputs.arrays import real_array
+from numerics.inputs.problem import InputError
+from numerics.linear import trust_region
+from numerics.linear.functional import KernelPoint, kernel_functional, symmetric
+from numerics.linear.krylov import Preconditioned
 from numerics.nonlinear import unseen as nonlinear_unseen
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.predictors import observables
-from numerics.problem import InputError
-from numerics.saddle import trust_region
-from numerics.saddle.functional import KernelPoint, kernel_functional, symmetric
-from numerics.saddle.krylov import Preconditioned
-from numerics.solution import Solution
+from numerics.results.solution import Solution
 from numerics.symmetry.gauge import SMALL, reversed_times
 
 FloatArray = NDArray[np.float64]
@@ -55,7 +55,7 @@ def training(solution: Solution) -> Predictions:
 
     Raises:
         InputError: the state is not a minimum, so that it has no fluctuations.
-        NotSolvedError: of ``numerics.saddle.krylov``: fluctuations of a large kernel, too close to a transition.
+        NotSolvedError: of ``numerics.linear.krylov``: fluctuations of a large kernel, too close to a transition.
     """
     if isinstance(solution, NonlinearSolution):
         raise InputError("solution: is nonlinear; accepted: a linear network's state (for its mean outputs: predict)")

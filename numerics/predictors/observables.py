@@ -12,10 +12,10 @@ import scipy.linalg as sla
 from numpy.typing import ArrayLike, NDArray
 
 from numerics.alignment import alignment
-from numerics.arrays import finite_array
-from numerics.problem import FloatArray, InputError, Problem
-from numerics.saddle.functional import kernel_functional
-from numerics.solution import Solution
+from numerics.inputs.arrays import finite_array
+from numerics.inputs.problem import FloatArray, InputError, Problem
+from numerics.linear.functional import kernel_functional
+from numerics.results.solution import Solution
 
 ComplexArray = NDArray[np.complex128]
 

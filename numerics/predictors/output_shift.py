@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from numerics.inputs.problem import FloatArray
+from numerics.linear import trust_region
+from numerics.linear.functional import kernel_functional
 from numerics.predictors.finite_width import kernel_shift
 from numerics.predictors.observables import regression
-from numerics.problem import FloatArray
-from numerics.saddle import trust_region
-from numerics.saddle.functional import kernel_functional
-from numerics.solution import Solution
+from numerics.results.solution import Solution
 
 
 def output_shift(solution: Solution) -> FloatArray:

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from numerics.problem import FloatArray, InputError
+from numerics.inputs.problem import FloatArray, InputError
 from numerics.sampling.collapsed import CollapsedHMC, CollapsedState, Seen, activations, look, write_out
 from numerics.sampling.controls import controls, number_of_columns
 from numerics.sampling.curvature import bias_terms, largest_curvature

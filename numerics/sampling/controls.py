@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from numerics.problem import FloatArray, InputError, Problem
+from numerics.inputs.problem import FloatArray, InputError, Problem
 from numerics.sampling.collapsed import Seen, potential
 from numerics.sampling.diagnostics import Summary, summarise
 from numerics.sampling.network import Network

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numerics.problem import FloatArray
+from numerics.inputs.problem import FloatArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from numerics.problem import FloatArray, InputError
+from numerics.inputs.problem import FloatArray, InputError
 from numerics.sampling.network import Array, Network, Weights
 from numerics.sampling.readout import Likelihood, marginal, sampled
 

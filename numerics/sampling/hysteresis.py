@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numerics.arrays import real_array
-from numerics.problem import FloatArray, InputError, Problem
+from numerics.inputs.arrays import real_array
+from numerics.inputs.problem import FloatArray, InputError, Problem
+from numerics.inputs.scalars import integer
 from numerics.sampling.collapsed import CollapsedHMC, CollapsedState, activations
 from numerics.sampling.diagnostics import Summary, summarise
 from numerics.sampling.network import make_network
 from numerics.sampling.observables import coherence, observe_activity, order_parameter
 from numerics.sampling.starts import start
 from numerics.sampling.tempering import with_label_strength
-from numerics.scalars import integer
 
 #: Angle between kicks and mean length of the trajectories; the step is lowered where acceptance falls.
 _STEP, _LENGTH = 0.3, math.pi / 2

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from numerics.problem import FloatArray, InputError
+from numerics.inputs.problem import FloatArray, InputError
 from numerics.sampling.result import Simulation
 
 

@@ -14,10 +14,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from numerics.activation import Activation
-from numerics.problem import FloatArray, InputError, Problem
+from numerics.inputs.activation import Activation
+from numerics.inputs.problem import FloatArray, InputError, Problem
+from numerics.inputs.scalars import integer
 from numerics.sampling.normals import fill_normal
-from numerics.scalars import integer
 
 Array = NDArray[Any]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackNoConvergence, eigs
 
 from numerics.alignment import alignment as alignment
-from numerics.problem import FloatArray, Problem
+from numerics.inputs.problem import FloatArray, Problem
 from numerics.sampling.network import Array, Network, Weights, joint
 from numerics.sampling.readout import mean_outputs
 

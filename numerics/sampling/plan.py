@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
 
-from numerics.activation import Activation
-from numerics.problem import InputError, Problem
+from numerics.inputs.activation import Activation
+from numerics.inputs.problem import InputError, Problem
+from numerics.inputs.scalars import integer, real
 from numerics.sampling.collapsed import collapses
 from numerics.sampling.hmc import READOUTS, Readout
 from numerics.sampling.network import Network, make_network
 from numerics.sampling.sgld import INTEGRATORS, PRECONDITIONERS, Integrator, Preconditioner
 from numerics.sampling.starts import STARTS
 from numerics.sampling.trajectories import TrajectoryLaw
-from numerics.scalars import integer, real
 
 SAMPLERS = ("hmc", "collapsed", "hmc-weights", "sgld")
 #: Read-outs that a sampler can have, its default first.

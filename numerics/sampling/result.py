@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from numerics.alignment import direction
-from numerics.arrays import finite_array
-from numerics.problem import FloatArray, InputError, Problem
+from numerics.inputs.arrays import finite_array
+from numerics.inputs.problem import FloatArray, InputError, Problem
 from numerics.sampling.controls import controlled, flips
 from numerics.sampling.curvature import euler_bias, is_small
 from numerics.sampling.diagnostics import Summary, summarise, summarise_symmetric

@@ -18,13 +18,13 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from numerics import processes
-from numerics.problem import InputError, Problem
+from numerics.inputs.problem import InputError, Problem
+from numerics.inputs.scalars import integer
 from numerics.sampling.chains import ChainState, Record, advance, empty_record, first_state, join, weights_of
 from numerics.sampling.checkpoint import chain_file, load, only_run, save
 from numerics.sampling.network import Weights
 from numerics.sampling.plan import Plan
 from numerics.sampling.result import Simulation, Spectrum
-from numerics.scalars import integer
 
 #: A chain is handed back after about this time, for progress and checkpoints.
 _SEGMENT_SECONDS = 1.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numerics.problem import FloatArray, InputError
+from numerics.inputs.problem import FloatArray, InputError
 from numerics.sampling.network import Array, Network, Weights
 
 #: Eigenvalues of the trajectories' covariance below this, relative (unit diagonal), are none.

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from numerics.problem import FloatArray, Problem
+from numerics.inputs.problem import FloatArray, Problem
 from numerics.symmetry.group import sign_symmetries
 from numerics.symmetry.held_out import held_out_signs
 

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from numerics.problem import FloatArray, Problem
+from numerics.inputs.problem import FloatArray, Problem
 
 IntArray = NDArray[np.intp]
 BoolArray = NDArray[np.bool_]

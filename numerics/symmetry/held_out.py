@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from numerics.problem import FloatArray, Problem
+from numerics.inputs.problem import FloatArray, Problem
 from numerics.symmetry.group import SignSymmetry, joint_inputs, overlap
 
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from numerics.saddle.functional import KernelFunctional, KernelPoint
+from numerics.linear.functional import KernelFunctional, KernelPoint
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]

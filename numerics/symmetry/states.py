@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numerics.problem import FloatArray, Problem
+from numerics.inputs.problem import FloatArray, Problem
 from numerics.symmetry.group import sign_symmetries
 
 if TYPE_CHECKING:
-    from numerics.saddle.functional import KernelFunctional, KernelPoint
-    from numerics.saddle.space import KernelSpace
+    from numerics.linear.functional import KernelFunctional, KernelPoint
+    from numerics.linear.space import KernelSpace
 
 #: Two kernels closer than this, relative, are one; entries of a symmetric one that this much is left of are rounding.
 SAME, ROUNDING = 1e-6, 1e-12

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numerics.activation import Activation
+from numerics.inputs.activation import Activation
+from numerics.inputs.problem import FloatArray
 from numerics.nonlinear.space import SymmetricVectors, TrajectorySpace
-from numerics.problem import FloatArray
 from numerics.symmetry.group import IntArray, conditions, finest_classes, sign_symmetries
 
 #: Entries between classes below this, relative to the largest, are rounding.

@@ -11,8 +11,8 @@ import pytest
 from scipy.optimize import root
 from sympy import lambdify
 
-from numerics.transition import branches
-from numerics.transition.batch import solve_endpoint_batch
+from numerics.endpoint_task import branches
+from numerics.endpoint_task.batch import solve_endpoint_batch
 from theory.free_energy import endpoint_free_energy
 
 pytestmark = pytest.mark.benchmark

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from numerics.problem import Problem
-from numerics.saddle import trust_region
-from numerics.saddle.functional import kernel_functional, symmetric
+from numerics.inputs.problem import Problem
+from numerics.linear import trust_region
+from numerics.linear.functional import kernel_functional, symmetric
 
 pytestmark = pytest.mark.benchmark
 

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from numerics.problem import endpoint
+from numerics.inputs.problem import endpoint
 from numerics.sampling.collapsed import CollapsedHMC, activations, write_out
 from numerics.sampling.diagnostics import summarise_symmetric
 from numerics.sampling.hmc import HMC
@@ -346,7 +346,7 @@ def test_effective_samples_per_second():
 
 MEMORY = """
 from pathlib import Path
-from numerics.problem import endpoint
+from numerics.inputs.problem import endpoint
 from numerics.sampling.chains import advance, first_state
 from numerics.sampling.plan import Plan
 plan = Plan(problem=endpoint(4, 20.0), width=2048, sampler="{sampler}", chains=1, steps=8, seed=1, warmup=40)

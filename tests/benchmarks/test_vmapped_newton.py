@@ -10,8 +10,8 @@ import time
 import numpy as np
 import pytest
 
-from numerics.transition import branches
-from numerics.transition.batch import solve_endpoint_batch
+from numerics.endpoint_task import branches
+from numerics.endpoint_task.batch import solve_endpoint_batch
 
 pytestmark = pytest.mark.benchmark
 POINTS = 100_000

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from numerics.problem import Problem
-from numerics.saddle import search, trust_region
-from numerics.saddle.functional import kernel_functional
-from numerics.solution import Solution
+from numerics.inputs.problem import Problem
+from numerics.linear import search, trust_region
+from numerics.linear.functional import kernel_functional
+from numerics.results.solution import Solution
 
 
 def minimum_from(problem: Problem, kernel: np.ndarray) -> Solution:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from numerics.checking.nonlinear import compare_trend
-from numerics.problem import endpoint
+from numerics.inputs.problem import endpoint
 
 KERNEL = np.array([[0.52, 0.40, 0.44], [0.40, 0.67, 0.72], [0.44, 0.72, 0.85]])
 

@@ -7,11 +7,11 @@ import pytest
 
 from numerics.checking import weights
 from numerics.checking.regions import is_doubled, nearest, region
+from numerics.inputs.problem import Problem, endpoint
+from numerics.linear.search import solve
 from numerics.nonlinear import trajectories
 from numerics.nonlinear.search import solve_nonlinear
 from numerics.predictors import finite_width
-from numerics.problem import Problem, endpoint
-from numerics.saddle.search import solve
 from tests.checking.states import two_phases
 
 

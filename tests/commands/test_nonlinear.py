@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from derivations.commands import nonlinear, nonlinear_scan
+from numerics.inputs.problem import endpoint
 from numerics.nonlinear.search import solve_nonlinear
-from numerics.problem import endpoint
 from tests.commands.test_program import run
 
 

@@ -13,10 +13,10 @@ from numerics.continuation.family import family
 from numerics.continuation.following import follow
 from numerics.continuation.path import Track
 from numerics.continuation.states import solve_all
-from numerics.problem import InputError, Problem, endpoint, sequence
-from numerics.saddle.functional import kernel_functional
-from numerics.saddle.search import search_all, solve
-from numerics.saddle.trust_region import dense_hessian, smallest_modes
+from numerics.inputs.problem import InputError, Problem, endpoint, sequence
+from numerics.linear.functional import kernel_functional
+from numerics.linear.search import search_all, solve
+from numerics.linear.trust_region import dense_hessian, smallest_modes
 from numerics.symmetry import phases as symmetry
 from theory.coexistence import coexistence
 from theory.coherent_branch import coherent_branch

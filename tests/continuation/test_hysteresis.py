@@ -7,7 +7,7 @@ import sympy
 from numerics.continuation.diagram import diagram
 from numerics.continuation.hysteresis import hysteresis
 from numerics.continuation.states import solve_all
-from numerics.problem import endpoint
+from numerics.inputs.problem import endpoint
 from theory.coexistence import coexistence
 
 

@@ -13,9 +13,9 @@ import pytest
 from numerics.continuation import linear
 from numerics.continuation.diagram import continue_branch, diagram
 from numerics.continuation.states import solve_all
-from numerics.problem import Problem, endpoint
-from numerics.saddle.functional import kernel_functional
-from numerics.saddle.search import solve
+from numerics.inputs.problem import Problem, endpoint
+from numerics.linear.functional import kernel_functional
+from numerics.linear.search import solve
 
 
 def signal_at(problem, r):

@@ -9,8 +9,8 @@ from scipy.optimize import brentq, minimize_scalar
 
 from numerics.continuation import following, growth, hysteresis
 from numerics.continuation.diagram import diagram
-from numerics.problem import endpoint
-from numerics.transition.scan import scan_endpoint
+from numerics.endpoint_task.scan import scan_endpoint
+from numerics.inputs.problem import endpoint
 from theory.learning_transition import learning_transition
 
 KAPPA, N = 60.0, 3

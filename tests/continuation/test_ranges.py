@@ -8,7 +8,7 @@ import pytest
 from numerics.continuation.diagram import diagram
 from numerics.continuation.hysteresis import hysteresis
 from numerics.continuation.states import solve_all
-from numerics.problem import Problem, endpoint, sequence
+from numerics.inputs.problem import Problem, endpoint, sequence
 from tests.continuation import exact_t4
 
 PARAMETERS = ("signal", "kappa", "u", "v", "w")

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from numerics.continuation.states import index_sum, solve_all
-from numerics.problem import endpoint, sequence
-from numerics.saddle import trust_region
-from numerics.saddle.search import search_all
+from numerics.inputs.problem import endpoint, sequence
+from numerics.linear import trust_region
+from numerics.linear.search import search_all
 
 
 @pytest.mark.slow

@@ -15,9 +15,9 @@ import pytest
 from mpmath import mpf
 
 from numerics import Problem, endpoint, scan_endpoint, sequence, solve
+from numerics.inputs.problem import InputError
 from numerics.predictors.finite_width import kernel_sd
 from numerics.predictors.observables import predict
-from numerics.problem import InputError
 
 DIGITS = 60
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numerics import Problem, endpoint, solve
+from numerics.linear.functional import kernel_functional
 from numerics.predictors.observables import predict
-from numerics.saddle.functional import kernel_functional
 
 pytestmark = pytest.mark.slow
 

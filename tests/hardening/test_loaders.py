@@ -18,9 +18,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from numerics import load_result, problem_file, solve, sweep
-from numerics.problem import InputError, endpoint
-from numerics.problem_file import load
+from numerics import load_result, solve
+from numerics.inputs import problem_file
+from numerics.inputs.problem import InputError, endpoint
+from numerics.inputs.problem_file import load
+from numerics.results import sweep
 from numerics.sampling import checkpoint, simulate
 from numerics.sampling.plan import Plan
 from tests.hardening.program import check_contract, run, time_limit

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sympy import Matrix, MatrixSymbol, Rational, Symbol, Trace
 
+from numerics.inputs.problem import InputError
 from numerics.lowering.matrix import lower_matrix
-from numerics.problem import InputError
 from theory.matrix_calculus import LogDet, Shift, SymmetricSymbol
 from theory.matrix_calculus.explicit import Layout, evaluate
 from theory.matrix_calculus.kernel_functional import (

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from sympy import Matrix, Rational, Symbol, cos, exp, lambdify, log, symbols
 
+from numerics.inputs.problem import InputError
 from numerics.lowering.scalar import lower
-from numerics.problem import InputError
 from theory.free_energy import endpoint_free_energy
 from theory.symbols import signal
 

@@ -11,10 +11,10 @@ from functools import cache
 import numpy as np
 import pytest
 
-from numerics.agreement import compare, width_trend
+from numerics.checking.agreement import compare, width_trend
+from numerics.inputs.problem import endpoint
 from numerics.nonlinear.search import solve_nonlinear
 from numerics.predictors.observables import predict
-from numerics.problem import endpoint
 from numerics.sampling import simulate
 from numerics.symmetry.gauge import fixed
 from tests.nonlinear import quadrature_reference as reference

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from numerics.problem import Problem
+from numerics.inputs.problem import Problem
 from numerics.sampling.network import joint, make_network
 
 WIDTH, DRAWS, Z_LIMIT = 1024, 60, 4.5

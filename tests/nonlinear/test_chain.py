@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from numerics.inputs.problem import Problem, endpoint
 from numerics.nonlinear import search
 from numerics.nonlinear.critical import critical_signal
 from numerics.nonlinear.search import incoherent_state, solve_all_nonlinear, solve_nonlinear
-from numerics.problem import Problem, endpoint
 from theory.critical_point import critical_signal as exact_critical_signal
 
 

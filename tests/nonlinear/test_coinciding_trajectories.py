@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from numerics.activation import Activation
+from numerics.inputs.activation import Activation
+from numerics.inputs.problem import InputError, Problem
+from numerics.linear.search import solve
 from numerics.nonlinear.classes import trajectory_classes
 from numerics.nonlinear.search import solve_nonlinear
 from numerics.nonlinear.space import trajectory_space
 from numerics.nonlinear.variational import solve_gaussian
 from numerics.predictors import generalisation, observables
-from numerics.problem import InputError, Problem
-from numerics.saddle.search import solve
-from tests.saddle.test_delayed_tasks import delayed_xor, flip_flop, match_to_sample
+from tests.linear.test_delayed_tasks import delayed_xor, flip_flop, match_to_sample
 
 nan = np.nan
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from numerics.inputs.problem import InputError, endpoint
 from numerics.nonlinear.critical import critical_signal
-from numerics.problem import InputError, endpoint
 
 
 def test_linear_network_has_the_exact_critical_signal():

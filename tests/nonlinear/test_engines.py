@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from numerics.activation import NAMED
+from numerics.inputs.activation import NAMED
+from numerics.inputs.problem import endpoint
 from numerics.nonlinear import by_quadrature, iteration
 from numerics.nonlinear.by_quadrature import Quadrature
 from numerics.nonlinear.by_sampling import Sampling, Start
@@ -16,7 +17,6 @@ from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.iteration import MomentMap
 from numerics.nonlinear.sample import fitted, sample, standard
 from numerics.nonlinear.space import TrajectorySpace, trajectory_space
-from numerics.problem import endpoint
 
 ERF = NAMED["erf"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from numerics.inputs.problem import Problem, endpoint, sequence
 from numerics.nonlinear import minima, setting
 from numerics.nonlinear.exploration import Explored
 from numerics.nonlinear.search import solve_all_nonlinear, solve_nonlinear
-from numerics.problem import Problem, endpoint, sequence
 from tests.nonlinear.lowest_reference import lowest
 
 #: The error that the solver's points and the reference's leave in F, over 1 + |F|.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from numerics.inputs.problem import endpoint
 from numerics.nonlinear import by_quadrature, quadrature
 from numerics.nonlinear.by_quadrature import Quadrature
 from numerics.nonlinear.search import solve_all_nonlinear
 from numerics.nonlinear.space import trajectory_space
-from numerics.problem import endpoint
 
 DIGITS = 1e-8
 

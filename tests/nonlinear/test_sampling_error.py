@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from numerics.activation import NAMED
+from numerics.inputs.activation import NAMED
+from numerics.inputs.problem import endpoint
 from numerics.nonlinear.by_sampling import Sampling, Start
 from numerics.nonlinear.sample import standard
 from numerics.nonlinear.search import solve_nonlinear
 from numerics.nonlinear.space import trajectory_space
-from numerics.problem import endpoint
 
 
 @pytest.mark.slow

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from numerics.continuation.states import solve_all
+from numerics.inputs.problem import Problem, endpoint, sequence
 from numerics.nonlinear import by_sampling, iteration
 from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.search import solve_all_nonlinear, solve_nonlinear
 from numerics.nonlinear.space import trajectory_space
 from numerics.predictors.observables import predict
-from numerics.problem import Problem, endpoint, sequence
 from numerics.sampling import simulate
 from numerics.symmetry.gauge import fixed
 

@@ -5,12 +5,12 @@ import pytest
 import scipy.linalg as sla
 
 from numerics import solve
-from numerics.activation import NAMED
+from numerics.inputs.activation import NAMED
+from numerics.inputs.problem import InputError, Problem, endpoint
 from numerics.nonlinear.forward import pair_averages
 from numerics.nonlinear.search import solve_nonlinear
 from numerics.nonlinear.space import trajectory_space
 from numerics.nonlinear.variational import ACTIVATIONS, _at, gaussian_kernel, solve_gaussian
-from numerics.problem import InputError, Problem, endpoint
 
 
 def patterns(activation, arch="rnn", P=3, D=5, seed=0):

@@ -9,9 +9,9 @@ import pytest
 import sympy
 
 from numerics.continuation.states import solve_all
+from numerics.inputs.problem import InputError, endpoint, sequence
+from numerics.linear.search import solve
 from numerics.predictors.finite_width import kernel_covariance, kernel_mean, kernel_sd, kernel_shift
-from numerics.problem import InputError, endpoint, sequence
-from numerics.saddle.search import solve
 from theory import symbols
 from theory.coherent_branch import coherent_branch
 from theory.fluctuations import (

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from numerics.inputs.problem import InputError, Problem, endpoint
+from numerics.linear.search import solve
 from numerics.predictors import generalisation
 from numerics.predictors.generalisation import loss, training, unseen, unseen_kernel
-from numerics.problem import InputError, Problem, endpoint
-from numerics.saddle.search import solve
 
 
 def problem_with_tests(arch, times=1):

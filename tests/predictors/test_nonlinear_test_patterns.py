@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from numerics import solve, solve_nonlinear
-from numerics.activation import NAMED
+from numerics.inputs.activation import NAMED
+from numerics.inputs.problem import InputError, Problem
 from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.space import trajectory_space
 from numerics.nonlinear.unseen import unseen_kernel
 from numerics.predictors import generalisation
-from numerics.problem import InputError, Problem
 
 
 def two_patterns(activation, arch="rnn", **options):

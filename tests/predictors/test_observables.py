@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from numerics.inputs.problem import endpoint, sequence
+from numerics.linear.search import solve
 from numerics.predictors.observables import autocorrelation, cka, outliers, predict, temporal_coherence
-from numerics.problem import endpoint, sequence
-from numerics.saddle.search import solve
 
 
 def drawn_eigenvalues(state, N: int, rng: np.random.Generator) -> np.ndarray:

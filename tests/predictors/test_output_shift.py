@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from numerics.inputs.problem import InputError, Problem, endpoint, sequence
+from numerics.linear.search import solve
 from numerics.predictors.observables import predict
 from numerics.predictors.output_shift import output_shift
-from numerics.problem import InputError, Problem, endpoint, sequence
-from numerics.saddle.search import solve
 
 
 def test_one_hidden_time_against_quadrature():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2, ks_2samp, kstest
 
-from numerics.problem import Problem, endpoint
+from numerics.inputs.problem import Problem, endpoint
 from numerics.sampling import deferred, sgld
 from numerics.sampling.chains import advance, first_state, join
 from numerics.sampling.checkpoint import load, save

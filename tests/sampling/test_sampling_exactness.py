@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from numerics.problem import InputError, Problem, endpoint
+from numerics.inputs.problem import InputError, Problem, endpoint
 from numerics.sampling import collapsed, hmc
 from numerics.sampling.collapsed import CollapsedHMC, write_out
 from numerics.sampling.diagnostics import summarise

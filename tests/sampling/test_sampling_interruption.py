@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from numerics.problem import InputError, endpoint
+from numerics.inputs.problem import InputError, endpoint
 from numerics.sampling import Simulation, ensemble, simulate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +30,7 @@ SINGLE = textwrap.dedent(
     """
     import signal
     import sys
-    from numerics.problem import endpoint
+    from numerics.inputs.problem import endpoint
     from numerics.sampling import simulate
 
     if __name__ == "__main__":

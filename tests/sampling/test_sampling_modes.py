@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from numerics.problem import InputError, Problem, endpoint
+from numerics.inputs.problem import InputError, Problem, endpoint
 from numerics.sampling import Hysteresis, Tempering, hysteresis, ladder
 from numerics.sampling import tempering as module
 from numerics.sampling.collapsed import CollapsedHMC, CollapsedState, activations

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from numerics.activation import Activation
-from numerics.problem import InputError, Problem, endpoint, sequence
+from numerics.inputs.activation import Activation
+from numerics.inputs.problem import InputError, Problem, endpoint, sequence
 from numerics.sampling import Plan, last_weights, save, simulate
 from numerics.sampling import simulate as simulate_function
 from numerics.sampling.diagnostics import summarise

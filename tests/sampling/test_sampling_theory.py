@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from numerics.inputs.problem import Problem, endpoint, sequence
+from numerics.linear import search as saddle
 from numerics.predictors.finite_width import kernel_mean, kernel_sd, kernel_shift
-from numerics.problem import Problem, endpoint, sequence
-from numerics.saddle import search as saddle
+from numerics.results.solution import Solution
 from numerics.sampling import Simulation, simulate
-from numerics.solution import Solution
 
 Z_LIMIT = 4.0
 

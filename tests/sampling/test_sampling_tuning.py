@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from numerics.problem import endpoint
+from numerics.inputs.problem import endpoint
 from numerics.sampling import simulate
 from numerics.sampling.tuning import HMCTuning, SGLDTuning
 

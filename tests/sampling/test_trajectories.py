@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from numerics.problem import InputError, Problem, endpoint
+from numerics.inputs.problem import InputError, Problem, endpoint
 from numerics.sampling import GaussianLaw, Plan, WeightedLaw, simulate
 from numerics.sampling.chains import first_state, weights_of
 from numerics.sampling.network import make_network

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from derivations.figures.sequential import outputs_agree
-from numerics.agreement import RHAT_LIMIT
+from numerics.checking.agreement import RHAT_LIMIT
+from numerics.inputs.problem import sequence
+from numerics.inputs.teachers import orthonormal_patterns, rotation_teacher
+from numerics.linear import search
+from numerics.linear.functional import kernel_functional
+from numerics.linear.search import solve
 from numerics.predictors.observables import cka, outliers, predict
 from numerics.predictors.output_shift import output_shift
-from numerics.problem import sequence
-from numerics.saddle import search
-from numerics.saddle.functional import kernel_functional
-from numerics.saddle.search import solve
+from numerics.results.solution import time_blocks
 from numerics.sampling import simulate
-from numerics.solution import time_blocks
-from numerics.teachers import orthonormal_patterns, rotation_teacher
 
 ANGLE, SUPERVISED, UNSUPERVISED = 2 * math.pi / 5, (1, 2, 4), [2, 4]
 TEACHER, X = rotation_teacher(ANGLE, 3.0), orthonormal_patterns(2)

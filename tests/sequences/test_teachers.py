@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from derivations.__main__ import cli
-from numerics.problem import InputError, sequence
-from numerics.teachers import Teacher, orthonormal_patterns, random_patterns, rotation_teacher
+from numerics.inputs.problem import InputError, sequence
+from numerics.inputs.teachers import Teacher, orthonormal_patterns, random_patterns, rotation_teacher
 
 
 def closed_form(x, angles, amplitudes, radii, times):

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from derivations.__main__ import cli
 from numerics import solve, solve_all, solve_all_nonlinear, solve_nonlinear
+from numerics.inputs.problem import Problem, endpoint
 from numerics.predictors import generalisation
 from numerics.predictors.observables import predict
-from numerics.problem import Problem, endpoint
 from numerics.symmetry import gauge, group
 
 TWO_LABELS = Problem([[1.0]], [[0.5, np.nan, 12.0]], kappa=0.5)

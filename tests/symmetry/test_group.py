@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from numerics.inputs.problem import Problem
+from numerics.linear.functional import kernel_functional
 from numerics.predictors.observables import predict
-from numerics.problem import Problem
-from numerics.saddle.functional import kernel_functional
 from numerics.symmetry import group
 from numerics.symmetry.states import acted
 

@@ -1,0 +1,1 @@
+"""Proofs in ball arithmetic that stationary kernels exist, are unique nearby, and minima or not."""

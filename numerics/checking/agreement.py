@@ -1,0 +1,160 @@
+"""Does a sampled kernel agree with a predicted one? Differences over their standard errors, entry by entry.
+
+A theory at N → ∞ is compared either with the sampled kernel less a shift that is known (the linear network's), or with
+the limit of sampled kernels of several widths, ``⟨Φ⟩_N = Φ_∞ + a/N + b/N² + …``, whose coefficients are measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import chi2, norm
+
+from numerics.inputs.arrays import finite_array
+from numerics.inputs.problem import FloatArray, InputError
+from numerics.predictors.observables import cka
+from numerics.results.display import Facts, Shown, number
+from numerics.results.plotting import Drawn
+from numerics.results.storage import Stored
+
+#: Chance that a correct prediction is called wrong, over all entries together.
+FAMILY_LEVEL = 1e-3
+#: A comparison is only trusted when its chains have mixed: largest R-hat and smallest effective sample size.
+RHAT_LIMIT = 1.05
+ESS_LIMIT = 100.0
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Agreement(Shown, Drawn, Stored):
+    """The comparison of a sampled mean kernel with a predicted one.
+
+    Attributes:
+        z: (mean - predicted) / standard error, for each entry; 0 where both are exact and equal.
+        z_limit: largest |z| that is called agreement. Two-sided, `FAMILY_LEVEL` over the independent entries
+            (Bonferroni).
+        cka: uncentred kernel alignment ``tr(AB)/√(tr A² tr B²)``.
+        mixed: R-hat and ESS are good enough to believe the standard errors.
+        agrees: mixed, and no |z| above the limit.
+        reason: the verdict in a sentence.
+    """
+
+    z: FloatArray
+    z_limit: float
+    cka: float
+    mixed: bool
+    agrees: bool
+    reason: str
+
+    def facts(self) -> Facts:
+        """The verdict and what it rests on."""
+        return (
+            ("verdict", f"{'agrees' if self.agrees else 'DISAGREES'}: {self.reason}"),
+            ("largest |z|", f"{float(np.abs(self.z).max()):.2f} (limit {self.z_limit:.2f})"),
+            ("alignment (CKA)", number(self.cka)),
+        )
+
+    def matrix(self) -> FloatArray:
+        """z for each entry."""
+        return self.z
+
+
+def compare(predicted: ArrayLike, mean: ArrayLike, standard_error: ArrayLike, *, rhat: float, ess: float) -> Agreement:
+    """Compare a sampled mean kernel with a prediction.
+
+    Args:
+        predicted, mean, standard_error: kernels of one shape, (nP, nP), time-major.
+        rhat: largest R-hat over the entries.
+        ess: smallest effective sample size over the entries.
+    """
+    theory = finite_array(predicted, "predicted", (None, None))
+    sampled = finite_array(mean, "mean", theory.shape)
+    error = finite_array(standard_error, "standard_error", theory.shape)
+    difference = sampled - theory
+    # An entry without any fluctuation (such as an input kernel) has no standard error: rounding is then the scale.
+    floor = 1e-12 * np.abs(theory).max()
+    z = difference / np.maximum(error, floor)
+    independent = len(theory) * (len(theory) + 1) // 2
+    z_limit = float(norm.isf(FAMILY_LEVEL / (2 * independent)))
+    worst = float(np.abs(z).max())
+    mixed = rhat <= RHAT_LIMIT and ess >= ESS_LIMIT
+    if not mixed:
+        reason = f"the chains have not mixed (R-hat {rhat:.3f}, ESS {ess:.0f}): more steps are needed"
+    elif worst > z_limit:
+        reason = f"the largest |z| is {worst:.1f}, above {z_limit:.1f}"
+    else:
+        reason = f"every |z| is below {z_limit:.1f} (largest {worst:.1f})"
+    return Agreement(z, z_limit, cka(theory, sampled), mixed, mixed and worst <= z_limit, reason)
+
+
+@dataclass(frozen=True, eq=False)
+class WidthTrend:
+    """A mean measured at several widths, with the polynomial in 1/N that fits it, entry by entry.
+
+    Attributes:
+        widths: the N, (k,).
+        coefficients: of ``1, 1/N, 1/N², …``, (order + 1, …).
+        standard_errors: of the coefficients, (order + 1, …).
+        misfit: chance that the fit's χ², in the worst entry, is as large as it is if the polynomial is right and the
+            standard errors are, times the number of entries (at most 1); 1 where there are no more widths than
+            coefficients, and nothing can be said.
+    """
+
+    widths: FloatArray
+    coefficients: FloatArray
+    standard_errors: FloatArray
+    misfit: float
+
+    @property
+    def limit(self) -> FloatArray:
+        """The mean at N → ∞."""
+        return np.asarray(self.coefficients[0])
+
+    @property
+    def limit_standard_error(self) -> FloatArray:
+        """Standard error of the limit."""
+        return np.asarray(self.standard_errors[0])
+
+    def at(self, width: float) -> FloatArray:
+        """The fitted mean at width N."""
+        powers = float(width) ** -np.arange(len(self.coefficients))
+        return np.asarray(np.tensordot(powers, self.coefficients, axes=1))
+
+
+def width_trend(widths: Sequence[int], means: ArrayLike, standard_errors: ArrayLike, *, order: int = 1) -> WidthTrend:
+    """Fit ``mean(N) = Σ_j c_j N^{-j}``, j = 0 … order, to independent measurements by weighted least squares.
+
+    Args:
+        widths: N of each measurement, at least order + 1 different ones.
+        means, standard_errors: (k, …), the widths along the first axis. An entry without error at every width (one that
+            the task fixes) is fitted with equal weights, and its coefficients have no error.
+        order: highest power of 1/N.
+
+    Raises:
+        InputError: too few widths, or shapes that do not fit.
+    """
+    mean, error = finite_array(means, "means"), finite_array(standard_errors, "standard_errors")
+    size = finite_array(widths, "widths", (None,))
+    if len(set(size.tolist())) < order + 1 or (size < 1).any():
+        raise InputError(f"widths: are {list(widths)}; accepted: at least {order + 1} different integers ≥ 1")
+    if mean.shape != error.shape or mean.shape[:1] != size.shape:
+        raise InputError(f"means: have shape {mean.shape}, errors {error.shape}; accepted: {len(size)} of each")
+    scale = size.min()
+    design = (scale / size)[:, None] ** np.arange(order + 1)  # in units of the smallest width, for the conditioning
+    flat, flat_error = mean.reshape(len(size), -1), error.reshape(len(size), -1)
+    exact = (flat_error <= 0).all(axis=0)
+    weights = np.where(exact, 1.0, 1 / np.maximum(flat_error, 1e-12 * np.abs(flat).max() + np.finfo(float).tiny) ** 2)
+    information = np.einsum("ki,ke,kj->eij", design, weights, design)
+    inverse = np.linalg.inv(information)
+    fitted = np.einsum("eij,kj,ke,ke->ie", inverse, design, weights, flat)
+    fitted_error = np.where(exact, 0.0, np.sqrt(np.einsum("eii->ie", inverse)))
+    free = len(size) - order - 1
+    misfit = 1.0
+    if free and not exact.all():
+        chi_squared = np.sum(weights * (flat - design @ fitted) ** 2, axis=0)[~exact]
+        misfit = min(1.0, float(chi2.sf(chi_squared.max(), free)) * chi_squared.size)
+    units = scale ** np.arange(order + 1)[:, None]
+    shape = (order + 1, *mean.shape[1:])
+    return WidthTrend(size, (fitted * units).reshape(shape), (fitted_error * units).reshape(shape), misfit)

@@ -1,0 +1,259 @@
+"""Endpoint supervision at many parameters at once: signals, noises and widths broadcast (docs/theory.md section 5).
+
+Starts come from the branches traced once in ``endpoint_task.branches``; every point is then polished by Newton on the
+lowered stationarity conditions of the full free energy, at its own parameters.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from numerics.endpoint_task import branches, chain
+from numerics.inputs.arrays import real_array
+from numerics.inputs.problem import ARCHITECTURES, InputError
+from numerics.inputs.scalars import integer
+from numerics.linear.newton import newton
+from numerics.lowering.scalar import Lowered, lower
+from numerics.results.display import Facts, Shown
+from numerics.results.plotting import Drawn
+from numerics.results.storage import Stored
+from theory import symbols
+from theory.free_energy import endpoint_free_energy
+
+FloatArray = NDArray[np.float64]
+Branch = Literal["incoherent", "coherent", "lowest"]
+
+#: The scalar expressions of F grow as n! with the number of times; beyond this the batch is solved by matrices.
+LONGEST = 5
+#: Longest chain solved in batches at all.
+LONGEST_BATCH = 8
+#: What all states of a batch have in common.
+FIXED = ("T", "arch", "branch")
+#: Starts are found for so many problems together.
+PART = 8192
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class EndpointBatch(Shown, Drawn, Stored):
+    """Stationary kernels of B endpoint problems, all on one branch, or on the lower of two.
+
+    Attributes:
+        T: index of the last output.
+        arch: ``"rnn"`` or ``"dnn"``.
+        branch: ``"incoherent"``, ``"coherent"`` or ``"lowest"``.
+        signal, kappa: the parameters, (B,).
+        kernel: ``H``, (B, n, n); NaN where the branch does not exist or Newton did not converge.
+        free_energy, energy, entropy: (B,), NaN likewise.
+        exists: whether the branch exists at these parameters, (B,).
+        converged, stable, residual: as in ``numerics.linear.newton.Roots``, (B,).
+    """
+
+    T: int
+    arch: str
+    branch: str
+    signal: FloatArray
+    kappa: FloatArray
+    kernel: FloatArray
+    free_energy: FloatArray
+    energy: FloatArray
+    entropy: FloatArray
+    exists: NDArray[np.bool_]
+    converged: NDArray[np.bool_]
+    stable: NDArray[np.bool_]
+    residual: FloatArray
+
+    def facts(self) -> Facts:
+        """Which states, how many, and how well solved."""
+        return (
+            ("branch", f"{self.branch}, {self.arch.upper()}, T = {self.T}"),
+            ("problems", f"{len(self.signal)}: {int(self.exists.sum())} have it, {int(self.stable.sum())} stable"),
+            ("converged", f"{int(self.converged.sum())} of {int(self.exists.sum())}"),
+        )
+
+    @property
+    def order_parameter(self) -> FloatArray:
+        """``H^{T-1,T-2} ≥ 0``, (B,)."""
+        return self.kernel[:, -1, -2]
+
+
+@lru_cache(maxsize=16)
+def lowered_endpoint(T: int, arch: str) -> Lowered:
+    """The free energy of endpoint supervision, lowered: variables ``H`` row by row, parameters λ, κ, u, v, w."""
+    F = endpoint_free_energy(T, arch)
+    return lower(F.terms, F.variables, F.parameters)
+
+
+@lru_cache(maxsize=16)
+def _lowered_in_units(T: int, arch: str) -> Lowered:
+    """The same at ``u = v = w = 1``, with parameters λ, κ: fewer operations, and the widths only scale the kernel."""
+    F = endpoint_free_energy(T, arch)
+    units = {symbols.u: 1, symbols.v: 1, symbols.w: 1}
+    return lower({name: term.subs(units) for name, term in F.terms.items()}, F.variables, F.parameters[:2])
+
+
+def solve_endpoint_batch(
+    T: int,
+    signal: ArrayLike,
+    kappa: ArrayLike = 1.0,
+    arch: Literal["rnn", "dnn"] = "rnn",
+    *,
+    branch: Branch = "incoherent",
+    u: ArrayLike = 1.0,
+    v: ArrayLike = 1.0,
+    w: ArrayLike = 1.0,
+    tolerance: float = 1e-10,
+) -> EndpointBatch:
+    """One branch at every signal λ, noise κ and widths u, v, w (broadcast against each other and flattened).
+
+    The coherent branch is the one that leaves the incoherent branch at λ_c, upper sign. Where a branch has several
+    states at the same parameters, on either side of its folds, the one of lowest free energy is given; where it has
+    none, the entry is NaN and ``exists`` is False. ``"lowest"`` gives the lower of both branches' states; the branches
+    of longer lags, which T ≥ 5 has too, are not compared: `solve` looks for those.
+
+    Raises:
+        InputError: T outside 3 … 8, an unknown name, parameters that are not finite and positive (κ and λ may be 0), or
+            the coherent branch of a DNN or of T = 3, which does not exist.
+    """
+    longest = f"an integer from 3 to {LONGEST_BATCH} (solve longer chains with numerics.solve)"
+    T = integer(T, "T", 3, LONGEST_BATCH, longest)
+    if branch == "lowest":
+        return _lower_of_both(T, signal, kappa, arch, {"u": u, "v": v, "w": w}, tolerance)
+    lam, noise, u_, v_, w_ = _checked(T, arch, branch, signal=signal, kappa=kappa, u=u, v=v, w=w)
+    n = T - 1
+    reduced = np.ascontiguousarray([lam, noise / (v_ * w_ ** (n - 1) * u_)])
+    start, exists = _starts(branches.spline(n, 0 if branch == "incoherent" else 1), *reduced)
+    states = (_lowered_states if T <= LONGEST else _chain_states)(T, arch, start, reduced, tolerance)
+    lost = np.flatnonzero(exists & ~states.converged)
+    if lost.size and T <= LONGEST:
+        # at very strong signals the scalar expressions cancel; matrices keep their digits
+        states = _replaced(states, lost, _chain_states(T, arch, start[:, lost], reduced[:, lost], tolerance))
+    rows, columns = np.triu_indices(n)
+    converged = states.converged & exists
+    if branch == "coherent":
+        # near λ_c Newton could have ended on the other branch, or sign
+        order = int(np.flatnonzero((rows == n - 2) & (columns == n - 1))[0])
+        with np.errstate(invalid="ignore"):
+            converged &= np.abs(states.x[order] - start[order]) <= 0.5 * np.abs(start[order])
+    hide = 1.0 if converged.all() else np.where(converged, 1.0, np.nan)
+    kernel = np.empty((n, n, lam.size))
+    for k, (i, j) in enumerate(zip(rows, columns, strict=True)):
+        # H^{ts} = u w^{(t+s)/2-1} times its value in units u = v = w = 1
+        np.multiply(states.x[k], hide * u_ * w_ ** float((i + j) / 2), out=kernel[i, j])
+        kernel[j, i] = kernel[i, j]
+    return EndpointBatch(
+        T=T,
+        arch=arch,
+        branch=branch,
+        signal=lam,
+        kappa=np.broadcast_to(noise, lam.shape),
+        kernel=np.moveaxis(kernel, 2, 0),
+        free_energy=(states.energy + states.entropy) * hide,
+        energy=states.energy * hide,
+        entropy=states.entropy * hide,
+        exists=exists,
+        converged=converged,
+        stable=states.stable & converged,
+        residual=states.residual,
+    )
+
+
+def _lower_of_both(
+    T: int, signal: ArrayLike, kappa: ArrayLike, arch: str, widths: dict[str, ArrayLike], tolerance: float
+) -> EndpointBatch:
+    names: tuple[Branch, ...] = ("incoherent", "coherent") if arch == "rnn" and T != 3 else ("incoherent",)
+    first, *others = (
+        solve_endpoint_batch(T, signal, kappa, arch, branch=name, tolerance=tolerance, **widths)  # type: ignore[arg-type]
+        for name in names
+    )
+    taken = {field.name: np.array(getattr(first, field.name)) for field in fields(first) if field.name not in FIXED}
+    for other in others:
+        # where a state that exists has not converged, nothing is known to be lowest, and no number is given
+        with np.errstate(invalid="ignore"):
+            lower = other.exists & ~(taken["free_energy"] <= other.free_energy) & taken["converged"]
+        for name, values in taken.items():
+            values[lower] = getattr(other, name)[lower]
+    return EndpointBatch(T=T, arch=arch, branch="lowest", **taken)
+
+
+@dataclass(frozen=True, eq=False)
+class _States:
+    """Kernels' independent entries (d, B) in units u = v = w = 1, and what is known of them, (B,) each."""
+
+    x: FloatArray
+    energy: FloatArray
+    entropy: FloatArray
+    residual: FloatArray
+    converged: NDArray[np.bool_]
+    stable: NDArray[np.bool_]
+
+
+def _lowered_states(T: int, arch: str, start: FloatArray, parameters: FloatArray, tolerance: float) -> _States:
+    lowered = _lowered_in_units(T, arch)
+    roots = newton(lowered, start, parameters, tolerance=tolerance)
+    terms = lowered.values(roots.x, parameters)
+    return _States(roots.x, terms[0], terms[1:].sum(axis=0), roots.residual, roots.converged, roots.stable)
+
+
+def _chain_states(T: int, arch: str, start: FloatArray, parameters: FloatArray, tolerance: float) -> _States:
+    """By matrices, for chains whose scalar expressions would be too long."""
+    n = T - 1
+    rows, columns = np.triu_indices(n)
+    H = np.empty((start.shape[1], n, n))
+    H[:, rows, columns] = H[:, columns, rows] = start.T
+    L = np.asarray(np.linalg.cholesky(H))
+    states = chain.newton(L, *parameters, tolerance=tolerance)
+    if arch == "dnn":
+        states = chain.masked(states, np.asarray(np.linalg.cholesky(states.kernel)), *parameters)
+    with np.errstate(invalid="ignore"):
+        stable = states.hessian_smallest > 0
+    x = states.kernel[:, rows, columns].T
+    return _States(x, states.energy, states.entropy, states.residual, states.converged, stable)
+
+
+def _replaced(states: _States, places: NDArray[np.intp], by: _States) -> _States:
+    """The states with those at some places taken from others."""
+    merged = []
+    for field in fields(_States):
+        whole = np.array(getattr(states, field.name))
+        whole[..., places] = getattr(by, field.name)
+        merged.append(whole)
+    return _States(*merged)
+
+
+def _starts(curve: branches.CurveSpline, signal: FloatArray, noise: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """``branches.states`` in threads, by parts that stay in cache."""
+    parts = [slice(first, first + PART) for first in range(0, max(signal.size, 1), PART)]
+    with ThreadPoolExecutor(min(len(parts), os.cpu_count() or 1)) as pool:
+        pieces = list(pool.map(lambda part: branches.states(curve, signal[part], noise[part]), parts))
+    return np.concatenate([entries for entries, _ in pieces], axis=1), np.concatenate([there for _, there in pieces])
+
+
+def _checked(T: int, arch: str, branch: str, **parameters: ArrayLike) -> list[FloatArray]:
+    """λ and κ (B,), and u, v, w (B,) or, where one number serves all, (1,)."""
+    if arch not in ARCHITECTURES:
+        raise InputError(f"arch: is {arch!r}; accepted: {' or '.join(ARCHITECTURES)}")
+    if branch not in ("incoherent", "coherent"):
+        raise InputError(f"branch: is {branch!r}; accepted: incoherent, coherent or lowest")
+    if branch == "coherent" and (arch == "dnn" or T == 3):
+        raise InputError("branch: is coherent; accepted: incoherent, for a DNN or T = 3, which have no other")
+    given = {name: real_array(value, name) for name, value in parameters.items()}
+    for name, array in given.items():
+        zero = name in ("signal", "kappa")
+        if not (np.isfinite(array) & (array >= 0 if zero else array > 0)).all():
+            raise InputError(
+                f"{name}: has an entry that is not accepted; accepted: finite numbers {'≥ 0' if zero else '> 0'}"
+            )
+    try:
+        arrays = np.broadcast_arrays(*given.values())
+    except ValueError:
+        shapes = [array.shape for array in given.values()]
+        raise InputError(f"signal, kappa, u, v, w: have shapes {shapes}; accepted: shapes that broadcast") from None
+    single = [name in ("u", "v", "w") and array.size == 1 for name, array in given.items()]
+    return [array.ravel()[:1] if one else array.ravel() for array, one in zip(arrays, single, strict=True)]

@@ -1,0 +1,169 @@
+"""Teachers of sequential tasks: a linear recurrent network whose outputs are the labels (docs/theory.md section 6)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from numerics.inputs.arrays import finite_array, real_array
+from numerics.inputs.problem import FloatArray, InputError, Problem
+from numerics.inputs.scalars import integer, real
+
+ComplexArray = NDArray[np.complex128]
+
+
+@dataclass(frozen=True, eq=False)
+class Teacher:
+    """``y^(t+1) = V* (W*)^(t-1) U* x^0``, a linear recurrent network of k neurons.
+
+    Attributes:
+        V: read-out V*, (k,).
+        W: recurrent matrix W*, (k, k).
+        U: input matrix U*, (k, D).
+
+    Raises:
+        InputError: shapes that do not fit, or a number that is not finite.
+    """
+
+    V: FloatArray
+    W: FloatArray
+    U: FloatArray
+
+    def __post_init__(self) -> None:
+        for name in ("V", "W", "U"):
+            array = finite_array(getattr(self, name), name)
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+        size = self.V.size
+        if self.V.ndim != 1 or self.W.shape != (size, size) or self.U.ndim != 2 or len(self.U) != size:
+            raise InputError(
+                f"teacher: has V {self.V.shape}, W {self.W.shape}, U {self.U.shape}; accepted: (k,), (k, k), (k, D)"
+            )
+
+    @property
+    def D(self) -> int:
+        """Input dimension."""
+        return int(self.U.shape[1])
+
+    @property
+    def eigenvalues(self) -> ComplexArray:
+        """Eigenvalues of W*; the largest modulus first, of a pair the positive imaginary part first."""
+        values = np.linalg.eigvals(self.W).astype(np.complex128)
+        return np.asarray(values[np.lexsort((-values.imag, -np.round(np.abs(values), 12)))])
+
+    def labels(self, x: ArrayLike, times: int) -> FloatArray:
+        """Outputs for inputs x (P, D) at t = 0, shape (P, times); column t-1 is ``y^(t+1)``."""
+        inputs, times = finite_array(x, "x", (None, self.D)), integer(times, "times", 1)
+        state, columns = self.U @ inputs.T, []
+        for _ in range(times):
+            columns.append(self.V @ state)
+            state = self.W @ state
+        return np.stack(columns, axis=1)
+
+    def label_kernel(self, x: ArrayLike, times: int) -> FloatArray:
+        """``Y = y yᵀ`` over all times, supervised or not, (times·P, times·P), time-major."""
+        y = self.labels(x, times).T.ravel()
+        return np.outer(y, y)
+
+    def problem(
+        self,
+        T: int,
+        x: ArrayLike,
+        supervise: Iterable[int] | NDArray[np.bool_],
+        *,
+        x_test: ArrayLike | None = None,
+        **options: Any,
+    ) -> Problem:
+        """The task of learning this teacher.
+
+        Args:
+            T: index of the last output; n = T - 1 hidden times.
+            x: patterns (P, D), the input at t = 0.
+            supervise: hidden times t, 1-based, whose output f^(t+1) has labels; or a mask (P, n), for each pattern
+                and time.
+            x_test: test patterns (Q, D); the teacher labels all their times.
+            options: of `Problem`: arch, activation, u, v, w, kappa.
+
+        Raises:
+            InputError: see `Problem`.
+        """
+        x, n = real_array(x, "x"), integer(T, "T", 2) - 1
+        y = np.where(self._mask(supervise, len(x), n), self.labels(x, n), np.nan)
+        if x_test is not None:
+            options |= {"x_test": x_test, "y_test": self.labels(x_test, n)}
+        return Problem(x, y, **options)
+
+    @staticmethod
+    def _mask(supervise: Iterable[int] | NDArray[np.bool_], patterns: int, n: int) -> NDArray[np.bool_]:
+        chosen = np.asarray(supervise if isinstance(supervise, np.ndarray) else list(dict.fromkeys(supervise)))
+        if chosen.dtype == np.bool_ and chosen.shape == (patterns, n):
+            return chosen
+        inside = chosen.dtype.kind in "iu" and chosen.ndim == 1 and chosen.size > 0
+        if not inside or chosen.min() < 1 or chosen.max() > n:
+            shown = ",".join(map(str, chosen.ravel()[:8])) or "empty"
+            raise InputError(f"supervise: is {shown}; accepted: hidden times from 1 to {n}, comma-separated")
+        mask = np.zeros((patterns, n), dtype=np.bool_)
+        mask[:, chosen - 1] = True
+        return mask
+
+
+def rotation_teacher(
+    angles: float | Iterable[float], amplitudes: float | Iterable[float], radii: float | Iterable[float] = 1.0
+) -> Teacher:
+    """Rotations in k planes: ``W* = ⊕_j ρ_j R(θ_j)``, ``V* = (a_1, 0, a_2, 0, …)``, ``U* = 1``, D = 2k.
+
+    ``y^(t+1) = Σ_j a_j ρ_j^(t-1) (cos(θ_j (t-1)) x_(2j-1) - sin(θ_j (t-1)) x_(2j))``; eigenvalues ``ρ_j exp(±iθ_j)``.
+
+    Args:
+        angles: θ_j in radians, one for each plane.
+        amplitudes: a_j; a single one serves every plane.
+        radii: ρ_j > 0, below 1 for a contracting teacher; a single one serves every plane.
+
+    Raises:
+        InputError: a number that is not finite, a radius that is not positive, or lists of different lengths.
+    """
+    theta = _row(angles, "angle", None)
+    a, rho = _row(amplitudes, "amplitude", len(theta)), _row(radii, "radius", len(theta))
+    if (rho <= 0).any():
+        raise InputError(f"radius: is {rho.min():g}; accepted: a finite number > 0")
+    W = np.zeros((2 * len(theta), 2 * len(theta)))
+    for j, (angle, radius) in enumerate(zip(theta, rho, strict=True)):
+        c, s = radius * math.cos(angle), radius * math.sin(angle)
+        W[2 * j : 2 * j + 2, 2 * j : 2 * j + 2] = [[c, -s], [s, c]]
+    V = np.zeros(len(W))
+    V[::2] = a
+    return Teacher(V, W, np.eye(len(W)))
+
+
+def orthonormal_patterns(D: int) -> FloatArray:
+    """D patterns ``√D e_p``: ``x_p·x_q/D = δ_pq``."""
+    return math.sqrt(D) * np.eye(D)
+
+
+def random_patterns(P: int, D: int, rng: np.random.Generator) -> FloatArray:
+    """P patterns of random direction with ``x·x/D = 1``, (P, D)."""
+    x = rng.standard_normal((P, D))
+    return np.asarray(x * math.sqrt(D) / np.linalg.norm(x, axis=1, keepdims=True))
+
+
+def _row(value: float | Iterable[float], argument: str, length: int | None) -> FloatArray:
+    """One finite number for each plane."""
+    numbers = (
+        list(value)
+        if isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "ndim", 1) != 0
+        else [value]
+    )
+    row = np.array([real(number, argument, "a finite number, or one for each plane") for number in numbers])
+    if not np.isfinite(row).all():
+        shown = ",".join(f"{number:g}" for number in row)
+        raise InputError(f"{argument}: is {shown}; accepted: a finite number, or one for each plane")
+    if length is not None and len(row) == 1:
+        row = np.repeat(row, length)
+    if len(row) == 0 or len(row) != (length or len(row)):
+        raise InputError(f"{argument}: has {len(row)} values; accepted: one, or one for each of {length or 'k'} planes")
+    return row

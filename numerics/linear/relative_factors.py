@@ -1,0 +1,175 @@
+"""Relative factors, coordinates in which the entropy is quadratic.
+
+With Cholesky factors ``H = LLᵀ`` and ``C = KKᵀ``, ordered in time, the lower triangular ``Q = K⁻¹L`` says how a kernel
+differs from the random network's, and ``F = E(H) + ½‖Q‖² - Σ ln Q_ii - m/2`` (docs/theory.md section 3). K follows
+from the kernel at earlier times, so that Q gives H time by time: as with the weights themselves, what a step changes at
+one time is carried on to all later ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import lapack
+
+from numerics.linear.functional import KernelFunctional, symmetric
+
+FloatArray = NDArray[np.float64]
+
+#: Logarithms of Q's diagonal are kept within this.
+LARGEST_LOGARITHM = 80.0
+
+
+def _transpose_solved(K: FloatArray, B: FloatArray) -> FloatArray:
+    """``K⁻ᵀB`` for a lower triangular K."""
+    return np.asarray(lapack.dtrtrs(K, B, lower=1, trans=1)[0])
+
+
+@dataclass(frozen=True, eq=False)
+class RelativeFactors:
+    """F in z: the lower triangle of Q, with logarithms on the diagonal; for stacks of kernels, (k, m, m) and (k, d)."""
+
+    functional: KernelFunctional
+    prior: FloatArray
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
+
+    @staticmethod
+    def of(functional: KernelFunctional) -> RelativeFactors:
+        """Of a problem whose coordinates are ordered in time."""
+        return RelativeFactors(functional, functional.prior_kernel(), *np.tril_indices(functional.dimension))
+
+    def vector(self, H: FloatArray) -> FloatArray:
+        """z of one kernel, (d,).
+
+        Raises:
+            numpy.linalg.LinAlgError: H is not positive-definite in double precision.
+        """
+        K = np.linalg.cholesky(self.functional.covariance(H))
+        Q = lapack.dtrtrs(K, np.linalg.cholesky(H), lower=1)[0]
+        z = Q[self.rows, self.columns]
+        z[self._on] = np.log(z[self._on])
+        return np.asarray(z)
+
+    def kernels(self, z: FloatArray) -> FloatArray:
+        """H of each z, (k, m, m)."""
+        if self._first is not None:
+            L = self._carried(self._matrices(z), self._first)[0]
+            return L @ np.swapaxes(L, -1, -2)
+        return np.array([self._forward(Q)[0] for Q in self._matrices(z)])
+
+    def values_and_gradients(self, z: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """F and its derivative at each z, (k,) and (k, d); infinity where double precision does not carry it."""
+        Q = self._matrices(z)
+        values, gradients = np.full(len(z), np.inf), np.zeros_like(z)
+        with np.errstate(all="ignore"):
+            try:
+                if self._first is not None:
+                    values, gradients = self._all_carried(Q, self._first)
+                else:
+                    for k, one in enumerate(Q):
+                        values[k], gradients[k] = self._value_and_gradient(one)
+            except np.linalg.LinAlgError:
+                if len(z) > 1:  # not all of them
+                    each = [self.values_and_gradients(one[None]) for one in z]
+                    return np.concatenate([value for value, _ in each]), np.concatenate([g for _, g in each])
+        failed = ~(np.isfinite(values) & np.isfinite(gradients).all(axis=1))
+        values[failed], gradients[failed] = np.inf, 0.0
+        return values, gradients
+
+    @cached_property
+    def _on(self) -> NDArray[np.intp]:
+        """Places of Q's diagonal in z."""
+        return np.flatnonzero(self.rows == self.columns)
+
+    def _matrices(self, z: FloatArray) -> FloatArray:
+        m = self.functional.dimension
+        Q = np.zeros((len(z), m, m))
+        Q[:, self.rows, self.columns] = z
+        logarithms = np.clip(z[:, self._on], -LARGEST_LOGARITHM, LARGEST_LOGARITHM)
+        Q[:, np.arange(m), np.arange(m)] = np.exp(logarithms)
+        return Q
+
+    # --- one W and input at t = 0 only: K is known from L, ``K = diag(K_0, √w L)`` without L's last block ----------
+
+    @cached_property
+    def _first(self) -> FloatArray | None:
+        """``K_0``, if all of C at later times is what one W carries there; else None."""
+        f, r = self.functional, self.functional.space.block
+        if f.arch != "rnn" or len(set(f.space.sizes)) > 1 or f.input_covariance[r:].any():
+            return None
+        return np.asarray(np.linalg.cholesky(f.input_covariance[:r, :r]))
+
+    def _carried(self, Q: FloatArray, first: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """L and K of each Q, a block of rows after another."""
+        r, root = len(first), np.sqrt(self.functional.w)
+        L, K = np.zeros_like(Q), np.zeros_like(Q)
+        K[:, :r, :r] = first
+        for start in range(0, Q.shape[1], r):
+            here = slice(start, start + r)
+            if start:
+                K[:, here, r : start + r] = root * L[:, start - r : start, :start]
+            L[:, here] = K[:, here] @ Q
+        return L, K
+
+    def _all_carried(self, Q: FloatArray, first: FloatArray) -> tuple[FloatArray, FloatArray]:
+        f, r, m = self.functional, len(first), Q.shape[1]
+        L, K = self._carried(Q, first)
+        rows = f.readout @ L
+        energy, dual = self._energies(rows)
+        dL = -f.v * (dual @ f.readout)[:, :, None] * (dual[:, None, :] @ rows)
+        transposed, root = np.swapaxes(Q, -1, -2), np.sqrt(f.w)
+        for start in range(m - r, 0, -r):
+            back = dL[:, start : start + r] @ transposed
+            dL[:, start - r : start, :-r] += root * back[:, :, r:]
+        return self._with_entropy(energy, np.swapaxes(K, -1, -2) @ dL, Q)
+
+    def _energies(self, rows: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The energy for rows ``𝒯L``, (k,), and ``(v𝒯H𝒯ᵀ+κ)⁻¹y``, (k, s)."""
+        f = self.functional
+        gram = f.v * rows @ np.swapaxes(rows, -1, -2)
+        s = len(f.labels)
+        gram[:, np.arange(s), np.arange(s)] += f.kappa
+        dual = np.linalg.solve(gram, np.broadcast_to(f.labels[:, None], (len(gram), s, 1)))[..., 0]
+        return 0.5 * dual @ f.labels + f.unexplained_energy, np.asarray(dual)
+
+    def _with_entropy(self, energy: FloatArray, dQ: FloatArray, Q: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """F, and its derivative by z from that of the energy by Q."""
+        diagonal = np.diagonal(Q, axis1=-2, axis2=-1)
+        entropy = 0.5 * np.sum(Q * Q, axis=(-2, -1)) - np.sum(np.log(diagonal), axis=-1) - 0.5 * Q.shape[-1]
+        g = (dQ + Q)[:, self.rows, self.columns]
+        g[:, self._on] = g[:, self._on] * diagonal - 1.0
+        return energy + entropy, g
+
+    # --- any inputs ------------------------------------------------------------------------------------------------
+
+    def _forward(self, Q: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """H and the factor K of its covariance: after t rounds they are right up to time t."""
+        H = self.prior
+        for _ in range(self.functional.space.n):
+            K = np.asarray(np.linalg.cholesky(self.functional.covariance(H)))
+            L = K @ Q
+            H = L @ L.T
+        return H, K
+
+    def _value_and_gradient(self, Q: FloatArray) -> tuple[float, FloatArray]:
+        f = self.functional
+        K = self._forward(Q)[1]
+        L = K @ Q
+        energy, dual = self._energies((f.readout @ L)[None])
+        pull = dual[0] @ f.readout
+        energy_force = -0.5 * f.v * np.outer(pull, pull)
+        # backwards through H = KQQᵀKᵀ, K = chol C, C = C[H]: each round adds what comes from one time later
+        force = energy_force
+        for _ in range(f.space.n):
+            dL = 2.0 * force @ L
+            back = K.T @ dL
+            half = np.tril(back @ Q.T)
+            half.flat[:: len(half) + 1] *= 0.5
+            dC = _transpose_solved(K, _transpose_solved(K, symmetric(half)).T)
+            force = energy_force + f.covariance_adjoint(dC)
+        value, g = self._with_entropy(energy, back[None], Q[None])
+        return float(value[0]), g[0]

@@ -1,0 +1,335 @@
+"""Stationary kernels of the linear theory for any problem: the lowest one, or all that are found.
+
+See docs/theory.md section 3.
+
+This is a search: descents from the random network's kernel, from kernels that fit the labels
+(``numerics.linear.starts``), and along every unstable mode that is met. It proves nothing about states that it has not
+met; for one pattern and short chains ``theory.complete_states`` does, and the search is tested against it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numerics.inputs.problem import InputError, Problem
+from numerics.inputs.scalars import positive
+from numerics.linear import starts, trust_region
+from numerics.linear.descent import descend
+from numerics.linear.functional import KernelFunctional, KernelPoint, kernel_functional
+from numerics.linear.trust_region import Stop
+from numerics.results.solution import COHERENCE_TOLERANCE, Solution, coherence_beyond
+from numerics.symmetry import phases as symmetry
+from numerics.symmetry.gauge import gauge_signs
+from numerics.symmetry.states import acted, action, is_new, turns
+
+FloatArray = NDArray[np.float64]
+
+#: The Hessian has eigenvalues of order one in the natural metric; below this it is unstable.
+UNSTABLE = -1e-9
+#: Length of the first step off an unstable state, a relative change of the kernel.
+PERTURBATION = 0.1
+#: Free energy, and energy of labels that are not learnt, below which, over the number of times, no other state is
+#: looked for: on the diagonal branch a fold needs an entropy of 1/(4n) at least (``theory.learning_onset``).
+NEGLIGIBLE = 0.1
+#: Largest kernel for which learnt states of other kinds are sought where all labels are learnt.
+LARGEST_SEARCHED = 60
+#: Labels are enlarged by these factors to find states that the weaker labels do not lead to by themselves.
+AMPLIFICATIONS = (1.5, 4.0)
+#: Steps of the trust region before a descent in relative factors is tried.
+FEW_STEPS = 20
+#: Tolerance and steps of the exploration at enlarged labels; a state that needs more is left out there.
+EXPLORE, EXPLORE_STEPS = 1e-6, 100
+#: Free energies that differ by less, over 1 + |F|, are one where the lowest state is looked for.
+SAME_FREE_ENERGY = 1e-7
+#: Most descents of one search, and steps of each.
+MOST_DESCENTS, MOST_STEPS = 300, 1000
+
+
+def solve(problem: Problem, *, tolerance: float = 1e-10) -> Solution:
+    """The stationary state of lowest free energy among those that a search finds, a minimum.
+
+    The search starts from the random network's kernel, leaves unstable states along their unstable modes, and starts
+    from kernels that fit the labels too, where labels are not learnt or a network with shared weights may learn them in
+    another way. `Solution.minima` says how many distinct minima were compared, `Solution.next_free_energy` where the
+    next one lies.
+
+    Raises:
+        InputError: the activation is not linear, or the inputs cannot carry the labels.
+    """
+    search = _Search(_functional(problem), positive(tolerance, "tolerance"), whole=False)
+    search.run()
+    # a state whose stability could not be told (NaN) is still an answer; it is not reported as stable
+    candidates = [found for found in search.found if not found.smallest < UNSTABLE]
+    best = min(candidates, key=lambda found: (not found.stop.converged, found.stop.point.free_energy))
+    solution = solution_of(problem, best.stop, smallest=best.smallest)
+    minima = sorted(found.stop.point.free_energy for found in candidates if found.stop.converged)
+    above = [energy for energy in minima if energy > solution.free_energy]
+    return replace(
+        solution,
+        minima=len(minima),
+        next_free_energy=above[0] if above else None,
+        status=solution.status + search.met_bound,
+    )
+
+
+def search_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[Solution, ...]:
+    """Every stationary state found, unstable ones included, in order of free energy.
+
+    States that differ by a sign symmetry are given once, in the sign of ``numerics.symmetry.gauge``.
+    Beyond the search of `solve`, this one leaves every unstable state along each unstable mode, follows states down
+    from enlarged labels, fits groups of the labels, looks for the saddle point between each pair of minima, and
+    minimises among kernels of each longer lag period. It may miss saddle points: see ``numerics.continuation.states``.
+
+    Raises:
+        InputError: the activation is not linear, or the inputs cannot carry the labels.
+    """
+    functional, tolerance = _functional(problem), positive(tolerance, "tolerance")
+    search = _Search(functional, tolerance, whole=True)
+    search.run()
+    stops = [found.stop for found in search.found]
+    reached = [stop.point for stop in stops]
+    for i, first in enumerate(reached):
+        for second in reached[:i]:
+            between = _saddle_between(first, second, tolerance)
+            if between is not None and is_new(between.point, [stop.point for stop in stops]):
+                stops.append(between)
+    for stop in _of_longer_periods(functional, tolerance):
+        if stop.converged and is_new(stop.point, [known.point for known in stops]):
+            stops.append(stop)
+    states = [solution_of(problem, stop) for stop in stops]
+    return counted([replace(state, status=state.status + search.met_bound) for state in states])
+
+
+def counted(solutions: Iterable[Solution]) -> tuple[Solution, ...]:
+    """States of one problem in order of free energy, each told how many minima there are and where the next lies."""
+    ordered = sorted(solutions, key=lambda solution: solution.free_energy)
+    minima = [solution.free_energy for solution in ordered if solution.stable and solution.converged]
+    return tuple(
+        replace(
+            solution,
+            minima=len(minima),
+            next_free_energy=next((energy for energy in minima if energy > solution.free_energy), None),
+        )
+        for solution in ordered
+    )
+
+
+def _functional(problem: Problem) -> KernelFunctional:
+    if problem.activation.name != "linear":
+        raise InputError(f"activation: is {problem.activation.name!r}; accepted: linear, or another in solve_nonlinear")
+    return kernel_functional(problem)
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """Where a descent ended, and the smallest eigenvalue of the Hessian there; NaN where it is not known."""
+
+    stop: Stop
+    smallest: float
+
+
+@dataclass(eq=False)
+class _Search:
+    """Descents in F, and the distinct states in which they ended.
+
+    Attributes:
+        functional: F.
+        tolerance: of a state.
+        whole: whether states that are unstable, or not the lowest, are looked for as carefully as the lowest.
+        found: the states; the first keeps the symmetries of the random network's kernel.
+        descents: so far.
+    """
+
+    functional: KernelFunctional
+    tolerance: float
+    whole: bool
+    found: list[_Found] = field(default_factory=list)
+    descents: int = 0
+
+    @property
+    def met_bound(self) -> str:
+        """What a status says of a search that has met its bound."""
+        return f" The search ended at its bound of {MOST_DESCENTS} descents." if self.descents >= MOST_DESCENTS else ""
+
+    def run(self) -> None:
+        """Look from the random network's side, and where that may not be all, from the learnt side."""
+        functional = self.functional
+        prior = functional.prior_kernel()
+        signs = list(symmetry.phase_signs(functional).values())
+        self.descend(functional.at(prior), signs)
+        if self.whole:
+            for H in _amplified_states(functional, prior):
+                self.descend(functional.at(H))
+        best = min((found.stop.point for found in self.found), key=lambda point: point.free_energy)
+        negligible = NEGLIGIBLE / functional.space.n
+        if best.free_energy - functional.unexplained_energy < negligible:
+            return
+        unlearnt = starts.unlearnt_energy(best) > negligible
+        shared = functional.arch == "rnn" and functional.dimension <= LARGEST_SEARCHED
+        if unlearnt or shared:
+            for end in self.nearer(self._learnt_starts(groups=unlearnt or self.whole)):
+                if self.whole or not self.is_met(end.free_energy):
+                    self.descend(end)
+
+    def _learnt_starts(self, *, groups: bool) -> list[KernelPoint]:
+        points = []
+        for H in starts.kernels(self.functional, groups=groups):
+            with suppress(np.linalg.LinAlgError):  # a start beyond double precision
+                points.append(self.functional.at(H))
+        return points
+
+    def is_met(self, free_energy: float) -> bool:
+        """Whether a state of this F is known: then the descent has found that one, or one as low."""
+        near = SAME_FREE_ENERGY * (1.0 + abs(free_energy))
+        met = (found.stop for found in self.found if found.stop.converged)
+        return any(abs(stop.point.free_energy - free_energy) < near for stop in met)
+
+    def nearer(self, points: list[KernelPoint]) -> list[KernelPoint]:
+        """Where descents in relative factors end, from which the trust region needs few steps; the starts where the
+        kernel is too large for it, or where they do not end at a lower F."""
+        if self.functional.dimension > LARGEST_SEARCHED:
+            return points
+        found = []
+        for start, H in zip(points, descend(self.functional, [point.H for point in points]), strict=True):
+            try:
+                end = self.functional.at(H)
+                found.append(end if end.free_energy < start.free_energy else start)
+            except np.linalg.LinAlgError:
+                found.append(start)
+        return found
+
+    def minimised(self, start: KernelPoint, signs: Sequence[FloatArray]) -> Stop:
+        """The end of the trust region; where it does not end soon, a descent in relative factors comes between."""
+        steps = EXPLORE_STEPS if self.tolerance >= EXPLORE else MOST_STEPS
+        few = steps if self.functional.dimension > LARGEST_SEARCHED else FEW_STEPS
+        stop = trust_region.minimise(start, tolerance=self.tolerance, max_iterations=few, signs=signs)
+        if stop.converged or few == steps:
+            return stop
+        start = self.nearer([stop.point])[0]
+        return trust_region.minimise(start, tolerance=self.tolerance, max_iterations=steps, signs=signs)
+
+    def descend(self, start: KernelPoint, signs: Sequence[FloatArray] = ()) -> None:
+        """Minimise, keeping symmetries if any are given; from an unstable end go on along its unstable modes, both
+        ways.
+
+        Unless the search is whole, states after the very first are left along the most unstable mode only.
+        """
+        queue = [start]
+        while queue and self.descents < MOST_DESCENTS:
+            self.descents += 1
+            stop = self.minimised(queue.pop(), signs)
+            signs = ()
+            if not is_new(stop.point, [found.stop.point for found in self.found]):
+                continue
+            if not stop.converged:
+                # no state: its Hessian's modes lead nowhere in particular
+                self.found.append(_Found(stop, math.nan))
+                continue
+            values, modes = trust_region.smallest_modes(stop.point)
+            kept = slice(None) if self.whole or not self.found else slice(1)
+            self.found.append(_Found(stop, float(values[0])))
+            for value, mode in zip(values[kept], modes[kept], strict=True):
+                if value < UNSTABLE:
+                    queue.append(stop.point.move(PERTURBATION * mode))
+                    if not turns(stop.point, mode):
+                        queue.append(stop.point.move(-PERTURBATION * mode))
+
+
+def _amplified_states(functional: KernelFunctional, prior: FloatArray) -> Iterator[FloatArray]:
+    """Stable kernels at enlarged labels, followed back towards the problem's own labels."""
+    if functional.arch == "dnn" or functional.dimension > LARGEST_SEARCHED:
+        return
+    for factor in AMPLIFICATIONS:
+        stronger = _Search(functional.with_labels(factor), EXPLORE, whole=True)
+        stronger.descend(stronger.functional.at(prior))
+        for found in stronger.found:
+            if not found.stop.converged or found.smallest < UNSTABLE:
+                continue
+            point: KernelPoint | None = found.stop.point
+            for back in np.geomspace(factor, 1.0, 4)[1:-1]:
+                if point is not None:
+                    weaker = functional.with_labels(float(back)).at(point.H)
+                    step = trust_region.minimise(weaker, tolerance=EXPLORE, max_iterations=EXPLORE_STEPS)
+                    point = step.point if step.converged else None
+            if point is not None:
+                yield point.H
+
+
+def _of_longer_periods(functional: KernelFunctional, tolerance: float) -> Iterator[Stop]:
+    """States whose times correlate at multiples of a lag ≥ 2 only: minima of F among such kernels, from each mode by
+    which the incoherent state is unstable to them. Most are saddle points among all kernels."""
+    signs = list(symmetry.phase_signs(functional).values())
+    if not signs or functional.dimension > trust_region.DENSE_MODES:
+        return
+    point = trust_region.minimise(functional.at(functional.prior_kernel()), tolerance=tolerance, signs=signs).point
+    period, classes = symmetry.classes_of(point)
+    if period != 0:
+        return
+    whole, m = trust_region.dense_hessian(point), functional.dimension
+    times = np.repeat(np.arange(functional.space.n), functional.space.block)
+    for positions in classes[2:]:
+        lag = symmetry.common_lag(point, positions)
+        values, vectors = np.linalg.eigh(whole[np.ix_(positions, positions)])
+        if values[0] < UNSTABLE:
+            z = np.zeros(len(whole))
+            z[positions] = vectors[:, 0]
+            mode = trust_region.from_vector(z, m)
+            kept = [np.where(times % lag == residue, -1.0, 1.0) for residue in range(lag)]
+            for length in (PERTURBATION, -PERTURBATION):
+                yield trust_region.minimise(point.move(length * mode), tolerance=tolerance, signs=kept)
+
+
+def _saddle_between(first: KernelPoint, second: KernelPoint, tolerance: float) -> Stop | None:
+    """Newton from the highest point of the straight path between two states; None if it does not converge."""
+    best: KernelPoint | None = None
+    for weight in np.linspace(0.1, 0.9, 9):
+        middle = first.functional.at((1 - weight) * first.H + weight * second.H)
+        if best is None or middle.free_energy > best.free_energy:
+            best = middle
+    assert best is not None
+    stop = trust_region.newton(best, tolerance=tolerance)
+    return stop if stop.converged else None
+
+
+def solution_of(problem: Problem, stop: Stop, *, smallest: float | None = None) -> Solution:
+    """The state in which a minimisation ended, in the sign of ``numerics.symmetry.gauge``.
+
+    Args:
+        problem: what was solved.
+        stop: the end.
+        smallest: the Hessian's smallest eigenvalue there, where it is known already.
+    """
+    point = stop.point
+    functional = point.functional
+    space = functional.space
+    if smallest is None:
+        smallest = float(trust_region.smallest_modes(point, count=1)[0][0])
+    reduced = point.H
+    kernel = space.expand(reduced)
+    signs = gauge_signs(problem, kernel, odd=True)
+    if (signs < 0).any():
+        reduced = acted(action(signs.reshape(problem.n, -1), space), reduced)
+        kernel = space.expand(reduced)
+    prior = space.expand(functional.prior_kernel())
+    coherent = coherence_beyond(kernel, prior, problem.P) > COHERENCE_TOLERANCE
+    return Solution(
+        problem=problem,
+        kernel=kernel,
+        free_energy=point.free_energy,
+        energy=point.energy,
+        entropy=point.entropy,
+        residual=point.residual,
+        converged=stop.converged,
+        status=stop.status,
+        stable=smallest > 0,
+        hessian_smallest=smallest,
+        branch="coherent" if coherent else "incoherent",
+        iterations=stop.iterations,
+        reduced=np.array(reduced),
+    )

@@ -1,0 +1,162 @@
+"""Solve a problem over a grid of parameters, on any executor, with a labelled result; an interrupted sweep resumes.
+
+Each finished point is one file, named by a digest of its problem, and written whole or not at all. A sweep reads what
+is there and computes the rest, so that nothing finished is ever lost or done twice, and no file of another problem can
+be taken for its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, as_completed
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from numerics import processes
+from numerics.inputs.problem import InputError, Problem
+from numerics.inputs.problem_file import UNREADABLE
+from numerics.linear.search import solve
+
+if TYPE_CHECKING:
+    from xarray import Dataset
+
+#: What is kept of each solution, and raised with its meaning.
+VERSION = 1
+SCALARS = ("free_energy", "energy", "entropy", "residual", "hessian_smallest", "converged", "stable")
+
+
+def sweep(
+    problem_of: Callable[..., Problem],
+    axes: Mapping[str, Sequence[Any]],
+    directory: str | Path,
+    executor: Executor | None = None,
+) -> Dataset:
+    """Solve ``problem_of(**values)`` for every combination of the axes' values.
+
+    Args:
+        problem_of: makes the problem of one point, such as ``functools.partial(numerics.inputs.problem.endpoint, 4)``.
+        axes: values by argument name; they become the dimensions of the result, in this order.
+        directory: where finished points are kept; made if missing.
+        executor: of the ``concurrent.futures`` kind: threads, ``dask.distributed.Client().get_executor()``, …; local
+            processes by default. Workers need no access to the directory.
+
+    Returns:
+        An `xarray.Dataset` with `free_energy`, `energy`, `entropy`, `residual`, `hessian_smallest`, `converged`,
+        `stable`, `coherent` over the axes, and `kernel` with two further dimensions `row` and `column` (time-major).
+        ``to_netcdf`` and ``xarray.load_dataset`` save and reload it.
+
+    Raises:
+        InputError: an axis is empty, kernels differ in size, a point's problem is refused, the directory cannot be
+            written, or xarray is not installed.
+    """
+    xarray = _xarray()
+    for name, values in axes.items():
+        if not len(values):
+            raise InputError(f"axes: {name} has no values; accepted: at least one value for each axis")
+    folder = Path(directory)
+    with _writable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    points = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+    problems = [problem_of(**point) for point in points]
+    shapes = {(problem.n, problem.P) for problem in problems}
+    if len(shapes) > 1:
+        raise InputError(f"axes: give kernels of different sizes {sorted(shapes)}; accepted: one n and one P")
+    results = _finished_and_missing(problems, folder, executor)
+    shape = tuple(len(values) for values in axes.values())
+    rows = problems[0].n * problems[0].P
+    data: dict[str, Any] = {
+        name: (tuple(axes), np.array([result[name] for result in results]).reshape(shape))
+        for name in (*SCALARS, "coherent")
+    }
+    kernels = np.array([result["kernel"] for result in results]).reshape(*shape, rows, rows)
+    data["kernel"] = ((*axes, "row", "column"), kernels)
+    dataset: Dataset = xarray.Dataset(data, coords={name: list(values) for name, values in axes.items()})
+    return dataset
+
+
+def digest(problem: Problem) -> str:
+    """A name for a problem's solution: the same for equal problems, in any process and session."""
+    parts = hashlib.sha256(f"{VERSION} {problem.arch} {problem.activation.key}".encode())
+    for number in (problem.u, problem.v, problem.w, problem.kappa):
+        parts.update(np.float64(number).tobytes())
+    for array in (problem.x, problem.y):
+        # NaN marks unsupervised entries: make its bits unique
+        parts.update(str(array.shape).encode() + np.where(np.isnan(array), np.nan, array).tobytes())
+    return parts.hexdigest()[:32]
+
+
+def _finished_and_missing(problems: Sequence[Problem], folder: Path, executor: Executor | None) -> list[dict[str, Any]]:
+    names = [digest(problem) for problem in problems]
+    results = {name: _read(folder / f"{name}.npz") for name in names}
+    missing = {name: problem for name, problem in zip(names, problems, strict=True) if results[name] is None}
+    if missing:
+        own = executor is None
+        pool = executor or processes.pool()
+        futures: dict[Future[dict[str, Any]], str] = {}
+        try:
+            futures = {pool.submit(solved, problem): name for name, problem in missing.items()}
+            for future in as_completed(futures):
+                name = futures[future]
+                results[name] = future.result()
+                _write(folder / f"{name}.npz", results[name])
+        finally:
+            for future in futures:
+                future.cancel()
+            if own:
+                pool.shutdown(cancel_futures=True)
+    return [result for name in names if (result := results[name]) is not None]
+
+
+def solved(problem: Problem) -> dict[str, Any]:
+    """The parts of one solution that a sweep keeps."""
+    solution = solve(problem)
+    result: dict[str, Any] = {name: getattr(solution, name) for name in SCALARS}
+    return {**result, "coherent": solution.branch == "coherent", "kernel": solution.kernel}
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """A finished point; None if there is none, or the file is damaged."""
+    try:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            return {name: archive[name] for name in (*SCALARS, "coherent", "kernel")}
+    except UNREADABLE:  # FileNotFoundError, an OSError, among them
+        return None
+
+
+def _write(path: Path, result: Mapping[str, Any] | None) -> None:
+    """Write to a temporary file beside it, then rename: a reader sees the whole file or none."""
+    assert result is not None
+    arrays: dict[str, Any] = {name: np.asarray(value) for name, value in result.items()}
+    with _writable(path.parent):
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                np.savez(stream, **arrays)
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _writable(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"directory: {directory} cannot be written ({reason}); accepted: a folder") from None
+
+
+def _xarray() -> Any:
+    try:
+        import xarray
+    except ImportError:
+        raise InputError("sweep: xarray is not installed; accepted: pip install 'unrolled[sweeps]'") from None
+    return xarray

@@ -1,0 +1,104 @@
+"""Steps of the descent against the quadratic model that they are to minimise, and the number of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from numerics.inputs.problem import Problem, endpoint
+from numerics.linear import trust_region
+from numerics.linear.functional import KernelPoint, kernel_functional, symmetric
+
+
+def point_of(problem: Problem, seed: int | None = None) -> KernelPoint:
+    """The random network's kernel, or one beside it, at which some curvatures are negative."""
+    f = kernel_functional(problem)
+    point = f.at(f.prior_kernel())
+    if seed is None:
+        return point
+    S = symmetric(np.random.default_rng(seed).normal(size=(f.dimension, f.dimension)))
+    return point.move(0.6 * S / np.sqrt(f.dimension))
+
+
+def several() -> Problem:
+    rng = np.random.default_rng(4)
+    y = np.full((2, 4), np.nan)
+    y[:, -1], y[0, 1] = [3.0, -2.0], 1.0
+    return Problem(rng.normal(size=(2, 3)), y, w=1.2)
+
+
+def model(point: KernelPoint, S: np.ndarray) -> float:
+    """What F changes by to second order along L exp(S) Lᵀ."""
+    return float(np.vdot(point.gradient, S) + 0.5 * np.vdot(S, point.hessian_product(S)))
+
+
+@pytest.mark.parametrize("radius", [0.05, 0.5, 1e3])
+@pytest.mark.parametrize("problem", [endpoint(4, 60.0), several()], ids=["one pattern", "two patterns"])
+def test_exact_steps_minimise_the_model_within_the_radius(problem, radius):
+    """By the optimum's conditions: for a shift s ≥ 0, (H + s) z = -g, H + s has no negative value, s (‖z‖ - r) = 0."""
+    for seed in range(3):
+        point = point_of(problem, seed)
+        step = trust_region._exact_step(point, radius)
+        z, g = trust_region.to_vector(step.S), trust_region.to_vector(point.gradient)
+        hessian, size = trust_region.dense_hessian(point), np.linalg.norm(z)
+        assert size <= radius * (1 + 1e-9)
+        shift = -float(z @ (hessian @ z + g)) / size**2
+        assert np.abs(hessian @ z + g + shift * z).max() < 1e-6 * np.abs(g).max()
+        assert np.linalg.eigvalsh(hessian)[0] + shift > -1e-6
+        assert shift < 1e-6 or size > 0.98 * radius
+        assert step.on_boundary == (shift > 1e-6)
+        assert step.predicted == pytest.approx(-model(point, step.S), rel=1e-6)
+
+
+@pytest.mark.parametrize("problem", [endpoint(4, 60.0), several()], ids=["one pattern", "two patterns"])
+def test_truncated_steps_go_down_the_model_and_stop_at_the_radius(problem):
+    for seed in range(3):
+        point = point_of(problem, seed)
+        gradient = np.linalg.norm(point.gradient)
+        for radius in (0.05, 0.5):
+            step = trust_region._truncated_step(point, radius)
+            assert np.linalg.norm(step.S) <= radius * (1 + 1e-9)
+            assert step.on_boundary == bool(np.linalg.norm(step.S) > (1 - 1e-9) * radius)
+            assert step.predicted == pytest.approx(-model(point, step.S), rel=1e-9)
+            # no worse than the steepest descent within the radius
+            curvature = float(np.vdot(point.gradient, point.hessian_product(point.gradient))) / gradient**2
+            along = radius if curvature <= 0 else min(radius, gradient / curvature)
+            assert step.predicted >= along * gradient - 0.5 * curvature * along**2 - 1e-9
+
+
+@pytest.mark.parametrize("problem", [endpoint(4, 2.0), endpoint(6, 5.0, arch="dnn")], ids=["rnn", "dnn"])
+def test_a_truncated_step_without_a_boundary_is_newtons(problem):
+    """Within its forcing tolerance; the closer the point, the better."""
+    minimum = trust_region.minimise(point_of(problem)).point
+    S = symmetric(np.random.default_rng(1).normal(size=minimum.gradient.shape))
+    point = minimum.move(1e-4 * S)
+    step = trust_region._truncated_step(point, 1e3)
+    newton = np.linalg.solve(trust_region.dense_hessian(point), -trust_region.to_vector(point.gradient))
+    assert not step.on_boundary
+    assert np.linalg.norm(trust_region.to_vector(step.S) - newton) < 0.1 * np.linalg.norm(newton)
+    assert step.products <= len(newton)
+
+
+@pytest.mark.parametrize("dense", [True, False])
+@pytest.mark.parametrize(
+    "problem", [endpoint(4, 60.0), several(), endpoint(7, 30.0, arch="dnn")], ids=["rnn", "several", "dnn"]
+)
+def test_a_minimum_is_reached_in_few_steps_each_downhill(problem, dense, monkeypatch):
+    if not dense:
+        monkeypatch.setattr(trust_region, "DENSE", 0)
+    energies = []
+    stop = trust_region.minimise(point_of(problem, 0), watch=lambda here, products: energies.append(here.free_energy))
+    assert stop.converged
+    assert stop.iterations < 25
+    assert np.max(np.diff(energies)) < 1e-9 * (1 + abs(energies[-1]))
+
+
+def test_newton_converges_to_a_saddle_from_beside_it():
+    problem = endpoint(4, 60.0)
+    point = trust_region.minimise(point_of(problem)).point  # a symmetric start ends at the saddle
+    assert trust_region.smallest_modes(point)[0][0] < -0.01
+    S = symmetric(np.random.default_rng(2).normal(size=point.gradient.shape))
+    stop = trust_region.newton(point.move(1e-3 * S))
+    assert stop.converged
+    assert stop.iterations < 8
+    assert np.abs(stop.point.H - point.H).max() < 1e-8 * point.H.max()
