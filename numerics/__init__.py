@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from numerics.endpoint_task.landscape import landscape as landscape
     from numerics.endpoint_task.scan import EndpointScan as EndpointScan
     from numerics.endpoint_task.scan import scan_endpoint as scan_endpoint
+    from numerics.errors import InputError as InputError
     from numerics.inputs.activation import Activation as Activation
-    from numerics.inputs.problem import InputError as InputError
     from numerics.inputs.problem import Problem as Problem
     from numerics.inputs.problem import endpoint as endpoint
     from numerics.inputs.problem import sequence as sequence
@@ -51,7 +51,7 @@ _HOMES = {
     "Agreement": "numerics.checking.agreement",
     "Check": "numerics.checking.check",
     "EndpointScan": "numerics.endpoint_task.scan",
-    "InputError": "numerics.inputs.problem",
+    "InputError": "numerics.errors",
     "NonlinearSolution": "numerics.nonlinear.solution",
     "Activation": "numerics.inputs.activation",
     "Problem": "numerics.inputs.problem",

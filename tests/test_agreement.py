@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from numerics.checking.agreement import compare, width_trend
-from numerics.inputs.problem import InputError
+from numerics.errors import InputError
 
 KERNEL = np.array([[2.0, 0.5], [0.5, 3.0]])
 ERROR = np.full((2, 2), 0.01)

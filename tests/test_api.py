@@ -18,20 +18,11 @@ import pytest
 
 import numerics
 import theory
-from numerics import (
-    InputError,
-    endpoint,
-    load_result,
-    plot,
-    save_result,
-    scan_endpoint,
-    simulate,
-    solve,
-    solve_nonlinear,
-)
+from numerics import endpoint, load_result, plot, save_result, scan_endpoint, simulate, solve, solve_nonlinear
 from numerics.checking.agreement import compare
 from numerics.endpoint_task.batch import solve_endpoint_batch
 from numerics.endpoint_task.landscape import landscape
+from numerics.errors import InputError
 from numerics.results.solution import Solution
 from numerics.results.storage import KINDS
 

@@ -31,13 +31,13 @@ from numerics import (
 from numerics.checking.agreement import width_trend
 from numerics.continuation.states import solve_all
 from numerics.endpoint_task.landscape import landscape, plane
+from numerics.errors import InputError
 from numerics.inputs.arrays import finite_array, real_array
-from numerics.inputs.problem import InputError
 from numerics.inputs.scalars import integer, real
+from numerics.linalg import alignment
 from numerics.nonlinear.search import solve_nonlinear, state_near
 from numerics.predictors.generalisation import loss
 from numerics.sampling.hysteresis import hysteresis
-from numerics.sampling.observables import alignment
 from numerics.sampling.plan import Plan
 from theory import critical_point
 

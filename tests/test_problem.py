@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numerics.inputs.problem import InputError, Problem, endpoint, sequence
+from numerics.errors import InputError
+from numerics.inputs.problem import Problem, endpoint, sequence
 from numerics.inputs.problem_file import load
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def solve_command(problem: Problem, *, all_branches: bool, width: int | None, digits: int | None, as_json: bool) -> int:
     """`solve` for a nonlinear network; exit status 1 where the averages' error is above tolerance, or Newton failed."""
     from derivations.commands.solve import print_solution
-    from numerics.inputs.problem import InputError
+    from numerics.errors import InputError
     from numerics.nonlinear.search import solve_all_nonlinear, solve_nonlinear
 
     for flag, value in (("--width", width), ("--digits", digits)):

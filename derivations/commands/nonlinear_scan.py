@@ -11,7 +11,8 @@ from derivations.commands.output import working
 
 if TYPE_CHECKING:
     from numerics.endpoint_task.scan import BranchScan, EndpointScan, SpecialPoint
-    from numerics.inputs.problem import FloatArray, Problem
+    from numerics.inputs.problem import Problem
+    from numerics.linalg import FloatArray
     from numerics.nonlinear.solution import NonlinearSolution
 
 #: Error of the kernel at a point, relative to its largest entry, by quadrature: what a picture and a table can show.

@@ -27,7 +27,7 @@ _OPTIONAL = {"sequence": ("radius", "patterns", "test_patterns", "pattern_seed")
 @contextmanager
 def bad_input() -> Iterator[None]:
     """Turn the packages' InputError into the program's one line and exit status 2."""
-    from numerics.inputs.problem import InputError
+    from numerics.errors import InputError
 
     try:
         yield

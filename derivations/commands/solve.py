@@ -27,7 +27,7 @@ def command(problem: Problem, all_branches: bool, width: int | None, digits: int
     --all-branches if their signed count shows that some are missing.
     """
     from numerics.continuation import states as every
-    from numerics.inputs.problem import InputError
+    from numerics.errors import InputError
     from numerics.linear import search as saddle
 
     if width is not None and width < 1:
@@ -89,7 +89,7 @@ def polished(solution: Solution, digits: int) -> list[list[str]]:
     import numpy as np
 
     from numerics.endpoint_task.batch import LONGEST, lowered_endpoint
-    from numerics.inputs.problem import InputError
+    from numerics.errors import InputError
     from numerics.linear.newton import polish
 
     problem = solution.problem

@@ -112,7 +112,7 @@ def command(
 
 def changed(problem: Problem, values: dict[str, Any]) -> Problem:
     """The problem at one point of the grid."""
-    from numerics.inputs.problem import InputError
+    from numerics.errors import InputError
 
     fields = dict(values)
     if "signal" in fields:

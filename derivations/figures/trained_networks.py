@@ -18,7 +18,8 @@ import numpy as np
 from derivations.figures.panel import Effort, Progress, finished_runs, save_figure, save_table, styled
 from numerics import endpoint, solve
 from numerics.checking import agreement
-from numerics.inputs.problem import FloatArray, Problem
+from numerics.inputs.problem import Problem
+from numerics.linalg import FloatArray
 from numerics.nonlinear.search import solve_nonlinear
 from numerics.sampling import observables, simulate
 from numerics.sampling.diagnostics import summarise, summarise_symmetric

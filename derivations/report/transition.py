@@ -20,14 +20,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from numerics.endpoint_task.branches import Curve, interpolate
 from numerics.endpoint_task.chain import chain
 from numerics.endpoint_task.curves import all_curves
-from numerics.linear.trust_region import from_vector, to_vector
-
-FloatArray = NDArray[np.float64]
+from numerics.linalg import FloatArray, from_vector, to_vector
 
 HORIZONS = (4, 5, 6, 7, 8)
 #: Ends of the sliders.

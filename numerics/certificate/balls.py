@@ -15,12 +15,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from numerics.inputs.problem import InputError, Problem
-
-FloatArray = NDArray[np.float64]
+from numerics.errors import InputError
+from numerics.inputs.problem import Problem
+from numerics.linalg import FloatArray
 
 
 def flint_module() -> Any:

@@ -17,13 +17,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from numerics.certificate.balls import BallFunctional, BallPoint, ExactSpace, ball_matrix, exact_space, flint_module
-from numerics.inputs.problem import InputError, Problem
+from numerics.errors import InputError
+from numerics.inputs.problem import Problem
+from numerics.linalg import FloatArray
 from numerics.results.solution import Solution
-
-FloatArray = NDArray[np.float64]
 
 #: Working precision in bits, and the box's half-width in the frame: small against 1, large against rounding.
 BITS, HALF_WIDTH = 256, 1e-20

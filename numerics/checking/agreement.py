@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import chi2, norm
 
+from numerics.errors import InputError
 from numerics.inputs.arrays import finite_array
-from numerics.inputs.problem import FloatArray, InputError
+from numerics.linalg import FloatArray
 from numerics.predictors.observables import cka
 from numerics.results.display import Facts, Shown, number
 from numerics.results.plotting import Drawn

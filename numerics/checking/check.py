@@ -14,8 +14,9 @@ from numerics.checking.agreement import Agreement, WidthTrend
 from numerics.checking.laws import law_of
 from numerics.checking.regions import State, nearest
 from numerics.checking.weights import Phase, phases
-from numerics.inputs.problem import FloatArray, Problem
+from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer
+from numerics.linalg import FloatArray
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.results.display import Facts, Shown
 from numerics.results.solution import Solution

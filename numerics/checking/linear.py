@@ -10,7 +10,7 @@ from numerics.checking import agreement
 from numerics.checking.agreement import Agreement
 from numerics.checking.regions import is_doubled
 from numerics.checking.weights import Phase, phases
-from numerics.inputs.problem import FloatArray
+from numerics.linalg import FloatArray
 from numerics.results.solution import Solution
 from numerics.sampling.diagnostics import summarise_symmetric
 from numerics.sampling.result import Simulation

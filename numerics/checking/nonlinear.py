@@ -10,7 +10,7 @@ import numpy as np
 from numerics.checking import agreement
 from numerics.checking.agreement import Agreement, WidthTrend
 from numerics.checking.linear import within
-from numerics.inputs.problem import FloatArray
+from numerics.linalg import FloatArray
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.sampling.result import Simulation
 from numerics.symmetry.gauge import fixed, is_broken

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from numerics.inputs.problem import FloatArray
+from numerics.linalg import FloatArray
 from numerics.linear.functional import kernel_functional
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.predictors import finite_width

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numerics.checking.regions import Region, State, is_doubled, nearest, region
-from numerics.inputs.problem import FloatArray
+from numerics.linalg import FloatArray
 from numerics.nonlinear import trajectories
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.predictors import finite_width

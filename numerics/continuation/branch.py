@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from numerics.continuation.events import Event, LostError
+from numerics.continuation.events import Event
 from numerics.continuation.path import PathPoint, Track
+from numerics.errors import LostError
+from numerics.linalg import FloatArray
 from numerics.linear.functional import KernelPoint
 
-FloatArray = NDArray[np.float64]
 End = Literal["range", "symmetric", "closed", "lost", "unfinished"]
 
 #: Eigenvalues smaller than this, of a Hessian of order one, are rounding.

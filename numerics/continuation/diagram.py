@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from numerics.continuation.branch import Branch, clipped, relative_change
 from numerics.continuation.events import Event
@@ -23,14 +23,14 @@ from numerics.continuation.following import through
 from numerics.continuation.growth import SAME, Growth, reach, states_at
 from numerics.continuation.path import PathPoint, Track
 from numerics.continuation.pieces import Crossing, Piece, equal_free_energy, stable_pieces
+from numerics.errors import InputError
 from numerics.inputs.arrays import finite_array
-from numerics.inputs.problem import InputError, Problem
+from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import real
 from numerics.linear.functional import KernelPoint
 from numerics.symmetry.phases import lag_period
 from numerics.symmetry.states import distance_up_to_symmetry, turned
 
-FloatArray = NDArray[np.float64]
 PointType = Literal["pitchfork", "fold", "branch-point", "equal-free-energy"]
 
 

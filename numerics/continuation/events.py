@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from numerics.continuation.path import PathPoint, Track
+from numerics.errors import LostError
+from numerics.linalg import FloatArray
 from numerics.symmetry.phases import classes_of, common_lag
 from numerics.symmetry.states import turns
 
-FloatArray = NDArray[np.float64]
 EventType = Literal["pitchfork", "fold", "branch-point"]
 
 #: Half the first bracket's width in arclength, and the widest one tried.
@@ -30,10 +30,6 @@ NARROWEST, WIDEST = 1e-13, 1e-3
 CORRECTED = 1e-13
 #: Two zeros closer than this are one point with several critical directions.
 SAME = 1e-9
-
-
-class LostError(ArithmeticError):
-    """The corrector does not find the branch where a test function is to be evaluated."""
 
 
 @dataclass(frozen=True, eq=False)

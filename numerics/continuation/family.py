@@ -6,13 +6,11 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-import numpy as np
-from numpy.typing import NDArray
-
-from numerics.inputs.problem import InputError, Problem
+from numerics.errors import InputError
+from numerics.inputs.problem import Problem
+from numerics.linalg import FloatArray
 from numerics.linear.functional import KernelFunctional, KernelPoint, kernel_functional
 
-FloatArray = NDArray[np.float64]
 Parameter = Literal["signal", "kappa", "u", "v", "w"]
 PARAMETERS: tuple[str, ...] = get_args(Parameter)
 

@@ -6,17 +6,15 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from numerics.continuation.branch import Branch, End, relative_change, singular
-from numerics.continuation.events import Event, LostError, located
+from numerics.continuation.events import Event, located
 from numerics.continuation.path import PathPoint, Track
+from numerics.errors import LostError, NotSolvedError
+from numerics.linalg import FloatArray
 from numerics.linear.functional import KernelPoint
-from numerics.linear.krylov import NotSolvedError
 from numerics.symmetry.phases import lag_classes
-
-FloatArray = NDArray[np.float64]
 
 #: First step, and the largest one over ``√m``: a relative change of each row of the kernel.
 FIRST_STEP, LARGEST_STEP = 0.01, 0.08

@@ -13,19 +13,18 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from numerics.continuation.branch import Branch, relative_change
 from numerics.continuation.events import Event
 from numerics.continuation.family import Family
 from numerics.continuation.following import follow, gained_period, through
 from numerics.continuation.path import PathPoint, Track
+from numerics.linalg import FloatArray
 from numerics.linear import search
 from numerics.linear.functional import KernelPoint
 from numerics.symmetry.phases import lag_period
 from numerics.symmetry.states import distance_up_to_symmetry, turned, turns
 
-FloatArray = NDArray[np.float64]
 Bounds = tuple[float, float]
 
 #: Most branches that are followed.

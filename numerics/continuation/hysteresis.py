@@ -11,17 +11,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from numerics.continuation.branch import relative_change
 from numerics.continuation.diagram import Diagram
 from numerics.continuation.path import Track
 from numerics.continuation.pieces import Piece
+from numerics.linalg import FloatArray
 from numerics.linear import search, trust_region
 from numerics.linear.functional import KernelPoint
 from numerics.symmetry.states import distance_up_to_symmetry, turned
-
-FloatArray = NDArray[np.float64]
 
 #: How far beyond the end of a stable piece the descent starts, in ``ln p``, at most, and the first step off the state
 #: there.

@@ -10,11 +10,10 @@ import numpy as np
 import scipy.sparse.linalg as spla
 from numpy.typing import NDArray
 
+from numerics.errors import NotSolvedError
+from numerics.linalg import FloatArray, from_vector, to_vector
 from numerics.linear.functional import KernelPoint
-from numerics.linear.krylov import NotSolvedError, Preconditioned
-from numerics.linear.trust_region import from_vector, to_vector
-
-FloatArray = NDArray[np.float64]
+from numerics.linear.krylov import Preconditioned
 
 #: Largest m for which the Hessian is formed.
 DENSE = 27

@@ -18,12 +18,10 @@ from numpy.typing import NDArray
 
 from numerics.continuation.family import Family
 from numerics.continuation.linear import Border, lowest_modes, null_direction, solve_bordered
-from numerics.linear.functional import KernelFunctional, KernelPoint, symmetric
-from numerics.linear.krylov import NotSolvedError
-from numerics.linear.trust_region import from_vector
+from numerics.errors import NotSolvedError
+from numerics.linalg import FloatArray, from_vector, symmetric
+from numerics.linear.functional import KernelFunctional, KernelPoint
 from numerics.symmetry import phases as symmetry
-
-FloatArray = NDArray[np.float64]
 
 #: Relative residual to which every point is corrected, and the one that rounding may leave in its place.
 GOAL, ACCEPTED = 1e-14, 1e-11
@@ -159,7 +157,7 @@ class Track:
 
 
 def mask_of(positions: NDArray[np.intp], m: int) -> FloatArray:
-    """1 at positions of ``trust_region.to_vector``, (m, m)."""
+    """1 at positions of ``to_vector``, (m, m)."""
     z = np.zeros(m * (m + 1) // 2)
     z[positions] = 1.0
     return np.where(from_vector(z, m) != 0, 1.0, 0.0)

@@ -8,16 +8,13 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import CubicHermiteSpline
 from scipy.optimize import brentq
 
 from numerics.continuation.branch import Branch, monotonic_pieces
-from numerics.continuation.events import LostError
+from numerics.errors import LostError
 from numerics.linear.functional import KernelPoint
 from numerics.symmetry.states import distance_up_to_symmetry
-
-FloatArray = NDArray[np.float64]
 
 #: Two kernels closer than this, relative, are one state.
 SAME = 1e-6

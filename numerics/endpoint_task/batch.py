@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from numerics.endpoint_task import branches, chain
+from numerics.errors import InputError
 from numerics.inputs.arrays import real_array
-from numerics.inputs.problem import ARCHITECTURES, InputError
+from numerics.inputs.problem import ARCHITECTURES
 from numerics.inputs.scalars import integer
+from numerics.linalg import FloatArray
 from numerics.linear.newton import newton
 from numerics.lowering.scalar import Lowered, lower
 from numerics.results.display import Facts, Shown
@@ -27,7 +29,6 @@ from numerics.results.storage import Stored
 from theory import symbols
 from theory.free_energy import endpoint_free_energy
 
-FloatArray = NDArray[np.float64]
 Branch = Literal["incoherent", "coherent", "lowest"]
 
 #: The scalar expressions of F grow as n! with the number of times; beyond this the batch is solved by matrices.

@@ -20,10 +20,8 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
 from numerics.endpoint_task.chain import chain
-from numerics.inputs import problem
-from numerics.linear.trust_region import to_vector
-
-FloatArray = NDArray[np.float64]
+from numerics.errors import InputError
+from numerics.linalg import FloatArray, to_vector
 
 #: Curves are traced up to this signal at κ = 0.
 LARGEST_SIGNAL = 1e13
@@ -101,7 +99,7 @@ def coherent_curve(n: int, lag: int = 1, largest_signal: float = LARGEST_SIGNAL)
     """
     m = n - lag
     if not 1 <= lag <= n - 2:
-        raise problem.InputError(f"lag: is {lag}; accepted: 1 to {n - 2} for {n} hidden times")
+        raise InputError(f"lag: is {lag}; accepted: 1 to {n - 2} for {n} hidden times")
     r = m / (m - 1)
     factor = np.diag(np.sqrt(r ** np.arange(1.0, n + 1)))
     mode = np.zeros((n, n))

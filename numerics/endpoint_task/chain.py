@@ -14,10 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from numerics.linear.functional import symmetric
-from numerics.linear.trust_region import from_vector, to_vector
-
-FloatArray = NDArray[np.float64]
+from numerics.linalg import FloatArray, from_vector, symmetric, to_vector
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,14 +10,12 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from numerics.endpoint_task import branches
 from numerics.endpoint_task.branches import Curve
 from numerics.inputs import problem
+from numerics.linalg import FloatArray
 from numerics.linear import search as saddle
-
-FloatArray = NDArray[np.float64]
 
 #: Branches of branches are followed this deep, and no more than so many in all.
 DEEPEST, MOST = 3, 40

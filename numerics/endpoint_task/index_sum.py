@@ -22,9 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numerics.endpoint_task import chain
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.intp]
+from numerics.linalg import FloatArray, IntArray
 
 #: Correlations smaller than this are rounding; eigenvalues smaller than this have no certain sign.
 ABSENT, UNCERTAIN = 1e-8, 1e-7
@@ -72,7 +70,7 @@ def _absent_lags(H: FloatArray) -> NDArray[np.bool_]:
 
 
 def _kept(n: int, period: int) -> IntArray:
-    """Positions in ``trust_region.to_vector`` of a period's lags."""
+    """Positions in ``to_vector`` of a period's lags."""
     rows, columns = np.triu_indices(n)
     lags = columns - rows
     return np.flatnonzero(lags % period == 0 if period else lags == 0)

@@ -11,19 +11,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from numerics.endpoint_task.chain import Chain, chain
+from numerics.errors import InputError
 from numerics.inputs.arrays import finite_array, real_array
-from numerics.inputs.problem import InputError, endpoint
+from numerics.inputs.problem import endpoint
 from numerics.inputs.scalars import integer, real
+from numerics.linalg import FloatArray, from_vector, to_vector
 from numerics.linear.search import solve
-from numerics.linear.trust_region import from_vector, to_vector
 from numerics.results.display import Facts, Shown, number
 from numerics.results.plotting import Drawn
 from numerics.results.storage import Stored
-
-FloatArray = NDArray[np.float64]
 
 #: Residual to which the constrained minimum is solved, relative.
 TOLERANCE = 1e-10

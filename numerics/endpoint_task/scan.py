@@ -19,14 +19,15 @@ from numerics.continuation.diagram import FINISHED, Diagram, diagram
 from numerics.continuation.diagram import SpecialPoint as DiagramPoint
 from numerics.endpoint_task import branches, chain
 from numerics.endpoint_task.index_sum import index_sums
+from numerics.errors import InputError
 from numerics.inputs.arrays import real_array
-from numerics.inputs.problem import ARCHITECTURES, InputError, endpoint
+from numerics.inputs.problem import ARCHITECTURES, endpoint
 from numerics.inputs.scalars import integer, real
+from numerics.linalg import FloatArray
 from numerics.results.display import Facts, Shown, number
 from numerics.results.plotting import Drawn
 from numerics.results.storage import Stored
 
-FloatArray = NDArray[np.float64]
 PointType = Literal["pitchfork", "fold", "branch-point", "equal-free-energy"]
 
 #: Times that a ratio interpolated between two points of the incoherent branch is polished: next to a fold it is poor.

@@ -10,8 +10,7 @@ from scipy.sparse import issparse
 
 from numerics.errors import InputError
 from numerics.inputs.scalars import has_unit, shown, to_double
-
-FloatArray = NDArray[np.float64]
+from numerics.linalg import FloatArray
 
 _ACCEPTED = "an array of real numbers"
 

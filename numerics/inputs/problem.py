@@ -14,13 +14,13 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from numerics.errors import InputError as InputError
+from numerics.errors import InputError
 from numerics.inputs.activation import LINEAR, Activation, activation_of
 from numerics.inputs.arrays import real_array
 from numerics.inputs.scalars import integer, real
+from numerics.linalg import FloatArray
 
 Architecture = Literal["rnn", "dnn"]
-FloatArray = NDArray[np.float64]
 
 ARCHITECTURES: tuple[str, ...] = get_args(Architecture)
 

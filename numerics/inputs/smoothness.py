@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numerics.errors import InputError
+from numerics.linalg import FloatArray
 
 Array = NDArray[Any]
-FloatArray = NDArray[np.float64]
 Function = Callable[[Array], Array]
 
 #: Kinks are looked for where |h| is below this, up to so many.

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from numerics.errors import InputError
 from numerics.inputs.arrays import finite_array, real_array
-from numerics.inputs.problem import FloatArray, InputError, Problem
+from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer, real
-
-ComplexArray = NDArray[np.complex128]
+from numerics.linalg import ComplexArray, FloatArray
 
 
 @dataclass(frozen=True, eq=False)

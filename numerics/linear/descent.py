@@ -11,13 +11,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from numerics.linalg import BoolArray, FloatArray
 from numerics.linear.functional import KernelFunctional
 from numerics.linear.relative_factors import RelativeFactors
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 
 #: Longest step in any coordinate, and steps that are remembered where the inverse Hessian is not kept whole.
 LONGEST, MEMORY = 1.0, 30

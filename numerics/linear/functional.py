@@ -20,38 +20,13 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.linalg import lapack
 
 from numerics.inputs.problem import Problem
+from numerics.linalg import FloatArray, solve_factored, solve_lower, symmetric
 from numerics.linear.labels import reached_labels
 from numerics.linear.space import KernelSpace, kernel_space
 from numerics.linear.time_blocks import TimeBlocks
 from numerics.symmetry.states import actions
-
-FloatArray = NDArray[np.float64]
-
-
-# LAPACK directly: for small kernels SciPy's checks would take longer than the solve itself
-def _solve_lower(L: FloatArray, B: FloatArray) -> FloatArray:
-    """``L⁻¹B`` for a lower triangular L."""
-    solved, info = lapack.dtrtrs(L, B, lower=1)
-    if info != 0:
-        raise np.linalg.LinAlgError(f"dtrtrs returned {info}")
-    return np.asarray(solved)
-
-
-def solve_factored(L: FloatArray, B: FloatArray) -> FloatArray:
-    """``(LLᵀ)⁻¹B``."""
-    solved, info = lapack.dpotrs(L, B, lower=1)
-    if info != 0:
-        raise np.linalg.LinAlgError(f"dpotrs returned {info}")
-    return np.asarray(solved)
-
-
-def symmetric(A: FloatArray) -> FloatArray:
-    """``(A + Aᵀ)/2`` over the last two axes."""
-    return 0.5 * (A + np.swapaxes(A, -1, -2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,12 +125,12 @@ class KernelPoint:
     @cached_property
     def inverse_factor(self) -> FloatArray:
         """``L⁻¹``."""
-        return _solve_lower(self.L, np.eye(len(self.L)))
+        return solve_lower(self.L, np.eye(len(self.L)))
 
     @cached_property
     def M(self) -> FloatArray:
         """``LᵀC⁻¹L``; its eigenvalues are those of ``C⁻¹H``."""
-        half = _solve_lower(self._covariance_factor, self.L)
+        half = solve_lower(self._covariance_factor, self.L)
         return half.T @ half
 
     @cached_property
@@ -230,7 +205,7 @@ class KernelPoint:
     @cached_property
     def _D(self) -> FloatArray:
         shifted = self.functional.space.shift_rows(self.L)
-        return math.sqrt(self.functional.w) * _solve_lower(self.L, shifted)
+        return math.sqrt(self.functional.w) * solve_lower(self.L, shifted)
 
     @cached_property
     def _N(self) -> FloatArray:
@@ -255,7 +230,7 @@ class KernelPoint:
     @cached_property
     def _readout_response(self) -> FloatArray:
         """``L ᵀ𝒯ᵀ(v𝒯H𝒯ᵀ+κ)⁻¹𝒯L`` as its half, (s, m)."""
-        return _solve_lower(self.noisy_factor, self._readout)
+        return solve_lower(self.noisy_factor, self._readout)
 
     def hessian_product(self, S: FloatArray) -> FloatArray:
         """``𝓗S`` for a symmetric S, or a stack of them (…, m, m); exactly symmetric, as iterations on it need."""

@@ -18,11 +18,10 @@ import scipy.sparse
 import scipy.sparse.linalg as spla
 from numpy.typing import NDArray
 
+from numerics.errors import NotSolvedError
+from numerics.linalg import FloatArray, from_vector, symmetric, to_vector
 from numerics.linear import recursion
-from numerics.linear.functional import KernelPoint, symmetric
-from numerics.linear.trust_region import from_vector, to_vector
-
-FloatArray = NDArray[np.float64]
+from numerics.linear.functional import KernelPoint
 
 #: Most products of one linear solve.
 MOST_PRODUCTS = 1000
@@ -30,10 +29,6 @@ MOST_PRODUCTS = 1000
 DENSE, SHIFT = 60, 2.0
 #: Right-hand sides are solved in stacks of at most this many numbers.
 STACK = 4_000_000
-
-
-class NotSolvedError(ArithmeticError):
-    """An iteration did not reach its tolerance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +116,7 @@ class Preconditioned:
 
     @cached_property
     def positions(self) -> NDArray[np.intp]:
-        """Positions in ``trust_region.to_vector`` that the mask leaves."""
+        """Positions in ``to_vector`` that the mask leaves."""
         m = self.point.functional.dimension
         if self.mask is None:
             return np.arange(m * (m + 1) // 2)

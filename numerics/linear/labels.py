@@ -8,12 +8,11 @@ many labels as the read-out has rank, and a constant ``½|y_⊥|²/κ``. Nothing
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from numerics.inputs.problem import InputError, Problem
+from numerics.errors import InputError
+from numerics.inputs.problem import Problem
+from numerics.linalg import FloatArray
 from numerics.linear.space import CLEAR, CUT
-
-FloatArray = NDArray[np.float64]
 
 #: Rows of sizes closer than this are turned so that small differences between them have a row of their own.
 ALIKE = 1e-4

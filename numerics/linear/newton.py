@@ -18,11 +18,9 @@ import mpmath
 import numpy as np
 from numpy.typing import NDArray
 
-from numerics.inputs.problem import InputError
+from numerics.errors import InputError
+from numerics.linalg import BoolArray, FloatArray
 from numerics.lowering.scalar import Evaluation, Lowered
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 
 #: Points iterated together: enough that Python's own time does not count, few enough for a core's cache.
 BLOCK = 32768

@@ -11,12 +11,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from numerics.linalg import FloatArray
 from numerics.linear.functional import KernelPoint
 from numerics.linear.space import KernelSpace
-
-FloatArray = NDArray[np.float64]
 
 
 def root(point: KernelPoint, Z: FloatArray) -> FloatArray:

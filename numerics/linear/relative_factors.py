@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
-from numerics.linear.functional import KernelFunctional, symmetric
-
-FloatArray = NDArray[np.float64]
+from numerics.linalg import FloatArray, symmetric
+from numerics.linear.functional import KernelFunctional
 
 #: Logarithms of Q's diagonal are kept within this.
 LARGEST_LOGARITHM = 80.0

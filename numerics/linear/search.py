@@ -15,10 +15,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from numerics.inputs.problem import InputError, Problem
+from numerics.errors import InputError
+from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import positive
+from numerics.linalg import FloatArray, from_vector
 from numerics.linear import starts, trust_region
 from numerics.linear.descent import descend
 from numerics.linear.functional import KernelFunctional, KernelPoint, kernel_functional
@@ -27,8 +28,6 @@ from numerics.results.solution import COHERENCE_TOLERANCE, Solution, coherence_b
 from numerics.symmetry import phases as symmetry
 from numerics.symmetry.gauge import gauge_signs
 from numerics.symmetry.states import acted, action, is_new, turns
-
-FloatArray = NDArray[np.float64]
 
 #: The Hessian has eigenvalues of order one in the natural metric; below this it is unstable.
 UNSTABLE = -1e-9
@@ -279,7 +278,7 @@ def _of_longer_periods(functional: KernelFunctional, tolerance: float) -> Iterat
         if values[0] < UNSTABLE:
             z = np.zeros(len(whole))
             z[positions] = vectors[:, 0]
-            mode = trust_region.from_vector(z, m)
+            mode = from_vector(z, m)
             kept = [np.where(times % lag == residue, -1.0, 1.0) for residue in range(lag)]
             for length in (PERTURBATION, -PERTURBATION):
                 yield trust_region.minimise(point.move(length * mode), tolerance=tolerance, signs=kept)

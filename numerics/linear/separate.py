@@ -18,12 +18,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from numerics.linalg import FloatArray, solve_factored, symmetric
 from numerics.linear import recursion
-from numerics.linear.functional import KernelPoint, solve_factored, symmetric
-
-FloatArray = NDArray[np.float64]
+from numerics.linear.functional import KernelPoint
 
 
 class SeparateCurvature:

@@ -26,12 +26,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from numerics.inputs.problem import InputError, Problem
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.intp]
+from numerics.errors import InputError
+from numerics.inputs.problem import Problem
+from numerics.linalg import FloatArray, IntArray
 
 #: Relative size below which an input direction is none, and above which directions are far from it.
 CUT, CLEAR = 1e-10, 1e-2

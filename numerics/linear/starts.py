@@ -13,11 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from numerics.linear.functional import KernelFunctional, KernelPoint, symmetric
-
-FloatArray = NDArray[np.float64]
+from numerics.linalg import FloatArray, symmetric
+from numerics.linear.functional import KernelFunctional, KernelPoint
 
 #: Angles per step, over π, by which a carried direction turns.
 ANGLES = (0.0, 1 / 2, 1 / 3, 2 / 3, 1 / 4, 3 / 4)

@@ -12,17 +12,14 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 import scipy.linalg as sla
 import scipy.sparse.linalg as spla
-from numpy.typing import NDArray
 
+from numerics.linalg import FloatArray, from_vector, symmetric, to_vector
 from numerics.linear import recursion, separate
-from numerics.linear.functional import KernelPoint, symmetric
-
-FloatArray = NDArray[np.float64]
+from numerics.linear.functional import KernelPoint
 
 #: Largest m for which the m(m+1)/2-dimensional Hessian is formed.
 DENSE = 20
@@ -176,27 +173,6 @@ def dense_hessian(point: KernelPoint) -> FloatArray:
     m = point.functional.dimension
     basis = from_vector(np.eye(m * (m + 1) // 2), m)
     return symmetric(to_vector(point.hessian_product(basis)))
-
-
-def to_vector(S: FloatArray) -> FloatArray:
-    """Orthonormal coordinates of symmetric matrices, (…, m, m) → (…, m(m+1)/2): off-diagonals times √2."""
-    rows, columns, weights = _triangle(S.shape[-1])
-    return np.asarray(S[..., rows, columns] * weights)
-
-
-def from_vector(z: FloatArray, m: int) -> FloatArray:
-    """Inverse of ``to_vector``."""
-    rows, columns, weights = _triangle(m)
-    S = np.zeros((*z.shape[:-1], m, m))
-    S[..., rows, columns] = S[..., columns, rows] = z / weights
-    return S
-
-
-@lru_cache(maxsize=64)
-def _triangle(m: int) -> tuple[NDArray[np.intp], NDArray[np.intp], FloatArray]:
-    """Upper triangle, row by row, and the weights of orthonormal coordinates."""
-    rows, columns = np.triu_indices(m)
-    return rows, columns, np.where(rows == columns, 1.0, math.sqrt(2.0))
 
 
 def _stop(point: KernelPoint, iterations: int, products: int, tolerance: float, reason: str) -> Stop:

@@ -22,10 +22,9 @@ from scipy.linalg import lapack
 from sympy import MatrixSymbol
 from sympy.printing.pycode import pycode
 
-from numerics.inputs.problem import InputError
+from numerics.errors import InputError
+from numerics.linalg import FloatArray
 from theory.matrix_calculus.assignments import Assignment, Program, assignments
-
-FloatArray = NDArray[np.float64]
 
 BLOCK = "P"
 PROJECTION = "supervised"

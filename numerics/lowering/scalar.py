@@ -16,14 +16,13 @@ from typing import Any, NamedTuple
 
 import mpmath
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sympy import Add, Basic, Expr, Integer, Pow, Symbol, cse, diff, numbered_symbols, sympify
 from sympy.printing.numpy import NumPyPrinter
 from sympy.printing.pycode import MpmathPrinter
 
-from numerics.inputs.problem import InputError
-
-FloatArray = NDArray[np.float64]
+from numerics.errors import InputError
+from numerics.linalg import FloatArray
 
 #: Points handled together: the live temporaries of this length stay near a core's second-level cache.
 CHUNK = 4096

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from numerics.linalg import symmetric_vectors
 from numerics.nonlinear.engine import State, relative_error
 from numerics.nonlinear.minima import Found
 from numerics.nonlinear.setting import Search, close
 from numerics.nonlinear.solution import NonlinearSolution
-from numerics.nonlinear.space import symmetric_vectors
 from numerics.predictors.observables import predict
 from numerics.results.solution import coherence_beyond
 from numerics.symmetry.gauge import SMALL, gauge_signs, reversed_times

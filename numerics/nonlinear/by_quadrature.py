@@ -8,24 +8,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from numerics.errors import UnattainableError
 from numerics.inputs.activation import Activation
-from numerics.inputs.problem import FloatArray
+from numerics.linalg import FloatArray, SymmetricVectors, positive_solve, symmetric_vectors
 from numerics.nonlinear.descent import Law
 from numerics.nonlinear.engine import Progress, Refined, State, continued, relative_error
 from numerics.nonlinear.iteration import explicit_conjugate
 from numerics.nonlinear.nodes import Nodes, averages, moments_of, tilted_moments
 from numerics.nonlinear.quadrature import quadrature_nodes
-from numerics.nonlinear.reduced import (
-    ReducedPoint,
-    Unattainable,
-    kkt_blocks,
-    natural,
-    natural_hessian,
-    positive_solve,
-    reduced_point,
-)
+from numerics.nonlinear.reduced import ReducedPoint, kkt_blocks, natural, natural_hessian, reduced_point
 from numerics.nonlinear.solution import Engine
-from numerics.nonlinear.space import SymmetricVectors, TrajectorySpace, symmetric_vectors
+from numerics.nonlinear.space import TrajectorySpace
 from numerics.symmetry.trajectories import Classes, kept_classes, kept_entries, turns
 
 #: How Newton's method ends on one set of points.
@@ -213,7 +206,7 @@ def _newton(
     """Newton's method for a minimum of F(Φ) in the `moving` entries, with |Hessian| and backtracking."""
     try:
         point = reduced_point(space, vectors, nodes, kernel, conjugate)
-    except (Unattainable, np.linalg.LinAlgError):
+    except (UnattainableError, np.linalg.LinAlgError):
         return None
     for steps in range(1, STEPS + 1):
         change = natural(vectors, point.kernel)
@@ -243,7 +236,7 @@ def _newton(
                 rounding = 1e-13 * (1 + abs(point.energy) + abs(point.entropy))
                 if new.free_energy <= point.free_energy + 1e-4 * factor * slope + rounding:
                     break
-            except (Unattainable, np.linalg.LinAlgError):
+            except (UnattainableError, np.linalg.LinAlgError):
                 pass
             factor *= 0.5
         else:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from numerics.inputs.activation import Activation
-from numerics.inputs.problem import FloatArray
+from numerics.linalg import FloatArray, symmetric_vectors
 from numerics.nonlinear.descent import Law
 from numerics.nonlinear.engine import Progress, Refined, State, continued, relative_error
 from numerics.nonlinear.iteration import Iterate, MomentMap, Moments
@@ -16,7 +16,7 @@ from numerics.nonlinear.nodes import moments_of, tilted_moments
 from numerics.nonlinear.reduced import natural_hessian, stationary_point
 from numerics.nonlinear.sample import BATCHES, Mixture, Sample, fitted, placed, sample, standard, with_tails
 from numerics.nonlinear.solution import Engine
-from numerics.nonlinear.space import TrajectorySpace, symmetric_vectors
+from numerics.nonlinear.space import TrajectorySpace
 from numerics.symmetry.trajectories import Classes, kept_classes, mirror, reversing
 
 #: Points of a batch with which states are found, and the most that they are refined with.

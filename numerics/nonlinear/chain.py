@@ -16,11 +16,11 @@ import numpy as np
 from scipy.optimize import root
 
 from numerics.inputs.activation import Activation
-from numerics.inputs.problem import FloatArray
+from numerics.linalg import FloatArray, SymmetricVectors, symmetric_vectors
 from numerics.nonlinear.nodes import Averages
 from numerics.nonlinear.reduced import ReducedPoint, dual_variables, natural_hessian, point_at
 from numerics.nonlinear.solution import NonlinearSolution
-from numerics.nonlinear.space import SymmetricVectors, TrajectorySpace, symmetric_vectors
+from numerics.nonlinear.space import TrajectorySpace
 from numerics.symmetry.trajectories import independent
 
 #: Points of the rule for half of a variable's line, at first and at most.

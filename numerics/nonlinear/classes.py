@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from numerics.errors import InputError
 from numerics.inputs.activation import Activation
-from numerics.inputs.problem import FloatArray, InputError, Problem
-
-IntArray = NDArray[np.intp]
+from numerics.inputs.problem import Problem
+from numerics.linalg import FloatArray, IntArray
 
 #: Inputs until a time coincide if they differ by less than this, relative to their size: what one pattern's outputs
 #: then miss of the other's is of this order, below the tolerance of a solution.

@@ -8,7 +8,8 @@ from itertools import pairwise
 import numpy as np
 from scipy.optimize import brentq
 
-from numerics.inputs.problem import InputError, Problem
+from numerics.errors import InputError
+from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import real
 from numerics.nonlinear.search import incoherent_state
 from numerics.nonlinear.solution import NonlinearSolution

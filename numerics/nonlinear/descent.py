@@ -26,7 +26,7 @@ from scipy.special import gammaincinv, gammaln, ndtri
 from scipy.stats import qmc
 
 from numerics.inputs.activation import Activation
-from numerics.inputs.problem import FloatArray
+from numerics.linalg import FloatArray
 from numerics.nonlinear.iteration import explicit_conjugate
 from numerics.nonlinear.nodes import tilted_moments
 from numerics.nonlinear.reduced import dual_variables

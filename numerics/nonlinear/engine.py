@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from numerics.inputs.activation import Activation
-from numerics.inputs.problem import FloatArray
+from numerics.linalg import FloatArray
 from numerics.nonlinear.descent import Law
 from numerics.nonlinear.nodes import Nodes
 from numerics.nonlinear.reduced import ReducedPoint

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from numerics.inputs.activation import Activation
-from numerics.inputs.problem import FloatArray
+from numerics.linalg import FloatArray
 from numerics.nonlinear.descent import Descent, Law
 from numerics.nonlinear.engine import Progress
 from numerics.nonlinear.learnt import learnt_covariances

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from numerics.inputs.problem import InputError
+from numerics.errors import InputError
 from numerics.nonlinear.engine import State, continued
 from numerics.nonlinear.setting import KICKED, Search
 from numerics.nonlinear.settling import chain_law, settled

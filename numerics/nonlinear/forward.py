@@ -6,8 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from numerics.errors import InputError
 from numerics.inputs.activation import Activation
-from numerics.inputs.problem import FloatArray, InputError
+from numerics.linalg import FloatArray
 from numerics.nonlinear.space import TrajectorySpace
 
 #: Half-width in standard deviations and points of a panel, for each of two variables.

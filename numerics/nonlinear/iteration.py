@@ -23,10 +23,10 @@ import scipy.linalg as sla
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
 from numerics.inputs.activation import Activation
-from numerics.inputs.problem import FloatArray
+from numerics.linalg import FloatArray, symmetric_vectors
 from numerics.nonlinear.reduced import dual_variables
 from numerics.nonlinear.sample import Sample
-from numerics.nonlinear.space import TrajectorySpace, symmetric_vectors
+from numerics.nonlinear.space import TrajectorySpace
 from numerics.symmetry.trajectories import Classes, kept_matrices
 
 #: Points worked on together.

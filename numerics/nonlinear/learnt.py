@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from numerics.inputs.problem import FloatArray
+from numerics.linalg import FloatArray
 from numerics.nonlinear.space import TrajectorySpace
 
 #: Size of the last time's activity, in labels over √v: what saturates needs less, what is cut at 0 more.

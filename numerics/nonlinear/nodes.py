@@ -16,8 +16,8 @@ import numpy as np
 import scipy.linalg as sla
 
 from numerics.inputs.activation import Activation
-from numerics.inputs.problem import FloatArray
-from numerics.nonlinear.space import SymmetricVectors, TrajectorySpace
+from numerics.linalg import FloatArray, SymmetricVectors
+from numerics.nonlinear.space import TrajectorySpace
 
 #: Points worked on together.
 CHUNK = 16384

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.linalg as sla
 
 from numerics.inputs.activation import Activation
-from numerics.inputs.problem import FloatArray
+from numerics.linalg import FloatArray
 from numerics.nonlinear.nodes import Nodes, log_density
 from numerics.nonlinear.space import TrajectorySpace
 

@@ -16,17 +16,14 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg as sla
 
-from numerics.inputs.problem import FloatArray
+from numerics.errors import UnattainableError
+from numerics.linalg import FloatArray, SymmetricVectors, positive_solve
 from numerics.nonlinear.nodes import Averages, Nodes, activity_response, averages, log_normal
-from numerics.nonlinear.space import SymmetricVectors, TrajectorySpace
+from numerics.nonlinear.space import TrajectorySpace
 
 #: Newton steps of the maximisation over Φ̃, and the residual ``|Φ - ⟨φφᵀ⟩|``, relative, at which it ends.
 INNER_STEPS = 60
 INNER_TOLERANCE = 1e-13
-
-
-class Unattainable(ArithmeticError):
-    """No Φ̃ gives this Φ on these points: it lies outside what φφᵀ can average to, or they are too few."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +58,7 @@ def reduced_point(
     """Maximise over Φ̃ from `conjugate` on.
 
     Raises:
-        Unattainable: there is no maximum, or it was not reached.
+        UnattainableError: there is no maximum, or it was not reached.
         numpy.linalg.LinAlgError: Φ is not positive-definite.
     """
     target, current = vectors.vec(kernel), vectors.vec(conjugate)
@@ -76,7 +73,7 @@ def reduced_point(
         try:
             step = positive_solve(spread, residual)
         except np.linalg.LinAlgError:
-            raise Unattainable("φφᵀ does not vary in every direction on the points that count") from None
+            raise UnattainableError("φφᵀ does not vary in every direction on the points that count") from None
         gain, length = float(step @ residual), 1.0
         floor = 1e-14 * (abs(log_Z) + abs(float(current @ target)) + 1)
         for _ in range(30):
@@ -86,13 +83,13 @@ def reduced_point(
                 break
             length *= 0.5
         else:
-            raise Unattainable("F does not rise along Newton's step in Φ̃")
+            raise UnattainableError("F does not rise along Newton's step in Φ̃")
         at_rounding = gain < floor and np.linalg.norm(target - new[1]) > 0.5 * error
         current, (log_Z, activity, spread) = trial, new
         if at_rounding:
             break
     if np.linalg.norm(target - activity) > 1e-9 * size:
-        raise Unattainable("Newton's method in Φ̃ has not converged")
+        raise UnattainableError("Newton's method in Φ̃ has not converged")
     at = averages(space, vectors, nodes, kernel, vectors.matrix(current), base=base)
     return point_at(space, vectors, kernel, vectors.matrix(current), at)
 
@@ -173,19 +170,6 @@ def kkt_blocks(
     curved += vectors.vec(spread + spread.transpose(0, 2, 1))
     F_PhiPhi = curved - at.covariance[s:, s:]
     return 0.5 * (F_PhiPhi + F_PhiPhi.T), np.eye(s) - at.covariance[:s, s:], at.covariance[:s, :s]
-
-
-def positive_solve(matrix: FloatArray, right: FloatArray) -> FloatArray:
-    """``A⁻¹ b`` for a covariance A, scaled to unit variances first: its entries may differ by many orders.
-
-    Raises:
-        numpy.linalg.LinAlgError: A is not positive-definite.
-    """
-    size = np.sqrt(np.maximum(np.diagonal(matrix), np.finfo(float).tiny))
-    factor = sla.cho_factor(matrix / np.outer(size, size), lower=True)
-    scaled = right / (size if right.ndim == 1 else size[:, None])
-    solved = sla.cho_solve(factor, scaled)
-    return np.asarray(solved / (size if right.ndim == 1 else size[:, None]))
 
 
 def dual_variables(space: TrajectorySpace, kernel: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -12,9 +12,11 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from numerics.errors import InputError
 from numerics.inputs.arrays import real_array
-from numerics.inputs.problem import FloatArray, InputError, Problem
+from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer, positive, power_of_two
+from numerics.linalg import FloatArray
 from numerics.nonlinear.answers import compared, solutions
 from numerics.nonlinear.by_quadrature import Quadrature
 from numerics.nonlinear.by_sampling import Sampling

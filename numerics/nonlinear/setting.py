@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from numerics.inputs.problem import FloatArray
+from numerics.linalg import FloatArray
 from numerics.nonlinear.chain import incoherent_chain
 from numerics.nonlinear.descent import Law
 from numerics.nonlinear.engine import Engine, Progress, State

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from numerics.inputs.problem import FloatArray, Problem
+from numerics.inputs.problem import Problem
+from numerics.linalg import FloatArray
 from numerics.results.display import Facts, Shown, number, sign_fact
 from numerics.results.plotting import Drawn
 from numerics.results.solution import Branch

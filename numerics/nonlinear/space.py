@@ -15,12 +15,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from numerics.inputs.problem import FloatArray, Problem
+from numerics.inputs.problem import Problem
+from numerics.linalg import FloatArray, IntArray
 from numerics.nonlinear.classes import TrajectoryClasses, trajectory_classes
-
-IntArray = NDArray[np.intp]
 
 #: Eigenvalues of the input kernel below this, relative to the largest, are zero.
 RANK_TOLERANCE = 1e-12
@@ -149,34 +147,3 @@ def _coordinates(back: FloatArray, x: FloatArray, *, first: bool) -> FloatArray:
     if not first and kept.all():
         return np.eye(len(size))
     return np.asarray(vectors[:, kept] * (np.sqrt(size[kept]) if first else 1.0))
-
-
-@dataclass(frozen=True, eq=False)
-class SymmetricVectors:
-    """Symmetric (m, m) matrices as vectors of length m(m+1)/2 with ``vec(A)·vec(B) = tr AB``."""
-
-    m: int
-    rows: NDArray[np.intp]
-    columns: NDArray[np.intp]
-    weights: FloatArray
-
-    def vec(self, matrix: FloatArray) -> FloatArray:
-        """(…, m, m) → (…, s)."""
-        return np.asarray(matrix[..., self.rows, self.columns] * self.weights)
-
-    def matrix(self, vector: FloatArray) -> FloatArray:
-        """(…, s) → (…, m, m)."""
-        full = np.zeros((*vector.shape[:-1], self.m, self.m))
-        full[..., self.rows, self.columns] = vector / self.weights
-        full[..., self.columns, self.rows] = vector / self.weights
-        return full
-
-    def products(self, values: FloatArray) -> FloatArray:
-        """``vec(a aᵀ)`` for each row a, (K, m) → (K, s)."""
-        return np.asarray(values[:, self.rows] * values[:, self.columns] * self.weights)
-
-
-def symmetric_vectors(m: int) -> SymmetricVectors:
-    """The vector form of symmetric (m, m) matrices."""
-    rows, columns = np.triu_indices(m)
-    return SymmetricVectors(m, rows, columns, np.where(rows == columns, 1.0, np.sqrt(2.0)))

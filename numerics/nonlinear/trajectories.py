@@ -15,12 +15,12 @@ import numpy as np
 import scipy.linalg as sla
 
 from numerics.inputs.activation import Activation
-from numerics.inputs.problem import FloatArray
+from numerics.linalg import FloatArray, symmetric_vectors
 from numerics.nonlinear.nodes import Nodes
 from numerics.nonlinear.reduced import ReducedPoint, hessian, stationary_point
 from numerics.nonlinear.sample import Mixture, fitted
 from numerics.nonlinear.solution import NonlinearSolution
-from numerics.nonlinear.space import TrajectorySpace, symmetric_vectors, trajectory_space
+from numerics.nonlinear.space import TrajectorySpace, trajectory_space
 
 #: Points of the law, and those a proposal is fitted to; points that must count for each entry where determinants of
 #: covariances are taken from them.

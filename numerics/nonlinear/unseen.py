@@ -17,10 +17,10 @@ import numpy as np
 import scipy.linalg as sla
 from numpy.typing import NDArray
 
+from numerics.errors import InputError, NotSolvedError
 from numerics.inputs.activation import Activation
-from numerics.inputs.problem import FloatArray, InputError
 from numerics.inputs.scalars import integer, power_of_two
-from numerics.linear.krylov import NotSolvedError
+from numerics.linalg import FloatArray
 from numerics.nonlinear.iteration import MomentMap
 from numerics.nonlinear.nodes import log_density, tilted_moments
 from numerics.nonlinear.sample import BATCHES, fitted, placed, sample, standard, with_tails

@@ -20,7 +20,9 @@ import numpy as np
 import scipy.linalg as sla
 from scipy.optimize import minimize
 
-from numerics.inputs.problem import FloatArray, InputError, Problem
+from numerics.errors import InputError
+from numerics.inputs.problem import Problem
+from numerics.linalg import FloatArray
 from numerics.lowering.scalar import Lowered, lower
 from numerics.nonlinear.forward import forward_kernel, require_regular
 from numerics.nonlinear.iteration import explicit_conjugate

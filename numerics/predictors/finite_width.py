@@ -30,9 +30,10 @@ import numpy as np
 import scipy.linalg as sla
 from numpy.typing import NDArray
 
-from numerics.inputs.problem import FloatArray, InputError
+from numerics.errors import InputError
 from numerics.inputs.scalars import integer
-from numerics.linear.functional import KernelPoint, kernel_functional, symmetric
+from numerics.linalg import FloatArray, from_vector, symmetric
+from numerics.linear.functional import KernelPoint, kernel_functional
 from numerics.results.solution import Solution
 
 #: Largest m for which the m(m+1)/2 modes are computed densely.
@@ -201,7 +202,7 @@ def _action(point: KernelPoint, one_plus_S: FloatArray, width: int) -> FloatArra
     allowed = np.linalg.eigvalsh(one_plus_S)[:, 0] > 0
     H = point.L @ one_plus_S[allowed] @ point.L.T
     # C is affine in H: its linear part on each unit matrix, applied to the stack
-    basis = _symmetric_basis(f.dimension)
+    basis = from_vector(np.eye(f.dimension * (f.dimension + 1) // 2), f.dimension)
     units = np.array([f.w * f.space.shifted(unit, f.arch) for unit in basis]).reshape(len(basis), -1)
     coordinates = H.reshape(len(H), -1) @ basis.reshape(len(basis), -1).T
     C = f.input_covariance + (coordinates @ units).reshape(H.shape)
@@ -248,7 +249,7 @@ def modes(solution: Solution) -> Modes:
     if not solution.stable:
         raise InputError("solution: is no minimum of the free energy; accepted: a stable state")
     point = functional.at(solution.reduced)
-    basis = _symmetric_basis(m)
+    basis = from_vector(np.eye(m * (m + 1) // 2), m)
     flat = basis.reshape(len(basis), -1)
     chunks = (basis[start : start + _CHUNK] for start in range(0, len(basis), _CHUNK))
     hessian = np.concatenate(
@@ -256,16 +257,6 @@ def modes(solution: Solution) -> Modes:
     )
     values, vectors = np.linalg.eigh(symmetric(hessian))
     return Modes(point, values, np.tensordot(vectors.T, basis, axes=1), functional.space.full_basis() @ point.L)
-
-
-def _symmetric_basis(m: int) -> FloatArray:
-    """An orthonormal basis of the symmetric m × m matrices, (m(m+1)/2, m, m)."""
-    rows, columns = np.triu_indices(m)
-    basis = np.zeros((len(rows), m, m))
-    size = np.where(rows == columns, 1.0, np.sqrt(0.5))
-    basis[np.arange(len(rows)), rows, columns] = size
-    basis[np.arange(len(rows)), columns, rows] = size
-    return basis
 
 
 def _measure_gradient(point: KernelPoint) -> FloatArray:

@@ -12,20 +12,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg as sla
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from numerics.errors import InputError
 from numerics.inputs.arrays import real_array
-from numerics.inputs.problem import InputError
+from numerics.linalg import FloatArray, from_vector, symmetric, to_vector
 from numerics.linear import trust_region
-from numerics.linear.functional import KernelPoint, kernel_functional, symmetric
+from numerics.linear.functional import KernelPoint, kernel_functional
 from numerics.linear.krylov import Preconditioned
 from numerics.nonlinear import unseen as nonlinear_unseen
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.predictors import observables
 from numerics.results.solution import Solution
 from numerics.symmetry.gauge import SMALL, reversed_times
-
-FloatArray = NDArray[np.float64]
 
 #: Largest m for which the Hessian is formed, and directions solved for at once above it.
 DENSE, CHUNK = 24, 32
@@ -84,7 +83,7 @@ def _message_response(point: KernelPoint, message: FloatArray) -> FloatArray:
         forces[np.arange(len(rows)), rows] = message
         forces = symmetric(forces)
         if factor is not None:
-            solved = trust_region.from_vector(sla.cho_solve(factor, trust_region.to_vector(forces).T).T, m)
+            solved = from_vector(sla.cho_solve(factor, to_vector(forces).T).T, m)
         else:
             solved = Preconditioned(point).solve(forces, tolerance=1e-10)
         response[rows] = solved @ message

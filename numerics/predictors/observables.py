@@ -9,15 +9,14 @@ from typing import Protocol
 
 import numpy as np
 import scipy.linalg as sla
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from numerics.alignment import alignment
+from numerics.errors import InputError
 from numerics.inputs.arrays import finite_array
-from numerics.inputs.problem import FloatArray, InputError, Problem
+from numerics.inputs.problem import Problem
+from numerics.linalg import ComplexArray, FloatArray, alignment
 from numerics.linear.functional import kernel_functional
 from numerics.results.solution import Solution
-
-ComplexArray = NDArray[np.complex128]
 
 #: Relative eigenvalues of a noiseless read-out's kernel below this are rounding.
 SINGULAR = 1e-13

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from numerics.inputs.problem import FloatArray
+from numerics.linalg import FloatArray, from_vector
 from numerics.linear import trust_region
 from numerics.linear.functional import kernel_functional
 from numerics.predictors.finite_width import kernel_shift
@@ -39,7 +39,7 @@ def output_shift(solution: Solution) -> FloatArray:
     point = functional.at(solution.reduced)
     values, modes = np.linalg.eigh(trust_region.dense_hessian(point))
     frame = functional.space.full_basis() @ point.L
-    changes = frame @ trust_region.from_vector(modes.T, functional.dimension) @ frame.T
+    changes = frame @ from_vector(modes.T, functional.dimension) @ frame.T
     pulled = regression(solution, changes[:, T][:, :, T] @ q)[0] / v
     bend = -2 * v**2 * np.einsum("kas,ks,k->a", delta(changes), pulled, 1 / values)
     return np.asarray((v * delta(shift) @ q + 0.5 * bend).reshape(problem.n, problem.P).T)

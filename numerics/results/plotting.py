@@ -9,17 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from numerics.inputs.problem import InputError
+from numerics.errors import InputError
+from numerics.linalg import FloatArray
 
 if TYPE_CHECKING:
     from numerics.checking.agreement import Agreement
     from numerics.endpoint_task.batch import EndpointBatch
     from numerics.endpoint_task.landscape import Landscape
     from numerics.endpoint_task.scan import EndpointScan
-
-FloatArray = NDArray[np.float64]
 
 
 class Drawn:

@@ -7,14 +7,13 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from numerics.inputs.problem import Problem
+from numerics.linalg import FloatArray
 from numerics.results.display import Facts, Shown, number, sign_fact
 from numerics.results.plotting import Drawn
 from numerics.results.storage import Stored
 
-FloatArray = NDArray[np.float64]
 Branch = Literal["incoherent", "coherent"]
 
 #: Temporal coherence beyond the random network's above which a state counts as coherent.

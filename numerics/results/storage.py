@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from numerics.errors import InputError
 from numerics.inputs.activation import Activation, activation_of, named, not_stored
-from numerics.inputs.problem import InputError
 from numerics.inputs.problem_file import UNREADABLE
 
 FORMAT = "unrolled result 3"

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from numerics import processes
-from numerics.inputs.problem import InputError, Problem
+from numerics.errors import InputError
+from numerics.inputs.problem import Problem
 from numerics.inputs.problem_file import UNREADABLE
 from numerics.linear.search import solve
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from numerics.inputs.problem import InputError
+from numerics.errors import InputError
 from numerics.sampling.result import Simulation
 
 

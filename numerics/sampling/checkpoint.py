@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from numerics.inputs.problem import InputError
+from numerics.errors import InputError
 from numerics.sampling.chains import ChainState, Place, Record
 from numerics.sampling.collapsed import Seen
 from numerics.sampling.deferred import DeferredNoise

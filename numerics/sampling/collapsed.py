@@ -22,7 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg.lapack import dtrtrs
 
-from numerics.inputs.problem import FloatArray, InputError
+from numerics.errors import InputError
+from numerics.linalg import FloatArray
 from numerics.sampling.hmc import HMCInfo, draw_trajectory
 from numerics.sampling.network import Activity, Array, Network, Weights
 from numerics.sampling.normals import fill_normal

@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from numerics.inputs.problem import FloatArray, InputError, Problem
+from numerics.errors import InputError
+from numerics.inputs.problem import Problem
+from numerics.linalg import FloatArray
 from numerics.sampling.collapsed import Seen, potential
 from numerics.sampling.diagnostics import Summary, summarise
 from numerics.sampling.network import Network

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numerics.inputs.problem import FloatArray
+from numerics.linalg import FloatArray
 from numerics.sampling.network import Array, Network, Weights, joint
 from numerics.sampling.readout import sampled
 from numerics.sampling.sgld import Mobility

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numerics.inputs.problem import FloatArray
+from numerics.linalg import FloatArray
 
 
 @dataclass(frozen=True, eq=False)

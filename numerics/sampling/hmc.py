@@ -19,7 +19,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from numerics.inputs.problem import FloatArray, InputError
+from numerics.errors import InputError
+from numerics.linalg import FloatArray
 from numerics.sampling.network import Array, Network, Weights
 from numerics.sampling.readout import Likelihood, marginal, sampled
 

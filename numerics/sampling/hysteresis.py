@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from numerics.errors import InputError
 from numerics.inputs.arrays import real_array
-from numerics.inputs.problem import FloatArray, InputError, Problem
+from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer
+from numerics.linalg import FloatArray
 from numerics.sampling.collapsed import CollapsedHMC, CollapsedState, activations
 from numerics.sampling.diagnostics import Summary, summarise
 from numerics.sampling.network import make_network

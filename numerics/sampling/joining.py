@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from numerics.inputs.problem import FloatArray, InputError
+from numerics.errors import InputError
+from numerics.linalg import FloatArray
 from numerics.sampling.result import Simulation
 
 

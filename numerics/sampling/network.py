@@ -14,9 +14,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from numerics.errors import InputError
 from numerics.inputs.activation import Activation
-from numerics.inputs.problem import FloatArray, InputError, Problem
+from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer
+from numerics.linalg import FloatArray
 from numerics.sampling.normals import fill_normal
 
 Array = NDArray[Any]

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackNoConvergence, eigs
 
-from numerics.alignment import alignment as alignment
-from numerics.inputs.problem import FloatArray, Problem
+from numerics.inputs.problem import Problem
+from numerics.linalg import ComplexArray, FloatArray
 from numerics.sampling.network import Array, Network, Weights, joint
 from numerics.sampling.readout import mean_outputs
-
-ComplexArray = NDArray[np.complex128]
 
 #: Largest width at which all eigenvalues are computed.
 DENSE_WIDTH = 512

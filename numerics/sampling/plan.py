@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
 
+from numerics.errors import InputError
 from numerics.inputs.activation import Activation
-from numerics.inputs.problem import InputError, Problem
+from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer, real
 from numerics.sampling.collapsed import collapses
 from numerics.sampling.hmc import READOUTS, Readout

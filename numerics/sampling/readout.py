@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg.lapack import dpotri
 
-from numerics.inputs.problem import FloatArray
+from numerics.linalg import FloatArray
 from numerics.sampling.network import Array, Network, joint
 
 

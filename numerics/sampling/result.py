@@ -8,16 +8,15 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from numerics.alignment import direction
+from numerics.errors import InputError
 from numerics.inputs.arrays import finite_array
-from numerics.inputs.problem import FloatArray, InputError, Problem
+from numerics.inputs.problem import Problem
+from numerics.linalg import ComplexArray, FloatArray, alignment, direction
 from numerics.sampling.controls import controlled, flips
 from numerics.sampling.curvature import euler_bias, is_small
 from numerics.sampling.diagnostics import Summary, summarise, summarise_symmetric
 from numerics.sampling.observables import (
     DENSE_WIDTH,
-    ComplexArray,
-    alignment,
     autocorrelation,
     bulk_edge,
     coherence,

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from numerics.inputs.problem import InputError
+from numerics.errors import InputError
 from numerics.sampling.network import Activity, Array, Network, Weights
 from numerics.sampling.normals import fill_normal
 from numerics.sampling.readout import sampled

@@ -18,7 +18,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from numerics import processes
-from numerics.inputs.problem import InputError, Problem
+from numerics.errors import InputError
+from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer
 from numerics.sampling.chains import ChainState, Record, advance, empty_record, first_state, join, weights_of
 from numerics.sampling.checkpoint import chain_file, load, only_run, save

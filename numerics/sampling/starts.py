@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from numerics.inputs.problem import InputError
+from numerics.errors import InputError
 from numerics.sampling.network import Array, Network, Weights
 from numerics.sampling.readout import draw_readout
 from numerics.sampling.trajectories import TrajectoryLaw, weights_given

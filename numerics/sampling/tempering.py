@@ -14,7 +14,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from numerics.inputs.problem import InputError, Problem
+from numerics.errors import InputError
+from numerics.inputs.problem import Problem
 from numerics.sampling.collapsed import CollapsedHMC, CollapsedState, Seen, activations
 from numerics.sampling.network import Network, Weights, make_network
 from numerics.sampling.readout import marginal

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numerics.inputs.problem import FloatArray, InputError
+from numerics.errors import InputError
+from numerics.linalg import FloatArray
 from numerics.sampling.network import Array, Network, Weights
 
 #: Eigenvalues of the trajectories' covariance below this, relative (unit diagonal), are none.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from numerics.inputs.problem import FloatArray
+from numerics.linalg import FloatArray
 from numerics.sampling.curvature import euler_bias
 
 #: Acceptance probability that dual averaging aims at.

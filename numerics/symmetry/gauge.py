@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from numerics.inputs.problem import FloatArray, Problem
+from numerics.inputs.problem import Problem
+from numerics.linalg import FloatArray
 from numerics.symmetry.group import sign_symmetries
 from numerics.symmetry.held_out import held_out_signs
 

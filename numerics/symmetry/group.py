@@ -28,14 +28,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from numerics.inputs.problem import FloatArray, Problem
-
-IntArray = NDArray[np.intp]
-BoolArray = NDArray[np.bool_]
+from numerics.inputs.problem import Problem
+from numerics.linalg import BoolArray, FloatArray, IntArray
 
 #: Overlaps of inputs and labels below this, relative, are rounding.
 ABSENT = 1e-12

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from numerics.inputs.problem import FloatArray, Problem
+from numerics.inputs.problem import Problem
+from numerics.linalg import FloatArray
 from numerics.symmetry.group import SignSymmetry, joint_inputs, overlap
 
 

@@ -12,12 +12,9 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from numerics.linalg import FloatArray, IntArray
 from numerics.linear.functional import KernelFunctional, KernelPoint
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.intp]
 
 #: Correlations smaller than this, relative, are rounding.
 ABSENT = 1e-9
@@ -50,7 +47,7 @@ def lag_period(functional: KernelFunctional, H: FloatArray) -> int:
 
 @lru_cache(maxsize=256)
 def lag_classes(n: int, block: int, period: int) -> tuple[IntArray, ...]:
-    """Positions in ``trust_region.to_vector`` of each class of directions, that of the state's own lags first.
+    """Positions in ``to_vector`` of each class of directions, that of the state's own lags first.
 
     With period k the classes are the lags ``0, 1, … ⌊k/2⌋`` modulo k up to sign; with period 0 each lag is one.
     """

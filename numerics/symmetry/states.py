@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numerics.inputs.problem import FloatArray, Problem
+from numerics.inputs.problem import Problem
+from numerics.linalg import FloatArray
 from numerics.symmetry.group import sign_symmetries
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numerics.inputs.activation import Activation
-from numerics.inputs.problem import FloatArray
-from numerics.nonlinear.space import SymmetricVectors, TrajectorySpace
-from numerics.symmetry.group import IntArray, conditions, finest_classes, sign_symmetries
+from numerics.linalg import FloatArray, IntArray, SymmetricVectors
+from numerics.nonlinear.space import TrajectorySpace
+from numerics.symmetry.group import conditions, finest_classes, sign_symmetries
 
 #: Entries between classes below this, relative to the largest, are rounding.
 ABSENT = 1e-12

@@ -13,8 +13,9 @@ from scipy.integrate import quad
 from scipy.special import erf, expit
 
 from numerics import load_result, save_result, solve
+from numerics.errors import InputError
 from numerics.inputs.activation import NAMED, Activation, activation_of
-from numerics.inputs.problem import InputError, Problem, endpoint
+from numerics.inputs.problem import Problem, endpoint
 from numerics.nonlinear.chain import _half_line
 from numerics.nonlinear.forward import pair_averages
 from numerics.nonlinear.search import incoherent_state, solve_all_nonlinear, solve_nonlinear

@@ -12,8 +12,9 @@ import pytest
 from scipy.optimize import minimize
 
 from numerics.inputs.problem import Problem
+from numerics.linalg import symmetric
 from numerics.linear import trust_region
-from numerics.linear.functional import kernel_functional, symmetric
+from numerics.linear.functional import kernel_functional
 
 pytestmark = pytest.mark.benchmark
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from numerics.continuation.states import solve_all
-from numerics.inputs.problem import InputError, Problem, endpoint, sequence
+from numerics.errors import InputError
+from numerics.inputs.problem import Problem, endpoint, sequence
 from numerics.linear.search import solve
 
 pytest.importorskip("flint")

@@ -11,7 +11,8 @@ from numerics.checking import check as module
 from numerics.checking import weights
 from numerics.checking.check import check, judged
 from numerics.checking.linear import compare, compare_phase, within
-from numerics.inputs.problem import InputError, endpoint, sequence
+from numerics.errors import InputError
+from numerics.inputs.problem import endpoint, sequence
 from numerics.linear.search import solve
 from numerics.sampling import Simulation, simulate
 from numerics.sampling.diagnostics import summarise_symmetric

@@ -13,7 +13,8 @@ from numerics.continuation.family import family
 from numerics.continuation.following import follow
 from numerics.continuation.path import Track
 from numerics.continuation.states import solve_all
-from numerics.inputs.problem import InputError, Problem, endpoint, sequence
+from numerics.errors import InputError
+from numerics.inputs.problem import Problem, endpoint, sequence
 from numerics.linear.functional import kernel_functional
 from numerics.linear.search import search_all, solve
 from numerics.linear.trust_region import dense_hessian, smallest_modes

@@ -7,7 +7,7 @@ import pytest
 
 from numerics.endpoint_task import chain
 from numerics.endpoint_task.scan import scan_endpoint
-from numerics.linear.trust_region import from_vector, to_vector
+from numerics.linalg import from_vector, to_vector
 
 
 def critical_signals(T, kappa):

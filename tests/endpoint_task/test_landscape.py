@@ -6,7 +6,8 @@ from scipy.optimize import minimize
 
 from numerics.continuation.states import solve_all
 from numerics.endpoint_task.landscape import landscape, negative_log_density, plane
-from numerics.inputs.problem import InputError, endpoint
+from numerics.errors import InputError
+from numerics.inputs.problem import endpoint
 from numerics.linear.functional import kernel_functional
 from numerics.linear.search import solve
 

@@ -6,7 +6,8 @@ import pytest
 from numerics.continuation.states import solve_all
 from numerics.endpoint_task import chain
 from numerics.endpoint_task.scan import scan_endpoint
-from numerics.inputs.problem import InputError, endpoint
+from numerics.errors import InputError
+from numerics.inputs.problem import endpoint
 from numerics.linear import trust_region
 from numerics.linear.functional import kernel_functional
 

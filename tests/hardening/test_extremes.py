@@ -15,7 +15,7 @@ import pytest
 from mpmath import mpf
 
 from numerics import Problem, endpoint, scan_endpoint, sequence, solve
-from numerics.inputs.problem import InputError
+from numerics.errors import InputError
 from numerics.predictors.finite_width import kernel_sd
 from numerics.predictors.observables import predict
 

@@ -17,7 +17,8 @@ import pytest
 
 from derivations import files
 from derivations.files import whole_file, write_text
-from numerics.inputs.problem import InputError, endpoint
+from numerics.errors import InputError
+from numerics.inputs.problem import endpoint
 from numerics.results import sweep
 from numerics.sampling import checkpoint, simulate
 from tests.hardening.program import PROGRAM, check_contract, run, strict_json

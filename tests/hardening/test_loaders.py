@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from numerics import load_result, solve
+from numerics.errors import InputError
 from numerics.inputs import problem_file
-from numerics.inputs.problem import InputError, endpoint
+from numerics.inputs.problem import endpoint
 from numerics.inputs.problem_file import load
 from numerics.results import sweep
 from numerics.sampling import checkpoint, simulate

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from numerics.inputs.problem import Problem
+from numerics.linalg import symmetric, to_vector
 from numerics.linear import trust_region
-from numerics.linear.functional import kernel_functional, symmetric
+from numerics.linear.functional import kernel_functional
 from numerics.linear.recursion import root, root_transposed, squared
 from numerics.linear.search import solve
 from numerics.predictors import observables
@@ -134,6 +135,6 @@ def test_steps_in_the_kernel_are_steps_in_the_natural_coordinates():
     np.testing.assert_allclose(np.vdot(relative, relative.T), np.vdot(S, S), rtol=1e-9)
     step, predicted, _, boundary = separate.truncated(point, 1e3, 1e-9)
     assert not boundary
-    direct = -np.linalg.solve(trust_region.dense_hessian(point), trust_region.to_vector(point.gradient))
-    np.testing.assert_allclose(trust_region.to_vector(step), direct, atol=1e-6)
-    np.testing.assert_allclose(predicted, -0.5 * direct @ trust_region.to_vector(point.gradient), rtol=1e-6)
+    direct = -np.linalg.solve(trust_region.dense_hessian(point), to_vector(point.gradient))
+    np.testing.assert_allclose(to_vector(step), direct, atol=1e-6)
+    np.testing.assert_allclose(predicted, -0.5 * direct @ to_vector(point.gradient), rtol=1e-6)

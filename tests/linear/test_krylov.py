@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from numerics.continuation.states import solve_all
+from numerics.errors import NotSolvedError
 from numerics.inputs.problem import Problem
+from numerics.linalg import symmetric, to_vector
 from numerics.linear import trust_region
-from numerics.linear.functional import kernel_functional, symmetric
-from numerics.linear.krylov import NotSolvedError, Preconditioned
+from numerics.linear.functional import kernel_functional
+from numerics.linear.krylov import Preconditioned
 
 
 def functional(arch):
@@ -41,8 +43,8 @@ def test_solutions_and_signs_are_those_of_the_whole_matrix(arch):
     point = trust_region.minimise(f.at(f.prior_kernel())).point
     inner, S = Preconditioned(point), directions(f.dimension, 3)
     np.testing.assert_allclose(np.vdot(inner.root(S), S[::-1]), np.vdot(S, inner.root_transposed(S[::-1])), rtol=1e-12)
-    expected = np.linalg.solve(trust_region.dense_hessian(point), trust_region.to_vector(S).T).T
-    np.testing.assert_allclose(trust_region.to_vector(inner.solve(S)), expected, atol=1e-9 * np.abs(expected).max())
+    expected = np.linalg.solve(trust_region.dense_hessian(point), to_vector(S).T).T
+    np.testing.assert_allclose(to_vector(inner.solve(S)), expected, atol=1e-9 * np.abs(expected).max())
     values, modes = inner.smallest(3)
     whole = np.linalg.eigvalsh(inner.vector(inner.product(inner.matrix(np.eye(78), 12))))
     np.testing.assert_allclose(values, whole[:3], atol=1e-12)

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from numerics.continuation.states import solve_all
-from numerics.inputs.problem import InputError, Problem, endpoint, sequence
+from numerics.errors import InputError
+from numerics.inputs.problem import Problem, endpoint, sequence
+from numerics.linalg import symmetric
 from numerics.linear import trust_region
-from numerics.linear.functional import kernel_functional, symmetric
+from numerics.linear.functional import kernel_functional
 from numerics.linear.search import solve
 from numerics.symmetry import phases as symmetry
 

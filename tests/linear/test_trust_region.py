@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from numerics.inputs.problem import Problem, endpoint
+from numerics.linalg import symmetric, to_vector
 from numerics.linear import trust_region
-from numerics.linear.functional import KernelPoint, kernel_functional, symmetric
+from numerics.linear.functional import KernelPoint, kernel_functional
 
 
 def point_of(problem: Problem, seed: int | None = None) -> KernelPoint:
@@ -39,7 +40,7 @@ def test_exact_steps_minimise_the_model_within_the_radius(problem, radius):
     for seed in range(3):
         point = point_of(problem, seed)
         step = trust_region._exact_step(point, radius)
-        z, g = trust_region.to_vector(step.S), trust_region.to_vector(point.gradient)
+        z, g = to_vector(step.S), to_vector(point.gradient)
         hessian, size = trust_region.dense_hessian(point), np.linalg.norm(z)
         assert size <= radius * (1 + 1e-9)
         shift = -float(z @ (hessian @ z + g)) / size**2
@@ -73,9 +74,9 @@ def test_a_truncated_step_without_a_boundary_is_newtons(problem):
     S = symmetric(np.random.default_rng(1).normal(size=minimum.gradient.shape))
     point = minimum.move(1e-4 * S)
     step = trust_region._truncated_step(point, 1e3)
-    newton = np.linalg.solve(trust_region.dense_hessian(point), -trust_region.to_vector(point.gradient))
+    newton = np.linalg.solve(trust_region.dense_hessian(point), -to_vector(point.gradient))
     assert not step.on_boundary
-    assert np.linalg.norm(trust_region.to_vector(step.S) - newton) < 0.1 * np.linalg.norm(newton)
+    assert np.linalg.norm(to_vector(step.S) - newton) < 0.1 * np.linalg.norm(newton)
     assert step.products <= len(newton)
 
 

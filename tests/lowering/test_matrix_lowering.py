@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sympy import Matrix, MatrixSymbol, Rational, Symbol, Trace
 
-from numerics.inputs.problem import InputError
+from numerics.errors import InputError
 from numerics.lowering.matrix import lower_matrix
 from theory.matrix_calculus import LogDet, Shift, SymmetricSymbol
 from theory.matrix_calculus.explicit import Layout, evaluate

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sympy import Matrix, Rational, Symbol, cos, exp, lambdify, log, symbols
 
-from numerics.inputs.problem import InputError
+from numerics.errors import InputError
 from numerics.lowering.scalar import lower
 from theory.free_energy import endpoint_free_energy
 from theory.symbols import signal

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from numerics.errors import InputError
 from numerics.inputs.activation import Activation
-from numerics.inputs.problem import InputError, Problem
+from numerics.inputs.problem import Problem
 from numerics.linear.search import solve
 from numerics.nonlinear.classes import trajectory_classes
 from numerics.nonlinear.search import solve_nonlinear

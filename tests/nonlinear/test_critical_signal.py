@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from numerics.inputs.problem import InputError, endpoint
+from numerics.errors import InputError
+from numerics.inputs.problem import endpoint
 from numerics.nonlinear.critical import critical_signal
 
 

@@ -9,8 +9,9 @@ from scipy.integrate import quad
 from scipy.optimize import brentq, root
 
 from numerics import solve_all
+from numerics.errors import InputError
 from numerics.inputs.activation import Activation
-from numerics.inputs.problem import InputError, Problem, endpoint
+from numerics.inputs.problem import Problem, endpoint
 from numerics.nonlinear.search import incoherent_state, solve_all_nonlinear, solve_nonlinear, state_near
 from theory.conjugate_weak_signal import weak_signal
 

@@ -5,8 +5,9 @@ import pytest
 import scipy.linalg as sla
 
 from numerics import solve
+from numerics.errors import InputError
 from numerics.inputs.activation import NAMED
-from numerics.inputs.problem import InputError, Problem, endpoint
+from numerics.inputs.problem import Problem, endpoint
 from numerics.nonlinear.forward import pair_averages
 from numerics.nonlinear.search import solve_nonlinear
 from numerics.nonlinear.space import trajectory_space

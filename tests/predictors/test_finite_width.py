@@ -9,7 +9,8 @@ import pytest
 import sympy
 
 from numerics.continuation.states import solve_all
-from numerics.inputs.problem import InputError, endpoint, sequence
+from numerics.errors import InputError
+from numerics.inputs.problem import endpoint, sequence
 from numerics.linear.search import solve
 from numerics.predictors.finite_width import kernel_covariance, kernel_mean, kernel_sd, kernel_shift
 from theory import symbols

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from numerics.inputs.problem import InputError, Problem, endpoint
+from numerics.errors import InputError
+from numerics.inputs.problem import Problem, endpoint
 from numerics.linear.search import solve
 from numerics.predictors import generalisation
 from numerics.predictors.generalisation import loss, training, unseen, unseen_kernel

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from numerics import solve, solve_nonlinear
+from numerics.errors import InputError
 from numerics.inputs.activation import NAMED
-from numerics.inputs.problem import InputError, Problem
+from numerics.inputs.problem import Problem
 from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.space import trajectory_space
 from numerics.nonlinear.unseen import unseen_kernel

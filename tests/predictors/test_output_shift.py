@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from numerics.inputs.problem import InputError, Problem, endpoint, sequence
+from numerics.errors import InputError
+from numerics.inputs.problem import Problem, endpoint, sequence
 from numerics.linear.search import solve
 from numerics.predictors.observables import predict
 from numerics.predictors.output_shift import output_shift

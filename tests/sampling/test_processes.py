@@ -124,7 +124,7 @@ def test_a_function_that_workers_cannot_import_is_one_line(tmp_path):
         exec("import numpy as np\\ndef mine(h):\\n    return np.sin(h)", module.__dict__)
         sys.modules["made_up"] = module
         sys.modules["made_up"].__spec__ = sys.__spec__
-        from numerics import InputError
+        from numerics.errors import InputError
         try:
             run(module.mine, workers=2)
         except InputError as error:

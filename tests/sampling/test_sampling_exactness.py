@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from numerics.inputs.problem import InputError, Problem, endpoint
+from numerics.errors import InputError
+from numerics.inputs.problem import Problem, endpoint
 from numerics.sampling import collapsed, hmc
 from numerics.sampling.collapsed import CollapsedHMC, write_out
 from numerics.sampling.diagnostics import summarise

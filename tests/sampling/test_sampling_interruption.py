@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from numerics.inputs.problem import InputError, endpoint
+from numerics.errors import InputError
+from numerics.inputs.problem import endpoint
 from numerics.sampling import Simulation, ensemble, simulate
 
 ROOT = Path(__file__).resolve().parents[2]

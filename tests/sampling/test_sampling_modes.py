@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from numerics.inputs.problem import InputError, Problem, endpoint
+from numerics.errors import InputError
+from numerics.inputs.problem import Problem, endpoint
 from numerics.sampling import Hysteresis, Tempering, hysteresis, ladder
 from numerics.sampling import tempering as module
 from numerics.sampling.collapsed import CollapsedHMC, CollapsedState, activations

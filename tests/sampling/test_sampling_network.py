@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from numerics.errors import InputError
 from numerics.inputs.activation import Activation
-from numerics.inputs.problem import InputError, Problem, endpoint
+from numerics.inputs.problem import Problem, endpoint
 from numerics.sampling import hmc
 from numerics.sampling.curvature import bias_terms, gauss_newton_gram
 from numerics.sampling.network import Network, Weights, joint, make_network, squared_norm

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
+from numerics.errors import InputError
 from numerics.inputs.activation import Activation
-from numerics.inputs.problem import InputError, Problem, endpoint, sequence
+from numerics.inputs.problem import Problem, endpoint, sequence
+from numerics.linalg import alignment
 from numerics.sampling import Plan, last_weights, save, simulate
 from numerics.sampling import simulate as simulate_function
 from numerics.sampling.diagnostics import summarise
@@ -19,7 +21,6 @@ from numerics.sampling.hmc import HMC
 from numerics.sampling.network import Weights, make_network
 from numerics.sampling.normals import fill_normal
 from numerics.sampling.observables import (
-    alignment,
     autocorrelation,
     bulk_edge,
     coherence,

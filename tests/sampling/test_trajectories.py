@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from numerics.inputs.problem import InputError, Problem, endpoint
+from numerics.errors import InputError
+from numerics.inputs.problem import Problem, endpoint
 from numerics.sampling import GaussianLaw, Plan, WeightedLaw, simulate
 from numerics.sampling.chains import first_state, weights_of
 from numerics.sampling.network import make_network

@@ -7,7 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from derivations.__main__ import cli
-from numerics.inputs.problem import InputError, sequence
+from numerics.errors import InputError
+from numerics.inputs.problem import sequence
 from numerics.inputs.teachers import Teacher, orthonormal_patterns, random_patterns, rotation_teacher
 
 

@@ -1,0 +1,116 @@
+"""Dense linear algebra that several parts need: array types, symmetric matrices and their vectors, alignment."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import scipy.linalg as sla
+from numpy.typing import NDArray
+from scipy.linalg import lapack
+
+FloatArray = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
+IntArray = NDArray[np.intp]
+BoolArray = NDArray[np.bool_]
+
+
+def symmetric(A: FloatArray) -> FloatArray:
+    """``(A + Aᵀ)/2`` over the last two axes."""
+    return 0.5 * (A + np.swapaxes(A, -1, -2))
+
+
+@dataclass(frozen=True, eq=False)
+class SymmetricVectors:
+    """Symmetric (m, m) matrices as vectors of length s = m(m+1)/2 with ``vec(A)·vec(B) = tr AB``.
+
+    The upper triangle row by row, off-diagonal entries times √2.
+    """
+
+    m: int
+    rows: IntArray
+    columns: IntArray
+    weights: FloatArray
+
+    def vec(self, matrix: FloatArray) -> FloatArray:
+        """(…, m, m) → (…, s)."""
+        return np.asarray(matrix[..., self.rows, self.columns] * self.weights)
+
+    def matrix(self, vector: FloatArray) -> FloatArray:
+        """(…, s) → (…, m, m)."""
+        return from_entries(np.asarray(vector / self.weights), self.m)
+
+    def products(self, values: FloatArray) -> FloatArray:
+        """``vec(a aᵀ)`` for each row a, (K, m) → (K, s)."""
+        return np.asarray(values[:, self.rows] * values[:, self.columns] * self.weights)
+
+
+@lru_cache(maxsize=64)
+def symmetric_vectors(m: int) -> SymmetricVectors:
+    """The vector form of symmetric (m, m) matrices."""
+    rows, columns = np.triu_indices(m)
+    return SymmetricVectors(m, rows, columns, np.where(rows == columns, 1.0, math.sqrt(2.0)))
+
+
+def to_vector(S: FloatArray) -> FloatArray:
+    """Orthonormal coordinates of symmetric matrices, (…, m, m) → (…, m(m+1)/2)."""
+    return symmetric_vectors(S.shape[-1]).vec(S)
+
+
+def from_vector(z: FloatArray, m: int) -> FloatArray:
+    """Inverse of ``to_vector``."""
+    return symmetric_vectors(m).matrix(z)
+
+
+def from_entries(entries: FloatArray, m: int) -> FloatArray:
+    """Symmetric matrices with these entries of the upper triangle, row by row, (…, m(m+1)/2) → (…, m, m)."""
+    vectors = symmetric_vectors(m)
+    full = np.empty((*entries.shape[:-1], m, m))
+    full[..., vectors.rows, vectors.columns] = full[..., vectors.columns, vectors.rows] = entries
+    return full
+
+
+# LAPACK directly: for small matrices SciPy's checks would take longer than the solve itself
+def solve_lower(L: FloatArray, B: FloatArray) -> FloatArray:
+    """``L⁻¹B`` for a lower triangular L."""
+    solved, info = lapack.dtrtrs(L, B, lower=1)
+    if info != 0:
+        raise np.linalg.LinAlgError(f"dtrtrs returned {info}")
+    return np.asarray(solved)
+
+
+def solve_factored(L: FloatArray, B: FloatArray) -> FloatArray:
+    """``(LLᵀ)⁻¹B``."""
+    solved, info = lapack.dpotrs(L, B, lower=1)
+    if info != 0:
+        raise np.linalg.LinAlgError(f"dpotrs returned {info}")
+    return np.asarray(solved)
+
+
+def positive_solve(matrix: FloatArray, right: FloatArray) -> FloatArray:
+    """``A⁻¹ b`` for a covariance A, scaled to unit variances first: its entries may differ by many orders.
+
+    Raises:
+        numpy.linalg.LinAlgError: A is not positive-definite.
+    """
+    size = np.sqrt(np.maximum(np.diagonal(matrix), np.finfo(float).tiny))
+    factor = sla.cho_factor(matrix / np.outer(size, size), lower=True)
+    scaled = right / (size if right.ndim == 1 else size[:, None])
+    solved = sla.cho_solve(factor, scaled)
+    return np.asarray(solved / (size if right.ndim == 1 else size[:, None]))
+
+
+def alignment(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Uncentred kernel alignment ``tr(AB)/√(tr A² tr B²)`` (docs/theory.md section 9), (…,); NaN for a zero kernel."""
+    one, other = direction(first), direction(second)
+    return np.asarray(np.sum(one * other, axis=(-2, -1)))
+
+
+def direction(kernel: FloatArray) -> FloatArray:
+    """The kernel over its norm; a power of two first, which rounds nothing and keeps squares in range."""
+    size = np.abs(kernel).max(axis=(-2, -1), keepdims=True)
+    scaled = np.ldexp(np.asarray(kernel, dtype=np.float64), -np.frexp(size)[1])
+    with np.errstate(invalid="ignore"):
+        return np.asarray(scaled / np.sqrt(np.sum(scaled**2, axis=(-2, -1), keepdims=True)))
