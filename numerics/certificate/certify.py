@@ -23,6 +23,7 @@ from numerics.errors import InputError
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray
 from numerics.results.solution import Solution
+from numerics.threads import one_thread
 
 #: Working precision in bits, and the box's half-width in the frame: small against 1, large against rounding.
 BITS, HALF_WIDTH = 256, 1e-20
@@ -58,6 +59,7 @@ class Certificate:
     status: str
 
 
+@one_thread
 def certify(solution: Solution) -> Certificate:
     """Prove that a stationary point of F lies at the solution, that it is the only one nearby, and its signature.
 

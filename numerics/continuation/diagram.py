@@ -30,6 +30,7 @@ from numerics.inputs.scalars import real
 from numerics.linear.functional import KernelPoint
 from numerics.symmetry.phases import lag_period
 from numerics.symmetry.states import distance_up_to_symmetry, turned
+from numerics.threads import one_thread
 
 PointType = Literal["pitchfork", "fold", "branch-point", "equal-free-energy"]
 
@@ -101,6 +102,7 @@ class Diagram:
 FINISHED = "Finished: every branch met was followed to its end."
 
 
+@one_thread
 def diagram(
     problem: Problem,
     parameter: Parameter,
@@ -139,6 +141,7 @@ def _status(growth: Growth, inside: Sequence[Branch]) -> str:
     return f"Not finished: {'; '.join(clauses)}." if clauses else FINISHED
 
 
+@one_thread
 def continue_branch(problem: Problem, parameter: Parameter, span: tuple[float, float], kernel: ArrayLike) -> Branch:
     """The one branch through a stationary kernel of ``problem`` itself, both ways within the span.
 

@@ -20,6 +20,7 @@ from numerics.linalg import FloatArray
 from numerics.linear import search, trust_region
 from numerics.linear.functional import KernelPoint
 from numerics.symmetry.states import distance_up_to_symmetry, turned
+from numerics.threads import one_thread
 
 #: How far beyond the end of a stable piece the descent starts, in ``ln p``, at most, and the first step off the state
 #: there.
@@ -91,6 +92,7 @@ class Hysteresis:
     width: tuple[tuple[float, float], ...]
 
 
+@one_thread
 def hysteresis(diagram: Diagram) -> Hysteresis:
     """Follow the state up and down again.
 

@@ -20,11 +20,13 @@ from numerics.linear import search, trust_region
 from numerics.linear.functional import KernelPoint, kernel_functional
 from numerics.results.solution import Solution
 from numerics.symmetry.states import is_new, number_of_images
+from numerics.threads import one_thread
 
 #: Eigenvalues of the Hessian smaller than this have no certain sign.
 UNCERTAIN = 1e-7
 
 
+@one_thread
 def solve_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[Solution, ...]:
     """Every stationary state found, unstable ones included, in order of free energy.
 

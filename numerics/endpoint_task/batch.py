@@ -26,6 +26,7 @@ from numerics.lowering.scalar import Lowered, lower
 from numerics.results.display import Facts, Shown
 from numerics.results.plotting import Drawn
 from numerics.results.storage import Stored
+from numerics.threads import one_thread
 from theory import symbols
 from theory.free_energy import endpoint_free_energy
 
@@ -99,6 +100,7 @@ def _lowered_in_units(T: int, arch: str) -> Lowered:
     return lower({name: term.subs(units) for name, term in F.terms.items()}, F.variables, F.parameters[:2])
 
 
+@one_thread
 def solve_endpoint_batch(
     T: int,
     signal: ArrayLike,

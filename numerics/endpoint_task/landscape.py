@@ -23,6 +23,7 @@ from numerics.linear.search import solve
 from numerics.results.display import Facts, Shown, number
 from numerics.results.plotting import Drawn
 from numerics.results.storage import Stored
+from numerics.threads import one_thread
 
 #: Residual to which the constrained minimum is solved, relative.
 TOLERANCE = 1e-10
@@ -58,6 +59,7 @@ class Landscape(Shown, Drawn, Stored):
         )
 
 
+@one_thread
 def landscape(T: int, signal: float, correlations: ArrayLike, kappa: float = 1.0) -> Landscape:
     """``min F`` at each of the correlations ``|q| < 1``, started from the incoherent state and followed outwards.
 
@@ -159,6 +161,7 @@ def _constraint(L: FloatArray, q: float) -> tuple[FloatArray, FloatArray, float]
     return gradient, 0.5 * (hessian + hessian.T), float(q - value)
 
 
+@one_thread
 def negative_log_density(curve: Landscape, width: int, signal: float, kappa: float = 1.0) -> FloatArray:
     """``-ln P(q)/N`` of networks of width N up to a constant, to first order in 1/N, (L,).
 
@@ -185,6 +188,7 @@ def _fluctuations(H: FloatArray, q: float, signal: float, kappa: float) -> float
     return float(0.5 * np.log(H[-1, -1] + kappa) + 0.5 * np.log(size) + 0.5 * log_det)
 
 
+@one_thread
 def plane(T: int, signal: float, x: ArrayLike, y: ArrayLike, kappa: float = 1.0) -> FloatArray:
     """A two-dimensional cut of F, (len(y), len(x)): kernels ``H_0 + x (H_+ - H_-)/2 + y ((H_+ + H_-)/2 - H_0)``.
 

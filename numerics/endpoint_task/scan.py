@@ -27,6 +27,7 @@ from numerics.linalg import FloatArray
 from numerics.results.display import Facts, Shown, number
 from numerics.results.plotting import Drawn
 from numerics.results.storage import Stored
+from numerics.threads import one_thread
 
 PointType = Literal["pitchfork", "fold", "branch-point", "equal-free-energy"]
 
@@ -154,6 +155,7 @@ class _Piece:
         return float(ends.min()), float(ends.max())
 
 
+@one_thread
 def scan_endpoint(T: int, signals: ArrayLike, kappa: float = 1.0, arch: str = "rnn") -> EndpointScan:
     """Follow every branch over the given signals, in units u = v = w = 1.
 

@@ -28,6 +28,7 @@ from numerics.results.solution import COHERENCE_TOLERANCE, Solution, coherence_b
 from numerics.symmetry import phases as symmetry
 from numerics.symmetry.gauge import gauge_signs
 from numerics.symmetry.states import acted, action, is_new, turns
+from numerics.threads import one_thread
 
 #: The Hessian has eigenvalues of order one in the natural metric; below this it is unstable.
 UNSTABLE = -1e-9
@@ -50,6 +51,7 @@ SAME_FREE_ENERGY = 1e-7
 MOST_DESCENTS, MOST_STEPS = 300, 1000
 
 
+@one_thread
 def solve(problem: Problem, *, tolerance: float = 1e-10) -> Solution:
     """The stationary state of lowest free energy among those that a search finds, a minimum.
 
@@ -77,6 +79,7 @@ def solve(problem: Problem, *, tolerance: float = 1e-10) -> Solution:
     )
 
 
+@one_thread
 def search_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[Solution, ...]:
     """Every stationary state found, unstable ones included, in order of free energy.
 

@@ -13,6 +13,7 @@ from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import real
 from numerics.nonlinear.search import incoherent_state
 from numerics.nonlinear.solution import NonlinearSolution
+from numerics.threads import one_thread
 
 #: Relative accuracy of the critical scale of the labels' square, and the kernel's error that allows it.
 ACCURACY, TOLERANCE = 1e-8, 1e-11
@@ -35,6 +36,7 @@ class CriticalSignal:
     state: NonlinearSolution
 
 
+@one_thread
 def critical_signal(problem: Problem, low: float, high: float) -> CriticalSignal | None:
     """The first loss of stability of the incoherent branch for label scales in a range.
 

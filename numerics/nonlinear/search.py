@@ -29,6 +29,7 @@ from numerics.nonlinear.quadrature import LARGEST_DIMENSION
 from numerics.nonlinear.setting import KICKED, Search, close
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import trajectory_space
+from numerics.threads import one_thread
 
 EngineChoice = Literal["auto", "quadrature", "sampling"]
 
@@ -36,6 +37,7 @@ EngineChoice = Literal["auto", "quadrature", "sampling"]
 TOLERANCE = {"quadrature": 1e-8, "sampling": 1e-2}
 
 
+@one_thread
 def solve_nonlinear(
     problem: Problem,
     *,
@@ -56,6 +58,7 @@ def solve_nonlinear(
     return compared(solutions(search, competing), found, competing)[0]
 
 
+@one_thread
 def solve_all_nonlinear(
     problem: Problem,
     *,
@@ -92,6 +95,7 @@ def solve_all_nonlinear(
     return compared(solutions(search, found.states), found, found.states)
 
 
+@one_thread
 def state_near(
     problem: Problem,
     trajectories: FloatArray,

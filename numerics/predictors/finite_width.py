@@ -35,6 +35,7 @@ from numerics.inputs.scalars import integer
 from numerics.linalg import FloatArray, from_vector, symmetric
 from numerics.linear.functional import KernelPoint, kernel_functional
 from numerics.results.solution import Solution
+from numerics.threads import one_thread
 
 #: Largest m for which the m(m+1)/2 modes are computed densely.
 LARGEST_DIMENSION = 64
@@ -46,6 +47,7 @@ LARGEST_SAMPLED, _STUDENT, _WIDER = 21, 8, 1.15
 _BLOCK = 40_000
 
 
+@one_thread
 def kernel_sd(solution: Solution, width: int) -> FloatArray:
     """Standard deviation of each kernel entry at width N, ``√(diag Cov)``, (nP, nP).
 
@@ -60,6 +62,7 @@ def kernel_sd(solution: Solution, width: int) -> FloatArray:
     return np.sqrt(variance / width)
 
 
+@one_thread
 def kernel_covariance(solution: Solution, width: int) -> FloatArray:
     """Covariance of the kernel's entries at width N, (nP, nP, nP, nP).
 
@@ -72,6 +75,7 @@ def kernel_covariance(solution: Solution, width: int) -> FloatArray:
     return np.asarray(np.einsum("kab,kcd->abcd", weighted, weighted, optimize=True) / width)
 
 
+@one_thread
 def kernel_shift(solution: Solution) -> FloatArray:
     """``lim N (⟨H⟩_N - H)``: the mean kernel at width N is ``H + shift/N``, (nP, nP).
 
@@ -111,6 +115,7 @@ class FiniteWidthMean:
     log_mass_error: float
 
 
+@one_thread
 def kernel_mean(
     solution: Solution,
     width: int,
@@ -179,6 +184,7 @@ def _student_constant(size: int) -> float:
     return math.lgamma(0.5 * (_STUDENT + size)) - math.lgamma(0.5 * _STUDENT) - lost
 
 
+@one_thread
 def log_mass(solution: Solution, width: int) -> float:
     """Log of the probability of the region around a minimum at width N, to leading order in 1/N.
 

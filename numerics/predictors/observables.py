@@ -17,6 +17,7 @@ from numerics.inputs.problem import Problem
 from numerics.linalg import ComplexArray, FloatArray, alignment
 from numerics.linear.functional import kernel_functional
 from numerics.results.solution import Solution
+from numerics.threads import one_thread
 
 #: Relative eigenvalues of a noiseless read-out's kernel below this are rounding.
 SINGULAR = 1e-13
@@ -55,6 +56,7 @@ def regression(solution: KernelState, cross: FloatArray) -> tuple[FloatArray, Fl
     return problem.v * (cross @ half) @ half.T, half @ (half.T @ problem.labels)
 
 
+@one_thread
 def outliers(solution: Solution) -> ComplexArray:
     """Eigenvalues of W outside the bulk of radius √w, N → ∞; of largest modulus first. Empty for a DNN.
 

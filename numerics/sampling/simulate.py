@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from numerics import processes
 from numerics.errors import InputError
@@ -26,6 +25,7 @@ from numerics.sampling.checkpoint import chain_file, load, only_run, save
 from numerics.sampling.network import Weights
 from numerics.sampling.plan import Plan
 from numerics.sampling.result import Simulation, Spectrum
+from numerics.threads import limited
 
 #: A chain is handed back after about this time, for progress and checkpoints.
 _SEGMENT_SECONDS = 1.0
@@ -75,7 +75,7 @@ def simulate(
     with nullcontext() if checkpoint is None else only_run(Path(checkpoint)):
         run = _Run(plan, progress, _Store(plan, checkpoint))
         if workers == 1 or not run.can_be_sent():
-            with threadpool_limits(limits=1):
+            with limited():
                 run.in_process()
         else:
             run.in_processes(min(workers, plan.chains))

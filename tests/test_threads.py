@@ -1,0 +1,60 @@
+"""BLAS has one thread inside every public function that computes, and its own number again afterwards."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from numerics import endpoint, threads
+
+#: Run where no limit holds, as the tests themselves are limited.
+PROGRAM = """
+import numpy as np, scipy.linalg
+from threadpoolctl import threadpool_info
+from numerics import threads, endpoint
+from numerics.linear import trust_region
+from numerics import solve
+
+def counts():
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+before, seen, minimise = counts(), [], trust_region.minimise
+def watched(*arguments, **options):
+    seen.append(counts())
+    return minimise(*arguments, **options)
+trust_region.minimise = watched
+solve(endpoint(4, 20.0))
+try:
+    solve(endpoint(4, 20.0, arch="x"))
+except Exception:
+    pass
+with threads.limited():
+    with threads.limited():
+        pass
+    assert counts() == {1}
+large = type("Large", (), {"n": 100, "P": 6})()
+assert threads.one_thread(lambda problem: counts())(large) == before
+assert all(count == {1} for count in seen) and seen, seen
+assert counts() == before, (before, counts())
+"""
+
+
+def test_public_functions_have_one_thread_and_give_back_the_others():
+    environment = {"OPENBLAS_NUM_THREADS": "2", "PATH": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_limit_ends_when_a_function_raises():
+    @threads.one_thread
+    def fails(problem):
+        raise ValueError("inside")
+
+    depth = threads._limit.depth
+    with pytest.raises(ValueError, match="inside"):
+        fails(endpoint(4, 1.0))
+    assert threads._limit.depth == depth
