@@ -62,7 +62,7 @@ def test_arrays_are_frozen_and_the_callers_stay_their_own():
         ({"T": 4, "signal": math.inf}, "signal: is inf"),
         ({"T": 4, "signal": 1.0, "kappa": -1.0}, "kappa: is -1"),
         ({"T": 4, "signal": 1.0, "w": 0.0}, "w: is 0"),
-        ({"T": 4, "signal": 1.0, "arch": "cnn"}, "arch: is 'cnn'; accepted: rnn or dnn"),
+        ({"T": 4, "signal": 1.0, "arch": "cnn"}, "arch: is 'cnn'; accepted: rnn, dnn, shared:ρ"),
         ({"T": 4, "signal": 1.0, "activation": "sine"}, "activation: is 'sine'"),
     ],
 )

@@ -189,7 +189,7 @@ def print_kernels(checked: Check, part: PhaseCheck) -> None:
                 ]
             )
     output.print_table(
-        f"Kernel of the {problem.arch.upper()} at N = {simulation.width}, F = {state.free_energy:.6g}",
+        f"Kernel of the {problem.network} at N = {simulation.width}, F = {state.free_energy:.6g}",
         ["entry", "theory N → ∞", f"theory N = {simulation.width}", "simulated", "standard error", "z"],
         rows,
     )
@@ -213,7 +213,7 @@ def print_limits(part: PhaseCheck) -> None:
             limit = f"{trend.limit[i, j]:.4g} ± {trend.limit_standard_error[i, j]:.1g}"
             rows.append([name, output.number(part.predicted[i, j]), limit, *sampled, f"{verdict.z[i, j]:+.2f}"])
     output.print_table(
-        f"Kernel of the {problem.activation} {problem.arch.upper()}; limit by the trend 1, 1/N, 1/N² over the widths",
+        f"Kernel of the {problem.activation} {problem.network}; limit by the trend 1, 1/N, 1/N² over the widths",
         ["entry", "theory N → ∞", "limit N → ∞", *(f"N = {s.width}" for s in part.simulations), "z"],
         rows,
     )

@@ -12,7 +12,6 @@ import click
 if TYPE_CHECKING:
     from numerics.inputs.problem import Problem
 
-ARCHITECTURES = ("rnn", "dnn")
 ACTIVATIONS = ("linear", "erf", "tanh", "relu")
 
 #: Options that belong to one kind of problem only, with those that it needs.
@@ -80,7 +79,9 @@ def problem_options(function: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--patterns", type=int, help="sequence: random patterns instead of the orthonormal ones.")
     @click.option("--test-patterns", type=int, help="sequence: further random patterns, not trained on.")
     @click.option("--pattern-seed", type=int, help="sequence: seed of the random patterns. [0]")
-    @click.option("--arch", default="rnn", show_default=True, help="rnn or dnn.")
+    @click.option("--arch", help="rnn, dnn, shared:ρ, drift:ρ or looped:p. [rnn, or the file's sharing matrix]")
+    @click.option("--skip", type=float, default=0.0, show_default=True, help="Weight a of the skip connection.")
+    @click.option("--bias", type=float, default=0.0, show_default=True, help="Variance β of the biases.")
     @click.option("--activation", default="linear", show_default=True, help="linear, erf, tanh or relu.")
     @click.option("--u", type=float, default=1.0, show_default=True, help="Prior width of U, U ~ N(0, u/D).")
     @click.option("--v", type=float, default=1.0, show_default=True, help="Prior width of V, V ~ N(0, v/N²).")
@@ -99,7 +100,9 @@ def problem_options(function: Callable[..., Any]) -> Callable[..., Any]:
         patterns: int | None,
         test_patterns: int | None,
         pattern_seed: int | None,
-        arch: str,
+        arch: str | None,
+        skip: float,
+        bias: float,
         activation: str,
         u: float,
         v: float,
@@ -118,7 +121,8 @@ def problem_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "test_patterns": test_patterns,
             "pattern_seed": pattern_seed,
         }
-        shared = {"arch": arch, "activation": activation, "u": u, "v": v, "w": w, "kappa": kappa}
+        shared = {"activation": activation, "u": u, "v": v, "w": w, "kappa": kappa, "skip": skip, "bias": bias}
+        shared |= {} if arch is None else {"arch": arch}
         with bad_input():
             return function(*args, problem=make_problem(problem, own, shared), **options)
 

@@ -116,7 +116,7 @@ def print_solution(solution: Solution, fields: dict[str, Any]) -> None:
     names = [output.index_name(index, problem.P) for index in range(problem.n * problem.P)]
     stability = "stable" if solution.stable else "unstable"
     output.print_table(
-        f"Kernel Φ ({problem.arch.upper()}, {solution.branch}, {stability})",
+        f"Kernel Φ ({problem.network}, {solution.branch}, {stability})",
         ["", *names],
         output.kernel_rows(solution.kernel, problem.n, problem.P),
     )

@@ -127,6 +127,7 @@ def check(
     Raises:
         InputError: an argument is out of range.
     """
+    problem.plain("check")
     curved = problem.activation.name != "linear"
     least = nonlinear.SMALLEST_WIDTH if curved else 1
     accepted = f"an integer ≥ {least}" + (" for a nonlinear network" if curved else "")
@@ -153,6 +154,7 @@ def _check_options(problem: Problem, width: int, *, workers: int | None = None, 
 
 def minima(problem: Problem) -> list[State]:
     """The minima of the free energy that the search finds; the best state it has where it finds none."""
+    problem.plain("minima")
     from numerics.continuation.states import solve_all
     from numerics.linear import search, trust_region
     from numerics.linear.functional import kernel_functional
@@ -217,6 +219,7 @@ def judged(problem: Problem, width: int, found: Sequence[Phase], runs: Sequence[
         found: the phases at the full width, heaviest first.
         runs: of chains that started in each, smallest width first.
     """
+    problem.plain("judged")
     regions = [phase.region for phase in found]
     parts = []
     for position, (phase, simulations) in enumerate(zip(found, runs, strict=True)):

@@ -121,6 +121,7 @@ def diagram(
     Raises:
         InputError: the span is not positive and increasing, or ``family`` refuses.
     """
+    problem.plain("diagram")
     low, high = span = _checked(span)
     whole = family(problem, parameter)
     growth = Growth(whole, reach(whole, (low, high)), progress)
@@ -153,6 +154,7 @@ def continue_branch(problem: Problem, parameter: Parameter, span: tuple[float, f
     Raises:
         InputError: as for ``diagram``, for a value outside the span, or for a kernel that is not stationary.
     """
+    problem.plain("continue_branch")
     low, high = span = _checked(span)
     whole = family(problem, parameter)
     value = 1.0 if parameter == "signal" else float(getattr(problem, parameter))

@@ -37,6 +37,7 @@ def solve_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[Solution, 
     Raises:
         InputError: the activation is not linear, or the inputs cannot carry the labels.
     """
+    problem.plain("solve_all")
     tolerance = positive(tolerance, "tolerance")
     states = search.search_all(problem, tolerance=tolerance)
     if index_sum(states) in (None, 1):

@@ -6,10 +6,12 @@ anything about how the other works.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,11 +20,11 @@ from numerics.errors import InputError
 from numerics.inputs.activation import LINEAR, Activation, activation_of
 from numerics.inputs.arrays import real_array
 from numerics.inputs.scalars import integer, real
+from numerics.inputs.sharing import MATRIX, checked, sharing_of
 from numerics.linalg import FloatArray
 
-Architecture = Literal["rnn", "dnn"]
-
-ARCHITECTURES: tuple[str, ...] = get_args(Architecture)
+#: Those of the poster. What else `Problem.arch` may be: numerics/inputs/sharing.py.
+ARCHITECTURES = ("rnn", "dnn")
 
 #: Largest and smallest size of anything squared (prior kernels, labels², v, κ): products of a few of these, as in an
 #: alignment of kernels, still are double-precision numbers.
@@ -81,21 +83,45 @@ def _inputs(value: ArrayLike, argument: str, n: int) -> FloatArray:
     return np.concatenate([x, np.zeros((x.shape[0], n - x.shape[1], x.shape[2]))], axis=1)
 
 
-@dataclass(frozen=True, eq=False)
-class Problem:
-    """A regression task for the unrolled network (docs/theory.md section 1).
+def _labels(value: ArrayLike) -> FloatArray:
+    """Labels as (P, n), or (P, n, O) for several outputs."""
+    y = real_array(value, "y", missing=True)
+    accepted = "(P, times) or (P, times, O), NaN where unsupervised"
+    _require(y.ndim in (2, 3) and min(y.shape) > 0, "y", f"has shape {y.shape}", accepted)
+    _require(not np.isinf(y).any(), "y", "contains infinity", "finite numbers, NaN where unsupervised")
+    _require(not np.isnan(y).all(), "y", "has no supervised entry", "at least one finite label")
+    if y.ndim == 2:
+        return y
+    empty = np.flatnonzero(np.isnan(y).all(axis=(0, 1)))
+    _require(
+        not len(empty), "y", f"has no supervised entry of output {empty[:1].sum() + 1}", "one or more for each output"
+    )
+    return np.ascontiguousarray(y[..., 0]) if y.shape[2] == 1 else y
 
-    ``h^1 = U x^0``, ``h^t = W^(t-1) φ(h^(t-1)) + U x^(t-1)``, ``f^(t+1) = V φ(h^t)`` for ``t = 1 … n``.
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Problem:
+    """A regression task for the unrolled network (docs/theory.md sections 1 and 10 to 12).
+
+    ``h^t = a h^(t-1) + W^(t-1) φ(h^(t-1)) + U x^(t-1) + b^(t)`` with ``h^0 = 0`` (so that no W acts at t = 1) and
+    ``f^(t+1) = V φ(h^t)`` for ``t = 1 … n``. Problems are equal, and have one hash, if all their numbers are.
 
     Attributes:
         x: inputs, shape (P, n, D); ``x[:, s]`` is x^s, s = 0 … n-1. (P, D) or fewer times are padded with zeros.
-        y: labels, shape (P, n); column t-1 is the label of f^(t+1), NaN where unsupervised.
-        arch: ``"rnn"`` (one W for all times) or ``"dnn"`` (an independent W at each time).
+        y: labels, shape (P, n); column t-1 is the label of f^(t+1), NaN where unsupervised. (P, n, O) for O outputs
+            ``f_c = V_c φ(h)`` with independent rows V_c, each with labels of its own; O = 1 becomes (P, n).
+        arch: how the matrices W^(s) of different times are correlated: ``"rnn"`` (one W), ``"dnn"`` (independent ones),
+            ``"shared:ρ"`` (correlation ρ), ``"drift:ρ"`` (ρ to the power of the distance), ``"looped:p"`` (p of them in
+            turn), or the matrix M itself, (n-1, n-1), after which it is ``"matrix"``. What has the M of rnn or dnn has
+            that name.
         activation: φ, which becomes an `Activation`: ``"linear"``, ``"erf"``, ``"tanh"``, ``"relu"``, or a function of
             NumPy arrays.
         u, v, w: prior widths, ``U ~ N(0, u/D)``, ``V ~ N(0, v/N²)``, ``W ~ N(0, w/N)``.
         kappa: noise, ``K = κ/N`` in the likelihood ``exp(-Σ (f-y)²/(2K))``; 0 for the theory's noiseless limit.
-        x_test, y_test: further patterns (Q, n, D) and, where known, their labels (Q, n).
+        x_test, y_test: further patterns (Q, n, D) and, where known, their labels, (Q, n) or (Q, n, O).
+        sharing: M, (n-1, n-1), ``E[W^(s)_ij W^(t)_ij] = (w/N) M_st``; made from `arch`, and given only with a matrix.
+        skip: a ≥ 0, weight of the connection that skips a time.
+        bias: β ≥ 0, variance of the biases, ``E[b^(t)_i b^(t')_i] = β B_tt'`` with B of `bias_sharing`.
 
     Raises:
         InputError: one line naming the argument, what was wrong, and what is accepted.
@@ -103,7 +129,7 @@ class Problem:
 
     x: FloatArray
     y: FloatArray
-    arch: Architecture = "rnn"
+    arch: str = "rnn"
     activation: Activation = LINEAR
     u: float = 1.0
     v: float = 1.0
@@ -111,17 +137,18 @@ class Problem:
     kappa: float = 1.0
     x_test: FloatArray | None = None
     y_test: FloatArray | None = None
+    sharing: FloatArray = None  # type: ignore[assignment]  # set when made
+    skip: float = 0.0
+    bias: float = 0.0
 
     def __post_init__(self) -> None:
         put = object.__setattr__
-        y = real_array(self.y, "y", missing=True)
-        _require(y.ndim == 2 and min(y.shape) > 0, "y", f"has shape {y.shape}", "(P, times), NaN where unsupervised")
-        _require(not np.isinf(y).any(), "y", "contains infinity", "finite numbers, NaN where unsupervised")
-        _require(not np.isnan(y).all(), "y", "has no supervised entry", "at least one finite label")
+        y = _labels(self.y)
         n = y.shape[1]
         x = _inputs(self.x, "x", n)
         _require(x.shape[0] == y.shape[0], "y", f"has {y.shape[0]} patterns, x has {x.shape[0]}", "the same number")
-        _require(y.size <= LARGEST_KERNEL, "y", f"has shape {y.shape}", f"at most {LARGEST_KERNEL} entries")
+        rows = y.shape[0] * n
+        _require(rows <= LARGEST_KERNEL, "y", f"has {rows} patterns × times", f"at most {LARGEST_KERNEL}")
         _require(bool((x[:, 0] != 0).any()), "x", "is zero for every pattern at t = 0", "a non-zero input at t = 0")
         put(self, "x", x)
         put(self, "y", y)
@@ -138,19 +165,36 @@ class Problem:
             _require(self.x_test is not None, "y_test", "is given without x_test", "both or neither")
             y_test = real_array(self.y_test, "y_test", missing=True)
             assert self.x_test is not None
-            shape = (self.x_test.shape[0], n)
+            shape = (self.x_test.shape[0], *y.shape[1:])
+            if y.ndim == 2 and y_test.shape == (*shape, 1):
+                y_test = y_test[..., 0]
             _require(y_test.shape == shape, "y_test", f"has shape {y_test.shape}", f"{shape}")
             _require(not np.isinf(y_test).any(), "y_test", "contains infinity", "finite numbers, NaN where unknown")
             put(self, "y_test", y_test)
-        _require(self.arch in ARCHITECTURES, "arch", f"is {self.arch!r}", " or ".join(ARCHITECTURES))
+        self._set_sharing(n)
         put(self, "activation", activation_of(self.activation))
         for name in ("u", "v", "w"):
             put(self, name, _positive(getattr(self, name), name))
-        put(self, "kappa", _positive(self.kappa, "kappa", zero=True))
+        for name in ("kappa", "skip", "bias"):
+            put(self, name, _positive(getattr(self, name), name, zero=True))
         self._check_scales()
-        for array in (self.x, self.y, self.x_test, self.y_test):
+        for array in (self.x, self.y, self.x_test, self.y_test, self.sharing):
             if array is not None:
                 array.setflags(write=False)
+
+    def _set_sharing(self, n: int) -> None:
+        arch: Any = self.arch
+        if isinstance(arch, str) and arch == MATRIX:
+            _require(
+                self.sharing is not None, "sharing", "is missing", f"M, ({n - 1}, {n - 1}), beside arch {MATRIX!r}"
+            )
+            arch = checked(self.sharing, n, "sharing")
+        found = sharing_of(arch, n)
+        if self.sharing is not None and arch is self.arch:
+            agrees = np.array_equal(real_array(self.sharing, "sharing"), found.weights)
+            _require(agrees, "sharing", f"is given beside arch {found.name!r}", f"one of both, or arch {MATRIX!r}")
+        object.__setattr__(self, "arch", found.name)
+        object.__setattr__(self, "sharing", found.weights)
 
     def _check_scales(self) -> None:
         """Refuse what double precision cannot carry: kernels that leave its range, and labels far beyond them."""
@@ -164,13 +208,21 @@ class Problem:
             for extreme in (sizes.min(initial=1.0), sizes.max(initial=1.0)):
                 low, high = math.sqrt(SMALLEST), math.sqrt(LARGEST)
                 _require(low <= extreme <= high, name, f"has inputs of size {extreme:g}", f"from {low:g} to {high:g}")
-                _representable(self.u * extreme**2 / self.D, self.w, self.n, "w")
-        # H_0^{tt} of each pattern: what its inputs up to then have become
+                if self.arch != MATRIX:
+                    _representable(self.u * extreme**2 / self.D, self.w, self.n, "w")
+                # what each time multiplies a state by at most, in size
+                gains = (self.skip + np.sqrt(self.w * self.sharing.diagonal())) ** 2
+                growth = math.exp(float(np.log(np.maximum(gains, 1.0)).mean())) if len(gains) else 1.0
+                largest = self.u * extreme**2 / self.D + self.n**2 * self.bias
+                _representable(largest, growth, self.n, "w" if self.skip == 0 else "skip")
+        # H_0^{tt} of each pattern: what its inputs up to then have become, without correlations of the summands
         prior = np.zeros(self.P)
+        y = self.y.reshape(self.P, self.n, -1)
         for t in range(self.n):
-            prior = self.w * prior + self.u * np.sum(self.x[:, t] ** 2, axis=1) / self.D
-            there = (prior > 0) & np.isfinite(self.y[:, t])
-            signal = float(np.max(self.y[there, t] ** 2 / (self.v * prior[there]), initial=0.0))
+            gain = self.skip**2 + self.w * self.sharing[t - 1, t - 1] if t else 0.0
+            prior = gain * prior + self.u * np.sum(self.x[:, t] ** 2, axis=1) / self.D + self.bias
+            there = (prior > 0) & np.isfinite(y[:, t]).any(axis=1)
+            signal = float(np.nanmax(y[there, t] ** 2 / (self.v * prior[there, None]), initial=0.0))
             _require(
                 signal <= LARGEST_SIGNAL * (1 + 1e-9),
                 "y",
@@ -199,18 +251,91 @@ class Problem:
         return int(self.x.shape[2])
 
     @property
+    def outputs(self) -> int:
+        """Number of outputs, O."""
+        return 1 if self.y.ndim == 2 else int(self.y.shape[2])
+
+    @cached_property
+    def targets(self) -> tuple[tuple[NDArray[np.intp], FloatArray], ...]:
+        """Supervised positions in the time-major joint index ``(t-1) P + p``, and the labels there, for each output."""
+        rows = self.y.reshape(self.P, self.n, -1).transpose(2, 1, 0).reshape(self.outputs, -1)
+        there = [np.flatnonzero(~np.isnan(row)) for row in rows]
+        return tuple((at, row[at]) for at, row in zip(there, rows, strict=True))
+
+    @property
     def supervised(self) -> NDArray[np.intp]:
-        """Supervised positions in the time-major joint index ``(t-1) P + p``."""
-        return np.flatnonzero(~np.isnan(self.y.T).ravel())
+        """Supervised positions in the time-major joint index ``(t-1) P + p``, of the only output."""
+        return self._only_target[0]
 
     @property
     def labels(self) -> FloatArray:
         """Labels at the supervised positions, in the same order."""
-        return self.y.T.ravel()[self.supervised]
+        return self._only_target[1]
+
+    @property
+    def _only_target(self) -> tuple[NDArray[np.intp], FloatArray]:
+        _require(
+            self.outputs == 1, "y", f"has {self.outputs} outputs", "one, of which this is asked (several: targets)"
+        )
+        return self.targets[0]
+
+    @property
+    def bias_sharing(self) -> FloatArray:
+        """B, (n, n): 1 for rnn, δ for dnn, else by the rule of the family (docs/theory.md section 11)."""
+        return sharing_of(self.sharing if self.arch == MATRIX else self.arch, self.n).biases
+
+    @property
+    def network(self) -> str:
+        """The architecture in a title: RNN, DNN, shared:0.5, …"""
+        return self.arch.upper() if self.arch in ARCHITECTURES else self.arch
+
+    def plain(self, what: str) -> None:
+        """Refuse, for what has learnt none of them, an architecture beyond rnn and dnn, skip, bias, several outputs.
+
+        Raises:
+            InputError: one line: which of them the problem has, and what `what` accepts so far.
+        """
+        wanted = f"so far by {what}"
+        _require(self.arch in ARCHITECTURES, "arch", f"is {self.arch!r}", f"{' or '.join(ARCHITECTURES)} ({wanted})")
+        for name in ("skip", "bias"):
+            _require(getattr(self, name) == 0, name, f"is {getattr(self, name):g}", f"0 ({wanted})")
+        _require(self.outputs == 1, "y", f"has {self.outputs} outputs", f"one output, (P, times) ({wanted})")
 
     def with_(self, **changes: Any) -> Problem:
         """The same problem with some fields replaced (and validated again)."""
+        if self.arch != MATRIX or "arch" in changes:
+            changes = {"sharing": None} | changes
         return replace(self, **changes)
+
+    @cached_property
+    def digest(self) -> str:
+        """The same for equal problems, in any process and session."""
+        words = f"{self.arch} {self.activation.key}"
+        words += "".join(
+            f" {np.float64(getattr(self, name)).hex()}" for name in ("u", "v", "w", "kappa", "skip", "bias")
+        )
+        found = hashlib.sha256(words.encode())
+        for array in (self.x, self.y, self.x_test, self.y_test, self.sharing):
+            if array is None:
+                found.update(b"none")
+                continue
+            # NaN marks unsupervised entries: make its bits unique, and those of 0
+            numbers = np.where(np.isnan(array), np.nan, array) + 0.0
+            found.update(str(array.shape).encode() + numbers.tobytes())
+        return found.hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return self.digest == other.digest if isinstance(other, Problem) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __repr__(self) -> str:
+        parts = [self.network, str(self.activation), *(f"{name} = {getattr(self, name)}" for name in ("T", "P", "D"))]
+        parts += [f"{self.outputs} outputs"] if self.outputs > 1 else []
+        parts += [f"{name} = {getattr(self, name):g}" for name in ("u", "v", "w", "kappa")]
+        parts += [f"{name} = {value:g}" for name in ("skip", "bias") if (value := getattr(self, name))]
+        return f"Problem({', '.join(parts)})"
 
 
 def endpoint(T: int, signal: float, *, u: float = 1.0, v: float = 1.0, w: float = 1.0, **options: Any) -> Problem:

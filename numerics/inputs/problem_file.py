@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem
+from numerics.inputs.sharing import MATRIX
 
 #: Arrays of a problem file.
-ARRAYS = ("x", "y", "x_test", "y_test")
+ARRAYS = ("x", "y", "x_test", "y_test", "sharing")
 #: Most bytes of one of them.
 LARGEST_ARRAY = 1 << 30
 #: Longest header that is parsed; numpy writes 64 to 128 bytes.
@@ -47,11 +48,11 @@ UNREADABLE = (
 
 
 def load(path: str | Path, **options: Any) -> Problem:
-    """A problem from an ``.npz`` file with arrays x, y and optionally x_test, y_test.
+    """A problem from an ``.npz`` file with arrays x, y and optionally x_test, y_test, sharing.
 
     Args:
         path: as written by ``numpy.savez`` or ``numpy.savez_compressed``; any real dtype, byte order and memory order.
-        options: further fields of `Problem`.
+        options: further fields of `Problem`; no arch where the file has its sharing matrix.
 
     Raises:
         InputError: one line: the file cannot be read, has other arrays, asks for pickle, or declares another size than
@@ -60,8 +61,12 @@ def load(path: str | Path, **options: Any) -> Problem:
     arrays = _arrays(Path(path))
     for name in ("x", "y"):
         if name not in arrays:
-            accepted = "arrays x (P, D) or (P, times, D) and y (P, times)"
+            accepted = "arrays x (P, D) or (P, times, D) and y (P, times) or (P, times, O)"
             raise InputError(f"{path}: has no array {name}; accepted: {accepted}")
+    if "sharing" in arrays:
+        if options.get("arch", MATRIX) != MATRIX:
+            raise InputError(f"arch: is {options['arch']!r} beside the file's sharing matrix; accepted: one of both")
+        options["arch"] = MATRIX
     return Problem(**arrays, **options)
 
 

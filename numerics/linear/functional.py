@@ -17,7 +17,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
@@ -45,7 +44,7 @@ class KernelFunctional:
     """
 
     space: KernelSpace
-    arch: Literal["rnn", "dnn"]
+    arch: str
     readout: FloatArray
     labels: FloatArray
     unexplained: float
@@ -304,6 +303,7 @@ class _MaskedMaps:
 
 def kernel_functional(problem: Problem) -> KernelFunctional:
     """The free energy of a linear problem on the space that its inputs span."""
+    problem.plain("kernel_functional")
     space = kernel_space(problem)
     factor = math.sqrt(problem.u) * space.inputs
     whole = KernelFunctional(

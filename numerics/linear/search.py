@@ -63,6 +63,7 @@ def solve(problem: Problem, *, tolerance: float = 1e-10) -> Solution:
     Raises:
         InputError: the activation is not linear, or the inputs cannot carry the labels.
     """
+    problem.plain("solve")
     search = _Search(_functional(problem), positive(tolerance, "tolerance"), whole=False)
     search.run()
     # a state whose stability could not be told (NaN) is still an answer; it is not reported as stable
@@ -91,6 +92,7 @@ def search_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[Solution,
     Raises:
         InputError: the activation is not linear, or the inputs cannot carry the labels.
     """
+    problem.plain("search_all")
     functional, tolerance = _functional(problem), positive(tolerance, "tolerance")
     search = _Search(functional, tolerance, whole=True)
     search.run()

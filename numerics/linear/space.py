@@ -202,6 +202,7 @@ class KernelSpace:
 
 def input_covariance(problem: Problem) -> FloatArray:
     """``u X⁻``, ``(X⁻)^{tt'}_{pp'} = x^{t-1}_p · x^{t'-1}_{p'} / D``, (nP, nP)."""
+    problem.plain("input_covariance")
     rows = math.sqrt(problem.u / problem.D) * _rows(problem)
     return np.asarray(rows @ rows.T)
 
@@ -218,6 +219,7 @@ def kernel_space(problem: Problem) -> KernelSpace:
         InputError: a pattern's input is zero at all times up to a supervised one, so that its output cannot be
             anything but zero.
     """
+    problem.plain("kernel_space")
     _refuse_dead_patterns(problem)
     n, P = problem.n, problem.P
     only_first = not problem.x[:, 1:].any()

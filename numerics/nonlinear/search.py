@@ -51,6 +51,7 @@ def solve_nonlinear(
 
     Where a search has left out starts, or has met a lower state that it could not make converge, the status says so.
     """
+    problem.plain("solve_nonlinear")
     search = _prepared(problem, engine, tolerance, size, seed, progress)
     found = search_states(search, whole=False)
     lowest = min(state.point.free_energy for state in found.states if state.reached or len(found.states) == 1)
@@ -90,6 +91,7 @@ def solve_all_nonlinear(
     Raises:
         InputError: an argument outside the above; a kernel without full rank (two patterns that φ cannot tell apart).
     """
+    problem.plain("solve_all_nonlinear")
     search = _prepared(problem, engine, tolerance, size, seed, progress)
     found = search_states(search, whole=True)
     return compared(solutions(search, found.states), found, found.states)
@@ -118,6 +120,7 @@ def state_near(
     Raises:
         InputError: as there; trajectories of another shape, not finite, or too few to tell their covariance.
     """
+    problem.plain("state_near")
     search = _prepared(problem, engine, tolerance, size, seed, progress)
     space, given = search.space, real_array(trajectories, "trajectories")
     if given.ndim != 2 or given.shape[1] != problem.y.size:
@@ -142,6 +145,7 @@ def incoherent_state(problem: Problem, *, tolerance: float | None = None) -> Non
 
     With an odd φ, input at t = 0 only and one supervised time, its times stay uncorrelated.
     """
+    problem.plain("incoherent_state")
     search = _prepared(problem, "auto", tolerance, None, 0, None)
     return search.chain or solutions(search, [followed(search, whole=True)[-1][1]])[0]
 

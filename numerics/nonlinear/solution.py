@@ -78,7 +78,7 @@ class NonlinearSolution(Shown, Drawn, Stored):
         return (
             (
                 "problem",
-                f"{problem.activation} {problem.arch.upper()}, T = {problem.T}, P = {problem.P}, κ = {problem.kappa:g}",
+                f"{problem.activation} {problem.network}, T = {problem.T}, P = {problem.P}, κ = {problem.kappa:g}",
             ),
             ("state", f"{self.branch}, {'stable' if self.stable else 'not stable'}"),
             ("free energy", f"{number(self.free_energy)} = {number(self.energy)} + {number(self.entropy)}"),

@@ -104,6 +104,7 @@ def trajectory_space(problem: Problem) -> TrajectorySpace:
     Raises:
         InputError: a supervised pattern whose input is zero until its label.
     """
+    problem.plain("trajectory_space")
     classes = trajectory_classes(problem)
     m, x = classes.size, classes.inputs(problem) * np.sqrt(problem.u / problem.D)
     back = np.zeros((m, m))

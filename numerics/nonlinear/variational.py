@@ -80,6 +80,7 @@ def solve_gaussian(problem: Problem) -> GaussianApproximation:
     Raises:
         InputError: κ = 0, an activation of the user's own, or inputs that give a singular kernel.
     """
+    problem.plain("solve_gaussian")
     if problem.kappa <= 0:
         raise InputError("kappa: is 0; accepted: a finite number > 0 for a nonlinear network")
     if not problem.activation.known:

@@ -54,6 +54,7 @@ def kernel_sd(solution: Solution, width: int) -> FloatArray:
     Raises:
         InputError: the state is no minimum, N < 1, or the kernel is too large for a dense Hessian.
     """
+    solution.problem.plain("kernel_sd")
     _require_width(width)
     at = modes(solution)
     variance = np.zeros_like(solution.kernel)
@@ -69,6 +70,7 @@ def kernel_covariance(solution: Solution, width: int) -> FloatArray:
     Raises:
         InputError: as for `kernel_sd`.
     """
+    solution.problem.plain("kernel_covariance")
     _require_width(width)
     at = modes(solution)
     weighted = np.array(list(at.changes(at.modes))) / np.sqrt(at.values)[:, None, None]
@@ -84,6 +86,7 @@ def kernel_shift(solution: Solution) -> FloatArray:
     Raises:
         InputError: the state is no minimum, or the kernel is too large for a dense Hessian.
     """
+    solution.problem.plain("kernel_shift")
     at = modes(solution)
     force = _measure_gradient(at.point)
     for value, mode in zip(at.values, at.modes, strict=True):
@@ -139,6 +142,7 @@ def kernel_mean(
     Raises:
         InputError: as for `kernel_sd`, and for a width below m or a kernel with too many entries.
     """
+    solution.problem.plain("kernel_mean")
     _require_width(width)
     at = modes(solution)
     f, size = at.point.functional, len(at.values)
@@ -194,6 +198,7 @@ def log_mass(solution: Solution, width: int) -> float:
     Raises:
         InputError: as for `kernel_sd`.
     """
+    solution.problem.plain("log_mass")
     _require_width(width)
     at = modes(solution)
     f, size = at.point.functional, len(at.values)
@@ -246,6 +251,7 @@ def modes(solution: Solution) -> Modes:
     Raises:
         InputError: the state is no minimum, or the kernel is too large for a dense Hessian.
     """
+    solution.problem.plain("modes")
     functional = kernel_functional(solution.problem)
     m = functional.dimension
     if m > LARGEST_DIMENSION:

@@ -56,6 +56,7 @@ def training(solution: Solution) -> Predictions:
         InputError: the state is not a minimum, so that it has no fluctuations.
         NotSolvedError: of ``numerics.linear.krylov``: fluctuations of a large kernel, too close to a transition.
     """
+    solution.problem.plain("training")
     if isinstance(solution, NonlinearSolution):
         raise InputError("solution: is nonlinear; accepted: a linear network's state (for its mean outputs: predict)")
     problem, H = solution.problem, solution.kernel
@@ -98,6 +99,7 @@ def unseen(solution: Solution | NonlinearSolution) -> Predictions:
     Raises:
         InputError: the problem has no test patterns.
     """
+    solution.problem.plain("unseen")
     problem = solution.problem
     if problem.x_test is None:
         raise InputError("problem: has no test patterns; accepted: a problem with x_test")
@@ -118,6 +120,7 @@ def unseen(solution: Solution | NonlinearSolution) -> Predictions:
 
 def unseen_kernel(solution: Solution) -> tuple[FloatArray, FloatArray]:
     """Kernel of test with training patterns ``H_{ab}``, (n, Q, nP), and of each test pattern, ``H_aa^{tt}``, (Q, n)."""
+    solution.problem.plain("unseen_kernel")
     problem = solution.problem
     assert problem.x_test is not None
     n, Q = problem.n, len(problem.x_test)

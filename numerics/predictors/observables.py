@@ -37,6 +37,7 @@ class KernelState(Protocol):
 
 def predict(solution: KernelState) -> FloatArray:
     """Mean outputs ``⟨f_a⟩ = v Φ_{a𝒯} (vΦ_{𝒯𝒯} + κ)⁻¹ y``, (P, n); column t-1 is f^(t+1)."""
+    solution.problem.plain("predict")
     problem = solution.problem
     mean = regression(solution, solution.kernel[:, problem.supervised])[0] @ problem.labels
     return mean.reshape(problem.n, problem.P).T
@@ -47,6 +48,7 @@ def regression(solution: KernelState, cross: FloatArray) -> tuple[FloatArray, Fl
 
     Without noise, rows that determine each other, as those of equal patterns, share the weights of least norm.
     """
+    solution.problem.plain("regression")
     problem, T = solution.problem, solution.problem.supervised
     gram = problem.v * solution.kernel[np.ix_(T, T)] + problem.kappa * np.eye(len(T))
     size = np.sqrt(np.diagonal(gram))
@@ -65,6 +67,7 @@ def outliers(solution: Solution) -> ComplexArray:
     outliers are the eigenvalues of ``w C⁻¹ (φ⁻ᵀh/N)``, ``(φ⁻ᵀh/N)^{tt'} = H^{t-1,t'}``, of modulus above √w. For one
     pattern with input at t = 0 that is the companion matrix of the regression of h^n on h^1 … h^{n-1}.
     """
+    solution.problem.plain("outliers")
     problem = solution.problem
     if problem.arch != "rnn":
         return np.zeros(0, dtype=np.complex128)

@@ -27,6 +27,7 @@ def output_shift(solution: Solution) -> FloatArray:
     Raises:
         InputError: the state is no minimum, or the kernel is too large for a dense Hessian.
     """
+    solution.problem.plain("output_shift")
     problem, H, v = solution.problem, solution.kernel, solution.problem.v
     shift = kernel_shift(solution)
     T = problem.supervised

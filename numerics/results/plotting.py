@@ -72,12 +72,12 @@ def kernel(matrix: FloatArray, P: int, ax: Any, *, label: str = "kernel", symmet
 
 def _solution(result: Any, ax: Any) -> None:
     kernel(result.kernel, result.problem.P, ax, label=r"kernel $\Phi^{tt'}$")
-    ax.set_title(f"{result.problem.arch.upper()}, {result.branch}", loc="left")
+    ax.set_title(f"{result.problem.network}, {result.branch}", loc="left")
 
 
 def _simulation(result: Any, ax: Any) -> None:
     kernel(result.kernel_mean, result.problem.P, ax, label=r"mean kernel $\Phi^{tt'}$")
-    ax.set_title(f"{result.problem.arch.upper()}, $N = {result.width}$", loc="left")
+    ax.set_title(f"{result.problem.network}, $N = {result.width}$", loc="left")
 
 
 def _agreement(result: Agreement, ax: Any) -> None:

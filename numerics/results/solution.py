@@ -72,7 +72,7 @@ class Solution(Shown, Drawn, Stored):
         """What was solved, the state, and how far it can be trusted."""
         problem = self.problem
         return (
-            ("problem", f"{problem.arch.upper()}, T = {problem.T}, P = {problem.P}, κ = {problem.kappa:g}"),
+            ("problem", f"{problem.network}, T = {problem.T}, P = {problem.P}, κ = {problem.kappa:g}"),
             ("state", f"{self.branch}, {'stable' if self.stable else 'not stable'}"),
             ("free energy", f"{number(self.free_energy)} = {number(self.energy)} + {number(self.entropy)}"),
             ("residual", f"{self.residual:.1e}{'' if self.converged else ', NOT converged'}"),

@@ -108,6 +108,7 @@ class Network:
         if self.dtype not in (np.float32, np.float64):
             raise InputError(f"dtype: is {self.dtype}; accepted: float32 or float64")
         problem = self.problem
+        problem.plain("simulate")
         put(self, "inputs", problem.x.transpose(1, 2, 0).astype(self.dtype))
         put(self, "driven", tuple(bool(part.any()) for part in self.inputs))
         test = problem.x_test

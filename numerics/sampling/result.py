@@ -90,7 +90,7 @@ class Simulation:
     def __repr__(self) -> str:
         problem, draws = self.problem, self.kernels.shape[1]
         return (
-            f"Simulation({problem.arch.upper()}, T = {problem.T}, P = {problem.P}, N = {self.width}, {self.sampler}, "
+            f"Simulation({problem.network}, T = {problem.T}, P = {problem.P}, N = {self.width}, {self.sampler}, "
             f"{self.chains} × {draws} draws, ESS {self.ess:.0f}, R-hat {self.rhat:.3f}, seed {self.seed})"
         )
 

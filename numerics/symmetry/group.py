@@ -101,19 +101,14 @@ def correlated(M: FloatArray) -> IntArray:
     return np.asarray(connected_components(M != 0, directed=False)[1], dtype=np.intp)
 
 
-def sharing(problem: Problem) -> FloatArray:
-    """M of the problem's architecture, (n-1, n-1)."""
-    size = problem.n - 1
-    return np.ones((size, size)) if problem.arch == "rnn" else np.eye(size)
-
-
 @lru_cache(maxsize=64)
 def conditions(problem: Problem, odd: bool) -> Conditions:
     """The conditions of a problem with an activation that is odd or not."""
+    problem.plain("symmetry")
     labels = np.abs(np.nan_to_num(problem.y.T.ravel()))
     return Conditions(
         odd=odd,
-        tied=correlated(sharing(problem)),
+        tied=correlated(problem.sharing),
         inputs=overlapping(joint_inputs(problem.x)),
         labelled=(labels > ABSENT * labels.max(initial=0.0))[None],
     )

@@ -1,0 +1,323 @@
+"""Architectures between and beyond RNN and DNN, skip, bias and several outputs: what a problem says of them, and that
+nothing which has not learnt them ignores them."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import numerics
+from numerics import Problem, endpoint, load, load_result, save_result, solve, solve_nonlinear
+from numerics.certificate.certify import certify
+from numerics.checking.check import check, judged, minima
+from numerics.continuation.diagram import diagram
+from numerics.continuation.states import solve_all
+from numerics.errors import InputError
+from numerics.inputs.sharing import biases_of, sharing_of
+from numerics.linear.search import search_all
+from numerics.linear.space import input_covariance, kernel_space
+from numerics.nonlinear.search import incoherent_state
+from numerics.nonlinear.space import trajectory_space
+from numerics.nonlinear.variational import solve_gaussian
+from numerics.predictors import finite_width, generalisation, observables
+from numerics.predictors.output_shift import output_shift
+from numerics.results.sweep import sweep
+from numerics.symmetry.group import conditions
+from tests.hardening.program import run
+
+TIED_PAIR = [[1.0, 0, 1, 0], [0, 2, 0, 1], [1, 0, 1, 0], [0, 1, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("arch", "entry"),
+    [
+        ("rnn", lambda s, t: 1),
+        ("dnn", lambda s, t: s == t),
+        ("shared:0.3", lambda s, t: 0.3 + 0.7 * (s == t)),
+        ("drift:0.9", lambda s, t: 0.9 ** abs(s - t)),
+        ("looped:2", lambda s, t: s % 2 == t % 2),
+        ("looped:3", lambda s, t: s % 3 == t % 3),
+    ],
+)
+def test_each_family_is_its_formula(arch, entry):
+    problem = endpoint(7, 1.0, arch=arch)
+    expected = [[entry(s, t) for t in range(1, 6)] for s in range(1, 6)]
+    assert problem.sharing == pytest.approx(np.array(expected, float), abs=1e-15)
+    assert problem.arch == arch
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 6])
+@pytest.mark.parametrize(
+    ("word", "same"),
+    [
+        ("shared:1", "rnn"), ("shared:0", "dnn"), ("drift:1", "rnn"), ("drift:0.0", "dnn"), ("looped:1", "rnn"),
+        ("looped:{n-1}", "dnn"), ("looped:{n+3}", "dnn"),
+    ],
+)  # fmt: skip
+def test_ends_of_families_are_rnn_and_dnn(word, same, n):
+    word = word.replace("{n-1}", str(max(n - 1, 2))).replace("{n+3}", str(n + 3))
+    found, wanted = sharing_of(word, n), sharing_of(same, n)
+    assert np.array_equal(found.weights, wanted.weights)
+    assert np.array_equal(found.biases, wanted.biases)
+    assert n == 1 or found.name == same  # with a single time there is nothing to share
+    y = np.ones((1, n))
+    assert n == 1 or Problem([[1.0]], y, arch=word, bias=0.3) == Problem([[1.0]], y, arch=same, bias=0.3)
+
+
+def test_a_matrix_of_ones_and_the_identity_are_rnn_and_dnn():
+    assert endpoint(5, 1.0, arch=np.ones((3, 3))) == endpoint(5, 1.0)
+    assert endpoint(5, 1.0, arch=np.eye(3)) == endpoint(5, 1.0, arch="dnn")
+    assert endpoint(5, 1.0, arch=2 * np.eye(3)).arch == "matrix"
+
+
+@given(st.integers(1, 7), st.integers(1, 7), st.floats(0, 1), st.integers(0, 2**32))
+def test_every_family_is_a_covariance(n, p, rho, seed):
+    root = np.random.default_rng(seed).standard_normal((n - 1, 3))
+    words = ["rnn", "dnn", f"shared:{rho!r}", f"drift:{rho!r}", f"looped:{p}", root @ root.T + 1e-9 * np.eye(n - 1)]
+    for arch in words:
+        found = sharing_of(arch, n)
+        for matrix in (found.weights, found.biases):
+            assert np.array_equal(matrix, matrix.T)
+            assert not len(matrix) or np.linalg.eigvalsh(matrix)[0] > -1e-10 * matrix.max()
+        assert np.array_equal(found.biases.diagonal(), np.ones(n))
+        unit = np.sqrt(np.outer(found.weights.diagonal(), found.weights.diagonal()))
+        assert found.biases[1:, 1:] == pytest.approx(found.weights / unit, abs=1e-14)  # as the matrix beside it
+
+
+def test_biases_of_a_matrix():
+    assert np.array_equal(biases_of(np.ones((4, 4))), np.ones((5, 5)))
+    assert np.array_equal(biases_of(np.eye(4)), np.eye(5))
+    drift = sharing_of("drift:0.8", 6)
+    assert biases_of(drift.weights) == pytest.approx(drift.biases, abs=1e-15)
+    looped = sharing_of("looped:2", 6)
+    assert np.array_equal(biases_of(looped.weights), looped.biases)
+    assert not looped.biases[0, 1:].any()  # that of the input layer is its own
+    assert biases_of(np.array(TIED_PAIR))[2, 4] == pytest.approx(1 / np.sqrt(2))
+
+
+BAD = [
+    ("cnn", "is 'cnn'"), ("shared", "is 'shared'"), ("shared:", "is 'shared:'"), ("shared:1.1", "is 'shared:1.1'"),
+    ("shared:nan", "is 'shared:nan'"), ("drift:-0.1", "is 'drift:-0.1'"), ("drift:1/0", "is 'drift:1/0'"),
+    ("looped:0", "is 'looped:0'"), ("looped:1.5", "is 'looped:1.5'"), (None, "is None"), (3, "is 3"),
+    (np.eye(2), r"has shape \(2, 2\)"), (np.ones(3), r"has shape \(3,\)"), (-np.eye(3), "has -1 on its diagonal"),
+    (np.diag([1.0, 0, 1]), "has 0 on its diagonal"), (np.triu(np.ones((3, 3))), "is not symmetric"),
+    (2 * np.eye(3) - np.ones((3, 3)) * 0.7, "has the negative eigenvalue"), (np.full((3, 3), np.nan), "contains NaN"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("arch", "wrong"), BAD)
+def test_bad_architectures_are_refused_in_one_line(arch, wrong):
+    with pytest.raises(InputError, match=rf"^arch: {wrong}.*; accepted: ") as caught:
+        endpoint(5, 1.0, arch=arch)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_matrix_may_be_semi_definite_to_rounding():
+    root = np.random.default_rng(1).standard_normal((5, 2))
+    noisy = root @ root.T + 1e-13 * np.random.default_rng(2).standard_normal((5, 5))
+    problem = endpoint(7, 1.0, arch=noisy)
+    assert np.array_equal(problem.sharing, problem.sharing.T)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"skip": -0.1}, {"bias": -1.0}, {"skip": np.inf}, {"bias": "1"}, {"skip": 1e30, "T": 12}]
+)
+def test_bad_skip_and_bias_are_refused(wrong):
+    with pytest.raises(InputError, match=rf"^{next(iter(wrong))}: .*; accepted: "):
+        endpoint(**{"T": 5, "signal": 1.0} | wrong)
+
+
+def test_several_outputs_have_their_own_labels():
+    y = np.full((2, 3, 2), np.nan)
+    y[0, 2, 0], y[1, 1, 1], y[1, 2, 1] = 1.0, 2.0, 3.0
+    problem = Problem(np.eye(2), y, x_test=np.eye(2), y_test=y)
+    (first, second) = problem.targets
+    assert (problem.outputs, problem.n, problem.P) == (2, 3, 2)
+    assert (first[0].tolist(), first[1].tolist()) == ([4], [1.0])
+    assert (second[0].tolist(), second[1].tolist()) == ([3, 5], [2.0, 3.0])
+    with pytest.raises(InputError, match=r"^y: has 2 outputs; accepted: one"):
+        _ = problem.labels
+    single = Problem(np.eye(2), y[..., 1:], x_test=np.eye(2), y_test=y[..., 1:])
+    assert single == Problem(np.eye(2), y[..., 1], x_test=np.eye(2), y_test=y[..., 1])
+    assert single.supervised.tolist() == [3, 5]
+    y[..., 1] = np.nan
+    with pytest.raises(InputError, match=r"^y: has no supervised entry of output 2; accepted: "):
+        Problem(np.eye(2), y)
+
+
+def test_changes_keep_the_architecture():
+    for arch in ("rnn", "shared:0.25", "looped:2", np.array(TIED_PAIR)):
+        problem = endpoint(6, 2.0, arch=arch, skip=0.2, bias=0.1)
+        changed = problem.with_(kappa=3.0)
+        assert (changed.arch, changed.skip, changed.bias) == (problem.arch, 0.2, 0.1)
+        assert np.array_equal(changed.sharing, problem.sharing)
+        assert changed.with_(kappa=1.0) == problem
+        assert changed.with_(arch="dnn").arch == "dnn"
+    longer = endpoint(6, 2.0, arch="looped:2").with_(y=np.ones((1, 8)), x=np.ones((1, 1)))
+    assert longer.sharing.shape == (7, 7)
+    for given_twice in ({"sharing": np.eye(4)}, {"arch": "shared:0.5", "sharing": np.eye(4)}):
+        with pytest.raises(InputError, match=r"^sharing: is given beside arch"):
+            endpoint(6, 2.0, **given_twice)
+    with pytest.raises(InputError, match=r"^sharing: is missing"):
+        endpoint(6, 2.0, arch="matrix")
+
+
+def test_equal_problems_are_equal_and_hash_alike():
+    base = {"T": 6, "signal": 2.0}
+    changes = [
+        {}, {"T": 7}, {"signal": 3.0}, {"arch": "dnn"}, {"arch": "shared:0.5"}, {"arch": TIED_PAIR}, {"skip": 0.1},
+        {"bias": 0.1}, {"kappa": 2.0}, {"u": 2.0}, {"v": 2.0}, {"w": 2.0}, {"activation": "erf"},
+        {"x_test": np.ones((1, 1))}, {"x_test": np.ones((1, 1)), "y_test": np.ones((1, 5))},
+    ]  # fmt: skip
+    problems = [endpoint(**base | change) for change in changes]
+    again = [endpoint(**base | change) for change in changes]
+    for i, one in enumerate(problems):
+        for j, other in enumerate(again):
+            assert (one == other) == (hash(one) == hash(other)) == (i == j)
+    assert problems[0] != "rnn"
+    assert pickle.loads(pickle.dumps(problems[5])) == problems[5]
+    assert "shared:0.5" in repr(problems[4])
+    assert "skip = 0.1" in repr(problems[6])
+
+
+def test_problems_in_files(tmp_path):
+    y = np.full((1, 5, 2), np.nan)
+    y[0, -1] = 1.0, -1.0
+    np.savez(tmp_path / "task.npz", x=np.ones((1, 1)), y=y, sharing=TIED_PAIR)
+    problem = load(tmp_path / "task.npz", skip=0.5, bias=0.25)
+    assert problem == Problem(np.ones((1, 1)), y, arch=TIED_PAIR, skip=0.5, bias=0.25)
+    with pytest.raises(InputError, match=r"^arch: is 'dnn' beside the file's sharing matrix; accepted: one of both"):
+        load(tmp_path / "task.npz", arch="dnn")
+    np.savez(tmp_path / "bad.npz", x=np.ones((1, 1)), y=y, sharing=np.eye(3))
+    with pytest.raises(InputError, match=r"^sharing: has shape \(3, 3\)"):
+        load(tmp_path / "bad.npz")
+    for saved in (problem, endpoint(6, 1.0, arch="drift:0.7", bias=0.1)):
+        save_result(saved, tmp_path / "result.npz")
+        assert load_result(tmp_path / "result.npz") == saved
+
+
+TWO_OUTPUTS = np.full((1, 4, 2), np.nan)
+TWO_OUTPUTS[0, -1] = 1.0, 2.0
+FEATURES = {
+    "shared": {"arch": "shared:0.5"},
+    "drift": {"arch": "drift:0.5"},
+    "looped": {"arch": "looped:2"},
+    "matrix": {"arch": 2 * np.eye(3)},
+    "skip": {"skip": 0.5},
+    "bias": {"bias": 0.5},
+    "outputs": {"y": TWO_OUTPUTS},
+}
+
+
+def state_of(problem: Problem, plain_state):
+    """A state of the plain problem that says it is one of another."""
+    return dataclasses.replace(plain_state, problem=problem)
+
+
+#: Everything that takes a problem or a state and has learnt none of the features.
+ENTRIES = {
+    "solve": solve,
+    "search_all": search_all,
+    "solve_all": solve_all,
+    "solve_nonlinear": lambda p: solve_nonlinear(p.with_(activation="erf")),
+    "solve_all_nonlinear": lambda p: numerics.solve_all_nonlinear(p.with_(activation="erf")),
+    "state_near": lambda p: numerics.state_near(p.with_(activation="erf"), np.eye(4)),
+    "incoherent_state": lambda p: incoherent_state(p.with_(activation="erf")),
+    "critical_signal": lambda p: numerics.critical_signal(p.with_(activation="erf"), 1.0, 2.0),
+    "solve_gaussian": lambda p: solve_gaussian(p.with_(activation="erf")),
+    "kernel_space": kernel_space,
+    "input_covariance": input_covariance,
+    "trajectory_space": trajectory_space,
+    "continue_branch": lambda p: numerics.continue_branch(p, "signal", (0.5, 2.0), np.eye(4)),
+    "diagram": lambda p: diagram(p, "signal", (0.5, 2.0)),
+    "check": lambda p: check(p, 16),
+    "minima": minima,
+    "judged": lambda p: judged(p, 16, (), ()),
+    "sweep": lambda p: sweep(lambda kappa: p.with_(kappa=kappa), {"kappa": [1.0]}, "/nowhere/never"),
+    "symmetry": lambda p: conditions(p, True),
+}
+OF_STATES = {
+    "certify": certify,
+    "predict": observables.predict,
+    "regression": lambda s: observables.regression(s, np.eye(4)),
+    "outliers": observables.outliers,
+    "training": generalisation.training,
+    "unseen": generalisation.unseen,
+    "unseen_kernel": generalisation.unseen_kernel,
+    "kernel_sd": lambda s: finite_width.kernel_sd(s, 16),
+    "kernel_covariance": lambda s: finite_width.kernel_covariance(s, 16),
+    "kernel_shift": finite_width.kernel_shift,
+    "kernel_mean": lambda s: finite_width.kernel_mean(s, 16),
+    "log_mass": lambda s: finite_width.log_mass(s, 16),
+    "modes": finite_width.modes,
+    "output_shift": output_shift,
+}
+#: Those that take neither problem nor state, or read no more than the kernel of one; and the simulator.
+WITHOUT = {
+    "Activation", "Agreement", "Check", "EndpointScan", "InputError", "NonlinearSolution", "Problem", "Simulation",
+    "Solution", "Teacher", "cka", "compare", "endpoint", "hysteresis", "landscape", "load", "load_result", "lower",
+    "plot", "rotation_teacher", "save_result", "scan_endpoint", "sequence", "simulate", "solve_endpoint_batch",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def plain_state():
+    return solve(endpoint(5, 1.0))
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_nothing_is_ignored_by_solvers(entry, feature, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    problem = endpoint(5, 1.0).with_(**FEATURES[feature])
+    given_field = next(iter(FEATURES[feature]))
+    takes = ENTRIES[entry]
+    if entry == "sweep":
+        pytest.importorskip("xarray")
+
+        def takes(p):
+            return sweep(lambda kappa: p.with_(kappa=kappa), {"kappa": [1.0]}, tmp_path)
+
+    with pytest.raises(InputError, match=rf"^{given_field}: .*; accepted: .* \(so far by ") as caught:
+        takes(problem)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+@pytest.mark.parametrize("entry", OF_STATES)
+def test_nothing_is_ignored_by_predictors(entry, feature, plain_state):
+    state = state_of(plain_state.problem.with_(**FEATURES[feature]), plain_state)
+    with pytest.raises(InputError, match=rf"^{next(iter(FEATURES[feature]))}: .*; accepted: .* \(so far by "):
+        OF_STATES[entry](state)
+
+
+def test_every_public_name_is_looked_at():
+    assert set(numerics.__all__) == (WITHOUT | ENTRIES.keys() | OF_STATES.keys()) & set(numerics.__all__)
+
+
+COMMANDS = {
+    "solve": (), "certify": (), "check": ("--width", "16"), "continue": ("--parameter", "kappa", "--range", "1:2"),
+    "sweep": ("--over", "kappa=1,2", "--directory", "points"),
+}  # fmt: skip
+OPTIONS = {
+    "arch": ("--arch", "shared:0.5"), "skip": ("--skip", "0.5"), "bias": ("--bias", "0.5"), "y": (),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_nothing_is_ignored_by_commands(command, option, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    task = ("endpoint", "--T", "5", "--signal", "1")
+    if option == "y":
+        np.savez("task.npz", x=np.ones((1, 1)), y=TWO_OUTPUTS)
+        task = ("task.npz",)
+    found = run([command, *task, *OPTIONS[option], *COMMANDS[command]])
+    assert (found.status, found.stdout) == (2, "")
+    assert f"{option}: " in found.stderr
+    assert "so far by" in found.stderr
