@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from derivations.files import write_text
+from numerics.files import write_text
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

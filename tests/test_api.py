@@ -267,9 +267,9 @@ def test_a_changed_array_is_noticed(results, tmp_path):
 
 
 def test_nothing_is_left_where_it_cannot_be_written(results, tmp_path):
-    with pytest.raises(InputError, match="cannot be written"):
-        save_result(results["Solution"], tmp_path / "missing" / "result.npz")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(InputError, match="cannot be written"):
-        save_result(results["Solution"], tmp_path / "folder")
-    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "folder", tmp_path / "file" / "result.npz"):
+        with pytest.raises(InputError, match="cannot be written"):
+            save_result(results["Solution"], path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]

@@ -197,7 +197,7 @@ def print_diagram(found: Diagram, loop: Hysteresis | None, status: str) -> None:
 def picture(found: Diagram, loop: Hysteresis | None, path: Path) -> None:
     """Order parameter and free energy along the parameter: full lines are minima, dashed ones are not."""
     from derivations.figures.panel import styled
-    from derivations.files import whole_file
+    from numerics.files import whole_file
 
     with styled():
         from matplotlib import pyplot as plt

@@ -119,7 +119,7 @@ def picture(
     import numpy as np
 
     from derivations.figures.panel import styled
-    from derivations.files import whole_file
+    from numerics.files import whole_file
 
     with styled():
         from matplotlib import pyplot as plt

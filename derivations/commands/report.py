@@ -29,11 +29,10 @@ def command(out: Path | None, quick: bool, as_json: bool) -> int:
     if out is None:
         raise click.UsageError("--out: is missing; accepted: a folder for the page and its runs")
     require_notebooks()
-    from derivations.commands.reproduce import one_line_when_unwritable
-    from derivations.files import write_text
     from derivations.report.page import report_page
+    from numerics.files import refused_if_unwritable, write_text
 
-    with one_line_when_unwritable(out), bad_input():
+    with bad_input(), refused_if_unwritable(f"--out: {out}", "a folder to write to"):
         out.mkdir(parents=True, exist_ok=True)
         content = collected(out, quick)
         write_text(out / PAGE, report_page(**content))

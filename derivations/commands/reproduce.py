@@ -7,8 +7,6 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ import click
 from derivations.commands import output
 from derivations.commands.problems import bad_input
 from derivations.figures.panel import Panel
-from derivations.files import only_writer, write_text
+from numerics.files import only_writer, refused_if_unwritable, write_text
 
 #: Every panel by name, in the poster's order. `derivations.figures.<name>` makes it. A number is the poster's section
 #: and, where a section has several panels, a letter: 4 trained-networks; 5a endpoint-kernels, 5b order-parameter,
@@ -174,7 +172,7 @@ def command(panels: tuple[str, ...], out: Path | None, quick: bool, list_panels:
     if out is None:
         raise click.UsageError("--out: is missing; accepted: a folder for pictures and numbers")
     made: dict[str, Any] = {}
-    with one_line_when_unwritable(out):
+    with bad_input(), refused_if_unwritable(f"--out: {out}", "a folder to write to"):
         out.mkdir(parents=True, exist_ok=True)
         for name in [name for name in PANELS if name in panels or not panels]:
             made[name] = make_panel(PANELS[name], out, quick)
@@ -229,13 +227,3 @@ def make_panel(panel: Panel, out: Path, quick: bool) -> dict[str, Any]:
         record["files"] = [os.path.relpath(path, out) for path in made["files"]]
         write_text(out / f"{panel.name}.json", json.dumps(output.plain(record), indent=1, ensure_ascii=False))
     return record
-
-
-@contextmanager
-def one_line_when_unwritable(out: Path) -> Iterator[None]:
-    """Turn a folder that cannot be written, or a full disk, into the program's one line."""
-    try:
-        yield
-    except OSError as error:
-        what = error.strerror or str(error)
-        raise click.UsageError(f"--out: {out} cannot be written ({what}); accepted: a folder to write to") from None

@@ -170,7 +170,7 @@ def picture(found: EndpointScan, path: Path) -> None:
     import numpy as np
 
     from derivations.figures.panel import styled
-    from derivations.files import whole_file
+    from numerics.files import whole_file
 
     with styled():
         from matplotlib import pyplot as plt

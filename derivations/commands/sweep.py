@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -89,18 +88,13 @@ def command(
     names = [name for name, _ in axes]
     if len(set(names)) < len(names):
         raise click.UsageError(f"--over: names {', '.join(names)}; accepted: each parameter once")
-    from derivations.files import whole_file
+    from numerics.files import write_netcdf
     from numerics.results.sweep import sweep
 
     with output.working("sweep"):
         result = sweep(lambda **values: changed(problem, values), dict(axes), directory)
     if out is not None:
-        with TemporaryDirectory() as folder:
-            # HDF5 wants the lock that a whole file is held by until it is there
-            written = Path(folder) / "sweep.nc"
-            result.to_netcdf(written, engine="h5netcdf")
-            with whole_file(out) as temporary:
-                temporary.write_bytes(written.read_bytes())
+        write_netcdf(result, out)
     if as_json:
         output.print_json(sweep_fields(result, dict(axes)))
     else:

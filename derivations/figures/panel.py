@@ -17,7 +17,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from derivations.files import whole_file, write_text
+from numerics.files import whole_file, write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from derivations.commands.reproduce import PANELS
-from derivations.files import whole_file, write_text
+from numerics.files import whole_file, write_text
 
 ROOT = Path(__file__).parents[2]
 #: Pixels across: sharp at column width, and small.

@@ -13,9 +13,9 @@ from urllib.parse import unquote, urldefrag
 
 import click
 
-from derivations.files import write_text
 from derivations.report.page import document_page
 from derivations.report.typeset import prose
+from numerics.files import write_text
 
 ROOT = Path(__file__).parents[2]
 #: Pages, README first; links between them and to other files of the project are kept.

@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import tempfile
 from dataclasses import fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numerics.errors import InputError
+from numerics.files import refused_if_unwritable, write_bytes
 from numerics.inputs.activation import Activation, activation_of, named, not_stored
 from numerics.inputs.problem_file import UNREADABLE
 
@@ -78,22 +77,8 @@ def save_result(result: Any, path: str | Path) -> None:
         header=np.frombuffer(json.dumps(header).encode(), dtype=np.uint8),
         **arrays,
     )
-    target = Path(path)
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=".part", dir=target.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(buffer.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())
-            mask = os.umask(0)
-            os.umask(mask)
-            os.chmod(name, 0o666 & ~mask)
-            os.replace(name, target)
-        finally:
-            Path(name).unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); accepted: a path for a file") from None
+    with refused_if_unwritable(f"{path}:", "a path for a file"):
+        write_bytes(Path(path), [buffer.getbuffer()])
 
 
 def load_result(path: str | Path, *, activation: Any = None) -> Any:

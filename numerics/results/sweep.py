@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, as_completed
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +18,7 @@ import numpy as np
 
 from numerics import processes
 from numerics.errors import InputError
+from numerics.files import refused_if_unwritable, whole_file
 from numerics.inputs.problem import Problem
 from numerics.inputs.problem_file import UNREADABLE
 from numerics.linear.search import solve
@@ -62,7 +60,7 @@ def sweep(
         if not len(values):
             raise InputError(f"axes: {name} has no values; accepted: at least one value for each axis")
     folder = Path(directory)
-    with _writable(folder):
+    with refused_if_unwritable(f"directory: {folder}", "a folder"):
         folder.mkdir(parents=True, exist_ok=True)
     points = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
     problems = [problem_of(**point) for point in points]
@@ -126,27 +124,9 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _write(path: Path, result: Mapping[str, Any] | None) -> None:
-    """Write to a temporary file beside it, then rename: a reader sees the whole file or none."""
     assert result is not None
-    arrays: dict[str, Any] = {name: np.asarray(value) for name, value in result.items()}
-    with _writable(path.parent):
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                np.savez(stream, **arrays)
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-
-
-@contextmanager
-def _writable(directory: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(f"directory: {directory} cannot be written ({reason}); accepted: a folder") from None
+    with refused_if_unwritable(f"directory: {path.parent}", "a folder"), whole_file(path) as temporary:
+        np.savez(temporary, **result)
 
 
 def _xarray() -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from numerics.errors import InputError
+from numerics.files import refused_if_unwritable, write_netcdf
 from numerics.sampling.result import Simulation
 
 
@@ -57,7 +58,5 @@ def save(simulation: Simulation, path: str | Path) -> None:
         InputError: arviz-base is not installed, or the file cannot be written.
     """
     tree = to_datatree(simulation)
-    try:
-        tree.to_netcdf(path, engine="h5netcdf")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error}); accepted: a path for a netCDF file") from None
+    with refused_if_unwritable(f"{path}:", "a path for a netCDF file"):
+        write_netcdf(tree, Path(path))

@@ -12,7 +12,7 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from numerics.errors import InputError
+from numerics.files import refused_if_unwritable, write_bytes
 from numerics.sampling.chains import ChainState, Place, Record
 from numerics.sampling.collapsed import Seen
 from numerics.sampling.deferred import DeferredNoise
@@ -48,7 +49,7 @@ def only_run(directory: Path) -> Iterator[None]:
     Raises:
         InputError: another process runs there, or the directory cannot be made or written.
     """
-    with _writable(directory):
+    with refused_if_unwritable(f"checkpoint: {directory}", "a directory"):
         directory.mkdir(parents=True, exist_ok=True)
         handle = os.open(directory / "running.lock", os.O_RDWR | os.O_CREAT, 0o666)
     try:
@@ -67,15 +68,6 @@ def only_run(directory: Path) -> Iterator[None]:
         os.close(handle)
 
 
-@contextmanager
-def _writable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(f"checkpoint: {path} cannot be written ({reason}); accepted: a directory") from None
-
-
 def save(path: Path, plan: Plan, state: ChainState, record: Record) -> None:
     """Write a chain's state and everything that it has recorded.
 
@@ -88,27 +80,8 @@ def save(path: Path, plan: Plan, state: ChainState, record: Record) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     payload = buffer.getbuffer()
-    with _writable(path):
-        _write(path, [_FORMAT, hashlib.sha256(payload).digest(), payload])
-
-
-def _write(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
-    # one name for every writer: `only_run` leaves one, and what a killed one left is written over
-    part = path.with_suffix(".part")
-    try:
-        with part.open("wb") as file:
-            file.writelines(pieces)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    with refused_if_unwritable(f"checkpoint: {path}", "a directory"):
+        write_bytes(path, [_FORMAT, hashlib.sha256(payload).digest(), payload])
 
 
 def load(path: Path, plan: Plan) -> tuple[ChainState, Record]:

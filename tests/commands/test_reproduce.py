@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from derivations.commands import reproduce
 from derivations.commands.reproduce import PANELS
 from derivations.figures.panel import Panel
-from derivations.files import only_writer
+from numerics.files import only_writer
 
 
 def run(*arguments: object):

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from derivations import files
-from derivations.files import whole_file, write_text
+from numerics import files
 from numerics.errors import InputError
+from numerics.files import whole_file, write_text
 from numerics.inputs.problem import endpoint
 from numerics.results import sweep
 from numerics.sampling import checkpoint, simulate

@@ -6,9 +6,12 @@ import glob
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+from numerics.errors import InputError
 
 #: Seconds after which a temporary that nobody has locked belongs to nobody.
 _SURELY_LOCKED = 60.0
@@ -18,7 +21,8 @@ _SURELY_LOCKED = 60.0
 def whole_file(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, moved onto it if the block succeeds and removed if it does not.
 
-    The temporary keeps the suffix, since writers choose the format by it.
+    The temporary keeps the suffix, since writers choose the format by it. It is on the disk before it is moved, so that
+    a loss of power too leaves the old file or the new one. The folder is made if it is missing.
     """
     with _naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,10 +37,35 @@ def whole_file(path: Path) -> Iterator[Path]:
             mask = os.umask(0)
             os.umask(mask)
             temporary.chmod(0o666 & ~mask)
+            os.fsync(handle)
             temporary.replace(path)
+            _keep_name(path.parent)
         finally:
             os.close(handle)
             temporary.unlink(missing_ok=True)
+
+
+def _keep_name(folder: Path) -> None:
+    """A folder's names on the disk, where the system can do that."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextmanager
+def refused_if_unwritable(what: str, accepted: str) -> Iterator[None]:
+    """An OSError of the block as one line.
+
+    Raises:
+        InputError: what was to be written (an argument or a path), the system's reason, and what is accepted.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{what} cannot be written ({error.strerror or error}); accepted: {accepted}") from None
 
 
 @contextmanager
@@ -77,6 +106,21 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` to `path`, whole or not at all."""
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_bytes(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
+    """Write `pieces` one after the other to `path`, whole or not at all."""
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        file.writelines(pieces)
+
+
+def write_netcdf(data: Any, path: Path) -> None:
+    """Write an xarray Dataset or DataTree to `path`, whole or not at all."""
+    with tempfile.TemporaryDirectory() as folder:
+        # HDF5 wants the lock that a whole file is held by until it is there
+        written = Path(folder) / "data.nc"
+        data.to_netcdf(written, engine="h5netcdf")
+        write_bytes(path, [written.read_bytes()])
 
 
 @contextmanager
