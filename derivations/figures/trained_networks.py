@@ -19,7 +19,7 @@ from derivations.figures.panel import Effort, Progress, finished_runs, save_figu
 from numerics import endpoint, solve
 from numerics.checking import agreement
 from numerics.inputs.problem import Problem
-from numerics.linalg import FloatArray
+from numerics.linalg import FloatArray, alignment
 from numerics.nonlinear.search import solve_nonlinear
 from numerics.sampling import observables, simulate
 from numerics.sampling.diagnostics import summarise, summarise_symmetric
@@ -255,8 +255,8 @@ def read_off(theory: Theory, run: Mapping[str, Any]) -> Sampled:
         negative = observables.order_parameter(kernels, 1) < 0
         kernels = np.where(negative[..., None, None], observables.flip_kernel(n, 1) * kernels, kernels)
     summary = summarise_symmetric(kernels)
-    single = summarise(1 - observables.alignment(kernels, theory.kernel)[..., None])
-    of_mean, error = propagated(kernels, lambda kernel: 1 - observables.alignment(kernel, theory.kernel)[..., None])
+    single = summarise(1 - alignment(kernels, theory.kernel)[..., None])
+    of_mean, error = propagated(kernels, lambda kernel: 1 - alignment(kernel, theory.kernel)[..., None])
     # Where the mean kernel is right, 1 - CKA is the square of its noise, which the slope does not see.
     noise = 0.5 * np.sum(summary.standard_error**2) / np.sum(summary.mean**2)
     return Sampled(
