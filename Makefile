@@ -31,7 +31,7 @@ lint: $(INSTALLED)  ## ruff, mypy and the import walls
 	$(BIN)/lint-imports --no-cache
 
 derivations: $(INSTALLED)  ## run the literate derivations; notebooks and HTML in derivations-out/
-	$(BIN)/python -m derivations.notebooks --out derivations-out
+	$(BIN)/python -m derivations.report.notebooks --out derivations-out
 
 docs: $(INSTALLED)  ## README, how-to pages and API reference as HTML in docs-out/; fails on a dead link
 	$(BIN)/python -m derivations.report.site --out docs-out

@@ -12,7 +12,8 @@ from typing import NoReturn
 
 import click
 
-#: Command name → what `unrolled --help` says of it. The module `derivations.commands.<name>` has its `command`.
+#: Command name → what `unrolled --help` says of it. The module `derivations.commands.<name>` has its `command`; that of
+#: `report` is with the report.
 COMMANDS = {
     "derive": "Exact results, derived with SymPy.",
     "solve": "Solve the saddle-point equations of a problem.",
@@ -41,7 +42,9 @@ class LazyGroup(click.Group):
         """Import the module of the command, or None if there is no such command."""
         if cmd_name not in COMMANDS:
             return None
-        return importlib.import_module(f"derivations.commands.{cmd_name}").command
+        module = "derivations.report.command" if cmd_name == "report" else f"derivations.commands.{cmd_name}"
+        found: click.Command = importlib.import_module(module).command
+        return found
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -16,6 +16,6 @@ def test_the_simulators_wall_names_every_module_of_numerics():
     packages = {path.parent.name for path in (ROOT / "numerics").glob("*/__init__.py")}
     parts = {f"numerics.{name}" for name in files | packages}
     # what a problem is made of, the gates for input, and worker processes and threads: none of these solves anything
-    shared = {"inputs", "errors", "files", "linalg", "processes", "threads"}
+    shared = {"inputs", "errors", "files", "linalg", "machine", "processes", "threads"}
     assert parts - forbidden == {"numerics.sampling"} | {f"numerics.{name}" for name in shared}
     assert {"theory", "sympy", "mpmath"} <= forbidden

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from derivations.commands import output
+from derivations import output
 from derivations.commands.problems import bad_input, problem_options
 
 if TYPE_CHECKING:

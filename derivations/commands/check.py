@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from derivations.commands import output
+from derivations import output
 from derivations.commands.problems import problem_options
 from derivations.commands.simulate import default_steps, simulation_fields, simulation_options
 

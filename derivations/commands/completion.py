@@ -22,7 +22,7 @@ def command(shell: str, as_json: bool) -> int:
         raise click.UsageError(f"SHELL: is {shell!r}; accepted: {', '.join(SHELLS)}")
     script = completion_script(shell)
     if as_json:
-        from derivations.commands import output
+        from derivations import output
 
         output.print_json({"shell": shell, "script": script})
     else:
@@ -34,10 +34,9 @@ def completion_script(shell: str) -> str:
     """click's own script, which calls `unrolled` back with what was typed."""
     from click.shell_completion import get_completion_class
 
-    from derivations.__main__ import cli
-
     completion = get_completion_class(shell)
     if completion is None:
         raise click.UsageError(f"SHELL: is {shell!r}; accepted: {', '.join(SHELLS)}")
     # without click's check of the installed bash: the script may be for another machine
-    return completion.source_template % completion(cli, {}, "unrolled", "_UNROLLED_COMPLETE").source_vars()
+    program = click.get_current_context().find_root().command
+    return completion.source_template % completion(program, {}, "unrolled", "_UNROLLED_COMPLETE").source_vars()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from derivations.commands import output
+from derivations import output
 from derivations.commands.problems import TimeList
 
 if TYPE_CHECKING:
@@ -486,7 +486,7 @@ def _entry(t: int, s: int) -> str:
 
 def as_text(fields: Fields) -> str:
     """One name a line; tables and sequences of tables indented below theirs."""
-    from derivations.commands.expressions import Text
+    from derivations.expressions import Text
 
     return _as_text(fields, "", Text().doprint)
 
@@ -509,7 +509,7 @@ def _as_text(fields: Fields, indent: str, written: Callable[[Any], str]) -> str:
 
 def as_latex(fields: Fields) -> str:
     """A displayed equation for each expression; compiles with amsmath and amssymb."""
-    from derivations.commands.expressions import Latex
+    from derivations.expressions import Latex
 
     return "\n".join(_equations("", fields, Latex().doprint))
 

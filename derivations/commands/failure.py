@@ -39,7 +39,7 @@ def report(error: Exception, arguments: Sequence[str]) -> int | None:
         if error.filename is None:
             _give_up_output()
         return _say(f"{place}: cannot be used ({reason}); accepted: a place that can be read and written", REFUSED)
-    if _is(error, "numerics.inputs.problem", "InputError"):
+    if _is(error, "numerics.errors", "InputError"):
         return _say(str(error), REFUSED)
     if _is(error, "concurrent.futures.process", "BrokenProcessPool"):
         return _say("Not finished: a worker process was killed, perhaps for want of memory.", FAILED)

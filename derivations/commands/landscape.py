@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from derivations.commands import output
+from derivations import output
 from derivations.commands.free_parameter import require_picture
 from derivations.commands.problems import bad_input
 

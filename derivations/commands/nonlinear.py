@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from derivations.commands import output
+from derivations import output
 
 if TYPE_CHECKING:
     from numerics.inputs.problem import Problem

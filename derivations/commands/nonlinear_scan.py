@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from derivations.commands.output import working
+from derivations.output import working
 
 if TYPE_CHECKING:
     from numerics.endpoint_task.scan import BranchScan, EndpointScan, SpecialPoint

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.figures.panel import Effort, Progress, finished_runs, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Panel, Progress, finished_runs, save_figure, save_table, styled
 from numerics import endpoint, solve
 from numerics.checking.linear import compare
 from numerics.predictors.observables import outliers
@@ -29,6 +29,17 @@ if TYPE_CHECKING:
 
     from numerics.inputs.problem import Problem
     from numerics.sampling import Simulation
+
+PANEL = Panel(
+    "5a",
+    "endpoint-kernels",
+    "Kernels and spectra under weak and strong signals",
+    "Kernels at T = 6, theory beside the mean over sampled networks. Under a weak signal RNN and DNN coincide, "
+    "diagonal in time; under a strong one only the RNN turns coherent, and W gets an eigenvalue outside the bulk of "
+    "radius √w (circle). Dots: one sampled W; ring: the theory's outlier; diamond: its mean over sampled W, with "
+    "two standard errors.",
+)
+
 
 T, KAPPA, SEED = 6, 1.0, 20260217
 #: λ_c is 2.15; the coherent state exists from 2.12.

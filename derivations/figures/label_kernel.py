@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.figures.panel import Effort, Progress, finished_runs, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Panel, Progress, finished_runs, save_figure, save_table, styled
 from numerics import Problem, cka, solve
 from numerics.checking.linear import compare
 from numerics.sampling import simulate
@@ -27,6 +27,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from numerics.sampling import Simulation
+
+PANEL = Panel(
+    "5e",
+    "label-kernel",
+    "The last kernel turns to the labels'",
+    "Two classes of four patterns each, labels ±3 at the last output only, T = 4. Kernels over patterns, each over "
+    "its largest entry; numbers are alignments (CKA) with the label kernel Y = yyᵀ. The inputs' kernel is the "
+    "random network's. The last hidden time's, H^(T-1,T-1), is close to Y for the RNN (above) and the DNN (below) "
+    "alike: theory at N → ∞, and the mean over sampled networks.",
+)
+
 
 T, KAPPA, WIDTH, SEED = 4, 1.0, 128, 20261127
 ARCHITECTURES = ("rnn", "dnn")

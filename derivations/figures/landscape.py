@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sympy import nsimplify
 
-from derivations.figures.panel import Effort, Progress, finished_run, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Panel, Progress, finished_run, save_figure, save_table, styled
 from numerics import endpoint, scan_endpoint
 from numerics.endpoint_task.landscape import landscape, negative_log_density, plane
 from numerics.sampling import simulate
@@ -25,6 +25,18 @@ from theory.critical_point import critical_signal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+PANEL = Panel(
+    "5c",
+    "landscape",
+    "The kernel landscape",
+    "Free energy F along the correlation q of the last two times, the rest minimised out. (a) T = 4: one minimum "
+    "splits into two at λ_c; full lines N → ∞, dashed lines -ln P(q)/N at N = 64, diamonds its histogram over "
+    "sampled networks. (b) T = 6: coherent minima appear beside the incoherent one; κ = 20, since at κ = 1 they "
+    "coexist in a narrow range only, behind a barrier too low to see. (c) A plane through the coherent minima "
+    "(crosses) and the incoherent saddle (circle).",
+)
+
 
 T, KAPPA, WIDTH, CHAINS, SEED = 4, 1.0, 64, 4, 20260218
 JUMP_T, JUMP_KAPPA = 6, 20.0

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.figures.panel import Effort, Progress, finished_runs, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Panel, Progress, finished_runs, save_figure, save_table, styled
 from numerics import Problem, endpoint, scan_endpoint
 from numerics.checking.linear import compare_phase
 from numerics.checking.regions import nearest
@@ -31,6 +31,20 @@ if TYPE_CHECKING:
 
     from numerics.endpoint_task.scan import EndpointScan
     from numerics.results.solution import Solution
+
+PANEL = Panel(
+    "7a",
+    "learning-transition",
+    "States that learn and states that do not",
+    "Beyond the poster: endpoint supervision with large noise, T = 4, κ = 100. Between two folds F has two minima, "
+    "for (a) the RNN and (b) the DNN: one close to the random network, one that has learnt part of the label; where "
+    "their F is equal the transition is, and it is discontinuous. Above: mean output over label; below: F less F_0, "
+    "that of the random network. Lines are the theory at N → ∞, dashed where unstable; dotted, where minima end "
+    "(folds) or have equal F. Diamonds are networks that start at weights drawn in one of the minima, with two "
+    "standard errors (mostly within the symbol); black dashes, the theory of the minimum they must stay in, or go "
+    "to beyond its fold, to first order in 1/N.",
+)
+
 
 T, KAPPA, WIDTH, SEED = 4, 100.0, 128, 20261126
 RANGE, GRID = (700.0, 1800.0), 111

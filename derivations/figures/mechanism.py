@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.figures.panel import Effort, Progress, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Panel, Progress, save_figure, save_table, styled
 from numerics import solve
 from numerics.inputs.teachers import Teacher, rotation_teacher
 from numerics.predictors.observables import predict
@@ -27,6 +27,16 @@ from theory.symbols import label, label_propagator, u, v, w
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+PANEL = Panel(
+    "6e",
+    "mechanism",
+    "Which orders in the labels reach unsupervised times",
+    "(a) Changes of the kernel of first and second order in Y; frames: both times supervised. (b) Paths of second "
+    "order to one unsupervised entry; the DNN's mask cuts all of them. (c) This entry and (d) an unsupervised "
+    "output: sums to each order (lines) beside the full solution (circles).",
+)
+
 
 T, ANGLE, SUPERVISED = 7, 2 * math.pi / 5, (1, 3, 6)
 ENTRY, TIME = (2, 3), 4

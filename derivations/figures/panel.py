@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import logging
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -44,15 +43,6 @@ class Panel:
     name: str
     title: str
     caption: str
-
-    def __post_init__(self) -> None:
-        if not re.fullmatch(r"\d+[a-z]?", self.number):
-            raise ValueError(f"number: is {self.number!r}; accepted: a section and perhaps a letter, such as 5b")
-
-    def order(self) -> tuple[int, str]:
-        """Section and letter: panels are made and shown in this order."""
-        section = self.number.rstrip("abcdefghijklmnopqrstuvwxyz")
-        return int(section), self.number[len(section) :]
 
     def fields(self) -> dict[str, str]:
         """The attributes by name."""

@@ -14,13 +14,22 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from derivations.figures.panel import Effort, Progress, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Panel, Progress, save_figure, save_table, styled
 from theory.perturbation import Path as TimePath
 from theory.perturbation import cut_paths, paths
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+PANEL = Panel(
+    "6d",
+    "propagator-paths",
+    "Paths of the label messages",
+    "Time paths t3 ← t2 ← t1 by which second order in Y reaches an unsupervised kernel entry, for the RNN and the "
+    "DNN. The DNN's mask lets equal times alone pass: crosses mark where it cuts a path.",
+)
+
 
 T, SUPERVISED, ENTRY = 7, (1, 3, 6), (2, 3)
 COLOURS = ("C0", "C2", "C3", "C4", "C5", "C6")

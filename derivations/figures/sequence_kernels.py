@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from derivations.figures import sequential
-from derivations.figures.panel import Effort, Progress, finished_run, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Panel, Progress, finished_run, save_figure, save_table, styled
 from derivations.figures.sequential import ARCHITECTURES, PATTERNS, SUPERVISED, TEACHER, TIMES, T
 from numerics.checking.linear import compare
 from numerics.predictors import generalisation
@@ -22,6 +22,17 @@ from numerics.predictors.observables import cka
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+PANEL = Panel(
+    "6a",
+    "sequence-kernels",
+    "Kernels and outputs from few supervised times",
+    "A rotation teacher, 4 of 7 times supervised (ticks, grey bands). Top: label kernel Y = yyᵀ of all times, and "
+    "the learned kernels, first pattern. Bottom: outputs. Lines are the theory at N → ∞, bands two standard "
+    "deviations of one network at width N, diamonds means over sampled networks with two standard errors. "
+    "Unsupervised, the RNN goes on with the teacher's sequence; the DNN falls back to 0.",
+)
+
 
 SEED = 20260601
 

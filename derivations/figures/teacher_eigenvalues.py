@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from derivations.figures import sequential
-from derivations.figures.panel import Effort, Progress, finished_run, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Panel, Progress, finished_run, save_figure, save_table, styled
 from derivations.figures.sequential import ARCHITECTURES, COLOURS, SUPERVISED, TEACHER, T
 from numerics.checking.agreement import RHAT_LIMIT
 from numerics.predictors.observables import outliers
@@ -28,6 +28,16 @@ if TYPE_CHECKING:
 
     from numerics import Problem
     from numerics.sampling import Simulation
+
+PANEL = Panel(
+    "6b",
+    "teacher-eigenvalues",
+    "W recovers the teacher's eigenvalues",
+    "Eigenvalues of sampled weights after the task of 6a. The RNN's W: a pair leaves the bulk, a disc of radius √w, "
+    "for the teacher's on the unit circle, where the theory has its outliers. The DNN's W^(t), trained on the same "
+    "labels, keep to the bulk but for fluctuations at finite width.",
+)
+
 
 SEED = 20260607
 #: Largest |z| of the outliers' real and imaginary parts; two-sided, one in a thousand for both together.

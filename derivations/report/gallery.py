@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from derivations.commands.reproduce import PANELS
+from derivations.figures.panels import NAMES, panel
 from numerics.files import whole_file, write_text
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +26,7 @@ made with `--quick`: shorter simulations, larger error bars.
 def main(panels: Path) -> None:
     """Write docs/gallery.md and docs/gallery/ from the panels that are finished in a folder."""
     sections = [PREFACE]
-    for name, panel in PANELS.items():
+    for name in NAMES:
         if not (panels / f"{name}.json").is_file():
             click.echo(f"{name}: is not in {panels}; left out", err=True)
             continue
@@ -34,8 +34,9 @@ def main(panels: Path) -> None:
         picture = next(panels / file for file in record["files"] if file.endswith(".png"))
         shrink(picture, ROOT / "docs" / "gallery" / f"{name}.png")
         summary = record["summary"].removeprefix(f"{name}: ")
+        shown = panel(name)
         sections.append(
-            f"## {panel.number} · {panel.title}\n\n![{panel.title}](gallery/{name}.png)\n\n{record['caption']}\n\n"
+            f"## {shown.number} · {shown.title}\n\n![{shown.title}](gallery/{name}.png)\n\n{record['caption']}\n\n"
             f"*`{name}`: {summary.rstrip('.')}.*\n"
         )
     write_text(ROOT / "docs" / "gallery.md", "\n".join(sections))

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from derivations.commands.reproduce import PANELS, make_panel
 from derivations.figures.panel import Panel
+from derivations.figures.panels import make_panel, panel
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ class ShownPanel:
 
 def shown_panel(name: str, out: Path, quick: bool) -> ShownPanel:
     """Make a panel in `out`, or take the finished one that is there, and inline its files."""
-    record = finished(name, out, quick) or make_panel(PANELS[name], out, quick)
+    record = finished(name, out, quick) or make_panel(name, out, quick)
     files = [out / file for file in record["files"]]
     picture, size = inlined_picture(files)
     runs = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((out / f"{name}-runs").glob("*.json"))]
     seeds = dict.fromkeys(run["settings"]["seed"] for run in runs if "seed" in run.get("settings", {}))
     return ShownPanel(
-        PANELS[name],
+        panel(name),
         picture,
         size,
         _without_name(record["summary"], name),
@@ -72,7 +72,7 @@ def finished(name: str, out: Path, quick: bool) -> dict[str, Any] | None:
         record = json.loads((out / f"{name}.json").read_text(encoding="utf-8"))
         complete = all((out / file).is_file() for file in record["files"])
         enough = quick or not record["quick"]
-        same = record["caption"] == PANELS[name].caption  # a picture of an earlier program would not show what is said
+        same = record["caption"] == panel(name).caption  # a picture of an earlier program would not show what is said
         return dict(record) if complete and enough and same else None
     except (OSError, ValueError, KeyError, TypeError):
         return None  # absent, damaged, or of an older program

@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from derivations.commands import doctor, output
+from derivations import output
+from numerics import machine
 
 PROGRAM = [sys.executable, "-m", "derivations"]
 
@@ -54,19 +55,19 @@ AILING = {
 
 
 def test_a_healthy_machine_has_no_warning():
-    assert doctor.warnings(HEALTHY) == []
+    assert machine.warnings(HEALTHY) == []
 
 
 @pytest.mark.parametrize("what", AILING)
 def test_each_bad_setting_is_named_once(what: str):
-    told = doctor.warnings(HEALTHY | AILING[what])
+    told = machine.warnings(HEALTHY | AILING[what])
     assert len(told) == 1
     assert what in told[0]
 
 
 def test_a_version_outside_the_required_range_is_unmet():
-    found = doctor.installed(["numpy>=2.0", "numpy-that-nobody-made>=1", "scipy>=1000"])
-    assert doctor.unmet(found) == ["numpy-that-nobody-made", "scipy"]
+    found = machine.installed(["numpy>=2.0", "numpy-that-nobody-made>=1", "scipy>=1000"])
+    assert machine.unmet(found) == ["numpy-that-nobody-made", "scipy"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

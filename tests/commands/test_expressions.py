@@ -2,7 +2,7 @@
 
 from sympy import Float, Integer, Symbol, latex
 
-from derivations.commands.expressions import Latex, Text
+from derivations.expressions import Latex, Text
 from theory.free_energy import endpoint_free_energy
 
 

@@ -9,7 +9,6 @@ from functools import cache
 import numpy as np
 import pytest
 
-from derivations.commands.reproduce import PANELS
 from derivations.figures import trained_networks as panel
 
 CASES = (("linear", "rnn"), ("linear", "dnn"))
@@ -118,4 +117,4 @@ def test_both_signs_of_a_coherent_state_are_taken_to_one():
 
 
 def test_the_panel_is_listed():
-    assert PANELS["trained-networks"].number == "4"
+    assert panel.PANEL.number == "4"

@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 from sympy import nsimplify
 
-from derivations import notebooks
 from derivations.__main__ import main
-from derivations.commands import reproduce
-from derivations.report import checks, panels, transition
+from derivations.figures import panels as figures
+from derivations.report import checks, notebooks, panels, transition
 from numerics import endpoint, solve
 from numerics.predictors.observables import outliers
 from tests.report.browser import DESKTOP, PHONE, start_chromium, visit
@@ -60,8 +59,7 @@ def make_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shorten(patch: pytest.MonkeyPatch, script: Path) -> None:
     """Little work; everything else as the command does it."""
     whole = transition.interactive_data
-    patch.setattr(reproduce, "PANELS", {"propagator-paths": reproduce.PANELS["propagator-paths"]})
-    patch.setattr(panels, "PANELS", {"propagator-paths": reproduce.PANELS["propagator-paths"]})
+    patch.setattr(figures, "NAMES", ("propagator-paths",))
     patch.setattr(checks, "CASES", checks.CASES[1:2])
     # the simulation itself has tests of its own; here only its place on the page counts
     patch.setattr(checks, "run", lambda case, settings: CHECKED)

@@ -7,8 +7,8 @@ import re
 import jupytext
 import pytest
 
-from derivations.notebooks import scripts_in_order
 from derivations.report.derivation import derivation, printed
+from derivations.report.notebooks import scripts_in_order
 from derivations.report.page import derivation_page
 from derivations.report.typeset import code, mathml, prose
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import click
 
-from derivations.commands import output
-from derivations.commands.problems import bad_input
+from derivations import output
 
 #: What the page is called in the folder; the finished runs that it was made from are beside it.
 PAGE = "report.html"
@@ -32,7 +31,7 @@ def command(out: Path | None, quick: bool, as_json: bool) -> int:
     from derivations.report.page import report_page
     from numerics.files import refused_if_unwritable, write_text
 
-    with bad_input(), refused_if_unwritable(f"--out: {out}", "a folder to write to"):
+    with refused_if_unwritable(f"--out: {out}", "a folder to write to"):
         out.mkdir(parents=True, exist_ok=True)
         content = collected(out, quick)
         write_text(out / PAGE, report_page(**content))
@@ -69,16 +68,16 @@ def collected(out: Path, quick: bool) -> dict[str, Any]:
     from rich.console import Console
     from rich.progress import Progress
 
-    from derivations.commands.doctor import examine
-    from derivations.commands.reproduce import PANELS
-    from derivations.notebooks import executed, scripts_in_order
+    from derivations.figures.panels import NAMES
     from derivations.report.checks import checks, shared_options
     from derivations.report.derivation import derivation
+    from derivations.report.notebooks import executed, scripts_in_order
     from derivations.report.panels import shown_panel
     from derivations.report.transition import interactive_data
+    from numerics.machine import examine
 
     # before the progress bar below: each panel shows its own
-    panels = [shown_panel(name, out, quick) for name in PANELS]
+    panels = [shown_panel(name, out, quick) for name in NAMES]
     scripts = scripts_in_order()
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("checks", total=len(scripts) + 2)

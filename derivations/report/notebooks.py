@@ -14,8 +14,8 @@ from numerics.files import write_text
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-APPENDIX = Path(__file__).with_name("appendix")
-ROOT = APPENDIX.parents[1]
+ROOT = Path(__file__).parents[2]
+APPENDIX = ROOT / "derivations" / "appendix"
 
 
 @click.command()

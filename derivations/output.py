@@ -49,7 +49,7 @@ def _writer() -> Callable[[Any], str]:
     """``str`` for whatever the command has made; SymPy is not imported by those that need none."""
     if "sympy" not in sys.modules:
         return str
-    from derivations.commands.expressions import Text
+    from derivations.expressions import Text
 
     return Text().doprint
 

@@ -1,0 +1,69 @@
+"""The list of panels, and how one is made. A list of their names needs neither NumPy nor Matplotlib."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from derivations import output
+from derivations.figures.panel import Effort, Panel
+from numerics.files import only_writer, write_text
+
+#: Every panel in the order of the poster's sections, which its number begins with; 7 is beyond the poster.
+NAMES = (
+    "trained-networks",
+    "endpoint-kernels",
+    "order-parameter",
+    "landscape",
+    "predictions",
+    "label-kernel",
+    "sequence-kernels",
+    "teacher-eigenvalues",
+    "sample-efficiency",
+    "propagator-paths",
+    "mechanism",
+    "nonlinear-sequences",
+    "learning-transition",
+)
+
+
+def panel(name: str) -> Panel:
+    """Number, title and caption of a panel, which stand in its module."""
+    described: Panel = _module(name).PANEL
+    return described
+
+
+def _module(name: str) -> ModuleType:
+    return import_module(f"derivations.figures.{name.replace('-', '_')}")
+
+
+def make_panel(name: str, out: Path, quick: bool) -> dict[str, Any]:
+    """Make one panel under a progress bar; its record, kept in `out` as ``<name>.json``.
+
+    The record has the panel's number, name, title and caption, `quick`, `files` (names in `out`), `agrees` (theory and
+    simulation), `summary` (a sentence), `seconds`, and what else the panel's `make` returned.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    effort = Effort(quick=quick, workers=os.cpu_count() or 1)
+    console = Console(stderr=True)
+    with (
+        Progress(console=console, disable=not sys.stderr.isatty()) as progress,
+        only_writer(out, name, lambda: console.print(f"{name}: waiting for another run in {out}")),
+    ):
+        task = progress.add_task(name, total=1.0)
+        start = time.perf_counter()
+        made = _module(name).make(
+            out, effort, lambda done, what: progress.update(task, completed=done, description=f"{name}: {what}")
+        )
+        record = {**panel(name).fields(), "quick": quick, "seconds": time.perf_counter() - start, **made}
+        record["files"] = [os.path.relpath(path, out) for path in made["files"]]
+        write_text(out / f"{name}.json", json.dumps(output.plain(record), indent=1, ensure_ascii=False))
+    return record
