@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from numerics.continuation.diagram import continue_branch as continue_branch
     from numerics.continuation.diagram import diagram as diagram
     from numerics.continuation.hysteresis import hysteresis as hysteresis
-    from numerics.continuation.states import solve_all as solve_all
     from numerics.endpoint_task.batch import solve_endpoint_batch as solve_endpoint_batch
     from numerics.endpoint_task.landscape import landscape as landscape
     from numerics.endpoint_task.scan import EndpointScan as EndpointScan
@@ -26,15 +25,11 @@ if TYPE_CHECKING:
     from numerics.inputs.problem import Problem as Problem
     from numerics.inputs.problem import endpoint as endpoint
     from numerics.inputs.problem import sequence as sequence
-    from numerics.inputs.problem_file import load as load
+    from numerics.inputs.problem_file import load_problem as load_problem
     from numerics.inputs.teachers import Teacher as Teacher
     from numerics.inputs.teachers import rotation_teacher as rotation_teacher
-    from numerics.linear.search import solve as solve
     from numerics.lowering.scalar import lower as lower
     from numerics.nonlinear.critical import critical_signal as critical_signal
-    from numerics.nonlinear.search import solve_all_nonlinear as solve_all_nonlinear
-    from numerics.nonlinear.search import solve_nonlinear as solve_nonlinear
-    from numerics.nonlinear.search import state_near as state_near
     from numerics.nonlinear.solution import NonlinearSolution as NonlinearSolution
     from numerics.predictors.finite_width import kernel_sd as kernel_sd
     from numerics.predictors.observables import cka as cka
@@ -42,10 +37,14 @@ if TYPE_CHECKING:
     from numerics.predictors.observables import predict as predict
     from numerics.results.plotting import plot as plot
     from numerics.results.solution import Solution as Solution
-    from numerics.results.storage import load_result as load_result
-    from numerics.results.storage import save_result as save_result
+    from numerics.results.solutions import Solutions as Solutions
+    from numerics.results.storage import load as load
+    from numerics.results.storage import save as save
     from numerics.sampling.result import Simulation as Simulation
     from numerics.sampling.simulate import simulate as simulate
+    from numerics.solving import solve as solve
+    from numerics.solving import solve_all as solve_all
+    from numerics.solving import state_near as state_near
 
 _HOMES = {
     "Agreement": "numerics.checking.agreement",
@@ -57,6 +56,7 @@ _HOMES = {
     "Problem": "numerics.inputs.problem",
     "Simulation": "numerics.sampling.result",
     "Solution": "numerics.results.solution",
+    "Solutions": "numerics.results.solutions",
     "Teacher": "numerics.inputs.teachers",
     "check": "numerics.checking.check",
     "cka": "numerics.predictors.observables",
@@ -68,23 +68,21 @@ _HOMES = {
     "hysteresis": "numerics.continuation.hysteresis",
     "kernel_sd": "numerics.predictors.finite_width",
     "landscape": "numerics.endpoint_task.landscape",
-    "load": "numerics.inputs.problem_file",
-    "load_result": "numerics.results.storage",
+    "load": "numerics.results.storage",
+    "load_problem": "numerics.inputs.problem_file",
+    "save": "numerics.results.storage",
     "lower": "numerics.lowering.scalar",
     "outliers": "numerics.predictors.observables",
     "plot": "numerics.results.plotting",
     "predict": "numerics.predictors.observables",
     "rotation_teacher": "numerics.inputs.teachers",
-    "save_result": "numerics.results.storage",
     "scan_endpoint": "numerics.endpoint_task.scan",
     "sequence": "numerics.inputs.problem",
     "simulate": "numerics.sampling.simulate",
-    "solve": "numerics.linear.search",
-    "solve_all": "numerics.continuation.states",
-    "solve_all_nonlinear": "numerics.nonlinear.search",
+    "solve": "numerics.solving",
+    "solve_all": "numerics.solving",
     "solve_endpoint_batch": "numerics.endpoint_task.batch",
-    "solve_nonlinear": "numerics.nonlinear.search",
-    "state_near": "numerics.nonlinear.search",
+    "state_near": "numerics.solving",
 }
 
 __all__ = [
@@ -97,6 +95,7 @@ __all__ = [
     "Problem",
     "Simulation",
     "Solution",
+    "Solutions",
     "Teacher",
     "check",
     "cka",
@@ -109,21 +108,19 @@ __all__ = [
     "kernel_sd",
     "landscape",
     "load",
-    "load_result",
+    "load_problem",
     "lower",
     "outliers",
     "plot",
     "predict",
     "rotation_teacher",
-    "save_result",
+    "save",
     "scan_endpoint",
     "sequence",
     "simulate",
     "solve",
     "solve_all",
-    "solve_all_nonlinear",
     "solve_endpoint_batch",
-    "solve_nonlinear",
     "state_near",
 ]
 

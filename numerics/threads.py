@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
+from numerics.inputs.problem import Problem
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -63,7 +65,7 @@ def one_thread(function: Callable[P, R]) -> Callable[P, R]:
     def inner(*args: P.args, **kwargs: P.kwargs) -> R:
         first = args[0] if args else None
         problem = getattr(first, "problem", first)
-        if getattr(problem, "n", 0) * getattr(problem, "P", 0) > LARGE:
+        if isinstance(problem, Problem) and problem.n * problem.P > LARGE:
             return function(*args, **kwargs)
         with limited():
             return function(*args, **kwargs)

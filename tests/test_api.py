@@ -18,11 +18,10 @@ import pytest
 
 import numerics
 import theory
-from numerics import endpoint, load_result, plot, save_result, scan_endpoint, simulate, solve, solve_nonlinear
+from numerics import InputError, endpoint, load, plot, save, scan_endpoint, simulate, solve
 from numerics.checking.agreement import compare
 from numerics.endpoint_task.batch import solve_endpoint_batch
 from numerics.endpoint_task.landscape import landscape
-from numerics.errors import InputError
 from numerics.results.solution import Solution
 from numerics.results.storage import KINDS
 
@@ -35,8 +34,8 @@ def results():
     solution = solve(problem)
     simulation = simulate(problem, 16, steps=10, chains=2, warmup=40, seed=1, workers=1)
     return {
-        "Solution": solution,
-        "NonlinearSolution": solve_nonlinear(endpoint(3, 5.0, activation="erf")),
+        "LinearSolution": solution,
+        "NonlinearSolution": solve(endpoint(3, 5.0, activation="erf")),
         "EndpointScan": scan_endpoint(4, np.linspace(5.0, 20.0, 7)),
         "EndpointBatch": solve_endpoint_batch(4, np.linspace(5.0, 20.0, 5), branch="coherent"),
         "Landscape": landscape(4, 20.0, [-0.5, 0.0, 0.5]),
@@ -48,7 +47,7 @@ def results():
     }
 
 
-SHOWN = ("Solution", "NonlinearSolution", "EndpointScan", "EndpointBatch", "Landscape", "Agreement")
+SHOWN = ("LinearSolution", "NonlinearSolution", "EndpointScan", "EndpointBatch", "Landscape", "Agreement")
 DRAWN = (*SHOWN, "Simulation")
 RESULTS = (*DRAWN, "Problem")
 
@@ -125,7 +124,7 @@ def test_a_simulation_is_one_line(results):
 
 
 def test_what_a_solution_says_is_escaped_and_true(results):
-    solution = results["Solution"]
+    solution = results["LinearSolution"]
     assert "coherent, stable" in repr(solution)
     assert f"{solution.kernel[2, 2]:.4g}" in solution._repr_html_()
     odd = dataclasses.replace(solution, status="a < b", converged=False)
@@ -182,13 +181,14 @@ def same(a, b):
 @pytest.mark.parametrize("name", RESULTS)
 def test_results_come_back_bit_for_bit(results, name, tmp_path):
     path = tmp_path / "result.npz"
-    save_result(results[name], path)
-    same(results[name], load_result(path))
+    save(results[name], path)
+    same(results[name], load(path))
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_numbers_that_are_no_numbers_come_back(results, tmp_path):
-    odd = dataclasses.replace(results["Solution"], hessian_smallest=float("nan"), residual=float("inf"), energy=-0.0)
+    numbers = {"hessian_smallest": float("nan"), "residual": float("inf"), "energy": -0.0}
+    odd = dataclasses.replace(results["LinearSolution"], **numbers)
     odd.save(tmp_path / "odd.npz")
     same(odd, Solution.load(tmp_path / "odd.npz"))
 
@@ -198,7 +198,7 @@ def test_another_kind_is_refused(results, tmp_path):
     with pytest.raises(InputError, match="holds a Landscape; accepted: a Solution"):
         Solution.load(tmp_path / "result.npz")
     with pytest.raises(InputError, match=r"^result: has a Nothing, which cannot be saved; accepted"):
-        save_result(Nothing(), tmp_path / "x.npz")
+        save(Nothing(), tmp_path / "x.npz")
 
 
 @dataclasses.dataclass
@@ -215,7 +215,7 @@ def test_every_kind_exists():
 
 def _refused(path: Path) -> str:
     with pytest.raises(InputError) as refusal:
-        load_result(path)
+        load(path)
     message = str(refusal.value)
     assert "\n" not in message
     assert "; accepted: " in message
@@ -229,7 +229,7 @@ def test_damaged_and_foreign_files_are_refused_in_one_line(results, tmp_path):
     path.mkdir()
     _refused(path)
     path.rmdir()
-    save_result(results["Solution"], path)
+    save(results["LinearSolution"], path)
     whole = path.read_bytes()
     rng = np.random.default_rng(0)
     path.write_bytes(b"")
@@ -247,16 +247,16 @@ def test_damaged_and_foreign_files_are_refused_in_one_line(results, tmp_path):
     for place in rng.integers(0, len(whole), 60):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
         try:
-            found = load_result(path)
+            found = load(path)
         except InputError:
             continue
-        same(results["Solution"], found)
+        same(results["LinearSolution"], found)
 
 
 def test_a_changed_array_is_noticed(results, tmp_path):
     """The archive's own checksums are right, the digest is not."""
     path = tmp_path / "result.npz"
-    save_result(results["Solution"], path)
+    save(results["LinearSolution"], path)
     with np.load(path) as archive:
         arrays = {name: archive[name].copy() for name in archive.files}
     largest = max((name for name in arrays if name != "header"), key=lambda name: arrays[name].size)
@@ -271,5 +271,5 @@ def test_nothing_is_left_where_it_cannot_be_written(results, tmp_path):
     (tmp_path / "file").touch()
     for path in (tmp_path / "folder", tmp_path / "file" / "result.npz"):
         with pytest.raises(InputError, match="cannot be written"):
-            save_result(results["Solution"], path)
+            save(results["LinearSolution"], path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]

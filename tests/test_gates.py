@@ -26,16 +26,16 @@ from numerics import (
     scan_endpoint,
     sequence,
     solve,
+    solve_all,
     solve_endpoint_batch,
 )
 from numerics.checking.agreement import width_trend
-from numerics.continuation.states import solve_all
 from numerics.endpoint_task.landscape import landscape, plane
 from numerics.errors import InputError
 from numerics.inputs.arrays import finite_array, real_array
 from numerics.inputs.scalars import integer, real
 from numerics.linalg import alignment
-from numerics.nonlinear.search import solve_nonlinear, state_near
+from numerics.nonlinear.search import lowest_state, state_near
 from numerics.predictors.generalisation import loss
 from numerics.sampling.hysteresis import hysteresis
 from numerics.sampling.plan import Plan
@@ -109,7 +109,7 @@ def test_exact_numbers_are_accepted_wherever_a_number_is():
     assert rotation_teacher([sympy.pi / 3], [Decimal(2)]).V[0] == 2
     assert solve(problem, tolerance=Fraction(1, 10**9)).converged
     assert solve_all(problem, tolerance=sympy.Rational(1, 10**9))[0].converged
-    assert solve_nonlinear(endpoint(3, sympy.pi, activation="erf"), tolerance=Fraction(1, 10**6)).converged
+    assert lowest_state(endpoint(3, sympy.pi, activation="erf"), tolerance=Fraction(1, 10**6)).converged
     assert scan_endpoint(4, [sympy.S(2), Fraction(5, 2)], kappa=sympy.S(1)).signal.tolist() == [2.0, 2.5]
     assert solve_endpoint_batch(np.int64(4), [sympy.S(2)], kappa=Fraction(1)).signal.tolist() == [2.0]
     assert landscape(sympy.Integer(4), sympy.S(20), [Fraction(1, 3)]).correlation.tolist() == [1 / 3]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem, endpoint, sequence
-from numerics.inputs.problem_file import load
+from numerics.inputs.problem_file import load_problem
 
 
 def test_endpoint_has_one_label_of_the_stated_signal():
@@ -98,7 +98,7 @@ def test_bad_files_are_refused_in_one_line(name: str, tmp_path: Path):
     arrays, wrong = BAD_ARRAYS[name]
     np.savez(tmp_path / "task.npz", **arrays)
     with pytest.raises(InputError) as refusal:
-        load(tmp_path / "task.npz")
+        load_problem(tmp_path / "task.npz")
     assert wrong in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
@@ -114,7 +114,7 @@ def test_files_that_are_no_archives_are_refused(tmp_path: Path):
         np.save(handle, np.ones(3))
     for name in ("cut.npz", "text.npz", "empty.npz", "objects.npz", "single.npz", "absent.npz"):
         with pytest.raises(InputError) as refusal:
-            load(tmp_path / name)
+            load_problem(tmp_path / name)
         assert name in str(refusal.value)
         assert "\n" not in str(refusal.value)
 
@@ -128,7 +128,7 @@ def test_damaged_archives_never_raise_anything_else(cut: int, flip: int, tmp_pat
     (folder / "task.npz").write_bytes(bytes(content[: len(content) - cut]))
     message = ""
     try:
-        load(folder / "task.npz")
+        load_problem(folder / "task.npz")
     except InputError as error:
         message = str(error)
     assert "\n" not in message

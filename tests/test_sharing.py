@@ -12,11 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import numerics
-from numerics import Problem, endpoint, load, load_result, save_result, solve, solve_nonlinear
+from numerics import Problem, endpoint, load, load_problem, save, solve, solve_all
 from numerics.certificate.certify import certify
 from numerics.checking.check import check, judged, minima
 from numerics.continuation.diagram import diagram
-from numerics.continuation.states import solve_all
 from numerics.errors import InputError
 from numerics.inputs.sharing import biases_of, sharing_of
 from numerics.linear.search import search_all
@@ -189,16 +188,16 @@ def test_problems_in_files(tmp_path):
     y = np.full((1, 5, 2), np.nan)
     y[0, -1] = 1.0, -1.0
     np.savez(tmp_path / "task.npz", x=np.ones((1, 1)), y=y, sharing=TIED_PAIR)
-    problem = load(tmp_path / "task.npz", skip=0.5, bias=0.25)
+    problem = load_problem(tmp_path / "task.npz", skip=0.5, bias=0.25)
     assert problem == Problem(np.ones((1, 1)), y, arch=TIED_PAIR, skip=0.5, bias=0.25)
     with pytest.raises(InputError, match=r"^arch: is 'dnn' beside the file's sharing matrix; accepted: one of both"):
-        load(tmp_path / "task.npz", arch="dnn")
+        load_problem(tmp_path / "task.npz", arch="dnn")
     np.savez(tmp_path / "bad.npz", x=np.ones((1, 1)), y=y, sharing=np.eye(3))
     with pytest.raises(InputError, match=r"^sharing: has shape \(3, 3\)"):
-        load(tmp_path / "bad.npz")
+        load_problem(tmp_path / "bad.npz")
     for saved in (problem, endpoint(6, 1.0, arch="drift:0.7", bias=0.1)):
-        save_result(saved, tmp_path / "result.npz")
-        assert load_result(tmp_path / "result.npz") == saved
+        save(saved, tmp_path / "result.npz")
+        assert load(tmp_path / "result.npz") == saved
 
 
 TWO_OUTPUTS = np.full((1, 4, 2), np.nan)
@@ -224,8 +223,8 @@ ENTRIES = {
     "solve": solve,
     "search_all": search_all,
     "solve_all": solve_all,
-    "solve_nonlinear": lambda p: solve_nonlinear(p.with_(activation="erf")),
-    "solve_all_nonlinear": lambda p: numerics.solve_all_nonlinear(p.with_(activation="erf")),
+    "solve, erf": lambda p: solve(p.with_(activation="erf")),
+    "solve_all, erf": lambda p: solve_all(p.with_(activation="erf")),
     "state_near": lambda p: numerics.state_near(p.with_(activation="erf"), np.eye(4)),
     "incoherent_state": lambda p: incoherent_state(p.with_(activation="erf")),
     "critical_signal": lambda p: numerics.critical_signal(p.with_(activation="erf"), 1.0, 2.0),
@@ -260,8 +259,8 @@ OF_STATES = {
 #: Those that take neither problem nor state, or read no more than the kernel of one; and the simulator.
 WITHOUT = {
     "Activation", "Agreement", "Check", "EndpointScan", "InputError", "NonlinearSolution", "Problem", "Simulation",
-    "Solution", "Teacher", "cka", "compare", "endpoint", "hysteresis", "landscape", "load", "load_result", "lower",
-    "plot", "rotation_teacher", "save_result", "scan_endpoint", "sequence", "simulate", "solve_endpoint_batch",
+    "Solution", "Teacher", "cka", "compare", "endpoint", "hysteresis", "landscape", "load", "load_problem", "lower",
+    "plot", "rotation_teacher", "save", "Solutions", "scan_endpoint", "sequence", "simulate", "solve_endpoint_batch",
 }  # fmt: skip
 
 

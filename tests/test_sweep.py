@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from numerics import solve
 from numerics.errors import InputError
 from numerics.inputs.problem import endpoint
-from numerics.linear.search import solve
 from numerics.results import sweep as module
 from numerics.results.sweep import digest, sweep
 

@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from numerics import solve
 from numerics.inputs.problem import endpoint
-from numerics.linear.search import solve
 from numerics.results import sweep as module
 from numerics.results.sweep import sweep
 

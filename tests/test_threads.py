@@ -13,7 +13,7 @@ from numerics import endpoint, threads
 PROGRAM = """
 import numpy as np, scipy.linalg
 from threadpoolctl import threadpool_info
-from numerics import threads, endpoint
+from numerics import Problem, threads, endpoint
 from numerics.linear import trust_region
 from numerics import solve
 
@@ -34,7 +34,7 @@ with threads.limited():
     with threads.limited():
         pass
     assert counts() == {1}
-large = type("Large", (), {"n": 100, "P": 6})()
+large = Problem(np.ones((6, 1)), np.ones((6, 100)))
 assert threads.one_thread(lambda problem: counts())(large) == before
 assert all(count == {1} for count in seen) and seen, seen
 assert counts() == before, (before, counts())

@@ -28,9 +28,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy.signal import fftconvolve
 
+from numerics import solve
 from numerics.checking.agreement import compare
 from numerics.inputs.problem import endpoint
-from numerics.linear.search import solve
 from numerics.predictors.finite_width import kernel_mean, kernel_sd, kernel_shift
 from numerics.sampling import simulate
 from numerics.sampling.diagnostics import summarise

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numerics import solve_nonlinear, state_near
+from numerics import solve, state_near
 from numerics.checking.agreement import compare, width_trend
 from numerics.inputs.problem import Problem, sequence
 from numerics.predictors.generalisation import unseen
@@ -111,7 +111,7 @@ def held_against(sampled, state):
 
 def row(name, problem, steps=800 if FULL else 400, warmup=300 if FULL else 150):
     start = time.perf_counter()
-    state = solve_nonlinear(problem)
+    state = solve(problem)
     assert state.converged, f"{name}: {state.status}"
     solved = time.perf_counter()
     runs = [
@@ -219,7 +219,7 @@ def two_phases(problem):
         print(f"F = {state.free_energy:.3f}: {state.status}, {'stable' if state.stable else 'unstable'}")
     assert all(state.converged and state.stable for state in states)
     assert np.linalg.norm(states[0].kernel - states[1].kernel) > 0.1 * np.linalg.norm(states[0].kernel)
-    walked = solve_nonlinear(problem)
+    walked = solve(problem)
     lowest = min(states, key=lambda state: state.free_energy)
     difference = np.abs(walked.kernel - lowest.kernel)
     assert (difference < 5 * (walked.kernel_error.max() + lowest.kernel_error.max())).all()
@@ -251,6 +251,6 @@ if FULL and ONLY in (None, "phases"):
 if "erf P=4 RNN a=3" in found:
     problem = four_patterns("erf", "rnn", 3.0)
     for fault, change in (("noise", {"kappa": 2.0}), ("prior", {"w": 1.15}), ("activation", {"activation": "tanh"})):
-        verdict = held_against(found["erf P=4 RNN a=3"].sampled, solve_nonlinear(problem.with_(**change)))
+        verdict = held_against(found["erf P=4 RNN a=3"].sampled, solve(problem.with_(**change)))
         print(f"wrong {fault}: {verdict.reason}")
         assert not verdict.agrees

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,9 +26,8 @@ def command(problem: Problem, all_branches: bool, as_json: bool) -> int:
     Linear networks, at most 24 rows of the unknown matrix (times × rank of the inputs). Needs python-flint (the extra
     "certify"). Exit status 1 if a state is not proved; its status says why.
     """
+    from numerics import solve, solve_all
     from numerics.certificate.certify import certifiable, certify
-    from numerics.continuation.states import solve_all
-    from numerics.linear.search import solve
 
     with bad_input():
         certifiable(problem)  # before the search, which takes long where the problem is too large
@@ -60,7 +60,7 @@ def certificate_fields(solution: Solution, certificate: Certificate) -> dict[str
     return fields
 
 
-def print_certificates(solutions: tuple[Solution, ...], proofs: list[Certificate]) -> None:
+def print_certificates(solutions: Sequence[Solution], proofs: list[Certificate]) -> None:
     """One table of what is proved, and the kernels' digits."""
     rows = []
     for solution, certificate in zip(solutions, proofs, strict=True):

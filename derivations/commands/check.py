@@ -67,10 +67,10 @@ def watching() -> Iterator[Progress]:
 def state_fields(part: PhaseCheck, width: int) -> dict[str, Any]:
     """The contract's fields of a phase's state."""
     from derivations.commands import nonlinear, solve
-    from numerics.results.solution import Solution
+    from numerics.linear.solution import LinearSolution
 
     state = part.phase.state
-    if isinstance(state, Solution):
+    if isinstance(state, LinearSolution):
         return solve.solution_fields(state, width)
     return nonlinear.solution_fields(state)
 

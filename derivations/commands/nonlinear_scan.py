@@ -11,9 +11,9 @@ from derivations.output import working
 
 if TYPE_CHECKING:
     from numerics.endpoint_task.scan import BranchScan, EndpointScan, SpecialPoint
-    from numerics.inputs.problem import Problem
-    from numerics.linalg import FloatArray
-    from numerics.nonlinear.solution import NonlinearSolution
+    from numerics.inputs.problem import FloatArray, Problem
+    from numerics.results.solution import Solution
+    from numerics.results.solutions import Solutions
 
 #: Error of the kernel at a point, relative to its largest entry, by quadrature: what a picture and a table can show.
 #: Averages that are sampled have their own tolerance.
@@ -25,17 +25,17 @@ def scan(T: int, signals: FloatArray, kappa: float, arch: str, activation: str) 
 
     States are joined to branches by their kind and their order in free energy.
     """
+    from numerics import solve_all
     from numerics.endpoint_task.scan import EndpointScan
     from numerics.inputs.problem import endpoint
     from numerics.nonlinear.quadrature import LARGEST_DIMENSION
-    from numerics.nonlinear.search import solve_all_nonlinear
 
-    states: list[list[NonlinearSolution]] = []
+    states: list[Solutions] = []
     with working("states along the signal") as doing:
         for number, signal in enumerate(signals.tolist(), start=1):
             doing(f"{number} of {len(signals)}")
             problem = endpoint(T, signal, kappa=kappa, arch=arch, activation=activation)
-            states.append(solve_all_nonlinear(problem, tolerance=TOLERANCE if T - 1 <= LARGEST_DIMENSION else None))
+            states.append(solve_all(problem, tolerance=TOLERANCE if T - 1 <= LARGEST_DIMENSION else None))
         doing("critical signals")
         special = pitchforks(endpoint(T, 1.0, kappa=kappa, arch=arch, activation=activation), signals, states)
     branches = joined(states, T - 1)
@@ -43,9 +43,7 @@ def scan(T: int, signals: FloatArray, kappa: float, arch: str, activation: str) 
     return EndpointScan(T, arch, kappa, np.asarray(signals), branches, special), converged
 
 
-def pitchforks(
-    problem: Problem, signals: FloatArray, states: list[list[NonlinearSolution]]
-) -> tuple[SpecialPoint, ...]:
+def pitchforks(problem: Problem, signals: FloatArray, states: list[Solutions]) -> tuple[SpecialPoint, ...]:
     """Where the incoherent state's Hessian gets its first unstable direction between two signals of the grid.
 
     Args:
@@ -55,7 +53,7 @@ def pitchforks(
     from numerics.endpoint_task.scan import SpecialPoint
     from numerics.nonlinear.critical import critical_signal
 
-    def unstable(found: list[NonlinearSolution]) -> bool:
+    def unstable(found: Solutions) -> bool:
         return any(state.branch == "incoherent" and not state.stable for state in found)
 
     points = []
@@ -67,11 +65,11 @@ def pitchforks(
     return tuple(points)
 
 
-def joined(states: list[list[NonlinearSolution]], n: int) -> tuple[BranchScan, ...]:
+def joined(states: list[Solutions], n: int) -> tuple[BranchScan, ...]:
     """Branches over the signals, NaN where one does not exist; the incoherent one first."""
     from numerics.endpoint_task.scan import BranchScan
 
-    named: dict[str, dict[int, NonlinearSolution]] = {}
+    named: dict[str, dict[int, Solution]] = {}
     for place, found in enumerate(states):
         for kind in ("incoherent", "coherent"):
             same = [state for state in found if state.branch == kind]

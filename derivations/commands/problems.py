@@ -153,9 +153,9 @@ def make_problem(kind: str, own: dict[str, Any], shared: dict[str, Any]) -> Prob
         return problems.endpoint(**given, **shared)
     if kind == "sequence":
         return problems.sequence(**given, **shared)
-    from numerics.inputs.problem_file import load
+    from numerics.inputs.problem_file import load_problem
 
-    return load(kind, **shared)
+    return load_problem(kind, **shared)
 
 
 def _flags(names: tuple[str, ...]) -> str:

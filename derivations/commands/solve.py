@@ -26,9 +26,9 @@ def command(problem: Problem, all_branches: bool, width: int | None, digits: int
     Prints the state of lowest free energy. Exit status 1 if the solver did not reach its tolerance, or with
     --all-branches if their signed count shows that some are missing.
     """
-    from numerics.continuation import states as every
-    from numerics.errors import InputError
-    from numerics.linear import search as saddle
+    from numerics import solve, solve_all
+    from numerics.inputs.problem import InputError
+    from numerics.results.solutions import Solutions
 
     if width is not None and width < 1:
         raise InputError(f"--width: is {width}; accepted: an integer ≥ 1")
@@ -38,7 +38,7 @@ def command(problem: Problem, all_branches: bool, width: int | None, digits: int
         from derivations.commands import nonlinear
 
         return nonlinear.solve_command(problem, all_branches=all_branches, width=width, digits=digits, as_json=as_json)
-    solutions = every.solve_all(problem) if all_branches else (saddle.solve(problem),)
+    solutions = solve_all(problem) if all_branches else Solutions((solve(problem),))
     states = [solution_fields(solution, width) for solution in solutions]
     if digits is not None:
         for solution, fields in zip(solutions, states, strict=True):
@@ -48,8 +48,8 @@ def command(problem: Problem, all_branches: bool, width: int | None, digits: int
     else:
         for solution, fields in zip(solutions, states, strict=True):
             print_solution(solution, fields)
-    count = every.index_sum(solutions) if all_branches else None
-    if count not in (None, 1):
+    if solutions.incomplete:
+        count = solutions.index_sum
         click.echo(f"Incomplete: the signed count of states, Σ(-1)^index, is {count}; it must be 1.", err=True)
         return 1
     return 0 if all(solution.converged for solution in solutions) else 1

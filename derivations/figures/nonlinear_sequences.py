@@ -19,7 +19,7 @@ import numpy as np
 from derivations.figures import sequential
 from derivations.figures.panel import Effort, Panel, Progress, finished_runs, save_figure, save_table, styled
 from derivations.figures.sequential import ARCHITECTURES, PATTERNS
-from numerics import Problem, solve_nonlinear
+from numerics import Problem, solve
 from numerics.checking import agreement
 from numerics.inputs.teachers import rotation_teacher
 from numerics.predictors.observables import cka, predict
@@ -114,7 +114,7 @@ def run(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The theory's state, or the mean kernel and outputs of sampled networks."""
     problem = task(settings["arch"])
     if not settings["width"]:
-        state = solve_nonlinear(problem)
+        state = solve(problem)
         return {
             "kernel": state.kernel.tolist(),
             "kernel_error": state.kernel_error.tolist(),

@@ -20,7 +20,6 @@ from numerics import endpoint, solve
 from numerics.checking import agreement
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray, alignment
-from numerics.nonlinear.search import solve_nonlinear
 from numerics.sampling import observables, simulate
 from numerics.sampling.diagnostics import summarise, summarise_symmetric
 from numerics.symmetry import gauge
@@ -153,7 +152,7 @@ def predicted(problem: Problem) -> Theory:
         kernel, error = state.kernel, np.zeros_like(state.kernel)
         coherent = state.branch == "coherent"
     else:
-        nonlinear = solve_nonlinear(problem, tolerance=TOLERANCE)
+        nonlinear = solve(problem, tolerance=TOLERANCE)
         if not nonlinear.converged:
             raise ArithmeticError(f"{problem.activation} {problem.arch}: {nonlinear.status}")
         kernel, error = nonlinear.kernel, nonlinear.kernel_error

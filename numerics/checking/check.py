@@ -12,11 +12,13 @@ import numpy as np
 from numerics.checking import linear, nonlinear
 from numerics.checking.agreement import Agreement, WidthTrend
 from numerics.checking.laws import law_of
-from numerics.checking.regions import State, nearest
+from numerics.checking.regions import nearest
 from numerics.checking.weights import Phase, phases
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer
 from numerics.linalg import FloatArray
+from numerics.linear import trust_region
+from numerics.linear.functional import kernel_functional
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.results.display import Facts, Shown
 from numerics.results.solution import Solution
@@ -24,6 +26,7 @@ from numerics.sampling.joining import joined
 from numerics.sampling.plan import Plan
 from numerics.sampling.result import Simulation
 from numerics.sampling.simulate import simulate
+from numerics.solving import solve, solve_all
 
 #: Share of its draws that every chain has in the phase where it started, at least, if it stays there.
 STAYS = 0.9
@@ -78,7 +81,7 @@ class Check(Shown):
     reason: str
 
     @property
-    def solution(self) -> State:
+    def solution(self) -> Solution:
         """The minimum that carries most weight at this width."""
         return self.phases[0].phase.state
 
@@ -152,21 +155,12 @@ def _check_options(problem: Problem, width: int, *, workers: int | None = None, 
     Plan(problem=problem, width=width, **options)
 
 
-def minima(problem: Problem) -> list[State]:
+def minima(problem: Problem) -> list[Solution]:
     """The minima of the free energy that the search finds; the best state it has where it finds none."""
     problem.plain("minima")
-    from numerics.continuation.states import solve_all
-    from numerics.linear import search, trust_region
-    from numerics.linear.functional import kernel_functional
-    from numerics.nonlinear.search import solve_all_nonlinear
-
-    states: Sequence[State]
-    if problem.activation.name != "linear":
-        states = solve_all_nonlinear(problem)
-    elif kernel_functional(problem).dimension > trust_region.DENSE_MODES:
-        states = [search.solve(problem)]
-    else:
-        states = solve_all(problem)
+    is_linear = problem.activation.name == "linear"
+    large = is_linear and kernel_functional(problem).dimension > trust_region.DENSE_MODES
+    states = [solve(problem)] if large else solve_all(problem)
     return [state for state in states if state.stable and state.converged] or [states[0]]
 
 
@@ -248,7 +242,6 @@ def _compared(
         by_trend = nonlinear.compare_trend(state, simulations, inside if stays else None)
         verdict = by_trend.agreement if stays or len(shares) == 1 else None
         return PhaseCheck(phase, by_trend.simulations, shares, stays, state.kernel, by_trend.trend, verdict)
-    assert isinstance(state, Solution)
     compared = linear.compare_phase(phase, simulations[-1], inside[-1] if stays else None)
     verdict = compared.agreement if stays else None
     return PhaseCheck(phase, (compared.simulation,), shares, stays, compared.predicted, None, verdict)

@@ -49,7 +49,6 @@ def compare_phase(phase: Phase, simulation: Simulation, inside: FloatArray | Non
         inside: 1 for draws in the phase's region, 0 for others, (chains, draws); all are unless given.
     """
     solution = phase.state
-    assert isinstance(solution, Solution)
     predicted = phase.kernel
     if is_doubled(solution):
         simulation = simulation.gauge_fixed()

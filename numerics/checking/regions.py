@@ -15,19 +15,18 @@ from numpy.typing import NDArray
 
 from numerics.linalg import FloatArray
 from numerics.linear.functional import kernel_functional
+from numerics.linear.solution import linear_state
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.predictors import finite_width
 from numerics.results.solution import Solution
 from numerics.sampling.observables import flip_kernel, has_sign_symmetry
 from numerics.symmetry import gauge
 
-State = Solution | NonlinearSolution
-
 #: Kernels that are worked on together.
 _BLOCK = 20_000
 
 
-def is_doubled(state: State) -> bool:
+def is_doubled(state: Solution) -> bool:
     """Whether ``W → -W`` is a symmetry of the posterior and turns this state into another."""
     problem = state.problem
     if not has_sign_symmetry(problem, problem.activation.odd):
@@ -67,16 +66,16 @@ class Region:
         return np.asarray(np.sum((flat @ self.hessian) * flat, axis=1))
 
 
-def region(state: State) -> Region:
+def region(state: Solution) -> Region:
     """The region of a minimum."""
     problem = state.problem
     flip = flip_kernel(problem.n, problem.P) if is_doubled(state) else None
     if isinstance(state, NonlinearSolution):
         inverse = np.linalg.inv(np.linalg.cholesky(state.kernel))
         return Region(inverse, None, np.zeros((0, *inverse.shape)), flip)
-    space = kernel_functional(problem).space
-    inverse = np.linalg.inv(np.linalg.cholesky(state.reduced)) @ np.linalg.pinv(space.full_basis())
-    if len(state.reduced) > finite_width.LARGEST_DIMENSION:
+    space, reduced = kernel_functional(problem).space, linear_state(state).reduced
+    inverse = np.linalg.inv(np.linalg.cholesky(reduced)) @ np.linalg.pinv(space.full_basis())
+    if len(reduced) > finite_width.LARGEST_DIMENSION:
         return Region(inverse, None, np.zeros((0, len(inverse), len(inverse))), flip)
     at = finite_width.modes(state)
     return Region(inverse, np.diag(at.values), at.modes, flip)

@@ -15,11 +15,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from numerics.checking.regions import Region, State, is_doubled, nearest, region
+from numerics.checking.regions import Region, is_doubled, nearest, region
 from numerics.linalg import FloatArray
+from numerics.linear.solution import linear_state
 from numerics.nonlinear import trajectories
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.predictors import finite_width
+from numerics.results.solution import Solution
 
 #: Effective draws from the kernel's density below which its mean is not believed.
 SMALLEST_ESS = 1000.0
@@ -43,7 +45,7 @@ class Phase:
         kernel_error: standard error of `kernel`.
     """
 
-    state: State
+    state: Solution
     region: Region
     weight: float
     weight_error: float
@@ -63,7 +65,7 @@ class _Mass:
     kernel_error: FloatArray
 
 
-def phases(minima: Sequence[State], width: int) -> tuple[Phase, ...]:
+def phases(minima: Sequence[Solution], width: int) -> tuple[Phase, ...]:
     """The minima with their weights at width N, the heaviest first."""
     regions = [region(state) for state in minima]
 
@@ -100,13 +102,13 @@ def phases(minima: Sequence[State], width: int) -> tuple[Phase, ...]:
     return tuple(sorted(found, key=lambda phase: -phase.weight))
 
 
-def _mass(state: State, width: int, within: Callable[[FloatArray], NDArray[np.bool_]] | None) -> _Mass:
+def _mass(state: Solution, width: int, within: Callable[[FloatArray], NDArray[np.bool_]] | None) -> _Mass:
     exact = np.zeros_like(state.kernel)
     if isinstance(state, NonlinearSolution):
         log = trajectories.log_mass(state, state.problem.activation, width) if within is not None else None
         basis: Basis = "free energy" if log is None else "fluctuations"
         return _Mass(log or 0.0, 0.0, basis, state.kernel, state.kernel_error)
-    size = len(state.reduced)
+    size = len(linear_state(state).reduced)
     if size * (size + 1) // 2 <= finite_width.LARGEST_SAMPLED and width >= size:
         draws = DRAWS if within is None else DRAWS_OF_SEVERAL
         mean = finite_width.kernel_mean(state, width, one_sign=is_doubled(state), within=within, draws=draws)

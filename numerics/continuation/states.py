@@ -18,7 +18,9 @@ from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import positive
 from numerics.linear import search, trust_region
 from numerics.linear.functional import KernelPoint, kernel_functional
+from numerics.linear.solution import linear_state
 from numerics.results.solution import Solution
+from numerics.results.solutions import Solutions
 from numerics.symmetry.states import is_new, number_of_images
 from numerics.threads import one_thread
 
@@ -27,7 +29,7 @@ UNCERTAIN = 1e-7
 
 
 @one_thread
-def solve_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[Solution, ...]:
+def all_states(problem: Problem, *, tolerance: float = 1e-10) -> Solutions:
     """Every stationary state found, unstable ones included, in order of free energy.
 
     States that differ by a sign symmetry are given once, in the sign of ``numerics.symmetry.gauge``.
@@ -37,11 +39,12 @@ def solve_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[Solution, 
     Raises:
         InputError: the activation is not linear, or the inputs cannot carry the labels.
     """
-    problem.plain("solve_all")
+    problem.plain("all_states")
     tolerance = positive(tolerance, "tolerance")
     states = search.search_all(problem, tolerance=tolerance)
-    if index_sum(states) in (None, 1):
-        return states
+    count = index_sum(states)
+    if count in (None, 1):
+        return Solutions(states, count)
     functional = kernel_functional(problem)
     known = [functional.at(state.reduced) for state in states]
     found = list(states)
@@ -50,7 +53,8 @@ def solve_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[Solution, 
         if stop.converged and is_new(stop.point, known):
             known.append(stop.point)
             found.append(search.solution_of(problem, stop))
-    return search.counted(found)
+    states = search.counted(found)
+    return Solutions(states, index_sum(states))
 
 
 def _connected(problem: Problem, known: Sequence[KernelPoint]) -> Iterator[KernelPoint]:
@@ -75,7 +79,7 @@ def index_sum(states: Sequence[Solution]) -> int | None:
     if functional.dimension > trust_region.DENSE_MODES or not all(state.converged for state in states):
         return None
     total = 0
-    for point in (functional.at(state.reduced) for state in states):
+    for point in (functional.at(linear_state(state).reduced) for state in states):
         values = np.linalg.eigvalsh(trust_region.dense_hessian(point))
         if np.abs(values).min() < UNCERTAIN:
             return None

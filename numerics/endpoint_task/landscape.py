@@ -19,7 +19,7 @@ from numerics.inputs.arrays import finite_array, real_array
 from numerics.inputs.problem import endpoint
 from numerics.inputs.scalars import integer, real
 from numerics.linalg import FloatArray, from_vector, to_vector
-from numerics.linear.search import solve
+from numerics.linear.search import lowest_state
 from numerics.results.display import Facts, Shown, number
 from numerics.results.plotting import Drawn
 from numerics.results.storage import Stored
@@ -71,7 +71,7 @@ def landscape(T: int, signal: float, correlations: ArrayLike, kappa: float = 1.0
     if q.ndim != 1 or not q.size or not (np.abs(q) < 1).all():
         raise InputError("correlations: are not all in (-1, 1); accepted: a list of numbers between -1 and 1")
     # the DNN's state is the incoherent one of both architectures
-    incoherent = solve(endpoint(T, signal, kappa=kappa, arch="dnn")).kernel
+    incoherent = lowest_state(endpoint(T, signal, kappa=kappa, arch="dnn")).kernel
     kernels: dict[float, FloatArray] = {}
     residuals: dict[float, float] = {}
     H, reached = np.array(incoherent), 0.0
@@ -199,10 +199,10 @@ def plane(T: int, signal: float, x: ArrayLike, y: ArrayLike, kappa: float = 1.0)
         InputError: the state of lowest free energy is not coherent.
     """
     signal, kappa = real(signal, "signal"), real(kappa, "kappa")
-    best = solve(endpoint(T, signal, kappa=kappa))
+    best = lowest_state(endpoint(T, signal, kappa=kappa))
     if best.branch != "coherent":
         raise InputError(f"signal: is {signal:g}, where the lowest state is incoherent; accepted: a larger one")
-    centre = solve(endpoint(T, signal, kappa=kappa, arch="dnn")).kernel
+    centre = lowest_state(endpoint(T, signal, kappa=kappa, arch="dnn")).kernel
     flip = np.where(np.arange(T - 1) % 2 == 0, 1.0, -1.0)
     other = flip[:, None] * best.kernel * flip
     odd, even = (best.kernel - other) / 2, (best.kernel + other) / 2 - centre

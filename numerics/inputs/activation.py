@@ -116,7 +116,7 @@ class _NotStored:
     def __call__(self, h: Array) -> Array:
         raise InputError(
             f"activation: {self._name} is known by its name only, as files hold no functions; accepted: "
-            "load_result(file, activation=φ)"
+            "load(file, activation=φ)"
         )
 
 

@@ -47,7 +47,7 @@ UNREADABLE = (
 )
 
 
-def load(path: str | Path, **options: Any) -> Problem:
+def load_problem(path: str | Path, **options: Any) -> Problem:
     """A problem from an ``.npz`` file with arrays x, y and optionally x_test, y_test, sharing.
 
     Args:

@@ -2,5 +2,5 @@
 
 ``space`` is the input space in which the kernel is positive-definite, ``functional`` the free energy on it with its
 exact Hessian–vector products, ``trust_region`` the solver from one start, ``search`` the starts and branches
-(``solve``, ``search_all``), ``newton`` the batched solver for small lowered problems.
+(``lowest_state``, ``search_all``), ``newton`` the batched solver for small lowered problems.
 """

@@ -17,16 +17,19 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from numerics.errors import InputError
+from numerics.inputs.arrays import finite_array
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import positive
 from numerics.linalg import FloatArray, from_vector
 from numerics.linear import starts, trust_region
 from numerics.linear.descent import descend
 from numerics.linear.functional import KernelFunctional, KernelPoint, kernel_functional
+from numerics.linear.solution import LinearSolution
 from numerics.linear.trust_region import Stop
-from numerics.results.solution import COHERENCE_TOLERANCE, Solution, coherence_beyond
+from numerics.predictors.observables import predict
+from numerics.results.solution import COHERENCE_TOLERANCE, coherence_beyond
 from numerics.symmetry import phases as symmetry
-from numerics.symmetry.gauge import gauge_signs
+from numerics.symmetry.gauge import gauge_signs, reversed_times
 from numerics.symmetry.states import acted, action, is_new, turns
 from numerics.threads import one_thread
 
@@ -52,18 +55,17 @@ MOST_DESCENTS, MOST_STEPS = 300, 1000
 
 
 @one_thread
-def solve(problem: Problem, *, tolerance: float = 1e-10) -> Solution:
+def lowest_state(problem: Problem, *, tolerance: float = 1e-10) -> LinearSolution:
     """The stationary state of lowest free energy among those that a search finds, a minimum.
 
     The search starts from the random network's kernel, leaves unstable states along their unstable modes, and starts
     from kernels that fit the labels too, where labels are not learnt or a network with shared weights may learn them in
-    another way. `Solution.minima` says how many distinct minima were compared, `Solution.next_free_energy` where the
-    next one lies.
+    another way. `Solution.minima` says how many distinct minima were compared.
 
     Raises:
         InputError: the activation is not linear, or the inputs cannot carry the labels.
     """
-    problem.plain("solve")
+    problem.plain("lowest_state")
     search = _Search(_functional(problem), positive(tolerance, "tolerance"), whole=False)
     search.run()
     # a state whose stability could not be told (NaN) is still an answer; it is not reported as stable
@@ -81,12 +83,12 @@ def solve(problem: Problem, *, tolerance: float = 1e-10) -> Solution:
 
 
 @one_thread
-def search_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[Solution, ...]:
+def search_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[LinearSolution, ...]:
     """Every stationary state found, unstable ones included, in order of free energy.
 
     States that differ by a sign symmetry are given once, in the sign of ``numerics.symmetry.gauge``.
-    Beyond the search of `solve`, this one leaves every unstable state along each unstable mode, follows states down
-    from enlarged labels, fits groups of the labels, looks for the saddle point between each pair of minima, and
+    Beyond what `lowest_state` does, this leaves every unstable state along each unstable mode, follows states down from
+    enlarged labels, fits groups of the labels, looks for the saddle point between each pair of minima, and
     minimises among kernels of each longer lag period. It may miss saddle points: see ``numerics.continuation.states``.
 
     Raises:
@@ -110,7 +112,23 @@ def search_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[Solution,
     return counted([replace(state, status=state.status + search.met_bound) for state in states])
 
 
-def counted(solutions: Iterable[Solution]) -> tuple[Solution, ...]:
+@one_thread
+def state_near(problem: Problem, trajectories: FloatArray, *, tolerance: float = 1e-10) -> LinearSolution:
+    """The state that descends from the covariance of sampled trajectories (K, nP); see ``numerics.solving``."""
+    problem.plain("state_near")
+    functional, tolerance = _functional(problem), positive(tolerance, "tolerance")
+    given = finite_array(trajectories, "trajectories", (None, problem.y.size))
+    coordinates = given @ np.linalg.pinv(functional.space.full_basis()).T
+    try:
+        start = functional.at(coordinates.T @ coordinates / len(given))
+    except np.linalg.LinAlgError:
+        raise InputError(
+            f"trajectories: {len(given)} rows do not tell their covariance; accepted: many times {functional.dimension}"
+        ) from None
+    return solution_of(problem, _Search(functional, tolerance, whole=False).minimised(start, ()))
+
+
+def counted(solutions: Iterable[LinearSolution]) -> tuple[LinearSolution, ...]:
     """States of one problem in order of free energy, each told how many minima there are and where the next lies."""
     ordered = sorted(solutions, key=lambda solution: solution.free_energy)
     minima = [solution.free_energy for solution in ordered if solution.stable and solution.converged]
@@ -126,7 +144,7 @@ def counted(solutions: Iterable[Solution]) -> tuple[Solution, ...]:
 
 def _functional(problem: Problem) -> KernelFunctional:
     if problem.activation.name != "linear":
-        raise InputError(f"activation: is {problem.activation.name!r}; accepted: linear, or another in solve_nonlinear")
+        raise InputError(f"activation: is {problem.activation.name!r}; accepted: linear (numerics.solve takes any)")
     return kernel_functional(problem)
 
 
@@ -301,7 +319,7 @@ def _saddle_between(first: KernelPoint, second: KernelPoint, tolerance: float) -
     return stop if stop.converged else None
 
 
-def solution_of(problem: Problem, stop: Stop, *, smallest: float | None = None) -> Solution:
+def solution_of(problem: Problem, stop: Stop, *, smallest: float | None = None) -> LinearSolution:
     """The state in which a minimisation ended, in the sign of ``numerics.symmetry.gauge``.
 
     Args:
@@ -322,7 +340,7 @@ def solution_of(problem: Problem, stop: Stop, *, smallest: float | None = None) 
         kernel = space.expand(reduced)
     prior = space.expand(functional.prior_kernel())
     coherent = coherence_beyond(kernel, prior, problem.P) > COHERENCE_TOLERANCE
-    return Solution(
+    solution = LinearSolution(
         problem=problem,
         kernel=kernel,
         free_energy=point.free_energy,
@@ -337,3 +355,4 @@ def solution_of(problem: Problem, stop: Stop, *, smallest: float | None = None) 
         iterations=stop.iterations,
         reduced=np.array(reduced),
     )
+    return replace(solution, sign_arbitrary=reversed_times(problem, predict(solution), odd=True))

@@ -10,7 +10,7 @@ Averages: ``nodes``, over the tilted trajectory, with their exact sensitivities,
 such points for few dimensions; ``sample``, for many. ``reduced``: F maximised over Φ̃, with gradient and Hessian;
 ``iteration``: the map of moments on a sample that moves with the state.
 
-States: ``search``, the way to them (``solve_nonlinear``, ``solve_all_nonlinear``, ``state_near``); ``setting``, what
+States: ``search``, the way to them (``lowest_state``, ``all_states``, ``state_near``); ``setting``, what
 its parts need; ``following``, the random network's state as the labels grow; ``exploration``, the cheap part, by
 ``descent`` of F over laws of the trajectory, from those of ``learnt`` too; ``settling``, such laws as states of an
 engine; ``minima``, what is met from all sides and below; ``answers``, the states refined and compared; ``engine``, what

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from numerics.errors import InputError
-from numerics.inputs.arrays import real_array
+from numerics.inputs.arrays import finite_array
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer, positive, power_of_two
 from numerics.linalg import FloatArray
@@ -29,6 +29,7 @@ from numerics.nonlinear.quadrature import LARGEST_DIMENSION
 from numerics.nonlinear.setting import KICKED, Search, close
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import trajectory_space
+from numerics.results.solutions import Solutions
 from numerics.threads import one_thread
 
 EngineChoice = Literal["auto", "quadrature", "sampling"]
@@ -38,7 +39,7 @@ TOLERANCE = {"quadrature": 1e-8, "sampling": 1e-2}
 
 
 @one_thread
-def solve_nonlinear(
+def lowest_state(
     problem: Problem,
     *,
     engine: EngineChoice = "auto",
@@ -47,11 +48,11 @@ def solve_nonlinear(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> NonlinearSolution:
-    """The state of lowest free energy that is found; arguments as in `solve_all_nonlinear`.
+    """The state of lowest free energy that is found; arguments as in `all_states`.
 
     Where a search has left out starts, or has met a lower state that it could not make converge, the status says so.
     """
-    problem.plain("solve_nonlinear")
+    problem.plain("lowest_state")
     search = _prepared(problem, engine, tolerance, size, seed, progress)
     found = search_states(search, whole=False)
     lowest = min(state.point.free_energy for state in found.states if state.reached or len(found.states) == 1)
@@ -60,7 +61,7 @@ def solve_nonlinear(
 
 
 @one_thread
-def solve_all_nonlinear(
+def all_states(
     problem: Problem,
     *,
     engine: EngineChoice = "auto",
@@ -68,8 +69,8 @@ def solve_all_nonlinear(
     size: int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
-) -> list[NonlinearSolution]:
-    """Stationary states of ``F[Φ, Φ̃]``, in order of free energy: minima first among those that converged.
+) -> Solutions:
+    """Stationary states of ``F[Φ, Φ̃]``, in order of free energy.
 
     The random network's kernel is followed to the full labels; from the learnt side F is minimised from laws that fit
     the labels, and from states at stronger labels and weaker noise; and from every unstable state along its unstable
@@ -91,10 +92,10 @@ def solve_all_nonlinear(
     Raises:
         InputError: an argument outside the above; a kernel without full rank (two patterns that φ cannot tell apart).
     """
-    problem.plain("solve_all_nonlinear")
+    problem.plain("all_states")
     search = _prepared(problem, engine, tolerance, size, seed, progress)
     found = search_states(search, whole=True)
-    return compared(solutions(search, found.states), found, found.states)
+    return Solutions(tuple(compared(solutions(search, found.states), found, found.states)))
 
 
 @one_thread
@@ -113,7 +114,7 @@ def state_near(
     Networks can stay in a minimum that is not the lowest, and that no instability of another state leads to.
 
     Args:
-        problem: as in `solve_all_nonlinear`, with all that follows.
+        problem: as in `all_states`, with all that follows.
         trajectories: pre-activations ``h^t_i(x_p)``, (K, nP), one row for each neuron of each network (or of each draw
             from one chain); the index is time-major, ``(t-1) P + p``.
 
@@ -122,11 +123,7 @@ def state_near(
     """
     problem.plain("state_near")
     search = _prepared(problem, engine, tolerance, size, seed, progress)
-    space, given = search.space, real_array(trajectories, "trajectories")
-    if given.ndim != 2 or given.shape[1] != problem.y.size:
-        raise InputError(f"trajectories: has shape {given.shape}; accepted: (K, {problem.y.size})")
-    if not np.isfinite(given).all():
-        raise InputError("trajectories: has entries that are not finite; accepted: finite numbers")
+    space, given = search.space, finite_array(trajectories, "trajectories", (None, problem.y.size))
     few = InputError(f"trajectories: {len(given)} rows do not tell their covariance; accepted: many times {space.d}")
     if len(given) < 2 * space.d:
         raise few
@@ -141,7 +138,7 @@ def state_near(
 
 
 def incoherent_state(problem: Problem, *, tolerance: float | None = None) -> NonlinearSolution:
-    """The state that the random network's kernel is followed to, stable or not; arguments as in `solve_all_nonlinear`.
+    """The state that the random network's kernel is followed to, stable or not; arguments as in `all_states`.
 
     With an odd φ, input at t = 0 only and one supervised time, its times stay uncorrelated.
     """

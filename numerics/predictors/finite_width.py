@@ -34,6 +34,7 @@ from numerics.errors import InputError
 from numerics.inputs.scalars import integer
 from numerics.linalg import FloatArray, from_vector, symmetric
 from numerics.linear.functional import KernelPoint, kernel_functional
+from numerics.linear.solution import linear_state
 from numerics.results.solution import Solution
 from numerics.threads import one_thread
 
@@ -252,15 +253,16 @@ def modes(solution: Solution) -> Modes:
         InputError: the state is no minimum, or the kernel is too large for a dense Hessian.
     """
     solution.problem.plain("modes")
-    functional = kernel_functional(solution.problem)
+    state = linear_state(solution)
+    functional = kernel_functional(state.problem)
     m = functional.dimension
     if m > LARGEST_DIMENSION:
         raise InputError(
             f"problem: has {m} kernel rows; accepted: at most {LARGEST_DIMENSION} for corrections at finite width"
         )
-    if not solution.stable:
+    if not state.stable:
         raise InputError("solution: is no minimum of the free energy; accepted: a stable state")
-    point = functional.at(solution.reduced)
+    point = functional.at(state.reduced)
     basis = from_vector(np.eye(m * (m + 1) // 2), m)
     flat = basis.reshape(len(basis), -1)
     chunks = (basis[start : start + _CHUNK] for start in range(0, len(basis), _CHUNK))

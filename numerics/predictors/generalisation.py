@@ -20,6 +20,7 @@ from numerics.linalg import FloatArray, from_vector, symmetric, to_vector
 from numerics.linear import trust_region
 from numerics.linear.functional import KernelPoint, kernel_functional
 from numerics.linear.krylov import Preconditioned
+from numerics.linear.solution import LinearSolution, linear_state
 from numerics.nonlinear import unseen as nonlinear_unseen
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.predictors import observables
@@ -57,21 +58,20 @@ def training(solution: Solution) -> Predictions:
         NotSolvedError: of ``numerics.linear.krylov``: fluctuations of a large kernel, too close to a transition.
     """
     solution.problem.plain("training")
-    if isinstance(solution, NonlinearSolution):
-        raise InputError("solution: is nonlinear; accepted: a linear network's state (for its mean outputs: predict)")
-    problem, H = solution.problem, solution.kernel
-    if not solution.stable:
+    state = linear_state(solution)
+    problem, H = state.problem, state.kernel
+    if not state.stable:
         raise InputError("solution: is not a minimum; accepted: a stable state")
-    given, weights, dual = _readout(solution, H[:, problem.supervised], np.diagonal(H))
+    given, weights, dual = _readout(state, H[:, problem.supervised], np.diagonal(H))
     functional = kernel_functional(problem)
-    point = functional.at(solution.reduced)
+    point = functional.at(state.reduced)
     frame = functional.space.full_basis() @ point.L
     # df_a = v (e_a - 𝒯ᵀweights_a)ᵀ dH 𝒯ᵀq = v ⟨left_a, S q̂⟩
     left = frame - weights @ frame[problem.supervised]
     fluctuating = np.einsum("ai,ij,aj->a", left, _message_response(point, dual @ frame[problem.supervised]), left)
     variance = given + problem.v**2 * fluctuating
     variance = variance.reshape(problem.n, problem.P).T
-    return Predictions(observables.predict(solution), variance, solution.sign_arbitrary)
+    return Predictions(observables.predict(state), variance, state.sign_arbitrary)
 
 
 def _message_response(point: KernelPoint, message: FloatArray) -> FloatArray:
@@ -91,7 +91,7 @@ def _message_response(point: KernelPoint, message: FloatArray) -> FloatArray:
     return symmetric(response)
 
 
-def unseen(solution: Solution | NonlinearSolution) -> Predictions:
+def unseen(solution: Solution) -> Predictions:
     """The problem's test patterns ``x_test``; the variance is that of the read-out given the kernel.
 
     For a nonlinear state their kernel is an average over a sample: see ``numerics.nonlinear.unseen``.
@@ -108,7 +108,7 @@ def unseen(solution: Solution | NonlinearSolution) -> Predictions:
         cross, own = found.cross, found.own
         tolerance = max(SMALL, 5 * float(found.cross_error.max() / np.abs(cross).max()))
     else:
-        (cross, own), tolerance = unseen_kernel(solution), SMALL
+        (cross, own), tolerance = unseen_kernel(linear_state(solution)), SMALL
     count = cross.shape[1]
     rows = cross.transpose(1, 0, 2).reshape(count * problem.n, -1)
     variance, weights, _ = _readout(solution, rows[:, problem.supervised], own.ravel())
@@ -118,7 +118,7 @@ def unseen(solution: Solution | NonlinearSolution) -> Predictions:
     return Predictions(mean, variance, reversed_times(problem, mean, odd=odd, tolerance=tolerance, held_out=True))
 
 
-def unseen_kernel(solution: Solution) -> tuple[FloatArray, FloatArray]:
+def unseen_kernel(solution: LinearSolution) -> tuple[FloatArray, FloatArray]:
     """Kernel of test with training patterns ``H_{ab}``, (n, Q, nP), and of each test pattern, ``H_aa^{tt}``, (Q, n)."""
     solution.problem.plain("unseen_kernel")
     problem = solution.problem

@@ -16,6 +16,7 @@ from numerics.inputs.arrays import finite_array
 from numerics.inputs.problem import Problem
 from numerics.linalg import ComplexArray, FloatArray, alignment
 from numerics.linear.functional import kernel_functional
+from numerics.linear.solution import linear_state
 from numerics.results.solution import Solution
 from numerics.threads import one_thread
 
@@ -72,7 +73,7 @@ def outliers(solution: Solution) -> ComplexArray:
     if problem.arch != "rnn":
         return np.zeros(0, dtype=np.complex128)
     functional = kernel_functional(problem)
-    H = solution.reduced
+    H = linear_state(solution).reduced
     finite_rank = problem.w * sla.solve(functional.covariance(H), functional.space.shift_rows(H), assume_a="pos")
     eigenvalues = np.linalg.eigvals(finite_rank).astype(np.complex128)
     outside = eigenvalues[np.abs(eigenvalues) > np.sqrt(problem.w)]

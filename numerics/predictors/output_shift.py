@@ -16,6 +16,7 @@ import numpy as np
 from numerics.linalg import FloatArray, from_vector
 from numerics.linear import trust_region
 from numerics.linear.functional import kernel_functional
+from numerics.linear.solution import linear_state
 from numerics.predictors.finite_width import kernel_shift
 from numerics.predictors.observables import regression
 from numerics.results.solution import Solution
@@ -37,7 +38,7 @@ def output_shift(solution: Solution) -> FloatArray:
         return np.asarray(change[..., :, T] - omega @ change[..., T, :][..., :, T])
 
     functional = kernel_functional(problem)
-    point = functional.at(solution.reduced)
+    point = functional.at(linear_state(solution).reduced)
     values, modes = np.linalg.eigh(trust_region.dense_hessian(point))
     frame = functional.space.full_basis() @ point.L
     changes = frame @ from_vector(modes.T, functional.dimension) @ frame.T

@@ -114,7 +114,7 @@ def _landscape(result: Landscape, ax: Any) -> None:
 
 
 _PAINTERS = {
-    "Solution": _solution,
+    "LinearSolution": _solution,
     "NonlinearSolution": _solution,
     "Simulation": _simulation,
     "EndpointScan": _scan,

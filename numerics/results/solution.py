@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -20,32 +19,34 @@ Branch = Literal["incoherent", "coherent"]
 COHERENCE_TOLERANCE = 1e-6
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Solution(Shown, Drawn, Stored):
-    """A stationary point of the kernel free energy.
+    """A stationary point of the kernel's free energy, for any activation.
+
+    ``numerics.linear.solution.LinearSolution`` and ``numerics.nonlinear.solution.NonlinearSolution`` add what their
+    solvers know besides.
 
     Attributes:
         problem: what was solved.
-        kernel: ``H``, (nP, nP), time-major index ``(t-1) P + p``.
-        free_energy: ``F = energy + entropy``, in units of N (docs/theory.md section 3; the entropy is the divergence
-            from the random network, so ``-m/2`` is included).
-        energy: ``½ tr[Y(v𝒯H𝒯ᵀ+κ)⁻¹]``.
-        entropy: ``½ tr[HC⁻¹] - ½ ln(|H|/|C|) - m/2 ≥ 0``.
-        residual: norm of the gradient over the summed norms of the terms that cancel in it, in the natural metric
-            ``H → L exp(S) Lᵀ``.
-        converged: whether the residual is within tolerance.
-        status: one sentence: how the iteration ended.
-        stable: whether the Hessian is positive-definite (a minimum).
-        hessian_smallest: smallest eigenvalue of the Hessian in the natural metric; NaN, and ``stable`` False, if it
-            could not be found (large kernels).
+        kernel: ``Φ``, (nP, nP), time-major index ``(t-1) P + p``; ``H`` for a linear network.
+        free_energy: ``F = energy + entropy``, in units of N (docs/theory.md sections 3 and 4).
+        energy: ``½ tr[Y(v𝒯Φ𝒯ᵀ+κ)⁻¹]``.
+        entropy: of the kernel's law relative to the random network's, ≥ 0.
+        residual: norm of ∂F/∂Φ over the summed norms of the terms that cancel in it.
+        converged: whether the kernel is as accurate as the tolerance asked for.
+        status: one sentence: how the search ended.
+        stable: whether the Hessian of F(Φ) is positive-definite (a minimum).
+        hessian_smallest: its smallest eigenvalue in the natural metric ``Φ → L exp(S) Lᵀ``, ``Φ = LLᵀ``; NaN, and
+            ``stable`` False, if it could not be found (large kernels).
         branch: ``"coherent"`` if a block between different times exceeds the random network's by more than
-            ``COHERENCE_TOLERANCE``, relative to the blocks on the diagonal; else ``"incoherent"``. Labels at several
-            times correlate these by themselves, so that such problems have coherent states only.
-        iterations: Newton steps taken.
-        minima: how many distinct minima the search for it compared.
+            ``COHERENCE_TOLERANCE`` or the error of the averages, relative to the blocks on the diagonal; else
+            ``"incoherent"``. Labels at several times correlate these by themselves, so that such problems have coherent
+            states only.
+        iterations: of the solver.
+        sign_arbitrary: hidden times t, 1-based, whose prediction f^(t+1) a symmetry of the posterior reverses: its mean
+            over all images of the state is 0 (``numerics.symmetry``).
+        minima: how many distinct minima of F the search compared; 0 where none was searched for.
         next_free_energy: F of the next minimum above this state, in units of N; None if the search has met none.
-        reduced: the kernel in the space of ``numerics.linear.space`` (m, m), positive-definite; equal to ``kernel``
-            where the first inputs are independent and far from dependence.
     """
 
     problem: Problem
@@ -60,25 +61,32 @@ class Solution(Shown, Drawn, Stored):
     hessian_smallest: float
     branch: Branch
     iterations: int
-    reduced: FloatArray
-    minima: int = 1
+    sign_arbitrary: tuple[int, ...] = ()
+    minima: int = 0
     next_free_energy: float | None = None
 
     def __post_init__(self) -> None:
-        self.kernel.setflags(write=False)
-        self.reduced.setflags(write=False)
+        for value in vars(self).values():
+            if isinstance(value, np.ndarray):
+                value.setflags(write=False)
 
     def facts(self) -> Facts:
         """What was solved, the state, and how far it can be trusted."""
         problem = self.problem
+        network = "" if problem.activation.name == "linear" else f"{problem.activation} "
         return (
-            ("problem", f"{problem.network}, T = {problem.T}, P = {problem.P}, κ = {problem.kappa:g}"),
+            ("problem", f"{network}{problem.network}, T = {problem.T}, P = {problem.P}, κ = {problem.kappa:g}"),
             ("state", f"{self.branch}, {'stable' if self.stable else 'not stable'}"),
             ("free energy", f"{number(self.free_energy)} = {number(self.energy)} + {number(self.entropy)}"),
+            *self._averages(),
             ("residual", f"{self.residual:.1e}{'' if self.converged else ', NOT converged'}"),
             ("status", self.status),
             *sign_fact(self.sign_arbitrary),
         )
+
+    def _averages(self) -> Facts:
+        """What averages over a neuron's trajectory were made with, where they are not exact."""
+        return ()
 
     def matrix(self) -> FloatArray:
         """The kernel."""
@@ -86,20 +94,9 @@ class Solution(Shown, Drawn, Stored):
 
     @property
     def order_parameter(self) -> FloatArray:
-        """``H^{T-1,T-2}``, a P × P block."""
+        """``Φ^{T-1,T-2}``, a P × P block."""
         P = self.problem.P
         return self.kernel[-P:, -2 * P : -P]
-
-    @cached_property
-    def sign_arbitrary(self) -> tuple[int, ...]:
-        """Hidden times t, 1-based, whose prediction f^(t+1) a symmetry of the posterior reverses.
-
-        Its mean over all images of the state is 0 (``numerics.symmetry``).
-        """
-        from numerics.predictors.observables import predict
-        from numerics.symmetry.gauge import reversed_times
-
-        return reversed_times(self.problem, predict(self), odd=True)
 
 
 def time_blocks(kernel: FloatArray, P: int) -> FloatArray:

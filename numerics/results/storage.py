@@ -31,11 +31,12 @@ KINDS = {
     "BranchScan": "numerics.endpoint_task.scan",
     "EndpointBatch": "numerics.endpoint_task.batch",
     "EndpointScan": "numerics.endpoint_task.scan",
+    "LinearSolution": "numerics.linear.solution",
     "Landscape": "numerics.endpoint_task.landscape",
     "NonlinearSolution": "numerics.nonlinear.solution",
     "Problem": "numerics.inputs.problem",
     "Simulation": "numerics.sampling.result",
-    "Solution": "numerics.results.solution",
+    "Solutions": "numerics.results.solutions",
     "SpecialPoint": "numerics.endpoint_task.scan",
     "Spectrum": "numerics.sampling.result",
 }
@@ -45,8 +46,8 @@ class Stored:
     """A result that saves and loads itself."""
 
     def save(self, path: str | Path) -> None:
-        """Write the result to a file (`numerics.save_result`)."""
-        save_result(self, path)
+        """Write the result to a file (`numerics.save`)."""
+        save(self, path)
 
     @classmethod
     def load(cls, path: str | Path, *, activation: Any = None) -> Any:
@@ -55,13 +56,13 @@ class Stored:
         Raises:
             InputError: the file is damaged, or holds something else.
         """
-        result = load_result(path, activation=activation)
+        result = load(path, activation=activation)
         if not isinstance(result, cls):
             raise InputError(f"{path}: holds a {type(result).__name__}; accepted: a {cls.__name__}")
         return result
 
 
-def save_result(result: Any, path: str | Path) -> None:
+def save(result: Any, path: str | Path) -> None:
     """Write a result (`Solution`, `EndpointScan`, `Simulation`, …; see `KINDS`) to a file, whole or not at all.
 
     Raises:
@@ -81,16 +82,16 @@ def save_result(result: Any, path: str | Path) -> None:
         write_bytes(Path(path), [buffer.getbuffer()])
 
 
-def load_result(path: str | Path, *, activation: Any = None) -> Any:
+def load(path: str | Path, *, activation: Any = None) -> Any:
     """The result in a file.
 
     Args:
-        path: as written by `save_result`.
+        path: as written by `save`.
         activation: φ, where it is the user's own: a file holds its name and a summary of its values only, without which
             the result can be read but nothing evaluated.
 
     Raises:
-        InputError: the file cannot be read, is damaged, or was not written by `save_result`.
+        InputError: the file cannot be read, is damaged, or was not written by `save`.
     """
     try:
         with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:

@@ -21,7 +21,7 @@ from numerics.errors import InputError
 from numerics.files import refused_if_unwritable, whole_file
 from numerics.inputs.problem import Problem
 from numerics.inputs.problem_file import UNREADABLE
-from numerics.linear.search import solve
+from numerics.solving import solve
 
 if TYPE_CHECKING:
     from xarray import Dataset

@@ -5,10 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from numerics.continuation.states import solve_all
+from numerics import solve, solve_all
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem, endpoint, sequence
-from numerics.linear.search import solve
 
 pytest.importorskip("flint")
 

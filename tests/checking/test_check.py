@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from numerics import solve
 from numerics.checking import check as module
 from numerics.checking import weights
 from numerics.checking.check import check, judged
 from numerics.checking.linear import compare, compare_phase, within
 from numerics.errors import InputError
 from numerics.inputs.problem import endpoint, sequence
-from numerics.linear.search import solve
 from numerics.sampling import Simulation, simulate
 from numerics.sampling.diagnostics import summarise_symmetric
 from numerics.sampling.joining import joined

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from numerics import solve
 from numerics.checking import weights
 from numerics.checking.regions import is_doubled, nearest, region
 from numerics.inputs.problem import Problem, endpoint
-from numerics.linear.search import solve
 from numerics.nonlinear import trajectories
-from numerics.nonlinear.search import solve_nonlinear
+from numerics.nonlinear.search import lowest_state
 from numerics.predictors import finite_width
 from tests.checking.states import two_phases
 
@@ -87,7 +87,7 @@ def test_the_nonlinear_law_of_a_linear_network_is_the_linear_one():
     logs = []
     for signal in (2.0, 8.0):
         problem = endpoint(3, signal, kappa=0.7, arch="dnn")
-        known = trajectories.log_mass(solve_nonlinear(problem), problem.activation, 50)
+        known = trajectories.log_mass(lowest_state(problem), problem.activation, 50)
         assert known is not None
         logs.append(known - finite_width.log_mass(solve(problem), 50))
     assert logs[1] == pytest.approx(logs[0], abs=0.05)
@@ -95,7 +95,7 @@ def test_the_nonlinear_law_of_a_linear_network_is_the_linear_one():
 
 @pytest.mark.parametrize("activation", ["erf", "relu"])
 def test_points_of_a_state_have_its_kernel(activation):
-    solution = solve_nonlinear(endpoint(3, 6.0, activation=activation, kappa=0.5))
+    solution = lowest_state(endpoint(3, 6.0, activation=activation, kappa=0.5))
     at = trajectories.state_average(solution, solution.problem.activation)
     p, phi = at.point.average.probability, at.nodes.activity
     assert at.point.average.effective_size > 5000

@@ -12,11 +12,11 @@ import pytest
 from scipy.optimize import minimize
 
 from derivations.commands import check, output
+from numerics import solve
 from numerics.checking.agreement import compare as verdict
 from numerics.checking.check import judged
 from numerics.checking.linear import compare
 from numerics.inputs.problem import endpoint
-from numerics.linear.search import solve
 from numerics.sampling import simulate
 from tests.checking.test_check import phases_and_chains
 from tests.commands.test_program import run

@@ -214,8 +214,8 @@ def test_dnn_has_no_critical_point():
 
 
 def test_printed_branch_at_T_5_is_the_solved_one():
+    from numerics import solve
     from numerics.inputs.problem import endpoint
-    from numerics.linear.search import solve
 
     fields = derive("coherent-branch", "--T", "5", "--kappa", "1")
     alpha, g = (sympy.Symbol(name) for name in fields["parameters"])

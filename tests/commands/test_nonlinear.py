@@ -11,7 +11,7 @@ import pytest
 
 from derivations.commands import nonlinear, nonlinear_scan
 from numerics.inputs.problem import endpoint
-from numerics.nonlinear.search import solve_nonlinear
+from numerics.nonlinear.search import lowest_state
 from tests.commands.test_program import run
 
 
@@ -39,7 +39,7 @@ def test_an_engine_above_its_tolerance_is_status_1(capsys):
 
 
 def test_an_error_that_is_not_known_is_no_number():
-    solution = solve_nonlinear(endpoint(3, 1.0, activation="erf"))
+    solution = lowest_state(endpoint(3, 1.0, activation="erf"))
     assert "kernel_error" in nonlinear.solution_fields(solution)
     unknown = replace(solution, kernel_error=np.full((2, 2), np.inf))
     assert "kernel_error" not in nonlinear.solution_fields(unknown)

@@ -8,15 +8,15 @@ import pytest
 import sympy
 from scipy.optimize import brentq
 
+from numerics import solve, solve_all
 from numerics.continuation.diagram import continue_branch, diagram
 from numerics.continuation.family import family
 from numerics.continuation.following import follow
 from numerics.continuation.path import Track
-from numerics.continuation.states import solve_all
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem, endpoint, sequence
 from numerics.linear.functional import kernel_functional
-from numerics.linear.search import search_all, solve
+from numerics.linear.search import search_all
 from numerics.linear.trust_region import dense_hessian, smallest_modes
 from numerics.symmetry import phases as symmetry
 from theory.coexistence import coexistence

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import sympy
 
+from numerics import solve_all
 from numerics.continuation.diagram import diagram
 from numerics.continuation.hysteresis import hysteresis
-from numerics.continuation.states import solve_all
 from numerics.inputs.problem import endpoint
 from theory.coexistence import coexistence
 

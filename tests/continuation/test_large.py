@@ -10,12 +10,11 @@ time's stationarity is ``v qᵀGq = (r-1)/r^n``; the first pitchfork stays where
 import numpy as np
 import pytest
 
+from numerics import solve, solve_all
 from numerics.continuation import linear
 from numerics.continuation.diagram import continue_branch, diagram
-from numerics.continuation.states import solve_all
 from numerics.inputs.problem import Problem, endpoint
 from numerics.linear.functional import kernel_functional
-from numerics.linear.search import solve
 
 
 def signal_at(problem, r):

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from numerics import solve_all
 from numerics.continuation.diagram import diagram
 from numerics.continuation.hysteresis import hysteresis
-from numerics.continuation.states import solve_all
 from numerics.inputs.problem import Problem, endpoint, sequence
 from tests.continuation import exact_t4
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from numerics.continuation.states import index_sum, solve_all
+from numerics import solve_all
+from numerics.continuation.states import index_sum
 from numerics.inputs.problem import endpoint, sequence
 from numerics.linear import trust_region
 from numerics.linear.search import search_all

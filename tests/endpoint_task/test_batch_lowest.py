@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from numerics import solve
 from numerics.endpoint_task import branches
 from numerics.endpoint_task.batch import solve_endpoint_batch
 from numerics.inputs.problem import endpoint
-from numerics.linear.search import solve
 from tests.continuation import exact_t4
 
 

@@ -6,12 +6,12 @@ import mpmath
 import numpy as np
 import pytest
 
+from numerics import solve
 from numerics.endpoint_task import branches
 from numerics.endpoint_task.batch import lowered_endpoint, solve_endpoint_batch
 from numerics.errors import InputError
 from numerics.inputs.problem import endpoint
 from numerics.linear.newton import newton, polish, positive_definite
-from numerics.linear.search import solve
 from theory import symbols
 
 

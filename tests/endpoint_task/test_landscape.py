@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from numerics.continuation.states import solve_all
+from numerics import solve, solve_all
 from numerics.endpoint_task.landscape import landscape, negative_log_density, plane
 from numerics.errors import InputError
 from numerics.inputs.problem import endpoint
 from numerics.linear.functional import kernel_functional
-from numerics.linear.search import solve
 
 
 def test_the_minimum_and_the_maximum_are_the_coherent_and_incoherent_states():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from numerics.continuation.states import solve_all
+from numerics import solve_all
 from numerics.endpoint_task import chain
 from numerics.endpoint_task.scan import scan_endpoint
 from numerics.errors import InputError

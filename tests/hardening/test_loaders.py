@@ -18,11 +18,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from numerics import load_result, solve
+from numerics import load, solve
 from numerics.errors import InputError
 from numerics.inputs import problem_file
 from numerics.inputs.problem import endpoint
-from numerics.inputs.problem_file import load
+from numerics.inputs.problem_file import load_problem
 from numerics.results import sweep
 from numerics.sampling import checkpoint, simulate
 from numerics.sampling.plan import Plan
@@ -54,7 +54,7 @@ def archive(path: Path, members: dict[str, bytes], compression: int = zipfile.ZI
 def refusal(path: Path) -> str:
     """The line with which `load` refuses a file, after the whole program has refused it too."""
     with pytest.raises(InputError) as refused, time_limit(20):
-        load(path)
+        load_problem(path)
     line = str(refused.value)
     assert len(line.splitlines()) == 1
     assert "accepted:" in line
@@ -183,7 +183,7 @@ def test_an_unreadable_file_is_refused(tmp_path: Path):
 def test_every_real_dtype_byte_order_and_compression_is_read(dtype: str, compression: int, tmp_path: Path):
     x = np.asfortranarray(GOOD_X.astype(dtype))
     y = np.array([[1, 0], [0, 1]]).astype(dtype)
-    problem = load(archive(tmp_path / "task.npz", {"x.npy": npy(x), "y.npy": npy(y)}, compression))
+    problem = load_problem(archive(tmp_path / "task.npz", {"x.npy": npy(x), "y.npy": npy(y)}, compression))
     assert problem.x.dtype == problem.y.dtype == np.float64
     np.testing.assert_array_equal(problem.x[:, 0], GOOD_X)
     np.testing.assert_array_equal(problem.y, [[1, 0], [0, 1]])
@@ -209,7 +209,7 @@ def refused(read: Callable[[], Any]) -> str:
 
 
 def loads_or_refuses(path: Path) -> None:
-    line = refused(lambda: load(path))
+    line = refused(lambda: load_problem(path))
     assert line == "" or (len(line.splitlines()) == 1 and "accepted:" in line)
 
 
@@ -279,7 +279,7 @@ def result_is_whole_or_refused(path: Path) -> None:
     line = ""
     with time_limit(10):
         try:
-            found = load_result(path)
+            found = load(path)
         except InputError as error:
             line = str(error)
         else:

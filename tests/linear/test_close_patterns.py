@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 
+from numerics import solve
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem
-from numerics.linear.search import solve
 from numerics.predictors import generalisation, observables
 
 nan = np.nan

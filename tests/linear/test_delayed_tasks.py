@@ -5,12 +5,12 @@ import itertools
 import numpy as np
 import pytest
 
+from numerics import solve
 from numerics.inputs.problem import Problem
 from numerics.linalg import symmetric, to_vector
 from numerics.linear import trust_region
 from numerics.linear.functional import kernel_functional
 from numerics.linear.recursion import root, root_transposed, squared
-from numerics.linear.search import solve
 from numerics.predictors import observables
 
 nan = np.nan

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from numerics.continuation.states import solve_all
+from numerics import solve_all
 from numerics.errors import NotSolvedError
 from numerics.inputs.problem import Problem
 from numerics.linalg import symmetric, to_vector

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import sympy
 
+from numerics import solve
 from numerics.inputs.problem import Problem
-from numerics.linear.search import solve
 from theory.perturbation import Task, expand
 
 ORDER = 6

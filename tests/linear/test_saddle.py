@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 
-from numerics.continuation.states import solve_all
+from numerics import solve, solve_all
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem, endpoint, sequence
 from numerics.linalg import symmetric
-from numerics.linear import trust_region
+from numerics.linear import search, trust_region
 from numerics.linear.functional import kernel_functional
-from numerics.linear.search import solve
 from numerics.symmetry import phases as symmetry
 
 
@@ -276,6 +275,6 @@ def test_the_mask_matters():
 
 def test_what_cannot_be_solved_is_refused():
     with pytest.raises(InputError, match="activation"):
-        solve(endpoint(4, 1.0, activation="erf"))
+        search.lowest_state(endpoint(4, 1.0, activation="erf"))
     with pytest.raises(InputError, match="zero for a supervised pattern"):
         solve(Problem([[1.0], [0.0]], [[np.nan, 1.0], [np.nan, 1.0]]))

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from numerics.continuation.states import solve_all
+from numerics import solve_all
 from numerics.inputs.problem import Problem, endpoint, sequence
 from numerics.linear import search
 from tests.linear.independent_minimiser import lowest
@@ -33,7 +33,7 @@ def late_labels(rng):
 
 def compare(seed):
     problem = late_labels(np.random.default_rng(seed))
-    state, other = search.solve(problem), lowest(problem, starts=16, seed=seed)[0]
+    state, other = search.lowest_state(problem), lowest(problem, starts=16, seed=seed)[0]
     assert state.converged
     assert state.stable
     assert state.free_energy <= other + 1e-6 * (1 + abs(other)), (seed, state.free_energy, other)
@@ -72,7 +72,7 @@ def test_no_lower_state_is_known_of_300_problems(part):
     ],
 )
 def test_known_lowest_states(problem, free_energy):
-    state = search.solve(problem)
+    state = search.lowest_state(problem)
     assert state.free_energy == pytest.approx(free_energy, abs=1e-5)
     assert state.minima > 1
     assert state.next_free_energy > state.free_energy
@@ -87,7 +87,7 @@ def test_exact_lists_at_T4(arch, seed):
     signal = Fraction(int(float(kappa) * np.exp(rng.uniform(0.0, 4.0))) + 1)
     exact = complete_states(4, signal, kappa, arch)
     problem = endpoint(4, float(signal), kappa=float(kappa), arch=arch)
-    state, states = search.solve(problem), solve_all(problem)
+    state, states = search.lowest_state(problem), solve_all(problem)
     assert state.free_energy == pytest.approx(float(exact[0].free_energy), rel=1e-9)
     minima = sorted(float(each.free_energy) for each in exact if each.index == 0)
     assert sorted(each.free_energy for each in states if each.stable) == pytest.approx(minima, rel=1e-8)
@@ -96,6 +96,6 @@ def test_exact_lists_at_T4(arch, seed):
 
 def test_a_search_that_meets_its_bound_says_so(monkeypatch):
     monkeypatch.setattr(search, "MOST_DESCENTS", 1)
-    state = search.solve(endpoint(8, 38708.0, w=0.3))
+    state = search.lowest_state(endpoint(8, 38708.0, w=0.3))
     assert "The search ended at its bound of 1 descents." in state.status
     assert all("its bound of 1 descents." in each.status for each in search.search_all(endpoint(4, 20.0)))

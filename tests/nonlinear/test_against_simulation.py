@@ -13,7 +13,7 @@ import pytest
 
 from numerics.checking.agreement import compare, width_trend
 from numerics.inputs.problem import endpoint
-from numerics.nonlinear.search import solve_nonlinear
+from numerics.nonlinear.search import lowest_state
 from numerics.predictors.observables import predict
 from numerics.sampling import simulate
 from numerics.symmetry.gauge import fixed
@@ -56,7 +56,7 @@ def theory(key, start, **changes):
 def test_the_solver_finds_the_saddle_of_the_plain_grid(key, start):
     activation, arch, signal = key
     problem = endpoint(4, signal, activation=activation, arch=arch)
-    state = solve_nonlinear(problem, tolerance=1e-6)
+    state = lowest_state(problem, tolerance=1e-6)
     assert state.converged, state.status
     np.testing.assert_allclose(fixed(problem, state.kernel, odd=True), theory(key, start), atol=2e-5)
 

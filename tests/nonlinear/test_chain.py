@@ -8,7 +8,7 @@ import pytest
 from numerics.inputs.problem import Problem, endpoint
 from numerics.nonlinear import search
 from numerics.nonlinear.critical import critical_signal
-from numerics.nonlinear.search import incoherent_state, solve_all_nonlinear, solve_nonlinear
+from numerics.nonlinear.search import all_states, incoherent_state, lowest_state
 from theory.critical_point import critical_signal as exact_critical_signal
 
 
@@ -52,7 +52,7 @@ def test_sampled_networks_of_six_times_turn_unstable_at_the_critical_signal():
     found = critical_signal(endpoint(6, 1.0, activation="erf"), 2.0, 10.0)
     assert found is not None
     for factor, stable in ((0.85, True), (1.15, False)):
-        states = solve_all_nonlinear(endpoint(6, factor * found.scale, activation="erf"), engine="sampling")
+        states = all_states(endpoint(6, factor * found.scale, activation="erf"), engine="sampling")
         incoherent = [state for state in states if state.branch == "incoherent"]
         assert [state.stable for state in incoherent] == [stable]
         exact = incoherent_state(endpoint(6, factor * found.scale, activation="erf"))
@@ -60,10 +60,10 @@ def test_sampled_networks_of_six_times_turn_unstable_at_the_critical_signal():
 
 
 def test_below_the_transition_the_answer_has_no_sampling_error():
-    state = solve_nonlinear(endpoint(10, 0.5, activation="erf"))
+    state = lowest_state(endpoint(10, 0.5, activation="erf"))
     assert (state.engine, state.stable, state.converged) == ("quadrature", True, True)
     assert state.kernel_error.max() < 1e-12
-    asked = solve_nonlinear(endpoint(10, 0.5, activation="erf"), engine="sampling")
+    asked = lowest_state(endpoint(10, 0.5, activation="erf"), engine="sampling")
     assert asked.engine == "sampling"
     assert np.abs(asked.kernel - state.kernel).max() < 4 * asked.kernel_error.max()
 
@@ -73,7 +73,7 @@ def test_a_coherent_state_may_lie_below_the_stable_chain():
     problem = endpoint(10, 2.0, activation="erf")
     chain = incoherent_state(problem)
     assert chain.stable
-    state = solve_nonlinear(problem, size=256, tolerance=0.1)
+    state = lowest_state(problem, size=256, tolerance=0.1)
     assert (state.branch, state.stable, state.converged) == ("coherent", True, True)
     assert state.free_energy == pytest.approx(0.9174, abs=0.0025)
     assert state.free_energy < chain.free_energy - 0.003
@@ -83,7 +83,7 @@ def test_a_coherent_state_may_lie_below_the_stable_chain():
 @pytest.mark.slow
 def test_states_of_a_strong_signal_are_listed_once():
     """The random network's state is found again from below, with the noise of the sample; both are one."""
-    states = solve_all_nonlinear(endpoint(6, 30.0, activation="erf"))
+    states = all_states(endpoint(6, 30.0, activation="erf"))
     assert [(s.branch, s.stable, s.engine) for s in states if s.branch == "incoherent"] == [
         ("incoherent", False, "quadrature")
     ]

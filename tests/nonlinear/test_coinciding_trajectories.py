@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from numerics import solve
 from numerics.errors import InputError
 from numerics.inputs.activation import Activation
 from numerics.inputs.problem import Problem
-from numerics.linear.search import solve
 from numerics.nonlinear.classes import trajectory_classes
-from numerics.nonlinear.search import solve_nonlinear
+from numerics.nonlinear.search import lowest_state
 from numerics.nonlinear.space import trajectory_space
 from numerics.nonlinear.variational import solve_gaussian
 from numerics.predictors import generalisation, observables
@@ -64,7 +64,7 @@ def test_a_pattern_given_three_times_is_one_with_a_third_of_the_noise(activation
     once = Problem([[1.2, 0.4]], final([1.5], 2), arch=arch, activation=activation, kappa=0.5)
     y = final([2.0, 1.5, 1.0], 2)  # the mean counts; what is left is a constant
     thrice = Problem(np.repeat(once.x, 3, axis=0), y, arch=arch, activation=activation, kappa=1.5, x_test=once.x)
-    one, three = solve_nonlinear(once), solve_nonlinear(thrice)
+    one, three = lowest_state(once), lowest_state(thrice)
     assert three.converged
     np.testing.assert_allclose(three.free_energy, one.free_energy + 0.5 * 0.5 / 1.5, rtol=1e-10)
     np.testing.assert_allclose(three.kernel, np.kron(one.kernel, np.ones((3, 3))), rtol=1e-9)
@@ -92,10 +92,10 @@ def parting(apart, kappa=0.4):
 
 def test_one_trajectory_until_the_second_cue_is_the_limit_of_close_ones():
     """The engine without coinciding rows, in one dimension more, approaches it quadratically."""
-    exact = solve_nonlinear(parting(0.0))
+    exact = lowest_state(parting(0.0))
     assert exact.converged
     assert trajectory_space(parting(0.0)).d == 3
-    near = solve_nonlinear(parting(0.04), tolerance=1e-6).free_energy - exact.free_energy
+    near = lowest_state(parting(0.04), tolerance=1e-6).free_energy - exact.free_energy
     assert abs(near) < 0.04**2  # a difference of first order would be ten times as large
 
 
@@ -105,7 +105,7 @@ def test_linear_activities_are_the_linear_theorys(arch):
     x = np.zeros((4, 3, 6))
     x[:, 0, 0], x[:, 0, 1], x[:, 1, 2:] = [1, 1, 0, 0], [0, 0, 1, 1], 2 * np.eye(4)
     problem = Problem(x, final([1.0, -1.0, -1.0, 1.0], 3), arch=arch, kappa=0.3)
-    sampled, exact = solve_nonlinear(problem, engine="sampling", size=512), solve(problem)
+    sampled, exact = lowest_state(problem, engine="sampling", size=512), solve(problem)
     assert sampled.converged
     np.testing.assert_allclose(sampled.free_energy, exact.free_energy, rtol=1e-5)
     np.testing.assert_allclose(observables.predict(sampled), observables.predict(exact), atol=1e-4)
@@ -114,7 +114,7 @@ def test_linear_activities_are_the_linear_theorys(arch):
 def test_rows_that_depend_on_each_other_are_named():
     x = [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
     with pytest.raises(InputError, match=r"makes rows 0, 1, 2 depend on each other"):
-        solve_nonlinear(Problem(x, final([1.0, 2.0, 3.0], 2), kappa=1.0))
+        lowest_state(Problem(x, final([1.0, 2.0, 3.0], 2), kappa=1.0))
 
 
 @pytest.mark.xfail(strict=False, reason="the search ends at its bound: two seeds may give states of nearly equal F")
@@ -125,9 +125,9 @@ def test_delayed_tasks_at_six_times(task, activation):
     """Solved; two seeds lead to one state, and patterns of one history have one output."""
     x, y = task()
     problem = Problem(4.0 * x, y, activation=activation, kappa=0.2)
-    state = solve_nonlinear(problem, tolerance=3e-2)
+    state = lowest_state(problem, tolerance=3e-2)
     assert state.converged, state.status
-    other = solve_nonlinear(problem, tolerance=3e-2, seed=1)
+    other = lowest_state(problem, tolerance=3e-2, seed=1)
     both = 5 * (state.kernel_error + other.kernel_error) + 1e-3
     assert np.all(np.abs(state.kernel - other.kernel) < both)
     outputs = observables.predict(state)

@@ -8,7 +8,7 @@ import pytest
 from numerics.inputs.problem import Problem, endpoint, sequence
 from numerics.nonlinear import minima, setting
 from numerics.nonlinear.exploration import Explored
-from numerics.nonlinear.search import solve_all_nonlinear, solve_nonlinear
+from numerics.nonlinear.search import all_states, lowest_state
 from tests.nonlinear.lowest_reference import lowest
 
 #: The error that the solver's points and the reference's leave in F, over 1 + |F|.
@@ -40,7 +40,7 @@ def drawn(seed: int) -> Problem:
 def coarse(problem: Problem):
     """The solver with as many points as the margin needs."""
     sampled = problem.n * problem.P > 3
-    return solve_nonlinear(problem, engine="sampling" if sampled else "quadrature", size=512, tolerance=0.5)
+    return lowest_state(problem, engine="sampling" if sampled else "quadrature", size=512, tolerance=0.5)
 
 
 #: Problems whose lowest state the random network's side does not lead to, its F and that of the state there.
@@ -56,7 +56,7 @@ LEARNT = {
 def test_the_learnt_state_is_found_where_labels_come_late_and_weights_are_small(name, monkeypatch):
     problem, learnt, random = LEARNT[name]
     accuracy = {"size": 256, "tolerance": 0.3} if problem.n > 4 else {"tolerance": 1e-2}
-    state = solve_nonlinear(problem, **accuracy)
+    state = lowest_state(problem, **accuracy)
     assert state.converged, state.status
     assert state.stable
     assert state.free_energy == pytest.approx(learnt, rel=3e-3)
@@ -64,7 +64,7 @@ def test_the_learnt_state_is_found_where_labels_come_late_and_weights_are_small(
     assert learnt < state.next_free_energy <= random * 1.002
     # from the random network's side alone it is not found
     monkeypatch.setattr(setting, "explore", lambda *arguments: Explored([], [], False, True))
-    assert solve_nonlinear(problem, **accuracy).free_energy == pytest.approx(random, rel=3e-3)
+    assert lowest_state(problem, **accuracy).free_energy == pytest.approx(random, rel=3e-3)
 
 
 def test_another_minimiser_agrees_where_both_kinds_of_state_exist():
@@ -78,21 +78,21 @@ def test_another_minimiser_agrees_where_both_kinds_of_state_exist():
 def test_a_lower_state_that_does_not_settle_is_said_and_no_convergence_claimed(monkeypatch):
     problem, _, _ = LEARNT["tanh"]
     monkeypatch.setattr(minima, "_competing", lambda search, whole: [])
-    state = solve_nonlinear(problem, tolerance=1e-2)
+    state = lowest_state(problem, tolerance=1e-2)
     assert not state.converged
     assert state.status.startswith("not converged: a lower state, F ≈ 14.9")
 
 
 def test_all_states_hold_both_minima_and_the_lowest_comes_first():
     problem, learnt, random = LEARNT["tanh"]
-    states = solve_all_nonlinear(problem, tolerance=1e-2)
+    states = all_states(problem, tolerance=1e-2)
     minima = [state.free_energy for state in states if state.stable]
     assert minima[0] == states[0].free_energy == pytest.approx(learnt, rel=3e-3)
     assert any(pytest.approx(random, rel=3e-3) == F for F in minima)
 
 
 def test_weak_labels_within_reach_have_one_minimum():
-    state = solve_nonlinear(endpoint(4, 0.1, activation="erf"))
+    state = lowest_state(endpoint(4, 0.1, activation="erf"))
     assert (state.minima, state.next_free_energy) == (1, None)
 
 

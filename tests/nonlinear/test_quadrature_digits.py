@@ -8,7 +8,7 @@ import pytest
 from numerics.inputs.problem import endpoint
 from numerics.nonlinear import by_quadrature, quadrature
 from numerics.nonlinear.by_quadrature import Quadrature
-from numerics.nonlinear.search import solve_all_nonlinear
+from numerics.nonlinear.search import all_states
 from numerics.nonlinear.space import trajectory_space
 
 DIGITS = 1e-8
@@ -44,7 +44,7 @@ CASES = [
 
 @pytest.mark.parametrize(("T", "signal", "activation", "arch"), CASES)
 def test_doubling_the_rule_leaves_eight_digits(monkeypatch, T, signal, activation, arch):
-    for state in solve_all_nonlinear(endpoint(T, signal, activation=activation, arch=arch)):
+    for state in all_states(endpoint(T, signal, activation=activation, arch=arch)):
         assert state.converged, state.status
         # a state that needed a finer rule than the standard one is held against a still finer one
         change, points = under(monkeypatch, state, 2.0)
@@ -56,7 +56,7 @@ def test_doubling_the_rule_leaves_eight_digits(monkeypatch, T, signal, activatio
 
 @pytest.mark.slow
 def test_five_times(monkeypatch):
-    state = solve_all_nonlinear(endpoint(5, 20.0, activation="erf"))[0]
+    state = all_states(endpoint(5, 20.0, activation="erf"))[0]
     assert state.converged, state.status
     change, points = under(monkeypatch, state, 2.0)
     assert points > 10 * state.points
@@ -64,6 +64,6 @@ def test_five_times(monkeypatch):
 
 
 def test_a_rule_that_is_too_coarse_does_not(monkeypatch):
-    state = solve_all_nonlinear(endpoint(4, 20.0, activation="erf"))[0]
+    state = all_states(endpoint(4, 20.0, activation="erf"))[0]
     change, _ = under(monkeypatch, state, 0.4)
     assert change > DIGITS

@@ -9,7 +9,7 @@ from numerics.inputs.activation import NAMED
 from numerics.inputs.problem import endpoint
 from numerics.nonlinear.by_sampling import Sampling, Start
 from numerics.nonlinear.sample import standard
-from numerics.nonlinear.search import solve_nonlinear
+from numerics.nonlinear.search import lowest_state
 from numerics.nonlinear.space import trajectory_space
 
 
@@ -17,7 +17,7 @@ from numerics.nonlinear.space import trajectory_space
 def test_standard_errors_are_as_large_as_the_errors():
     """Of 24 independent samples, against quadrature: z has a root mean square of 1, whatever the number of parts."""
     problem = endpoint(4, 6.0, activation="erf")
-    exact, space = solve_nonlinear(problem, tolerance=1e-7), trajectory_space(problem)
+    exact, space = lowest_state(problem, tolerance=1e-7), trajectory_space(problem)
     start = Start((exact.kernel, np.zeros(space.d), exact.second_moment), standard(space.d))
     z = []
     for seed in range(24):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from numerics.continuation.states import solve_all
+from numerics import solve_all
 from numerics.inputs.problem import Problem, endpoint, sequence
 from numerics.nonlinear import by_sampling, iteration
 from numerics.nonlinear.forward import forward_kernel
-from numerics.nonlinear.search import solve_all_nonlinear, solve_nonlinear
+from numerics.nonlinear.search import all_states, lowest_state
 from numerics.nonlinear.space import trajectory_space
 from numerics.predictors.observables import predict
 from numerics.sampling import simulate
@@ -27,7 +27,7 @@ def four_patterns(activation: str) -> Problem:
 
 def test_two_samples_agree_within_their_errors():
     """A coherent minimum and the incoherent saddle, each to a hundredth of the largest entry."""
-    one, other = (solve_all_nonlinear(four_patterns("erf"), seed=seed) for seed in (0, 1))
+    one, other = (all_states(four_patterns("erf"), seed=seed) for seed in (0, 1))
     assert [(s.branch, s.stable, s.converged) for s in one] == [("coherent", True, True), ("incoherent", False, True)]
     for first, second in zip(one, other, strict=True):
         scale = first.kernel.max()
@@ -41,7 +41,7 @@ def test_a_sample_is_exact_for_a_linear_network():
     """The moving points have the trajectory's mean and covariance: no error is left, whatever their number."""
     problem = four_patterns("linear")
     exact = solve_all(problem)
-    states = solve_all_nonlinear(problem, engine="sampling", size=64)
+    states = all_states(problem, engine="sampling", size=64)
     assert [s.branch for s in states] == [s.branch for s in exact] == ["coherent", "incoherent"]
     for state, solution in zip(states, exact, strict=True):
         np.testing.assert_allclose(state.kernel, solution.kernel, rtol=0, atol=1e-6 * solution.kernel.max())
@@ -52,7 +52,7 @@ def test_a_sample_is_exact_for_a_linear_network():
 def test_strong_labels_end_in_the_same_state_from_every_seed(seed):
     """Below the random network's branch lie states of lags 1, 2 and 3. Each may be a minimum, from which none is found:
     from seed 2 the lowest, of lag 1, was lost before the branch was kept to uncorrelated times."""
-    state = solve_nonlinear(endpoint(7, 100.0, activation="erf"), seed=seed, tolerance=0.05)
+    state = lowest_state(endpoint(7, 100.0, activation="erf"), seed=seed, tolerance=0.05)
     assert state.converged, state.status
     assert state.free_energy == pytest.approx(27.58, abs=0.03)
     beside = np.diag(state.kernel, 1) / np.sqrt(np.diag(state.kernel)[1:] * np.diag(state.kernel)[:-1])
@@ -61,9 +61,9 @@ def test_strong_labels_end_in_the_same_state_from_every_seed(seed):
 
 def test_errors_to_first_order_are_those_of_whole_solutions(monkeypatch):
     problem = endpoint(7, 20.0, activation="erf")
-    whole = solve_nonlinear(problem)
+    whole = lowest_state(problem)
     monkeypatch.setattr(by_sampling.Sampling, "_changes", lambda *arguments: None)
-    first = solve_nonlinear(problem)
+    first = lowest_state(problem)
     assert np.array_equal(first.kernel, whole.kernel)
     assert first.kernel_error == pytest.approx(whole.kernel_error, rel=0.3, abs=0.1 * whole.kernel_error.max())
     assert not np.array_equal(first.kernel_error, whole.kernel_error)
@@ -73,7 +73,7 @@ def test_both_architectures_at_unsupervised_times_of_a_sequence():
     """Two patterns, five hidden times; the DNN's outputs stay 0 but for the error of the sample."""
     for arch in ("rnn", "dnn"):
         problem = sequence(6, 1.2566, 1.0, (1, 2, 4), arch=arch, kappa=0.2, activation="erf")
-        state = solve_nonlinear(problem)
+        state = lowest_state(problem)
         assert state.converged, state.status
         outputs = predict(state)[:, [2, 4]]
         assert (np.abs(outputs).max() > 0.2) == (arch == "rnn")
@@ -82,7 +82,7 @@ def test_both_architectures_at_unsupervised_times_of_a_sequence():
 @pytest.mark.parametrize(("signal", "stable"), [(11.0, True), (16.0, False)])
 def test_the_map_of_moments_turns_unstable_where_the_free_energy_does(signal, stable):
     """The critical signal of the erf network at T = 4 is 13.1251: the Hessian's by quadrature."""
-    states = solve_all_nonlinear(endpoint(4, signal, activation="erf"), engine="sampling", size=1024)
+    states = all_states(endpoint(4, signal, activation="erf"), engine="sampling", size=1024)
     incoherent = next(state for state in states if state.branch == "incoherent")
     assert incoherent.stable == stable
     assert (incoherent.hessian_smallest > 0) == stable
@@ -95,7 +95,7 @@ def test_the_map_of_moments_turns_unstable_where_the_free_energy_does(signal, st
 )
 def test_relu_networks_of_several_patterns_are_found_from_every_seed():
     """Trajectories with tails: a mixture of Gaussians; states that end in a fold are followed down."""
-    found = [solve_nonlinear(four_patterns("relu"), seed=seed, size=1024, tolerance=0.1) for seed in (0, 1)]
+    found = [lowest_state(four_patterns("relu"), seed=seed, size=1024, tolerance=0.1) for seed in (0, 1)]
     assert all(state.converged and state.stable for state in found)
     assert all(state.effective_points > 0.5 * state.points for state in found)
     one, other = found
@@ -106,9 +106,9 @@ def test_relu_networks_of_several_patterns_are_found_from_every_seed():
 def test_newton_finds_the_states_that_acceleration_does_not(monkeypatch):
     """Without acceleration: the saddle is followed by Newton's method, and left downhill by steps that it reverses."""
     problem = endpoint(4, 20.0, activation="erf")
-    exact = solve_all_nonlinear(problem)
+    exact = all_states(problem)
     monkeypatch.setattr(iteration, "ITERATIONS", 1)
-    found = solve_all_nonlinear(problem, engine="sampling", size=512, tolerance=0.05)
+    found = all_states(problem, engine="sampling", size=512, tolerance=0.05)
     assert [(s.branch, s.stable, s.converged) for s in found] == [(s.branch, s.stable, s.converged) for s in exact]
     for state, known in zip(found, exact, strict=True):
         assert np.abs(state.kernel - known.kernel).max() < 5 * state.kernel_error.max()
@@ -118,7 +118,7 @@ def test_newton_finds_the_states_that_acceleration_does_not(monkeypatch):
 def test_eight_times_end_in_the_minimum_that_networks_are_in(activation):
     """The walk leaves saddles (erf), or falls from a fold to a kernel four orders of magnitude larger (ReLU)."""
     problem = endpoint(8, 20.0, activation=activation)
-    state = solve_nonlinear(problem)
+    state = lowest_state(problem)
     assert state.converged, state.status
     assert state.stable
     run = simulate(problem, 256, "hmc-weights", chains=1, steps=100, warmup=200, seed=1, workers=1)

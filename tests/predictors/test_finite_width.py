@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import sympy
 
-from numerics.continuation.states import solve_all
+from numerics import solve, solve_all
 from numerics.errors import InputError
 from numerics.inputs.problem import endpoint, sequence
-from numerics.linear.search import solve
 from numerics.predictors.finite_width import kernel_covariance, kernel_mean, kernel_sd, kernel_shift
 from theory import symbols
 from theory.coherent_branch import coherent_branch

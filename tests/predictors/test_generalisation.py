@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from numerics import solve
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem, endpoint
-from numerics.linear.search import solve
 from numerics.predictors import generalisation
 from numerics.predictors.generalisation import loss, training, unseen, unseen_kernel
 

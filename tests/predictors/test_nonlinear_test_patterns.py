@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from numerics import solve, solve_nonlinear
+from numerics import solve
 from numerics.errors import InputError
 from numerics.inputs.activation import NAMED
 from numerics.inputs.problem import Problem
 from numerics.nonlinear.forward import forward_kernel
+from numerics.nonlinear.search import lowest_state
 from numerics.nonlinear.space import trajectory_space
 from numerics.nonlinear.unseen import unseen_kernel
 from numerics.predictors import generalisation
@@ -27,7 +28,7 @@ def two_patterns(activation, arch="rnn", **options):
 @pytest.mark.parametrize("arch", ["rnn", "dnn"])
 def test_linear_networks_have_the_closed_form(arch):
     problem = two_patterns("linear", arch)
-    exact, sampled = solve(problem), solve_nonlinear(problem, engine="sampling", size=64)
+    exact, sampled = solve(problem), lowest_state(problem, engine="sampling", size=64)
     cross, own = generalisation.unseen_kernel(exact)
     found = unseen_kernel(sampled, size=4096)
     sign = np.sign(sampled.kernel[-1, -3] * exact.kernel[-1, -3]) if arch == "rnn" else 1.0
@@ -44,7 +45,7 @@ def test_without_labels_the_random_networks_kernel_is_found_with_an_error_that_f
     problem = problem.with_(y=0 * problem.y)
     joint = Problem(np.concatenate([problem.x, problem.x_test])[:, 0], np.zeros((4, 3)), arch=arch)
     exact = forward_kernel(trajectory_space(joint), NAMED["relu"]).reshape(3, 4, 3, 4)[:, 2:, :, :2].reshape(3, 2, 6)
-    state = solve_nonlinear(problem, engine="sampling", size=128, tolerance=1.0)
+    state = lowest_state(problem, engine="sampling", size=128, tolerance=1.0)
     few, many = (unseen_kernel(state, size=size) for size in (128, 4096))
     # what earlier times pass on is not in the error
     assert (np.abs(many.cross - exact) < 5 * many.cross_error + 0.02 * exact.max()).all()
@@ -61,7 +62,7 @@ def test_test_patterns_are_unsupervised_patterns_of_the_joint_problem(activation
         activation=activation,
         arch=arch,
     )
-    alone, together = solve_nonlinear(problem, tolerance=4e-3), solve_nonlinear(joint, tolerance=8e-3)
+    alone, together = lowest_state(problem, tolerance=4e-3), lowest_state(joint, tolerance=8e-3)
     assert alone.converged
     assert together.converged
     found = unseen_kernel(alone)
@@ -73,10 +74,10 @@ def test_test_patterns_are_unsupervised_patterns_of_the_joint_problem(activation
 
 
 def test_wrong_arguments_and_what_is_for_linear_networks_only():
-    state = solve_nonlinear(two_patterns("erf"), size=64, tolerance=1.0)
+    state = lowest_state(two_patterns("erf"), size=64, tolerance=1.0)
     with pytest.raises(InputError, match=r"^size: .*accepted: "):
         unseen_kernel(state, size=100)
     with pytest.raises(InputError, match=r"^problem: .*accepted: "):
-        unseen_kernel(solve_nonlinear(two_patterns("erf").with_(x_test=None), size=64, tolerance=1.0))
+        unseen_kernel(lowest_state(two_patterns("erf").with_(x_test=None), size=64, tolerance=1.0))
     with pytest.raises(InputError, match=r"^solution: .*accepted: "):
         generalisation.training(state)

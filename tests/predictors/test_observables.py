@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from numerics import solve
 from numerics.inputs.problem import endpoint, sequence
-from numerics.linear.search import solve
 from numerics.predictors.observables import autocorrelation, cka, outliers, predict, temporal_coherence
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from numerics import solve
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem, endpoint, sequence
-from numerics.linear.search import solve
 from numerics.predictors.observables import predict
 from numerics.predictors.output_shift import output_shift
 
@@ -54,7 +54,7 @@ def test_the_expansion_of_the_outputs(arch):
 
 
 def test_an_unstable_state_has_none():
-    from numerics.continuation.states import solve_all
+    from numerics import solve_all
 
     unstable = next(state for state in solve_all(endpoint(4, 30.0)) if not state.stable)
     with pytest.raises(InputError, match="solution"):

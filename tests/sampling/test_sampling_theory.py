@@ -16,7 +16,7 @@ Z_LIMIT = 4.0
 
 def pair(problem: Problem, width: int, *, steps: int, seed: int = 7) -> tuple[Solution, np.ndarray, Simulation]:
     """The theory's state, its kernel in the positive basin, and a simulation brought to the same basin."""
-    solution = saddle.solve(problem)
+    solution = saddle.lowest_state(problem)
     run = simulate(problem, width, chains=2, steps=steps, seed=seed, workers=1)
     kernel = solution.kernel
     if solution.branch == "coherent":
@@ -75,7 +75,7 @@ def test_mean_and_width_of_the_kernel(T, arch, signal):
 @pytest.mark.slow
 def test_sequences_with_two_patterns():
     problem = sequence(5, 1.2566, 2.0, [1, 4])
-    solution = saddle.solve(problem)
+    solution = saddle.lowest_state(problem)
     run = simulate(problem, 256, chains=2, steps=500, seed=7, workers=1)
     error = np.hypot(run.kernel_standard_error, 0.02 / 256 * np.abs(solution.kernel).max())
     assert np.max(np.abs(run.kernel_mean - solution.kernel - kernel_shift(solution) / 256) / error) < Z_LIMIT

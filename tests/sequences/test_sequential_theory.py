@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from derivations.figures.sequential import outputs_agree
+from numerics import solve
 from numerics.checking.agreement import RHAT_LIMIT
 from numerics.inputs.problem import sequence
 from numerics.inputs.teachers import orthonormal_patterns, rotation_teacher
 from numerics.linear import search
 from numerics.linear.functional import kernel_functional
-from numerics.linear.search import solve
 from numerics.predictors.observables import cka, outliers, predict
 from numerics.predictors.output_shift import output_shift
 from numerics.results.solution import time_blocks

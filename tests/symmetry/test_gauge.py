@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from derivations.__main__ import cli
-from numerics import solve, solve_all, solve_all_nonlinear, solve_nonlinear
+from numerics import solve, solve_all
 from numerics.inputs.problem import Problem, endpoint
+from numerics.nonlinear.search import all_states, lowest_state
 from numerics.predictors import generalisation
 from numerics.predictors.observables import predict
 from numerics.symmetry import gauge, group
@@ -20,7 +21,7 @@ TWO_LABELS = Problem([[1.0]], [[0.5, np.nan, 12.0]], kappa=0.5)
 
 @pytest.fixture(scope="module")
 def by_engine():
-    return solve_all(TWO_LABELS), solve_all_nonlinear(TWO_LABELS)
+    return solve_all(TWO_LABELS), all_states(TWO_LABELS)
 
 
 def test_linear_and_nonlinear_solver_give_the_same_states_in_the_same_sign(by_engine):
@@ -39,7 +40,7 @@ def test_linear_and_nonlinear_solver_give_the_same_states_in_the_same_sign(by_en
 
 
 def test_the_erf_network_has_the_sign_of_the_linear_one():
-    erf = solve_nonlinear(TWO_LABELS.with_(activation="erf"), tolerance=1e-3)
+    erf = lowest_state(TWO_LABELS.with_(activation="erf"), tolerance=1e-3)
     assert erf.sign_arbitrary == (2,)
     assert np.trace(erf.order_parameter) > 0
 

@@ -1,0 +1,117 @@
+"""One entry for the states of any problem; the engines behind it are chosen by the activation.
+
+``numerics.linear.search`` and ``numerics.continuation.states`` solve linear networks, ``numerics.nonlinear.search``
+all others.
+
+The tolerance means the same everywhere: the relative error of the kernel that a converged state may have, that of an
+entry over the largest entry. Unless given, it is 1e-10 for a linear network, 1e-8 where averages are made by
+quadrature and 1e-2 where they are sampled.
+"""
+
+from __future__ import annotations
+
+from typing import TypedDict, Unpack
+
+from numerics.continuation import states
+from numerics.errors import InputError
+from numerics.inputs.problem import Problem
+from numerics.linalg import FloatArray
+from numerics.linear import search as linear
+from numerics.nonlinear import search as nonlinear
+from numerics.nonlinear.engine import Progress
+from numerics.nonlinear.search import EngineChoice
+from numerics.results.solution import Solution
+from numerics.results.solutions import Solutions
+
+#: Of a linear network, unless given.
+LINEAR_TOLERANCE = 1e-10
+
+
+class EngineOptions(TypedDict, total=False):
+    """How averages over a nonlinear network's neurons are made; see ``numerics.nonlinear.search.all_states``.
+
+    A linear network needs none.
+    """
+
+    engine: EngineChoice
+    size: int | None
+    seed: int
+
+
+def solve(
+    problem: Problem,
+    *,
+    tolerance: float | None = None,
+    progress: Progress | None = None,
+    **engine: Unpack[EngineOptions],
+) -> Solution:
+    """The state of lowest free energy that a search finds, a minimum.
+
+    The search starts from the random network's kernel and from kernels that fit the labels, and leaves unstable states
+    along their unstable modes. It may miss states (docs/theory.md section 14): `Solution.minima` says how many distinct
+    minima were compared, `Solution.next_free_energy` where the next one lies.
+
+    Args:
+        problem: what is learnt.
+        tolerance: relative error of the kernel that a converged state may have: of an entry, over the largest entry.
+        progress: called with a phrase that says what is being done, whenever that changes (nonlinear networks).
+        engine: of a nonlinear network: ``engine``, ``"quadrature"``, ``"sampling"`` or ``"auto"``; ``size`` of a
+            sample, and its ``seed``.
+
+    Raises:
+        InputError: an argument is out of range, or the inputs cannot carry the labels.
+    """
+    if is_linear(problem, engine):
+        return linear.lowest_state(problem, tolerance=LINEAR_TOLERANCE if tolerance is None else tolerance)
+    return nonlinear.lowest_state(problem, tolerance=tolerance, progress=progress, **engine)
+
+
+def solve_all(
+    problem: Problem,
+    *,
+    tolerance: float | None = None,
+    progress: Progress | None = None,
+    **engine: Unpack[EngineOptions],
+) -> Solutions:
+    """Every stationary state that a search finds, unstable ones included; arguments as in `solve`.
+
+    States that differ by a sign symmetry are given once, in the sign of ``numerics.symmetry.gauge``. For a linear
+    network `Solutions.index_sum` shows where states are missing.
+    """
+    if is_linear(problem, engine):
+        return states.all_states(problem, tolerance=LINEAR_TOLERANCE if tolerance is None else tolerance)
+    return nonlinear.all_states(problem, tolerance=tolerance, progress=progress, **engine)
+
+
+def state_near(
+    problem: Problem,
+    trajectories: FloatArray,
+    *,
+    tolerance: float | None = None,
+    progress: Progress | None = None,
+    **engine: Unpack[EngineOptions],
+) -> Solution:
+    """The state that sampled networks are in: the minimum of F that their neurons' trajectories lead to.
+
+    Networks can stay in a minimum that is not the lowest, and that no instability of another state leads to.
+
+    Args:
+        problem: as in `solve`, with all that follows.
+        trajectories: pre-activations ``h^t_i(x_p)``, (K, nP), one row for each neuron of each network (or of each draw
+            from one chain); the index is time-major, ``(t-1) P + p``.
+
+    Raises:
+        InputError: as there; trajectories of another shape, not finite, or too few to tell their covariance.
+    """
+    if is_linear(problem, engine):
+        return linear.state_near(problem, trajectories, tolerance=LINEAR_TOLERANCE if tolerance is None else tolerance)
+    return nonlinear.state_near(problem, trajectories, tolerance=tolerance, progress=progress, **engine)
+
+
+def is_linear(problem: Problem, engine: EngineOptions) -> bool:
+    """Whether a problem's network is linear; then no averages are made, and options of these are refused."""
+    if problem.activation.name != "linear":
+        return False
+    for name, value in engine.items():
+        raise InputError(f"{name}: is {value!r}; accepted: nothing, a linear network needs no averages")
+    return True
