@@ -26,9 +26,9 @@ class _Remembered:
         return self._written[key]
 
 
-class Text(_Remembered, StrPrinter):
+class Text(_Remembered, StrPrinter):  # type: ignore[misc]
     """``str`` of SymPy expressions."""
 
 
-class Latex(_Remembered, LatexPrinter):
+class Latex(_Remembered, LatexPrinter):  # type: ignore[misc]
     """``latex`` of SymPy expressions."""

@@ -51,7 +51,8 @@ def _writer() -> Callable[[Any], str]:
         return str
     from derivations.expressions import Text
 
-    return Text().doprint
+    written: Callable[[Any], str] = Text().doprint
+    return written
 
 
 def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -18,6 +18,8 @@
 # the last output, $y^2=\lambda$.
 
 # %%
+from collections.abc import Sequence
+
 import mpmath
 from mpmath import mp
 from sympy import Matrix, Rational, Symbol, diff, factor, latex, log, simplify, solve, sqrt, symbols, together
@@ -201,7 +203,7 @@ for entry, a, b in ((H12, H11, H22), (H13, H11, H33), (H23, H22, H33)):
 
 
 # %%
-def numeric_free_energy(entries, lam, kap):
+def numeric_free_energy(entries: Sequence[mpmath.mpf], lam: mpmath.mpf, kap: mpmath.mpf) -> mpmath.mpf:
     a, b, c, e, f, g = entries
     K = mp.matrix([[a, b, c], [b, e, f], [c, f, g]])
     forward = mp.matrix([[1, 0, 0], [0, a, b], [0, b, e]])
@@ -211,10 +213,10 @@ def numeric_free_energy(entries, lam, kap):
     ) / 2
 
 
-def minimise(entries, lam, kap):
+def minimise(entries: Sequence[mpmath.mpf], lam: mpmath.mpf, kap: mpmath.mpf) -> Sequence[mpmath.mpf]:
     h = mp.mpf(10) ** -12
 
-    def at(*moves):
+    def at(*moves: tuple[int, mpmath.mpf]) -> mpmath.mpf:
         point = list(entries)
         for index, amount in moves:
             point[index] += amount
@@ -248,9 +250,8 @@ def minimise(entries, lam, kap):
 with mpmath.workdps(80):
     for noise in (Rational(0), Rational(1), Rational(5, 2)):
         point = critical_point(4, noise)
-        lam_c, A, B, kap = (
-            mp.mpf(z.evalf(80)) for z in (point.signal, point.amplitude_squared, point.next_coefficient, noise)
-        )
+        known = (point.signal, point.amplitude_squared, point.next_coefficient, noise)
+        lam_c, A, B, kap = (mp.mpf(z.evalf(80)) for z in known if z is not None)
         departures = []
         for decade in (3, 4, 5):
             eps = mp.mpf(10) ** -decade

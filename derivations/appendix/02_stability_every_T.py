@@ -23,6 +23,7 @@ import numpy as np
 from mpmath import mp
 from sympy import E, Matrix, Rational, Symbol, eye, factor, latex, limit, log, oo, simplify, symbols, zeros
 
+from numerics.linalg import FloatArray
 from theory.critical_point import critical_ratio, critical_signal
 from theory.incoherent import incoherent_branch, recursion_residuals
 from theory.stability import (
@@ -193,23 +194,23 @@ for horizon in range(3, 7):
 
 
 # %%
-def numpy_free_energy(K, lam, noise):
+def numpy_free_energy(K: FloatArray, lam: float, noise: float) -> float:
     size = K.shape[0]
     forward = np.zeros_like(K)
     forward[1:, 1:] = K[:-1, :-1]
     forward[0, 0] = 1
     logs = np.linalg.slogdet(K)[1] - np.linalg.slogdet(forward)[1]
-    return 0.5 * (lam / (K[-1, -1] + noise) + np.trace(np.linalg.solve(forward, K)) - size - logs)
+    return float(0.5 * (lam / (K[-1, -1] + noise) + np.trace(np.linalg.solve(forward, K)) - size - logs))
 
 
-def smallest_curvature(horizon, ratio, noise):
+def smallest_curvature(horizon: int, ratio: float, noise: float) -> float:
     size = horizon - 1
     lam = (ratio - 1) * (ratio**size + noise) ** 2 / ratio**size
     root = np.sqrt(ratio ** np.arange(1, size + 1))
     places = [(i, j) for i in range(size) for j in range(i, size)]
     h = 1e-3
 
-    def at(*moves):
+    def at(*moves: tuple[tuple[int, int], float]) -> float:
         K = np.eye(size)
         for (i, j), amount in moves:
             K[i, j] += amount
@@ -221,7 +222,7 @@ def smallest_curvature(horizon, ratio, noise):
         for b, q in enumerate(places[: a + 1]):
             corners = at((p, h), (q, h)) - at((p, h), (q, -h)) - at((p, -h), (q, h)) + at((p, -h), (q, -h))
             hessian[a, b] = hessian[b, a] = corners / (4 * h * h)
-    return np.linalg.eigvalsh(hessian)[0]
+    return float(np.linalg.eigvalsh(hessian)[0])
 
 
 for horizon in range(4, 13):
@@ -231,7 +232,7 @@ for horizon in range(4, 13):
     assert above < 0 < below
 
 
-def mpmath_free_energy(K, lam, noise):
+def mpmath_free_energy(K: mpmath.matrix, lam: mpmath.mpf, noise: mpmath.mpf) -> mpmath.mpf:
     size = K.rows
     forward = mp.zeros(size)
     forward[0, 0] = 1

@@ -25,6 +25,7 @@ import numpy as np
 from scipy.optimize import minimize
 from sympy import Rational, factor, latex, simplify, solve
 
+from numerics.linalg import FloatArray
 from theory.coexistence import coexistence
 from theory.critical_point import assert_closed_form_amplitude, closed_form_amplitude, critical_point, critical_ratio
 from theory.landau import landau_expansion
@@ -148,7 +149,7 @@ for horizon, noise in ((6, Rational(0)), (5, Rational(6)), (4, Rational(30))):
 
 
 # %%
-def numpy_free_energy(x, size, lam, noise):
+def numpy_free_energy(x: FloatArray, size: int, lam: float, noise: float) -> float:
     """F at ``H = L Lᵀ``, L lower triangular with ``exp`` on its diagonal."""
     L = np.zeros((size, size))
     L[np.tril_indices(size)] = x
@@ -158,10 +159,12 @@ def numpy_free_energy(x, size, lam, noise):
     forward[1:, 1:] = H[:-1, :-1]
     forward[0, 0] = 1
     logs = 2 * np.log(np.diag(L)).sum() - 2 * np.log(np.diag(L)[:-1]).sum()
-    return 0.5 * (lam / (H[-1, -1] + noise) + np.trace(np.linalg.solve(forward, H)) - size - logs)
+    return float(0.5 * (lam / (H[-1, -1] + noise) + np.trace(np.linalg.solve(forward, H)) - size - logs))
 
 
-def lowest_state(horizon, lam, noise, starts, generator):
+def lowest_state(
+    horizon: int, lam: float, noise: float, starts: int, generator: np.random.Generator
+) -> tuple[float, float]:
     size, best = horizon - 1, (np.inf, 0.0)
     for _ in range(starts):
         start = np.tril(generator.normal(scale=0.5, size=(size, size)))

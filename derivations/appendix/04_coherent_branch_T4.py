@@ -23,10 +23,12 @@
 
 # %%
 import random
+from collections.abc import Sequence
 
 import mpmath
 from mpmath import mp
 from sympy import (
+    Expr,
     Integer,
     Matrix,
     Poly,
@@ -77,7 +79,7 @@ assert expand(A.det() - alpha * c) == 0
 entropy = cancel(H[0, 0] + (H[1:, 1:] * A.inv()).trace()) - log((alpha * delta - gamma**2) / alpha)
 
 
-def condition(x):
+def condition(x: Expr) -> Expr:
     """Twice the derivative of F: the energy enters through μ = λ/(H^{33}+κ)² and H^{33} only."""
     return cancel(diff(entropy, x) - mu * diff(H[2, 2], x))
 
@@ -114,7 +116,7 @@ reduced = {x: cancel(at[x].subs({q: rho * p}).subs(delta, rho * alpha)) for x in
 m = Symbol("m", positive=True)
 
 
-def in_m(expression):
+def in_m(expression: Expr) -> Expr:
     """Replace p² by (1-m)/ρ."""
     return cancel(expand(expression).subs(p**4, ((1 - m) / rho) ** 2).subs(p**2, (1 - m) / rho))
 
@@ -204,7 +206,9 @@ assert simplify(diff(free_energy, s) / diff(signal, s) - 1 / (2 * (kernel[3, 3] 
 
 
 # %%
-def full_free_energy(entries, lam, noise, u, v, w):
+def full_free_energy(
+    entries: Sequence[mpmath.mpf], lam: mpmath.mpf, noise: mpmath.mpf, u: mpmath.mpf, v: mpmath.mpf, w: mpmath.mpf
+) -> mpmath.mpf:
     """Six independent entries → F, in mpmath alone."""
     h11, h12, h13, h22, h23, h33 = entries
     K = mp.matrix([[h11, h12, h13], [h12, h22, h23], [h13, h23, h33]])
@@ -229,7 +233,10 @@ with mpmath.workdps(60):
         worst = 0
         for i in range(6):
 
-            def along_entry(x, i=i, entries=entries, level=level, noise=noise, scales=(u, v, w)):
+            def along_entry(
+                x: mpmath.mpf, i: int = i, entries: Sequence[mpmath.mpf] = entries, level: mpmath.mpf = level,
+                noise: mpmath.mpf = noise, scales: tuple[mpmath.mpf, ...] = (u, v, w),
+            ) -> mpmath.mpf:  # fmt: skip
                 moved = list(entries)
                 moved[i] = x
                 return full_free_energy(moved, level, noise, *scales)
@@ -394,7 +401,7 @@ print("T = 5, lambda at kappa = 0:", curve.signal(Integer(0)))
 
 
 # %%
-def chain_free_energy(entries, lam, noise):
+def chain_free_energy(entries: Sequence[mpmath.mpf], lam: mpmath.mpf, noise: mpmath.mpf) -> mpmath.mpf:
     """Ten entries → F for T = 5, u = v = w = 1, in mpmath alone."""
     K, k = mp.matrix(4, 4), 0
     for i in range(4):
@@ -411,19 +418,23 @@ with mpmath.workdps(60):
         a0 = mp.mpf(alpha_text)
         y0 = mp.sqrt(a0**4 - 4 * a0**3 + 28 * a0**2 - 60 * a0 + 36)
         g0 = (2 - a0 - y0 / (3 - a0)) / 2  # the sheet from the critical point to the smallest α
-        place = {a: Rational(alpha_text), g: mp.mpf(g0)}
-        p1 = mp.sqrt(mp.mpf(curve.square.subs(place)))
-        entries = [mp.mpf(entry.subs(place)) * (p1 if (t + t2) % 2 else 1) for (t, t2), entry in curve.kernel().items()]
-        level = mp.mpf(curve.signal(Integer(1)).subs(place))
+        at_point = {a: Rational(alpha_text), g: mp.mpf(g0)}
+        p1 = mp.sqrt(mp.mpf(curve.square.subs(at_point)))
+        entries = [
+            mp.mpf(entry.subs(at_point)) * (p1 if (t + t2) % 2 else 1) for (t, t2), entry in curve.kernel().items()
+        ]
+        level = mp.mpf(curve.signal(Integer(1)).subs(at_point))
         worst = 0
         for i in range(10):
 
-            def along_entry(value, i=i, entries=entries, level=level):
+            def along_chain(
+                value: mpmath.mpf, i: int = i, entries: Sequence[mpmath.mpf] = entries, level: mpmath.mpf = level
+            ) -> mpmath.mpf:
                 moved = list(entries)
                 moved[i] = value
                 return chain_free_energy(moved, level, 1)
 
-            worst = max(worst, abs(mp.diff(along_entry, entries[i])))
+            worst = max(worst, abs(mp.diff(along_chain, entries[i])))
         assert worst < mp.mpf(10) ** -40
         print(f"T = 5, alpha = {alpha_text}: lambda = {mp.nstr(level, 8)}, largest gradient {mp.nstr(worst, 3)}")
 
@@ -442,8 +453,8 @@ assert decic.is_irreducible
 (alpha_out,) = [value for value in decic.real_roots() if Rational(14, 10) < value < Rational(3, 2)]
 a0 = alpha_out.evalf(30)
 g0 = (2 - a0 - sqrt(quartic.as_expr().subs(a, a0)) / (3 - a0)) / 2
-place = {a: a0, g: g0.evalf(30)}
-assert abs((curve.odd["q2"] ** 2 * curve.square - (1 - g) ** 2).subs(place)) < 1e-20
+at_point = {a: a0, g: g0.evalf(30)}
+assert abs((curve.odd["q2"] ** 2 * curve.square - (1 - g) ** 2).subs(at_point)) < 1e-20
 print("T = 5:", decic.as_expr(), "= 0, alpha =", a0.evalf(12))
 for noise in (Integer(0), Integer(1)):
-    print(f"T = 5, kappa = {noise}: lambda_out =", curve.signal(noise).subs(place).evalf(12))
+    print(f"T = 5, kappa = {noise}: lambda_out =", curve.signal(noise).subs(at_point).evalf(12))

@@ -23,10 +23,11 @@
 # back in time along the kernel's diagonals, and meet at times where the prior kernel links them.
 
 # %%
+from collections.abc import Callable
 from itertools import product
 
 import mpmath
-from sympy import Matrix, Rational, S, Symbol, expand, eye, latex, zeros
+from sympy import Expr, Matrix, Rational, S, Symbol, expand, eye, latex, zeros
 
 from theory.matrix_calculus.explicit import Layout, evaluate
 from theory.matrix_calculus.kernel_functional import X_SHIFTED, H, Y, free_energy_gradient
@@ -35,12 +36,12 @@ from theory.perturbation import expand as expand_task
 from theory.symbols import kappa, label, label_propagator, u, v, w
 
 
-def shift(n, P=1):
+def shift(n: int, P: int = 1) -> Matrix:
     """S: moves one time forward, (S A Sᵀ)^{tt'} = A^{t-1,t'-1}."""
     return Matrix(n * P, n * P, lambda i, j: int(i == j + P))
 
 
-def mask(A, arch, P=1):
+def mask(A: Matrix, arch: str, P: int = 1) -> Matrix:
     """[A]: all of A for the RNN, equal times only for the DNN."""
     return A if arch == "rnn" else Matrix(A.rows, A.cols, lambda i, j: A[i, j] if i // P == j // P else 0)
 
@@ -131,7 +132,7 @@ for t in range(1, n + 1):
     for s in range(t, n + 1):
         lag = s - t
 
-        def term(a, ways, lag=lag, t=t):
+        def term(a: int, ways: int, lag: int = lag, t: int = t) -> Expr:
             return (
                 ways * v * u**2 * w ** (t + a + lag - 2)
                 * label_propagator(a) * label_propagator(a + lag) * label(a) * label(a + lag)
@@ -164,7 +165,7 @@ E0 = Matrix(n, n, lambda i, j: label_propagator(i + 1) if i == j else 0)
 Yfull = Matrix(n, n, lambda i, j: label(i + 1) * label(j + 1))
 
 
-def sweep(source, step):
+def sweep(source: Matrix, step: Callable[[Matrix], Matrix]) -> Matrix:
     """Σ_l step^l(source): solves x = source + step(x) for a nilpotent step."""
     total = term = source
     for _ in range(n):
@@ -175,10 +176,10 @@ def sweep(source, step):
 
 for arch in ("rnn", "dnn"):
 
-    def back(A, arch=arch):
+    def back(A: Matrix, arch: str = arch) -> Matrix:
         return w * Sh.T * mask(A, arch) * Sh
 
-    def on(A, arch=arch):
+    def on(A: Matrix, arch: str = arch) -> Matrix:
         return w * mask(Sh * A * Sh.T, arch)
 
     M1 = v * E0 * Yfull * E0
@@ -269,7 +270,7 @@ for t, s in product(range(1, n), repeat=2):
     steps = sum(w**step * J[t + step - 1, s + step - 1] for step in range(1, n + 1 - max(t, s)))
     assert expand(L2[t - 1, s - 1] - steps) == 0
 
-    def y_plus(a, b):
+    def y_plus(a: int, b: int) -> Expr:
         return dressed[a, b]  # Ŷ at (a + 1, b + 1), 0-based
 
     formula = sum(y_plus(t, k) * y_plus(k, s) / prior[k - 1, k - 1] for k in range(1, n))
@@ -295,11 +296,11 @@ print("second-order message = sum of linked messages at lags", sorted(set(range(
 
 
 # %%
-def to_mp(matrix):
+def to_mp(matrix: Matrix) -> mpmath.matrix:
     return mpmath.matrix([[mpmath.mpf(x.p) / x.q for x in row] for row in Matrix(matrix).tolist()])
 
 
-def solve(task, arch, strength):
+def solve(task: Task, arch: str, strength: mpmath.mpf) -> mpmath.matrix:
     """The stationary kernel by fixed-point iteration, one pattern or several, input at t = 0."""
     size, P = task.n * task.input_kernel.rows, task.input_kernel.rows
     X = zeros(size, size)
@@ -309,17 +310,17 @@ def solve(task, arch, strength):
                  + task.supervised[i][1] - 1 == j)))  # fmt: skip
     v_, w_, kappa_ = (mpmath.mpf(Rational(x).p) / Rational(x).q for x in (task.v, task.w, task.kappa))
 
-    def masked(A):
+    def masked(A: mpmath.matrix) -> mpmath.matrix:
         if arch == "dnn":
             for i, j in product(range(size), repeat=2):
                 if i // P != j // P:
                     A[i, j] = 0
         return A
 
-    def covariance(A):
+    def covariance(A: mpmath.matrix) -> mpmath.matrix:
         return w_ * masked(S_ * A * S_.T) + uX
 
-    def spoken(A):
+    def spoken(A: mpmath.matrix) -> mpmath.matrix:
         E = (v_ * rows * A * rows.T + kappa_ * mpmath.eye(rows.rows)) ** -1
         return v_ * rows.T * E * labels * E * rows
 
@@ -345,7 +346,7 @@ def solve(task, arch, strength):
 STRENGTHS = (Rational(1, 10**4), Rational(1, 10**5))
 
 
-def slopes(task, arch, order):
+def slopes(task: Task, arch: str, order: int) -> list[float]:
     """Slope of the error in log–log for each order up to `order`."""
     with mpmath.workdps(50):
         orders = [to_mp(D) for D in expand_task(task, arch, order)]

@@ -25,8 +25,22 @@
 # %%
 import mpmath
 import numpy as np
-from sympy import Determinant, Inverse, Matrix, MatrixSymbol, Rational, Symbol, Trace, diff, eye, log, simplify
+from sympy import (
+    Determinant,
+    Inverse,
+    Matrix,
+    MatrixExpr,
+    MatrixSymbol,
+    Rational,
+    Symbol,
+    Trace,
+    diff,
+    eye,
+    log,
+    simplify,
+)
 
+from numerics.linalg import FloatArray
 from numerics.lowering.matrix import lower_matrix
 from theory.matrix_calculus import (
     AdjointShift,
@@ -111,7 +125,7 @@ for arch in ("rnn", "dnn"):
     C, E = forward_covariance(arch), propagator()
     Q = Inverse(C)
 
-    def masked(matrix, arch=arch):
+    def masked(matrix: MatrixExpr, arch: str = arch) -> MatrixExpr:
         return matrix if arch == "rnn" else Mask(matrix)
 
     by_hand = (
@@ -183,11 +197,11 @@ layout = Layout.of_pairs(n, P, positions)
 values = {H: kernel, dH: direction, X_SHIFTED: inputs, Y: labels * labels.T, **numbers}
 
 
-def mp(x):
+def mp(x: Rational) -> mpmath.mpf:
     return mpmath.mpf(x.p) / x.q
 
 
-def along_line(arch, step):
+def along_line(arch: str, step: mpmath.mpf) -> mpmath.mpf:
     """F at kernel + step · direction."""
     here = mpmath.matrix([[mp(kernel[i, j]) + step * mp(direction[i, j]) for j in range(size)] for i in range(size)])
     C = mpmath.matrix([[mp(numbers[u] * inputs[i, j]) for j in range(size)] for i in range(size)])
@@ -240,7 +254,7 @@ assert late.count("@") == 9
 print(late)
 
 
-def array(matrix):
+def array(matrix: Matrix) -> FloatArray:
     return np.array(matrix.tolist(), dtype=float)
 
 

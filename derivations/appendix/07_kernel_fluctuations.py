@@ -19,6 +19,7 @@
 
 # %%
 import random
+from collections.abc import Callable, Sequence
 
 import mpmath
 from mpmath import mp
@@ -153,7 +154,7 @@ assert incoherent_covariance(2, 2, 1, 6).subs(plain).subs(names.r, 1) == 2
 
 
 # %%
-def full_free_energy(entries, size, level, noise):
+def full_free_energy(entries: Sequence[mpmath.mpf], size: int, level: mpmath.mpf, noise: mpmath.mpf) -> mpmath.mpf:
     """Independent entries, row by row → F at u = v = w = 1, in mpmath alone."""
     K, k = mp.matrix(size, size), 0
     for i in range(size):
@@ -165,11 +166,11 @@ def full_free_energy(entries, size, level, noise):
     return (level / (K[size - 1, size - 1] + noise) + trace - mp.log(mp.det(K) / mp.det(early))) / 2
 
 
-def numeric_covariance(entries, size, level, noise):
+def numeric_covariance(entries: Sequence[mpmath.mpf], size: int, level: mpmath.mpf, noise: mpmath.mpf) -> mpmath.matrix:
     """Inverse Hessian by central differences of fourth order."""
     step, count = mp.mpf(10) ** -13, len(entries)
 
-    def at(*moves):
+    def at(*moves: tuple[int, int]) -> mpmath.mpf:
         moved = list(entries)
         for i, k in moves:
             moved[i] += k * step
@@ -291,10 +292,10 @@ assert simplify(shift[1, 3] - names.r**2 / (2 - names.r)) == 0
 
 
 # %%
-def exact_mean(size, level, noise):
+def exact_mean(size: int, level: mpmath.mpf, noise: mpmath.mpf) -> mpmath.mpf:
     """⟨H^{22}⟩ at T = 3 and finite width by quadrature."""
 
-    def weight(d):
+    def weight(d: mpmath.mpf) -> mpmath.mpf:
         rest = mp.exp(-size * level / (d + noise) / 2) / mp.sqrt(d + noise)
         return d ** (mp.mpf(size) / 2 - 1) * mp.besselk(0, size * mp.sqrt(d)) * rest
 
@@ -327,31 +328,33 @@ with mpmath.workdps(30):
 
 
 # %%
-def kernel_of(y):
+def kernel_of(y: Sequence[mpmath.mpf]) -> list[mpmath.mpf]:
     al, c, de, p, q, ga = y
     return [al + c * p**2, c * p, ga + c * p * q, c, c * q, de + c * q**2]
 
 
-def shift_direct(place, noise):
+def shift_direct(place: Sequence[mpmath.mpf], noise: mpmath.mpf) -> mpmath.matrix:
     """In the six entries, derivatives by mpmath."""
     entries = kernel_of(place)
     end = entries[5]
     level = (end + noise) ** 2 / (4 * entries[0] * (entries[0] - 1))
 
-    def F(*x):
+    def F(*x: mpmath.mpf) -> mpmath.mpf:
         return full_free_energy(x, 3, level, noise)
 
-    def action(*x):
+    def action(*x: mpmath.mpf) -> mpmath.mpf:
         K = mp.matrix([[x[0], x[1], x[2]], [x[1], x[3], x[4]], [x[2], x[4], x[5]]])
         return mp.log(x[5] + noise) / 2 + 2 * mp.log(mp.det(K))
 
     return drift(F, action, entries)[0]
 
 
-def drift(F, action, x):
+def drift(
+    F: Callable[..., mpmath.mpf], action: Callable[..., mpmath.mpf], x: Sequence[mpmath.mpf]
+) -> tuple[mpmath.matrix, mpmath.matrix]:
     """-S(∂A + ½F'''S) and S by numeric differentiation in six coordinates."""
 
-    def partial(f, *indices):
+    def partial(f: Callable[..., mpmath.mpf], *indices: int) -> mpmath.mpf:
         return mp.diff(f, tuple(x), tuple(indices.count(i) for i in range(6)))
 
     S = mp.inverse(mp.matrix([[partial(F, i, j) for j in range(6)] for i in range(6)]))
@@ -362,15 +365,15 @@ def drift(F, action, x):
     return -S * force, S
 
 
-def shift_curved(place, noise):
+def shift_curved(place: Sequence[mpmath.mpf], noise: mpmath.mpf) -> list[mpmath.mpf]:
     """In regression coordinates, mapped to the entries."""
     end, first = kernel_of(place)[5], kernel_of(place)[0]
     level = (end + noise) ** 2 / (4 * first * (first - 1))
 
-    def F(*y):
+    def F(*y: mpmath.mpf) -> mpmath.mpf:
         return full_free_energy(kernel_of(y), 3, level, noise)
 
-    def action(*y):
+    def action(*y: mpmath.mpf) -> mpmath.mpf:
         determinant = y[1] * (y[0] * y[2] - y[5] ** 2)
         return mp.log(kernel_of(y)[5] + noise) / 2 + 2 * mp.log(determinant) - 2 * mp.log(y[1])
 
@@ -378,10 +381,10 @@ def shift_curved(place, noise):
     result = []
     for entry in range(6):
 
-        def component(*y, entry=entry):
+        def component(*y: mpmath.mpf, entry: int = entry) -> mpmath.mpf:
             return kernel_of(y)[entry]
 
-        def partial(*indices, component=component):
+        def partial(*indices: int, component: Callable[..., mpmath.mpf] = component) -> mpmath.mpf:
             return mp.diff(component, tuple(place), tuple(indices.count(i) for i in range(6)))
 
         first_order = sum(partial(i) * delta[i] for i in range(6))
@@ -393,8 +396,8 @@ with mpmath.workdps(50):
     s0 = mp.mpf(3)
     c0 = 2 * s0 * (s0 - 1)
     p0 = mp.sqrt(2 * s0 * (s0 - 1) * (s0 - 2)) / c0
-    place = [mp.mpf(2), c0, 4 * s0, p0, 2 * s0 * p0, mp.mpf(0)]
-    direct, curved = shift_direct(place, mp.mpf(1)), shift_curved(place, mp.mpf(1))
+    start = [mp.mpf(2), c0, 4 * s0, p0, 2 * s0 * p0, mp.mpf(0)]
+    direct, curved = shift_direct(start, mp.mpf(1)), shift_curved(start, mp.mpf(1))
     for label, first, second in zip(labels, direct, curved, strict=True):
         assert abs(first / second - 1) < 1e-12
         print(f"s = 3, kappa = 1: N <H^{label} - H*> = {mp.nstr(first, 12)}")

@@ -21,6 +21,7 @@
 # %%
 import numpy as np
 from sympy import (
+    Expr,
     Function,
     Matrix,
     Rational,
@@ -37,6 +38,8 @@ from sympy import (
     sqrt,
     symbols,
 )
+
+from numerics.linalg import FloatArray
 
 # %% [markdown]
 # ## 1. A quadratic potential, exactly
@@ -179,7 +182,7 @@ assert simplify((obs - mean_obs) * (1 - x * first) * rho + diff(obs, x) * x * rh
 # %%
 
 
-def gaussian_mean(expression):
+def gaussian_mean(expression: Expr) -> Expr:
     """Mean over N(0, 1/k), by integration."""
     weight = exp(-k * x**2 / 2)
     return simplify(integrate(expression * weight, (x, -oo, oo)) / integrate(weight, (x, -oo, oo)))
@@ -204,7 +207,7 @@ target = np.exp(-(grid**2) / 2 - grid**4 / 4)
 target /= target.sum()
 
 
-def mean(values, weight=target):
+def grid_mean(values: FloatArray, weight: FloatArray = target) -> float:
     """Mean on the grid."""
     return float(values @ weight)
 
@@ -218,7 +221,7 @@ predicted = (
 )
 
 
-def stationary_shift(step_size):
+def stationary_shift(step_size: float) -> float:
     """Shift of ⟨x²⟩ at a finite step, from the stationary law of the discretised chain."""
     drifted = grid - step_size * (grid + grid**3)
     transition = np.exp(-((grid[:, None] - drifted[None, :]) ** 2) / (4 * step_size))
@@ -226,7 +229,7 @@ def stationary_shift(step_size):
     weight = target.copy()
     for _ in range(int(12 / step_size)):
         weight = transition @ weight
-    return mean(grid**2, weight / weight.sum()) - mean(grid**2)
+    return grid_mean(grid**2, weight / weight.sum()) - grid_mean(grid**2)
 
 
 shifts = {size: stationary_shift(size) / size for size in (0.04, 0.02)}

@@ -23,28 +23,33 @@
 
 # %%
 import sys
+from typing import Any, Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
+from numpy.typing import NDArray
 from scipy.signal import fftconvolve
 
 from numerics import solve
 from numerics.checking.agreement import compare
-from numerics.inputs.problem import endpoint
+from numerics.inputs.problem import Problem, endpoint
+from numerics.linalg import FloatArray
 from numerics.predictors.finite_width import kernel_mean, kernel_sd, kernel_shift
+from numerics.results.solution import Solution
 from numerics.sampling import simulate
 from numerics.sampling.diagnostics import summarise
 from numerics.sampling.network import make_network
+from numerics.sampling.result import Simulation
 from numerics.sampling.sgld import SGLD, mobility
 
 FULL = "--full" in sys.argv
 BELOW, ABOVE = 1.0, 30.0
+WIDTHS: tuple[int, ...] = (128, 2048)
 if FULL:
     WIDTHS = (64, 128, 256, 512, 1024, 2048)
     CASES = [(T, arch, signal) for T in (4, 5, 6) for arch in ("rnn", "dnn") for signal in (BELOW, ABOVE)]
     STEPS = 400
 else:
-    WIDTHS = (128, 2048)
     CASES = [(4, "rnn", BELOW), (4, "rnn", ABOVE), (5, "dnn", ABOVE), (6, "rnn", ABOVE)]
     STEPS = 300
 
@@ -68,6 +73,7 @@ else:
 
 # %%
 unlabelled = simulate(endpoint(4, 0.0, kappa=1e9), 64, chains=2, steps=300, warmup=60, seed=3, workers=1)
+assert unlabelled.controls is not None
 means = summarise(unlabelled.controls)
 print("c_ij without labels, mean over its standard error:", np.round(means.mean / means.standard_error, 1).tolist())
 assert np.abs(means.mean / means.standard_error).max() < 4
@@ -82,10 +88,11 @@ assert np.allclose(means.sd, np.sqrt(64 * (1 + np.eye(3))), rtol=0.25)
 
 
 # %%
-def sampled(problem, solution, width):
+def sampled(problem: Problem, solution: Solution, width: int) -> tuple[Simulation, FloatArray]:
     """A simulation in the theory's phase, and the signs that take the theory's kernel to the positive basin."""
-    options = {"steps": STEPS, "warmup": 120, "init": solution.branch, "seed": width + problem.T}
-    run = simulate(problem, width, chains=2, workers=1, **options)
+    run = simulate(
+        problem, width, chains=2, steps=STEPS, warmup=120, init=solution.branch, seed=width + problem.T, workers=1
+    )
     signs = np.ones_like(solution.kernel)
     if solution.branch == "coherent":
         run = run.gauge_fixed()
@@ -107,6 +114,7 @@ for T, arch, signal in CASES:
         run, signs = sampled(problem, solution, width)
         exact = kernel_mean(solution, width, one_sign=solution.branch == "coherent", draws=100_000)
         mean = run.kernel_controlled
+        assert mean is not None
         error = np.hypot(mean.standard_error, exact.standard_error)
         rows.append(
             {
@@ -153,7 +161,7 @@ for row in rows:
 
 
 # %%
-def clearest(own):
+def clearest(own: list[dict[str, Any]]) -> tuple[np.intp, ...]:
     """The entry whose shift is largest beside the errors."""
     clear = np.abs(own[0]["shift"]) / np.max([row["width"] * row["error"] for row in own], axis=0)
     return np.unravel_index(clear.argmax(), clear.shape)
@@ -221,30 +229,31 @@ nodes, weights = np.polynomial.hermite_e.hermegauss(24)
 weights = weights / weights.sum()
 
 
-def onto_grid(points, mass):
+def onto_grid(points: FloatArray, mass: FloatArray) -> FloatArray:
     """Mass at points, shared by the two nearest places of the grid so that means of linear functions are kept."""
     place = np.clip((points - grid[0]) / (grid[1] - grid[0]), 0, len(grid) - 1.001)
     left = place.astype(int)
     share = place - left
-    return np.bincount(left, (1 - share) * mass, len(grid)) + np.bincount(left + 1, share * mass, len(grid))
+    shares = np.bincount(left, (1 - share) * mass, len(grid)) + np.bincount(left + 1, share * mass, len(grid))
+    return np.asarray(shares, dtype=np.float64)
 
 
-def smeared(density, sd):
+def smeared(density: FloatArray, sd: float) -> FloatArray:
     """A density on the grid after a normal of this standard deviation was added."""
     reach = int(6 * sd / (grid[1] - grid[0]))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * (grid[1] - grid[0]) / sd) ** 2)
     return fftconvolve(density, kernel / kernel.sum(), mode="same")
 
 
-def euler(step_size):
+def euler(step_size: float) -> float:
     """Stationary ⟨x²⟩."""
     density = target
     for _ in range(int(14 / step_size)):
         density = smeared(onto_grid(grid - step_size * slope, density), np.sqrt(2 * step_size))
-    return density @ grid**2 / density.sum()
+    return float(density @ grid**2 / density.sum())
 
 
-def second_order(step_size):
+def second_order(step_size: float) -> float:
     """Stationary ⟨x²⟩ of x = y + √(h/2) ξ."""
     density = smeared(target, 1e-6 + np.sqrt(step_size / 2))
     for _ in range(int(14 / step_size)):
@@ -254,13 +263,13 @@ def second_order(step_size):
             moved += onto_grid(x - step_size * (x + x**3) + np.sqrt(step_size / 2) * node, weight * density)
         density = moved
     x = grid[:, None] + np.sqrt(step_size / 2) * nodes
-    return density @ (x**2 @ weights) / density.sum()
+    return float(density @ (x**2 @ weights) / density.sum())
 
 
-exact = target @ grid**2
+exact_mean = float(target @ grid**2)
 STEP_SIZES = (0.2, 0.1, 0.05)
 for name, scheme, order in (("Euler", euler, 1), ("Leimkuhler-Matthews", second_order, 2)):
-    biases = [scheme(size) - exact for size in STEP_SIZES]
+    biases = [scheme(size) - exact_mean for size in STEP_SIZES]
     orders = np.log2(np.divide(biases[:-1], biases[1:]))
     print(f"{name}: bias at h = {STEP_SIZES}: {np.round(biases, 6)}, observed orders {np.round(orders, 2)}")
     assert abs(orders[-1] - order) < 0.25
@@ -285,7 +294,7 @@ assert (
 )
 
 
-def bias(step_size, integrator):
+def bias(step_size: float, integrator: Literal["euler", "leimkuhler-matthews"]) -> tuple[FloatArray, FloatArray]:
     """Bias of the kernel's diagonal over h, and its standard error."""
     run = simulate(
         problem,
@@ -330,23 +339,28 @@ SIZES = (0.4, 0.2, 0.1)
 BLOCKS, BLOCK = (120 if FULL else 24), 500
 
 
-class Replayed:
+class Replayed(np.random.Generator):
     """A source of given numbers, in place of a generator."""
 
-    def load(self, numbers):
+    def __init__(self) -> None:
+        super().__init__(np.random.PCG64())
+
+    def load(self, numbers: NDArray[Any]) -> None:
         self.numbers, self.used = numbers, 0
 
-    def standard_normal(self, out, dtype):
+    def standard_normal(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
         out.reshape(-1)[:] = self.numbers[self.used : self.used + out.size]
         self.used += out.size
+        return out
 
 
-def differences(integrator):
+def differences(integrator: Literal["euler", "leimkuhler-matthews"]) -> tuple[FloatArray, FloatArray]:
     """Of ⟨Φ^11⟩ between successive step sizes, and their standard errors."""
     net = make_network(endpoint(4, 8.0, activation="erf"), 8, "float64")
     samplers = [SGLD(net, size, mobility(net, "prior"), integrator) for size in SIZES]
     rng, source = np.random.default_rng(3), Replayed()
     weights = net.prior_draw(rng, readout=True)
+    assert weights.V is not None
     count = weights.U.size + weights.W.size + weights.V.size
     states = []
     for sampler in samplers:
@@ -366,7 +380,11 @@ def differences(integrator):
     return steps.mean(axis=0), steps.std(axis=0, ddof=1) / np.sqrt(BLOCKS)
 
 
-for name, integrator in (("Euler", "euler"), ("Leimkuhler-Matthews", "leimkuhler-matthews")):
+INTEGRATORS: dict[str, Literal["euler", "leimkuhler-matthews"]] = {
+    "Euler": "euler",
+    "Leimkuhler-Matthews": "leimkuhler-matthews",
+}
+for name, integrator in INTEGRATORS.items():
     difference, error = differences(integrator)
     fall = difference[0] / difference[1]
     spread = fall * np.hypot(*(error / difference))

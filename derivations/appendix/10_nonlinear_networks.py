@@ -25,6 +25,7 @@
 
 # %%
 import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import sympy as sp
@@ -32,14 +33,15 @@ from scipy.optimize import brentq, root
 from scipy.special import erf
 
 from numerics.checking.agreement import compare, width_trend
-from numerics.inputs.problem import endpoint
+from numerics.inputs.problem import Problem, endpoint
+from numerics.linalg import FloatArray
 from numerics.nonlinear.critical import critical_signal as chain_critical
 from numerics.sampling import simulate
 from numerics.sampling.network import joint, make_network
 from numerics.sampling.observables import autocorrelation, coherence
 from theory.critical_point import critical_signal as linear_critical
 
-PHI = {
+PHI: dict[str, Callable[[FloatArray], FloatArray]] = {
     "linear": lambda h: h,
     "erf": lambda h: erf(math.sqrt(math.pi) / 2 * h),
     "tanh": np.tanh,
@@ -60,7 +62,9 @@ line = np.linspace(-6.5, 6.5, POINTS)
 nodes = np.stack(np.meshgrid(*[line] * n, indexing="ij"), axis=-1).reshape(-1, n)
 
 
-def averages(activation, C, conjugate, M):
+def averages(
+    activation: str, C: FloatArray, conjugate: FloatArray, M: FloatArray
+) -> tuple[FloatArray, FloatArray, float]:
     """⟨φφᵀ⟩, ⟨hhᵀ⟩ and ln Z."""
     frame = np.linalg.cholesky(M)
     h = nodes @ frame.T
@@ -99,14 +103,14 @@ assert abs(log_Z) < 1e-8
 y_, v_, w_, u_, kappa_ = sp.symbols("y v w u kappa", positive=True)
 
 
-def symmetric_symbols(name):
+def symmetric_symbols(name: str) -> sp.Matrix:
     return sp.Matrix(n, n, lambda i, j: sp.Symbol(f"{name}_{min(i, j) + 1}{max(i, j) + 1}", real=True))
 
 
 Phi, Phi_tilde, S, M = (symmetric_symbols(name) for name in ("Phi", "Q", "S", "M"))
 
 
-def symbolic_covariance(arch):
+def symbolic_covariance(arch: str) -> sp.Matrix:
     """C[Φ]: the input at t = 1, then the masked kernel of the time before."""
     C = sp.zeros(n, n)
     C[0, 0] = u_
@@ -116,7 +120,7 @@ def symbolic_covariance(arch):
     return C
 
 
-def derivative(expression, matrix):
+def derivative(expression: sp.Expr, matrix: sp.Matrix) -> sp.Matrix:
     """∂/∂A_ij of a function of a symmetric A, as a symmetric matrix: half of an off-diagonal symbol's derivative."""
     return sp.Matrix(n, n, lambda i, j: sp.diff(expression, matrix[i, j]) / (1 if i == j else 2))
 
@@ -151,18 +155,20 @@ print("∂F/∂Φ̃ = Φ - M;  ∂F/∂Φ = Φ̃ - (v/2) q² at the last time - 
 upper = np.triu_indices(n)
 
 
-def mask(arch):
+def mask(arch: str) -> FloatArray:
     return np.ones((n, n)) if arch == "rnn" else np.eye(n)
 
 
-def covariance(problem, kernel):
+def covariance(problem: Problem, kernel: FloatArray) -> FloatArray:
     C = np.zeros((n, n))
     C[0, 0] = problem.u
     C[1:, 1:] = problem.w * (mask(problem.arch) * kernel)[:-1, :-1]
     return C
 
 
-def targets(problem, kernel, conjugate, M):
+def targets(
+    problem: Problem, kernel: FloatArray, conjugate: FloatArray, M: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray, float]:
     """What Φ and Φ̃ should be, given both; ⟨hhᵀ⟩; and F."""
     C = covariance(problem, kernel)
     average, moments, log_Z = averages(problem.activation.name, C, conjugate, M)
@@ -176,7 +182,7 @@ def targets(problem, kernel, conjugate, M):
     return average, target, moments, free_energy
 
 
-def symmetric(entries):
+def symmetric(entries: FloatArray) -> FloatArray:
     matrix = np.zeros((n, n))
     matrix[upper] = entries
     return matrix + np.triu(matrix, 1).T
@@ -193,7 +199,7 @@ for arch in ("rnn", "dnn"):
     kernel = np.diag([0.5, 0.6, 0.7]) + 0.1
     conjugate = np.diag([0.1, 0.2, 0.3]) + 0.05
     at = targets(problem, kernel, conjugate, covariance(problem, kernel))
-    for i, j in zip(*upper, strict=True):
+    for i, j in np.transpose(upper).tolist():
         change = np.zeros((n, n))
         change[i, j] = change[j, i] = 1e-4
         size = 2e-4 if i == j else 4e-4  # an off-diagonal change is one of two entries
@@ -204,14 +210,16 @@ for arch in ("rnn", "dnn"):
 
 
 # %%
-def saddle(problem, kernel, conjugate):
+def saddle(
+    problem: Problem, kernel: FloatArray, conjugate: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray, float]:
     """The root near a start: Φ, Φ̃, ⟨hhᵀ⟩ and F."""
     M = covariance(problem, kernel)
     for _ in range(3):  # the grid follows the density
         for _ in range(6):
             M = targets(problem, kernel, conjugate, M)[2]
 
-        def residual(x, M=M):
+        def residual(x: FloatArray, M: FloatArray = M) -> FloatArray:
             try:
                 found = targets(problem, symmetric(x[:6]), symmetric(x[6:]), M)
             except np.linalg.LinAlgError:
@@ -250,13 +258,15 @@ assert np.abs(conjugate - exact_conjugate).max() < 1e-5
 ODD = [(0, 1), (1, 2)]
 
 
-def incoherent(problem, start):
+def incoherent(
+    problem: Problem, start: tuple[FloatArray, FloatArray]
+) -> tuple[FloatArray, FloatArray, FloatArray, float]:
     """The incoherent saddle near a start."""
     kernel, conjugate = start
     return saddle(problem, kernel, conjugate)
 
 
-def odd_determinant(problem, kernel, conjugate, moments):
+def odd_determinant(problem: Problem, kernel: FloatArray, conjugate: FloatArray, moments: FloatArray) -> float:
     """Determinant of the Jacobian of the stationarity conditions in the odd entries, by central differences."""
     step, columns = 1e-4, []
     for which in (0, 1):
@@ -267,15 +277,16 @@ def odd_determinant(problem, kernel, conjugate, moments):
             for sign in (1, -1):
                 moved = [kernel, conjugate]
                 moved[which] = moved[which] + sign * change
-                found = targets(problem, *moved, moments)
+                found = targets(problem, moved[0], moved[1], moments)
                 both.append([found[0][p] - moved[0][p] for p in ODD] + [found[1][p] - moved[1][p] for p in ODD])
             columns.append((np.array(both[0]) - np.array(both[1])) / (2 * step))
     return float(np.linalg.det(np.array(columns).T))
 
 
-def critical_signal(activation, signals, start):
+def critical_signal(activation: str, signals: Sequence[float], start: tuple[FloatArray, FloatArray]) -> float | None:
     """λ at which the determinant changes sign along the incoherent branch, or None; the branch is followed upwards."""
-    last, state = None, start
+    last: tuple[float, float] | None = None
+    state = start
     for signal in signals:
         problem = endpoint(4, signal, activation=activation)
         kernel, conjugate, moments, _ = incoherent(problem, state)
@@ -283,18 +294,19 @@ def critical_signal(activation, signals, start):
         value = odd_determinant(problem, kernel, conjugate, moments)
         if last is not None and value * last[1] < 0:
 
-            def at(signal, state=state):
+            def at(signal: float, state: tuple[FloatArray, FloatArray] = state) -> float:
                 problem = endpoint(4, signal, activation=activation)
                 kernel, conjugate, moments, _ = incoherent(problem, state)
                 return odd_determinant(problem, kernel, conjugate, moments)
 
-            return brentq(at, last[0], signal, xtol=1e-6)
+            return float(brentq(at, last[0], signal, xtol=1e-6))
         last = (signal, value)
     return None
 
 
 start = (exact, exact_conjugate)
 found = critical_signal("linear", [8.0, 12.0], start)
+assert found is not None
 assert abs(found - 81 / 8) < 1e-4
 print(f"linear: critical signal {found:.6f}, exact {81 / 8}")
 
@@ -302,6 +314,7 @@ kernel_5, conjugate_5, *_ = saddle(
     endpoint(4, 5.0, activation="erf"), np.diag([0.46, 0.34, 0.32]), np.diag([0.35, 0.82, 1.44])
 )
 critical = critical_signal("erf", [5.0, 8.0, 12.0, 18.0], (kernel_5, conjugate_5))
+assert critical is not None
 print(f"erf: critical signal {critical:.4f}")
 assert 12.0 < critical < 18.0
 
@@ -318,12 +331,16 @@ assert 12.0 < critical < 18.0
 # $t\ne s$. The solver computes the critical signal from these at any $T$; at $T=4$ it must be that of the grid above.
 
 # %%
-by_chain = {T: chain_critical(endpoint(T, 1.0, activation="erf"), 1.0, 30.0).scale for T in (4, 5, 6, 8, 10)}
+by_chain = {}
+for T in (4, 5, 6, 8, 10):
+    crossing = chain_critical(endpoint(T, 1.0, activation="erf"), 1.0, 30.0)
+    assert crossing is not None
+    by_chain[T] = crossing.scale
 assert abs(by_chain[4] - critical) < 2e-3  # the grid is coarse
-linear = {T: float(linear_critical(T, 1)) for T in by_chain}
+by_linear = {T: float(linear_critical(T, 1)) for T in by_chain}
 for T, value in by_chain.items():
-    print(f"T = {T}: critical signal {value:.4f} for erf, {linear[T]:.4f} for the linear network")
-assert all(value > linear[T] for T, value in by_chain.items())  # saturation works against coherence
+    print(f"T = {T}: critical signal {value:.4f} for erf, {by_linear[T]:.4f} for the linear network")
+assert all(value > by_linear[T] for T, value in by_chain.items())  # saturation works against coherence
 
 # %% [markdown]
 # ## 5. Networks without data
@@ -336,12 +353,12 @@ assert all(value > linear[T] for T, value in by_chain.items())  # saturation wor
 rng = np.random.default_rng(5)
 network = make_network(endpoint(4, 1.0, activation="erf"), 1000, "float32")
 drawn = []
-for _ in range(60):
+for _k in range(60):
     weights = network.prior_draw(rng, readout=False)
     phi = joint(network.forward(network.connections(weights), weights.U).phi)
     drawn.append(phi @ phi.T / network.width)
 forward, c = [], 1.0
-for _ in range(n):
+for _k in range(n):
     c = 2 / math.pi * math.asin(math.pi / 2 * c / (1 + math.pi / 2 * c))
     forward.append(c)
 error = np.std(drawn, axis=0, ddof=1) / math.sqrt(len(drawn)) + 1e-3 / network.width

@@ -23,6 +23,7 @@
 
 # %%
 import math
+from collections.abc import Callable, Sequence
 from itertools import product
 
 import numpy as np
@@ -30,6 +31,7 @@ from sympy import Matrix, Rational, eye, factor, nsimplify, pi, sqrt
 
 from numerics import rotation_teacher, sequence, solve
 from numerics.inputs.teachers import orthonormal_patterns
+from numerics.linalg import FloatArray
 from numerics.predictors.observables import outliers, predict
 from theory.matrix_calculus.explicit import Layout, evaluate
 from theory.matrix_calculus.kernel_functional import X_SHIFTED, H, Y, free_energy_gradient
@@ -57,7 +59,7 @@ labels = Matrix([1, -2, 3, Rational(1, 2)])
 values = {u: Rational(3, 2), v: Rational(2, 3), w: Rational(4, 5), kappa: Rational(1, 3)}
 
 
-def covariance(arch):
+def covariance(arch: str) -> Matrix:
     """C = w [H⁻] + u X⁻."""
     shifted = Matrix(n * P, n * P, lambda i, j: kernel[i - P, j - P] if min(i, j) >= P else 0)
     if arch == "dnn":
@@ -65,14 +67,14 @@ def covariance(arch):
     return values[w] * shifted + values[u] * inputs
 
 
-def message(arch):
+def message(arch: str) -> Matrix:
     """Λ from the exact gradient."""
     given = {H: kernel, X_SHIFTED: inputs, Y: labels * labels.T, **values}
     gradient = evaluate(free_energy_gradient(arch), given, Layout.of_pairs(n, P, positions))
     return covariance(arch).inv() - kernel.inv() - 2 * gradient
 
 
-def blocks_between_times(matrix):
+def blocks_between_times(matrix: Matrix) -> set[tuple[int, int]]:
     """Pairs of different times whose block is not zero."""
     return {
         (t, s)
@@ -107,7 +109,7 @@ layers = [rng.normal(size=(N, N)) / math.sqrt(N) for _ in range(T - 2)]
 x = orthonormal_patterns(2).T
 
 
-def outputs(layers, phi, U=U):
+def outputs(layers: Sequence[FloatArray], phi: Callable[[FloatArray], FloatArray], U: FloatArray = U) -> FloatArray:
     """f^{t+1} at hidden times 1 … T-1, (T-1, P)."""
     h = U @ x
     result = [V @ phi(h)]
@@ -198,10 +200,10 @@ assert largest < sqrt(width)  # … and all further eigenvalues lie inside the b
 theta = 2 * math.pi / 5
 distance = {}
 for amplitude in (1.0, 3.0, 10.0, 30.0):
-    found = outliers(solve(sequence(7, theta, amplitude, range(1, 7), w=0.3)))
-    assert len(found) == 2
-    distance[amplitude] = abs(found[0] - np.exp(1j * theta))
-    print(f"amplitude {amplitude:4.0f}: outlier {found[0]:.5f}, off the teacher's by {distance[amplitude]:.5f}")
+    pair = outliers(solve(sequence(7, theta, amplitude, range(1, 7), w=0.3)))
+    assert len(pair) == 2
+    distance[amplitude] = abs(pair[0] - np.exp(1j * theta))
+    print(f"amplitude {amplitude:4.0f}: outlier {pair[0]:.5f}, off the teacher's by {distance[amplitude]:.5f}")
 assert list(distance.values()) == sorted(distance.values(), reverse=True)
 assert distance[30.0] < 2e-3
 assert distance[1.0] > 20 * distance[30.0]
@@ -211,10 +213,10 @@ assert distance[1.0] > 20 * distance[30.0]
 
 # %%
 teacher = rotation_teacher((0.7, 2.0), (12.0, 12.0), (0.95, 0.4))
-found = outliers(solve(teacher.problem(7, orthonormal_patterns(4), range(1, 7), w=0.3)))
-print("teacher:", np.round(teacher.eigenvalues, 3), " outliers:", np.round(found, 3), " √w:", round(math.sqrt(0.3), 3))
-assert len(found) == 2
-assert abs(found[0] - teacher.eigenvalues[0]) < 0.02
+seen = outliers(solve(teacher.problem(7, orthonormal_patterns(4), range(1, 7), w=0.3)))
+print("teacher:", np.round(teacher.eigenvalues, 3), " outliers:", np.round(seen, 3), " √w:", round(math.sqrt(0.3), 3))
+assert len(seen) == 2
+assert abs(seen[0] - teacher.eigenvalues[0]) < 0.02
 
 # %% [markdown]
 # Fewer labels fix less. **Aliasing**: labels at times that are apart by multiples of $g$ are the same for
@@ -244,8 +246,7 @@ for arch in ("rnn", "dnn"):
     missing = {}
     for amplitude in (Rational(1, 8), Rational(1, 16)):
         teacher = rotation_teacher(1.2, float(amplitude))
-        x = [[math.sqrt(2), 0.0]]
-        full = solve(teacher.problem(7, x, supervised, arch=arch), tolerance=1e-13).kernel
+        full = solve(teacher.problem(7, [[math.sqrt(2), 0.0]], supervised, arch=arch), tolerance=1e-13).kernel
         y = Matrix([nsimplify(label, rational=True) for label in teacher.labels(x, 6)[0, [t - 1 for t in supervised]]])
         total = np.zeros((6, 6))
         for order, term in enumerate(expand(Task(6, eye(1), supervise(supervised, 1), y), arch, 3)):

@@ -25,16 +25,20 @@
 import sys
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from numerics import solve, state_near
-from numerics.checking.agreement import compare, width_trend
+from numerics.checking.agreement import Agreement, compare, width_trend
+from numerics.inputs.activation import activation_of
 from numerics.inputs.problem import Problem, sequence
+from numerics.linalg import FloatArray
+from numerics.nonlinear.solution import NonlinearSolution, nonlinear_state
 from numerics.predictors.generalisation import unseen
 from numerics.sampling import Plan, simulate
 from numerics.sampling.chains import advance, first_state, weights_of
-from numerics.sampling.diagnostics import summarise_symmetric
+from numerics.sampling.diagnostics import Summary, summarise_symmetric
 from numerics.sampling.network import joint
 
 FULL = "--full" in sys.argv
@@ -51,19 +55,19 @@ ARCHITECTURES = ("rnn", "dnn")
 
 
 # %%
-def four_patterns(activation, arch, amplitude):
+def four_patterns(activation: str, arch: str, amplitude: float) -> Problem:
     rng = np.random.default_rng(0)
     x, x_test = rng.standard_normal((4, 6)), rng.standard_normal((2, 6))
     y = np.full((4, 3), np.nan)
     y[:, -1] = amplitude * np.array([1, -1, 1, -1])
-    return Problem(x, y, activation=activation, arch=arch, x_test=x_test)
+    return Problem(x, y, activation=activation_of(activation), arch=arch, x_test=x_test)
 
 
-def rotation(arch, amplitude):
+def rotation(arch: str, amplitude: float) -> Problem:
     return sequence(6, 0.4 * np.pi, amplitude, (1, 2, 4), activation="erf", arch=arch, kappa=0.2)
 
 
-def digits(arch, amplitude):
+def digits(arch: str, amplitude: float) -> Problem:
     from sklearn.datasets import load_digits
 
     data = load_digits()
@@ -73,7 +77,7 @@ def digits(arch, amplitude):
     images /= np.sqrt(np.mean(images**2, axis=1, keepdims=True))
     y = np.full((20, 3), np.nan)
     y[:, -1] = amplitude * np.where(classes[:20] == 0, 1.0, -1.0)
-    return Problem(images[:20], y, activation="erf", arch=arch, x_test=images[20:])
+    return Problem(images[:20], y, activation=activation_of("erf"), arch=arch, x_test=images[20:])
 
 
 # %% [markdown]
@@ -99,19 +103,19 @@ class Row:
     test: str
     agrees: bool
     reason: str
-    seconds: tuple
-    sampled: dict
+    seconds: tuple[float, float]
+    sampled: dict[str, Any]
 
 
-def held_against(sampled, state):
+def held_against(sampled: dict[str, Any], state: NonlinearSolution) -> Agreement:
     trend = sampled["trend"]
     error = np.hypot(trend.limit_standard_error, state.kernel_error)
     return compare(state.kernel, trend.limit, error, rhat=sampled["rhat"], ess=sampled["ess"])
 
 
-def row(name, problem, steps=800 if FULL else 400, warmup=300 if FULL else 150):
+def row(name: str, problem: Problem, steps: int = 800 if FULL else 400, warmup: int = 300 if FULL else 150) -> Row:
     start = time.perf_counter()
-    state = solve(problem)
+    state = nonlinear_state(solve(problem))
     assert state.converged, f"{name}: {state.status}"
     solved = time.perf_counter()
     runs = [
@@ -126,8 +130,8 @@ def row(name, problem, steps=800 if FULL else 400, warmup=300 if FULL else 150):
     if problem.x_test is not None:
         outputs = width_trend(
             WIDTHS,
-            [r.test_prediction[:, -1:] for r in runs],
-            [r.test_prediction_standard_error[:, -1:] for r in runs],
+            [np.asarray(r.test_prediction)[:, -1:] for r in runs],
+            [np.asarray(r.test_prediction_standard_error)[:, -1:] for r in runs],
             order=2,
         )
         theory = unseen(state).mean[:, -1:]
@@ -150,7 +154,7 @@ def row(name, problem, steps=800 if FULL else 400, warmup=300 if FULL else 150):
     )
 
 
-def show(found):
+def show(found: Row) -> None:
     print(
         f"{found.name:28s} {found.branch:11s} error {found.theory_error:.1e}  largest |z| {found.worst:.1f} of "
         f"{found.entries} (limit {found.limit:.1f})  test outputs off by {found.test} of the label  "
@@ -201,9 +205,10 @@ for name, problem in cases:
 
 
 # %%
-def trajectories(plan, chain, draws=16, apart=5):
+def trajectories(plan: Plan, chain: int, draws: int = 16, apart: int = 5) -> FloatArray:
     """Pre-activations of all neurons of some networks along a chain, (draws N, nP)."""
     network, state, rows = plan.network(), first_state(plan, chain), []
+    assert plan.warmup is not None
     for step in range(plan.warmup + draws * apart):
         state, _ = advance(plan, state, 0.0)
         if step >= plan.warmup and (step - plan.warmup) % apart == 0:
@@ -212,18 +217,18 @@ def trajectories(plan, chain, draws=16, apart=5):
     return np.concatenate(rows)
 
 
-def two_phases(problem):
+def two_phases(problem: Problem) -> None:
     plan = Plan(problem=problem, width=96, sampler="hmc-weights", chains=4, steps=80, warmup=200, seed=96)
-    states = [state_near(problem, trajectories(plan, chain)) for chain in range(2)]
+    states = [nonlinear_state(state_near(problem, trajectories(plan, chain))) for chain in range(2)]
     for state in states:
         print(f"F = {state.free_energy:.3f}: {state.status}, {'stable' if state.stable else 'unstable'}")
     assert all(state.converged and state.stable for state in states)
     assert np.linalg.norm(states[0].kernel - states[1].kernel) > 0.1 * np.linalg.norm(states[0].kernel)
-    walked = solve(problem)
+    walked = nonlinear_state(solve(problem))
     lowest = min(states, key=lambda state: state.free_energy)
     difference = np.abs(walked.kernel - lowest.kernel)
     assert (difference < 5 * (walked.kernel_error.max() + lowest.kernel_error.max())).all()
-    found = [[] for _ in states]
+    found: list[list[Summary]] = [[] for _ in states]
     for N in WIDTHS:
         run = simulate(problem, N, "hmc-weights", chains=4, steps=800, warmup=300, seed=N, workers=1)
         means = run.kernels.mean(axis=1)
@@ -251,6 +256,6 @@ if FULL and ONLY in (None, "phases"):
 if "erf P=4 RNN a=3" in found:
     problem = four_patterns("erf", "rnn", 3.0)
     for fault, change in (("noise", {"kappa": 2.0}), ("prior", {"w": 1.15}), ("activation", {"activation": "tanh"})):
-        verdict = held_against(found["erf P=4 RNN a=3"].sampled, solve(problem.with_(**change)))
+        verdict = held_against(found["erf P=4 RNN a=3"].sampled, nonlinear_state(solve(problem.with_(**change))))
         print(f"wrong {fault}: {verdict.reason}")
         assert not verdict.agrees

@@ -34,6 +34,7 @@ from sympy import (
 )
 
 from numerics.inputs.problem import endpoint
+from numerics.linalg import FloatArray
 from numerics.sampling.network import Weights, make_network
 from numerics.sampling.sgld import SGLD, mobility
 
@@ -56,12 +57,12 @@ for frame in (Q, P):
 beyond_Q, beyond_P = eye(3) - Q * Q.T, eye(3) - P * P.T
 
 
-def rows_of(right, left):
+def rows_of(right: Matrix, left: Matrix) -> Matrix:
     """The linear map from the entries of B, row by row, to those of B · right and Bᵀ · left."""
     return Matrix.vstack(kronecker_product(eye(3), right.T), kronecker_product(left.T, eye(3)))
 
 
-def projector(rows):
+def projector(rows: Matrix) -> Matrix:
     """On the space that some rows span; those that depend on others are left out."""
     independent = rows.T.rref()[1]
     basis = rows.extract(list(independent), list(range(rows.cols)))
@@ -152,15 +153,16 @@ begin = net.prior_draw(np.random.default_rng(1), readout=True)
 ends = np.random.default_rng(2).standard_normal((2, WIDTH)) / np.sqrt(WIDTH)
 
 
-def quantities(U, W, V):
+def quantities(U: FloatArray, W: FloatArray, V: FloatArray) -> list[float]:
     """Kernel entries, loss, an entry and a bilinear form of W."""
     h = [U, W @ U / np.sqrt(WIDTH), W @ (W @ U) / WIDTH]
     kernel = np.array(h) @ np.array(h).T / WIDTH
     return [*kernel[np.triu_indices(3)], (V @ h[2] / WIDTH - LABEL) ** 2, W[3, 5], ends[0] @ W @ ends[1]]
 
 
-def at_once(rng):
+def at_once(rng: np.random.Generator) -> list[float]:
     """Langevin steps, written out."""
+    assert begin.V is not None
     U, W, V = begin.U[:, 0].copy(), begin.W[0].copy(), begin.V.copy()
     for _ in range(STEPS):
         h1 = U
@@ -178,7 +180,7 @@ def at_once(rng):
     return quantities(U, W, V)
 
 
-def where_met(rng):
+def where_met(rng: np.random.Generator) -> list[float]:
     """The sampler's steps."""
     sampler = SGLD(net, SIZE, mobility(net, "prior"))
     state = sampler.init(rng, Weights(begin.U, begin.W, begin.V))
@@ -189,6 +191,7 @@ def where_met(rng):
         passes += state.W.dense is not before
     assert passes == STEPS // 16
     weights = state.complete(rng).weights
+    assert weights.V is not None
     return quantities(weights.U[:, 0], weights.W[0], weights.V)
 
 

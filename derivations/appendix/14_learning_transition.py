@@ -26,6 +26,7 @@ from mpmath import mp
 from scipy.optimize import minimize
 from sympy import Matrix, Rational, Symbol, diff, factor, latex, limit, log, oo, simplify, solve, sqrt
 
+from numerics.linalg import FloatArray
 from theory.complete_states import assert_complete, complete_states
 from theory.critical_point import critical_ratio
 from theory.free_energy import endpoint_free_energy
@@ -124,6 +125,7 @@ assert abs(float(onset(10**6).kappa) - (2 + np.sqrt(3)) * np.exp(np.sqrt(3))) < 
 
 # %%
 found = learning_transition(4, 60, 40)
+assert found is not None
 with mpmath.workdps(40):
     print("folds", *(mp.nstr(fold.signal, 30) for fold in found.folds))
     print(
@@ -149,12 +151,13 @@ assert solve(simplify(learnt / x ** (1 / n) * x - x * ((1 + x) / x + n)), x) == 
 for horizon in (3, 4, 6):
     leading = strong_noise(horizon)
     strong = learning_transition(horizon, 10 ** (6 * (horizon - 1)))
+    assert strong is not None
     pairs = zip(
-        (strong.folds[0], strong.equal, strong.folds[1]),
+        (strong.folds[0].signal, strong.equal.signal, strong.folds[1].signal),
         (leading.first_fold, leading.equal, leading.last_fold),
         strict=True,
     )
-    ratios = [float(a.signal / b.subs(kappa, strong.kappa).evalf(30)) for a, b in pairs]
+    ratios = [float(a / b.subs(kappa, strong.kappa).evalf(30)) for a, b in pairs]
     print(f"T={horizon}: ratios to the leading terms at kappa = 1e{6 * (horizon - 1)}:", ratios)
     assert max(abs(value - 1) for value in ratios) < 1e-3
 last = branch.subs(r, n / (n - 1)) / kappa**2
@@ -178,6 +181,7 @@ assert_amplitudes()
 at_five = onset(5)
 excess = Rational(1, 10**9)
 near = learning_transition(5, at_five.kappa + excess)
+assert near is not None
 jump = (near.equal.last_variances[1] - near.equal.last_variances[0]) ** 2 / float(excess)
 distance = (near.folds[1].signal - near.folds[0].signal) ** 2 / float(excess) ** 3
 print(
@@ -228,7 +232,7 @@ for arch in ("dnn", "rnn"):
             "index",
             state.index,
         )
-    assert sum((-1) ** state.index * state.copies for state in states) == 1
+    assert sum((-1) ** int(state.index) * state.copies for state in states if state.index is not None) == 1
 
 # %% [markdown]
 # ## 8. Confirmation
@@ -239,7 +243,7 @@ for arch in ("dnn", "rnn"):
 
 
 # %%
-def matrix_free_energy(K, lam, kap):
+def matrix_free_energy(K: mpmath.matrix, lam: mpmath.mpf, kap: mpmath.mpf) -> mpmath.mpf:
     size = K.rows
     forward = mp.diag([mp.mpf(1)] + [K[t, t] for t in range(size - 1)])
     product = K * mp.inverse(forward)
@@ -267,21 +271,21 @@ with mpmath.workdps(40):
 
 
 # %%
-def kernel_of(entries):
+def kernel_of(entries: FloatArray) -> FloatArray:
     L = np.zeros((3, 3))
     L[np.tril_indices(3)] = entries
     L[np.diag_indices(3)] = np.exp(np.clip(np.diag(L), -20, 20))
     return L @ L.T
 
 
-def numpy_free_energy(entries, lam, kap):
+def numpy_free_energy(entries: FloatArray, lam: float, kap: float) -> float:
     K = kernel_of(entries)
     forward = np.diag([1.0, K[0, 0], K[1, 1]])
     logs = np.linalg.slogdet(K)[1] - np.linalg.slogdet(forward)[1]
-    return 0.5 * (lam / (K[2, 2] + kap) + np.trace(np.linalg.solve(forward, K)) - 3 - logs)
+    return float(0.5 * (lam / (K[2, 2] + kap) + np.trace(np.linalg.solve(forward, K)) - 3 - logs))
 
 
-def minimum(lam, kap, growth):
+def minimum(lam: float, kap: float, growth: float) -> tuple[float, FloatArray]:
     start = 0.2 * np.tril(np.ones((3, 3)))
     start[np.diag_indices(3)] = 0.5 * np.log(growth) * np.arange(1, 4)
     entries = start[np.tril_indices(3)]

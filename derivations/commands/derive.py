@@ -448,7 +448,7 @@ def gaussian_averages(request: Request) -> Fields:
     return {name: {"average": average(name), "slope_average": slope_average(name)} for name in ACTIVATIONS}
 
 
-RESULTS = {
+RESULTS: dict[str, Callable[[Request], Fields]] = {
     "free-energy": free_energy,
     "stationarity": stationarity,
     "hessian": hessian,

@@ -55,8 +55,9 @@ def report(error: Exception, arguments: Sequence[str]) -> int | None:
 def refusal(error: click.ClickException) -> str:
     """A refusal of click's in the contract's form: the argument, what was wrong, and what is accepted."""
     if "accepted:" in error.message:  # in this form already
-        named = isinstance(error, click.BadParameter) and error.param is not None
-        return f"{_name(error.param)}: {error.message}" if named else error.message
+        if isinstance(error, click.BadParameter) and error.param is not None:
+            return f"{_name(error.param)}: {error.message}"
+        return error.message
     if isinstance(error, click.NoSuchOption) and error.ctx is not None:
         known = [name for option in error.ctx.command.get_params(error.ctx) for name in option.opts if name[0] == "-"]
         return f"{error.option_name}: is no option; accepted: {', '.join(known)}"

@@ -8,10 +8,12 @@ from typing import Any
 
 import click
 
+from derivations.commands.problems import ParameterType
+
 PICTURES = (".png", ".pdf", ".svg")
 
 
-class Range(click.ParamType):
+class Range(ParameterType):
     """``low:high``, both positive."""
 
     name = "range"

@@ -84,7 +84,9 @@ def output_rows(values: NDArray[np.float64]) -> Any:
     """Nested lists with None where a value is undefined."""
     import numpy as np
 
-    return np.where(np.isfinite(values), values.astype(object), None)
+    rows = values.astype(object)
+    rows[~np.isfinite(values)] = None
+    return rows
 
 
 def minima(curve: Landscape) -> list[dict[str, float]]:

@@ -18,7 +18,7 @@ def solve_command(problem: Problem, *, all_branches: bool, width: int | None, di
     """`solve` for a nonlinear network; exit status 1 where the averages' error is above tolerance, or Newton failed."""
     from derivations.commands.solve import print_solution
     from numerics import solve, solve_all
-    from numerics.inputs.problem import InputError
+    from numerics.errors import InputError
     from numerics.results.solutions import Solutions
 
     for flag, value in (("--width", width), ("--digits", digits)):

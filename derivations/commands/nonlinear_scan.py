@@ -11,7 +11,8 @@ from derivations.output import working
 
 if TYPE_CHECKING:
     from numerics.endpoint_task.scan import BranchScan, EndpointScan, SpecialPoint
-    from numerics.inputs.problem import FloatArray, Problem
+    from numerics.inputs.problem import Problem
+    from numerics.linalg import FloatArray
     from numerics.results.solution import Solution
     from numerics.results.solutions import Solutions
 

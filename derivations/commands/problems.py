@@ -12,6 +12,10 @@ import click
 if TYPE_CHECKING:
     from numerics.inputs.problem import Problem
 
+    ParameterType = click.ParamType[Any]  # generic since click 8.5, and for the type checker only
+else:
+    ParameterType = click.ParamType
+
 ACTIVATIONS = ("linear", "erf", "tanh", "relu")
 
 #: Options that belong to one kind of problem only, with those that it needs.
@@ -34,7 +38,7 @@ def bad_input() -> Iterator[None]:
         raise click.UsageError(str(error)) from None
 
 
-class TimeList(click.ParamType):
+class TimeList(ParameterType):
     """Hidden times, 1-based and comma-separated."""
 
     name = "times"
@@ -49,7 +53,7 @@ class TimeList(click.ParamType):
             self.fail(f"is {value!r}; accepted: hidden times, comma-separated, such as 1,3,6", param, ctx)
 
 
-class NumberList(click.ParamType):
+class NumberList(ParameterType):
     """A number, or several, comma-separated: one for each plane of the teacher."""
 
     name = "numbers"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from derivations import output
-from derivations.commands.problems import bad_input
+from derivations.commands.problems import ParameterType, bad_input
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PICTURES = (".png", ".pdf", ".svg")
 
 
-class SignalRange(click.ParamType):
+class SignalRange(ParameterType):
     """``first:last:count``, evenly spaced signals."""
 
     name = "range"

@@ -27,7 +27,7 @@ def command(problem: Problem, all_branches: bool, width: int | None, digits: int
     --all-branches if their signed count shows that some are missing.
     """
     from numerics import solve, solve_all
-    from numerics.inputs.problem import InputError
+    from numerics.errors import InputError
     from numerics.results.solutions import Solutions
 
     if width is not None and width < 1:

@@ -10,7 +10,7 @@ import click
 
 from derivations import output
 from derivations.commands.free_parameter import VariesSignal
-from derivations.commands.problems import problem_options
+from derivations.commands.problems import ParameterType, problem_options
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -21,7 +21,7 @@ NUMERIC = ("signal", "kappa", "u", "v", "w")
 AXES = (*NUMERIC, "arch")
 
 
-class Axis(click.ParamType):
+class Axis(ParameterType):
     """``name=first:last:count`` or ``name=value,value,…``."""
 
     name = "axis"
@@ -124,8 +124,10 @@ def sweep_fields(result: Dataset, axes: dict[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {"axes": axes}
     for name, array in result.data_vars.items():
         values = array.values
-        undefined = values.dtype.kind == "f" and not np.isfinite(values).all()
-        fields[str(name)] = np.where(np.isfinite(values), values.astype(object), None) if undefined else values
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            values = values.astype(object)
+            values[~np.isfinite(array.values)] = None
+        fields[str(name)] = values
     return fields
 
 

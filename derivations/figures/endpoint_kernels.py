@@ -127,7 +127,7 @@ def mean_outlier(simulation: Simulation) -> list[float]:
     return [float(np.mean(means)), float(np.std(means, ddof=1) / np.sqrt(len(means)))] if means else []
 
 
-def recurrent_eigenvalues(problem: Problem, width: int, run: dict[str, int], folder: Path) -> np.ndarray:
+def recurrent_eigenvalues(problem: Problem, width: int, run: dict[str, Any], folder: Path) -> np.ndarray:
     """Eigenvalues, over √w, of W at the end of the run's first chain; none for the DNN, which has many W."""
     if problem.arch != "rnn":
         return np.zeros(0, dtype=complex)
@@ -169,7 +169,7 @@ def draw(networks: dict[tuple[str, str], dict[str, Any]]) -> Figure:
     from matplotlib import pyplot as plt
 
     figure = plt.figure(figsize=(3.4, 4.1))
-    figure.get_layout_engine().set(rect=(0, 0, 1, 0.955))  # room for the two headings
+    figure.set_layout_engine("constrained", rect=(0, 0, 1, 0.955))  # room for the two headings
     grid = figure.add_gridspec(3, 4, height_ratios=(1, 1, 1.75))
     for half, strength in enumerate(SIGNALS):
         first = strength == "weak"

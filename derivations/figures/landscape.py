@@ -10,6 +10,7 @@ minimum up to λ_c. (c) A plane through both coherent states and the incoherent 
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,7 +62,9 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
         from matplotlib import pyplot as plt
 
         figure = plt.figure(figsize=(3.4, 4.2))
-        above, below = figure.subfigures(2, 1, height_ratios=(1, 0.9))  # each as wide as the column
+        (above,), (below,) = figure.subfigures(
+            2, 1, squeeze=False, height_ratios=(1, 0.9)
+        )  # each as wide as the column
         left, right = above.subplots(1, 2)
         draw_continuous(left, continuous, points)
         draw_jump(right, jump)
@@ -143,7 +146,7 @@ def histograms(out: Path, effort: Effort, progress: Progress) -> dict[str, list[
             "edges": list(EDGES),
         }
         found = finished_run(
-            out / "landscape-runs" / f"{signal:.4g}.json", settings, lambda s=settings: histogram(s, effort.workers)
+            out / "landscape-runs" / f"{signal:.4g}.json", settings, partial(histogram, settings, effort.workers)
         )
         expected, largest = expected_shares(signal)
         columns = {
@@ -180,7 +183,7 @@ def normal_score(t: np.ndarray) -> np.ndarray:
     from scipy.stats import norm
     from scipy.stats import t as student
 
-    return np.sign(t) * norm.isf(student.sf(np.abs(t), 2 * CHAINS - 1))
+    return np.asarray(np.sign(t) * norm.isf(student.sf(np.abs(t), 2 * CHAINS - 1)))
 
 
 def expected_shares(signal: float) -> tuple[np.ndarray, float]:

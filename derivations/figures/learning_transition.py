@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.figures.panel import Effort, Panel, Progress, finished_runs, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Panel, Progress, Table, finished_runs, save_figure, save_table, styled
 from numerics import Problem, endpoint, scan_endpoint
 from numerics.checking.linear import compare_phase
 from numerics.checking.regions import nearest
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from numerics.endpoint_task.scan import EndpointScan
+    from numerics.predictors.observables import KernelState
     from numerics.results.solution import Solution
 
 PANEL = Panel(
@@ -51,7 +52,7 @@ RANGE, GRID = (700.0, 1800.0), 111
 ARCHITECTURES = ("rnn", "dnn")
 SIDES = ("unlearnt", "learnt")
 #: Signals of the networks that start on each side.
-SIGNALS = {
+SIGNALS: dict[str, dict[str, tuple[float, ...]]] = {
     "rnn": {"unlearnt": (750.0, 1000.0, 1200.0, 1640.0), "learnt": (850.0, 1000.0, 1150.0, 1400.0, 1740.0)},
     "dnn": {"unlearnt": (800.0, 940.0, 1200.0, 1400.0, 1640.0), "learnt": (1050.0, 1300.0, 1400.0, 1530.0, 1740.0)},
 }
@@ -79,7 +80,7 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     coarse = {arch: scan_endpoint(T, np.linspace(*RANGE, GRID), KAPPA, arch) for arch in ARCHITECTURES}
     points = simulated_points(out, effort, coarse, progress)
     scans = {arch: crowded(scan) for arch, scan in coarse.items()}
-    tables = {
+    tables: dict[str, Table] = {
         "theory": theory_table(scans),
         "simulation": points,
         "special-points": {
@@ -140,7 +141,7 @@ def minima(scan: EndpointScan, signal: float) -> dict[str, Solution]:
     return found
 
 
-def side(state: Solution) -> str:
+def side(state: KernelState) -> str:
     """Whether a state has learnt the label."""
     return "learnt" if output_over_label(state.kernel) > LEARNT else "unlearnt"
 

@@ -162,7 +162,9 @@ def draw(table: dict[str, list[float]]) -> Figure:
     from matplotlib import pyplot as plt
 
     figure = plt.figure(figsize=(3.4, 4.3))
-    top, middle, bottom = figure.subfigures(3, 1, height_ratios=(1, 1.1, 2))  # rows with columns of their own
+    (top,), (middle,), (bottom,) = figure.subfigures(
+        3, 1, squeeze=False, height_ratios=(1, 1.1, 2)
+    )  # rows with columns of their own
     kernels = top.subplots(1, 4, sharey=True)
     for axes, (arch, order) in zip(kernels, ((a, k) for a in ARCHITECTURES for k in (1, 2)), strict=True):
         _changes(axes, expansion(arch)[0][order], f"{arch.upper()}, $\\Delta_{order}$")
@@ -204,7 +206,7 @@ def _paths(axes: Axes) -> None:
     places = np.arange(len(values))
     axes.barh(places, values, color=["C2"] * (len(names) - 1) + ["C0"], height=0.65)
     for place, value, name in zip(places, values, names, strict=True):
-        axes.text(value + 0.02 * values.max(), place, name, va="center", fontsize=7)
+        axes.text(value + 0.02 * values.max(), float(place), name, va="center", fontsize=7)
     axes.set_title(" ", fontsize=7)  # room for the letter
     axes.set(yticks=[], xticks=(0, 0.2, 0.4, 0.6), xlim=(0, 2.5 * values.max()), xlabel=r"contribution / $a^4$")
     axes.invert_yaxis()

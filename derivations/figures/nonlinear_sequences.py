@@ -22,6 +22,7 @@ from derivations.figures.sequential import ARCHITECTURES, PATTERNS
 from numerics import Problem, solve
 from numerics.checking import agreement
 from numerics.inputs.teachers import rotation_teacher
+from numerics.nonlinear.solution import nonlinear_state
 from numerics.predictors.observables import cka, predict
 from numerics.sampling import simulate
 
@@ -114,7 +115,7 @@ def run(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The theory's state, or the mean kernel and outputs of sampled networks."""
     problem = task(settings["arch"])
     if not settings["width"]:
-        state = solve(problem)
+        state = nonlinear_state(solve(problem))
         return {
             "kernel": state.kernel.tolist(),
             "kernel_error": state.kernel_error.tolist(),

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from sympy import nsimplify
 
-from derivations.figures.panel import Effort, Panel, Progress, finished_runs, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Panel, Progress, Table, finished_runs, save_figure, save_table, styled
 from numerics import endpoint, scan_endpoint, solve_all, solve_endpoint_batch
 from numerics.checking.linear import compare
 from numerics.sampling import simulate
@@ -45,7 +45,7 @@ WIDTH, SEED = 256, 20260215
 #: The continuous transition.
 T, KAPPA = 4, 1.0
 SIGNALS = {"rnn": (3.0, 6.0, 14.0, 18.0, 24.0, 32.0, 40.0), "dnn": (6.0, 18.0, 40.0)}
-ARCHITECTURES = tuple(SIGNALS)
+ARCHITECTURES: tuple[Literal["rnn", "dnn"], ...] = ("rnn", "dnn")
 LARGEST_SIGNAL = 42.0
 #: The discontinuous one. At κ = 1 the barrier between the phases is 1e-5 N, too low for any network; it grows with κ,
 #: to 0.013 N and more at these signals. The sampler that integrates W out affords networks wide enough to keep their
@@ -55,7 +55,7 @@ JUMP_RANGE = (26.0, 48.0)
 JUMP_STARTS = {"prior": (30.0, 34.0, 38.0), "coherent": (35.0, 40.0, 45.0)}
 #: Chains that start from the prior are in the incoherent phase.
 PHASES = {"prior": "incoherent", "coherent": "coherent"}
-_OFFSET = {"textcoords": "offset points"}
+_OFFSET: dict[str, Any] = {"textcoords": "offset points"}
 COLOURS = {"rnn": "C0", "dnn": "C1"}
 
 
@@ -63,7 +63,7 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     """Solve, simulate, draw and save; the files made, and whether every point agrees with the theory."""
     theory, scan = theory_curves(), jump_scan()
     points = simulated_points(out, effort, progress)
-    tables = {
+    tables: dict[str, Table] = {
         "theory": theory,
         "simulation": points,
         "hysteresis-theory": scan_table(scan),

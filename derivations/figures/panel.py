@@ -20,12 +20,13 @@ from numerics.files import whole_file, write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
 STYLE = Path(__file__).with_name("unrolled.mplstyle")
 FORMATS = ("png", "pdf", "svg")
 
 #: Columns of numbers, all of one length: the numbers behind a picture.
-Table = Mapping[str, Sequence[Any]]
+Table = Mapping[str, "Sequence[Any] | NDArray[Any]"]
 
 
 @dataclass(frozen=True)
@@ -126,8 +127,8 @@ def finished_runs(
     """
     from numerics.processes import prepare_worker  # a list of the panels need not wait for NumPy
 
+    results: dict[Path, dict[str, Any]] = {}
     if workers == 1:
-        results = {}
         for path, settings in jobs.items():
             progress(len(results) / len(jobs), path.stem)
             results[path] = _finished(run, path, settings)
@@ -135,7 +136,6 @@ def finished_runs(
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=prepare_worker) as pool:
             futures = {pool.submit(_finished, run, path, settings): path for path, settings in jobs.items()}
             try:
-                results = {}
                 for future in as_completed(futures):
                     results[futures[future]] = future.result()
                     progress(len(results) / len(jobs), futures[future].stem)

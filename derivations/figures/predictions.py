@@ -72,7 +72,7 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
 
 def circle(angles: np.ndarray) -> np.ndarray:
     """Inputs with x·x/D = 1, (patterns, 2)."""
-    return np.sqrt(2) * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return np.asarray(np.sqrt(2) * np.stack([np.cos(angles), np.sin(angles)], axis=1))
 
 
 def problem(arch: str, test_angles: np.ndarray) -> Problem:
@@ -136,7 +136,7 @@ def network(settings: Mapping[str, Any]) -> dict[str, list[Any]]:
     solution = solve(task)
     predicted = generalisation.unseen(solution).mean[:, -1]
     # a linear network's outputs are linear in the input, and so is their shift at finite width
-    combination = np.linalg.lstsq(task.x[:, 0].T, task.x_test[:, 0].T)[0].T
+    combination = np.linalg.lstsq(task.x[:, 0].T, circle(TEST_ANGLES).T)[0].T
     at_width = predicted + combination @ output_shift(solution)[:, -1] / settings["width"]
     run = {name: settings[name] for name in ("steps", "warmup", "chains", "seed")}
     simulation = simulate(task, settings["width"], **run, workers=1)

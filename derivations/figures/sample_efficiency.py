@@ -147,7 +147,7 @@ def setting(axis: str) -> tuple[Teacher, int]:
     return (TEACHER, T - 1) if axis == "times" else (HIDDEN, FEW_TIMES - 1)
 
 
-def directions(axis: str, trained: Problem) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def directions(axis: str, trained: Problem) -> tuple[np.ndarray, np.ndarray, float]:
     """Labels of every input direction, (D, n), how they depend on the training patterns, (D, P), and Σy².
 
     A linear network's outputs are linear in x⁰. What is orthogonal to all training patterns meets columns of U that
@@ -156,7 +156,7 @@ def directions(axis: str, trained: Problem) -> tuple[np.ndarray, np.ndarray, np.
     teacher, n = setting(axis)
     basis = orthonormal_patterns(teacher.D)
     labels = teacher.labels(basis, n)
-    return labels, basis @ np.linalg.pinv(trained.x[:, 0]), np.sum(labels**2)
+    return labels, np.asarray(basis @ np.linalg.pinv(trained.x[:, 0])), float(np.sum(labels**2))
 
 
 def error(axis: str, trained: Problem, outputs: np.ndarray) -> float:
@@ -212,7 +212,7 @@ def draw(table: dict[str, list[Any]]) -> Figure:
 def _share() -> np.ndarray:
     """Share of the labels' power at the supervised times."""
     power = np.sum(TEACHER.labels(PATTERNS, T - 1) ** 2, axis=0)
-    return np.cumsum(power[np.array(ADDED) - 1]) / power.sum()
+    return np.asarray(np.cumsum(power[np.array(ADDED) - 1]) / power.sum())
 
 
 def _lines(axes: Axes, table: dict[str, list[Any]], axis: str, arch: str) -> None:

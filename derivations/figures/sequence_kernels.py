@@ -8,6 +8,7 @@ width N, with two standard errors. Unsupervised, the RNN goes on with the teache
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,7 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
             "seed": SEED + done,
         }
         path = out / "sequence-kernels-runs" / f"{arch}.json"
-        results[arch] = finished_run(path, settings, lambda s=settings: network(s, effort))
+        results[arch] = finished_run(path, settings, partial(network, settings, effort))
     save_table(output_table(results), out / "sequence-kernels-outputs.csv")
     save_table(kernel_table(results), out / "sequence-kernels-kernels.csv")
     with styled():

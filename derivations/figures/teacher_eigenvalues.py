@@ -9,6 +9,7 @@ is compared. Right: all W^(t) of one sampled DNN, which learns the same labels: 
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -60,7 +61,7 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
             "seed": SEED + done,
         }
         path = out / "teacher-eigenvalues-runs" / f"{arch}.json"
-        networks[arch] = finished_run(path, settings, lambda s=settings: network(s, effort))
+        networks[arch] = finished_run(path, settings, partial(network, settings, effort))
     save_table(table(networks), out / "teacher-eigenvalues.csv")
     with styled():
         files = save_figure(draw(networks), out, "teacher-eigenvalues")
@@ -154,8 +155,8 @@ def draw(networks: dict[str, dict[str, Any]]) -> Figure:
     from matplotlib import pyplot as plt
 
     figure = plt.figure(figsize=(3.4, 3.5))
-    above, below = figure.subfigures(2, 1, height_ratios=(1, 0.8))
-    figure.get_layout_engine().set(rect=(0, 0, 1, 0.98))  # squares of equal scales reach beyond their share
+    (above,), (below,) = figure.subfigures(2, 1, squeeze=False, height_ratios=(1, 0.8))
+    figure.set_layout_engine("constrained", rect=(0, 0, 1, 0.98))  # squares of equal scales reach beyond their share
     both = above.subplots(1, 2, sharey=True)
     for axes, arch in zip(both, ARCHITECTURES, strict=True):
         _plane(axes, networks[arch], arch)

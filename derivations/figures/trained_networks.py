@@ -20,6 +20,7 @@ from numerics import endpoint, solve
 from numerics.checking import agreement
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray, alignment
+from numerics.nonlinear.solution import nonlinear_state
 from numerics.sampling import observables, simulate
 from numerics.sampling.diagnostics import summarise, summarise_symmetric
 from numerics.symmetry import gauge
@@ -152,7 +153,7 @@ def predicted(problem: Problem) -> Theory:
         kernel, error = state.kernel, np.zeros_like(state.kernel)
         coherent = state.branch == "coherent"
     else:
-        nonlinear = solve(problem, tolerance=TOLERANCE)
+        nonlinear = nonlinear_state(solve(problem, tolerance=TOLERANCE))
         if not nonlinear.converged:
             raise ArithmeticError(f"{problem.activation} {problem.arch}: {nonlinear.status}")
         kernel, error = nonlinear.kernel, nonlinear.kernel_error

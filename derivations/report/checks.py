@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def checks(out: Path, quick: bool, progress: Callable[[float, str], None]) -> li
             "steps": STEPS[quick],
             "seed": SEED + number,
         }
-        result = finished_run(out / "checks" / f"{number + 1}.json", settings, lambda c=case, s=settings: run(c, s))
+        result = finished_run(out / "checks" / f"{number + 1}.json", settings, partial(run, case, settings))
         command = f"unrolled check {case.command} --seed {SEED + number}"
         found.append(Check(command, SEED + number, tuple(result.pop("z")), **result))
     progress(1.0, "done")

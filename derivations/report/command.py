@@ -70,7 +70,7 @@ def collected(out: Path, quick: bool) -> dict[str, Any]:
 
     from derivations.figures.panels import NAMES
     from derivations.report.checks import checks, shared_options
-    from derivations.report.derivation import derivation
+    from derivations.report.derivation import Derivation, derivation
     from derivations.report.notebooks import executed, scripts_in_order
     from derivations.report.panels import shown_panel
     from derivations.report.transition import interactive_data
@@ -82,7 +82,7 @@ def collected(out: Path, quick: bool) -> dict[str, Any]:
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("checks", total=len(scripts) + 2)
         found = checks(out, quick, lambda done, what: progress.update(task, completed=done, description=what))
-        proofs = []
+        proofs: list[Derivation] = []
         for script in scripts:
             progress.update(task, completed=1 + len(proofs), description=script.stem)
             proofs.append(derivation(script.stem, executed(script, out / "derivations"), heading=3))

@@ -33,7 +33,8 @@ def mathml(latex: str, *, display: bool = False) -> str:
 
 def prose(markdown: str) -> str:
     """Markdown with ``$…$``, ``$$…$$`` and amsmath environments as HTML."""
-    return _parser().render(markdown)
+    html: str = _parser().render(markdown)
+    return html
 
 
 def code(text: str, language: str = "python") -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from numerics.errors import InputError
 from numerics.linalg import FloatArray
 from numerics.results.display import Facts
 from numerics.results.solution import Solution
@@ -41,3 +42,14 @@ class NonlinearSolution(Solution):
     def _averages(self) -> Facts:
         worst = f"{self.kernel_error.max():.1e}"
         return (("averages", f"{self.engine}, {self.points} points; error of the kernel {worst}"),)
+
+
+def nonlinear_state(solution: Solution) -> NonlinearSolution:
+    """The state of a nonlinear network.
+
+    Raises:
+        InputError: it is that of a linear network.
+    """
+    if not isinstance(solution, NonlinearSolution):
+        raise InputError("solution: is that of a linear network; accepted: a nonlinear network's state")
+    return solution
