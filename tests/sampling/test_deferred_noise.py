@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from numerics.sampling.sgld import SGLD, mobility
 from numerics.sampling.updated import UpdatedMatrices, plain
 
 FIRST, SECOND = 0.7, 0.4  # variances of two steps' noise
+REPEATS = 400  # runs from which moments' distributions are compared
 
 
 def matrices_with(noise: DeferredNoise) -> UpdatedMatrices:
@@ -170,13 +172,17 @@ def langevin_moments(problem: Problem, repeats: int, seed: int) -> np.ndarray:
     return np.array(found)
 
 
-def least_p_value(arch: str, monkeypatch, repeats: int = 600) -> float:
+@lru_cache
+def drawn_at_once(arch: str) -> np.ndarray:
+    return langevin_moments(endpoint(4, 6.0, arch=arch, activation="tanh"), REPEATS, 1)
+
+
+def least_p_value(arch: str, monkeypatch) -> float:
     """Of equal distributions of every moment with noise drawn at once and deferred, times their number."""
-    problem = endpoint(4, 6.0, arch=arch, activation="tanh")
-    at_once = langevin_moments(problem, repeats, 1)
+    at_once = drawn_at_once(arch)
     monkeypatch.setattr(sgld, "_FEWEST_ENTRIES", 0)
     monkeypatch.setattr(sgld, "_MOST_DIRECTIONS", 8)
-    later = langevin_moments(problem, repeats, 2)
+    later = langevin_moments(endpoint(4, 6.0, arch=arch, activation="tanh"), REPEATS, 2)
     return float(min(ks_2samp(a, b).pvalue for a, b in zip(at_once.T, later.T, strict=True))) * at_once.shape[1]
 
 
@@ -187,6 +193,7 @@ def test_steps_have_the_law_of_steps_drawn_at_once(arch, monkeypatch):
 
 @pytest.mark.parametrize("fault", [forgotten, unremembered])
 def test_wrong_steps_are_noticed(fault, monkeypatch):
+    drawn_at_once("rnn")  # without the fault
     fault(monkeypatch)
     assert least_p_value("rnn", monkeypatch) < 1e-5
 

@@ -55,8 +55,8 @@ def test_incoherent_branch_for_symbolic_T():
 
 
 def test_incoherent_branch_by_finite_differences():
-    """T = 9, with general prior widths."""
-    branch = incoherent_branch(9)
+    """T = 6, with general prior widths."""
+    branch = incoherent_branch(6)
     with mpmath.workdps(60):
         values = {
             r: Rational(13, 10),
@@ -65,7 +65,7 @@ def test_incoherent_branch_by_finite_differences():
             symbols.v: Rational(1, 2),
             symbols.w: Rational(5, 4),
         }
-        H = mp.diag([number(branch.kernel_entry(t).subs(values)) for t in range(1, 9)])
+        H = mp.diag([number(branch.kernel_entry(t).subs(values)) for t in range(1, 6)])
         options = {str(x): number(values[x]) for x in (kappa, symbols.u, symbols.v, symbols.w)}
         signal = number(branch.signal.subs(values))
         assert max(abs(x) for x in gradient(H, signal, **options)) < mp.mpf(10) ** -40
@@ -93,7 +93,7 @@ def test_a_changed_sector_fails_the_induction(change):
             sector.assert_determinant()
 
 
-@pytest.mark.parametrize("horizon", [*range(4, 11), *(pytest.param(T, marks=pytest.mark.slow) for T in (11, 12))])
+@pytest.mark.parametrize("horizon", [*range(4, 9), *(pytest.param(T, marks=pytest.mark.slow) for T in (9, 10, 11, 12))])
 def test_sectors_are_the_hessian_of_the_full_free_energy(horizon):
     """Exact rational arithmetic: second derivatives of F in the entries of H at a rational point of the branch."""
     n, ratio, noise = horizon - 1, critical_ratio(horizon) + Rational(1, 7), Rational(2, 3)
@@ -183,7 +183,7 @@ def test_lag_one_is_first_and_the_mode_is_exact():
 
 
 def test_dnn_has_no_instability():
-    for horizon in range(3, 9):
+    for horizon in range(3, 7):
         assert_dnn_stable(horizon)
     assert lag_sector(T, symbols.lag, "dnn").determinant() == 1
     expected = second_variation(5, "dnn")
@@ -192,18 +192,19 @@ def test_dnn_has_no_instability():
 
 
 def test_asymptotics():
+    found = asymptotics()
     for noise in (0, 1):
-        found = asymptotics(sympify(noise))
+        signal, limiting = (x.subs(kappa, noise) for x in (found.signal, found.amplitude_squared))
         errors = [
-            abs(float(found.signal.subs(T, horizon) / critical_signal(horizon, noise).evalf(30)) - 1)
+            abs(float(signal.subs(T, horizon) / critical_signal(horizon, noise).evalf(30)) - 1)
             for horizon in (10**3, 10**4)
         ]
         assert errors[0] < 1e-4
         assert abs(errors[0] / errors[1] - 100) < 3
         amplitude = module.closed_form_amplitude(10**4, sympify(noise)).evalf(30)
-        assert abs(float(amplitude / found.amplitude_squared.evalf(30)) - 1) < 1e-3
-    assert asymptotics().last_variance == E
-    assert simplify(asymptotics().amplitude_squared + exp(2) / (E + kappa)) == 0
+        assert abs(float(amplitude / limiting.evalf(30)) - 1) < 1e-3
+    assert found.last_variance == E
+    assert simplify(found.amplitude_squared + exp(2) / (E + kappa)) == 0
     assert limit(critical_ratio(T) ** (T - 1), T, oo) == E
 
 
@@ -290,7 +291,11 @@ def landau_residual(horizon, noise, epsilon):
 
 
 @pytest.mark.parametrize(
-    ("horizon", "noise"), [(4, Rational(1)), (5, Rational(1, 2)), pytest.param(6, Rational(0), marks=pytest.mark.slow)]
+    ("horizon", "noise"),
+    [
+        (4, Rational(1)),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in ((5, Rational(1, 2)), (6, Rational(0)))),
+    ],
 )
 def test_amplitude_and_next_coefficient_against_the_full_free_energy(horizon, noise):
     with mpmath.workdps(60):
@@ -332,7 +337,11 @@ def test_changed_sector_moves_the_critical_point():
 
 
 @pytest.mark.parametrize(
-    ("horizon", "noise"), [(4, Rational(30)), (5, Rational(6)), pytest.param(6, Rational(0), marks=pytest.mark.slow)]
+    ("horizon", "noise"),
+    [
+        (4, Rational(30)),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in ((5, Rational(6)), (6, Rational(0)))),
+    ],
 )
 def test_coexistence_on_the_full_free_energy(horizon, noise):
     found = coexistence(horizon, noise, 25)
@@ -394,7 +403,9 @@ def test_random_points_to_forty_digits():
                 assert abs(total) < mp.mpf(10) ** -40
 
 
-@pytest.mark.parametrize(("horizon", "seed"), [(4, 1), (4, 2), (5, 3)])
+@pytest.mark.parametrize(
+    ("horizon", "seed"), [(4, 1), *(pytest.param(*case, marks=pytest.mark.slow) for case in ((4, 2), (5, 3)))]
+)
 def test_amplitude_to_forty_digits(horizon, seed):
     """So close to the critical point that one term of the expansion has 40 digits, and two have 80."""
     noise = Rational(int(np.random.default_rng(seed).integers(1, 400)), 100)

@@ -76,7 +76,7 @@ def value(expression, point):
     [
         (4, "1.3127", "0.4481", "1.3", "0.7", "1.2"),
         (4, "1.8114", "3.0219", "0.8", "1.9", "0.6"),
-        (5, "1.2207", "1.7345", "1.1", "0.4", "1.7"),
+        pytest.param((5, "1.2207", "1.7345", "1.1", "0.4", "1.7"), marks=pytest.mark.slow),
     ],
 )
 def test_incoherent_covariance_to_forty_digits(point, arch):
@@ -226,18 +226,18 @@ def bessel_mean(width, signal, noise, power):
 
 @pytest.mark.parametrize(("times", "power"), [((2, 2), 2), ((1, 1), 1)])
 def test_mean_shift_against_the_exact_integral(times, power):
-    """T = 3, r = 3/2, κ = 1: the exact ⟨H⟩ at widths 100 to 800, extrapolated in 1/N."""
+    """T = 3, r = 3/2, κ = 1: the exact ⟨H⟩ at widths 100 to 400, extrapolated in 1/N."""
     ratio, noise = Rational(3, 2), Rational(1)
     shift = incoherent_mean_shift(3, noise)[times].subs(r, ratio)
     signal = (ratio - 1) * (ratio**2 + noise) ** 2 / ratio**2
-    widths = [100, 200, 400, 800]
-    with mpmath.workdps(30):
+    widths = [100, 200, 400]
+    with mpmath.workdps(20):
         level = mp.mpf(ratio.p) / ratio.q
         mean = [n * (bessel_mean(n, mp.mpf(signal.p) / signal.q, 1, power) - level ** times[0]) for n in widths]
         while len(mean) > 1:  # Richardson in 1/N, widths doubling
             order = len(widths) - len(mean) + 1
             mean = [(2**order * b - a) / (2**order - 1) for a, b in pairwise(mean)]
-        assert abs(mean[0] / (mp.mpf(shift.p) / shift.q) - 1) < 1e-5
+        assert abs(mean[0] / (mp.mpf(shift.p) / shift.q) - 1) < 2e-4
 
 
 def curved_shift(place, noise):

@@ -21,7 +21,7 @@ POINTS = [("1.3", "0.7", "0.4"), ("0.2", "2.5", "-0.6"), ("3", "3", "2.9")]
 def trapezoid(f, variances, covariance):
     """Mean of f(x, y) by the trapezoidal rule in two independent variables; for entire functions."""
     first, second = variances
-    step, reach = mpmath.mpf("0.2"), 63
+    step, reach = mpmath.mpf("0.27"), 40
     nodes = [step * k for k in range(-reach, reach + 1)]
     weights = [mpmath.exp(-z * z / 2) * step / mpmath.sqrt(2 * mpmath.pi) for z in nodes]
     along, rest = covariance / mpmath.sqrt(first), mpmath.sqrt(second - covariance**2 / first)
@@ -29,7 +29,7 @@ def trapezoid(f, variances, covariance):
         p * q * f(mpmath.sqrt(first) * z, along * z + rest * s)
         for z, p in zip(nodes, weights, strict=True)
         for s, q in zip(nodes, weights, strict=True)
-        if p * q > mpmath.mpf(10) ** -36
+        if p * q > mpmath.mpf(10) ** -26
     )
 
 
@@ -56,15 +56,15 @@ def numbers(point):
 
 @pytest.mark.parametrize("point", POINTS[:2])
 @pytest.mark.parametrize("what", ["average", "slope-average"])
-def test_erf_equals_quadrature_to_30_digits(point, what):
-    with mpmath.workdps(40):
+def test_erf_equals_quadrature_to_20_digits(point, what):
+    with mpmath.workdps(30):
         gain = mpmath.sqrt(mpmath.pi) / 2
         functions = {
             "average": lambda x, y: mpmath.erf(gain * x) * mpmath.erf(gain * y),
             "slope-average": lambda x, y: mpmath.exp(-mpmath.pi * (x * x + y * y) / 4),
         }
         known = trapezoid(functions[what], *numbers(point))
-        assert abs(evaluate("erf", what, *numbers(point), digits=35) / known - 1) < mpmath.mpf(10) ** -30
+        assert abs(evaluate("erf", what, *numbers(point), digits=25) / known - 1) < mpmath.mpf(10) ** -20
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -88,13 +88,13 @@ def test_bonnet_theorem_for_relu_and_erf():
     point = {a: Rational(4, 3), b: Rational(5, 7), c: Rational(-2, 5)}
     assert abs((average_gradient("relu")[0] - known).subs(point).evalf(50)) < 1e-45
     # erf: φ'' = -(π/2) x φ', and ⟨x φ'(x) φ(y)⟩ by quadrature
-    with mpmath.workdps(40):
+    with mpmath.workdps(30):
         gain, values = mpmath.sqrt(mpmath.pi) / 2, numbers(POINTS[0])
         mean = trapezoid(
             lambda x, y: -mpmath.pi / 4 * x * mpmath.exp(-mpmath.pi * x * x / 4) * mpmath.erf(gain * y), *values
         )
         point = {a: Rational(13, 10), b: Rational(7, 10), c: Rational(2, 5)}
-        assert abs(mpmath.mpf(average_gradient("erf")[0].subs(point).evalf(40)) / mean - 1) < mpmath.mpf(10) ** -30
+        assert abs(mpmath.mpf(average_gradient("erf")[0].subs(point).evalf(30)) / mean - 1) < mpmath.mpf(10) ** -20
 
 
 def test_a_changed_coefficient_is_caught():

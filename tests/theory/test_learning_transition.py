@@ -97,21 +97,18 @@ def test_amplitudes_at_the_onset(T):
     assert all(fine < coarse / 20 for coarse, fine in zip(*errors, strict=True))
 
 
-def test_strong_noise():
-    for T in (3, 4, 8):
-        leading, errors = strong_noise(T), []
-        for kappa in (10 ** (6 * (T - 1)), 10 ** (8 * (T - 1))):
-            found = learning_transition(T, kappa)
-            signals = (found.folds[0].signal, found.equal.signal, found.folds[1].signal)
-            expected = (leading.first_fold, leading.equal, leading.last_fold)
-            errors.append(
-                [
-                    float(abs(s / x.subs(symbols.kappa, kappa).evalf(30) - 1))
-                    for s, x in zip(signals, expected, strict=True)
-                ]
-            )
-        assert max(errors[1]) < 1e-4
-        assert all(fine < max(coarse / 20, 1e-12) for coarse, fine in zip(*errors, strict=True))
+@pytest.mark.parametrize("T", [3, 4, pytest.param(8, marks=pytest.mark.slow)])
+def test_strong_noise(T):
+    leading, errors = strong_noise(T), []
+    for kappa in (10 ** (6 * (T - 1)), 10 ** (8 * (T - 1))):
+        found = learning_transition(T, kappa)
+        signals = (found.folds[0].signal, found.equal.signal, found.folds[1].signal)
+        expected = (leading.first_fold, leading.equal, leading.last_fold)
+        errors.append(
+            [float(abs(s / x.subs(symbols.kappa, kappa).evalf(30) - 1)) for s, x in zip(signals, expected, strict=True)]
+        )
+    assert max(errors[1]) < 1e-4
+    assert all(fine < max(coarse / 20, 1e-12) for coarse, fine in zip(*errors, strict=True))
 
 
 # --- the folds and the exchange, by minimising F over all kernels of the DNN ------------------------------------------
