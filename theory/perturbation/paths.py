@@ -117,9 +117,7 @@ def paths(
     )
     return {
         entry: tuple(
-            Path(entry, pairs, links, weight.as_expr())
-            for (pairs, links), weight in sorted(total.terms.items())
-            if weight != 0
+            Path(entry, pairs, links, weight.as_expr()) for (pairs, links), weight in sorted(total.terms.items())
         )
         for entry, total in sorted(orders.kernel[order].items())
         if entry[0] <= entry[1]
