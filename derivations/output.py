@@ -94,8 +94,18 @@ def number(value: float, digits: int = 6) -> str:
     return f"{value:.{digits}g}"
 
 
+def without_rounding(kernel: Any) -> Any:
+    """A kernel to be shown: 0 for entries that are rounding beside the largest and beside their own diagonal ones."""
+    import numpy as np
+
+    size = np.sqrt(np.abs(np.diagonal(kernel)))
+    rounding = (np.abs(kernel) < 1e-12 * np.abs(kernel).max()) & (np.abs(kernel) < 1e-6 * np.outer(size, size))
+    return np.where(rounding, 0.0, kernel)
+
+
 def kernel_rows(kernel: Any, n: int, patterns: int) -> list[list[str]]:
     """Rows of a time-major kernel, each headed by its time and pattern."""
+    kernel = without_rounding(kernel)
     return [[index_name(row, patterns), *(number(value, 5) for value in kernel[row])] for row in range(n * patterns)]
 
 

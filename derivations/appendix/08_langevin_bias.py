@@ -215,9 +215,9 @@ def grid_mean(values: FloatArray, weight: FloatArray = target) -> float:
 gradient_L = grid**3
 driven = gradient_L * (grid + gradient_L)
 predicted = (
-    mean(2 * grid * grid) / 4
-    + mean(2 * grid * gradient_L) / 2
-    - (mean(grid**2 * driven) - mean(grid**2) * mean(driven)) / 4
+    grid_mean(2 * grid * grid) / 4
+    + grid_mean(2 * grid * gradient_L) / 2
+    - (grid_mean(grid**2 * driven) - grid_mean(grid**2) * grid_mean(driven)) / 4
 )
 
 

@@ -13,6 +13,7 @@ import click
 from derivations import output
 from derivations.commands.problems import problem_options
 from derivations.commands.simulate import default_steps, simulation_fields, simulation_options
+from derivations.commands.states import print_averages, state_fields
 
 if TYPE_CHECKING:
     from numerics.checking.check import Check, PhaseCheck, Progress
@@ -64,29 +65,19 @@ def watching() -> Iterator[Progress]:
         yield told
 
 
-def state_fields(part: PhaseCheck, width: int) -> dict[str, Any]:
-    """The contract's fields of a phase's state."""
-    from derivations.commands import nonlinear, solve
-    from numerics.linear.solution import LinearSolution
-
-    state = part.phase.state
-    if isinstance(state, LinearSolution):
-        return solve.solution_fields(state, width)
-    return nonlinear.solution_fields(state)
-
-
 def fields_of(checked: Check) -> dict[str, Any]:
     """The contract's fields of a check."""
     heaviest, verdict = checked.phases[0], checked.agreement
     trend = heaviest.trend
     fields: dict[str, Any] = {
-        "theory": state_fields(heaviest, checked.width),
+        "theory": state_fields(heaviest.phase.state, checked.width),
         "simulation": simulation_fields(heaviest.simulations[-1]),
         "kernel_finite_width": None if trend is not None else heaviest.predicted,
         "cka": None if verdict is None else verdict.cka,
         "z": None if verdict is None else verdict.z,
         "z_limit": None if verdict is None else verdict.z_limit,
         "agrees": checked.agrees,
+        "verdict": checked.verdict,
         "reason": checked.reason,
     }
     if trend is not None:
@@ -139,7 +130,7 @@ def notes(checked: Check) -> list[str]:
 
 def print_check(checked: Check) -> None:
     """The verdict, the phases, and the independent entries of both kernels side by side."""
-    click.echo(f"{'Agrees' if checked.agrees else 'DISAGREES'}: {checked.reason}.")
+    click.echo(f"{checked.verdict.capitalize()}: {checked.reason}.")
     if len(checked.phases) > 1:
         print_phases(checked)
     for part in checked.phases:
@@ -170,24 +161,29 @@ def print_phases(checked: Check) -> None:
     )
 
 
+def entries(problem: Problem) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Name and place of each independent entry of a kernel."""
+    names = [output.index_name(index, problem.P) for index in range(problem.n * problem.P)]
+    for i, name in enumerate(names):
+        for j in range(i, len(names)):
+            yield f"{name}, {names[j]}", (i, j)
+
+
 def print_kernels(checked: Check, part: PhaseCheck) -> None:
     """A linear network's kernel in one phase: theory and simulation."""
     verdict, simulation, state = part.agreement, part.simulations[-1], part.phase.state
     assert verdict is not None
     problem = checked.problem
-    rows = []
-    for i in range(problem.n * problem.P):
-        for j in range(i, problem.n * problem.P):
-            rows.append(
-                [
-                    f"{output.index_name(i, problem.P)}, {output.index_name(j, problem.P)}",
-                    output.number(state.kernel[i, j]),
-                    output.number(part.predicted[i, j]),
-                    output.number(simulation.kernel_mean[i, j]),
-                    f"{simulation.kernel_standard_error[i, j]:.1e}",
-                    f"{verdict.z[i, j]:+.2f}",
-                ]
-            )
+    kernels = [output.without_rounding(each) for each in (state.kernel, part.predicted, simulation.kernel_mean)]
+    rows = [
+        [
+            name,
+            *(output.number(kernel[at]) for kernel in kernels),
+            f"{simulation.kernel_standard_error[at]:.1e}",
+            f"{verdict.z[at]:+.2f}",
+        ]
+        for name, at in entries(problem)
+    ]
     output.print_table(
         f"Kernel of the {problem.network} at N = {simulation.width}, F = {state.free_energy:.6g}",
         ["entry", "theory N → ∞", f"theory N = {simulation.width}", "simulated", "standard error", "z"],
@@ -198,26 +194,20 @@ def print_kernels(checked: Check, part: PhaseCheck) -> None:
 
 def print_limits(part: PhaseCheck) -> None:
     """A nonlinear network's kernel in one phase: theory, the trend's limit, and the simulations it comes from."""
-    from derivations.commands.nonlinear import print_engine
-    from numerics.nonlinear.solution import NonlinearSolution
-
     verdict, trend, state = part.agreement, part.trend, part.phase.state
     assert verdict is not None
     assert trend is not None
-    assert isinstance(state, NonlinearSolution)
-    problem, rows = state.problem, []
-    for i in range(problem.n * problem.P):
-        for j in range(i, problem.n * problem.P):
-            name = f"{output.index_name(i, problem.P)}, {output.index_name(j, problem.P)}"
-            sampled = [output.number(s.kernel_mean[i, j], 4) for s in part.simulations]
-            limit = f"{trend.limit[i, j]:.4g} ± {trend.limit_standard_error[i, j]:.1g}"
-            rows.append([name, output.number(part.predicted[i, j]), limit, *sampled, f"{verdict.z[i, j]:+.2f}"])
+    problem, rows, predicted = state.problem, [], output.without_rounding(part.predicted)
+    for name, at in entries(problem):
+        sampled = [output.number(s.kernel_mean[at], 4) for s in part.simulations]
+        limit = f"{trend.limit[at]:.4g} ± {trend.limit_standard_error[at]:.1g}"
+        rows.append([name, output.number(predicted[at]), limit, *sampled, f"{verdict.z[at]:+.2f}"])
     output.print_table(
         f"Kernel of the {problem.activation} {problem.network}; limit by the trend 1, 1/N, 1/N² over the widths",
         ["entry", "theory N → ∞", "limit N → ∞", *(f"N = {s.width}" for s in part.simulations), "z"],
         rows,
     )
-    print_engine(state)
+    print_averages(state)
     print_chains(part)
 
 

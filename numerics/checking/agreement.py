@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,6 +27,8 @@ FAMILY_LEVEL = 1e-3
 #: A comparison is only trusted when its chains have mixed: largest R-hat and smallest effective sample size.
 RHAT_LIMIT = 1.05
 ESS_LIMIT = 100.0
+
+Verdict = Literal["agrees", "disagrees", "undecided"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -49,10 +52,15 @@ class Agreement(Shown, Drawn, Stored):
     agrees: bool
     reason: str
 
+    @property
+    def verdict(self) -> Verdict:
+        """Whether theory and chains agree; undecided where the chains have not mixed."""
+        return "agrees" if self.agrees else "disagrees" if self.mixed else "undecided"
+
     def facts(self) -> Facts:
         """The verdict and what it rests on."""
         return (
-            ("verdict", f"{'agrees' if self.agrees else 'DISAGREES'}: {self.reason}"),
+            ("verdict", f"{self.verdict}: {self.reason}"),
             ("largest |z|", f"{float(np.abs(self.z).max()):.2f} (limit {self.z_limit:.2f})"),
             ("alignment (CKA)", number(self.cka)),
         )
@@ -82,7 +90,7 @@ def compare(predicted: ArrayLike, mean: ArrayLike, standard_error: ArrayLike, *,
     worst = float(np.abs(z).max())
     mixed = rhat <= RHAT_LIMIT and ess >= ESS_LIMIT
     if not mixed:
-        reason = f"the chains have not mixed (R-hat {rhat:.3f}, ESS {ess:.0f}): more steps are needed"
+        reason = f"the chains have not mixed (R-hat {rhat:.3f}, ESS {ess:.0f}), so that more steps are needed"
     elif worst > z_limit:
         reason = f"the largest |z| is {worst:.1f}, above {z_limit:.1f}"
     else:

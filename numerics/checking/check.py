@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from numerics.checking import linear, nonlinear
-from numerics.checking.agreement import Agreement, WidthTrend
+from numerics.checking.agreement import Agreement, Verdict, WidthTrend
 from numerics.checking.laws import law_of
 from numerics.checking.regions import nearest
 from numerics.checking.weights import Phase, phases
@@ -69,7 +69,8 @@ class Check(Shown):
         problem, width: what was compared.
         phases: the minima of the free energy, the one that carries most weight at this width first.
         mixture: the verdict on all chains together, where they move between the phases (linear networks), or None.
-        agrees: the phase that carries most weight agrees, and so does each other in which chains stay.
+        verdict: ``"agrees"`` if the phase that carries most weight does, and each other in which chains stay;
+            ``"undecided"`` if chains have not mixed, or the theory has not converged, and nothing disagrees.
         reason: the verdict in a sentence.
     """
 
@@ -77,8 +78,13 @@ class Check(Shown):
     width: int
     phases: tuple[PhaseCheck, ...]
     mixture: Agreement | None
-    agrees: bool
+    verdict: Verdict
     reason: str
+
+    @property
+    def agrees(self) -> bool:
+        """Whether theory and chains are seen to agree."""
+        return self.verdict == "agrees"
 
     @property
     def solution(self) -> Solution:
@@ -98,9 +104,8 @@ class Check(Shown):
 
     def facts(self) -> Facts:
         """The verdict, and the phases."""
-        verdict = f"{'agrees' if self.agrees else 'DISAGREES'}: {self.reason}"
         weights = ", ".join(f"{part.phase.state.free_energy:.6g} ({part.phase.weight:.2g})" for part in self.phases)
-        return (("verdict", verdict), (f"free energies (weight at N = {self.width})", weights))
+        return (("verdict", f"{self.verdict}: {self.reason}"), (f"free energies (weight at N = {self.width})", weights))
 
 
 def check(
@@ -227,11 +232,11 @@ def judged(problem: Problem, width: int, found: Sequence[Phase], runs: Sequence[
         pooled = linear.compare_mixture(tuple(found), joined([simulations[-1] for simulations in runs]))
         # chains that have left a phase once and for all say nothing on its weight
         mixture = pooled if pooled.mixed or not parts[0].stays else None
-    agrees, reason = _verdict(parts, mixture)
+    verdict, reason = _verdict(parts, mixture)
     failed = [phase.state for phase in found if not phase.state.converged]
     if failed:
-        agrees, reason = False, f"the theory has not converged: {failed[0].status}"
-    return Check(problem, width, tuple(parts), mixture, agrees, reason)
+        verdict, reason = "undecided", f"the theory has not converged: {failed[0].status}"
+    return Check(problem, width, tuple(parts), mixture, verdict, reason)
 
 
 def _compared(
@@ -247,26 +252,26 @@ def _compared(
     return PhaseCheck(phase, (compared.simulation,), shares, stays, compared.predicted, None, verdict)
 
 
-def _verdict(parts: Sequence[PhaseCheck], mixture: Agreement | None) -> tuple[bool, str]:
+def _verdict(parts: Sequence[PhaseCheck], mixture: Agreement | None) -> tuple[Verdict, str]:
     """Whether theory and chains agree, and why."""
     if len(parts) == 1:
         assert parts[0].agreement is not None
-        return parts[0].agreement.agrees, parts[0].agreement.reason
+        return parts[0].agreement.verdict, parts[0].agreement.reason
     heaviest = parts[0].phase
     name = f"the phase F = {heaviest.state.free_energy:.6g} carries {heaviest.weight:.3g} of the weight"
     if mixture is not None:
-        moved = f"{name}, and chains move between the phases: {mixture.reason}"
-        return mixture.agrees, moved
+        return mixture.verdict, f"{name}, and chains move between the phases: {mixture.reason}"
     if parts[0].agreement is None:
-        return False, f"{name}, but chains that start there leave it"
+        return "undecided", f"{name}, but chains that start there leave it"
     said = [f"{name}: {parts[0].agreement.reason}"]
-    agrees = parts[0].agreement.agrees
+    verdicts = [parts[0].agreement.verdict]
     for part in parts[1:]:
         other = f"the phase F = {part.phase.state.free_energy:.6g} (weight {part.phase.weight:.2g})"
         if part.agreement is None:
-            agrees = agrees and part.phase.weight < CARRIES
+            verdicts += ["undecided"] if part.phase.weight >= CARRIES else []
             said.append(f"{other} is left by chains that start there")
         else:
-            agrees = agrees and part.agreement.agrees
+            verdicts.append(part.agreement.verdict)
             said.append(f"{other} keeps its chains: {part.agreement.reason}")
-    return agrees, "; ".join(said)
+    worst: Verdict = "disagrees" if "disagrees" in verdicts else "undecided" if "undecided" in verdicts else "agrees"
+    return worst, "; ".join(said)

@@ -98,13 +98,13 @@ def test_each_phase_is_compared_with_its_own_chains(few_draws):
     assert sum(part.phase.weight for part in checked.phases) == pytest.approx(1.0)
     # a wrong kernel in the lighter phase is a disagreement too
     wrong = planted(problem, 128, 1.1 * found[1].kernel)
-    assert not judged(problem, 128, found, [[chains[0]], [wrong]]).agrees
+    assert judged(problem, 128, found, [[chains[0]], [wrong]]).verdict == "disagrees"
 
 
 def test_chains_that_leave_the_phase_that_carries_the_weight_are_said(few_draws):
     problem, found, chains = phases_and_chains()
     checked = judged(problem, 128, found, [[chains[1]], [planted(problem, 128, found[1].kernel, 9)]])
-    assert not checked.agrees
+    assert checked.verdict in ("disagrees", "undecided")
     assert not checked.phases[0].stays
     np.testing.assert_allclose(checked.phases[0].shares, [0, 1])
     assert "leave" in checked.reason or "move" in checked.reason
@@ -119,7 +119,7 @@ def test_chains_may_leave_a_phase_without_weight(few_draws):
     assert checked.phases[1].agreement is None
     # chains that agree with one another, all in one of two phases that both carry weight
     heavy = (replace(found[0], weight=0.6), replace(found[1], weight=0.4))
-    assert not judged(problem, 128, heavy, [[chains[0]], [strays]]).agrees
+    assert judged(problem, 128, heavy, [[chains[0]], [strays]]).verdict == "disagrees"
 
 
 @pytest.mark.parametrize(("missing", "agrees"), [(0.0, True), (0.25, False)])

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from derivations.commands import check, output
+from derivations import output
+from derivations.commands import check
 from numerics import solve
 from numerics.checking.agreement import compare as verdict
 from numerics.checking.check import judged
@@ -121,7 +122,10 @@ def test_check_with_too_few_samples_is_status_1():
         "check", "endpoint", "--T", "4", "--signal", "20", "--width", "16", "--steps", "20", "--workers", "1", "--json"
     )
     assert result.returncode == 1, result.stderr
-    assert json.loads(result.stdout)["agrees"] is False
+    fields = json.loads(result.stdout)
+    assert fields["agrees"] is False
+    assert fields["verdict"] == "undecided"
+    assert "more steps are needed" in fields["reason"]
 
 
 def test_several_phases_are_listed_and_said(capsys):

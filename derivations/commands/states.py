@@ -1,0 +1,106 @@
+"""A stationary state as `solve`, `check` and others give it: the contract's fields, and tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from derivations import output
+
+if TYPE_CHECKING:
+    from numerics.results.solution import Solution
+
+
+def state_fields(solution: Solution, width: int | None = None) -> dict[str, Any]:
+    """The contract's fields of one stationary state; those of `width` where a linear network's state is stable."""
+    import numpy as np
+
+    from numerics.linear.solution import LinearSolution
+    from numerics.nonlinear.solution import NonlinearSolution
+    from numerics.predictors import finite_width, observables
+
+    names = ("kernel", "free_energy", "energy", "entropy", "residual", "stable", "branch", "converged", "status")
+    fields: dict[str, Any] = {name: getattr(solution, name) for name in names}
+    fields |= {
+        "prediction": observables.predict(solution),
+        "coherence": observables.temporal_coherence(solution),
+        "autocorrelation": observables.autocorrelation(solution),
+        "minima": solution.minima or None,
+        "next_free_energy": solution.next_free_energy,
+        "sign_arbitrary": solution.sign_arbitrary or None,
+    }
+    if isinstance(solution, LinearSolution):
+        if solution.problem.arch == "rnn":
+            fields["outliers"] = observables.outliers(solution)
+        if width is not None and solution.stable:
+            fields["kernel_sd"] = finite_width.kernel_sd(solution, width)
+    if isinstance(solution, NonlinearSolution):
+        fields |= {"conjugate": solution.conjugate, "engine": solution.engine}
+        if np.isfinite(solution.kernel_error).all():
+            fields["kernel_error"] = solution.kernel_error
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def print_state(solution: Solution, fields: dict[str, Any]) -> None:
+    """One stationary state as tables."""
+    from numerics.results.display import sign_fact
+
+    problem = solution.problem
+    names = [output.index_name(index, problem.P) for index in range(problem.n * problem.P)]
+    stability = "stable" if solution.stable else "unstable"
+    output.print_table(
+        f"Kernel Φ ({problem.network}, {solution.branch}, {stability})",
+        ["", *names],
+        output.kernel_rows(solution.kernel, problem.n, problem.P),
+    )
+    if "kernel_sd" in fields:
+        output.print_table(
+            "Standard deviation of the kernel at this width",
+            ["", *names],
+            output.kernel_rows(fields["kernel_sd"], problem.n, problem.P),
+        )
+    for i, row in enumerate(fields.get("kernel_exact", ())):
+        for j in range(i, len(names)):
+            click.echo(f"Φ[{names[i]}, {names[j]}] = {row[j]}")
+    scalars = [(name, output.number(fields[name], 10)) for name in ("free_energy", "energy", "entropy")]
+    scalars += [("residual", f"{solution.residual:.1e}"), ("status", solution.status)]
+    if solution.next_free_energy is not None:
+        above = output.number(solution.next_free_energy - solution.free_energy, 3)
+        scalars.append(("minima compared", f"{solution.minima}; F of the next one is {above} above"))
+    elif solution.minima:
+        scalars.append(("minima compared", str(solution.minima)))
+    output.print_table("State", ["quantity", "value"], scalars)
+    output.print_table(
+        "Prediction ⟨f^(t+1)⟩",
+        ["pattern", *(f"t={t + 1}" for t in range(problem.n))],
+        [[str(p + 1), *(output.number(f) for f in row)] for p, row in enumerate(fields["prediction"])],
+    )
+    for name, fact in sign_fact(solution.sign_arbitrary):
+        click.echo(f"{name.capitalize()} {fact}")
+    if "outliers" in fields:
+        outliers = [f"{z.real:.6g}{z.imag:+.6g}i" if z.imag else f"{z.real:.6g}" for z in fields["outliers"]]
+        click.echo(f"Outlier eigenvalues of W (bulk radius √w): {', '.join(outliers) or 'none'}")
+    print_averages(solution)
+
+
+def print_averages(solution: Solution) -> None:
+    """What a nonlinear network's averages were computed with, and how well."""
+    from numerics.nonlinear.solution import NonlinearSolution
+
+    if isinstance(solution, NonlinearSolution):
+        worst = float(solution.kernel_error.max())
+        click.echo(
+            f"Averages: {solution.engine}, {solution.points} points; largest error of a kernel entry {worst:.1e}"
+        )
+
+
+def all_converged(solutions: Iterable[Solution]) -> bool:
+    """Whether every state did; those that did not are told on standard error."""
+    failed = [solution for solution in solutions if not solution.converged]
+    for solution in failed:
+        said = solution.status.rstrip(".")
+        line = said if said.lower().startswith("not converged") else f"not converged: {said}"
+        click.echo(f"{line[0].upper()}{line[1:]}.", err=True)
+    return not failed
