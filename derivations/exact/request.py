@@ -1,0 +1,63 @@
+"""What was asked of an exact result, and what an answer is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from numerics.errors import InputError
+
+if TYPE_CHECKING:
+    from sympy import Expr, Symbol
+
+#: A result: names and values in the order in which they are shown. Values are SymPy expressions, numbers, strings,
+#: sequences or tables of these; None does not apply and is left out.
+Fields = dict[str, Any]
+
+#: Largest T for which expressions are written out entry by entry; they grow as n!, so this takes hours already.
+LONGEST = 16
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for, parsed: T is an integer or the symbol T, kappa exact, or None where it was not given."""
+
+    T: int | Symbol
+    kappa: Expr | None
+    arch: str
+    order: int
+    supervised: tuple[int, ...] | None
+
+    @property
+    def noise(self) -> Expr:
+        """κ, 1 unless another was given, as in the other commands."""
+        from sympy import Integer
+
+        return Integer(1) if self.kappa is None else self.kappa
+
+
+def fixed_horizon(request: Request, what: str) -> int:
+    """T of a word whose expressions are written out entry by entry."""
+    if not isinstance(request.T, int):
+        raise InputError(f"--T: is symbolic; accepted: an integer for {what}")
+    if request.T > LONGEST:
+        raise InputError(f"--T: is {request.T}; accepted: an integer ≤ {LONGEST} for {what}")
+    return request.T
+
+
+def only_four(request: Request, what: str) -> None:
+    """Refuse all but the RNN at T = 4, whose coherent branch is a rational curve."""
+    if request.T != 4:
+        raise InputError(f"--T: is {request.T}; accepted: 4 for {what}")
+    if request.arch == "dnn":
+        raise InputError("--arch: is dnn, which has no coherent branch; accepted: rnn")
+
+
+def as_float(expression: Expr) -> float | None:
+    """The number, or None where symbols are left."""
+    return None if expression.free_symbols else float(expression.evalf(20))
+
+
+def entry(t: int, s: int) -> str:
+    """The name of a kernel entry: ``12``, or ``1,12``."""
+    return f"{t}{s}" if max(t, s) < 10 else f"{t},{s}"
