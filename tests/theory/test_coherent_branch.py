@@ -27,7 +27,7 @@ from sympy import (
 from theory import symbols
 from theory.coherent_branch import coherent_branch, critical_amplitude, solve_parameter, strong_signal
 from theory.coherent_elimination import _solve_linear, coordinate_stationarity, eliminate, regression_coordinates
-from theory.coherent_hessian import leading_minors
+from theory.coherent_hessian import leading_minors, parity_field
 from theory.critical_point import critical_point
 
 s, kappa = symbols.s, symbols.kappa
@@ -242,3 +242,10 @@ def test_bad_input_is_refused():
         coherent_branch(-1)
     with pytest.raises(ValueError, match="no function of"):
         dataclasses.replace(coherent_branch(), outlier=sqrt(symbols.r))
+
+
+def test_the_hessian_is_scaled_at_the_entries_that_change_sign():
+    """``D`` holds ``H^{12}`` at the entries 12 and 23, which ``W → -W`` reverses, and 1 elsewhere."""
+    branch = coherent_branch(1)
+    b = branch.kernel[1, 2]
+    assert list(parity_field(branch).true_scales().diagonal()) == [1, b, 1, 1, b, 1]
