@@ -92,11 +92,6 @@ class CoherentBranch(Typeset):
         """``H``, 3 × 3."""
         return ImmutableMatrix(SIZE, SIZE, lambda i, j: self.kernel[min(i, j) + 1, max(i, j) + 1])
 
-    def substitution(self) -> dict[Symbol, Expr]:
-        """Symbols of the kernel, and λ, with their values on the branch, to substitute in a free energy."""
-        values = {symbols.kernel_entry(*times): value for times, value in self.kernel.items()}
-        return values | {symbols.signal: self.signal}
-
     def stability(self) -> Expr:
         """``4s(s-1)²(4s-1) - κ(2s-1)`` at ``u = v = w = 1``, of the sign of ``dλ/ds``: the branch is stable where > 0.
 

@@ -370,23 +370,6 @@ def growth_ratio(n: int, s: FloatArray, goal: FloatArray, kappa: FloatArray | fl
     return np.asarray(1.0 + np.exp(s))
 
 
-def crossing(branch: CurveSpline, first: int, last: int, goal: FloatArray, kappa: float) -> FloatArray:
-    """``s`` with ``ln λ(s; κ) = goal`` between two traced points between which the signal is monotonic."""
-    levels = branch.curve.log_signal(kappa)
-    rising = levels[last] > levels[first]
-    order = np.arange(first, last + 1) if rising else np.arange(last, first - 1, -1)
-    left = order[np.clip(np.searchsorted(levels[order], goal) - 1, 0, len(order) - 2)]
-    interval = np.minimum(left, left + (1 if rising else -1))
-    return _solve_interval(branch, goal, np.full(goal.shape, kappa), interval)
-
-
-def last_change(z: FloatArray, n: int) -> FloatArray:
-    """Derivative of ``H^{nn}`` by the coordinates at one point, (d,)."""
-    L = factors(z[:-1], n)
-    label = L[-1]
-    return np.asarray(np.einsum("a,kab,b->k", label, _natural_changes(L), label))
-
-
 def _lowest_crossing(spline: CurveSpline, goal: FloatArray, kappa: FloatArray, noise: float | None) -> FloatArray:
     """``s`` with ``ln λ(s; κ) = goal`` and lowest F, NaN where there is none."""
     best, lowest = np.full(goal.shape, np.nan), np.full(goal.shape, np.inf)

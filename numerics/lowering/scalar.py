@@ -159,17 +159,6 @@ class Lowered:
                 hessian[int(i), int(j)] = hessian[int(j), int(i)] = rest[d + row]
             return PreciseEvaluation(mpmath.fsum(terms), mpmath.matrix(rest[:d]), hessian)
 
-    def evaluate_with(self, functions: Any, x: Sequence[Any], p: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-        """The same assignments on numbers of another kind (balls, intervals), whose ``mpf``, ``log``, ``sqrt`` are
-        given.
-
-        Returns the terms, and the gradient followed by the Hessian's upper triangle, row by row.
-        """
-        self._check_counts(len(x), len(p))
-        evaluate = _compiled(self._precise_text, "precise", {"mpmath": functions})
-        result: tuple[list[Any], list[Any]] = evaluate(list(x), list(p))
-        return result
-
     def _check_counts(self, variables: int, parameters: int) -> None:
         if variables != self.dimension:
             raise InputError(f"x: has {variables} variables; accepted: {self.dimension}, in the order {self.variables}")

@@ -186,11 +186,6 @@ class Network:
                 phi[t] = self.phi.value(h[t])
         return Activity(h, phi)
 
-    def first_activity(self, eta_u: Array) -> Array:
-        """``φ(h^1) = φ(U x^0)``, (N, P)."""
-        h = (eta_u @ self.inputs[0]) * self.scale_u
-        return h if self.phi.name == "linear" else self.phi.value(h)
-
     def backward(self, connections: Connections, activity: Activity, source: Array) -> Array:
         """``δ^t = ∂L/∂h^t = φ'(h^t) (∂L/∂φ^t|_direct + W^(t)ᵀ δ^(t+1))``, (n, N, P).
 
