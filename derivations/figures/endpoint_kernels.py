@@ -1,11 +1,4 @@
-"""Endpoint supervision: kernels of RNN and DNN under a weak and a strong signal, with W's spectrum.
-
-Of the poster's section 5.
-
-A weak signal leaves both kernels diagonal in time: they coincide. Under a strong one only the RNN's becomes coherent,
-and W gets an eigenvalue outside the bulk of radius √w. Theory (N → ∞) beside the mean over sampled networks; the
-spectrum is that of one of them, the ring the theory's outlier, the diamond its mean over all of them.
-"""
+"""Endpoint supervision: kernels of RNN and DNN under a weak and a strong signal, with W's spectrum."""
 
 from __future__ import annotations
 
@@ -17,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.figures.panel import Effort, Panel, Progress, finished_runs, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Panel, Progress, finished_runs, named, save_figure, save_table, styled
 from numerics import endpoint, solve
 from numerics.checking.linear import compare
 from numerics.predictors.observables import outliers
@@ -145,7 +138,7 @@ def kernel_table(networks: dict[tuple[str, str], dict[str, Any]]) -> dict[str, l
         for s in range(t + 1)
     ]
     names = ("strength", "signal", "arch", "width", "t", "s", *columns)
-    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    return named(names, rows)
 
 
 def spectrum_table(networks: dict[tuple[str, str], dict[str, Any]]) -> dict[str, list[Any]]:
@@ -161,7 +154,7 @@ def spectrum_table(networks: dict[tuple[str, str], dict[str, Any]]) -> dict[str,
             rows.append(
                 (strength, SIGNALS[strength], "sampled mean", networks[strength, "rnn"]["mean_outlier"][0], 0.0)
             )
-    return dict(zip(("strength", "signal", "origin", "re", "im"), map(list, zip(*rows, strict=True)), strict=True))
+    return named(("strength", "signal", "origin", "re", "im"), rows)
 
 
 def draw(networks: dict[tuple[str, str], dict[str, Any]]) -> Figure:

@@ -1,12 +1,4 @@
-"""Endpoint supervision of two classes: the last time's kernel over patterns turns to the labels'.
-
-Of the poster's section 5.
-
-Patterns of two classes that overlap, labels ±1 times an amplitude at the last time only. The kernel H^{T-1,T-1} over
-patterns of both architectures, in theory (N → ∞) and as the mean over sampled networks, beside the label kernel
-Y = yyᵀ and that of the inputs, which is the random network's. Each over its largest entry, with its alignment (CKA)
-with Y.
-"""
+"""Endpoint supervision of two classes: the last time's kernel over patterns turns to the labels'."""
 
 from __future__ import annotations
 
@@ -16,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.figures.panel import Effort, Panel, Progress, finished_runs, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Panel, Progress, finished_runs, named, save_figure, save_table, styled
 from numerics import Problem, cka, solve
 from numerics.checking.linear import compare
 from numerics.sampling import simulate
@@ -156,7 +148,7 @@ def kernel_table(networks: dict[str, dict[str, Any]]) -> dict[str, list[Any]]:
         for q in range(p + 1)
     ]
     names = ("arch", "p", "q", "label_kernel", "input_kernel", *columns)
-    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    return named(names, rows)
 
 
 def draw(networks: dict[str, dict[str, Any]]) -> Figure:

@@ -1,12 +1,4 @@
-"""Endpoint supervision: the kernel landscape, F along the RNN's order parameter and in a plane.
-
-Of the poster's section 5.
-
-F at fixed correlation q of the last two times, everything else minimised out. (a) T = 4: one minimum splits into two
-at λ_c. Full lines are N → ∞, dashed ones -ln P(q)/N at width N to first order in 1/N, diamonds its histogram over
-sampled networks. (b) T = 6 and larger noise: the coherent minima appear away from the incoherent one, which stays a
-minimum up to λ_c. (c) A plane through both coherent states and the incoherent one, at T = 4.
-"""
+"""Endpoint supervision: the kernel landscape, F along the RNN's order parameter and in a plane."""
 
 from __future__ import annotations
 
@@ -18,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sympy import nsimplify
 
-from derivations.figures.panel import Effort, Panel, Progress, finished_run, save_figure, save_table, styled
+from derivations.figures.panel import (
+    Effort,
+    Panel,
+    Progress,
+    Table,
+    finished_run,
+    save_figure,
+    save_table,
+    stacked,
+    styled,
+)
 from numerics import endpoint, scan_endpoint
 from numerics.endpoint_task.landscape import landscape, negative_log_density, plane
 from numerics.sampling import simulate
@@ -101,10 +103,10 @@ def jump_signals() -> dict[str, float]:
 def curves(T: int, kappa: float, signals: dict[str, float], width: int | None) -> dict[str, list[Any]]:
     """F along q for each signal, less its value at q = 0; where a width is given, also ``-ln P(q)/N``."""
     q = np.tanh(np.linspace(0.0, 3.6, 81))
-    table: dict[str, list[Any]] = {}
+    tables: list[Table] = []
     for label, signal in signals.items():
         curve = landscape(T, signal, q, kappa)
-        columns = {
+        columns: dict[str, Any] = {
             "label": [label] * len(q),
             "signal": [signal] * len(q),
             "correlation": q,
@@ -114,9 +116,8 @@ def curves(T: int, kappa: float, signals: dict[str, float], width: int | None) -
         if width is not None:
             action = negative_log_density(curve, width, signal, kappa)
             columns["negative_log_density"] = action - np.nanmin(action)
-        for name, values in columns.items():
-            table.setdefault(name, []).extend(values)
-    return table
+        tables.append(columns)
+    return stacked(tables)
 
 
 def plane_cut() -> dict[str, list[Any]]:
@@ -130,7 +131,7 @@ def plane_cut() -> dict[str, list[Any]]:
 def histograms(out: Path, effort: Effort, progress: Progress) -> dict[str, list[Any]]:
     """The sampled share of each bin of |q| beside the theory's at this width."""
     steps = 400 if effort.quick else 10_000
-    table: dict[str, list[Any]] = {}
+    tables: list[Table] = []
     signals = continuous_signals()
     for done, (label, signal) in enumerate(signals.items()):
         progress(done / len(signals), f"λ = {signal:.3g}")
@@ -149,7 +150,7 @@ def histograms(out: Path, effort: Effort, progress: Progress) -> dict[str, list[
             out / "landscape-runs" / f"{signal:.4g}.json", settings, partial(histogram, settings, effort.workers)
         )
         expected, largest = expected_shares(signal)
-        columns = {
+        columns: dict[str, Any] = {
             "label": [label] * len(expected),
             "signal": [signal] * len(expected),
             "correlation": 0.5 * (EDGES[1:] + EDGES[:-1]),
@@ -158,10 +159,9 @@ def histograms(out: Path, effort: Effort, progress: Progress) -> dict[str, list[
             **found,
             "z": normal_score((np.array(found["share"]) - expected) / np.array(found["standard_error"])),
         }
-        for name, values in columns.items():
-            table.setdefault(name, []).extend(values)
+        tables.append(columns)
     progress(1.0, "done")
-    return table
+    return stacked(tables)
 
 
 def histogram(settings: dict[str, Any], workers: int) -> dict[str, list[float]]:

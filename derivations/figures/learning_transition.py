@@ -1,11 +1,4 @@
-"""States that learn and states that do not (beyond the poster): a discontinuous transition of either architecture.
-
-Where the noise is large, F has a minimum beside the random network's in which the network has learnt the task; between
-two folds both exist. Above: the mean output over the label. Below: F less F_0, the random network's. Lines are the
-theory at N → ∞, dashed where unstable. Networks start at weights drawn in one of the two minima (beyond a fold: in the
-one that was there before it) and are compared with the minimum in which they must then be; diamonds, with two standard
-errors.
-"""
+"""States that learn and states that do not: a discontinuous transition of either architecture."""
 
 from __future__ import annotations
 

@@ -1,11 +1,8 @@
-"""Which orders in the labels, and which paths, reach unsupervised times (the poster's section 6).
+"""Which orders in the labels, and which paths, reach unsupervised times.
 
-One pattern of the rotation teacher, three supervised times, u = v = w = κ = 1. (a) The kernel's changes of first and
-second order in Y, entry by entry, each divided by its largest; frames: both times supervised. First order moves a pair
-of labels along the kernel's diagonals; second order links two pairs and leaves no entry of the RNN's out. The DNN's
-mask keeps the off-diagonal to pairs of supervised times. (b) The paths of second order to one unsupervised entry add up
-to it; the mask cuts them all. (c) This entry and (d) the output at an unsupervised time against the labels' amplitude:
-sums to each order in Y (lines) beside the full solution (circles). The DNN's are 0.
+One pattern of the rotation teacher, u = v = w = κ = 1. First order moves a pair of labels along the kernel's diagonals;
+second order links two pairs and leaves no entry of the RNN's out. The DNN's mask keeps the off-diagonal to pairs of
+supervised times.
 """
 
 from __future__ import annotations
@@ -17,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.figures.panel import Effort, Panel, Progress, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Panel, Progress, named, save_figure, save_table, styled
 from numerics import solve
 from numerics.inputs.teachers import Teacher, rotation_teacher
 from numerics.predictors.observables import predict
@@ -134,7 +131,7 @@ def changes() -> dict[str, list[Any]]:
         (arch, order, t + 1, s + 1, expansion(arch)[0][order][t, s])
         for arch in ARCHITECTURES for order in (1, 2) for t in range(T - 1) for s in range(T - 1)
     ]  # fmt: skip
-    return dict(zip(("arch", "order", "t", "t'", "change"), map(list, zip(*rows, strict=True)), strict=True))
+    return named(("arch", "order", "t", "t'", "change"), rows)
 
 
 @cache
@@ -154,7 +151,7 @@ def path_table() -> dict[str, list[Any]]:
         for path in paths(T, "rnn", 2, SUPERVISED)[ENTRY]
     ]
     names = ("times", "labels", "contribution", "cut_by_mask")
-    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    return named(names, rows)
 
 
 def draw(table: dict[str, list[float]]) -> Figure:

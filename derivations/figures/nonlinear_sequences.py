@@ -1,9 +1,6 @@
-"""A sequential task learnt by nonlinear networks (the poster's section 6, with erf as activation).
+"""A sequential task learnt by nonlinear networks.
 
-A rotation by 2π/5, three of five times supervised, one unsupervised time among them and one beyond. Drawn as panel 6a
-is: the label kernel beside the learnt ones, and the outputs of the first pattern. Lines: the theory of the two
-conjugate kernels at N → ∞. Diamonds: means over sampled networks of the largest width, with two standard errors. No
-shift of nonlinear networks at width N is known, so that the sampled kernels of three widths are taken to N → ∞ by
+No shift of nonlinear networks at width N is known, so that the sampled kernels of three widths are taken to N → ∞ by
 their trend in 1/N before they are compared with the theory.
 """
 
@@ -17,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from derivations.figures import sequential
-from derivations.figures.panel import Effort, Panel, Progress, finished_runs, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Panel, Progress, finished_runs, named, save_figure, save_table, styled
 from derivations.figures.sequential import ARCHITECTURES, PATTERNS
 from numerics import Problem, solve
 from numerics.checking import agreement
@@ -172,7 +169,7 @@ def output_table(results: dict[str, dict[str, Any]]) -> dict[str, list[Any]]:
          result["sampled"][p][t - 1], result["standard_error"][p][t - 1])
         for arch, result in results.items() for p in range(len(labels)) for t in range(1, T)
     ]  # fmt: skip
-    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    return named(names, rows)
 
 
 def kernel_table(results: dict[str, dict[str, Any]]) -> dict[str, list[Any]]:

@@ -1,11 +1,4 @@
-"""Endpoint supervision: the order parameter H^(T-1,T-2) against the signal λ (the poster's section 5).
-
-Above, T = 4: beyond λ_c the RNN's kernel turns coherent in time, with exponent ½; the DNN's never does. Below, T = 6
-and larger noise: the transition is discontinuous, and networks keep the phase in which they started between the fold
-of the coherent branch and λ_c. Lines are the theory at N → ∞ (dashed where unstable), diamonds are networks of width
-N with two standard errors, sampled in weight space (above) or with W integrated out exactly (below); dashes on them
-are the theory at that width.
-"""
+"""Endpoint supervision: the order parameter H^(T-1,T-2) against the signal λ."""
 
 from __future__ import annotations
 

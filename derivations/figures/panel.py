@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,6 +60,29 @@ class Effort:
 
 #: Called with the fraction done and what is being done.
 Progress = Callable[[float, str], None]
+
+
+def in_columns(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Rows of one kind as a table."""
+    table: dict[str, list[Any]] = {}
+    for row in rows:
+        for name, value in row.items():
+            table.setdefault(name, []).append(value)
+    return table
+
+
+def stacked(tables: Iterable[Table]) -> dict[str, list[Any]]:
+    """Tables with the same columns as one."""
+    whole: dict[str, list[Any]] = {}
+    for table in tables:
+        for name, values in table.items():
+            whole.setdefault(name, []).extend(values)
+    return whole
+
+
+def named(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> dict[str, list[Any]]:
+    """A table of these columns from its rows."""
+    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
 
 
 def save_table(table: Table, path: Path) -> None:

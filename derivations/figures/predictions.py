@@ -1,9 +1,7 @@
-"""Endpoint supervision: what RNN and DNN predict for training and for unseen inputs (the poster's section 5).
+"""Endpoint supervision: what RNN and DNN predict for training and for held-out inputs.
 
-Inputs lie on a circle, x = √2 (cos θ, sin θ); crosses are the training labels, a teacher's with noise. (a) The outputs
-f^T of both architectures: lines are the theory at N → ∞, diamonds sampled networks, the RNN's and the DNN's at every
-other angle in turn (two standard errors are smaller than a diamond, and one network's spread, in the table, is as wide
-as a line). (b) RNN less DNN: the kernels differ much, the predictors hardly.
+Inputs are x = √2 (cos θ, sin θ). The RNN's and the DNN's networks are drawn at every other angle in turn; two standard
+errors are smaller than a diamond, and one network's spread, in the table, is as wide as a line.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.figures.panel import Effort, Panel, Progress, finished_runs, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Panel, Progress, finished_runs, save_figure, save_table, stacked, styled
 from numerics import Problem, solve
 from numerics.predictors import generalisation
 from numerics.predictors.output_shift import output_shift
@@ -96,11 +94,7 @@ def theory_lines(arch: str) -> dict[str, np.ndarray]:
 
 def theory_table(theory: dict[str, dict[str, np.ndarray]]) -> dict[str, list[Any]]:
     """Both architectures' lines, one row for each angle."""
-    table: dict[str, list[Any]] = {}
-    for arch, line in theory.items():
-        for name, values in ({"arch": [arch] * len(line["angle"])} | line).items():
-            table.setdefault(name, []).extend(values)
-    return table
+    return stacked({"arch": [arch] * len(line["angle"]), **line} for arch, line in theory.items())
 
 
 def sampled_outputs(out: Path, effort: Effort, progress: Progress) -> dict[str, list[Any]]:
@@ -123,11 +117,7 @@ def sampled_outputs(out: Path, effort: Effort, progress: Progress) -> dict[str, 
         }
         for number, arch in enumerate(ARCHITECTURES)
     }
-    table: dict[str, list[Any]] = {}
-    for found in finished_runs(jobs, network, effort.workers, progress):
-        for name, values in found.items():
-            table.setdefault(name, []).extend(values)
-    return table
+    return stacked(finished_runs(jobs, network, effort.workers, progress))
 
 
 def network(settings: Mapping[str, Any]) -> dict[str, list[Any]]:

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from derivations.figures.panel import Effort, Panel, Progress, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Panel, Progress, named, save_figure, save_table, styled
 from theory.perturbation import Path as TimePath
 from theory.perturbation import cut_paths, paths
 
@@ -62,9 +62,7 @@ def path_table() -> dict[str, list[Any]]:
         for (t, s), found in sorted(paths(T, "rnn", 2, SUPERVISED).items())
         for path in found
     ]
-    return dict(
-        zip(("entry", "times", "path", "weight", "cut_by_mask"), map(list, zip(*rows, strict=True)), strict=True)
-    )
+    return named(("entry", "times", "path", "weight", "cut_by_mask"), rows)
 
 
 def draw(T: int = T, supervised: tuple[int, ...] = SUPERVISED, entry: tuple[int, int] = ENTRY) -> Figure:

@@ -1,10 +1,8 @@
-"""How many labels each network needs (the poster's section 6).
+"""How many labels each network needs.
 
-Error of the mean outputs over all times and input directions, ``Σ(⟨f⟩ - y)²/Σy²``; outputs of 0 have error 1. (a)
-Against the number of supervised times (1, 2, 4, 7, 5, 3, 6 in this order), with all patterns known. (b) Against the
-number of random training patterns in four input dimensions, two of which the teacher rotates, with three of five times
-supervised. Lines: theory at N → ∞. Diamonds: sampled networks, with two standard errors; dashes: theory at their width.
-The DNN's error cannot fall below the share of the labels at unsupervised times.
+Error of the mean outputs over all times and input directions, ``Σ(⟨f⟩ - y)²/Σy²``; outputs of 0 have error 1, and the
+DNN's cannot fall below the share of the labels at unsupervised times. (a) Times 1, 2, 4, 7, 5, 3, 6 are supervised in
+this order, with all patterns known. (b) The teacher rotates two of four input dimensions.
 """
 
 from __future__ import annotations
@@ -18,7 +16,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from derivations.figures import sequential
-from derivations.figures.panel import Effort, Panel, Progress, finished_runs, save_figure, save_table, styled
+from derivations.figures.panel import (
+    Effort,
+    Panel,
+    Progress,
+    finished_runs,
+    in_columns,
+    save_figure,
+    save_table,
+    styled,
+)
 from derivations.figures.sequential import ARCHITECTURES, COLOURS, PATTERNS, TEACHER, T, W
 from numerics import Problem, solve
 from numerics.inputs.teachers import Teacher, orthonormal_patterns, random_patterns
@@ -75,10 +82,7 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
         runs / f"{task['axis']}-{task['arch']}-{task['count']}.json": task | {"seed": SEED + number}
         for number, task in enumerate(tasks(effort.quick))
     }
-    table: dict[str, list[Any]] = {}
-    for row in finished_runs(jobs, point, effort.workers, progress):
-        for name, value in row.items():
-            table.setdefault(name, []).append(value)
+    table = in_columns(finished_runs(jobs, point, effort.workers, progress))
     save_table(table, out / "sample-efficiency.csv")
     with styled():
         files = save_figure(draw(table), out, "sample-efficiency")

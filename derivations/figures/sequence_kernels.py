@@ -1,10 +1,4 @@
-"""Kernels and predictions of a sequential task from few supervised times (the poster's section 6).
-
-Top: the label kernel Y = yyᵀ at all times beside the learned kernels, first pattern; ticks mark supervised times.
-The RNN's kernel matches Y also where nothing is supervised, the DNN's stays diagonal there. Bottom: outputs f of the
-first pattern. Lines: theory at N → ∞, with two standard deviations at width N; diamonds: means over sampled networks of
-width N, with two standard errors. Unsupervised, the RNN goes on with the teacher's sequence; the DNN falls back to 0.
-"""
+"""Kernels and predictions of a sequential task from few supervised times."""
 
 from __future__ import annotations
 
@@ -15,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from derivations.figures import sequential
-from derivations.figures.panel import Effort, Panel, Progress, finished_run, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Panel, Progress, finished_run, named, save_figure, save_table, styled
 from derivations.figures.sequential import ARCHITECTURES, PATTERNS, SUPERVISED, TEACHER, TIMES, T
 from numerics.checking.linear import compare
 from numerics.predictors import generalisation
@@ -106,7 +100,7 @@ def output_table(results: dict[str, dict[str, Any]]) -> dict[str, list[Any]]:
          result["outputs"]["z"][p][t - 1])
         for arch, result in results.items() for p in range(len(labels)) for t in TIMES.tolist()
     ]  # fmt: skip
-    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    return named(names, rows)
 
 
 def kernel_table(results: dict[str, dict[str, Any]]) -> dict[str, list[Any]]:

@@ -1,10 +1,4 @@
-"""The recurrent matrix recovers the teacher's eigenvalues (the poster's section 6).
-
-Eigenvalues in the complex plane after learning a rotation from a few supervised times. Left: W of one sampled RNN; its
-bulk fills the disc of radius √w, a pair leaves it for the teacher's e^{±iθ}, on the unit circle. Circles: the theory's
-outliers at N → ∞, from the kernel alone. Below, one of the pair from close by: dots are sampled networks, whose mean
-is compared. Right: all W^(t) of one sampled DNN, which learns the same labels: its theory has no outlier.
-"""
+"""The recurrent matrix recovers the teacher's eigenvalues."""
 
 from __future__ import annotations
 
@@ -17,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from derivations.figures import sequential
-from derivations.figures.panel import Effort, Panel, Progress, finished_run, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Panel, Progress, finished_run, named, save_figure, save_table, styled
 from derivations.figures.sequential import ARCHITECTURES, COLOURS, SUPERVISED, TEACHER, T
 from numerics.checking.agreement import RHAT_LIMIT
 from numerics.predictors.observables import outliers
@@ -147,7 +141,7 @@ def table(networks: dict[str, dict[str, Any]]) -> dict[str, list[Any]]:
     rows += [("rnn sampled outlier", *value, 0.0, 0.0) for value in rnn["outliers"]]
     rows += [(f"{arch} sampled", *value, 0.0, 0.0) for arch in networks for value in networks[arch]["spectrum"]]
     names = ("what", "real", "imaginary", "standard_error_real", "standard_error_imaginary")
-    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    return named(names, rows)
 
 
 def draw(networks: dict[str, dict[str, Any]]) -> Figure:

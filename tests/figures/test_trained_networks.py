@@ -9,17 +9,18 @@ from functools import cache
 import numpy as np
 import pytest
 
+from derivations.figures import network_widths as widths
 from derivations.figures import trained_networks as panel
 
 CASES = (("linear", "rnn"), ("linear", "dnn"))
 WIDTHS = (32, 64, 128, 256)
-PLAN = panel.Plan(CASES, WIDTHS, 2, 120, 40)
-UPPER = np.triu_indices(panel.T - 1)
+PLAN = widths.Plan(CASES, WIDTHS, 2, 120, 40)
+UPPER = np.triu_indices(widths.T - 1)
 
 
 @cache
 def theory_of(arch):
-    return panel.predicted(panel.problem(("linear", arch)))
+    return widths.predicted(widths.problem(("linear", arch)))
 
 
 def planted(settings):
@@ -40,7 +41,7 @@ def simulations(monkeypatch):
         ran.append(settings)
         return planted(settings)
 
-    monkeypatch.setattr(panel, "network", network)
+    monkeypatch.setattr(widths, "network", network)
     return ran
 
 
@@ -64,10 +65,10 @@ def test_planted_networks_agree_and_leave_their_numbers(tmp_path, simulations):
 
 
 def test_an_interrupted_panel_resumes(tmp_path, simulations):
-    first = panel.simulated(PLAN, tmp_path, 1, silent)
+    first = widths.simulated(PLAN, tmp_path, 1, silent)
     assert len(simulations) == len(CASES) * len(WIDTHS)
     (tmp_path / "linear-rnn-64.json").unlink()
-    assert panel.simulated(PLAN, tmp_path, 1, silent) == first
+    assert widths.simulated(PLAN, tmp_path, 1, silent) == first
     assert len(simulations) == len(CASES) * len(WIDTHS) + 1
 
 
@@ -81,7 +82,7 @@ def test_misalignment_falls_with_the_planted_power(simulations):
     theory = theory_of("rnn")
     settings = {"activation": "linear", "arch": "rnn", "chains": 2, "steps": 120}
     runs = {N: planted({**settings, "width": N, "seed": N}) for N in WIDTHS}
-    power, error = panel.exponent(panel.compare(theory, runs))
+    power, error = widths.exponent(widths.compare(theory, runs))
     assert abs(power + 1) < 4 * error + 0.03
     assert error < 0.05
 
@@ -91,7 +92,7 @@ def test_a_wrong_theory_is_found_out(fault):
     theory = theory_of("rnn")
     settings = {"activation": "linear", "arch": "rnn", "chains": 2, "steps": 120}
     runs = {N: planted({**settings, "width": N, "seed": N}) for N in WIDTHS}
-    assert panel.compare(theory, runs).agreement.agrees
+    assert widths.compare(theory, runs).agreement.agrees
     kernel = theory.kernel.copy()
     if fault == "scale":  # alignment cannot see this
         kernel *= 1.1
@@ -99,7 +100,7 @@ def test_a_wrong_theory_is_found_out(fault):
         kernel = np.diag(kernel.diagonal())
     else:
         kernel[0, 1] = kernel[1, 0] = 1.15 * kernel[0, 1]
-    result = panel.compare(replace(theory, kernel=kernel), runs)
+    result = widths.compare(replace(theory, kernel=kernel), runs)
     assert not result.agreement.agrees
     if fault == "scale":
         assert result.agreement.cka > 0.999
@@ -111,8 +112,8 @@ def test_both_signs_of_a_coherent_state_are_taken_to_one():
     entries = np.array(run["kernels"])
     flip = (-1.0) ** np.abs(UPPER[0] - UPPER[1])
     mixed = {**run, "kernels": np.stack([entries[0], flip * entries[1]]).tolist()}
-    np.testing.assert_allclose(panel.read_off(theory, mixed).kernel, panel.read_off(theory, run).kernel)
-    not_fixed = panel.read_off(replace(theory, one_sign=False), mixed)
+    np.testing.assert_allclose(widths.read_off(theory, mixed).kernel, widths.read_off(theory, run).kernel)
+    not_fixed = widths.read_off(replace(theory, one_sign=False), mixed)
     assert abs(not_fixed.kernel[0, 1]) < 0.5 * abs(theory.kernel[0, 1])
 
 
