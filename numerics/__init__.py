@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from numerics.inputs.activation import Activation as Activation
     from numerics.inputs.problem import Problem as Problem
     from numerics.inputs.problem import endpoint as endpoint
-    from numerics.inputs.problem import sequence as sequence
     from numerics.inputs.problem_file import load_problem as load_problem
     from numerics.inputs.teachers import Teacher as Teacher
     from numerics.inputs.teachers import rotation_teacher as rotation_teacher
+    from numerics.inputs.teachers import sequence as sequence
     from numerics.lowering.scalar import lower as lower
     from numerics.nonlinear.critical import critical_signal as critical_signal
     from numerics.nonlinear.solution import NonlinearSolution as NonlinearSolution
@@ -77,7 +77,7 @@ _HOMES = {
     "predict": "numerics.predictors.observables",
     "rotation_teacher": "numerics.inputs.teachers",
     "scan_endpoint": "numerics.endpoint_task.scan",
-    "sequence": "numerics.inputs.problem",
+    "sequence": "numerics.inputs.teachers",
     "simulate": "numerics.sampling.simulate",
     "solve": "numerics.solving",
     "solve_all": "numerics.solving",

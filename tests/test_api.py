@@ -6,10 +6,12 @@ import dataclasses
 import importlib
 import inspect
 import io
+import pkgutil
 import subprocess
 import sys
 import types
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import matplotlib as mpl
@@ -18,38 +20,76 @@ import pytest
 
 import numerics
 import theory
-from numerics import InputError, endpoint, load, plot, save, scan_endpoint, simulate, solve
+from numerics import (
+    InputError,
+    check,
+    endpoint,
+    load,
+    plot,
+    save,
+    scan_endpoint,
+    simulate,
+    solve,
+    solve_all,
+)
+from numerics.certificate.certify import certify
 from numerics.checking.agreement import compare
 from numerics.endpoint_task.batch import solve_endpoint_batch
 from numerics.endpoint_task.landscape import landscape
+from numerics.results.base import Result
 from numerics.results.solution import Solution
 from numerics.results.storage import KINDS
+from numerics.results.sweep import sweep
+from numerics.sampling.hysteresis import hysteresis as sampled_hysteresis
 
 mpl.use("agg")
 
 
+GRID = {"signal": [5.0, 20.0], "arch": ["rnn", "dnn"]}
+
+
 @pytest.fixture(scope="module")
-def results():
+def results(tmp_path_factory):
     problem = endpoint(4, 20.0)
     solution = solve(problem)
     simulation = simulate(problem, 16, steps=10, chains=2, warmup=40, seed=1, workers=1)
-    return {
-        "LinearSolution": solution,
-        "NonlinearSolution": solve(endpoint(3, 5.0, activation="erf")),
-        "EndpointScan": scan_endpoint(4, np.linspace(5.0, 20.0, 7)),
-        "EndpointBatch": solve_endpoint_batch(4, np.linspace(5.0, 20.0, 5), branch="coherent"),
-        "Landscape": landscape(4, 20.0, [-0.5, 0.0, 0.5]),
-        "Simulation": simulation,
-        "Agreement": compare(
-            solution.kernel, simulation.kernel_mean, simulation.kernel_standard_error, rhat=1.0, ess=200.0
-        ),
-        "Problem": problem,
-    }
+    with ThreadPoolExecutor(1) as executor:
+        swept = sweep(endpoint_of, GRID, tmp_path_factory.mktemp("sweep"), executor)
+    found = [
+        solution,
+        solve(endpoint(3, 5.0, activation="erf")),
+        solve_all(problem),
+        scan_endpoint(4, np.linspace(5.0, 20.0, 7)),
+        solve_endpoint_batch(4, np.linspace(5.0, 20.0, 5), branch="coherent"),
+        landscape(4, 20.0, [-0.5, 0.0, 0.5]),
+        simulation,
+        sampled_hysteresis(endpoint(3, 1.0), 8, [1.0, 2.0, 3.0], steps=16),
+        compare(solution.kernel, simulation.kernel_mean, simulation.kernel_standard_error, rhat=1.0, ess=200.0),
+        check(endpoint(3, 2.0), 8, steps=20, chains=2, warmup=40, seed=1, workers=1),
+        certify(solution),
+        swept,
+    ]
+    return {type(result).__name__: result for result in found}
 
 
-SHOWN = ("LinearSolution", "NonlinearSolution", "EndpointScan", "EndpointBatch", "Landscape", "Agreement")
-DRAWN = (*SHOWN, "Simulation")
-RESULTS = (*DRAWN, "Problem")
+def endpoint_of(signal, arch):
+    return endpoint(4, signal, arch=arch)
+
+
+def everything(kind=Result):
+    """Every class of results that is not made for others to build on."""
+    for module in pkgutil.walk_packages(numerics.__path__, "numerics."):
+        importlib.import_module(module.name)
+    below = [each for one in kind.__subclasses__() for each in everything(one)]
+    return below or ([kind] if kind is not Result else [])
+
+
+RESULTS = tuple(sorted({kind.__name__ for kind in everything()}))
+
+
+def test_the_results_are_those_that_there_are(results):
+    assert set(RESULTS) == set(results)
+    assert all(isinstance(result, Result) for result in results.values())
 
 
 @pytest.mark.parametrize("package", [theory, numerics], ids=lambda package: package.__name__)
@@ -100,7 +140,7 @@ def test_results_of_the_theory_show_formulas(result, part):
     assert text.count("{") == text.count("}")
 
 
-@pytest.mark.parametrize("name", SHOWN)
+@pytest.mark.parametrize("name", RESULTS)
 def test_results_show_themselves(results, name):
     from rich.console import Console
 
@@ -108,19 +148,13 @@ def test_results_show_themselves(results, name):
     line = repr(result)
     assert line.startswith(f"{name}(")
     assert "\n" not in line
-    assert len(line) < 600
+    assert len(line) < 700
     html = result._repr_html_()
     assert html.startswith("<table>")
     assert html.count("<tr>") == html.count("</tr>")
     console = Console(file=io.StringIO(), width=100)
     console.print(result)
     assert all(fact in console.file.getvalue() for fact, _ in result.facts())
-
-
-def test_a_simulation_is_one_line(results):
-    line = repr(results["Simulation"])
-    assert line.startswith("Simulation(RNN, T = 4, P = 1, N = 16, collapsed, 2 × 10 draws, ESS ")
-    assert "\n" not in line
 
 
 def test_what_a_solution_says_is_escaped_and_true(results):
@@ -132,7 +166,7 @@ def test_what_a_solution_says_is_escaped_and_true(results):
     assert "NOT converged" in repr(odd)
 
 
-@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("name", RESULTS)
 def test_results_draw_themselves(results, name):
     from matplotlib import pyplot as plt
 
@@ -181,8 +215,9 @@ def same(a, b):
 @pytest.mark.parametrize("name", RESULTS)
 def test_results_come_back_bit_for_bit(results, name, tmp_path):
     path = tmp_path / "result.npz"
-    save(results[name], path)
+    results[name].save(path)
     same(results[name], load(path))
+    same(results[name], type(results[name]).load(path))
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numerics.errors import InputError
-from numerics.inputs.problem import Problem, endpoint, sequence
+from numerics.inputs.problem import Problem, endpoint
 from numerics.inputs.problem_file import load_problem
+from numerics.inputs.teachers import sequence
 
 
 def test_endpoint_has_one_label_of_the_stated_signal():

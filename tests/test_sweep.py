@@ -19,7 +19,7 @@ MAKE = functools.partial(endpoint, 4)
 
 def test_a_sweep_is_labelled_and_saves_and_reloads(tmp_path):
     with ThreadPoolExecutor(2) as pool:
-        result = sweep(MAKE, AXES, tmp_path / "points", pool)
+        result = sweep(MAKE, AXES, tmp_path / "points", pool).dataset()
     assert dict(result.sizes) == {"signal": 2, "kappa": 2, "arch": 2, "row": 3, "column": 3}
     one = result.sel(signal=20.0, kappa=0.5, arch="rnn")
     single = solve(endpoint(4, 20.0, kappa=0.5))
@@ -51,20 +51,20 @@ def test_an_interrupted_sweep_computes_only_what_is_missing(tmp_path, monkeypatc
     calls.clear()
     monkeypatch.setattr(module, "solved", counted)
     with ThreadPoolExecutor(1) as pool:
-        resumed = sweep(MAKE, AXES, tmp_path, pool)
+        resumed = sweep(MAKE, AXES, tmp_path, pool).dataset()
     assert len(calls) == 8 - kept
     with ThreadPoolExecutor(1) as pool:
-        whole = sweep(MAKE, AXES, tmp_path / "fresh", pool)
+        whole = sweep(MAKE, AXES, tmp_path / "fresh", pool).dataset()
     xarray.testing.assert_identical(resumed, whole)
 
 
 def test_a_damaged_or_truncated_point_is_computed_again(tmp_path):
     with ThreadPoolExecutor(1) as pool:
-        first = sweep(MAKE, {"signal": [4.0, 20.0]}, tmp_path, pool)
+        first = sweep(MAKE, {"signal": [4.0, 20.0]}, tmp_path, pool).dataset()
         paths = sorted(tmp_path.glob("*.npz"))
         paths[0].write_bytes(paths[0].read_bytes()[:50])
         paths[1].write_bytes(b"")
-        again = sweep(MAKE, {"signal": [4.0, 20.0]}, tmp_path, pool)
+        again = sweep(MAKE, {"signal": [4.0, 20.0]}, tmp_path, pool).dataset()
     xarray.testing.assert_identical(first, again)
 
 

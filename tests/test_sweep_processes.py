@@ -51,7 +51,7 @@ def test_a_killed_sweep_loses_nothing_that_was_finished(tmp_path, monkeypatch):
         result = sweep(MAKE, AXES, tmp_path, pool)
     assert len(calls) == 40 - len(kept)
     assert all((tmp_path / name).stat().st_mtime_ns == when for name, when in kept.items())
-    assert result.converged.values.all()
+    assert result.converged.all()
     assert float(result.free_energy[7]) == solve(MAKE(AXES["signal"][7])).free_energy
 
 
@@ -63,7 +63,7 @@ def test_a_dask_cluster_is_an_executor(tmp_path):
         distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster,
         distributed.Client(cluster) as client,
     ):
-        result = sweep(MAKE, {"signal": [4.0, 20.0], "arch": ["rnn", "dnn"]}, tmp_path, client.get_executor())
+        result = sweep(MAKE, {"signal": [4.0, 20.0], "arch": ["rnn", "dnn"]}, tmp_path, client.get_executor()).dataset()
     assert float(result.free_energy.sel(signal=20.0, arch="rnn")) == pytest.approx(
         solve(MAKE(20.0)).free_energy, rel=1e-13
     )

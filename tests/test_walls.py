@@ -1,9 +1,12 @@
-"""The wall around the simulator is complete: every solver module is named in it."""
+"""The wall around the simulator is complete, and no imports of numerics go in a circle."""
 
 from __future__ import annotations
 
 import tomllib
+from graphlib import TopologicalSorter
 from pathlib import Path
+
+import grimp
 
 ROOT = Path(__file__).parents[1]
 
@@ -15,7 +18,18 @@ def test_the_simulators_wall_names_every_module_of_numerics():
     files = {path.stem for path in (ROOT / "numerics").glob("*.py")} - {"__init__"}
     packages = {path.parent.name for path in (ROOT / "numerics").glob("*/__init__.py")}
     parts = {f"numerics.{name}" for name in files | packages}
+    # how any result is shown, drawn and stored; the others are what solvers return
+    parts |= {f"numerics.results.{path.stem}" for path in (ROOT / "numerics/results").glob("*.py")}
+    parts -= {f"numerics.results{name}" for name in ("", ".__init__", ".base", ".display", ".plotting", ".storage")}
     # what a problem is made of, the gates for input, and worker processes and threads: none of these solves anything
     shared = {"inputs", "errors", "files", "linalg", "machine", "processes", "threads"}
     assert parts - forbidden == {"numerics.sampling"} | {f"numerics.{name}" for name in shared}
     assert {"theory", "sympy", "mpmath"} <= forbidden
+
+
+def test_no_imports_go_in_a_circle():
+    """Late ones, and those for types only, are imports too."""
+    graph = grimp.build_graph("numerics")
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    assert len(imports) > 100
+    TopologicalSorter(imports).prepare()  # raises CycleError, which names the circle

@@ -32,7 +32,8 @@ import numpy as np
 from numerics import solve, state_near
 from numerics.checking.agreement import Agreement, compare, width_trend
 from numerics.inputs.activation import activation_of
-from numerics.inputs.problem import Problem, sequence
+from numerics.inputs.problem import Problem
+from numerics.inputs.teachers import sequence
 from numerics.linalg import FloatArray
 from numerics.nonlinear.solution import NonlinearSolution, nonlinear_state
 from numerics.predictors.generalisation import unseen

@@ -156,7 +156,9 @@ def make_problem(kind: str, own: dict[str, Any], shared: dict[str, Any]) -> Prob
     if kind == "endpoint":
         return problems.endpoint(**given, **shared)
     if kind == "sequence":
-        return problems.sequence(**given, **shared)
+        from numerics.inputs.teachers import sequence
+
+        return sequence(**given, **shared)
     from numerics.inputs.problem_file import load_problem
 
     return load_problem(kind, **shared)

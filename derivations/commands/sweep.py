@@ -92,7 +92,7 @@ def command(
     from numerics.results.sweep import sweep
 
     with output.working("sweep"):
-        result = sweep(lambda **values: changed(problem, values), dict(axes), directory)
+        result = sweep(lambda **values: changed(problem, values), dict(axes), directory).dataset()
     if out is not None:
         write_netcdf(result, out)
     if as_json:

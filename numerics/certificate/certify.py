@@ -22,6 +22,8 @@ from numerics.certificate.balls import BallFunctional, BallPoint, ExactSpace, ba
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray
+from numerics.results.base import Result
+from numerics.results.display import Facts
 from numerics.results.solution import Solution
 from numerics.threads import one_thread
 
@@ -37,11 +39,12 @@ FURTHEST = 1e-7
 LARGEST = 24
 
 
-@dataclass(frozen=True, eq=False)
-class Certificate:
+@dataclass(frozen=True, eq=False, repr=False)
+class Certificate(Result):
     """What has been proved.
 
     Attributes:
+        solution: the state it is about.
         proved: whether a stationary kernel was proved, with a Hessian as the solution says; if not, nothing is claimed.
         radius: every entry of the returned kernel is within this of a true stationary kernel's, relative to
             ``√(H^{tt}H^{ss})``.
@@ -51,12 +54,33 @@ class Certificate:
         status: one sentence.
     """
 
+    solution: Solution
     proved: bool
     radius: float
     negative: int
     free_energy: tuple[float, float]
     digits: tuple[str, ...]
     status: str
+
+    def facts(self) -> Facts:
+        """What has been proved."""
+        if not self.proved:
+            return (("proved", "nothing"), ("status", self.status))
+        low, high = self.free_energy
+        return (
+            ("proved", f"a stationary kernel within {self.radius:.1e}, negative eigenvalues: {self.negative}"),
+            ("free energy", f"from {low:.17g} to {high:.17g}"),
+            ("status", self.status),
+        )
+
+    def matrix(self) -> FloatArray:
+        """The kernel."""
+        return self.solution.kernel
+
+    def draw(self, ax: Any) -> None:
+        """The kernel as colours, with what is proved of it."""
+        self.solution.draw(ax)
+        ax.set_title(f"proved within {self.radius:.0e}" if self.proved else "not proved", loc="left")
 
 
 @one_thread
@@ -72,12 +96,12 @@ def certify(solution: Solution) -> Certificate:
     flint = flint_module()
     space = certifiable(solution.problem)
     if not solution.converged:
-        return _not_proved(f"the solution has not converged (relative residual {solution.residual:.1e})")
+        return _not_proved(solution, f"the solution has not converged (relative residual {solution.residual:.1e})")
     with flint.ctx.workprec(BITS):
         try:
             return _proof(solution, space)
         except ZeroDivisionError:
-            return _not_proved("a matrix may be singular within the box")
+            return _not_proved(solution, "a matrix may be singular within the box")
 
 
 def certifiable(problem: Problem) -> ExactSpace:
@@ -95,8 +119,8 @@ def certifiable(problem: Problem) -> ExactSpace:
     return space
 
 
-def _not_proved(reason: str) -> Certificate:
-    return Certificate(False, np.inf, -1, (-np.inf, np.inf), (), f"Not proved: {reason}.")
+def _not_proved(solution: Solution, reason: str) -> Certificate:
+    return Certificate(solution, False, np.inf, -1, (-np.inf, np.inf), (), f"Not proved: {reason}.")
 
 
 def _proof(solution: Solution, space: ExactSpace) -> Certificate:
@@ -104,12 +128,12 @@ def _proof(solution: Solution, space: ExactSpace) -> Certificate:
     try:
         L = _frame(solution.kernel, space)
     except np.linalg.LinAlgError:
-        return _not_proved("the kernel of independent rows is singular to rounding")
+        return _not_proved(solution, "the kernel of independent rows is singular to rounding")
     for _ in range(FRAMES):
         functional = BallFunctional.around(solution.problem, space, L)
         inverse = _approximate_inverse(functional.at(_identity(functional)).hessian())
         if inverse is None:
-            return _not_proved("the Hessian is singular to rounding")
+            return _not_proved(solution, "the Hessian is singular to rounding")
         centre, settled = _corrected(functional, inverse)
         if settled:
             break
@@ -117,9 +141,9 @@ def _proof(solution: Solution, space: ExactSpace) -> Certificate:
         try:
             L = L @ np.linalg.cholesky(_centres(_matrix(functional, centre)))
         except np.linalg.LinAlgError:
-            return _not_proved("corrections do not settle at a kernel nearby")
+            return _not_proved(solution, "corrections do not settle at a kernel nearby")
     else:
-        return _not_proved("corrections do not settle at a kernel nearby")
+        return _not_proved(solution, "corrections do not settle at a kernel nearby")
     spread = flint.arb_mat([[flint.arb(0, HALF_WIDTH)] for _ in functional.pairs])
     over_box = functional.at(_matrix(functional, centre + spread)).hessian()
     gradient = _entries(functional, functional.at(_matrix(functional, centre)).gradient())
@@ -127,12 +151,12 @@ def _proof(solution: Solution, space: ExactSpace) -> Certificate:
     image = centre - inverse * gradient + (unit - inverse * over_box) * spread
     box = centre + spread
     if not all(box[k, 0].contains_interior(image[k, 0]) for k in range(box.nrows())):
-        return _not_proved("the box does not contract, as where the Hessian is singular")
+        return _not_proved(solution, "the box does not contract, as where the Hessian is singular")
     negative = _negative(functional, over_box)
     if negative is None:
-        return _not_proved("an eigenvalue of the Hessian may be zero")
+        return _not_proved(solution, "an eigenvalue of the Hessian may be zero")
     if _negative_circles(_matrix(functional, image)) != 0:
-        return _not_proved("the kernel may not be positive-definite")
+        return _not_proved(solution, "the kernel may not be positive-definite")
     point = functional.at(_matrix(functional, image))
     return _certificate(solution, space, point, negative)
 
@@ -152,15 +176,17 @@ def _certificate(solution: Solution, space: ExactSpace, point: BallPoint, negati
     ]
     radius = float(np.nextafter(max(offsets), np.inf))
     if not radius <= FURTHEST:
-        return _not_proved(f"the stationary kernel next to the returned one is {radius:.1e} away, relative")
+        return _not_proved(solution, f"the stationary kernel next to the returned one is {radius:.1e} away, relative")
     if solution.stable != (negative == 0):
         said = "a minimum" if solution.stable else "no minimum"
         return _not_proved(
-            f"the solution says {said}, but the Hessian there has {negative} negative eigenvalue{'s' * (negative != 1)}"
+            solution,
+            f"the solution says {said}, but negative eigenvalues of the Hessian there number {negative}",
         )
     F = point.free_energy()
     kind = "a minimum" if negative == 0 else f"a saddle point with {negative} negative eigenvalue{'s' * (negative > 1)}"
     return Certificate(
+        solution,
         proved=True,
         radius=radius,
         negative=negative,

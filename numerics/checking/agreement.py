@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,9 +18,9 @@ from numerics.errors import InputError
 from numerics.inputs.arrays import finite_array
 from numerics.linalg import FloatArray
 from numerics.predictors.observables import cka
-from numerics.results.display import Facts, Shown, number
-from numerics.results.plotting import Drawn
-from numerics.results.storage import Stored
+from numerics.results.base import Result
+from numerics.results.display import Facts, number
+from numerics.results.plotting import kernel
 
 #: Chance that a correct prediction is called wrong, over all entries together.
 FAMILY_LEVEL = 1e-3
@@ -32,7 +32,7 @@ Verdict = Literal["agrees", "disagrees", "undecided"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Agreement(Shown, Drawn, Stored):
+class Agreement(Result):
     """The comparison of a sampled mean kernel with a predicted one.
 
     Attributes:
@@ -68,6 +68,11 @@ class Agreement(Shown, Drawn, Stored):
     def matrix(self) -> FloatArray:
         """z for each entry."""
         return self.z
+
+    def draw(self, ax: Any) -> None:
+        """z for each entry, as colours."""
+        kernel(self.z, 1, ax, label="difference, in standard errors", symmetric=True)
+        ax.set_title("agrees" if self.agrees else "disagrees", loc="left")
 
 
 def compare(predicted: ArrayLike, mean: ArrayLike, standard_error: ArrayLike, *, rhat: float, ess: float) -> Agreement:

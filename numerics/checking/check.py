@@ -20,7 +20,8 @@ from numerics.linalg import FloatArray
 from numerics.linear import trust_region
 from numerics.linear.functional import kernel_functional
 from numerics.nonlinear.solution import NonlinearSolution
-from numerics.results.display import Facts, Shown
+from numerics.results.base import Result
+from numerics.results.display import Facts
 from numerics.results.solution import Solution
 from numerics.sampling.joining import joined
 from numerics.sampling.plan import Plan
@@ -62,7 +63,7 @@ class PhaseCheck:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Check(Shown):
+class Check(Result):
     """The comparison of a problem's theory with sampled networks.
 
     Attributes:
@@ -106,6 +107,10 @@ class Check(Shown):
         """The verdict, and the phases."""
         weights = ", ".join(f"{part.phase.state.free_energy:.6g} ({part.phase.weight:.2g})" for part in self.phases)
         return (("verdict", f"{self.verdict}: {self.reason}"), (f"free energies (weight at N = {self.width})", weights))
+
+    def draw(self, ax: Any) -> None:
+        """The differences in standard errors; the sampled kernel where nothing can be compared."""
+        (self.agreement or self.simulation).draw(ax)
 
 
 def check(

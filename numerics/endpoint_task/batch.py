@@ -10,7 +10,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,9 +23,10 @@ from numerics.inputs.scalars import integer
 from numerics.linalg import FloatArray
 from numerics.linear.newton import newton
 from numerics.lowering.scalar import Lowered, lower
-from numerics.results.display import Facts, Shown
-from numerics.results.plotting import Drawn
-from numerics.results.storage import Stored
+from numerics.results.base import Result
+from numerics.results.display import Facts
+from numerics.results.plotting import branch as draw_branch
+from numerics.results.plotting import order_parameter_axes
 from numerics.threads import one_thread
 from theory import symbols
 from theory.free_energy import endpoint_free_energy
@@ -43,7 +44,7 @@ PART = 8192
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class EndpointBatch(Shown, Drawn, Stored):
+class EndpointBatch(Result):
     """Stationary kernels of B endpoint problems, all on one branch, or on the lower of two.
 
     Attributes:
@@ -78,6 +79,12 @@ class EndpointBatch(Shown, Drawn, Stored):
             ("problems", f"{len(self.signal)}: {int(self.exists.sum())} have it, {int(self.stable.sum())} stable"),
             ("converged", f"{int(self.converged.sum())} of {int(self.exists.sum())}"),
         )
+
+    def draw(self, ax: Any) -> None:
+        """The order parameter against λ."""
+        order = np.argsort(self.signal, kind="stable")
+        draw_branch(self.signal[order], self.order_parameter[order], self.stable[order], ax, color="C0")
+        order_parameter_axes(self.T, ax)
 
     @property
     def order_parameter(self) -> FloatArray:

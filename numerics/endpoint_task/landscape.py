@@ -9,6 +9,7 @@ two times' correlation, in (-1, 1): at fixed q the other entries minimise F, whi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,9 +21,8 @@ from numerics.inputs.problem import endpoint
 from numerics.inputs.scalars import integer, real
 from numerics.linalg import FloatArray, from_vector, to_vector
 from numerics.linear.search import lowest_state
-from numerics.results.display import Facts, Shown, number
-from numerics.results.plotting import Drawn
-from numerics.results.storage import Stored
+from numerics.results.base import Result
+from numerics.results.display import Facts, number
 from numerics.threads import one_thread
 
 #: Residual to which the constrained minimum is solved, relative.
@@ -30,7 +30,7 @@ TOLERANCE = 1e-10
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Landscape(Shown, Drawn, Stored):
+class Landscape(Result):
     """F along the order parameter.
 
     Attributes:
@@ -57,6 +57,12 @@ class Landscape(Shown, Drawn, Stored):
             ("lowest F", f"{number(self.free_energy[lowest])} at q = {number(self.correlation[lowest])}"),
             ("largest residual", f"{float(self.residual.max()):.1e}"),
         )
+
+    def draw(self, ax: Any) -> None:
+        """F against q."""
+        order = np.argsort(self.correlation)
+        ax.plot(self.correlation[order], self.free_energy[order])
+        ax.set(xlabel="correlation of the last two times $q$", ylabel="free energy $F$")
 
 
 @one_thread

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,9 +24,10 @@ from numerics.inputs.arrays import real_array
 from numerics.inputs.problem import ARCHITECTURES, endpoint
 from numerics.inputs.scalars import integer, real
 from numerics.linalg import FloatArray
-from numerics.results.display import Facts, Shown, number
-from numerics.results.plotting import Drawn
-from numerics.results.storage import Stored
+from numerics.results.base import Result
+from numerics.results.display import Facts, number
+from numerics.results.plotting import branch as draw_branch
+from numerics.results.plotting import order_parameter_axes
 from numerics.threads import one_thread
 
 PointType = Literal["pitchfork", "fold", "branch-point", "equal-free-energy"]
@@ -84,7 +85,7 @@ class BranchScan:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class EndpointScan(Shown, Drawn, Stored):
+class EndpointScan(Result):
     """Branches on a grid of signals (L,), in the order in which they were found, and special points by signal.
 
     Attributes:
@@ -136,6 +137,16 @@ class EndpointScan(Shown, Drawn, Stored):
             *((point.type, number(point.signal)) for point in self.special_points),
             *(() if self.index_sums is None else (("signed counts", self.counted),)),
         )
+
+    def draw(self, ax: Any) -> None:
+        """The order parameter of every branch against λ, with the special points."""
+        for index, branch in enumerate(self.branches):
+            color = f"C{index}"
+            draw_branch(self.signal, branch.order_parameter, branch.stable, ax, color=color, label=branch.name)
+        for point in self.special_points:
+            ax.axvline(point.signal, color="0.6", lw=0.6, ls=":", zorder=0)
+        order_parameter_axes(self.T, ax)
+        ax.legend()
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -16,65 +15,34 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from numerics.errors import InputError
 from numerics.inputs.activation import LINEAR, Activation, activation_of
 from numerics.inputs.arrays import real_array
-from numerics.inputs.scalars import integer, real
 from numerics.inputs.sharing import MATRIX, checked, sharing_of
+from numerics.inputs.sizes import (
+    LARGEST,
+    LARGEST_KERNEL,
+    LARGEST_SIGNAL,
+    SMALLEST,
+    horizon,
+    positive_size,
+    require,
+    require_representable,
+)
 from numerics.linalg import FloatArray
 
 #: Those of the poster. What else `Problem.arch` may be: numerics/inputs/sharing.py.
 ARCHITECTURES = ("rnn", "dnn")
 
-#: Largest and smallest size of anything squared (prior kernels, labels², v, κ): products of a few of these, as in an
-#: alignment of kernels, still are double-precision numbers.
-LARGEST, SMALLEST = 1e60, 1e-60
-#: Largest signal y²/(v H_0): beyond it, gradients that cancel leave nothing of a double's 16 digits.
-LARGEST_SIGNAL = 1e15
-#: Most rows nP of a kernel, a matrix of 8 (nP)² bytes: 800 MB here.
-LARGEST_KERNEL = 10_000
-
-
-def _require(condition: bool, argument: str, wrong: str, accepted: str) -> None:
-    if not condition:
-        raise InputError(f"{argument}: {wrong}; accepted: {accepted}")
-
-
-def _positive(value: float, argument: str, *, zero: bool = False, largest: float = LARGEST) -> float:
-    bound = "a finite number ≥ 0" if zero else "a finite number > 0"
-    number = real(value, argument, bound)
-    _require(math.isfinite(number) and (number > 0 or (zero and number == 0)), argument, f"is {number:g}", bound)
-    _require(number <= largest, argument, f"is {number:g}", f"at most {largest:g}, for double precision")
-    _require(zero or number >= SMALLEST, argument, f"is {number:g}", f"at least {SMALLEST:g}")
-    return number
-
-
-def _horizon(value: int, patterns: int) -> int:
-    longest = LARGEST_KERNEL // patterns + 1
-    accepted = f"an integer ≥ 3, at most {longest}"
-    return integer(value, "T", 3, longest, accepted)
-
-
-def _representable(start: float, growth: float, times: int, argument: str) -> None:
-    """Refuse a scale ``start · growth^(t-1)``, t = 1 … times, outside the range of double precision."""
-    last = math.log10(start) + (times - 1) * math.log10(growth)
-    _require(
-        math.log10(SMALLEST) - 1e-9 <= last <= math.log10(LARGEST) + 1e-9,
-        argument,
-        f"gives the scale 1e{last:+.0f} at t = {times}",
-        f"scales from {SMALLEST:g} to {LARGEST:g}",
-    )
-
 
 def _inputs(value: ArrayLike, argument: str, n: int) -> FloatArray:
     """Inputs as (P, n, D), zero at the times where none is given."""
     x = real_array(value, argument)
-    _require(x.ndim in (2, 3), argument, f"has shape {x.shape}", "(P, D) for input at t = 0, or (P, times, D)")
-    _require(min(x.shape) > 0, argument, f"has shape {x.shape}", "at least one pattern, time and dimension")
+    require(x.ndim in (2, 3), argument, f"has shape {x.shape}", "(P, D) for input at t = 0, or (P, times, D)")
+    require(min(x.shape) > 0, argument, f"has shape {x.shape}", "at least one pattern, time and dimension")
     if x.ndim == 2:
         x = x[:, None, :]
-    _require(bool(np.isfinite(x).all()), argument, "contains NaN or infinity", "finite numbers")
-    _require(
+    require(bool(np.isfinite(x).all()), argument, "contains NaN or infinity", "finite numbers")
+    require(
         x.shape[1] <= n,
         argument,
         f"has {x.shape[1]} input times for {n} hidden times",
@@ -87,13 +55,13 @@ def _labels(value: ArrayLike) -> FloatArray:
     """Labels as (P, n), or (P, n, O) for several outputs."""
     y = real_array(value, "y", missing=True)
     accepted = "(P, times) or (P, times, O), NaN where unsupervised"
-    _require(y.ndim in (2, 3) and min(y.shape) > 0, "y", f"has shape {y.shape}", accepted)
-    _require(not np.isinf(y).any(), "y", "contains infinity", "finite numbers, NaN where unsupervised")
-    _require(not np.isnan(y).all(), "y", "has no supervised entry", "at least one finite label")
+    require(y.ndim in (2, 3) and min(y.shape) > 0, "y", f"has shape {y.shape}", accepted)
+    require(not np.isinf(y).any(), "y", "contains infinity", "finite numbers, NaN where unsupervised")
+    require(not np.isnan(y).all(), "y", "has no supervised entry", "at least one finite label")
     if y.ndim == 2:
         return y
     empty = np.flatnonzero(np.isnan(y).all(axis=(0, 1)))
-    _require(
+    require(
         not len(empty), "y", f"has no supervised entry of output {empty[:1].sum() + 1}", "one or more for each output"
     )
     return np.ascontiguousarray(y[..., 0]) if y.shape[2] == 1 else y
@@ -146,15 +114,15 @@ class Problem:
         y = _labels(self.y)
         n = y.shape[1]
         x = _inputs(self.x, "x", n)
-        _require(x.shape[0] == y.shape[0], "y", f"has {y.shape[0]} patterns, x has {x.shape[0]}", "the same number")
+        require(x.shape[0] == y.shape[0], "y", f"has {y.shape[0]} patterns, x has {x.shape[0]}", "the same number")
         rows = y.shape[0] * n
-        _require(rows <= LARGEST_KERNEL, "y", f"has {rows} patterns × times", f"at most {LARGEST_KERNEL}")
-        _require(bool((x[:, 0] != 0).any()), "x", "is zero for every pattern at t = 0", "a non-zero input at t = 0")
+        require(rows <= LARGEST_KERNEL, "y", f"has {rows} patterns × times", f"at most {LARGEST_KERNEL}")
+        require(bool((x[:, 0] != 0).any()), "x", "is zero for every pattern at t = 0", "a non-zero input at t = 0")
         put(self, "x", x)
         put(self, "y", y)
         if self.x_test is not None:
             x_test = _inputs(self.x_test, "x_test", n)
-            _require(
+            require(
                 x_test.shape[2] == x.shape[2],
                 "x_test",
                 f"has input dimension {x_test.shape[2]}",
@@ -162,21 +130,21 @@ class Problem:
             )
             put(self, "x_test", x_test)
         if self.y_test is not None:
-            _require(self.x_test is not None, "y_test", "is given without x_test", "both or neither")
+            require(self.x_test is not None, "y_test", "is given without x_test", "both or neither")
             y_test = real_array(self.y_test, "y_test", missing=True)
             assert self.x_test is not None
             shape = (self.x_test.shape[0], *y.shape[1:])
             if y.ndim == 2 and y_test.shape == (*shape, 1):
                 y_test = y_test[..., 0]
-            _require(y_test.shape == shape, "y_test", f"has shape {y_test.shape}", f"{shape}")
-            _require(not np.isinf(y_test).any(), "y_test", "contains infinity", "finite numbers, NaN where unknown")
+            require(y_test.shape == shape, "y_test", f"has shape {y_test.shape}", f"{shape}")
+            require(not np.isinf(y_test).any(), "y_test", "contains infinity", "finite numbers, NaN where unknown")
             put(self, "y_test", y_test)
         self._set_sharing(n)
         put(self, "activation", activation_of(self.activation))
         for name in ("u", "v", "w"):
-            put(self, name, _positive(getattr(self, name), name))
+            put(self, name, positive_size(getattr(self, name), name))
         for name in ("kappa", "skip", "bias"):
-            put(self, name, _positive(getattr(self, name), name, zero=True))
+            put(self, name, positive_size(getattr(self, name), name, zero=True))
         self._check_scales()
         for array in (self.x, self.y, self.x_test, self.y_test, self.sharing):
             if array is not None:
@@ -185,21 +153,19 @@ class Problem:
     def _set_sharing(self, n: int) -> None:
         arch: Any = self.arch
         if isinstance(arch, str) and arch == MATRIX:
-            _require(
-                self.sharing is not None, "sharing", "is missing", f"M, ({n - 1}, {n - 1}), beside arch {MATRIX!r}"
-            )
+            require(self.sharing is not None, "sharing", "is missing", f"M, ({n - 1}, {n - 1}), beside arch {MATRIX!r}")
             arch = checked(self.sharing, n, "sharing")
         found = sharing_of(arch, n)
         if self.sharing is not None and arch is self.arch:
             agrees = np.array_equal(real_array(self.sharing, "sharing"), found.weights)
-            _require(agrees, "sharing", f"is given beside arch {found.name!r}", f"one of both, or arch {MATRIX!r}")
+            require(agrees, "sharing", f"is given beside arch {found.name!r}", f"one of both, or arch {MATRIX!r}")
         object.__setattr__(self, "arch", found.name)
         object.__setattr__(self, "sharing", found.weights)
 
     def _check_scales(self) -> None:
         """Refuse what double precision cannot carry: kernels that leave its range, and labels far beyond them."""
         label = np.nanmax(np.abs(self.y))
-        _require(label <= math.sqrt(LARGEST), "y", f"has entries of size {label:g}", f"at most {math.sqrt(LARGEST):g}")
+        require(label <= math.sqrt(LARGEST), "y", f"has entries of size {label:g}", f"at most {math.sqrt(LARGEST):g}")
         for x, name in ((self.x, "x"), (self.x_test, "x_test")):
             if x is None:
                 continue
@@ -207,14 +173,14 @@ class Problem:
             sizes = size[size > 0]
             for extreme in (sizes.min(initial=1.0), sizes.max(initial=1.0)):
                 low, high = math.sqrt(SMALLEST), math.sqrt(LARGEST)
-                _require(low <= extreme <= high, name, f"has inputs of size {extreme:g}", f"from {low:g} to {high:g}")
+                require(low <= extreme <= high, name, f"has inputs of size {extreme:g}", f"from {low:g} to {high:g}")
                 if self.arch != MATRIX:
-                    _representable(self.u * extreme**2 / self.D, self.w, self.n, "w")
+                    require_representable(self.u * extreme**2 / self.D, self.w, self.n, "w")
                 # what each time multiplies a state by at most, in size
                 gains = (self.skip + np.sqrt(self.w * self.sharing.diagonal())) ** 2
                 growth = math.exp(float(np.log(np.maximum(gains, 1.0)).mean())) if len(gains) else 1.0
                 largest = self.u * extreme**2 / self.D + self.n**2 * self.bias
-                _representable(largest, growth, self.n, "w" if self.skip == 0 else "skip")
+                require_representable(largest, growth, self.n, "w" if self.skip == 0 else "skip")
         # H_0^{tt} of each pattern: what its inputs up to then have become, without correlations of the summands
         prior = np.zeros(self.P)
         y = self.y.reshape(self.P, self.n, -1)
@@ -223,7 +189,7 @@ class Problem:
             prior = gain * prior + self.u * np.sum(self.x[:, t] ** 2, axis=1) / self.D + self.bias
             there = (prior > 0) & np.isfinite(y[:, t]).any(axis=1)
             signal = float(np.nanmax(y[there, t] ** 2 / (self.v * prior[there, None]), initial=0.0))
-            _require(
+            require(
                 signal <= LARGEST_SIGNAL * (1 + 1e-9),
                 "y",
                 f"is y²/(v H_0) = {signal:.3g} at t = {t + 1}",
@@ -274,9 +240,7 @@ class Problem:
 
     @property
     def _only_target(self) -> tuple[NDArray[np.intp], FloatArray]:
-        _require(
-            self.outputs == 1, "y", f"has {self.outputs} outputs", "one, of which this is asked (several: targets)"
-        )
+        require(self.outputs == 1, "y", f"has {self.outputs} outputs", "one, of which this is asked (several: targets)")
         return self.targets[0]
 
     @property
@@ -296,10 +260,10 @@ class Problem:
             InputError: one line: which of them the problem has, and what `what` accepts so far.
         """
         wanted = f"so far by {what}"
-        _require(self.arch in ARCHITECTURES, "arch", f"is {self.arch!r}", f"{' or '.join(ARCHITECTURES)} ({wanted})")
+        require(self.arch in ARCHITECTURES, "arch", f"is {self.arch!r}", f"{' or '.join(ARCHITECTURES)} ({wanted})")
         for name in ("skip", "bias"):
-            _require(getattr(self, name) == 0, name, f"is {getattr(self, name):g}", f"0 ({wanted})")
-        _require(self.outputs == 1, "y", f"has {self.outputs} outputs", f"one output, (P, times) ({wanted})")
+            require(getattr(self, name) == 0, name, f"is {getattr(self, name):g}", f"0 ({wanted})")
+        require(self.outputs == 1, "y", f"has {self.outputs} outputs", f"one output, (P, times) ({wanted})")
 
     def with_(self, **changes: Any) -> Problem:
         """The same problem with some fields replaced (and validated again)."""
@@ -343,57 +307,10 @@ def endpoint(T: int, signal: float, *, u: float = 1.0, v: float = 1.0, w: float 
 
     One pattern with ``x·x/D = 1`` and ``y² = λ v w^(T-2) u``, λ = ``signal``.
     """
-    T = _horizon(T, 1)
-    lam = _positive(signal, "signal", zero=True, largest=LARGEST_SIGNAL)
-    u, v, w = (_positive(value, name) for value, name in ((u, "u"), (v, "v"), (w, "w")))
-    _representable(u, w, T - 1, "w")
+    T = horizon(T, 1)
+    lam = positive_size(signal, "signal", zero=True, largest=LARGEST_SIGNAL)
+    u, v, w = (positive_size(value, name) for value, name in ((u, "u"), (v, "v"), (w, "w")))
+    require_representable(u, w, T - 1, "w")
     y = np.full((1, T - 1), np.nan)
     y[0, -1] = math.sqrt(lam * v * w ** (T - 2) * u)
     return Problem(np.ones((1, 1)), y, u=u, v=v, w=w, **options)
-
-
-def sequence(
-    T: int,
-    angle: float | Iterable[float],
-    amplitude: float | Iterable[float],
-    supervise: Iterable[int],
-    *,
-    radius: float | Iterable[float] = 1.0,
-    patterns: int | None = None,
-    test_patterns: int = 0,
-    pattern_seed: int = 0,
-    **options: Any,
-) -> Problem:
-    """Sequence regression with a rotation teacher (docs/theory.md section 6).
-
-    ``y^(t+1) = V* (W*)^(t-1) U* x^0`` with ``W* = radius · rotation(angle)``, ``V* = (amplitude, 0)``, ``U* = 1``, on
-    the two patterns ``x^0 = √2 e_p`` (orthonormal: ``x_p·x_q/D = δ_pq``, D = 2). ``supervise`` lists hidden times t,
-    1-based: output ``f^(t+1)`` is supervised.
-
-    Args:
-        angle, amplitude, radius: a list of k values gives a teacher that rotates in k planes, D = 2k, on D orthonormal
-            patterns; a single amplitude or radius serves every plane.
-        patterns: this many random patterns with ``x·x/D = 1`` instead of the orthonormal ones.
-        test_patterns: number of further random patterns, which the teacher labels at all times.
-        pattern_seed: of the random patterns.
-    """
-    from numerics.inputs import teachers  # which builds problems in its turn
-
-    teacher = teachers.rotation_teacher(angle, amplitude, radius)
-    D = teacher.D
-    whole = {"patterns": (D if patterns is None else patterns, 1), "test_patterns": (test_patterns, 0)}
-    whole |= {"pattern_seed": (pattern_seed, 0)}
-    checked = {name: integer(count, name, least, LARGEST_KERNEL // 2) for name, (count, least) in whole.items()}
-    patterns = None if patterns is None else checked["patterns"]
-    test_patterns, pattern_seed = checked["test_patterns"], checked["pattern_seed"]
-    T = _horizon(T, D if patterns is None else patterns)
-    largest = math.sqrt(LARGEST)
-    size = float(np.abs(teacher.V).max())
-    _require(size <= largest, "amplitude", f"is {size:g}", f"a size of at most {largest:g}")
-    for modulus in {float(value) for value in np.abs(teacher.eigenvalues)}:
-        _representable(1.0, modulus, T - 1, "radius")
-    rng = np.random.default_rng(pattern_seed)
-    x = teachers.orthonormal_patterns(D) if patterns is None else teachers.random_patterns(patterns, D, rng)
-    if test_patterns:
-        options["x_test"] = teachers.random_patterns(test_patterns, D, rng)
-    return teacher.problem(T, x, supervise, **options)

@@ -14,6 +14,7 @@ from numerics.errors import InputError
 from numerics.inputs.arrays import finite_array, real_array
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer, real
+from numerics.inputs.sizes import LARGEST, LARGEST_KERNEL, horizon, require, require_representable
 from numerics.linalg import ComplexArray, FloatArray
 
 
@@ -167,3 +168,48 @@ def _row(value: float | Iterable[float], argument: str, length: int | None) -> F
     if len(row) == 0 or len(row) != (length or len(row)):
         raise InputError(f"{argument}: has {len(row)} values; accepted: one, or one for each of {length or 'k'} planes")
     return row
+
+
+def sequence(
+    T: int,
+    angle: float | Iterable[float],
+    amplitude: float | Iterable[float],
+    supervise: Iterable[int],
+    *,
+    radius: float | Iterable[float] = 1.0,
+    patterns: int | None = None,
+    test_patterns: int = 0,
+    pattern_seed: int = 0,
+    **options: Any,
+) -> Problem:
+    """Sequence regression with a rotation teacher (docs/theory.md section 6).
+
+    ``y^(t+1) = V* (W*)^(t-1) U* x^0`` with ``W* = radius · rotation(angle)``, ``V* = (amplitude, 0)``, ``U* = 1``, on
+    the two patterns ``x^0 = √2 e_p`` (orthonormal: ``x_p·x_q/D = δ_pq``, D = 2). ``supervise`` lists hidden times t,
+    1-based: output ``f^(t+1)`` is supervised.
+
+    Args:
+        angle, amplitude, radius: a list of k values gives a teacher that rotates in k planes, D = 2k, on D orthonormal
+            patterns; a single amplitude or radius serves every plane.
+        patterns: this many random patterns with ``x·x/D = 1`` instead of the orthonormal ones.
+        test_patterns: number of further random patterns, which the teacher labels at all times.
+        pattern_seed: of the random patterns.
+    """
+    teacher = rotation_teacher(angle, amplitude, radius)
+    D = teacher.D
+    whole = {"patterns": (D if patterns is None else patterns, 1), "test_patterns": (test_patterns, 0)}
+    whole |= {"pattern_seed": (pattern_seed, 0)}
+    checked = {name: integer(count, name, least, LARGEST_KERNEL // 2) for name, (count, least) in whole.items()}
+    patterns = None if patterns is None else checked["patterns"]
+    test_patterns, pattern_seed = checked["test_patterns"], checked["pattern_seed"]
+    T = horizon(T, D if patterns is None else patterns)
+    largest = math.sqrt(LARGEST)
+    size = float(np.abs(teacher.V).max())
+    require(size <= largest, "amplitude", f"is {size:g}", f"a size of at most {largest:g}")
+    for modulus in {float(value) for value in np.abs(teacher.eigenvalues)}:
+        require_representable(1.0, modulus, T - 1, "radius")
+    rng = np.random.default_rng(pattern_seed)
+    x = orthonormal_patterns(D) if patterns is None else random_patterns(patterns, D, rng)
+    if test_patterns:
+        options["x_test"] = random_patterns(test_patterns, D, rng)
+    return teacher.problem(T, x, supervise, **options)

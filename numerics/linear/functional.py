@@ -25,7 +25,7 @@ from numerics.linalg import FloatArray, solve_factored, solve_lower, symmetric
 from numerics.linear.labels import reached_labels
 from numerics.linear.space import KernelSpace, kernel_space
 from numerics.linear.time_blocks import TimeBlocks
-from numerics.symmetry.states import actions
+from numerics.symmetry.actions import actions
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,8 +29,9 @@ from numerics.linear.trust_region import Stop
 from numerics.predictors.observables import predict
 from numerics.results.solution import COHERENCE_TOLERANCE, coherence_beyond
 from numerics.symmetry import phases as symmetry
+from numerics.symmetry.actions import acted, action
 from numerics.symmetry.gauge import gauge_signs, reversed_times
-from numerics.symmetry.states import acted, action, is_new, turns
+from numerics.symmetry.states import is_new, turns
 from numerics.threads import one_thread
 
 #: The Hessian has eigenvalues of order one in the natural metric; below this it is unstable.

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray
-from numerics.results.display import Facts, Shown, number, sign_fact
-from numerics.results.plotting import Drawn
-from numerics.results.storage import Stored
+from numerics.results.base import Result
+from numerics.results.display import Facts, number, sign_fact
+from numerics.results.plotting import kernel
 
 Branch = Literal["incoherent", "coherent"]
 
@@ -20,7 +20,7 @@ COHERENCE_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class Solution(Shown, Drawn, Stored):
+class Solution(Result):
     """A stationary point of the kernel's free energy, for any activation.
 
     ``numerics.linear.solution.LinearSolution`` and ``numerics.nonlinear.solution.NonlinearSolution`` add what their
@@ -91,6 +91,11 @@ class Solution(Shown, Drawn, Stored):
     def matrix(self) -> FloatArray:
         """The kernel."""
         return self.kernel
+
+    def draw(self, ax: Any) -> None:
+        """The kernel as colours."""
+        kernel(self.kernel, self.problem.P, ax, label=r"kernel $\Phi^{tt'}$")
+        ax.set_title(f"{self.problem.network}, {self.branch}", loc="left")
 
     @property
     def order_parameter(self) -> FloatArray:

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
-from numerics.results.display import Facts, Shown, number
-from numerics.results.plotting import Drawn
+from numerics.results.base import Result
+from numerics.results.display import Facts, number
 from numerics.results.solution import Solution
-from numerics.results.storage import Stored
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Solutions(Shown, Drawn, Stored, Sequence[Solution]):
+class Solutions(Result, Sequence[Solution]):
     """The states that a search has found, a sequence in order of free energy; those not converged come last.
 
     Attributes:
@@ -57,9 +56,12 @@ class Solutions(Shown, Drawn, Stored, Sequence[Solution]):
         count = () if self.index_sum is None else (("signed count", str(self.index_sum)),)
         return (("states", str(len(self))), ("free energies", ", ".join([*kinds, *rest])), *count)
 
-    def plot(self, ax: Any = None) -> Any:
-        """Draw the lowest state's kernel (`Solution.plot`)."""
-        return self.states[0].plot(ax)
+    def draw(self, ax: Any) -> None:
+        """The free energies in order: filled where the state is stable, of another colour where it is coherent."""
+        for place, state in enumerate(self.states, start=1):
+            color = "C1" if state.branch == "coherent" else "C0"
+            ax.plot(place, state.free_energy, "o", color=color, mfc=color if state.stable else "none")
+        ax.set(xlabel="state", ylabel="free energy $F$", xticks=range(1, len(self) + 1))
 
 
 #: States that one line names.

@@ -28,17 +28,26 @@ _ACCEPTED = "a result saved by this program"
 #: Where each kind of result is defined. Nothing else is made when a file is read.
 KINDS = {
     "Agreement": "numerics.checking.agreement",
+    "Certificate": "numerics.certificate.certify",
+    "Check": "numerics.checking.check",
     "BranchScan": "numerics.endpoint_task.scan",
     "EndpointBatch": "numerics.endpoint_task.batch",
     "EndpointScan": "numerics.endpoint_task.scan",
     "LinearSolution": "numerics.linear.solution",
     "Landscape": "numerics.endpoint_task.landscape",
     "NonlinearSolution": "numerics.nonlinear.solution",
+    "Hysteresis": "numerics.sampling.hysteresis",
+    "Phase": "numerics.checking.weights",
+    "PhaseCheck": "numerics.checking.check",
     "Problem": "numerics.inputs.problem",
+    "Region": "numerics.checking.regions",
     "Simulation": "numerics.sampling.result",
     "Solutions": "numerics.results.solutions",
     "SpecialPoint": "numerics.endpoint_task.scan",
     "Spectrum": "numerics.sampling.result",
+    "StrengthSweep": "numerics.sampling.hysteresis",
+    "Sweep": "numerics.results.sweep",
+    "WidthTrend": "numerics.checking.agreement",
 }
 
 

@@ -11,6 +11,7 @@ import hashlib
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,9 @@ from numerics.errors import InputError
 from numerics.files import refused_if_unwritable, whole_file
 from numerics.inputs.problem import Problem
 from numerics.inputs.problem_file import UNREADABLE
+from numerics.linalg import BoolArray, FloatArray
+from numerics.results.base import Result
+from numerics.results.display import Facts, number
 from numerics.solving import solve
 
 if TYPE_CHECKING:
@@ -28,7 +32,65 @@ if TYPE_CHECKING:
 
 #: What is kept of each solution, and raised with its meaning.
 VERSION = 1
-SCALARS = ("free_energy", "energy", "entropy", "residual", "hessian_smallest", "converged", "stable")
+SCALARS = ("free_energy", "energy", "entropy", "residual", "hessian_smallest", "converged", "stable", "coherent")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Sweep(Result):
+    """The lowest states over a grid; arrays have one axis for each parameter, in the order of `axes`.
+
+    Attributes:
+        axes: names and values of the parameters.
+        free_energy, energy, entropy, residual, hessian_smallest, converged, stable: as in `Solution`.
+        coherent: whether `Solution.branch` is that.
+        kernel: with two further axes, (…, nP, nP), time-major.
+    """
+
+    axes: tuple[tuple[str, tuple[Any, ...]], ...]
+    free_energy: FloatArray
+    energy: FloatArray
+    entropy: FloatArray
+    residual: FloatArray
+    hessian_smallest: FloatArray
+    converged: BoolArray
+    stable: BoolArray
+    coherent: BoolArray
+    kernel: FloatArray
+
+    def facts(self) -> Facts:
+        """The grid, and what was found on it."""
+        return (
+            *((name, f"{len(values)} values, {values[0]} to {values[-1]}") for name, values in self.axes),
+            ("free energy", f"from {number(self.free_energy.min())} to {number(self.free_energy.max())}"),
+            ("coherent", f"{int(self.coherent.sum())} of {self.coherent.size}"),
+            ("converged", f"{int(self.converged.sum())} of {self.converged.size}"),
+        )
+
+    def draw(self, ax: Any) -> None:
+        """F against the first parameter, a line for each value of the others."""
+        name, values = self.axes[0]
+        others = itertools.product(*(each for _, each in self.axes[1:]))
+        for line, place in zip(self.free_energy.reshape(len(values), -1).T, others, strict=True):
+            label = ", ".join(f"{other} = {value}" for (other, _), value in zip(self.axes[1:], place, strict=True))
+            ax.plot(values, line, "o-", ms=3, label=label or None)
+        ax.set(xlabel=name, ylabel="free energy $F$")
+        if len(self.axes) > 1:
+            ax.legend()
+
+    def dataset(self) -> Dataset:
+        """As an `xarray.Dataset`, whose kernel has the further dimensions `row` and `column`.
+
+        Raises:
+            InputError: xarray is not installed.
+        """
+        try:
+            import xarray
+        except ImportError:
+            raise InputError("sweep: xarray is not installed; accepted: pip install 'unrolled[sweeps]'") from None
+        names = [name for name, _ in self.axes]
+        data: dict[str, Any] = {name: (names, getattr(self, name)) for name in SCALARS}
+        data["kernel"] = ([*names, "row", "column"], self.kernel)
+        return xarray.Dataset(data, coords={name: list(values) for name, values in self.axes})
 
 
 def sweep(
@@ -36,7 +98,7 @@ def sweep(
     axes: Mapping[str, Sequence[Any]],
     directory: str | Path,
     executor: Executor | None = None,
-) -> Dataset:
+) -> Sweep:
     """Solve ``problem_of(**values)`` for every combination of the axes' values.
 
     Args:
@@ -46,16 +108,10 @@ def sweep(
         executor: of the ``concurrent.futures`` kind: threads, ``dask.distributed.Client().get_executor()``, …; local
             processes by default. Workers need no access to the directory.
 
-    Returns:
-        An `xarray.Dataset` with `free_energy`, `energy`, `entropy`, `residual`, `hessian_smallest`, `converged`,
-        `stable`, `coherent` over the axes, and `kernel` with two further dimensions `row` and `column` (time-major).
-        ``to_netcdf`` and ``xarray.load_dataset`` save and reload it.
-
     Raises:
         InputError: an axis is empty, kernels differ in size, a point's problem is refused, the directory cannot be
-            written, or xarray is not installed.
+            written.
     """
-    xarray = _xarray()
     for name, values in axes.items():
         if not len(values):
             raise InputError(f"axes: {name} has no values; accepted: at least one value for each axis")
@@ -70,14 +126,9 @@ def sweep(
     results = _finished_and_missing(problems, folder, executor)
     shape = tuple(len(values) for values in axes.values())
     rows = problems[0].n * problems[0].P
-    data: dict[str, Any] = {
-        name: (tuple(axes), np.array([result[name] for result in results]).reshape(shape))
-        for name in (*SCALARS, "coherent")
-    }
+    arrays = {name: np.array([result[name] for result in results]).reshape(shape) for name in SCALARS}
     kernels = np.array([result["kernel"] for result in results]).reshape(*shape, rows, rows)
-    data["kernel"] = ((*axes, "row", "column"), kernels)
-    dataset: Dataset = xarray.Dataset(data, coords={name: list(values) for name, values in axes.items()})
-    return dataset
+    return Sweep(tuple((name, tuple(values)) for name, values in axes.items()), kernel=kernels, **arrays)
 
 
 def digest(problem: Problem) -> str:
@@ -110,15 +161,15 @@ def _finished_and_missing(problems: Sequence[Problem], folder: Path, executor: E
 def solved(problem: Problem) -> dict[str, Any]:
     """The parts of one solution that a sweep keeps."""
     solution = solve(problem)
-    result: dict[str, Any] = {name: getattr(solution, name) for name in SCALARS}
-    return {**result, "coherent": solution.branch == "coherent", "kernel": solution.kernel}
+    values = {**vars(solution), "coherent": solution.branch == "coherent"}
+    return {name: values[name] for name in (*SCALARS, "kernel")}
 
 
 def _read(path: Path) -> dict[str, Any] | None:
     """A finished point; None if there is none, or the file is damaged."""
     try:
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            return {name: archive[name] for name in (*SCALARS, "coherent", "kernel")}
+            return {name: archive[name] for name in (*SCALARS, "kernel")}
     except UNREADABLE:  # FileNotFoundError, an OSError, among them
         return None
 
@@ -127,11 +178,3 @@ def _write(path: Path, result: Mapping[str, Any] | None) -> None:
     assert result is not None
     with refused_if_unwritable(f"directory: {path.parent}", "a folder"), whole_file(path) as temporary:
         np.savez(temporary, **result)
-
-
-def _xarray() -> Any:
-    try:
-        import xarray
-    except ImportError:
-        raise InputError("sweep: xarray is not installed; accepted: pip install 'unrolled[sweeps]'") from None
-    return xarray

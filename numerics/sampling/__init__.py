@@ -1,6 +1,6 @@
 """Langevin and Hamiltonian sampling of the unrolled network's weights; knows neither theory nor solvers."""
 
-from numerics.sampling.archive import save, to_datatree
+from numerics.sampling.archive import save_netcdf, to_datatree
 from numerics.sampling.ensemble import ensemble
 from numerics.sampling.hysteresis import Hysteresis, hysteresis
 from numerics.sampling.plan import Plan
@@ -22,7 +22,7 @@ __all__ = [
     "hysteresis",
     "ladder",
     "last_weights",
-    "save",
+    "save_netcdf",
     "simulate",
     "to_datatree",
 ]

@@ -51,7 +51,7 @@ def to_datatree(simulation: Simulation) -> Any:
     return tree
 
 
-def save(simulation: Simulation, path: str | Path) -> None:
+def save_netcdf(simulation: Simulation, path: str | Path) -> None:
     """Write `to_datatree` to a netCDF file, which ``xarray.open_datatree`` reads.
 
     Raises:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from numerics.inputs.arrays import real_array
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer
 from numerics.linalg import FloatArray
+from numerics.results.base import Result
+from numerics.results.display import Facts, number
 from numerics.sampling.collapsed import CollapsedHMC, CollapsedState, activations
 from numerics.sampling.diagnostics import Summary, summarise
 from numerics.sampling.network import make_network
@@ -26,7 +29,7 @@ _LOWEST_ACCEPTANCE, _HIGHEST_ACCEPTANCE = 0.6, 0.9
 
 
 @dataclass(frozen=True, eq=False)
-class Sweep:
+class StrengthSweep:
     """One direction of a sweep. Arrays have a row for each strength, in increasing order, and a column for each chain.
 
     Attributes:
@@ -43,8 +46,8 @@ class Sweep:
     basin: FloatArray
 
 
-@dataclass(frozen=True, eq=False)
-class Hysteresis:
+@dataclass(frozen=True, eq=False, repr=False)
+class Hysteresis(Result):
     """Both sweeps.
 
     Attributes:
@@ -54,8 +57,25 @@ class Hysteresis:
     """
 
     strengths: FloatArray
-    up: Sweep
-    down: Sweep
+    up: StrengthSweep
+    down: StrengthSweep
+
+    def facts(self) -> Facts:
+        """The sweep, and where both phases persist."""
+        low, high = self.strengths[0], self.strengths[-1]
+        bistable = ", ".join(number(strength) for strength in self.bistable)
+        return (
+            ("strengths", f"{len(self.strengths)}, from {number(low)} to {number(high)}"),
+            ("chains", str(self.up.basin.shape[1])),
+            ("both phases at", bistable or "none"),
+        )
+
+    def draw(self, ax: Any) -> None:
+        """The order parameter's size up and down, averaged over chains."""
+        for sweep, style, label in ((self.up, "^-", "up"), (self.down, "v-", "down")):
+            ax.plot(self.strengths, np.abs(sweep.order_parameter).mean(axis=1), style, label=label)
+        ax.set(xlabel="strength of the labels", ylabel="size of the order parameter")
+        ax.legend()
 
     @property
     def bistable(self) -> FloatArray:
@@ -126,13 +146,13 @@ def _sweep(
     return stays
 
 
-def _collect(sweeps: list[list[_Stay]], width: int, order: int) -> Sweep:
+def _collect(sweeps: list[list[_Stay]], width: int, order: int) -> StrengthSweep:
     summaries: list[list[Summary]] = [[summarise(stay.order[None]) for stay in stays[::order]] for stays in sweeps]
     overlaps = np.array([[stay.overlap for stay in stays[::order]] for stays in sweeps])
     quarters = np.stack([part.mean(axis=-1) for part in np.array_split(overlaps, 4, axis=-1)])
     noise = 4 / math.sqrt(width)
     basin = np.where((quarters > noise).all(axis=0), 1.0, np.where((quarters < -noise).all(axis=0), -1.0, 0.0))
-    return Sweep(
+    return StrengthSweep(
         np.array([[float(item.mean) for item in row] for row in summaries]).T,
         np.array([[float(item.standard_error) for item in row] for row in summaries]).T,
         overlaps.mean(axis=-1).T,

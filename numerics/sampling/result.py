@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,6 +13,9 @@ from numerics.errors import InputError
 from numerics.inputs.arrays import finite_array
 from numerics.inputs.problem import Problem
 from numerics.linalg import ComplexArray, FloatArray, alignment, direction
+from numerics.results.base import Result
+from numerics.results.display import Facts
+from numerics.results.plotting import kernel
 from numerics.sampling.controls import controlled, flips
 from numerics.sampling.curvature import euler_bias, is_small
 from numerics.sampling.diagnostics import Summary, summarise, summarise_symmetric
@@ -43,7 +47,7 @@ class Spectrum:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Simulation:
+class Simulation(Result):
     """Draws from a network's posterior over weights, and what they say. Kernel index is time-major.
 
     Attributes:
@@ -87,12 +91,24 @@ class Simulation:
         if (self.bias_local is None) != (self.bias_squared is None):
             raise InputError("bias_local: is given without bias_squared, or the reverse; accepted: both or neither")
 
-    def __repr__(self) -> str:
-        problem, draws = self.problem, self.kernels.shape[1]
+    def facts(self) -> Facts:
+        """What was sampled, and how well."""
+        problem = self.problem
         return (
-            f"Simulation({problem.network}, T = {problem.T}, P = {problem.P}, N = {self.width}, {self.sampler}, "
-            f"{self.chains} × {draws} draws, ESS {self.ess:.0f}, R-hat {self.rhat:.3f}, seed {self.seed})"
+            ("problem", f"{problem.network}, T = {problem.T}, P = {problem.P}, N = {self.width}"),
+            ("draws", f"{self.chains} × {self.kernels.shape[1]} by {self.sampler}, seed {self.seed}"),
+            ("effective samples", f"{self.ess:.0f}"),
+            ("R-hat", f"{self.rhat:.3f}"),
         )
+
+    def matrix(self) -> FloatArray:
+        """The mean kernel."""
+        return self.kernel_mean
+
+    def draw(self, ax: Any) -> None:
+        """The mean kernel as colours."""
+        kernel(self.kernel_mean, self.problem.P, ax, label=r"mean kernel $\Phi^{tt'}$")
+        ax.set_title(f"{self.problem.network}, $N = {self.width}$", loc="left")
 
     @cached_property
     def _kernel(self) -> Summary:

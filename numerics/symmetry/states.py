@@ -1,26 +1,16 @@
-"""Sign symmetries among the states of the linear theory: images, and whether two states are one up to them.
-
-A symmetry's signs S over the joint index map the space ``H = QĤQᵀ`` of a problem's kernels on itself, as they leave the
-random network's kernel as it is. There it acts as the matrix R with ``SQ = QR``: signs where Q has a row for each time
-and pattern, or where the signs are the same for all patterns.
-"""
+"""Sign symmetries among the states of the linear theory: images, and whether two states are one up to them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
 from itertools import product
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray
-from numerics.symmetry.group import sign_symmetries
-
-if TYPE_CHECKING:
-    from numerics.linear.functional import KernelFunctional, KernelPoint
-    from numerics.linear.space import KernelSpace
+from numerics.linear.functional import KernelFunctional, KernelPoint
+from numerics.symmetry.actions import acted
 
 #: Two kernels closer than this, relative, are one; entries of a symmetric one that this much is left of are rounding.
 SAME, ROUNDING = 1e-6, 1e-12
@@ -28,29 +18,6 @@ SAME, ROUNDING = 1e-6, 1e-12
 REVERSED = 1e-6
 #: Images of a kernel are made under so many generators at most.
 MOST_GENERATORS = 6
-
-
-def actions(problem: Problem, space: KernelSpace) -> tuple[FloatArray, ...]:
-    """R of each generator of a problem's sign symmetries: its signs, (m,), or the matrix, (m, m)."""
-    return tuple(action(symmetry.signs, space) for symmetry in sign_symmetries(problem, True))
-
-
-def action(signs: FloatArray, space: KernelSpace) -> FloatArray:
-    """R of signs s_tp, (n, P)."""
-    if space.pattern_basis is not None:
-        if (signs == signs[:, :1]).all():
-            return np.repeat(signs[:, 0], space.block)
-        if np.array_equal(space.pattern_basis, np.eye(space.P)):
-            return signs.ravel()
-    Q = space.full_basis()
-    dual = np.linalg.pinv(Q)
-    # what Q does not show of the coordinates stays as it is
-    return np.asarray(dual @ (signs.reshape(-1, 1) * Q) + np.eye(Q.shape[1]) - dual @ Q)
-
-
-def acted(R: FloatArray, A: FloatArray) -> FloatArray:
-    """``R A Rᵀ``."""
-    return R[:, None] * A * R if R.ndim == 1 else R @ A @ R.T
 
 
 def turned(functional: KernelFunctional, H: FloatArray) -> list[FloatArray]:

@@ -7,7 +7,8 @@ import pytest
 
 from numerics import solve, solve_all
 from numerics.errors import InputError
-from numerics.inputs.problem import Problem, endpoint, sequence
+from numerics.inputs.problem import Problem, endpoint
+from numerics.inputs.teachers import sequence
 
 pytest.importorskip("flint")
 

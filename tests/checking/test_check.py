@@ -13,7 +13,8 @@ from numerics.checking import weights
 from numerics.checking.check import check, judged
 from numerics.checking.linear import compare, compare_phase, within
 from numerics.errors import InputError
-from numerics.inputs.problem import endpoint, sequence
+from numerics.inputs.problem import endpoint
+from numerics.inputs.teachers import sequence
 from numerics.sampling import Simulation, simulate
 from numerics.sampling.diagnostics import summarise_symmetric
 from numerics.sampling.joining import joined

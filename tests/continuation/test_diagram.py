@@ -14,7 +14,8 @@ from numerics.continuation.family import family
 from numerics.continuation.following import follow
 from numerics.continuation.path import Track
 from numerics.errors import InputError
-from numerics.inputs.problem import Problem, endpoint, sequence
+from numerics.inputs.problem import Problem, endpoint
+from numerics.inputs.teachers import sequence
 from numerics.linear.functional import kernel_functional
 from numerics.linear.search import search_all
 from numerics.linear.trust_region import dense_hessian, smallest_modes

@@ -8,7 +8,8 @@ import pytest
 from numerics import solve_all
 from numerics.continuation.diagram import diagram
 from numerics.continuation.hysteresis import hysteresis
-from numerics.inputs.problem import Problem, endpoint, sequence
+from numerics.inputs.problem import Problem, endpoint
+from numerics.inputs.teachers import sequence
 from tests.continuation import exact_t4
 
 PARAMETERS = ("signal", "kappa", "u", "v", "w")

@@ -6,7 +6,8 @@ import pytest
 
 from numerics import solve_all
 from numerics.continuation.states import index_sum
-from numerics.inputs.problem import endpoint, sequence
+from numerics.inputs.problem import endpoint
+from numerics.inputs.teachers import sequence
 from numerics.linear import trust_region
 from numerics.linear.search import search_all
 

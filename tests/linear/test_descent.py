@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from numerics.inputs.problem import Problem, endpoint, sequence
+from numerics.inputs.problem import Problem, endpoint
+from numerics.inputs.teachers import sequence
 from numerics.linear import descent
 from numerics.linear.functional import kernel_functional
 from numerics.linear.relative_factors import RelativeFactors

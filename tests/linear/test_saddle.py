@@ -5,7 +5,8 @@ import pytest
 
 from numerics import solve, solve_all
 from numerics.errors import InputError
-from numerics.inputs.problem import Problem, endpoint, sequence
+from numerics.inputs.problem import Problem, endpoint
+from numerics.inputs.teachers import sequence
 from numerics.linalg import symmetric
 from numerics.linear import search, trust_region
 from numerics.linear.functional import kernel_functional

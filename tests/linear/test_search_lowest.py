@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from numerics import solve_all
-from numerics.inputs.problem import Problem, endpoint, sequence
+from numerics.inputs.problem import Problem, endpoint
+from numerics.inputs.teachers import sequence
 from numerics.linear import search
 from tests.linear.independent_minimiser import lowest
 from theory import complete_states

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from numerics.inputs.problem import Problem, endpoint, sequence
+from numerics.inputs.problem import Problem, endpoint
+from numerics.inputs.teachers import sequence
 from numerics.nonlinear import minima, setting
 from numerics.nonlinear.exploration import Explored
 from numerics.nonlinear.search import all_states, lowest_state

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from numerics import solve_all
-from numerics.inputs.problem import Problem, endpoint, sequence
+from numerics.inputs.problem import Problem, endpoint
+from numerics.inputs.teachers import sequence
 from numerics.nonlinear import by_sampling, iteration
 from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.search import all_states, lowest_state

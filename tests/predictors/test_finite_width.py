@@ -10,7 +10,8 @@ import sympy
 
 from numerics import solve, solve_all
 from numerics.errors import InputError
-from numerics.inputs.problem import endpoint, sequence
+from numerics.inputs.problem import endpoint
+from numerics.inputs.teachers import sequence
 from numerics.predictors.finite_width import kernel_covariance, kernel_mean, kernel_sd, kernel_shift
 from theory import symbols
 from theory.coherent_branch import coherent_branch

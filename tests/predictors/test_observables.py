@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from numerics import solve
-from numerics.inputs.problem import endpoint, sequence
+from numerics.inputs.problem import endpoint
+from numerics.inputs.teachers import sequence
 from numerics.predictors.observables import autocorrelation, cka, outliers, predict, temporal_coherence
 
 

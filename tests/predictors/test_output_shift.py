@@ -5,7 +5,8 @@ import pytest
 
 from numerics import solve
 from numerics.errors import InputError
-from numerics.inputs.problem import Problem, endpoint, sequence
+from numerics.inputs.problem import Problem, endpoint
+from numerics.inputs.teachers import sequence
 from numerics.predictors.observables import predict
 from numerics.predictors.output_shift import output_shift
 

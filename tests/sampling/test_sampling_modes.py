@@ -13,7 +13,7 @@ from numerics.sampling import Hysteresis, Tempering, hysteresis, ladder
 from numerics.sampling import tempering as module
 from numerics.sampling.collapsed import CollapsedHMC, CollapsedState, activations
 from numerics.sampling.diagnostics import summarise
-from numerics.sampling.hysteresis import Sweep
+from numerics.sampling.hysteresis import StrengthSweep
 from numerics.sampling.network import Network
 from numerics.sampling.starts import start
 
@@ -99,9 +99,9 @@ def test_two_states_are_swapped_with_the_ratio_of_their_likelihoods():
 
 
 def test_a_strength_is_bistable_where_no_chain_of_either_sweep_is_in_the_others_phase():
-    def sweep(basins) -> Sweep:
+    def sweep(basins) -> StrengthSweep:
         basin = np.array(basins, dtype=float)
-        return Sweep(0 * basin, 0 * basin, 0 * basin, basin)
+        return StrengthSweep(0 * basin, 0 * basin, 0 * basin, basin)
 
     up, down = [[0, 0], [0, 0], [0, 1], [1, -1]], [[0, 0], [1, -1], [1, 1], [1, 1]]
     assert Hysteresis(np.array([1.0, 2.0, 3.0, 4.0]), sweep(up), sweep(down)).bistable.tolist() == [2.0]

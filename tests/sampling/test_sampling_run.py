@@ -12,9 +12,10 @@ from scipy.stats import kstest
 
 from numerics.errors import InputError
 from numerics.inputs.activation import Activation
-from numerics.inputs.problem import Problem, endpoint, sequence
+from numerics.inputs.problem import Problem, endpoint
+from numerics.inputs.teachers import sequence
 from numerics.linalg import alignment
-from numerics.sampling import Plan, last_weights, save, simulate
+from numerics.sampling import Plan, last_weights, save_netcdf, simulate
 from numerics.sampling import simulate as simulate_function
 from numerics.sampling.diagnostics import summarise
 from numerics.sampling.hmc import HMC
@@ -380,7 +381,7 @@ def test_arviz_format(tmp_path):
     pytest.importorskip("arviz_base")
     xarray = pytest.importorskip("xarray")
     run = small()
-    save(run, tmp_path / "run.nc")
+    save_netcdf(run, tmp_path / "run.nc")
     tree = xarray.load_datatree(tmp_path / "run.nc", engine="h5netcdf")
     assert np.array_equal(tree["posterior"]["kernel"].values, run.kernels)
     assert tree["posterior"]["kernel"].dims == ("chain", "draw", "row", "column")

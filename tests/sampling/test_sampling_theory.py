@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from numerics.inputs.problem import Problem, endpoint, sequence
+from numerics.inputs.problem import Problem, endpoint
+from numerics.inputs.teachers import sequence
 from numerics.linear import search as saddle
 from numerics.predictors.finite_width import kernel_mean, kernel_sd, kernel_shift
 from numerics.results.solution import Solution

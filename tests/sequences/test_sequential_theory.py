@@ -8,8 +8,7 @@ import pytest
 from derivations.figures.sequential import outputs_agree
 from numerics import solve
 from numerics.checking.agreement import RHAT_LIMIT
-from numerics.inputs.problem import sequence
-from numerics.inputs.teachers import orthonormal_patterns, rotation_teacher
+from numerics.inputs.teachers import orthonormal_patterns, rotation_teacher, sequence
 from numerics.linear import search
 from numerics.linear.functional import kernel_functional
 from numerics.predictors.observables import cka, outliers, predict

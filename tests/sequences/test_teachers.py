@@ -8,8 +8,7 @@ from click.testing import CliRunner
 
 from derivations.__main__ import cli
 from numerics.errors import InputError
-from numerics.inputs.problem import sequence
-from numerics.inputs.teachers import Teacher, orthonormal_patterns, random_patterns, rotation_teacher
+from numerics.inputs.teachers import Teacher, orthonormal_patterns, random_patterns, rotation_teacher, sequence
 
 
 def closed_form(x, angles, amplitudes, radii, times):

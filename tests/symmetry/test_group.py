@@ -11,7 +11,7 @@ from numerics.inputs.problem import Problem
 from numerics.linear.functional import kernel_functional
 from numerics.predictors.observables import predict
 from numerics.symmetry import group
-from numerics.symmetry.states import acted
+from numerics.symmetry.actions import acted
 
 #: Inputs that are orthogonal, parallel or neither, so that reflections of the input space matter.
 INPUTS = np.array([[0, 0, 0], [1, 0, 0], [0, 2, 0], [0, 0, 1], [1, 1, 0], [-1, 0, 0]], dtype=float)

@@ -1,0 +1,11 @@
+"""What every result can do."""
+
+from __future__ import annotations
+
+from numerics.results.display import Shown
+from numerics.results.plotting import Drawn
+from numerics.results.storage import Stored
+
+
+class Result(Shown, Drawn, Stored):
+    """A result that shows, draws, saves and loads itself."""
