@@ -33,11 +33,11 @@ with ThreadPoolExecutor(1) as pool:
 def test_a_killed_sweep_loses_nothing_that_was_finished(tmp_path, monkeypatch):
     process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path)])
     deadline = time.monotonic() + 60
-    while len(list(tmp_path.glob("*.npz"))) < 5 and time.monotonic() < deadline:
+    while len(list(tmp_path.glob("[!.]*.npz"))) < 5 and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    kept = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.npz")}
+    kept = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("[!.]*.npz")}
     assert 5 <= len(kept) < 40
     calls = []
 
@@ -67,4 +67,4 @@ def test_a_dask_cluster_is_an_executor(tmp_path):
     assert float(result.free_energy.sel(signal=20.0, arch="rnn")) == pytest.approx(
         solve(MAKE(20.0)).free_energy, rel=1e-13
     )
-    assert len(list(tmp_path.glob("*.npz"))) == 4
+    assert len(list(tmp_path.glob("[!.]*.npz"))) == 4

@@ -181,7 +181,7 @@ def _certificate(solution: Solution, space: ExactSpace, point: BallPoint, negati
         said = "a minimum" if solution.stable else "no minimum"
         return _not_proved(
             solution,
-            f"the solution says {said}, but negative eigenvalues of the Hessian there number {negative}",
+            f"the solution says {said}, but the Hessian has {negative} negative eigenvalue{'s' * (negative != 1)} there",
         )
     F = point.free_energy()
     kind = "a minimum" if negative == 0 else f"a saddle point with {negative} negative eigenvalue{'s' * (negative > 1)}"
