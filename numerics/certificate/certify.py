@@ -179,10 +179,8 @@ def _certificate(solution: Solution, space: ExactSpace, point: BallPoint, negati
         return _not_proved(solution, f"the stationary kernel next to the returned one is {radius:.1e} away, relative")
     if solution.stable != (negative == 0):
         said = "a minimum" if solution.stable else "no minimum"
-        return _not_proved(
-            solution,
-            f"the solution says {said}, but the Hessian has {negative} negative eigenvalue{'s' * (negative != 1)} there",
-        )
+        count = f"{negative} negative eigenvalue{'s' * (negative != 1)}"
+        return _not_proved(solution, f"the solution says {said}, but the Hessian there has {count}")
     F = point.free_energy()
     kind = "a minimum" if negative == 0 else f"a saddle point with {negative} negative eigenvalue{'s' * (negative > 1)}"
     return Certificate(

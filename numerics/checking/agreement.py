@@ -72,7 +72,7 @@ class Agreement(Result):
     def draw(self, ax: Any) -> None:
         """z for each entry, as colours."""
         kernel(self.z, 1, ax, label="difference, in standard errors", symmetric=True)
-        ax.set_title("agrees" if self.agrees else "disagrees", loc="left")
+        ax.set_title(self.verdict, loc="left")
 
 
 def compare(predicted: ArrayLike, mean: ArrayLike, standard_error: ArrayLike, *, rhat: float, ess: float) -> Agreement:
