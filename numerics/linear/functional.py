@@ -15,6 +15,7 @@ where ``q̂ = Lᵀ𝒯ᵀ(v𝒯H𝒯ᵀ+κ)⁻¹y`` and the last pair is the cur
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -259,6 +260,13 @@ class KernelPoint:
         values, vectors = np.linalg.eigh(symmetric(S))
         half = (self.L @ vectors) * np.exp(0.5 * values)
         return self.functional.at(half @ half.T)
+
+    def reflected(self, flips: Sequence[FloatArray]) -> KernelPoint:
+        """The mean of the kernel and its images under diagonal signs."""
+        H = self.H
+        for flip in flips:
+            H = 0.5 * (H + flip[:, None] * H * flip)
+        return self.functional.at(H)
 
 
 class _MaskedMaps:

@@ -204,7 +204,9 @@ class _Search:
         points = []
         for H in starts.kernels(self.functional, groups=groups):
             with suppress(np.linalg.LinAlgError):  # a start beyond double precision
-                points.append(self.functional.at(H))
+                point = self.functional.at(H)
+                if math.isfinite(point.free_energy):
+                    points.append(point)
         return points
 
     def is_met(self, free_energy: float) -> bool:

@@ -3,15 +3,16 @@
 Steps are symmetric matrices S at a kernel ``H = LLᵀ``, taken along ``L exp(S) Lᵀ``: the trust radius bounds ‖S‖, a
 relative change of the kernel, and positive-definiteness is never left. Small problems use the whole Hessian and solve
 the trust-region subproblem exactly; large ones use truncated conjugate gradients (Steihaug 1983) on exact
-Hessian–vector products.
+Hessian–vector products. Where groups of times are independent (``numerics.linear.groups``) steps are arrows, and
+the iterations the same.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import scipy.linalg as sla
@@ -20,13 +21,17 @@ import scipy.sparse.linalg as spla
 from numerics.linalg import FloatArray, from_vector, symmetric, to_vector
 from numerics.linear import recursion, separate
 from numerics.linear.functional import KernelPoint
+from numerics.linear.grouped import GroupedPoint
+from numerics.linear.groups import groups_of
 
 #: Largest m for which the m(m+1)/2-dimensional Hessian is formed.
 DENSE = 20
 #: Largest m for which its eigenvalues are found from the whole matrix.
 DENSE_MODES = 40
-#: Modes that a search for the smallest follows, its steps, and the residual at which it ends.
-MODES, MODE_STEPS, MODE_TOLERANCE = 3, 200, 1e-4
+#: Smallest eigenvalue of the Hessian across independent groups of times.
+ACROSS = 0.5
+#: Directions from which the smallest mode is sought, most of a basis, steps, and the residual at which it ends.
+MODES, LARGEST_BASIS, MODE_STEPS, MODE_TOLERANCE = 3, 40, 300, 1e-4
 #: Trust radius: a factor e in the kernel at first, e³ at most.
 FIRST_RADIUS, LARGEST_RADIUS = 1.0, 3.0
 
@@ -48,6 +53,10 @@ class Stop:
     products: int
     converged: bool
     status: str
+
+
+#: What steps are taken from, with S a matrix or an arrow.
+AnyPoint = KernelPoint | GroupedPoint
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,37 +87,39 @@ def minimise(
         watch: called with each accepted point and the number of products so far.
         signs: diagonal symmetries of F that every point shall keep exactly, where rounding would break them.
     """
-    subproblem = _exact_step if point.functional.dimension <= DENSE else _truncated_step
+    groups = groups_of(point.functional)
+    at: AnyPoint = point if groups is None else GroupedPoint.of(groups, point.H)
+    subproblem = _exact_step if _size(at) <= DENSE * (DENSE + 1) // 2 else _truncated_step
     radius, products, stalled = FIRST_RADIUS, 0, 0
     for iteration in range(max_iterations):
-        if point.residual <= 1e-15 or stalled > 8:
-            return _stop(point, iteration, products, tolerance, "no step improved it further")
-        step = subproblem(point, radius)
+        if at.residual <= 1e-15 or stalled > 8:
+            return _stop(at, iteration, products, tolerance, "no step improved it further")
+        step = subproblem(at, radius)
         products += step.products
-        trial = moved(point, step.S, signs)
-        rounding = 1e-11 * (1.0 + abs(point.energy) + abs(point.entropy))
+        trial = moved(at, step.S, signs)
+        rounding = 1e-11 * (1.0 + abs(at.energy) + abs(at.entropy))
         if trial is None:
             radius, stalled = 0.25 * float(np.linalg.norm(step.S)), stalled + 1
             continue
         if step.predicted < rounding:
             # differences of F are rounding here: judge by the residual
-            if point.residual <= tolerance and trial.residual > 0.1 * point.residual:
-                best = trial if trial.residual < point.residual else point
+            if at.residual <= tolerance and trial.residual > 0.1 * at.residual:
+                best = trial if trial.residual < at.residual else at
                 return _stop(best, iteration + 1, products, tolerance, "")
-            accept, ratio = trial.residual < point.residual, 1.0
+            accept, ratio = trial.residual < at.residual, 1.0
         else:
-            ratio = (point.free_energy - trial.free_energy) / step.predicted
+            ratio = (at.free_energy - trial.free_energy) / step.predicted
             accept = ratio > 1e-4
         if ratio < 0.25 or not accept:
             radius = 0.25 * float(np.linalg.norm(step.S))
         elif ratio > 0.75 and step.on_boundary:
-            radius = min(2.0 * radius, LARGEST_RADIUS * math.sqrt(point.functional.dimension))
+            radius = min(2.0 * radius, LARGEST_RADIUS * math.sqrt(at.functional.dimension))
         stalled = 0 if accept else stalled + 1
         if accept:
-            point = trial
+            at = trial
             if watch is not None:
-                watch(point, products)
-    return _stop(point, max_iterations, products, tolerance, f"stopped after {max_iterations} steps")
+                watch(_whole(at), products)
+    return _stop(at, max_iterations, products, tolerance, f"stopped after {max_iterations} steps")
 
 
 def newton(point: KernelPoint, *, tolerance: float = 1e-10, max_iterations: int = 60) -> Stop:
@@ -140,42 +151,99 @@ def newton(point: KernelPoint, *, tolerance: float = 1e-10, max_iterations: int 
 def smallest_modes(point: KernelPoint, count: int = 6) -> tuple[FloatArray, FloatArray]:
     """Smallest eigenvalues of the Hessian in the natural metric, and unit directions S, (k,) and (k, m, m).
 
-    ``k = count`` for small problems; above ``DENSE_MODES`` the smallest alone, by conjugate gradients (LOBPCG; Knyazev
-    2001) relative to the random network's Hessian, and NaN if these do not converge.
+    ``k ≤ count`` for small problems; above ``DENSE_MODES`` the smallest alone, by Davidson's method (1975), and NaN if
+    it does not converge. A stationary point's Hessian is ½ across independent groups of times.
     """
+    groups = groups_of(point.functional)
+    if groups is None:
+        return _smallest(point, count)
+    arrow = GroupedPoint.of(groups, point.H)
+    values, modes = _smallest(arrow, count)
+    if groups.across and values[0] > ACROSS:
+        one = np.zeros((1, point.functional.dimension, point.functional.dimension))
+        first, second = int(groups.own[0][0]), int(groups.own[1][0])
+        one[0, first, second] = one[0, second, first] = math.sqrt(0.5)
+        return np.array([ACROSS]), one
+    return values, arrow.direction(modes)
+
+
+def _smallest(point: AnyPoint, count: int) -> tuple[FloatArray, FloatArray]:
+    """Smallest eigenvalues among the steps of a point, and unit steps, (k,) and (k, …)."""
+    size = _size(point)
+    if size <= DENSE_MODES * (DENSE_MODES + 1) // 2:
+        values, vectors = sla.eigh(_hessian(point), subset_by_index=[0, min(count, size) - 1])
+        return values, _step_of(point, vectors.T)
+
+    # Davidson's method: residuals, relative to the random network's Hessian, enlarge a basis
+    basis = np.random.default_rng(0).standard_normal((MODES, size))
+    images = np.zeros((0, size))
+    for _ in range(MODE_STEPS):
+        basis = _orthonormalised(basis, len(images))
+        new = _vector(point, point.hessian_product(_step_of(point, basis[len(images) :])))
+        images = np.concatenate([images, new])
+        values, shares = np.linalg.eigh(symmetric(basis @ images.T))
+        vector, image = shares[:, 0] @ basis, shares[:, 0] @ images
+        residual = image - values[0] * vector
+        # signs are what matters: a loose tolerance
+        if np.linalg.norm(residual) <= MODE_TOLERANCE:
+            return values[:1], _step_of(point, vector[None])
+        if len(basis) >= LARGEST_BASIS:
+            kept = shares[:, : 2 * MODES].T
+            basis, images = kept @ basis, kept @ images
+        onward = _vector(point, _preconditioned(point, _step_of(point, residual)))
+        basis = np.concatenate([basis, onward[None]])
+    return np.array([np.nan]), np.zeros((1, *point.gradient.shape))
+
+
+def _orthonormalised(rows: FloatArray, count: int) -> FloatArray:
+    """Rows of which the first are orthonormal already, made so."""
+    done = rows[:count]
+    for row in rows[count:]:
+        for _ in range(2):
+            row = row - (done @ row) @ done
+        done = np.concatenate([done, row[None] / np.linalg.norm(row)])
+    return done
+
+
+# --- steps as matrices, or as arrows ------------------------------------------------------------------------------
+
+
+def _size(point: AnyPoint) -> int:
     m = point.functional.dimension
-    size = m * (m + 1) // 2
-    if m <= DENSE_MODES:
-        values, vectors = sla.eigh(dense_hessian(point), subset_by_index=[0, min(count, size) - 1])
-        return values, from_vector(vectors.T, m)
+    return point.groups.size if isinstance(point, GroupedPoint) else m * (m + 1) // 2
 
-    def operator(product: Callable[[FloatArray], FloatArray]) -> spla.LinearOperator:
-        def of_vectors(z: FloatArray) -> FloatArray:
-            return to_vector(symmetric(product(from_vector(np.atleast_2d(z.T), m)))).T.reshape(z.shape)
 
-        return spla.LinearOperator((size, size), matvec=of_vectors, matmat=of_vectors, dtype=np.float64)
+def _vector(point: AnyPoint, S: FloatArray) -> FloatArray:
+    """Orthonormal coordinates of steps."""
+    return point.groups.to_vector(S) if isinstance(point, GroupedPoint) else to_vector(S)
 
-    hessian, inverse = operator(point.hessian_product), operator(lambda S: recursion.squared(point, S))
-    start = np.random.default_rng(0).standard_normal((size, MODES))
-    # signs are what matters: a loose tolerance
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the residual is looked at below
-        values, columns = spla.lobpcg(hessian, start, M=inverse, tol=MODE_TOLERANCE, maxiter=MODE_STEPS, largest=False)
-    lowest = int(np.argmin(values))
-    value, vector = float(values[lowest]), np.asarray(columns[:, lowest], dtype=np.float64)
-    if np.linalg.norm(hessian @ vector - value * vector) > 3 * MODE_TOLERANCE:
-        return np.array([np.nan]), np.zeros((1, m, m))
-    return np.array([value]), from_vector(vector[None], m)
+
+def _step_of(point: AnyPoint, z: FloatArray) -> FloatArray:
+    """Inverse of `_vector`."""
+    return point.groups.from_vector(z) if isinstance(point, GroupedPoint) else from_vector(z, len(point.H))
+
+
+def _whole(point: AnyPoint) -> KernelPoint:
+    return point.whole() if isinstance(point, GroupedPoint) else point
+
+
+def _hessian(point: AnyPoint) -> FloatArray:
+    """On orthonormal coordinates of steps."""
+    return symmetric(_vector(point, point.hessian_product(_step_of(point, np.eye(_size(point))))))
+
+
+def _preconditioned(point: AnyPoint, S: FloatArray) -> FloatArray:
+    """The inverse of the random network's Hessian."""
+    return point.preconditioned(S) if isinstance(point, GroupedPoint) else symmetric(recursion.squared(point, S))
 
 
 def dense_hessian(point: KernelPoint) -> FloatArray:
     """The Hessian on orthonormal coordinates of symmetric matrices, (m(m+1)/2, m(m+1)/2)."""
-    m = point.functional.dimension
-    basis = from_vector(np.eye(m * (m + 1) // 2), m)
-    return symmetric(to_vector(point.hessian_product(basis)))
+    return _hessian(point)
 
 
-def _stop(point: KernelPoint, iterations: int, products: int, tolerance: float, reason: str) -> Stop:
+def _stop(at: AnyPoint, iterations: int, products: int, tolerance: float, reason: str) -> Stop:
+    point = _whole(at)
     converged = bool(point.residual <= tolerance)
     if converged:
         status = f"Converged: relative residual {point.residual:.1e} within {tolerance:.0e}."
@@ -184,31 +252,27 @@ def _stop(point: KernelPoint, iterations: int, products: int, tolerance: float, 
     return Stop(point, iterations, products, converged, status)
 
 
-def moved(point: KernelPoint, S: FloatArray, signs: Sequence[FloatArray] = ()) -> KernelPoint | None:
-    """The point ``L exp(S) Lᵀ``, or None where arithmetic cannot represent it."""
+def moved(point: AnyPoint, S: FloatArray, signs: Sequence[FloatArray] = ()) -> Any:
+    """The point ``L exp(S) Lᵀ`` of the same kind, or None where arithmetic cannot represent it."""
     if not np.isfinite(S).all():
         return None
     try:
         trial = point.move(S)
         if signs:
-            H = trial.H
-            for flip in signs:
-                H = 0.5 * (H + flip[:, None] * H * flip)
-            trial = point.functional.at(H)
+            trial = trial.reflected(signs)
         return trial if math.isfinite(trial.free_energy) and math.isfinite(trial.residual) else None
     except (np.linalg.LinAlgError, ValueError):
         return None
 
 
-def _exact_step(point: KernelPoint, radius: float) -> _Step:
+def _exact_step(point: AnyPoint, radius: float) -> _Step:
     """The minimiser of the quadratic model within the radius: Newton's step, or from the Hessian's eigenvalues."""
-    m = point.functional.dimension
-    hessian, g = dense_hessian(point), to_vector(point.gradient)
+    hessian, g = _hessian(point), _vector(point, point.gradient)
     factor, not_definite = sla.lapack.dpotrf(hessian, lower=1)
     if not_definite == 0:
         z = -sla.lapack.dpotrs(factor, g, lower=1)[0]
         if np.linalg.norm(z) <= radius:
-            return _Step(from_vector(z, m), -0.5 * float(g @ z), len(g), False)
+            return _Step(_step_of(point, z), -0.5 * float(g @ z), len(g), False)
     values, vectors = np.linalg.eigh(hessian)
     g = vectors.T @ g
     # components that are rounding must not be blown up by a shift close to an eigenvalue
@@ -232,10 +296,10 @@ def _exact_step(point: KernelPoint, radius: float) -> _Step:
         shift = high
     z = -np.divide(g, values + shift, out=np.zeros_like(g), where=g != 0)
     predicted = -float(g @ z + 0.5 * (values * z) @ z)
-    return _Step(from_vector(vectors @ z, m), predicted, len(values), shift > 0)
+    return _Step(_step_of(point, vectors @ z), predicted, len(values), shift > 0)
 
 
-def _truncated_step(point: KernelPoint, radius: float) -> _Step:
+def _truncated_step(point: AnyPoint, radius: float) -> _Step:
     """Truncated conjugate gradients, or steepest descent where these end on the boundary with less of a fall."""
     step = _conjugate_step(point, radius)
     if not step.on_boundary:
@@ -245,7 +309,7 @@ def _truncated_step(point: KernelPoint, radius: float) -> _Step:
     return replace(chosen, products=step.products + 1)
 
 
-def _steepest_step(point: KernelPoint, radius: float) -> _Step:
+def _steepest_step(point: AnyPoint, radius: float) -> _Step:
     """The lowest point of the quadratic model along the gradient."""
     G = point.gradient
     size = float(np.linalg.norm(G))
@@ -255,23 +319,23 @@ def _steepest_step(point: KernelPoint, radius: float) -> _Step:
     return _Step(-(length / size) * G, predicted, 1, length == radius)
 
 
-def _conjugate_step(point: KernelPoint, radius: float) -> _Step:
+def _conjugate_step(point: AnyPoint, radius: float) -> _Step:
     """Steihaug's truncated conjugate gradients, relative to the Hessian of the random network."""
     # superlinear, and down to rounding once the residual is small
     share = min(0.1, math.sqrt(point.residual))
-    if point.functional.arch == "dnn" and point.functional.is_separate:
+    if isinstance(point, KernelPoint) and point.functional.arch == "dnn" and point.functional.is_separate:
         return _Step(*separate.truncated(point, radius, share))
     G = point.gradient
     size = float(np.linalg.norm(G))
     S = np.zeros_like(G)
     HS = np.zeros_like(G)
     r = G.copy()
-    z = symmetric(recursion.squared(point, r))
+    z = _preconditioned(point, r)
     p = -z
     rz = float(np.vdot(r, z))
     goal = size * share
     products, boundary = 0, False
-    for _ in range(4 * G.shape[0]):
+    for _ in range(4 * point.functional.dimension):
         Hp = point.hessian_product(p)
         products += 1
         curvature = float(np.vdot(p, Hp))
@@ -288,12 +352,12 @@ def _conjugate_step(point: KernelPoint, radius: float) -> _Step:
         r = r + tau * Hp
         if np.linalg.norm(r) <= goal:
             break
-        z = symmetric(recursion.squared(point, r))
+        z = _preconditioned(point, r)
         new = float(np.vdot(r, z))
         p = -z + (new / rz) * p
         rz = new
     predicted = -float(np.vdot(G, S) + 0.5 * np.vdot(S, HS))
-    return _Step(symmetric(S), predicted, products, boundary)
+    return _Step(S, predicted, products, boundary)
 
 
 def _to_boundary(S: FloatArray, p: FloatArray, radius: float) -> float:
