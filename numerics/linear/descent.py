@@ -8,6 +8,7 @@ and a line search of its own; they share the arithmetic.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
 
 import numpy as np
@@ -25,18 +26,19 @@ MOST_TRIALS = 25
 
 
 def descend(
-    functional: KernelFunctional, kernels: Sequence[FloatArray], *, iterations: int = 1000, tolerance: float = 1e-7
-) -> list[FloatArray]:
-    """Where BFGS from each kernel ends, (m, m) each: close to a stationary one, or the last reached.
+    functional: KernelFunctional, kernels: Sequence[FloatArray], *, iterations: int = 1000, tolerance: float = 1e-6
+) -> list[tuple[FloatArray, float]]:
+    """Where BFGS from each kernel ends: the kernel (m, m), close to a stationary one or the last reached, and its F.
 
     Args:
         functional: F, on a space whose coordinates are ordered in time.
-        kernels: starts; one that double precision does not factorise is its own end.
+        kernels: starts; one that double precision does not factorise is its own end, of infinite F.
         iterations: most steps of each.
         tolerance: on the largest derivative, over 1 + |F|.
     """
     coordinates = RelativeFactors.of(functional)
-    ends, place, vectors = list(kernels), [], []
+    ends: list[tuple[FloatArray, float]] = [(H, np.inf) for H in kernels]
+    place, vectors = [], []
     for k, H in enumerate(kernels):
         try:
             vectors.append(coordinates.vector(H))
@@ -44,18 +46,17 @@ def descend(
         except np.linalg.LinAlgError:
             continue
     if vectors:
-        reached = _minimise(coordinates, np.array(vectors), iterations, tolerance)
-        for k, z in zip(place, reached, strict=True):
-            try:
-                ends[k] = coordinates.kernels(z[None])[0]
-            except np.linalg.LinAlgError:
-                continue
+        for k, z, value in zip(place, *_minimise(coordinates, np.array(vectors), iterations, tolerance), strict=True):
+            with suppress(np.linalg.LinAlgError):
+                ends[k] = coordinates.kernels(z[None])[0], float(value)
     return ends
 
 
-def _minimise(coordinates: RelativeFactors, z: FloatArray, iterations: int, tolerance: float) -> FloatArray:
-    """The ends of BFGS from each row of z, (k, d); rows that have ended are left out of what follows."""
-    ends, place = z.copy(), np.arange(len(z))
+def _minimise(
+    coordinates: RelativeFactors, z: FloatArray, iterations: int, tolerance: float
+) -> tuple[FloatArray, FloatArray]:
+    """The ends of BFGS from each row of z, (k, d), and F there; rows that have ended are left out of what follows."""
+    ends, lowest, place = z.copy(), np.empty(len(z)), np.arange(len(z))
     inverse: _InverseHessians = _Whole(z.shape) if z.shape[1] <= LARGEST_WHOLE else _Limited(z.shape)
     value, g = coordinates.values_and_gradients(z)
     stalled, steps, trials = np.zeros(len(z), dtype=bool), np.zeros(len(z), dtype=int), np.zeros(len(z), dtype=int)
@@ -64,9 +65,9 @@ def _minimise(coordinates: RelativeFactors, z: FloatArray, iterations: int, tole
         small = np.abs(g).max(axis=1) <= tolerance * (1.0 + np.abs(value))
         going = ~(small | stalled) & (steps < iterations) & (trials < MOST_TRIALS)
         if not going.all():
-            ends[place[~going]] = z[~going]
+            ends[place[~going]], lowest[place[~going]] = z[~going], value[~going]
             if not going.any():
-                return ends
+                return ends, lowest
             inverse.keep(going)
             parts = (place, z, value, g, steps, trials, d, slope, length)
             place, z, value, g, steps, trials, d, slope, length = (part[going] for part in parts)

@@ -253,6 +253,11 @@ class KernelPoint:
         backward = N.T @ (S @ N)
         return 0.5 * S - 0.5 * (forward + backward) + symmetric(self._A @ (S @ self._B)) + energy
 
+    def distance(self, other: KernelPoint) -> float:
+        """``‖L'⁻¹HL'⁻ᵀ - 1‖`` in the natural metric at another kernel."""
+        half = solve_lower(other.L, self.L)
+        return float(np.linalg.norm(half @ half.T - np.eye(len(half))))
+
     # --- moves --------------------------------------------------------------------------------------------------
 
     def move(self, S: FloatArray) -> KernelPoint:

@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -156,6 +157,11 @@ class _Found:
     stop: Stop
     smallest: float
 
+    @cached_property
+    def basin(self) -> trust_region.Basin:
+        """Of a minimum."""
+        return trust_region.Basin.of(self.stop, self.smallest)
+
 
 @dataclass(eq=False)
 class _Search:
@@ -196,18 +202,19 @@ class _Search:
         unlearnt = starts.unlearnt_energy(best) > negligible
         shared = functional.arch == "rnn" and functional.dimension <= LARGEST_SEARCHED
         if unlearnt or shared:
-            for end in self.nearer(self._learnt_starts(groups=unlearnt or self.whole)):
-                if self.whole or not self.is_met(end.free_energy):
-                    self.descend(end)
+            kernels = list(starts.kernels(functional, groups=unlearnt or self.whole))
+            for start, (end, free_energy) in zip(kernels, self.nearer(kernels), strict=True):
+                if self.whole or not self.is_met(free_energy):
+                    point = self._point(end) or self._point(start)
+                    if point is not None:
+                        self.descend(point)
 
-    def _learnt_starts(self, *, groups: bool) -> list[KernelPoint]:
-        points = []
-        for H in starts.kernels(self.functional, groups=groups):
-            with suppress(np.linalg.LinAlgError):  # a start beyond double precision
-                point = self.functional.at(H)
-                if math.isfinite(point.free_energy):
-                    points.append(point)
-        return points
+    def _point(self, H: FloatArray) -> KernelPoint | None:
+        """None beyond double precision."""
+        with suppress(np.linalg.LinAlgError):
+            point = self.functional.at(H)
+            return point if math.isfinite(point.free_energy) else None
+        return None
 
     def is_met(self, free_energy: float) -> bool:
         """Whether a state of this F is known: then the descent has found that one, or one as low."""
@@ -215,28 +222,22 @@ class _Search:
         met = (found.stop for found in self.found if found.stop.converged)
         return any(abs(stop.point.free_energy - free_energy) < near for stop in met)
 
-    def nearer(self, points: list[KernelPoint]) -> list[KernelPoint]:
-        """Where descents in relative factors end, from which the trust region needs few steps; the starts where the
-        kernel is too large for it, or where they do not end at a lower F."""
+    def nearer(self, kernels: list[FloatArray]) -> list[tuple[FloatArray, float]]:
+        """Where descents in relative factors end, from which the trust region needs few steps, and F there; the kernels
+        themselves, and NaN, where they are too large for it."""
         if self.functional.dimension > LARGEST_SEARCHED:
-            return points
-        found = []
-        for start, H in zip(points, descend(self.functional, [point.H for point in points]), strict=True):
-            try:
-                end = self.functional.at(H)
-                found.append(end if end.free_energy < start.free_energy else start)
-            except np.linalg.LinAlgError:
-                found.append(start)
-        return found
+            return [(H, math.nan) for H in kernels]
+        return descend(self.functional, kernels)
 
     def minimised(self, start: KernelPoint, signs: Sequence[FloatArray]) -> Stop:
         """The end of the trust region; where it does not end soon, a descent in relative factors comes between."""
         steps = EXPLORE_STEPS if self.tolerance >= EXPLORE else MOST_STEPS
         few = steps if self.functional.dimension > LARGEST_SEARCHED else FEW_STEPS
-        stop = trust_region.minimise(start, tolerance=self.tolerance, max_iterations=few, signs=signs)
+        known = [found.basin for found in self.found if found.smallest > 0 and not self.whole]
+        stop = trust_region.minimise(start, tolerance=self.tolerance, max_iterations=few, signs=signs, known=known)
         if stop.converged or few == steps:
             return stop
-        start = self.nearer([stop.point])[0]
+        start = self._point(self.nearer([stop.point.H])[0][0]) or stop.point
         return trust_region.minimise(start, tolerance=self.tolerance, max_iterations=steps, signs=signs)
 
     def descend(self, start: KernelPoint, signs: Sequence[FloatArray] = ()) -> None:
@@ -250,7 +251,9 @@ class _Search:
             self.descents += 1
             stop = self.minimised(queue.pop(), signs)
             signs = ()
-            if not is_new(stop.point, [found.stop.point for found in self.found]):
+            if any(stop is found.stop for found in self.found) or not is_new(
+                stop.point, [found.stop.point for found in self.found]
+            ):
                 continue
             if not stop.converged:
                 # no state: its Hessian's modes lead nowhere in particular

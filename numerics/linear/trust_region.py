@@ -67,6 +67,33 @@ class _Step:
     on_boundary: bool
 
 
+@dataclass(frozen=True, eq=False)
+class Basin:
+    """Kernels so close to a minimum that a descent which meets them ends there.
+
+    Attributes:
+        stop: the minimum.
+        at: its point.
+        radius: their distance in the natural metric: a tenth of the smallest curvature, over which curvatures, of
+            order one and changing by as much over a step of length one, keep their sign.
+    """
+
+    stop: Stop
+    at: AnyPoint
+    radius: float
+
+    @staticmethod
+    def of(stop: Stop, smallest: float) -> Basin:
+        """Of a minimum whose Hessian has this smallest eigenvalue."""
+        return Basin(stop, _prepared(stop.point), 0.1 * min(smallest, 1.0))
+
+    def holds(self, at: AnyPoint) -> bool:
+        """Whether a kernel is one of them."""
+        if abs(at.free_energy - self.at.free_energy) > self.radius:
+            return False
+        return at.distance(self.at) < self.radius  # type: ignore[arg-type]
+
+
 def minimise(
     point: KernelPoint,
     *,
@@ -74,6 +101,7 @@ def minimise(
     max_iterations: int = 500,
     watch: Callable[[KernelPoint, int], None] | None = None,
     signs: Sequence[FloatArray] = (),
+    known: Sequence[Basin] = (),
 ) -> Stop:
     """Go down in F from ``point`` until the relative residual is at most ``tolerance``.
 
@@ -86,9 +114,9 @@ def minimise(
         max_iterations: steps tried before giving up.
         watch: called with each accepted point and the number of products so far.
         signs: diagonal symmetries of F that every point shall keep exactly, where rounding would break them.
+        known: minima; a descent that comes close to one ends there.
     """
-    groups = groups_of(point.functional)
-    at: AnyPoint = point if groups is None else GroupedPoint.of(groups, point.H)
+    at = _prepared(point)
     subproblem = _exact_step if _size(at) <= DENSE * (DENSE + 1) // 2 else _truncated_step
     radius, products, stalled = FIRST_RADIUS, 0, 0
     for iteration in range(max_iterations):
@@ -119,6 +147,9 @@ def minimise(
             at = trial
             if watch is not None:
                 watch(_whole(at), products)
+            for basin in known:
+                if basin.holds(at):
+                    return basin.stop
     return _stop(at, max_iterations, products, tolerance, f"stopped after {max_iterations} steps")
 
 
@@ -221,6 +252,11 @@ def _vector(point: AnyPoint, S: FloatArray) -> FloatArray:
 def _step_of(point: AnyPoint, z: FloatArray) -> FloatArray:
     """Inverse of `_vector`."""
     return point.groups.from_vector(z) if isinstance(point, GroupedPoint) else from_vector(z, len(point.H))
+
+
+def _prepared(point: KernelPoint) -> AnyPoint:
+    groups = groups_of(point.functional)
+    return point if groups is None else GroupedPoint.of(groups, point.H)
 
 
 def _whole(point: AnyPoint) -> KernelPoint:
