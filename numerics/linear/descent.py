@@ -8,7 +8,6 @@ and a line search of its own; they share the arithmetic.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +16,9 @@ from numerics.linalg import BoolArray, FloatArray
 from numerics.linear.functional import KernelFunctional
 from numerics.linear.relative_factors import RelativeFactors
 
+#: Free energies that differ by less, over 1 + |F|, are one where the lowest state is looked for; and the largest
+#: derivative of a descent that levels off.
+SAME_FREE_ENERGY, LEVEL = 1e-7, 1e-3
 #: Longest step in any coordinate, and steps that are remembered where the inverse Hessian is not kept whole.
 LONGEST, MEMORY = 1.0, 30
 #: Most coordinates for which the inverse Hessian is kept whole.
@@ -26,7 +28,12 @@ MOST_TRIALS = 25
 
 
 def descend(
-    functional: KernelFunctional, kernels: Sequence[FloatArray], *, iterations: int = 1000, tolerance: float = 1e-6
+    functional: KernelFunctional,
+    kernels: Sequence[FloatArray],
+    *,
+    iterations: int = 1000,
+    tolerance: float = 1e-6,
+    known: Sequence[float] = (),
 ) -> list[tuple[FloatArray, float]]:
     """Where BFGS from each kernel ends: the kernel (m, m), close to a stationary one or the last reached, and its F.
 
@@ -35,6 +42,7 @@ def descend(
         kernels: starts; one that double precision does not factorise is its own end, of infinite F.
         iterations: most steps of each.
         tolerance: on the largest derivative, over 1 + |F|.
+        known: free energies of minima; a descent that levels off at one ends there.
     """
     coordinates = RelativeFactors.of(functional)
     ends: list[tuple[FloatArray, float]] = [(H, np.inf) for H in kernels]
@@ -46,14 +54,15 @@ def descend(
         except np.linalg.LinAlgError:
             continue
     if vectors:
-        for k, z, value in zip(place, *_minimise(coordinates, np.array(vectors), iterations, tolerance), strict=True):
-            with suppress(np.linalg.LinAlgError):
-                ends[k] = coordinates.kernels(z[None])[0], float(value)
+        reached, values = _minimise(coordinates, np.array(vectors), iterations, tolerance, np.array(known))
+        for k, H, value in zip(place, coordinates.kernels(reached), values, strict=True):
+            if np.isfinite(H).all():
+                ends[k] = H, float(value)
     return ends
 
 
 def _minimise(
-    coordinates: RelativeFactors, z: FloatArray, iterations: int, tolerance: float
+    coordinates: RelativeFactors, z: FloatArray, iterations: int, tolerance: float, known: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """The ends of BFGS from each row of z, (k, d), and F there; rows that have ended are left out of what follows."""
     ends, lowest, place = z.copy(), np.empty(len(z)), np.arange(len(z))
@@ -62,7 +71,10 @@ def _minimise(
     stalled, steps, trials = np.zeros(len(z), dtype=bool), np.zeros(len(z), dtype=int), np.zeros(len(z), dtype=int)
     d, slope, length = _directions(inverse, g)
     while True:
-        small = np.abs(g).max(axis=1) <= tolerance * (1.0 + np.abs(value))
+        scale = 1.0 + np.abs(value)
+        largest = np.abs(g).max(axis=1) / scale
+        met = (np.abs(value[:, None] - known) < SAME_FREE_ENERGY * scale[:, None]).any(axis=1)
+        small = largest <= np.where(met, LEVEL, tolerance)
         going = ~(small | stalled) & (steps < iterations) & (trials < MOST_TRIALS)
         if not going.all():
             ends[place[~going]], lowest[place[~going]] = z[~going], value[~going]
@@ -76,10 +88,11 @@ def _minimise(
         lower = new_value <= value + 1e-4 * length * slope
         trials += 1
         stalled = lower & (value - new_value < 1e-13 * (1.0 + np.abs(value)))
-        # to the minimum of the parabola through what is known, within bounds
-        bend = new_value - value - length * slope
-        share = np.where(np.isfinite(bend) & (bend > 0), -0.5 * length * slope / np.where(bend > 0, bend, 1.0), 0.1)
-        length = np.where(lower, length, length * np.clip(share, 0.1, 0.5))
+        if not lower.all():
+            # to the minimum of the parabola through what is known, within bounds
+            bend = new_value - value - length * slope
+            share = np.where(np.isfinite(bend) & (bend > 0), -0.5 * length * slope / np.where(bend > 0, bend, 1.0), 0.1)
+            length = np.where(lower, length, length * np.clip(share, 0.1, 0.5))
         if lower.any():
             inverse.update(lower, step, new_g - g)
             z[lower] += step[lower]
@@ -87,8 +100,11 @@ def _minimise(
             steps[lower] += 1
             trials[lower] = 0
             onward = _directions(inverse, g)
-            for part, new in zip((d, slope, length), onward, strict=True):
-                part[lower] = new[lower]
+            if lower.all():
+                d, slope, length = onward
+            else:
+                for part, new in zip((d, slope, length), onward, strict=True):
+                    part[lower] = new[lower]
 
 
 def _directions(inverse: _InverseHessians, g: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -155,8 +171,7 @@ class _Whole:
         By = self.times(y)
         along = 0.5 * (weight * np.einsum("kd,kd->k", y, By) + 1.0)
         half = (weight[:, None] * s)[:, :, None] * (along[:, None] * s - By)[:, None, :]
-        self._B += half
-        self._B += np.swapaxes(half, -1, -2)
+        self._B += half + np.swapaxes(half, -1, -2)
 
     def forget(self, which: BoolArray) -> None:
         self._B[which] = np.eye(self._B.shape[1])

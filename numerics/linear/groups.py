@@ -147,11 +147,6 @@ class Groups:
         arrow[..., above] = arrow[..., below] = z / weights
         return arrow
 
-    @property
-    def across(self) -> bool:
-        """Whether kernels have entries that no arrow has."""
-        return len(self.own) > 1
-
     def whole(self, blocks: Sequence[FloatArray]) -> FloatArray:
         """The matrix (…, m, m) with these blocks on the cliques."""
         m = self.functional.dimension

@@ -8,6 +8,7 @@ one time is carried on to all later ones.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -54,11 +55,15 @@ class RelativeFactors:
         return np.asarray(z)
 
     def kernels(self, z: FloatArray) -> FloatArray:
-        """H of each z, (k, m, m)."""
+        """H of each z, (k, m, m); NaN where double precision does not carry it."""
         if self._first is not None:
             L = self._carried(self._matrices(z), self._first)[0]
             return L @ np.swapaxes(L, -1, -2)
-        return np.array([self._forward(Q)[0] for Q in self._matrices(z)])
+        H = np.full((len(z), self.functional.dimension, self.functional.dimension), np.nan)
+        for k, Q in enumerate(self._matrices(z)):
+            with suppress(np.linalg.LinAlgError):
+                H[k] = self._forward(Q)[0]
+        return H
 
     def values_and_gradients(self, z: FloatArray) -> tuple[FloatArray, FloatArray]:
         """F and its derivative at each z, (k,) and (k, d); infinity where double precision does not carry it."""
@@ -88,8 +93,8 @@ class RelativeFactors:
         m = self.functional.dimension
         Q = np.zeros((len(z), m, m))
         Q[:, self.rows, self.columns] = z
-        logarithms = np.clip(z[:, self._on], -LARGEST_LOGARITHM, LARGEST_LOGARITHM)
-        Q[:, np.arange(m), np.arange(m)] = np.exp(logarithms)
+        logarithms = np.minimum(np.maximum(z[:, self._on], -LARGEST_LOGARITHM), LARGEST_LOGARITHM)
+        Q.reshape(len(z), m * m)[:, :: m + 1] = np.exp(logarithms)
         return Q
 
     # --- one W and input at t = 0 only: K is known from L, ``K = diag(K_0, √w L)`` without L's last block ----------
@@ -131,14 +136,14 @@ class RelativeFactors:
         f = self.functional
         gram = f.v * rows @ np.swapaxes(rows, -1, -2)
         s = len(f.labels)
-        gram[:, np.arange(s), np.arange(s)] += f.kappa
-        dual = np.linalg.solve(gram, np.broadcast_to(f.labels[:, None], (len(gram), s, 1)))[..., 0]
+        gram.reshape(len(gram), s * s)[:, :: s + 1] += f.kappa
+        dual = np.linalg.solve(gram, f.labels[:, None])[..., 0]
         return 0.5 * dual @ f.labels + f.unexplained_energy, np.asarray(dual)
 
     def _with_entropy(self, energy: FloatArray, dQ: FloatArray, Q: FloatArray) -> tuple[FloatArray, FloatArray]:
         """F, and its derivative by z from that of the energy by Q."""
         diagonal = np.diagonal(Q, axis1=-2, axis2=-1)
-        entropy = 0.5 * np.sum(Q * Q, axis=(-2, -1)) - np.sum(np.log(diagonal), axis=-1) - 0.5 * Q.shape[-1]
+        entropy = 0.5 * np.einsum("kij,kij->k", Q, Q) - np.log(diagonal).sum(axis=-1) - 0.5 * Q.shape[-1]
         g = (dQ + Q)[:, self.rows, self.columns]
         g[:, self._on] = g[:, self._on] * diagonal - 1.0
         return energy + entropy, g

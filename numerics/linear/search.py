@@ -23,7 +23,7 @@ from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import positive
 from numerics.linalg import FloatArray, from_vector
 from numerics.linear import starts, trust_region
-from numerics.linear.descent import descend
+from numerics.linear.descent import SAME_FREE_ENERGY, descend
 from numerics.linear.functional import KernelFunctional, KernelPoint, kernel_functional
 from numerics.linear.solution import LinearSolution
 from numerics.linear.trust_region import Stop
@@ -50,8 +50,6 @@ AMPLIFICATIONS = (1.5, 4.0)
 FEW_STEPS = 20
 #: Tolerance and steps of the exploration at enlarged labels; a state that needs more is left out there.
 EXPLORE, EXPLORE_STEPS = 1e-6, 100
-#: Free energies that differ by less, over 1 + |F|, are one where the lowest state is looked for.
-SAME_FREE_ENERGY = 1e-7
 #: Most descents of one search, and steps of each.
 MOST_DESCENTS, MOST_STEPS = 300, 1000
 
@@ -227,7 +225,8 @@ class _Search:
         themselves, and NaN, where they are too large for it."""
         if self.functional.dimension > LARGEST_SEARCHED:
             return [(H, math.nan) for H in kernels]
-        return descend(self.functional, kernels)
+        minima = [found.stop.point.free_energy for found in self.found if found.smallest > 0 and not self.whole]
+        return descend(self.functional, kernels, known=minima)
 
     def minimised(self, start: KernelPoint, signs: Sequence[FloatArray]) -> Stop:
         """The end of the trust region; where it does not end soon, a descent in relative factors comes between."""

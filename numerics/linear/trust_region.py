@@ -185,17 +185,16 @@ def smallest_modes(point: KernelPoint, count: int = 6) -> tuple[FloatArray, Floa
     ``k ≤ count`` for small problems; above ``DENSE_MODES`` the smallest alone, by Davidson's method (1975), and NaN if
     it does not converge. A stationary point's Hessian is ½ across independent groups of times.
     """
-    groups = groups_of(point.functional)
-    if groups is None:
-        return _smallest(point, count)
-    arrow = GroupedPoint.of(groups, point.H)
-    values, modes = _smallest(arrow, count)
-    if groups.across and values[0] > ACROSS:
-        one = np.zeros((1, point.functional.dimension, point.functional.dimension))
-        first, second = int(groups.own[0][0]), int(groups.own[1][0])
+    at = _prepared(point)
+    values, modes = _smallest(at, count)
+    if not isinstance(at, GroupedPoint):
+        return values, modes
+    if values[0] > ACROSS:
+        one = np.zeros((1, *point.H.shape))
+        first, second = (int(rows[0]) for rows in at.groups.own[:2])
         one[0, first, second] = one[0, second, first] = math.sqrt(0.5)
         return np.array([ACROSS]), one
-    return values, arrow.direction(modes)
+    return values, at.direction(modes)
 
 
 def _smallest(point: AnyPoint, count: int) -> tuple[FloatArray, FloatArray]:
@@ -255,7 +254,8 @@ def _step_of(point: AnyPoint, z: FloatArray) -> FloatArray:
 
 
 def _prepared(point: KernelPoint) -> AnyPoint:
-    groups = groups_of(point.functional)
+    """An arrow where groups of times are independent, and the kernel is large enough for that to pay."""
+    groups = groups_of(point.functional) if point.functional.dimension > DENSE else None
     return point if groups is None else GroupedPoint.of(groups, point.H)
 
 
