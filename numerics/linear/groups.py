@@ -171,20 +171,22 @@ def groups_of(functional: KernelFunctional) -> Groups | None:
     # parts that one thing depends on: what a W takes, and what is read
     used = [np.flatnonzero(rows.any(axis=0)) for rows in [*sent, functional.readout]]
     for shared in (np.zeros(0, dtype=np.intp), first):
-        own = _components([part for part in parts if part is not shared], [np.setdiff1d(u, shared) for u in used])
+        own = _components([part for part in parts if part is not shared], [np.setdiff1d(u, shared) for u in used], m)
         if len(own) > 1:
             return _built(functional, shared, own, first, list(zip(targets, sent, used[:-1], strict=True)), used[-1])
     return None
 
 
-def _components(parts: Sequence[IntArray], ties: Sequence[IntArray]) -> list[IntArray]:
+def _components(parts: Sequence[IntArray], ties: Sequence[IntArray], m: int) -> list[IntArray]:
     """Parts joined where a tie has coordinates of several, each in order."""
-    label = {int(c): k for k, part in enumerate(parts) for c in part}
+    label = np.full(m, -1)
+    for k, part in enumerate(parts):
+        label[part] = k
     for tie in ties:
-        joined = {label[int(c)] for c in tie}
+        joined = np.unique(label[tie])
         if len(joined) > 1:
-            label = {c: min(joined) if k in joined else k for c, k in label.items()}
-    return [np.array(sorted(c for c, k in label.items() if k == kept)) for kept in sorted(set(label.values()))]
+            label[np.isin(label, joined)] = joined[0]
+    return [np.flatnonzero(label == k) for k in np.unique(label[label >= 0])]
 
 
 def _built(
@@ -196,13 +198,15 @@ def _built(
     read: IntArray,
 ) -> Groups:
     cliques = [np.concatenate([shared, rows]) for rows in own]
+    position = np.full((len(cliques), functional.dimension), -1)
+    for k, rows in enumerate(cliques):
+        position[k, rows] = np.arange(len(rows))
 
     def holding(coordinates: IntArray) -> int:
-        return next(k for k, clique in enumerate(cliques) if np.isin(coordinates, clique).all())
+        return int(np.argmax((position[:, coordinates] >= 0).all(axis=1)))
 
     def place(coordinates: IntArray, clique: int) -> IntArray:
-        at = {int(c): k for k, c in enumerate(cliques[clique])}
-        return np.array([at[int(c)] for c in coordinates], dtype=np.intp)
+        return np.asarray(position[clique, coordinates])
 
     found = []
     for target, sent, used in passages:

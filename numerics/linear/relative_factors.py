@@ -8,6 +8,7 @@ one time is carried on to all later ones.
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +27,30 @@ LARGEST_LOGARITHM = 80.0
 def _transpose_solved(K: FloatArray, B: FloatArray) -> FloatArray:
     """``K⁻ᵀB`` for a lower triangular K."""
     return np.asarray(lapack.dtrtrs(K, B, lower=1, trans=1)[0])
+
+
+def carried(functional: KernelFunctional, Q: FloatArray, prior: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """``L = KQ`` and K with ``KKᵀ = C[LLᵀ]``, for one lower triangular Q, (m, m).
+
+    Raises:
+        numpy.linalg.LinAlgError: beyond double precision.
+    """
+    space = functional.space
+    if functional.arch != "dnn" or not functional.is_separate:
+        H = prior
+        for _ in range(space.n):  # after t rounds they are right up to time t
+            K = np.asarray(np.linalg.cholesky(functional.covariance(H)))
+            L = K @ Q
+            H = L @ L.T
+        return L, K
+    L, K, first = np.zeros_like(Q), np.zeros_like(Q), slice(0, space.sizes[0])
+    K[first, first] = np.linalg.cholesky(functional.input_covariance[first, first])
+    L[first] = K[first, first] @ Q[first]
+    for link in space.masked_links:
+        rows = math.sqrt(functional.w) * link.rows(L)
+        K[link.target, link.target] = np.linalg.cholesky(rows @ rows.T)
+        L[link.target] = K[link.target, link.target] @ Q[link.target]
+    return L, K
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +87,8 @@ class RelativeFactors:
         H = np.full((len(z), self.functional.dimension, self.functional.dimension), np.nan)
         for k, Q in enumerate(self._matrices(z)):
             with suppress(np.linalg.LinAlgError):
-                H[k] = self._forward(Q)[0]
+                L = self._forward(Q)[0]
+                H[k] = L @ L.T
         return H
 
     def values_and_gradients(self, z: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -151,18 +177,12 @@ class RelativeFactors:
     # --- any inputs ------------------------------------------------------------------------------------------------
 
     def _forward(self, Q: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """H and the factor K of its covariance: after t rounds they are right up to time t."""
-        H = self.prior
-        for _ in range(self.functional.space.n):
-            K = np.asarray(np.linalg.cholesky(self.functional.covariance(H)))
-            L = K @ Q
-            H = L @ L.T
-        return H, K
+        """L and the factor K of its covariance."""
+        return carried(self.functional, Q, self.prior)
 
     def _value_and_gradient(self, Q: FloatArray) -> tuple[float, FloatArray]:
         f = self.functional
-        K = self._forward(Q)[1]
-        L = K @ Q
+        L, K = self._forward(Q)
         energy, dual = self._energies((f.readout @ L)[None])
         pull = dual[0] @ f.readout
         energy_force = -0.5 * f.v * np.outer(pull, pull)

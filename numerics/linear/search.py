@@ -211,7 +211,7 @@ class _Search:
         """None beyond double precision."""
         with suppress(np.linalg.LinAlgError):
             point = self.functional.at(H)
-            return point if math.isfinite(point.free_energy) else None
+            return point if math.isfinite(trust_region.prepared(point).free_energy) else None
         return None
 
     def is_met(self, free_energy: float) -> bool:

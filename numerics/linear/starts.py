@@ -16,6 +16,7 @@ import numpy as np
 
 from numerics.linalg import FloatArray, symmetric
 from numerics.linear.functional import KernelFunctional, KernelPoint
+from numerics.linear.relative_factors import carried
 
 #: Angles per step, over π, by which a carried direction turns.
 ANGLES = (0.0, 1 / 2, 1 / 3, 2 / 3, 1 / 4, 3 / 4)
@@ -85,11 +86,8 @@ def _random(functional: KernelFunctional, prior: FloatArray, x: float, rng: np.r
     m = functional.dimension
     Q = np.tril(rng.normal(size=(m, m)) * np.sqrt(rng.uniform(0.0, x) / m), -1)
     Q[np.diag_indices(m)] = np.exp(rng.uniform(0.0, 0.5 * np.log(x), size=m))
-    H = prior
-    for _ in range(functional.space.n):
-        L = np.linalg.cholesky(functional.covariance(H)) @ Q
-        H = L @ L.T
-    return H
+    L = carried(functional, Q, prior)[0]
+    return np.asarray(L @ L.T)
 
 
 def messages(functional: KernelFunctional, labels: FloatArray) -> list[Message]:

@@ -20,6 +20,7 @@ import scipy.sparse.linalg as spla
 
 from numerics.linalg import FloatArray, from_vector, symmetric, to_vector
 from numerics.linear import recursion, separate
+from numerics.linear.descent import SAME_FREE_ENERGY
 from numerics.linear.functional import KernelPoint
 from numerics.linear.grouped import GroupedPoint
 from numerics.linear.groups import groups_of
@@ -28,6 +29,8 @@ from numerics.linear.groups import groups_of
 DENSE = 20
 #: Largest m for which its eigenvalues are found from the whole matrix.
 DENSE_MODES = 40
+#: Distance within which two kernels of one F are one state's.
+NEAR = 0.1
 #: Smallest eigenvalue of the Hessian across independent groups of times.
 ACROSS = 0.5
 #: Directions from which the smallest mode is sought, most of a basis, steps, and the residual at which it ends.
@@ -74,8 +77,9 @@ class Basin:
     Attributes:
         stop: the minimum.
         at: its point.
-        radius: their distance in the natural metric: a tenth of the smallest curvature, over which curvatures, of
-            order one and changing by as much over a step of length one, keep their sign.
+        radius: their distance in the natural metric, a tenth of the smallest curvature: curvatures, of order one and
+            changing by as much over a step of length one, keep their sign within it. Kernels of the same F count
+            within `NEAR`.
     """
 
     stop: Stop
@@ -85,13 +89,13 @@ class Basin:
     @staticmethod
     def of(stop: Stop, smallest: float) -> Basin:
         """Of a minimum whose Hessian has this smallest eigenvalue."""
-        return Basin(stop, _prepared(stop.point), 0.1 * min(smallest, 1.0))
+        return Basin(stop, prepared(stop.point), 0.1 * min(smallest, 1.0))
 
     def holds(self, at: AnyPoint) -> bool:
         """Whether a kernel is one of them."""
-        if abs(at.free_energy - self.at.free_energy) > self.radius:
-            return False
-        return at.distance(self.at) < self.radius  # type: ignore[arg-type]
+        apart, scale = abs(at.free_energy - self.at.free_energy), 1.0 + abs(self.at.free_energy)
+        radius = NEAR if apart < SAME_FREE_ENERGY * scale else self.radius
+        return apart < radius * scale and at.distance(self.at) < radius  # type: ignore[arg-type]
 
 
 def minimise(
@@ -116,7 +120,7 @@ def minimise(
         signs: diagonal symmetries of F that every point shall keep exactly, where rounding would break them.
         known: minima; a descent that comes close to one ends there.
     """
-    at = _prepared(point)
+    at = prepared(point)
     subproblem = _exact_step if _size(at) <= DENSE * (DENSE + 1) // 2 else _truncated_step
     radius, products, stalled = FIRST_RADIUS, 0, 0
     for iteration in range(max_iterations):
@@ -185,7 +189,7 @@ def smallest_modes(point: KernelPoint, count: int = 6) -> tuple[FloatArray, Floa
     ``k ≤ count`` for small problems; above ``DENSE_MODES`` the smallest alone, by Davidson's method (1975), and NaN if
     it does not converge. A stationary point's Hessian is ½ across independent groups of times.
     """
-    at = _prepared(point)
+    at = prepared(point)
     values, modes = _smallest(at, count)
     if not isinstance(at, GroupedPoint):
         return values, modes
@@ -253,7 +257,7 @@ def _step_of(point: AnyPoint, z: FloatArray) -> FloatArray:
     return point.groups.from_vector(z) if isinstance(point, GroupedPoint) else from_vector(z, len(point.H))
 
 
-def _prepared(point: KernelPoint) -> AnyPoint:
+def prepared(point: KernelPoint) -> AnyPoint:
     """An arrow where groups of times are independent, and the kernel is large enough for that to pay."""
     groups = groups_of(point.functional) if point.functional.dimension > DENSE else None
     return point if groups is None else GroupedPoint.of(groups, point.H)

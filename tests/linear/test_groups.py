@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ from numerics.linear.grouped import GroupedPoint
 from numerics.linear.groups import groups_of
 
 
-def problem_of(kind: str, seed: int = 0) -> Problem:
+def problem_of(kind: str, seed: int = 0, arch: str = "dnn") -> Problem:
     """Labels at one time, at two, and inputs at the first time only."""
     rng = np.random.default_rng(seed)
     P, n = 5, 5
@@ -24,7 +26,7 @@ def problem_of(kind: str, seed: int = 0) -> Problem:
     if kind == "label before the end":
         y = np.roll(y, -1, axis=1)
     x = rng.normal(size=(P, 7)) if kind == "input at first" else rng.normal(size=(P, n, 2))
-    return Problem(x, y, kappa=0.3, w=1.2, arch="dnn")
+    return Problem(x, y, kappa=0.3, w=1.2, arch=arch)
 
 
 KINDS = ("one label time", "two label times", "label before the end", "input at first")
@@ -112,3 +114,20 @@ def test_across_groups_the_hessian_is_one_half(kind):
     among = np.linalg.eigvalsh(groups.to_vector(arrow.hessian_product(groups.from_vector(np.eye(groups.size)))))
     expected = np.sort(np.concatenate([among, np.full(m * (m + 1) // 2 - groups.size, 0.5)]))
     np.testing.assert_allclose(values, expected, atol=1e-8)
+
+
+@pytest.mark.parametrize("arch", ["rnn", "dnn"])
+def test_a_descent_that_comes_close_to_a_known_minimum_ends_there(arch):
+    functional = kernel_functional(problem_of("one label time", arch=arch))
+    start = functional.at(functional.prior_kernel())
+    stop = trust_region.minimise(start)
+    smallest = float(trust_region.smallest_modes(stop.point)[0][0])
+    basin, seen = trust_region.Basin.of(stop, smallest), []
+    again = trust_region.minimise(
+        start.move(0.1 * np.eye(functional.dimension)), known=[basin], watch=lambda point, _: seen.append(point)
+    )
+    assert again is stop
+    assert seen[-1].residual > 1e-10  # before it converged
+    # at another F it goes on
+    other = dataclasses.replace(basin, at=trust_region.prepared(functional.with_labels(2.0).at(stop.point.H)))
+    assert trust_region.minimise(start, known=[other]) is not stop
