@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from numerics.inputs.problem import LARGEST_KERNEL, InputError, Problem, endpoint, sequence
+from numerics.errors import InputError
+from numerics.inputs.problem import Problem, endpoint
+from numerics.inputs.sizes import LARGEST_KERNEL
+from numerics.inputs.teachers import sequence
 
 HALF = LARGEST_KERNEL // 2
 

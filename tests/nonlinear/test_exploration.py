@@ -5,7 +5,8 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from numerics.inputs.problem import endpoint, sequence
+from numerics.inputs.problem import endpoint
+from numerics.inputs.teachers import sequence
 from numerics.nonlinear.exploration import _with_noise
 from numerics.nonlinear.space import trajectory_space
 

@@ -6,7 +6,8 @@ import pytest
 from numerics.inputs.problem import Problem, endpoint
 from numerics.linear.functional import kernel_functional
 from numerics.symmetry import group
-from numerics.symmetry.states import acted, action, actions, distance, number_of_images, turned, turns
+from numerics.symmetry.actions import acted, action, actions
+from numerics.symmetry.states import distance, number_of_images, turned, turns
 
 
 def labelled(x, times, n, arch="rnn", **options):
