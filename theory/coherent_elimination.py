@@ -128,12 +128,12 @@ def eliminate() -> Elimination:
     """Solve the six stationarity conditions at T = 4 exactly, by six linear equations in turn.
 
     1. ``γ = 0``: given ``h^2``, ``h^1`` and ``h^3`` are uncorrelated. ``H^{13}`` enters through ``ln|H|`` alone.
-    2. ``∂/∂H^{23}`` gives ``q/δ = p/α``. So p and q vanish together (the incoherent branch), or ``q = ρp``, ``δ = ρα``
-       with ρ > 0.
-    3. ``∂/∂p = 0`` is linear in α: with ``x = pq``, ``α = cρ(1-x)/(c+ρ)``, hence x < 1.
+    2. ``∂/∂H^{23}`` gives ``q/δ = p/α``. So p and q vanish together (the incoherent branch), or ``q = ηp``, ``δ = ηα``
+       with η > 0.
+    3. ``∂/∂p = 0`` is linear in α: with ``x = pq``, ``α = cη(1-x)/(c+η)``, hence x < 1.
     4. ``∂/∂δ = 0`` is linear in μ.
-    5. ``∂/∂α = 0`` is linear in 1 - x: ``(1-x) c(ρ²-c-ρ) = ρ(c+ρ)``, hence ``ρ² - c - ρ > 0``.
-    6. ``∂/∂c = 0`` is linear in c: ``c = ρ(ρ-2)/2``. And ``ρ = 2s``.
+    5. ``∂/∂α = 0`` is linear in 1 - x: ``(1-x) c(η²-c-η) = η(c+η)``, hence ``η² - c - η > 0``.
+    6. ``∂/∂c = 0`` is linear in c: ``c = η(η-2)/2``. And ``η = 2s``.
 
     The condition ``∂/∂q = 0`` was used in 2 and is checked at the end, like all others.
 
@@ -141,7 +141,7 @@ def eliminate() -> Elimination:
         ArithmeticError: if a step fails, which would mean that the free energy is not the one it is.
     """
     alpha, c, delta, gamma = symbols.alpha, symbols.c, symbols.delta, symbols.gamma
-    p, q, rho, mu, s = symbols.p, symbols.q, symbols.rho, symbols.mu, symbols.s
+    p, q, eta, mu, s = symbols.p, symbols.q, symbols.eta, symbols.mu, symbols.s
     conditions = coordinate_stationarity()
     if _solve_linear(conditions[gamma], gamma, ()) != 0:
         raise ArithmeticError("the residual covariance of times 1 and 3 does not vanish")
@@ -149,30 +149,30 @@ def eliminate() -> Elimination:
 
     # ∂/∂H^{23} at fixed H^{22}, H^{33}: q moves by dH^{23}/c and δ = H^{33} - cq² by -2q dH^{23}.
     along_23 = cancel(at_zero[q] - 2 * c * q * at_zero[delta])
-    delta_value = _solve_linear(along_23.subs(q, rho * p), delta, (p, c))
-    # From here on the equations contain p only through p² (one of them after division by p): p² = x/ρ, x = pq.
+    delta_value = _solve_linear(along_23.subs(q, eta * p), delta, (p, c))
+    # From here on the equations contain p only through p² (one of them after division by p): p² = x/η, x = pq.
     y = Dummy("y", positive=True)  # y = 1 - x
     reduced = {}
     for x in (p, alpha, c, delta):
         condition = at_zero[x] / p if x == p else at_zero[x]
-        condition = cancel(condition.subs({q: rho * p}).subs(delta, delta_value))
-        reduced[x] = cancel(expand(condition).subs(p**4, (1 - y) ** 2 / rho**2).subs(p**2, (1 - y) / rho))
+        condition = cancel(condition.subs({q: eta * p}).subs(delta, delta_value))
+        reduced[x] = cancel(expand(condition).subs(p**4, (1 - y) ** 2 / eta**2).subs(p**2, (1 - y) / eta))
         if reduced[x].has(p):
             raise ArithmeticError(f"the condition of {x} is not even in p")
 
-    alpha_value = _solve_linear(reduced[p], alpha, (rho,))
-    positive = (rho, c, alpha, y, c + rho)
+    alpha_value = _solve_linear(reduced[p], alpha, (eta,))
+    positive = (eta, c, alpha, y, c + eta)
     mu_value = _solve_linear(reduced[delta].subs(alpha, alpha_value), mu, positive)
     y_value = _solve_linear(reduced[alpha].subs(alpha, alpha_value), y, positive)
     last = reduced[c].subs(mu, mu_value).subs(alpha, alpha_value).subs(y, y_value)
-    c_value = _solve_linear(last, c, (*positive, rho**2 - c - rho))
+    c_value = _solve_linear(last, c, (*positive, eta**2 - c - eta))
 
     def in_s(expression: Expr) -> Expr:
         for name, value in ((delta, delta_value), (alpha, alpha_value), (mu, mu_value), (y, y_value), (c, c_value)):
             expression = expression.subs(name, value)
-        return factor(cancel(expression.subs(rho, 2 * s)))
+        return factor(cancel(expression.subs(eta, 2 * s)))
 
-    square = in_s((1 - y) / rho)
+    square = in_s((1 - y) / eta)
     regression = {alpha: in_s(alpha), delta: in_s(delta), c: in_s(c), gamma: Integer(0), mu: in_s(mu)}
     for x, condition in at_zero.items():
         condition = condition / p if x in (p, q) else condition

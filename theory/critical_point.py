@@ -42,29 +42,37 @@ class CriticalPoint(Typeset):
         signal: ``λ_c``.
         kernel_diagonal: ``H^{tt}`` for t = 1 … T-1; for symbolic T one expression in ``theory.symbols.t``.
         continuity: an expression in T and κ; the transition is continuous where it is positive, discontinuous where it
-            is negative, and tricritical where it is zero. It is ``1/A`` up to a positive factor.
+            is negative, and tricritical where it is zero. It is ``1/A`` up to a positive factor; None where it has no closed form.
         order: ``"continuous"`` or ``"discontinuous"``; None where it depends on the value of a symbol.
-        exponent: of the order parameter ``H^{n,n-1}`` in ``λ - λ_c`` on the branch that leaves the point: 1/2, and 1/4
+        exponent: of the order parameter ``H^{n,n-l}``, l the lag, in ``λ - λ_c`` on the branch that leaves the point: 1/2, and 1/4
             at a tricritical point.
-        amplitude_squared: ``A`` in ``(H^{n,n-1})² = A (λ-λ_c) + B (λ-λ_c)² + …``, negative where the branch bends
+        amplitude_squared: ``A`` in ``(H^{n,n-l})² = A (λ-λ_c) + B (λ-λ_c)² + …``, negative where the branch bends
             back to smaller signals; None at a tricritical point.
         next_coefficient: ``B``; None at a tricritical point and for symbolic T.
-        amplitude_fourth: ``A₄`` in ``(H^{n,n-1})⁴ = A₄ (λ-λ_c) + …`` at a tricritical point; None elsewhere.
+        amplitude_fourth: ``A₄`` in ``(H^{n,n-l})⁴ = A₄ (λ-λ_c) + …`` at a tricritical point; None elsewhere.
         tricritical_kappa: the κ ≥ 0 at which this T turns from continuous to discontinuous; None where there is none
-            (T ≥ 6) and for symbolic T.
+            (T ≥ 6 for the RNN) and for symbolic T.
+        arch: the architecture; others than the RNN in ``theory.sharing_transition``.
+        lag: l, the lag of the mode that turns unstable; the order parameter is ``H^{n,n-l}``.
+        ratio: ``r_c`` where it is not ``(T-2)/(T-3)``; None for the RNN.
+        conditions: what ``r_c``, its eigenvalue or its angle obeys where it has no closed form: expressions that vanish.
     """
 
     T: int | Symbol
     kappa: Expr
     signal: Expr
     kernel_diagonal: tuple[Expr, ...]
-    continuity: Expr
+    continuity: Expr | None
     order: str | None
     exponent: Rational
     amplitude_squared: Expr | None
     next_coefficient: Expr | None = None
     amplitude_fourth: Expr | None = None
     tricritical_kappa: Expr | None = None
+    arch: str = "rnn"
+    lag: int | Expr = 1
+    ratio: Expr | None = None
+    conditions: tuple[Expr, ...] = ()
 
     def equations(self) -> Equations:
         """The point, and the first power of the order parameter squared in ``λ - λ_c``."""
@@ -73,7 +81,7 @@ class CriticalPoint(Typeset):
             (r"\lambda_c", self.signal),
             ("H^{tt}", diagonal if len(diagonal) > 1 else diagonal[0]),
             (
-                rf"\left.\frac{{d}}{{d\lambda}} \left(H^{{{self.T - 1},{self.T - 2}}}\right)^2 \right|_{{\lambda_c}}",
+                rf"\left.\frac{{d}}{{d\lambda}} \left(H^{{{self.T - 1},{self.T - 1 - self.lag}}}\right)^2 \right|_{{\lambda_c}}",
                 self.amplitude_squared,
             ),
             (r"\text{order}", self.order),

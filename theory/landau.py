@@ -1,15 +1,17 @@
 """Lyapunov–Schmidt reduction of the free energy at the critical point of endpoint supervision, exactly.
 
-See docs/theory.md section 5.
+See docs/theory.md sections 5 (RNN) and 10 (any sharing matrix S).
 
 Units ``u = v = w = 1``. Around the incoherent branch write ``H = D^{1/2} M D^{1/2}``, ``D = diag(r^t)``; then
 
-``2F = λ/(r^n M_{nn} + κ) + r (M_{11} + tr[M_{2…n} (M_{1…n-1})⁻¹]) - ln(|M|/|M_{1…n-1}|) + const(r)``,
+``2F = λ/(r^n M_{nn} + κ) + r (M_{11} + tr[M_{2…n} G⁻¹]) - ln(|M|/|G|) + const(r)``, ``G = S∘M_{1…n-1}``,
 
-and the incoherent branch is ``M = 1`` for every r. The amplitude of the critical mode is ``α = M_{n,n-1}``. All other
-entries are slaved: they are found as power series in α, order by order, from stationarity, by linear algebra over the
-field of the coefficients (the rationals, or rational functions of κ). ``W → -W`` flips the entries of odd lag, so
-these are odd in α and the entries of even lag are even.
+and the incoherent branch is ``M = 1`` for every r. The critical mode has the one lag l of ``theory.sharing_stability``
+(1 for the RNN), its amplitude is ``α = M_{t,t+l}`` at its last time (``M_{n-1,n}`` for the RNN). All other entries are
+slaved: they are found as power series in α, order by order, from stationarity, by linear algebra over the field of the
+coefficients (the rationals, algebraic numbers, or rational functions of κ). Products of entries of the lags jl and kl have
+the lags (j±k)l, and the signs ``(-1)^⌊(t-1)/l⌋`` flip the entries of odd multiples of l: these are odd in α, those of
+even multiples even, and entries of other lags vanish.
 
 Two series are used. At the critical point itself, holding α and r, the one equation left over is the derivative of
 the Landau free energy. Along the branch that equation is satisfied too, by the series of r in α², hence of λ.
@@ -17,11 +19,11 @@ the Landau free energy. Along the branch that equation is satisfied too, by the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from sympy import Domain, Expr, Float, Rational, construct_domain, factor, sympify
+from sympy import Domain, Expr, Float, ImmutableMatrix, construct_domain, factor, sympify
 from sympy.polys.matrices import DomainMatrix
 
 from theory import symbols
@@ -37,6 +39,8 @@ from theory.power_series import (
     scalar_power,
     scale,
 )
+from theory.sharing import RNN, Sharing
+from theory.sharing_stability import Instability, instability
 
 #: Highest power of α kept: the third Landau coefficient needs α⁵ in the gradient.
 ORDER = 5
@@ -46,45 +50,47 @@ ORDER = 5
 class LandauExpansion(Typeset):
     """The reduced free energy and the branch at the critical point, exact, in units ``u = v = w = 1``.
 
-    Reduced free energy ``F = F₀ + ½ a (r - r_c) α² + ¼ b α⁴ + ⅙ c α⁶ + …`` with ``α = H^{n,n-1}/r^{n-1/2}``, where r is
-    the growth ratio of the incoherent branch at the same λ; ``b`` and ``c`` at ``r = r_c``.
-    The branch: ``λ - λ_c = p α² + q α⁴ + …`` and ``(H^{n,n-1})² = s α² (1 + t α²) + …``.
+    Reduced free energy ``F = F₀ + ½ a (r - r_c) α² + ¼ b α⁴ + ⅙ c α⁶ + …`` with ``α = H^{t,t+l}/r^{t+l/2}``, (t, t+l) the
+    place of the order parameter, where r is the growth ratio of the incoherent branch at the same λ; ``b`` and ``c`` at
+    ``r = r_c``. The branch: ``λ - λ_c = p α² + q α⁴ + …`` and ``(H^{t,t+l})² = s α² (1 + t α²) + …``.
 
     Attributes:
         T: index of the last output, ≥ 4.
         kappa: κ, a number or the symbol.
-        ratio: ``r_c = (T-2)/(T-3)``.
+        place: ``(t, t+l)``; (n-1, n) for the RNN.
+        ratio: ``r_c``; ``(T-2)/(T-3)`` for the RNN.
         quadratic_slope: ``a``, negative.
         quartic: ``b``. Its sign decides between a continuous and a discontinuous transition.
         sextic: ``c``.
         signal_coefficients: ``(p, q)``.
         order_parameter_coefficients: ``(s, t)``.
+        expanded: ``(A, B)``; None where ``p = 0``.
     """
 
     T: int
     kappa: Expr
-    ratio: Rational
+    place: tuple[int, int]
+    ratio: Expr
     quadratic_slope: Expr
     quartic: Expr
     sextic: Expr
     signal_coefficients: tuple[Expr, Expr]
     order_parameter_coefficients: tuple[Expr, Expr]
+    expanded: tuple[Expr, Expr] | None
 
     def equations(self) -> Equations:
         """The reduced free energy's coefficients, and the ratio at which the quadratic one vanishes."""
         return (("r_c", self.ratio), ("a", self.quadratic_slope), ("b", self.quartic), ("c", self.sextic))
 
     def amplitudes(self) -> tuple[Expr, Expr]:
-        """``(A, B)`` in ``(H^{n,n-1})² = A (λ-λ_c) + B (λ-λ_c)² + …``.
+        """``(A, B)`` in ``(H^{t,t+l})² = A (λ-λ_c) + B (λ-λ_c)² + …``.
 
         Raises:
             ValueError: where ``p = 0``, so that the order parameter is no power series in ``λ - λ_c``.
         """
-        p, q = self.signal_coefficients
-        s, t = self.order_parameter_coefficients
-        if p == 0:
+        if self.expanded is None:
             raise ValueError("kappa: is tricritical, the quartic coefficient vanishes; accepted: any other κ ≥ 0")
-        return factor(s / p), factor(s * (t * p - q) / p**3)
+        return self.expanded
 
 
 def _place(matrix: DomainMatrix, size: int, offset: int) -> DomainMatrix:
@@ -105,6 +111,18 @@ class _Reduction:
     ratio: Any
     kappa: Any
     domain: Domain
+    sharing: DomainMatrix
+    #: Row and column of the order parameter, from 0.
+    place: tuple[int, int]
+
+    @property
+    def step(self) -> int:
+        """l, the lag of the critical mode."""
+        return self.place[1] - self.place[0]
+
+    def met(self, matrices: MatrixSeries) -> MatrixSeries:
+        """The entrywise product with the sharing matrix."""
+        return [self.sharing.mul_elementwise(matrix) for matrix in matrices]
 
     def energy_slope(self, corner: Series, ratio: Series) -> Series:
         """``∂/∂M_{nn}`` of the energy, with λ eliminated: ``-(r-1)(r^n+κ)²/(r^n M_{nn}+κ)²``."""
@@ -120,20 +138,20 @@ class _Reduction:
     def gradient(self, M: MatrixSeries, ratio: Series) -> MatrixSeries:
         """``∂(2F)/∂M`` as a symmetric matrix (the entry and its transpose counted as one place each)."""
         n, K = self.n, self.domain
-        earlier = [m.extract(range(n - 1), range(n - 1)) for m in M]
+        earlier = self.met([m.extract(range(n - 1), range(n - 1)) for m in M])
         later = [m.extract(range(1, n), range(1, n)) for m in M]
         inverse = invert(earlier)
         propagated = multiply(multiply(inverse, later), inverse)
         corner = [m[n - 1, n - 1].element for m in M]
         slope = self.energy_slope(corner, ratio)
         first = _unit(n, {(0, 0): K.one}, K)
-        transfer = [_place(a, n, 1) - _place(b, n, 0) for a, b in zip(inverse, propagated, strict=True)]
+        transfer = [_place(a, n, 1) - _place(b, n, 0) for a, b in zip(inverse, self.met(propagated), strict=True)]
         transfer[0] = transfer[0] + first
         transfer = scale(ratio, transfer)
         whole = invert(M)
         return [
             _unit(n, {(n - 1, n - 1): e}, K) + x - y + _place(z, n, 0)
-            for e, x, y, z in zip(slope, transfer, whole, inverse, strict=True)
+            for e, x, y, z in zip(slope, transfer, whole, self.met(inverse), strict=True)
         ]
 
     def linear_part(self, direction: DomainMatrix) -> DomainMatrix:
@@ -177,20 +195,19 @@ class _Reduction:
         return [x[0] for x in matrix.to_dense().lu_solve(column).to_list()]
 
     def critical_mode(self) -> list[Any]:
-        """The null vector of the lag-1 sector, its last entry 1."""
-        sector = self.sectors[1]
-        m = self.n - 1
-        inner = sector.extract(range(m - 1), range(m - 1))
-        mode = [*self.solve(inner, [-sector[t, m - 1].element for t in range(m - 1)]), self.domain.one]
-        last = sum((sector[m - 1, t].element * mode[t] for t in range(m)), self.domain.zero)
-        if last:
-            raise ArithmeticError("the lag-1 sector is not singular at r = (T-2)/(T-3)")
+        """The null vector of the sector of lag l, 1 at the order parameter's place and 0 at later times."""
+        sector, m, at = self.sectors[self.step], self.n - self.step, self.place[0]
+        inner = sector.extract(range(at), range(at))
+        mode = [*self.solve(inner, [-sector[t, at].element for t in range(at)]), self.domain.one]
+        mode += [self.domain.zero] * (m - at - 1)
+        if any(sum((sector[s, t].element * mode[t] for t in range(m)), self.domain.zero) for s in range(m)):
+            raise ArithmeticError("the sector of the critical lag is not singular at r_c")
         return mode
 
     def even_order(self, residual: DomainMatrix) -> DomainMatrix:
         """The slaved entries of even lag that cancel a residual."""
         total = DomainMatrix.zeros((self.n, self.n), self.domain)
-        for lag in range(0, self.n, 2):
+        for lag in range(0, self.n, 2 * self.step):
             right = [-x for x in self.lag(residual, lag)]
             if any(right):
                 total = total + self.embed(self.solve(self.sectors[lag], right), lag)
@@ -199,15 +216,16 @@ class _Reduction:
     def odd_order(self, residual: DomainMatrix, extra: list[Any]) -> tuple[DomainMatrix, Any]:
         """The slaved entries of odd lag, α held, and the multiplier of ``extra`` that cancel a residual.
 
-        ``extra`` multiplies one more unknown in the lag-1 equations; it replaces the column of ``M_{n,n-1} = α``.
+        ``extra`` multiplies one more unknown in the equations of lag l; it replaces the column of α.
         """
-        K, m = self.domain, self.n - 1
-        bordered = dict(self.sectors[1].extract(range(m), range(m - 1)).to_dok())
-        bordered.update({(t, m - 1): x for t, x in enumerate(extra) if x})
+        K, at, m = self.domain, self.place[0], self.n - self.step
+        bordered = {(s, t): x for (s, t), x in self.sectors[self.step].to_dok().items() if t != at}
+        bordered.update({(t, at): x for t, x in enumerate(extra) if x})
         matrix = DomainMatrix.from_dok(bordered, (m, m), K)
-        *slaved, multiplier = self.solve(matrix, [-x for x in self.lag(residual, 1)])
-        total = self.embed([*slaved, K.zero], 1)
-        for lag in range(3, self.n, 2):
+        slaved = self.solve(matrix, [-x for x in self.lag(residual, self.step)])
+        multiplier, slaved[at] = slaved[at], K.zero
+        total = self.embed(slaved, self.step)
+        for lag in range(3 * self.step, self.n, 2 * self.step):
             right = [-x for x in self.lag(residual, lag)]
             if any(right):
                 total = total + self.embed(self.solve(self.sectors[lag], right), lag)
@@ -221,11 +239,11 @@ class _Reduction:
         """
         K, n = self.domain, self.n
         zeros = DomainMatrix.zeros((n, n), K)
-        M = [DomainMatrix.eye(n, K).to_sparse(), self.embed(mode, 1)] + [zeros] * (ORDER - 1)
+        M = [DomainMatrix.eye(n, K).to_sparse(), self.embed(mode, self.step)] + [zeros] * (ORDER - 1)
         ratio = [self.ratio] + [K.zero] * ORDER
         leftover = [K.zero] * (ORDER + 1)
         unfolding = self.unfolding(mode)
-        unit = [K.zero] * (n - 2) + [-K.one]
+        unit = [-K.one if t == self.place[0] else K.zero for t in range(n - self.step)]
         for k in range(2, ORDER + 1):
             residual = self.gradient(M[: k + 1], ratio[: k + 1])[k]
             if k % 2 == 0:
@@ -239,9 +257,9 @@ class _Reduction:
         return M, ratio, leftover
 
     def unfolding(self, mode: list[Any]) -> list[Any]:
-        """``∂/∂r`` of the lag-1 response to the critical mode; that response is linear in r."""
-        moved = _Reduction(self.n, self.ratio + self.domain.one, self.kappa, self.domain)
-        return self.lag(moved.linear_part(moved.embed(mode, 1)), 1)
+        """``∂/∂r`` of the response to the critical mode at its lag; that response is linear in r."""
+        moved = replace(self, ratio=self.ratio + self.domain.one)
+        return self.lag(moved.linear_part(moved.embed(mode, self.step)), self.step)
 
 
 def require_noise(kappa: Any) -> Expr:
@@ -258,22 +276,45 @@ def require_noise(kappa: Any) -> Expr:
     return value
 
 
-def landau_expansion(T: int, kappa: Expr = symbols.kappa) -> LandauExpansion:
-    """The Landau expansion at the critical point of the RNN, units ``u = v = w = 1``.
+def landau_expansion(T: int, kappa: Expr = symbols.kappa, arch: Sharing = RNN) -> LandauExpansion:
+    """The Landau expansion at the critical point, units ``u = v = w = 1``.
 
     Args:
         T: index of the last output, an integer ≥ 4.
-        kappa: an exact number ≥ 0, or ``theory.symbols.kappa``.
+        kappa: an exact number ≥ 0, or ``theory.symbols.kappa`` where ``r_c`` is rational.
+        arch: of rational parameter.
 
     Raises:
-        ValueError: for T below 4 or an inexact or negative κ.
+        ValueError: for T below 4, an inexact or negative κ, or an architecture without a critical point.
     """
     require_horizon(T, 4)
     noise = require_noise(kappa)
-    domain, (kappa_element, ratio) = construct_domain(
-        [noise, Rational(T - 2, T - 3)], field=True, extension=True if noise.is_number else None
+    M = arch.matrix(T - 1)
+    found = instability(M)
+    if found is None:
+        raise ValueError(
+            f"arch: is {arch}, in which coherence never grows at T = {T}; accepted: one with tied matrices"
+        )
+    return expansion_at(T, noise, M, found)
+
+
+def expansion_at(T: int, noise: Expr, M: ImmutableMatrix, found: Instability) -> LandauExpansion:
+    """The expansion for a rational sharing matrix of unit diagonal, from its instability.
+
+    Raises:
+        ValueError: where several modes turn unstable together, or r_c is irrational and κ a symbol.
+    """
+    if found.degeneracy > 1:
+        raise ValueError(f"M: has {found.degeneracy} modes that turn unstable together; accepted: one mode")
+    if not (found.eigenvalue.is_Rational or noise.is_number):
+        raise ValueError("kappa: is a symbol where r_c is irrational; accepted: an exact number ≥ 0")
+    domain, (kappa_element, eigenvalue, *met) = construct_domain(
+        [noise, found.eigenvalue, *M], field=True, extension=True if noise.is_number else None
     )
-    reduction = _Reduction(T - 1, ratio, kappa_element, domain)
+    ratio = eigenvalue / (eigenvalue - domain.one)
+    place = (found.times[1] - 1, found.times[1] - 1 + found.lag)
+    shared = DomainMatrix.from_list_flat(met, M.shape, domain).to_sparse()
+    reduction = _Reduction(T - 1, ratio, kappa_element, domain, shared, place)
     mode = reduction.critical_mode()
     _, _, leftover = reduction.expand(mode, along_branch=False)
     _, ratios, _ = reduction.expand(mode, along_branch=True)
@@ -282,7 +323,10 @@ def landau_expansion(T: int, kappa: Expr = symbols.kappa) -> LandauExpansion:
     slope = sum((x * y for x, y in zip(mode, unfolding, strict=True)), domain.zero)
     if slope * ratios[2] + leftover[3] != domain.zero:
         raise ArithmeticError("the two series disagree: the reduced free energy is not stationary on the branch")
-    size = scalar_power(ratios, 2 * T - 3)
+    # (H^{t,t+l})² = (H^{tt} H^{t+l,t+l}) α², r^{2t+l} with t from 1
+    size = scalar_power(ratios, sum(place) + 2)
+
+    first, second, stretch = signal[2], signal[4], size[2] / size[0]
 
     def expression(element: Any) -> Expr:
         return factor(domain.to_sympy(element))
@@ -290,12 +334,18 @@ def landau_expansion(T: int, kappa: Expr = symbols.kappa) -> LandauExpansion:
     return LandauExpansion(
         T=T,
         kappa=noise,
-        ratio=Rational(T - 2, T - 3),
+        place=(place[0] + 1, place[1] + 1),
+        ratio=expression(ratio),
         quadratic_slope=expression(slope),
         quartic=expression(leftover[3]),
         sextic=expression(leftover[5]),
-        signal_coefficients=(expression(signal[2]), expression(signal[4])),
-        order_parameter_coefficients=(expression(size[0]), expression(size[2] / size[0])),
+        signal_coefficients=(expression(first), expression(second)),
+        order_parameter_coefficients=(expression(size[0]), expression(stretch)),
+        expanded=(
+            (expression(size[0] / first), expression(size[0] * (stretch * first - second) / first**3))
+            if first
+            else None
+        ),
     )
 
 

@@ -32,12 +32,14 @@ r = Symbol("r", positive=True)
 #: Parameter of the coherent branch at T = 4, ``H^{11}/u``; s = 2 is the critical point.
 s = Symbol("s", positive=True)
 #: Kernel of T = 4 as two regressions on time 2 (``theory.coherent_branch``): slopes p, q, residual variances α, δ,
-#: residual covariance γ, variance c of time 2; ρ = q/p, and the energy's stress μ = λ/(H^{33}+κ)².
+#: residual covariance γ, variance c of time 2; η = q/p, and the energy's stress μ = λ/(H^{33}+κ)².
 p, q = Symbol("p", real=True), Symbol("q", real=True)
 alpha, delta, c = (Symbol(name, positive=True) for name in ("alpha", "delta", "c"))
 gamma = Symbol("gamma", real=True)
-rho = Symbol("rho", positive=True)
+eta = Symbol("eta", positive=True)
 mu = Symbol("mu", nonnegative=True)
+#: Correlation of the matrices of different times in `shared:ρ`, of neighbouring times in `drift:ρ` (theory.sharing).
+rho = Symbol("rho", positive=True)
 #: Complex variable of characteristic polynomials: the eigenvalues of W.
 z = Symbol("z")
 

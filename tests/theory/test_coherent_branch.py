@@ -105,8 +105,8 @@ def test_regression_coordinates_are_one_to_one():
 def test_elimination_ends_in_one_parameter():
     solution = eliminate()
     values = dict(solution.steps)
-    rho = symbols.rho
-    assert expand(values[symbols.c] - rho * (rho - 2) / 2) == 0
+    eta = symbols.eta
+    assert expand(values[symbols.c] - eta * (eta - 2) / 2) == 0
     assert values[symbols.gamma] == 0
     assert set().union(*(x.free_symbols for x in solution.kernel.values())) == {s}
 

@@ -1,0 +1,115 @@
+"""Tricritical points of shared:ρ and drift:ρ: where the transition turns from continuous to discontinuous along ρ.
+
+docs/theory.md section 10. Units ``u = v = w = 1``. ``p + qζ`` of ``theory.sharing_landau`` as a function of ρ, at any precision;
+its zeros for T = 5 and 6 without noise are algebraic numbers whose polynomials follow here.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import mpmath
+from sympy import QQ, Expr, Integer, Poly, construct_domain, fraction, resultant
+
+from theory import symbols
+from theory.kernel import require_horizon
+from theory.landau import require_noise
+from theory.sharing import Sharing
+from theory.sharing_landau import Quartic, quartic
+from theory.sharing_stability import EIGENVALUE, eigenvalue_condition
+
+#: Points of (0, 1) between which a change of sign is looked for.
+GRID = 100
+#: Longest network whose polynomial is found by elimination.
+LONGEST_POLYNOMIAL = 6
+
+
+def largest_eigenvalue(size: int, rho: Any) -> Any:
+    """Λ of ``ρ^|t-t'|``, m × m, an mpmath number, from the angle of ``theory.sharing_stability.angle_condition``."""
+    ctx = mpmath.mp
+
+    def condition(angle: Any) -> Any:
+        return ctx.cos((size + 1) * angle / 2) - rho * ctx.cos((size - 1) * angle / 2)
+
+    low, high = ctx.mpf(0), ctx.pi / (size + 1)
+    angle = ctx.findroot(condition, (low, high), solver="anderson", tol=ctx.eps**2, verify=False)
+    return (1 - rho**2) / (1 - 2 * rho * ctx.cos(angle) + rho**2)
+
+
+def quartic_at(family: str, T: int, rho: Any) -> Quartic:
+    """The quartic coefficient for an mpmath number ρ in (0, 1)."""
+    size = T - 2
+    one = mpmath.mpf(1)
+    powers = [one] + [rho if family == "shared" else rho**k for k in range(1, size)]
+    M = [[powers[abs(s - t)] for t in range(size)] for s in range(size)]
+    eigenvalue = largest_eigenvalue(size, rho)
+    return quartic(M, 1, (1, size), eigenvalue / (eigenvalue - 1), one)
+
+
+def continuity_at(family: str, T: int, rho: Any, kappa: Any) -> Any:
+    """``(p + qζ)/ζ``: the transition is continuous where it is positive and λ(r) rises."""
+    found = quartic_at(family, T, rho)
+    return found.constant * (1 + kappa / found.ratio ** (T - 1)) + found.share
+
+
+def tricritical_correlations(family: str, T: int, kappa: Expr = Integer(0), digits: int = 40) -> tuple[Any, ...]:
+    """The ρ in (0, 1) at which the order changes at this κ, mpmath numbers to so many digits.
+
+    Changes of sign of ``p + qζ`` on a grid, where λ(r) rises; each root refined.
+
+    Raises:
+        ValueError: for another family, T < 4 or a κ that is no exact number ≥ 0.
+    """
+    if family not in ("shared", "drift"):
+        raise ValueError(f"family: is {family!r}; accepted: shared or drift")
+    require_horizon(T, 4)
+    noise = require_noise(kappa)
+    if not noise.is_number:
+        raise ValueError("kappa: is symbolic; accepted: an exact number ≥ 0")
+    grid = []
+    with mpmath.workdps(20):
+        for k in range(1, GRID):
+            rho = mpmath.mpf(k) / GRID
+            grid.append((rho, continuity_at(family, T, rho, mpmath.mpf(noise.evalf(20)))))
+    roots = []
+    with mpmath.workdps(digits + 20):
+        kappa_value = mpmath.mpf(noise.evalf(digits + 20))
+        for (low, before), (high, after) in zip(grid, grid[1:], strict=False):
+            if (before > 0) != (after > 0):
+                root = mpmath.findroot(
+                    lambda rho: continuity_at(family, T, rho, kappa_value),
+                    (low, high),
+                    solver="anderson",
+                    tol=mpmath.mpf(10) ** (-2 * digits),
+                    verify=False,
+                )
+                if _rises(quartic_at(family, T, root), kappa_value):
+                    roots.append(root)
+    return tuple(roots)
+
+
+def _rises(found: Quartic, kappa: Any) -> bool:
+    """Whether λ(r) rises at ``r_c``."""
+    n, r = found.hidden, found.ratio
+    zeta = r**n / (r**n + kappa)
+    return bool(n - (n - 1) * r + 2 * n * (r - 1) * zeta > 0)
+
+
+@cache
+def tricritical_polynomial(family: str, T: int) -> Poly:
+    """A polynomial with integer coefficients among whose roots are the tricritical ρ at κ = 0, T ≤ 6.
+
+    The numerator of ``p + q``, a rational function of Λ and ρ, and the polynomial that Λ obeys have a common root Λ.
+    """
+    require_horizon(T, 4)
+    if T > LONGEST_POLYNOMIAL:
+        raise ValueError(f"T: is {T}; accepted: 4 to {LONGEST_POLYNOMIAL}")
+    rho, n = symbols.rho, T - 1
+    field, (eigenvalue, *entries) = construct_domain([EIGENVALUE, *Sharing(family, rho).matrix(n)], field=True)
+    rows = [entries[i * (n - 1) : (i + 1) * (n - 1)] for i in range(n - 1)]
+    found = quartic(rows, 1, (1, n - 1), eigenvalue / (eigenvalue - field.one), field.one)
+    numerator = Poly(fraction(field.to_sympy(found.constant + found.share))[0], EIGENVALUE, domain=QQ.frac_field(rho))
+    condition = Poly(eigenvalue_condition(n - 1), EIGENVALUE, domain=QQ.frac_field(rho))
+    reduced = fraction(numerator.rem(condition).as_expr().together())[0]
+    return Poly(resultant(reduced, condition.as_expr(), EIGENVALUE), rho).primitive()[1]
