@@ -42,10 +42,11 @@ class CriticalPoint(Typeset):
         signal: ``λ_c``.
         kernel_diagonal: ``H^{tt}`` for t = 1 … T-1; for symbolic T one expression in ``theory.symbols.t``.
         continuity: an expression in T and κ; the transition is continuous where it is positive, discontinuous where it
-            is negative, and tricritical where it is zero. It is ``1/A`` up to a positive factor; None where it has no closed form.
+            is negative, and tricritical where it is zero. It is ``1/A`` up to a positive factor; None where it has no
+            closed form.
         order: ``"continuous"`` or ``"discontinuous"``; None where it depends on the value of a symbol.
-        exponent: of the order parameter ``H^{n,n-l}``, l the lag, in ``λ - λ_c`` on the branch that leaves the point: 1/2, and 1/4
-            at a tricritical point.
+        exponent: of the order parameter ``H^{n,n-l}``, l the lag, in ``λ - λ_c`` on the branch that leaves the
+            point: 1/2, and 1/4 at a tricritical point.
         amplitude_squared: ``A`` in ``(H^{n,n-l})² = A (λ-λ_c) + B (λ-λ_c)² + …``, negative where the branch bends
             back to smaller signals; None at a tricritical point.
         next_coefficient: ``B``; None at a tricritical point and for symbolic T.
@@ -55,7 +56,8 @@ class CriticalPoint(Typeset):
         arch: the architecture; others than the RNN in ``theory.sharing_transition``.
         lag: l, the lag of the mode that turns unstable; the order parameter is ``H^{n,n-l}``.
         ratio: ``r_c`` where it is not ``(T-2)/(T-3)``; None for the RNN.
-        conditions: what ``r_c``, its eigenvalue or its angle obeys where it has no closed form: expressions that vanish.
+        conditions: what ``r_c``, its eigenvalue or its angle obeys where it has no closed form: expressions that
+            vanish.
     """
 
     T: int | Symbol
@@ -76,12 +78,12 @@ class CriticalPoint(Typeset):
 
     def equations(self) -> Equations:
         """The point, and the first power of the order parameter squared in ``λ - λ_c``."""
-        diagonal = self.kernel_diagonal
+        diagonal, last = self.kernel_diagonal, self.T - 1
         return (
             (r"\lambda_c", self.signal),
             ("H^{tt}", diagonal if len(diagonal) > 1 else diagonal[0]),
             (
-                rf"\left.\frac{{d}}{{d\lambda}} \left(H^{{{self.T - 1},{self.T - 1 - self.lag}}}\right)^2 \right|_{{\lambda_c}}",
+                rf"\left.\frac{{d}}{{d\lambda}} \left(H^{{{last},{last - self.lag}}}\right)^2 \right|_{{\lambda_c}}",
                 self.amplitude_squared,
             ),
             (r"\text{order}", self.order),

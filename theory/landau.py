@@ -6,12 +6,12 @@ Units ``u = v = w = 1``. Around the incoherent branch write ``H = D^{1/2} M D^{1
 
 ``2F = λ/(r^n M_{nn} + κ) + r (M_{11} + tr[M_{2…n} G⁻¹]) - ln(|M|/|G|) + const(r)``, ``G = S∘M_{1…n-1}``,
 
-and the incoherent branch is ``M = 1`` for every r. The critical mode has the one lag l of ``theory.sharing_stability``
-(1 for the RNN), its amplitude is ``α = M_{t,t+l}`` at its last time (``M_{n-1,n}`` for the RNN). All other entries are
-slaved: they are found as power series in α, order by order, from stationarity, by linear algebra over the field of the
-coefficients (the rationals, algebraic numbers, or rational functions of κ). Products of entries of the lags jl and kl have
-the lags (j±k)l, and the signs ``(-1)^⌊(t-1)/l⌋`` flip the entries of odd multiples of l: these are odd in α, those of
-even multiples even, and entries of other lags vanish.
+and the incoherent branch is ``M = 1`` for every r. The critical mode has the one lag l of
+``theory.sharing_stability`` (1 for the RNN), its amplitude is ``α = M_{t,t+l}`` at its last time (``M_{n-1,n}`` for
+the RNN). All other entries are slaved: they are found as power series in α, order by order, from stationarity, by
+linear algebra over the field of the coefficients (the rationals, algebraic numbers, or rational functions of κ).
+Products of entries of the lags jl and kl have the lags (j±k)l, and the signs ``(-1)^⌊(t-1)/l⌋`` flip the entries of
+odd multiples of l: these are odd in α, those of even multiples even, and entries of other lags vanish.
 
 Two series are used. At the critical point itself, holding α and r, the one equation left over is the derivative of
 the Landau free energy. Along the branch that equation is satisfied too, by the series of r in α², hence of λ.
@@ -50,9 +50,9 @@ ORDER = 5
 class LandauExpansion(Typeset):
     """The reduced free energy and the branch at the critical point, exact, in units ``u = v = w = 1``.
 
-    Reduced free energy ``F = F₀ + ½ a (r - r_c) α² + ¼ b α⁴ + ⅙ c α⁶ + …`` with ``α = H^{t,t+l}/r^{t+l/2}``, (t, t+l) the
-    place of the order parameter, where r is the growth ratio of the incoherent branch at the same λ; ``b`` and ``c`` at
-    ``r = r_c``. The branch: ``λ - λ_c = p α² + q α⁴ + …`` and ``(H^{t,t+l})² = s α² (1 + t α²) + …``.
+    Reduced free energy ``F = F₀ + ½ a (r - r_c) α² + ¼ b α⁴ + ⅙ c α⁶ + …`` with ``α = H^{t,t+l}/r^{t+l/2}``,
+    (t, t+l) the place of the order parameter, where r is the growth ratio of the incoherent branch at the same λ; ``b``
+    and ``c`` at ``r = r_c``. The branch: ``λ - λ_c = p α² + q α⁴ + …`` and ``(H^{t,t+l})² = s α² (1 + t α²) + …``.
 
     Attributes:
         T: index of the last output, ≥ 4.

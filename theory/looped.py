@@ -1,19 +1,20 @@
 """Looped networks at their critical point, for symbolic T and any number p of layers (docs/theory.md section 10).
 
-Units ``u = v = w = 1``, ``n = T - 1``, ``m = n - p`` (``n = m + p`` below), ``r = m/(m-1)``, ``ζ = r^n/(r^n+κ)``. Layers p apart are
-tied, so that lag p meets correlations 1 alone: ``Λ = m``, and the critical mode is ``E_{t,t+p} = a_t = t/m``. At second
-order in it (``theory.sharing_landau``) the gradient is constant but for its ends,
+Units ``u = v = w = 1``, ``n = T - 1``, ``m = n - p`` (``n = m + p`` below), ``r = m/(m-1)``, ``ζ = r^n/(r^n+κ)``.
+Layers p apart are tied, so that lag p meets correlations 1 alone: ``Λ = m``, and the critical mode is ``E_{t,t+p} =
+a_t = t/m``. At second order in it (``theory.sharing_landau``) the gradient is constant but for its ends,
 
-``R_tt = s_t + s_{t-p}`` and ``R_{t,t+2p} = s_t`` (t ≤ k = m - p),  ``s_t = r/m²`` before the last t (m or k), ``-1/m`` there,
+``R_tt = s_t + s_{t-p}`` and ``R_{t,t+2p} = s_t`` (t ≤ k = m - p),  ``s_t = r/m²`` before the last t (m or k),
+``-1/m`` there,
 
 with ``s = 0`` outside 1 … m. The responses are quadratic up to the end of s and linear beyond it:
 
 ``X_tt = Ct + q(t) + q(t-p)``, ``q(t) = t(t-1)/2m²`` up to m, 0 before 1, ``(m-1)/2m`` beyond;
 ``X_{t,t+2p} = ct + t(t-1)/2m²``.
 
-All sums are elementary; those of lag 2p, and those in which the two parts of lag 0 meet, are there where ``n > 2p`` only. That
-makes two cases of ``b = (p + qζ)/(n - (n-1)r + 2n(r-1)ζ)``. Entries whose lag is no multiple of p vanish in every
-stationary state, not near this point alone (``theory.sharing_groups``).
+All sums are elementary; those of lag 2p, and those in which the two parts of lag 0 meet, are there where ``n > 2p``
+only. That makes two cases of ``b = (p + qζ)/(n - (n-1)r + 2n(r-1)ζ)``. Entries whose lag is no multiple of p vanish
+in every stationary state, not near this point alone (``theory.sharing_groups``).
 """
 
 from __future__ import annotations

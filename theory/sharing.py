@@ -1,9 +1,10 @@
 """Which matrices of different times are tied: the sharing matrix M of each family, exact (docs/theory.md section 10).
 
-``E[W^(s)_ij W^(t)_ij] = (w/N) M_st`` for s, t = 1 … n-1. A diagonal other than 1 gives each layer a prior width of its
-own, and is scaled away: with the prior's variances ``g_1 = u``, ``g_{t+1} = w M_tt g_t`` and ``H^{ts} = √(g_t g_s) Ĥ^{ts}``
-the free energy of endpoint supervision is that of ``Ĥ`` for the correlations ``M_st/√(M_ss M_tt)``, in units u = v = w = 1,
-at the signal ``y²/(v g_n)`` and the noise ``κ/(v g_n)``. All that follows is for matrices of unit diagonal.
+``E[W^(s)_ij W^(t)_ij] = (w/N) M_st`` for s, t = 1 … n-1. A diagonal other than 1 gives each layer a prior width of
+its own, and is scaled away: with the prior's variances ``g_1 = u``, ``g_{t+1} = w M_tt g_t`` and ``H^{ts} = √(g_t
+g_s) Ĥ^{ts}`` the free energy of endpoint supervision is that of ``Ĥ`` for the correlations ``M_st/√(M_ss M_tt)``, in
+units u = v = w = 1, at the signal ``y²/(v g_n)`` and the noise ``κ/(v g_n)``. All that follows is for matrices of
+unit diagonal.
 """
 
 from __future__ import annotations

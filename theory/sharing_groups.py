@@ -1,11 +1,11 @@
 """Groups of times between which the kernel vanishes in every stationary state (docs/theory.md section 10).
 
 Join s with t and s+1 with t+1 wherever two matrices of different times are correlated, ``M_st ≠ 0``. Then
-``C^{s+1,t+1} = w M_st H^{st}`` has no entry between different groups, whatever H is, and contains no such entry of H: these
-occur in ``-½ ln|H|`` alone. By Jacobi's formula ``∂F/∂H^{ts} = -(H⁻¹)^{ts}`` there, so that stationarity makes ``H⁻¹``, and
-with it H, block diagonal; by Fischer's inequality the blocks of any kernel have a lower F than the kernel. For
-``looped:p`` the groups are the residues mod p: lags that are no multiple of p vanish. For two tied matrices a < b that
-are no neighbours they are {a, b}, {a+1, b+1} and single times.
+``C^{s+1,t+1} = w M_st H^{st}`` has no entry between different groups, whatever H is, and contains no such entry of H:
+these occur in ``-½ ln|H|`` alone. By Jacobi's formula ``∂F/∂H^{ts} = -(H⁻¹)^{ts}`` there, so that stationarity makes
+``H⁻¹``, and with it H, block diagonal; by Fischer's inequality the blocks of any kernel have a lower F than the
+kernel. For ``looped:p`` the groups are the residues mod p: lags that are no multiple of p vanish. For two tied
+matrices a < b that are no neighbours they are {a, b}, {a+1, b+1} and single times.
 """
 
 from __future__ import annotations

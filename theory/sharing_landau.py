@@ -8,13 +8,14 @@ its third order gives the gradient at second order,
 
 ``R = r [up(G²) - pad(M∘(3G² - GE₊ - E₊G))] - E² + pad(M∘G²)``,
 
-with ``pad`` at times 1 … n-1 and ``up`` at 2 … n, and entries of lag 0 and 2l only. The slaved entries answer ``L X = -R``,
-so that ``F = F₀ + ½ a (r-r_c) α² + ¼ b α⁴`` with ``a = a·(BᵀB - 1 + g²)a`` (``theory.sharing_stability``) and
+with ``pad`` at times 1 … n-1 and ``up`` at 2 … n, and entries of lag 0 and 2l only. The slaved entries answer ``L X =
+-R``, so that ``F = F₀ + ½ a (r-r_c) α² + ¼ b α⁴`` with ``a = a·(BᵀB - 1 + g²)a`` (``theory.sharing_stability``) and
 ``b = 2Φ₄ + tr RX``. Noise enters through the last entry of the lag-0 form alone, ``1 + 2(r-1)ζ``, hence
 
 ``b = (p + qζ)/(n - (n-1)r + 2n(r-1)ζ)``, ``ζ = r^n/(r^n+κ)``,
 
-with p and q free of κ. The denominator is ``dλ/dr`` up to a positive factor, and with (t, t+l) the order parameter's place
+with p and q free of κ. The denominator is ``dλ/dr`` up to a positive factor, and with (t, t+l) the order parameter's
+place
 
 ``(H^{t,t+l})² = A (λ-λ_c) + …``, ``A = -a ζ² r^{2t+l+1-n}/(p + qζ)``:
 

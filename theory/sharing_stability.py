@@ -1,29 +1,29 @@
 """Stability of the incoherent branch for any sharing matrix and any T (docs/theory.md section 10).
 
-M has unit diagonal (``theory.sharing`` scales any other to it), units u = v = w = 1, ``n = T - 1``,
-``H = D^{1/2} (1 + E) D^{1/2}`` with ``D = diag(r^t)``. With ``G = M∘E₋`` the second-order part of F is
+M has unit diagonal (``theory.sharing`` scales any other to it), units u = v = w = 1, ``n = T - 1``, ``H = D^{1/2} (1
++ E) D^{1/2}`` with ``D = diag(r^t)``. With ``G = M∘E₋`` the second-order part of F is
 
 ``2F₂ = r (tr G² - tr E₊G) + ½ (tr E² - tr G²) + (r-1)ζ E_nn²``,
 
-which joins entries of equal lag only. Lag 0 meets the diagonal of M alone: it is the same for every M. At lag l ≥ 1, with
-``E_{t,t+l} = a_t``, ``m = n - l`` and ``g_t = M_{t,t+l}`` (t < m), the correlations that this lag meets,
+which joins entries of equal lag only. Lag 0 meets the diagonal of M alone: it is the same for every M. At lag l ≥ 1,
+with ``E_{t,t+l} = a_t``, ``m = n - l`` and ``g_t = M_{t,t+l}`` (t < m), the correlations that this lag meets,
 
 ``2F₂ = aᵀ L a``, ``L`` tridiagonal: diagonal ``1 + (2r-1) g_t²`` (last: 1), off-diagonal ``-r g_t``.
 
-``L = r BᵀB - (r-1) (1 - g²)`` with ``B = 1 - `` (g one place below the diagonal), and ``1 - g²`` diagonal, its last entry 1.
-The congruence by ``B⁻¹`` is ``r - (r-1) K`` with the **correlation matrix of the lag**
+``L = r BᵀB - (r-1) (1 - g²)`` with ``B = 1 - `` (g one place below the diagonal), and ``1 - g²`` diagonal, its last
+entry 1. The congruence by ``B⁻¹`` is ``r - (r-1) K`` with the **correlation matrix of the lag**
 
 ``K_tt' = g_t g_{t+1} … g_{t'-1}``, ``t ≤ t'``,
 
-that of a Markov chain of unit variances whose neighbours have the correlations g. By Sylvester's law of inertia, as many
-modes of this lag are unstable at r as K has eigenvalues above ``r/(r-1)``. The branch loses its stability at
-``r_c = Λ/(Λ-1)``, Λ the largest eigenvalue of all K, to the mode ``a = B⁻¹x``, ``Kx = Λx``; where no K has an eigenvalue above
-1, never.
+that of a Markov chain of unit variances whose neighbours have the correlations g. By Sylvester's law of inertia, as
+many modes of this lag are unstable at r as K has eigenvalues above ``r/(r-1)``. The branch loses its stability at
+``r_c = Λ/(Λ-1)``, Λ the largest eigenvalue of all K, to the mode ``a = B⁻¹x``, ``Kx = Λx``; where no K has an
+eigenvalue above 1, never.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any
@@ -101,7 +101,8 @@ class LagChain:
         return ImmutableMatrix(diag(*(1 - g**2 for g in self.met), 1))
 
     def segments(self) -> list[tuple[int, LagChain]]:
-        """The parts between vanishing correlations, each with the place of its first entry, from 0: K is their direct sum."""
+        """The parts between vanishing correlations, each with the place of its first entry, from 0: K is their direct
+        sum."""
         cuts = [t + 1 for t, g in enumerate(self.met) if g == 0]
         bounds = zip([0, *cuts], [*cuts, self.size], strict=True)
         return [(first, LagChain(self.lag, self.met[first : end - 1])) for first, end in bounds]
@@ -228,7 +229,8 @@ def ratio_at(angle: Expr, rho: Expr = symbols.rho) -> Expr:
 
 
 def angle_condition(size: Expr, angle: Expr, rho: Expr = symbols.rho) -> Expr:
-    """Zero at the angle of the largest eigenvalue, its smallest root: ``cos((m+1)θ/2) - ρ cos((m-1)θ/2)``, θ < π/(m+1)."""
+    """Zero at the angle of the largest eigenvalue, its smallest root: ``cos((m+1)θ/2) - ρ cos((m-1)θ/2)``, θ <
+    π/(m+1)."""
     return cos((size + 1) * angle / 2) - rho * cos((size - 1) * angle / 2)
 
 
@@ -246,18 +248,19 @@ def assert_angle_condition() -> None:
     r = ratio_at(angle)
 
     def exponentials(expression: Expr) -> Expr:
-        """The numerator of the same as a rational function of ``x = e^{iθ/2}`` and ``y = e^{imθ/2}``: zero only if it is zero."""
+        """The numerator of the same as a rational function of ``x = e^{iθ/2}`` and ``y = e^{imθ/2}``: zero only if it
+        is zero."""
         x, y = Symbol("x"), Symbol("y")
 
-        def put(function: type[Expr], sign: int) -> Expr:
+        def put(sign: int) -> Callable[[Expr], Expr]:
             def replaced(argument: Expr) -> Expr:
                 turns = (argument / angle).expand()
                 e = x ** (2 * turns.coeff(m, 0)) * y ** (2 * turns.coeff(m, 1))
                 return (e + sign / e) / (2 if sign == 1 else 2 * I)
 
-            return replaced  # type: ignore[return-value]
+            return replaced
 
-        return expand(numer(together(expression.replace(sin, put(sin, -1)).replace(cos, put(cos, 1)))))
+        return expand(numer(together(expression.replace(sin, put(-1)).replace(cos, put(1)))))
 
     t = m
     inner = (1 + (2 * r - 1) * rho**2) * sin(t * angle) - r * rho * (sin((t - 1) * angle) + sin((t + 1) * angle))

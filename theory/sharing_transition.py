@@ -6,12 +6,13 @@ Units ``u = v = w = 1``, ``n = T - 1``. With Λ the largest eigenvalue of all la
 ``λ_c = (r_c^n + κ)²/((Λ-1) r_c^n)``, ``H^{tt} = r_c^t``.
 
 - ``looped:p``: lag p, ``Λ = n - p``. Entries whose lag is no multiple of p vanish in every stationary state.
-- ``shared:ρ`` and ``drift:ρ``: lag 1 meets the same correlations ρ in both, so that they have the same critical point:
-  ``Λ = (1-ρ²)/(1 - 2ρ cos θ + ρ²)`` with ``cos(nθ/2) = ρ cos((n-2)θ/2)``, ``0 < θ < π/n``. What leaves it differs.
+- ``shared:ρ`` and ``drift:ρ``: lag 1 meets the same correlations ρ in both, so that they have the same critical
+  point: ``Λ = (1-ρ²)/(1 - 2ρ cos θ + ρ²)`` with ``cos(nθ/2) = ρ cos((n-2)θ/2)``, ``0 < θ < π/n``. What leaves it
+  differs.
 
-The transition is continuous where ``p + qζ`` of ``theory.sharing_landau`` is positive and λ(r) rises at ``r_c``. Where it ceases
-to rise (``ζ = ((n-1)r-n)/(2n(r-1))``), ``p + qζ`` is negative: ``-n e² (y·R)²``, ``e = 2(r-1)ζ``. So it is continuous for
-κ below one tricritical κ, if it is at κ = 0, and at no κ otherwise.
+The transition is continuous where ``p + qζ`` of ``theory.sharing_landau`` is positive and λ(r) rises at ``r_c``.
+Where it ceases to rise (``ζ = ((n-1)r-n)/(2n(r-1))``), ``p + qζ`` is negative: ``-n e² (y·R)²``, ``e = 2(r-1)ζ``. So
+it is continuous for κ below one tricritical κ, if it is at κ = 0, and at no κ otherwise.
 """
 
 from __future__ import annotations

@@ -1,16 +1,17 @@
 """Tricritical points of shared:ρ and drift:ρ: where the transition turns from continuous to discontinuous along ρ.
 
-docs/theory.md section 10. Units ``u = v = w = 1``. ``p + qζ`` of ``theory.sharing_landau`` as a function of ρ, at any precision;
-its zeros for T = 5 and 6 without noise are algebraic numbers whose polynomials follow here.
+docs/theory.md section 10. Units ``u = v = w = 1``. ``p + qζ`` of ``theory.sharing_landau`` as a function of ρ, at any
+precision; its zeros for T = 5 and 6 without noise are algebraic numbers whose polynomials follow here.
 """
 
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import mpmath
-from sympy import QQ, Expr, Integer, Poly, construct_domain, fraction, resultant
+from sympy import QQ, Poly, construct_domain, fraction, resultant
 
 from theory import symbols
 from theory.kernel import require_horizon
@@ -53,7 +54,7 @@ def continuity_at(family: str, T: int, rho: Any, kappa: Any) -> Any:
     return found.constant * (1 + kappa / found.ratio ** (T - 1)) + found.share
 
 
-def tricritical_correlations(family: str, T: int, kappa: Expr = Integer(0), digits: int = 40) -> tuple[Any, ...]:
+def tricritical_correlations(family: str, T: int, kappa: Any = 0, digits: int = 40) -> tuple[Any, ...]:
     """The ρ in (0, 1) at which the order changes at this κ, mpmath numbers to so many digits.
 
     Changes of sign of ``p + qζ`` on a grid, where λ(r) rises; each root refined.
@@ -75,7 +76,7 @@ def tricritical_correlations(family: str, T: int, kappa: Expr = Integer(0), digi
     roots = []
     with mpmath.workdps(digits + 20):
         kappa_value = mpmath.mpf(noise.evalf(digits + 20))
-        for (low, before), (high, after) in zip(grid, grid[1:], strict=False):
+        for (low, before), (high, after) in pairwise(grid):
             if (before > 0) != (after > 0):
                 root = mpmath.findroot(
                     lambda rho: continuity_at(family, T, rho, kappa_value),

@@ -1,4 +1,4 @@
-"""Stability of the incoherent branch for any sharing matrix, against the full free energy (docs/theory.md section 10)."""
+"""Stability of the incoherent branch for any sharing matrix, against the full free energy."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ def test_two_routes_to_the_quartic_coefficient(word, horizon):
         assert abs(A / number(expansion.amplitudes()[0]) - 1) < mp.mpf(10) ** -38
 
 
-# --- symbolic correlation -----------------------------------------------------------------------------------------------
+# --- symbolic correlation ---
 
 
 def test_closed_forms_at_four_times():
@@ -218,7 +218,7 @@ def test_symbolic_length():
         assert abs(number(signal) / number(known.signal) - 1) < mp.mpf(10) ** -40
 
 
-# --- looped ---------------------------------------------------------------------------------------------------------------
+# --- looped ---
 
 
 @pytest.mark.parametrize("short", [True, False])
@@ -269,7 +269,7 @@ def test_where_looped_networks_are_continuous():
     assert Poly(expected, x).count_roots(Rational(38, 10), Rational(39, 10)) == 1
 
 
-# --- tricritical points ---------------------------------------------------------------------------------------------------
+# --- tricritical points ---
 
 
 @pytest.mark.parametrize(

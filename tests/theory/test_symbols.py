@@ -5,7 +5,7 @@ from sympy import Symbol, log, sqrt
 
 from theory import symbols
 
-POSITIVE = ("u", "v", "w", "zeta", "r", "s", "alpha", "delta", "c", "rho")
+POSITIVE = ("u", "v", "w", "zeta", "r", "s", "alpha", "delta", "c", "rho", "eta")
 NONNEGATIVE = ("kappa", "signal", "mu")
 REAL = ("p", "q", "gamma")
 COUNTS = ("T", "n", "P", "m", "t", "N")
