@@ -54,8 +54,8 @@ from sympy import (
 from theory import symbols
 from theory.sharing import Sharing
 
-#: Variable of characteristic polynomials of K.
-EIGENVALUE = Symbol("Lambda", positive=True)
+#: Variable of characteristic polynomials of K; "Lambda" does not parse.
+EIGENVALUE = Symbol("Lamda", positive=True)
 #: Of eigenvalues that are compared; those that agree so far are taken for equal.
 DIGITS = 50
 

@@ -50,8 +50,12 @@ from theory.sharing_stability import (
 
 #: Angle of the critical mode of shared and drift.
 ANGLE = Symbol("theta", positive=True)
-#: Longest network of irrational r_c whose branch is expanded: beyond, the arithmetic of its field is slow.
+#: Longest network whose branch is expanded to the second coefficient.
 LONGEST_EXPANSION = 10
+#: Longest network of shared and drift with a rational ρ: λ_c is a polynomial in a root of degree (T-1)/2.
+LONGEST_CORRELATION = 16
+#: Longest looped network: λ_c is a fraction of some 10T digits.
+LONGEST_LOOPED = 300
 #: Of the numbers whose signs are taken.
 DIGITS = 60
 
@@ -68,20 +72,30 @@ def critical_point_of(arch: Sharing, T: int | Symbol, kappa: Expr = symbols.kapp
     if arch.family == "looped":
         return _looped(int(arch.parameter), T, noise)
     if arch.parameter == 0:
-        raise never(arch, T)
+        raise NeverCoherent(arch, T)
     if T == symbols.T:
         return _any_length(arch, noise)
     require_horizon(T, 4)
     assert isinstance(T, int)
-    return _symbolic_correlation(arch, T, noise) if arch.parameter.free_symbols else _rational(arch, T, noise)
+    if arch.parameter.free_symbols:
+        return _symbolic_correlation(arch, T, noise)
+    _require_at_most(T, LONGEST_CORRELATION, arch)
+    return _rational(arch, T, noise)
 
 
-def never(arch: Sharing, T: int | Symbol) -> ValueError:
-    """What is said of an architecture in which no mode turns unstable."""
-    return ValueError(
-        f"arch: is {arch}, in which coherence never grows at T = {T} (it has the learning-transition); "
-        "accepted: one in which two matrices have a correlation"
-    )
+def _require_at_most(T: int, longest: int, arch: Sharing) -> None:
+    if longest < T:
+        raise ValueError(f"T: is {T}; accepted: 4 to {longest}, or symbolic, for {arch}")
+
+
+class NeverCoherent(ValueError):
+    """An architecture in which no mode turns unstable, at this T."""
+
+    def __init__(self, arch: Sharing, T: int | Symbol):
+        super().__init__(
+            f"arch: is {arch}, in which coherence never grows at T = {T} (it has the learning-transition); "
+            "accepted: one in which two matrices have a correlation and another time follows"
+        )
 
 
 def signal_at(T: int | Symbol, ratio: Expr, kappa: Expr) -> Expr:
@@ -106,7 +120,7 @@ def exact_quartic(arch: Sharing, T: int, found: Instability) -> tuple[Quartic, A
 def _rational(arch: Sharing, T: int, kappa: Expr) -> CriticalPoint:
     found = instability(arch.matrix(T - 1))
     if found is None:
-        raise never(arch, T)
+        raise NeverCoherent(arch, T)
     coefficients, field = exact_quartic(arch, T, found)
     r, put = coefficients.ratio, field.to_sympy
     tricritical = tricritical_noise(coefficients, field)
@@ -171,12 +185,22 @@ def _tidy(expression: Expr, found: Instability) -> Expr:
 
 
 def _looped(p: int, T: int | Symbol, kappa: Expr) -> CriticalPoint:
-    """``Λ = n - p``; for an integer T from the exact expansion."""
+    """``Λ = n - p``; for short networks from the exact expansion, else from the closed forms."""
     if T != symbols.T:
         require_horizon(T, 4)
-        return _rational(Sharing("looped", Integer(p)), T, kappa)
-    ratio = (T - 1 - p) / (T - 2 - p)
+        assert isinstance(T, int)
+        _require_at_most(T, LONGEST_LOOPED, Sharing("looped", Integer(p)))
+        if T <= LONGEST_EXPANSION or T - 1 - p < 2:
+            return _rational(Sharing("looped", Integer(p)), T, kappa)
+    length = Integer(T - 1 - p) if isinstance(T, int) else T - 1 - p
+    ratio = length / (length - 1)
     share = {symbols.zeta: 1 / (1 + kappa * ratio ** (1 - T))}
+    tricritical = None
+    if isinstance(T, int):
+        constant, sharing = (reduced_quartic_at(T, p, Integer(k)) for k in (0, 1))
+        tricritical = -(ratio ** (T - 1)) * sharing / constant if sharing >= 0 else None
+    continuity = reduced_quartic_at(T, p).subs(share)
+    flat = bool(continuity == 0)
     return CriticalPoint(
         T=T,
         kappa=kappa,
@@ -184,11 +208,12 @@ def _looped(p: int, T: int | Symbol, kappa: Expr) -> CriticalPoint:
         lag=p,
         ratio=ratio,
         signal=signal_at(T, ratio, kappa),
-        kernel_diagonal=(ratio**symbols.t,),
-        continuity=reduced_quartic_at(T, p).subs(share),
-        order=None,
-        exponent=Rational(1, 2),
-        amplitude_squared=amplitude_squared(T, p).subs(share),
+        kernel_diagonal=tuple(ratio**t for t in range(1, T)) if isinstance(T, int) else (ratio**symbols.t,),
+        continuity=continuity,
+        order=_order(tricritical, kappa) if isinstance(T, int) and not flat else None,
+        exponent=Rational(1, 4) if flat else Rational(1, 2),
+        amplitude_squared=None if flat else amplitude_squared(T, p).subs(share),
+        tricritical_kappa=tricritical,
     )
 
 
@@ -217,11 +242,12 @@ def _symbolic_correlation(arch: Sharing, T: int, kappa: Expr) -> CriticalPoint:
     continuity = factor(constant * (1 + relative) + share)
     amplitude = -slope * ratio ** (T - 1) / ((1 + relative) * continuity)
     put = {_ROOT: (rho + sqrt(rho**2 + 8)) / 2}
+    plain = ratio if eigenvalue is None or T == 4 else 1 + 1 / (eigenvalue - 1)
     return CriticalPoint(
         **common,
-        ratio=ratio.subs(put),
-        signal=factor(signal_at(T, ratio, kappa)) if T == 4 else signal_at(T, ratio.subs(put), kappa),
-        kernel_diagonal=tuple((ratio**t).subs(put) for t in range(1, T)),
+        ratio=plain,
+        signal=factor(signal_at(T, ratio, kappa)) if T == 4 else signal_at(T, plain, kappa),
+        kernel_diagonal=tuple(plain**t for t in range(1, T)),
         continuity=continuity.subs(put),
         amplitude_squared=factor(amplitude).subs(put),
         tricritical_kappa=factor(-(ratio ** (T - 1)) * (constant + share) / constant).subs(put) if T == 4 else None,

@@ -32,6 +32,9 @@ RESULTS: dict[str, Callable[[Request], Fields]] = {
     "gaussian-averages": functional.gaussian_averages,
 }
 
+#: Results that exist for shared:ρ, drift:ρ and looped:p too, ρ a rational number or rho.
+ANY_SHARING = ("critical-point", "learning-transition")
+
 
 @click.command("derive")
 @click.argument("what", metavar="WHAT", shell_complete=lambda ctx, param, typed: _starting(typed, RESULTS))
@@ -39,7 +42,9 @@ RESULTS: dict[str, Callable[[Request], Fields]] = {
 @click.option(
     "--kappa", help="A rational number such as 1/2, or 'symbolic'. [default: 1; symbolic in expressions of F]"
 )
-@click.option("--arch", default="rnn", show_default=True, help="rnn or dnn.")
+@click.option(
+    "--arch", default="rnn", show_default=True, help="rnn or dnn; for two results also shared:ρ, drift:ρ, looped:p."
+)
 @click.option("--order", type=int, default=2, show_default=True, help="perturbation: the last power of Y.")
 @click.option("--supervise", type=TimeList(), help="perturbation: supervised hidden times, such as 1,3. [default: all]")
 @click.option("--format", "form", default="text", show_default=True, help="text, latex or json.")
@@ -64,8 +69,8 @@ def command(
     hessian              the Hessian-vector product of F as a matrix expression
     incoherent-branch    the diagonal kernel, any T, in the ratio r
     stability            the second variation around it, a sector for each lag; λ_c follows
-    critical-point       λ_c, the order of the transition, exponent and amplitude; any T
-    learning-transition  where the diagonal branch of either architecture folds; any T ≥ 3
+    critical-point       λ_c, the order of the transition, exponent and amplitude; any T, any --arch
+    learning-transition  where the diagonal branch folds, the same for any --arch; any T ≥ 3
     coexistence          fold and equal-free-energy point where the transition is discontinuous
     coherent-branch      the whole branch at T = 4 in one parameter; at T = 5 on an elliptic curve
     strong-signal        its leading terms for λ → ∞
@@ -80,8 +85,8 @@ def command(
         raise click.UsageError(f"WHAT: is {what!r}; accepted: {', '.join(RESULTS)}")
     if form not in ("text", "latex", "json"):
         raise click.UsageError(f"--format: is {form!r}; accepted: text, latex or json")
-    if arch not in ("rnn", "dnn"):
-        raise click.UsageError(f"--arch: is {arch!r}; accepted: rnn or dnn")
+    if arch not in ("rnn", "dnn") and what not in ANY_SHARING:
+        raise click.UsageError(f"--arch: is {arch!r}; accepted: rnn or dnn for {what}")
     request = Request(_horizon(T), _noise(kappa), arch, order, supervise)
     try:
         with output.working(f"deriving {what}"):

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from derivations.exact.request import Fields, Request, as_float, fixed_horizon, only_four
 from numerics.errors import InputError
+
+if TYPE_CHECKING:
+    from theory.sharing import Sharing
 
 #: Largest T of learning-transition: where 3(T-1)²+1 is a square, κ_* is a fraction of some 5T digits.
 LONGEST_FRACTION = 500
@@ -12,19 +17,22 @@ DIGITS = 30
 
 
 def critical_point(request: Request) -> Fields:
-    """Where the RNN's incoherent branch loses stability, and the order of the transition there."""
-    from theory.critical_point import critical_point as derive
+    """Where the incoherent branch loses stability, and the order of the transition there; any architecture."""
+    from theory.sharing_transition import NeverCoherent, critical_point_of
 
-    if request.arch == "dnn":
-        raise ValueError(
-            "--arch: is dnn, in which coherence never grows (it has the learning-transition); accepted: rnn"
-        )
-    point = derive(request.T, request.noise)
+    try:
+        point = critical_point_of(_sharing(request), request.T, request.noise)
+    except NeverCoherent as error:
+        raise InputError(f"--{error}") from None
     return {
         "T": point.T,
         "kappa": point.kappa,
+        "arch": point.arch,
         "signal": point.signal,
         "signal_float": as_float(point.signal),
+        "ratio": point.ratio,
+        "vanish": point.conditions or None,
+        "lag": point.lag,
         "kernel_diagonal": point.kernel_diagonal,
         "order": point.order,
         "exponent": point.exponent,
@@ -36,13 +44,24 @@ def critical_point(request: Request) -> Fields:
     }
 
 
+def _sharing(request: Request) -> Sharing:
+    """The architecture that was asked for."""
+    from theory.sharing import sharing
+
+    try:
+        return sharing(request.arch)
+    except ValueError as error:
+        raise InputError(f"--{error}") from None
+
+
 def learning_transition(request: Request) -> Fields:
-    """Onset of the folds; beyond it both folds and the signal of equal free energy. The same for both architectures."""
+    """Onset of the folds; beyond it both folds and the signal of equal free energy. The same for any architecture."""
     from sympy import Symbol
 
     from theory.learning_onset import onset
     from theory.learning_transition import learning_transition as derive
 
+    _sharing(request)
     if isinstance(request.T, int) and request.T > LONGEST_FRACTION:
         limit = f"an integer ≤ {LONGEST_FRACTION} for learning-transition"
         raise InputError(f"--T: is {request.T}; accepted: {limit}")

@@ -208,6 +208,58 @@ def test_no_folds_are_printed_up_to_the_onset():
     assert float(at_seven) == pytest.approx(derive("learning-transition", "--T", "7")["kappa_onset_float"], rel=1e-13)
 
 
+@pytest.mark.parametrize(
+    ("horizon", "arch", "noise"),
+    [
+        ("5", "shared:1/2", "1"),
+        ("5", "shared:rho", "1"),
+        ("8", "drift:rho", "symbolic"),
+        ("6", "looped:2", "1/2"),
+        ("symbolic", "looped:2", "symbolic"),
+        ("symbolic", "shared:rho", "1"),
+        ("10", "drift:9/10", "0"),
+    ],
+)
+def test_critical_points_of_any_sharing(horizon, arch, noise):
+    """The kernel's diagonal is on the incoherent branch at the printed signal, and everything parses."""
+    fields = derive("critical-point", "--T", horizon, "--arch", arch, "--kappa", noise)
+    assert fields["arch"] == arch
+    assert fields["lag"] == (2 if arch == "looped:2" else 1)
+    values = {name: sympy.sympify(fields[name]) for name in ("T", "kappa", "signal", "exponent")}
+    assert values["exponent"] == sympy.Rational(1, 2)
+    ratio = sympy.sympify(fields["kernel_diagonal"][0]).subs(sympy.Symbol("t"), 1)
+    put = {
+        sympy.Symbol(name): value
+        for name, value in (("T", 9), ("rho", 0.7), ("kappa", 1.5), ("r", 1.3), ("Lamda", 2.5))
+    }
+    r, n = ratio.subs(put).evalf(30), values["T"].subs(put) - 1
+    expected = (r - 1) * (r**n + values["kappa"].subs(put)) ** 2 / r**n
+    assert abs(values["signal"].subs(put).evalf(30) / expected - 1) < 1e-12
+    if "signal_float" in fields:
+        assert fields["signal_float"] == pytest.approx(float(expected), rel=1e-13)
+        assert fields["order"] == ("discontinuous" if arch == "shared:1/2" or horizon == "10" else "continuous")
+    for condition in fields.get("vanish", []):
+        sympy.sympify(condition)
+
+
+def test_folds_are_those_of_any_sharing():
+    fields = derive("learning-transition", "--T", "4", "--kappa", "60")
+    assert derive("learning-transition", "--T", "4", "--kappa", "60", "--arch", "drift:1/2") == fields
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("critical-point", "--arch", "gru"),
+        ("critical-point", "--arch", "looped:3"),
+        ("stability", "--arch", "looped:2"),
+    ],
+)
+def test_architectures_without_the_result_are_refused(words):
+    result = CliRunner().invoke(cli, ["derive", *words], standalone_mode=False)
+    assert result.exception.format_message().startswith("--arch: is ")
+
+
 def test_dnn_has_no_critical_point():
     result = CliRunner().invoke(cli, ["derive", "critical-point", "--arch", "dnn"], standalone_mode=False)
     assert "--arch" in result.exception.format_message()
