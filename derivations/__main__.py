@@ -17,8 +17,7 @@ import click
 COMMANDS = {
     "derive": "Exact results, derived with SymPy.",
     "solve": "Solve the saddle-point equations of a problem.",
-    "scan": "Follow every branch along the signal.",
-    "continue": "Follow every branch of any problem along a parameter, with its hysteresis loop.",
+    "scan": "Follow every branch of any problem along a parameter, with its hysteresis loop.",
     "landscape": "The free energy along the order parameter, and a cut through its minima.",
     "sweep": "Solve over a grid of parameters; an interrupted sweep resumes.",
     "certify": "Prove solved states and their stability in ball arithmetic.",

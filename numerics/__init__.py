@@ -14,12 +14,10 @@ if TYPE_CHECKING:
     from numerics.checking.check import Check as Check
     from numerics.checking.check import check as check
     from numerics.continuation.diagram import continue_branch as continue_branch
-    from numerics.continuation.diagram import diagram as diagram
-    from numerics.continuation.hysteresis import hysteresis as hysteresis
+    from numerics.continuation.scan import Scan as Scan
+    from numerics.continuation.scan import scan as scan
     from numerics.endpoint_task.batch import solve_endpoint_batch as solve_endpoint_batch
     from numerics.endpoint_task.landscape import landscape as landscape
-    from numerics.endpoint_task.scan import EndpointScan as EndpointScan
-    from numerics.endpoint_task.scan import scan_endpoint as scan_endpoint
     from numerics.errors import InputError as InputError
     from numerics.inputs.activation import Activation as Activation
     from numerics.inputs.problem import Problem as Problem
@@ -49,11 +47,11 @@ if TYPE_CHECKING:
 _HOMES = {
     "Agreement": "numerics.checking.agreement",
     "Check": "numerics.checking.check",
-    "EndpointScan": "numerics.endpoint_task.scan",
     "InputError": "numerics.errors",
     "NonlinearSolution": "numerics.nonlinear.solution",
     "Activation": "numerics.inputs.activation",
     "Problem": "numerics.inputs.problem",
+    "Scan": "numerics.continuation.scan",
     "Simulation": "numerics.sampling.result",
     "Solution": "numerics.results.solution",
     "Solutions": "numerics.results.solutions",
@@ -63,9 +61,7 @@ _HOMES = {
     "compare": "numerics.checking.agreement",
     "continue_branch": "numerics.continuation.diagram",
     "critical_signal": "numerics.nonlinear.critical",
-    "diagram": "numerics.continuation.diagram",
     "endpoint": "numerics.inputs.problem",
-    "hysteresis": "numerics.continuation.hysteresis",
     "kernel_sd": "numerics.predictors.finite_width",
     "landscape": "numerics.endpoint_task.landscape",
     "load": "numerics.results.storage",
@@ -76,7 +72,7 @@ _HOMES = {
     "plot": "numerics.results.plotting",
     "predict": "numerics.predictors.observables",
     "rotation_teacher": "numerics.inputs.teachers",
-    "scan_endpoint": "numerics.endpoint_task.scan",
+    "scan": "numerics.continuation.scan",
     "sequence": "numerics.inputs.teachers",
     "simulate": "numerics.sampling.simulate",
     "solve": "numerics.solving",
@@ -89,10 +85,10 @@ __all__ = [
     "Activation",
     "Agreement",
     "Check",
-    "EndpointScan",
     "InputError",
     "NonlinearSolution",
     "Problem",
+    "Scan",
     "Simulation",
     "Solution",
     "Solutions",
@@ -102,9 +98,7 @@ __all__ = [
     "compare",
     "continue_branch",
     "critical_signal",
-    "diagram",
     "endpoint",
-    "hysteresis",
     "kernel_sd",
     "landscape",
     "load",
@@ -115,7 +109,7 @@ __all__ = [
     "predict",
     "rotation_teacher",
     "save",
-    "scan_endpoint",
+    "scan",
     "sequence",
     "simulate",
     "solve",

@@ -27,7 +27,7 @@ from numerics import (
     load,
     plot,
     save,
-    scan_endpoint,
+    scan,
     simulate,
     solve,
     solve_all,
@@ -59,7 +59,7 @@ def results(tmp_path_factory):
         solution,
         solve(endpoint(3, 5.0, activation="erf")),
         solve_all(problem),
-        scan_endpoint(4, np.linspace(5.0, 20.0, 7)),
+        scan(endpoint(4, 1.0), {"signal": np.linspace(5.0, 20.0, 7)}),
         solve_endpoint_batch(4, np.linspace(5.0, 20.0, 5), branch="coherent"),
         landscape(4, 20.0, [-0.5, 0.0, 0.5]),
         simulation,
@@ -182,11 +182,11 @@ def test_results_draw_themselves(results, name):
 def test_a_scan_draws_its_states(results):
     from matplotlib import pyplot as plt
 
-    scan = results["EndpointScan"]
-    axes = scan.plot()
+    found = results["Scan"]
+    axes = found.plot()
     assert axes is plt.gca()
-    heights = np.concatenate([line.get_ydata() for line in axes.lines if len(line.get_ydata()) == len(scan.signal)])
-    assert np.nanmax(heights) == max(np.nanmax(branch.order_parameter) for branch in scan.branches)
+    heights = np.concatenate([line.get_ydata() for line in axes.lines if len(line.get_ydata()) == len(found.value)])
+    assert np.nanmax(heights) == max(np.nanmax(branch.order_parameter) for branch in found.branches)
     plt.close("all")
     with pytest.raises(InputError, match=r"^result: is a int; accepted"):
         plot(3)

@@ -23,7 +23,7 @@ from numerics import (
     continue_branch,
     endpoint,
     rotation_teacher,
-    scan_endpoint,
+    scan,
     sequence,
     solve,
     solve_all,
@@ -110,7 +110,7 @@ def test_exact_numbers_are_accepted_wherever_a_number_is():
     assert solve(problem, tolerance=Fraction(1, 10**9)).converged
     assert solve_all(problem, tolerance=sympy.Rational(1, 10**9))[0].converged
     assert lowest_state(endpoint(3, sympy.pi, activation="erf"), tolerance=Fraction(1, 10**6)).converged
-    assert scan_endpoint(4, [sympy.S(2), Fraction(5, 2)], kappa=sympy.S(1)).signal.tolist() == [2.0, 2.5]
+    assert scan(endpoint(4, 1), {"signal": [sympy.S(2), Fraction(5, 2)]}).value.tolist() == [2.0, 2.5]
     assert solve_endpoint_batch(np.int64(4), [sympy.S(2)], kappa=Fraction(1)).signal.tolist() == [2.0]
     assert landscape(sympy.Integer(4), sympy.S(20), [Fraction(1, 3)]).correlation.tolist() == [1 / 3]
     plan = Plan(problem=problem, width=np.int64(8), steps=sympy.Integer(20), step_size=Fraction(1, 2), seed=np.uint8(3))
@@ -135,7 +135,7 @@ TAKERS = {
     "means": lambda a: width_trend([8, 16], a, np.ones((2, 2))),
     "standard_errors": lambda a: width_trend([8, 16], np.ones((2, 2)), a),
     "widths": lambda a: width_trend(a, np.ones((2, 2)), np.ones((2, 2))),
-    "signals": lambda a: scan_endpoint(4, a),
+    "kappa": lambda a: scan(endpoint(4, 20.0), {"kappa": a}),
     "signal": lambda a: solve_endpoint_batch(4, a),
     "correlations": lambda a: landscape(4, 20.0, a),
     "strengths": lambda a: hysteresis(endpoint(3, 1.0), 8, a, steps=16),

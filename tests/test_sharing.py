@@ -233,6 +233,7 @@ ENTRIES = {
     "input_covariance": input_covariance,
     "trajectory_space": trajectory_space,
     "continue_branch": lambda p: numerics.continue_branch(p, "signal", (0.5, 2.0), np.eye(4)),
+    "scan": lambda p: numerics.scan(p, {"signal": [0.5, 2.0]}),
     "diagram": lambda p: diagram(p, "signal", (0.5, 2.0)),
     "check": lambda p: check(p, 16),
     "minima": minima,
@@ -258,9 +259,9 @@ OF_STATES = {
 }
 #: Those that take neither problem nor state, or read no more than the kernel of one; and the simulator.
 WITHOUT = {
-    "Activation", "Agreement", "Check", "EndpointScan", "InputError", "NonlinearSolution", "Problem", "Simulation",
+    "Activation", "Agreement", "Check", "InputError", "NonlinearSolution", "Problem", "Scan", "Simulation",
     "Solution", "Teacher", "cka", "compare", "endpoint", "hysteresis", "landscape", "load", "load_problem", "lower",
-    "plot", "rotation_teacher", "save", "Solutions", "scan_endpoint", "sequence", "simulate", "solve_endpoint_batch",
+    "plot", "rotation_teacher", "save", "Solutions", "sequence", "simulate", "solve_endpoint_batch",
 }  # fmt: skip
 
 
@@ -300,7 +301,7 @@ def test_every_public_name_is_looked_at():
 
 
 COMMANDS = {
-    "solve": (), "certify": (), "check": ("--width", "16"), "continue": ("--parameter", "kappa", "--range", "1:2"),
+    "solve": (), "certify": (), "check": ("--width", "16"), "scan": ("--over", "kappa=1:2:3"),
     "sweep": ("--over", "kappa=1,2", "--directory", "points"),
 }  # fmt: skip
 OPTIONS = {

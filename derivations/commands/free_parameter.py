@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,46 +10,66 @@ import click
 from derivations.commands.problems import ParameterType
 
 PICTURES = (".png", ".pdf", ".svg")
+#: Parameters that branches are followed along: ``numerics.continuation.parameters``.
+PARAMETERS = ("signal", "kappa", "u", "v", "w")
 
 
-class Range(ParameterType):
-    """``low:high``, both positive."""
+class Over(ParameterType):
+    """``name=first:last:count``, evenly spaced positive values of a parameter."""
 
     name = "range"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
-        """``"1:40"`` → (1.0, 40.0)."""
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, float, float, int]:
+        """``"signal=1:40:200"`` → ("signal", 1.0, 40.0, 200)."""
         if isinstance(value, tuple):
             return value
+        name, _, span = value.partition("=")
+        accepted = f"name=first:last:count, 0 < first < last, count ≥ 2, such as signal=1:40:200, for {_names()}"
         try:
-            low, high = (float(part) for part in value.split(":"))
+            first, last, count = span.split(":")
+            low, high, number = float(first), float(last), int(count)
         except ValueError:
-            self.fail(f"is {value!r}; accepted: low:high, such as 1:40", param, ctx)
-        if not 0 < low < high < float("inf"):
-            self.fail(f"is {value!r}; accepted: low:high with 0 < low < high", param, ctx)
-        return low, high
+            self.fail(f"is {value!r}; accepted: {accepted}", param, ctx)
+        if name not in PARAMETERS or not (0 < low < high < float("inf") and number >= 2):
+            self.fail(f"is {value!r}; accepted: {accepted}", param, ctx)
+        return name, low, high, number
+
+
+def _names() -> str:
+    return f"{', '.join(PARAMETERS[:-1])} or {PARAMETERS[-1]}"
 
 
 class VariesSignal(click.Command):
-    """A command in which an endpoint problem needs no ``--signal`` of its own where the signal is what varies.
+    """A command in which an endpoint problem needs no ``--signal`` of its own where ``--over`` varies the signal.
 
-    The problem's labels are then those at λ = 1, which the command scales.
+    The problem's labels are then those at λ = 1, which the command scales. ``--signal first:last:count`` is short for
+    ``--over signal=first:last:count``.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click does, with the signal 1 put in where it is free."""
+        args = _spelt_out(args)
         given = any(word == "--signal" or word.startswith("--signal=") for word in args)
         asks = any(word in ("-h", "--help") for word in args)
-        if "endpoint" in args and not given and not asks and self.signal_is_free(args):
+        free = any(word.startswith(("signal=", "--over=signal=")) for word in args)
+        if "endpoint" in args and not given and not asks and free:
             args = [*args, "--signal", "1"]
         return super().parse_args(ctx, args)
 
-    @staticmethod
-    def signal_is_free(args: list[str]) -> bool:
-        """Whether these words set the signal free."""
-        values = [word.partition("=")[2] for word in args if word.startswith("--parameter=")]
-        values += [after for word, after in pairwise(args) if word == "--parameter"]
-        return all(value == "signal" for value in values)
+
+def _spelt_out(args: list[str]) -> list[str]:
+    """The words with each range of ``--signal`` as one of ``--over``."""
+    words: list[str] = []
+    for word in args:
+        if words and words[-1] == "--signal" and ":" in word:
+            words[-1:] = ["--over", f"signal={word}"]
+        elif word.startswith("--signal=") and ":" in word:
+            words += ["--over", word[2:]]
+        else:
+            words.append(word)
+    return words
 
 
 def require_picture(out: Path | None) -> None:

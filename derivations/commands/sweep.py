@@ -50,14 +50,7 @@ class Axis(ParameterType):
             self.fail(f"is {value!r}; accepted: {name}=first:last:count, count ≥ 2, or {name}=value,…", param, ctx)
 
 
-class _Sweep(VariesSignal):
-    @staticmethod
-    def signal_is_free(args: list[str]) -> bool:
-        """Whether the signal is an axis."""
-        return any(word.startswith(("signal=", "--over=signal=")) for word in args)
-
-
-@click.command("sweep", cls=_Sweep)
+@click.command("sweep", cls=VariesSignal)
 @problem_options
 @click.option(
     "--over",

@@ -21,7 +21,7 @@ from derivations.figures.panel import (
     stacked,
     styled,
 )
-from numerics import endpoint, scan_endpoint
+from numerics import endpoint, scan
 from numerics.endpoint_task.landscape import landscape, negative_log_density, plane
 from numerics.sampling import simulate
 from theory.critical_point import critical_signal
@@ -95,8 +95,8 @@ def continuous_signals() -> dict[str, float]:
 def jump_signals() -> dict[str, float]:
     """Below the fold, at equal free energies and at λ_c where the transition is discontinuous."""
     critical = float(critical_signal(JUMP_T, nsimplify(JUMP_KAPPA)))
-    scan = scan_endpoint(JUMP_T, np.linspace(0.6, 1.02, 40) * critical, JUMP_KAPPA)
-    (equal,) = (point.signal for point in scan.special_points if point.type == "equal-free-energy")
+    found = scan(endpoint(JUMP_T, 1.0, kappa=JUMP_KAPPA), {"signal": np.linspace(0.6, 1.02, 40) * critical})
+    (equal,) = (point.value for point in found.special_points if point.type == "equal-free-energy")
     return {r"$\lambda = 25$": 25.0, f"equal, ${equal:.1f}$": equal, f"$\\lambda_c = {critical:.1f}$": critical}
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from derivations.figures.panel import Effort, Panel, Progress, Table, finished_runs, save_figure, save_table, styled
-from numerics import Problem, endpoint, scan_endpoint
+from numerics import Problem, endpoint, scan
 from numerics.checking.linear import compare_phase
 from numerics.checking.regions import nearest
 from numerics.checking.weights import phases
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from numerics.endpoint_task.scan import EndpointScan
+    from numerics.continuation.scan import Scan
     from numerics.predictors.observables import KernelState
     from numerics.results.solution import Solution
 
@@ -70,16 +70,16 @@ def problem(arch: str, signal: float) -> Problem:
 
 def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     """Scan, simulate, draw and save; whether every network is in its minimum and agrees with the theory there."""
-    coarse = {arch: scan_endpoint(T, np.linspace(*RANGE, GRID), KAPPA, arch) for arch in ARCHITECTURES}
+    coarse = {arch: scan(problem(arch, 1.0), {"signal": np.linspace(*RANGE, GRID)}) for arch in ARCHITECTURES}
     points = simulated_points(out, effort, coarse, progress)
-    scans = {arch: crowded(scan) for arch, scan in coarse.items()}
+    scans = {arch: crowded(found) for arch, found in coarse.items()}
     tables: dict[str, Table] = {
         "theory": theory_table(scans),
         "simulation": points,
         "special-points": {
-            "arch": [arch for arch, scan in scans.items() for _ in scan.special_points],
-            "type": [point.type for scan in scans.values() for point in scan.special_points],
-            "signal": [point.signal for scan in scans.values() for point in scan.special_points],
+            "arch": [arch for arch, found in scans.items() for _ in found.special_points],
+            "type": [point.type for found in scans.values() for point in found.special_points],
+            "signal": [point.value for found in scans.values() for point in found.special_points],
         },
     }
     for name, table in tables.items():
@@ -89,8 +89,8 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     agrees = all(points["agrees"])
     worst = float(max(points["largest_z"]))
     equal = {
-        arch: next(point.signal for point in scan.special_points if point.type == "equal-free-energy")
-        for arch, scan in scans.items()
+        arch: next(point.value for point in found.special_points if point.type == "equal-free-energy")
+        for arch, found in scans.items()
     }
     return {
         "files": [*map(str, files), *(str(out / f"learning-transition-{name}.csv") for name in tables)],
@@ -105,11 +105,11 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     }
 
 
-def crowded(scan: EndpointScan) -> EndpointScan:
+def crowded(found: Scan) -> Scan:
     """The same on signals that crowd where branches meet."""
     step = 8.0 * np.linspace(0.02, 1.0, 8) ** 2
-    near = [point.signal + side * step for point in scan.special_points for side in (-1, 1)]
-    return scan_endpoint(T, np.unique(np.concatenate([scan.signal, *near])), KAPPA, scan.arch)
+    near = [point.value + side * step for point in found.special_points for side in (-1, 1)]
+    return scan(found.problem, {"signal": np.unique(np.concatenate([found.value, *near]))})
 
 
 def output_over_label(kernel: np.ndarray) -> np.ndarray:
@@ -118,20 +118,20 @@ def output_over_label(kernel: np.ndarray) -> np.ndarray:
     return np.asarray(last / (last + KAPPA))
 
 
-def minima(scan: EndpointScan, signal: float) -> dict[str, Solution]:
+def minima(found: Scan, signal: float) -> dict[str, Solution]:
     """The minima at one signal, by side: what the stable branches of the scan lead to there."""
-    functional = kernel_functional(problem(scan.arch, signal))
-    found: dict[str, Solution] = {}
-    for branch in scan.branches:
+    functional = kernel_functional(problem(found.problem.arch, signal))
+    states: dict[str, Solution] = {}
+    for branch in found.branches:
         there = np.flatnonzero(branch.stable & np.isfinite(branch.free_energy))
         if len(there) == 0:
             continue
-        nearest_place = there[np.argmin(np.abs(scan.signal[there] - signal))]
+        nearest_place = there[np.argmin(np.abs(found.value[there] - signal))]
         stop = trust_region.minimise(functional.at(branch.kernel[nearest_place]), tolerance=1e-10)
-        state = search.solution_of(problem(scan.arch, signal), stop)
+        state = search.solution_of(problem(found.problem.arch, signal), stop)
         if state.stable and state.converged:
-            found[side(state)] = state
-    return found
+            states[side(state)] = state
+    return states
 
 
 def side(state: KernelState) -> str:
@@ -139,9 +139,7 @@ def side(state: KernelState) -> str:
     return "learnt" if output_over_label(state.kernel) > LEARNT else "unlearnt"
 
 
-def simulated_points(
-    out: Path, effort: Effort, scans: dict[str, EndpointScan], progress: Progress
-) -> dict[str, list[Any]]:
+def simulated_points(out: Path, effort: Effort, scans: dict[str, Scan], progress: Progress) -> dict[str, list[Any]]:
     """One network for each architecture, side and signal, compared with the minimum in which it must be."""
     tasks = [(arch, start, signal) for arch in ARCHITECTURES for start in SIDES for signal in SIGNALS[arch][start]]
     jobs = {}
@@ -162,12 +160,12 @@ def simulated_points(
     return points
 
 
-def last_signal(scan: EndpointScan, start: str, signal: float) -> float:
+def last_signal(found: Scan, start: str, signal: float) -> float:
     """The signal nearest to a given one at which a side's minimum exists."""
     there = [
         place
-        for branch in scan.branches
-        for place, kernel in zip(scan.signal[branch.stable], branch.kernel[branch.stable], strict=True)
+        for branch in found.branches
+        for place, kernel in zip(found.value[branch.stable], branch.kernel[branch.stable], strict=True)
         if (output_over_label(kernel) > LEARNT) == (start == "learnt")
     ]
     return float(min(there, key=lambda place: abs(place - signal)))
@@ -206,14 +204,14 @@ def network(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def theory_table(scans: dict[str, EndpointScan]) -> dict[str, list[Any]]:
+def theory_table(scans: dict[str, Scan]) -> dict[str, list[Any]]:
     """Every branch where it exists, one row for each signal."""
     rows = [
         (arch, branch.name, signal, output, energy, stable)
-        for arch, scan in scans.items()
-        for branch in scan.branches
+        for arch, found in scans.items()
+        for branch in found.branches
         for signal, output, energy, stable in zip(
-            scan.signal, output_over_label(branch.kernel), branch.free_energy, branch.stable, strict=True
+            found.value, output_over_label(branch.kernel), branch.free_energy, branch.stable, strict=True
         )
         if np.isfinite(energy)
     ]
@@ -221,18 +219,18 @@ def theory_table(scans: dict[str, EndpointScan]) -> dict[str, list[Any]]:
     return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
 
 
-def draw(scans: dict[str, EndpointScan], points: dict[str, list[Any]]) -> Figure:
+def draw(scans: dict[str, Scan], points: dict[str, list[Any]]) -> Figure:
     """RNN left, DNN right; outputs above, free energies below."""
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(2, 2, figsize=(3.4, 3.6), sharex=True, sharey="row", height_ratios=(3, 2))
-    for column, (arch, scan) in enumerate(scans.items()):
+    for column, (arch, found) in enumerate(scans.items()):
         above, below = axes[:, column]
         for place in (above, below):
-            draw_special_points(place, scan, named=place is above)
-        draw_branches(above, scan, lambda branch: output_over_label(branch.kernel))
+            draw_special_points(place, found, named=place is above)
+        draw_branches(above, found, lambda branch: output_over_label(branch.kernel))
         # the random network's free energy is its energy λ/(2 (1 + κ)) alone
-        draw_branches(below, scan, lambda branch, s=scan: branch.free_energy - 0.5 * s.signal / (1 + KAPPA))
+        draw_branches(below, found, lambda branch, s=found: branch.free_energy - 0.5 * s.value / (1 + KAPPA))
         draw_networks(above, points, arch)
         above.set_title(f"({'ab'[column]}) {arch.upper()}", loc="left")
         below.set(xlabel=r"signal $\lambda$", xlim=RANGE, xticks=(800, 1200, 1600), ylim=(-0.62, 0.38))
@@ -244,25 +242,25 @@ def draw(scans: dict[str, EndpointScan], points: dict[str, list[Any]]) -> Figure
     return figure
 
 
-def draw_branches(axes: Axes, scan: EndpointScan, quantity: Any) -> None:
+def draw_branches(axes: Axes, found: Scan, quantity: Any) -> None:
     """One quantity along every branch, dashed where it is unstable."""
-    for branch in scan.branches:
+    for branch in found.branches:
         values = quantity(branch)
-        axes.plot(scan.signal, np.where(branch.stable, values, np.nan), "-", color="C0", label=THEORY)
-        axes.plot(scan.signal, np.where(branch.stable, np.nan, values), "--", color="C0", lw=0.7, label=UNSTABLE)
+        axes.plot(found.value, np.where(branch.stable, values, np.nan), "-", color="C0", label=THEORY)
+        axes.plot(found.value, np.where(branch.stable, np.nan, values), "--", color="C0", lw=0.7, label=UNSTABLE)
 
 
-def draw_special_points(axes: Axes, scan: EndpointScan, *, named: bool) -> None:
+def draw_special_points(axes: Axes, found: Scan, *, named: bool) -> None:
     """Where minima begin, end or exchange, as dotted lines; at λ_c only unstable states meet under so large a noise."""
     names = {"equal-free-energy": "equal $F$", "fold": "fold"}
-    for point in scan.special_points:
-        minimum = any(branch.name in point.branches and branch.stable.any() for branch in scan.branches)
+    for point in found.special_points:
+        minimum = any(branch.name in point.names and branch.stable.any() for branch in found.branches)
         if point.type not in names or not minimum:
             continue
-        axes.axvline(point.signal, color="0.6", lw=0.6, ls=":", zorder=0)
+        axes.axvline(point.value, color="0.6", lw=0.6, ls=":", zorder=0)
         if named:
             axes.annotate(
-                names[point.type], (point.signal, 1.0), (-1, -2), xycoords=("data", "axes fraction"),
+                names[point.type], (point.value, 1.0), (-1, -2), xycoords=("data", "axes fraction"),
                 textcoords="offset points", rotation=90, ha="right", va="top", fontsize=6, color="0.35",
             )  # fmt: skip
 

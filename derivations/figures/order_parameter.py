@@ -10,7 +10,7 @@ import numpy as np
 from sympy import nsimplify
 
 from derivations.figures.panel import Effort, Panel, Progress, Table, finished_runs, save_figure, save_table, styled
-from numerics import endpoint, scan_endpoint, solve_all, solve_endpoint_batch
+from numerics import endpoint, scan, solve_all, solve_endpoint_batch
 from numerics.checking.linear import compare
 from numerics.sampling import simulate
 from theory.critical_point import critical_point
@@ -18,7 +18,7 @@ from theory.critical_point import critical_point
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from numerics.endpoint_task.scan import EndpointScan
+    from numerics.continuation.scan import Scan
     from numerics.inputs.problem import Problem
     from numerics.results.solution import Solution
 
@@ -54,15 +54,15 @@ COLOURS = {"rnn": "C0", "dnn": "C1"}
 
 def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     """Solve, simulate, draw and save; the files made, and whether every point agrees with the theory."""
-    theory, scan = theory_curves(), jump_scan()
+    theory, found = theory_curves(), jump_scan()
     points = simulated_points(out, effort, progress)
     tables: dict[str, Table] = {
         "theory": theory,
         "simulation": points,
-        "hysteresis-theory": scan_table(scan),
+        "hysteresis-theory": scan_table(found),
         "hysteresis-special-points": {
-            "type": [point.type for point in scan.special_points],
-            "signal": [point.signal for point in scan.special_points],
+            "type": [point.type for point in found.special_points],
+            "signal": [point.value for point in found.special_points],
         },
     }
     for name, table in tables.items():
@@ -72,7 +72,7 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
 
         figure, (above, below) = plt.subplots(2, 1, figsize=(3.4, 4.3))
         draw(above, theory, points)
-        draw_hysteresis(below, scan, points)
+        draw_hysteresis(below, found, points)
         files = save_figure(figure, out, "order-parameter")
     worst = max(np.abs(points["largest_z"]))
     agrees = all(points["agrees"])
@@ -108,21 +108,22 @@ def theory_curves() -> dict[str, np.ndarray]:
     }
 
 
-def jump_scan() -> EndpointScan:
+def jump_scan() -> Scan:
     """Every branch of the discontinuous transition, on signals that crowd where branches meet."""
     coarse = np.linspace(*JUMP_RANGE, 89)
-    points = [point.signal for point in scan_endpoint(JUMP_T, coarse, JUMP_KAPPA).special_points]
+    problem = endpoint(JUMP_T, 1.0, kappa=JUMP_KAPPA)
+    points = [point.value for point in scan(problem, {"signal": coarse}).special_points]
     crowded = [point + 0.5 * side * np.linspace(0.01, 1.0, 12) ** 2 for point in points for side in (-1, 1)]
-    return scan_endpoint(JUMP_T, np.unique(np.concatenate([coarse, *crowded])), JUMP_KAPPA)
+    return scan(problem, {"signal": np.unique(np.concatenate([coarse, *crowded]))})
 
 
-def scan_table(scan: EndpointScan) -> dict[str, list[Any]]:
+def scan_table(found: Scan) -> dict[str, list[Any]]:
     """Every branch where it exists, one row for each signal."""
     rows = [
         (branch.name, signal, order, energy, stable)
-        for branch in scan.branches
+        for branch in found.branches
         for signal, order, energy, stable in zip(
-            scan.signal, branch.order_parameter, branch.free_energy, branch.stable, strict=True
+            found.value, branch.order_parameter, branch.free_energy, branch.stable, strict=True
         )
         if np.isfinite(order)
     ]
@@ -205,17 +206,17 @@ def draw(axes: Axes, theory: dict[str, np.ndarray], points: dict[str, list[Any]]
     axes.legend(loc="lower right", bbox_to_anchor=(1.02, 0.04), handlelength=1.4, labelspacing=0.25)
 
 
-def draw_hysteresis(axes: Axes, scan: EndpointScan, points: dict[str, list[Any]]) -> None:
+def draw_hysteresis(axes: Axes, found: Scan, points: dict[str, list[Any]]) -> None:
     """The discontinuous transition: both branches, its special points, and networks that started in either phase."""
-    for branch in scan.branches:
+    for branch in found.branches:
         for mask, style in ((branch.stable, "-"), (~branch.stable, "--")):
             there = np.where(mask, branch.order_parameter, np.nan)
-            axes.plot(scan.signal, there, style, color=COLOURS["rnn"])
+            axes.plot(found.value, there, style, color=COLOURS["rnn"])
     names = {"fold": "fold", "equal-free-energy": "equal $F$", "pitchfork": r"$\lambda_c$"}
-    for point in scan.special_points:
-        axes.axvline(point.signal, color="0.6", lw=0.6, ls=":", zorder=0)
+    for point in found.special_points:
+        axes.axvline(point.value, color="0.6", lw=0.6, ls=":", zorder=0)
         axes.annotate(
-            names[point.type], (point.signal, 1.0), xycoords=("data", "axes fraction"), xytext=(3, -7), **_OFFSET
+            names[point.type], (point.value, 1.0), xycoords=("data", "axes fraction"), xytext=(3, -7), **_OFFSET
         )
     for (init, phase), colour in zip(PHASES.items(), ("C4", "C2"), strict=True):
         column = where(points, T=JUMP_T, init=init)

@@ -20,10 +20,8 @@ from numerics.linear.functional import KernelPoint
 
 End = Literal["range", "symmetric", "closed", "lost", "unfinished"]
 
-#: Eigenvalues smaller than this, of a Hessian of order one, are rounding.
-ZERO = 1e-9
-#: Values of ``ln p`` closer than this are one.
-SAME_VALUE = 1e-12
+#: Values of ``ln p`` that differ by less do so by rounding.
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +35,7 @@ class Branch:
         events: pitchforks, folds and branch points between them, by arclength.
         ends: why it ends at either side: ``"range"`` at a bound of the parameter, ``"symmetric"`` at a pitchfork of a
             branch with fewer lags, ``"closed"`` where it meets its own start, ``"lost"`` where the corrector fails,
-            ``"unfinished"`` after ``following.MOST_POINTS`` points.
+            ``"unfinished"`` after ``Options.most_points`` points.
     """
 
     track: Track
@@ -52,7 +50,7 @@ class Branch:
         end."""
         places = {int(np.argmin(np.abs(self.lengths - event.length))) for event in self.events}
         last = len(self.points) - 1
-        return frozenset(places | {k for k in (0, last) if singular(self.points[k])})
+        return frozenset(places | {k for k in (0, last) if singular(self.points[k], self.track.family.options.zero)})
 
     def stable_step(self, index: int) -> bool:
         """Whether the states between points ``index`` and ``index + 1`` are minima."""
@@ -109,7 +107,7 @@ class Branch:
         """The state between points ``index`` and ``index + 1`` at a parameter that lies between theirs."""
         first, second = self.points[index], self.points[index + 1]
         for point in (first, second):
-            if abs(point.theta - theta) < SAME_VALUE:
+            if abs(point.theta - theta) < ROUNDING:
                 return point.state
         if index in self._critical or index + 1 in self._critical:
             # other branches are as close as the one that is followed: Newton's method at a fixed parameter may end on
@@ -121,7 +119,7 @@ class Branch:
         first, second = self.points[index], self.points[index + 1]
         weight = (theta - first.theta) / (second.theta - first.theta)
         start = between(first.state, second.state, weight)
-        found = self.track.settle(start, theta)
+        found = self.track.converge(start, theta)
         gap = relative_change(first.state, second.state.H)
         close = found is not None and relative_change(found, start) <= max(0.5 * gap, 1e-6)
         return found if close else None
@@ -136,11 +134,11 @@ class Branch:
             return None
         share = math.sqrt(min(1.0, max(0.0, (theta - critical.theta) / (start.theta - critical.theta))))
         found = self.track.step(start, (1.0 - share) * float(self.lengths[index + 1] - self.lengths[index]))
-        settled = None if found is None else self.track.settle(found.state.H, theta)
-        if found is None or settled is None:
+        converged = None if found is None else self.track.converge(found.state.H, theta)
+        if found is None or converged is None:
             return None
         room = relative_change(found.state, critical.state.H)
-        return settled if relative_change(found.state, settled.H) < 0.2 * room else None
+        return converged if relative_change(found.state, converged.H) < 0.2 * room else None
 
     def _by_arclength(self, index: int, theta: float) -> KernelPoint | None:
         """The same close to a pitchfork or fold, where the kernel is no smooth function of the parameter."""
@@ -153,11 +151,11 @@ class Branch:
             except LostError:
                 continue
             found = self.track.step(start, length) if length else start
-            settled = None if found is None else self.track.settle(found.state.H, theta)
-            if found is not None and settled is not None:
-                gap = relative_change(found.state, settled.H)
+            converged = None if found is None else self.track.converge(found.state.H, theta)
+            if found is not None and converged is not None:
+                gap = relative_change(found.state, converged.H)
                 # next to a critical point a rounding error in the parameter is a larger one in the kernel
-                return settled if gap < 1e-6 else found.state
+                return converged if gap < 1e-6 else found.state
         return None
 
     def _starts(self, index: int) -> list[PathPoint]:
@@ -208,9 +206,9 @@ def relative_change(first: KernelPoint, H: FloatArray) -> float:
     return float(np.linalg.norm(2.0 * np.log(np.linalg.svd(half, compute_uv=False))))
 
 
-def singular(point: PathPoint) -> bool:
+def singular(point: PathPoint, zero: float) -> bool:
     """Whether an eigenvalue of the Hessian is zero to rounding, as where branches meet."""
-    return any(float(np.abs(values).min(initial=np.inf)) < ZERO for values in point.spectra)
+    return any(float(np.abs(values).min(initial=np.inf)) < zero for values in point.spectra)
 
 
 def monotonic_pieces(branch: Branch) -> list[tuple[int, int]]:
@@ -223,7 +221,7 @@ def clipped(branch: Branch, span: tuple[float, float]) -> list[Branch]:
     """The parts of a branch on which ``ln p`` is within ``span``, each with a point at the bound that it crosses."""
     branch = _opened(branch, span)
     theta = branch.theta
-    inside = (theta >= span[0] - SAME_VALUE) & (theta <= span[1] + SAME_VALUE)
+    inside = (theta >= span[0] - ROUNDING) & (theta <= span[1] + ROUNDING)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], inside, [False]]).astype(int)))
     runs = [(int(first), int(stop) - 1) for first, stop in zip(edges[::2], edges[1::2], strict=True)]
     # a long step may pass the whole span
@@ -258,7 +256,7 @@ def _part(branch: Branch, first: int, last: int, span: tuple[float, float]) -> B
         ends[side] = "range"
         bound = span[0] if branch.theta[outer] < span[0] else span[1]
         inner = first if side == 0 else last
-        if 0 <= inner < count and last >= first and abs(branch.theta[inner] - bound) < SAME_VALUE:
+        if 0 <= inner < count and last >= first and abs(branch.theta[inner] - bound) < ROUNDING:
             continue
         found = _point_at(branch, k, bound)
         if found is None:

@@ -11,18 +11,19 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from numerics.continuation.branch import Branch, clipped, relative_change
 from numerics.continuation.events import Event
-from numerics.continuation.family import Family, Parameter, family
+from numerics.continuation.family import Family, family
 from numerics.continuation.following import through
-from numerics.continuation.growth import SAME, Growth, reach, states_at
+from numerics.continuation.growth import Growth, reach, states_at
+from numerics.continuation.options import DEFAULT, Options
 from numerics.continuation.path import PathPoint, Track
 from numerics.continuation.pieces import Crossing, Piece, equal_free_energy, stable_pieces
+from numerics.continuation.special_points import SpecialPoint
 from numerics.errors import InputError
 from numerics.inputs.arrays import finite_array
 from numerics.inputs.problem import Problem
@@ -31,27 +32,6 @@ from numerics.linear.functional import KernelPoint
 from numerics.symmetry.phases import lag_period
 from numerics.symmetry.states import distance_up_to_symmetry, turned
 from numerics.threads import one_thread
-
-PointType = Literal["pitchfork", "fold", "branch-point", "equal-free-energy"]
-
-
-@dataclass(frozen=True, eq=False)
-class SpecialPoint:
-    """A pitchfork, fold or branch point of a branch, or a crossing of the free energies of two minima.
-
-    Attributes:
-        type: ``"pitchfork"``, ``"fold"``, ``"branch-point"`` or ``"equal-free-energy"``.
-        value: the parameter.
-        interval: values around it that bracket it (see ``events.Event``).
-        branches: numbers of the branches that meet, in ``Diagram.branches``.
-        order_parameter: of each of these there.
-    """
-
-    type: PointType
-    value: float
-    interval: tuple[float, float]
-    branches: tuple[int, ...]
-    order_parameter: tuple[float, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +73,7 @@ class Diagram:
         found: list[tuple[int, KernelPoint]] = []
         for number, branch in enumerate(self.branches):
             for state in states_at(branch, math.log(value)):
-                if all(distance_up_to_symmetry(state, other) > SAME for _, other in found):
+                if all(distance_up_to_symmetry(state, other) > self.family.options.same_state for _, other in found):
                     found.append((number, state))
         return sorted(found, key=lambda pair: pair[1].free_energy)
 
@@ -105,17 +85,19 @@ FINISHED = "Finished: every branch met was followed to its end."
 @one_thread
 def diagram(
     problem: Problem,
-    parameter: Parameter,
+    parameter: str,
     span: tuple[float, float],
     *,
+    options: Options = DEFAULT,
     progress: Callable[[int, int], None] | None = None,
 ) -> Diagram:
     """Every branch found for one parameter between two positive values, with its special points.
 
     Args:
         problem: as for ``family``: in the parameter ``"signal"`` its labels are those at λ = 1.
-        parameter: ``"signal"``, ``"kappa"``, ``"u"``, ``"v"`` or ``"w"``.
+        parameter: a name in ``parameters.PARAMETERS``.
         span: lowest and highest value.
+        options: tolerances and bounds.
         progress: called with the numbers of branches followed, and known so far.
 
     Raises:
@@ -123,19 +105,19 @@ def diagram(
     """
     problem.plain("diagram")
     low, high = span = _checked(span)
-    whole = family(problem, parameter)
+    whole = family(problem, parameter, options)
     growth = Growth(whole, reach(whole, (low, high)), progress)
     growth.search()
     bounds = math.log(low), math.log(high)
     joined = [part for branch in growth.found for part in clipped(_joined(branch, growth.found), bounds)]
     pieces = [piece for number, branch in enumerate(joined) for piece in stable_pieces(number, branch)]
-    special = [*_events(joined), *(_equal(whole, crossing) for crossing in equal_free_energy(pieces))]
+    special = [*_events(joined), *(_equal(crossing) for crossing in equal_free_energy(pieces))]
     inside = sorted((point for point in special if low <= point.value <= high), key=lambda point: point.value)
     return Diagram(whole, span, tuple(joined), tuple(inside), _status(growth, joined))
 
 
 def _status(growth: Growth, inside: Sequence[Branch]) -> str:
-    name = growth.whole.parameter
+    name = growth.whole.parameter.name
     clauses = [f"branch {k}: {clause} {name}" for k, branch in enumerate(inside) for clause in branch.unfinished()]
     if growth.left:
         clauses.append(f"stopped after {len(growth.found)} branches, with {growth.left} more to follow")
@@ -143,7 +125,7 @@ def _status(growth: Growth, inside: Sequence[Branch]) -> str:
 
 
 @one_thread
-def continue_branch(problem: Problem, parameter: Parameter, span: tuple[float, float], kernel: ArrayLike) -> Branch:
+def continue_branch(problem: Problem, parameter: str, span: tuple[float, float], kernel: ArrayLike) -> Branch:
     """The one branch through a stationary kernel of ``problem`` itself, both ways within the span.
 
     Args:
@@ -157,17 +139,17 @@ def continue_branch(problem: Problem, parameter: Parameter, span: tuple[float, f
     problem.plain("continue_branch")
     low, high = span = _checked(span)
     whole = family(problem, parameter)
-    value = 1.0 if parameter == "signal" else float(getattr(problem, parameter))
+    value = whole.parameter.value_of(problem)
     if not low <= value <= high:
         raise InputError(
             f"span: is {low:g} to {high:g}; accepted: a span around the problem's own {parameter}, {value:g}"
         )
     state = whole.functional(math.log(value)).at(finite_array(kernel, "kernel"))
     track = Track(whole, lag_period(state.functional, state.H))
-    settled = track.settle(state.H, math.log(value))
-    if settled is None or relative_change(settled, state.H) > 1e-3:
+    converged = track.converge(state.H, math.log(value))
+    if converged is None or relative_change(converged, state.H) > 1e-3:
         raise InputError("kernel: is not stationary; accepted: a converged state of this problem")
-    return through(track, settled, math.log(value), (math.log(low), math.log(high)))
+    return through(track, converged, math.log(value), (math.log(low), math.log(high)))
 
 
 def _checked(span: tuple[float, float]) -> tuple[float, float]:
@@ -227,18 +209,20 @@ def _events(found: Sequence[Branch]) -> list[SpecialPoint]:
 
 
 def _ends_at(branch: Branch, event: Event) -> bool:
+    options = branch.track.family.options
     return any(
-        abs(end.theta - event.point.theta) < 1e-9 and distance_up_to_symmetry(event.point.state, end.state) < SAME
+        abs(end.theta - event.point.theta) < options.same_value
+        and distance_up_to_symmetry(event.point.state, end.state) < options.same_state
         for end in (branch.points[0], branch.points[-1])
     )
 
 
-def _equal(whole: Family, crossing: Crossing) -> SpecialPoint:
+def _equal(crossing: Crossing) -> SpecialPoint:
     states = [piece.state(crossing.theta) for piece in crossing.pieces]
     sizes = [
         math.nan if state is None else piece.branch.order_parameter_of(state)
         for piece, state in zip(crossing.pieces, states, strict=True)
     ]
-    low, high = (whole.value(bound) for bound in crossing.interval)
+    low, high = (math.exp(bound) for bound in crossing.interval)
     numbers = tuple(piece.number for piece in crossing.pieces)
-    return SpecialPoint("equal-free-energy", whole.value(crossing.theta), (low, high), numbers, tuple(sizes))
+    return SpecialPoint("equal-free-energy", math.exp(crossing.theta), (low, high), numbers, tuple(sizes))

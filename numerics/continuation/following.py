@@ -16,27 +16,22 @@ from numerics.linalg import FloatArray
 from numerics.linear.functional import KernelPoint
 from numerics.symmetry.phases import lag_classes
 
-#: First step, and the largest one over ``√m``: a relative change of each row of the kernel.
-FIRST_STEP, LARGEST_STEP = 0.01, 0.08
 #: Arclength from a pitchfork over which it is not reported again on the branch that leaves it.
 CLEAR = 1e-5
-#: Steps shorter than this do not help, and a branch of more points than this is left unfinished.
-SHORTEST_STEP, MOST_POINTS = 1e-7, 4000
-#: Steps longer than this are repeated, shorter, if what happens on them cannot be located.
-SHORTEST_SURE = 1e-3
 
 
 def follow(track: Track, start: PathPoint, span: tuple[float, float]) -> Branch:
     """Follow a branch from a point along its tangent, as long as ``ln p`` stays within ``span``."""
-    longest = LARGEST_STEP * math.sqrt(track.family.base.dimension)
-    points, lengths, events, step = [start], [0.0], list[Event](), FIRST_STEP
+    options = track.family.options
+    longest = options.largest_step * math.sqrt(track.family.base.dimension)
+    points, lengths, events, step = [start], [0.0], list[Event](), options.first_step
     end: End = "unfinished"
-    while len(points) < MOST_POINTS:
+    while len(points) < options.most_points:
         here = points[-1]
         found = track.step(here, step)
         if found is None or not _close(here, found, step):
             step *= 0.4
-            if step < SHORTEST_STEP:
+            if step < options.shortest_step:
                 end = "lost"
                 break
             continue
@@ -50,7 +45,7 @@ def follow(track: Track, start: PathPoint, span: tuple[float, float]) -> Branch:
             end = "symmetric"
             break
         try:
-            added = _append(track, points, lengths, events, (found, step), sure=step < SHORTEST_SURE)
+            added = _append(track, points, lengths, events, (found, step), sure=step < options.sure_step)
         except NotSolvedError:
             # the spectrum of a large kernel: whether its state is a minimum cannot be told
             end = "lost"
@@ -115,7 +110,7 @@ def _close(first: PathPoint, second: PathPoint, step: float) -> bool:
 
 def _at_bound(track: Track, here: PathPoint, step: float, bound: float) -> tuple[PathPoint, float] | None:
     """The point at a bound of the parameter, and the length to it."""
-    if abs(here.theta - bound) < 1e-9:
+    if abs(here.theta - bound) < track.family.options.same_value:
         return None
 
     def beyond(length: float) -> float:
@@ -129,7 +124,7 @@ def _at_bound(track: Track, here: PathPoint, step: float, bound: float) -> tuple
     except LostError:
         return None
     found = track.step(here, length)
-    state = track.settle(found.state.H, bound) if found is not None else None
+    state = track.converge(found.state.H, bound) if found is not None else None
     return (replace(found, state=state, theta=bound), length) if found is not None and state is not None else None
 
 
@@ -168,7 +163,7 @@ def _append(
         passed = []
     for event in passed:
         # where a branch leaves another, the eigenvalue that vanishes there has the sign of rounding
-        if start > 0.0 or event.length > CLEAR or not singular(point):
+        if start > 0.0 or event.length > CLEAR or not singular(point, track.family.options.zero):
             events.append(replace(event, length=start + event.length))
             points.append(event.point)
             lengths.append(start + event.length)

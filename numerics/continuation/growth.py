@@ -27,16 +27,6 @@ from numerics.symmetry.states import distance_up_to_symmetry, turned, turns
 
 Bounds = tuple[float, float]
 
-#: Most branches that are followed.
-MOST_BRANCHES = 120
-#: Factors of the signal beyond the range up to which new branches are started, and up to which they are followed.
-NEAR, FAR = 4.0, 100.0
-#: The labels' pull on the random network's kernel, over 1/n, at which there is no other state yet.
-WEAK = 0.05
-#: Searches are made at both ends and at powers of this factor of the signal in between, as many as these at most.
-BETWEEN, MOST_SEARCHES = 4.0, 12
-#: Two kernels closer than this, relative, are one state.
-SAME = 1e-6
 #: Length over which the Hessian's change is taken at a point where branches meet.
 PROBE = 1e-4
 
@@ -58,32 +48,27 @@ class Reach:
 
 def reach(whole: Family, span: tuple[float, float]) -> Reach:
     """That of a range of the parameter: a few times it, and down to labels so weak that they lead to one state only."""
-    low, high = math.log(span[0]), math.log(span[1])
-    near, far = (math.log(factor) / _power(whole) for factor in (NEAR, FAR))
+    low, high, power = math.log(span[0]), math.log(span[1]), whole.parameter.power(whole.problem)
+    near, far = (math.log(f) / power for f in (whole.options.near, whole.options.far))
     weakest = low - near
-    if whole.parameter == "signal":
+    if whole.parameter.name == "signal":
         weakest = min(weakest, _weak_signal(whole))
     return Reach((low, high), (weakest, high + near), (min(low - far, weakest), high + far))
 
 
-def _power(whole: Family) -> int:
-    """The power of the parameter that multiplies the random network's last kernel."""
-    return max(1, whole.problem.n - 1) if whole.parameter == "w" else 1
-
-
 def _weak_signal(whole: Family) -> float:
-    """``ln λ`` at which the labels pull on the random network's kernel with ``WEAK/n``."""
+    """``ln λ`` at which the labels pull on the random network's kernel with ``Options.weak/n``."""
     base = whole.functional(0.0)
     pull = float(np.linalg.norm(base.at(base.prior_kernel()).energy_gradient))
-    return math.log(WEAK / whole.problem.n) - math.log(max(pull, 1e-300))
+    return math.log(whole.options.weak / whole.problem.n) - math.log(max(pull, 1e-300))
 
 
 def search_values(whole: Family, span: Bounds) -> list[float]:
     """``ln p`` at which states are searched for: both ends, and values in between that do not depend on these."""
-    step = math.log(BETWEEN) / _power(whole)
+    step = math.log(whole.options.search_factor) / whole.parameter.power(whole.problem)
     first, last = math.floor(span[0] / step) + 1, math.ceil(span[1] / step) - 1
     stride = 1
-    while (last // stride) - (-(-first // stride)) + 1 > MOST_SEARCHES:
+    while (last // stride) - (-(-first // stride)) + 1 > whole.options.most_searches:
         stride *= 2
     inner = [k * step for k in range(first, last + 1) if k % stride == 0]
     return [span[0], *(inner or [0.5 * (span[0] + span[1])]), span[1]]
@@ -98,7 +83,7 @@ class Growth:
         reach: how far they are sought.
         progress: called with the numbers of branches followed, and known so far.
         found: the branches.
-        left: how many were known, but not followed, when ``MOST_BRANCHES`` was met.
+        left: how many were known, but not followed, when ``Options.most_branches`` was met.
     """
 
     whole: Family
@@ -118,10 +103,10 @@ class Growth:
 
     def from_weak_labels(self) -> None:
         """Follow the random network's branch from the weakest labels on, where the signal is what varies."""
-        if self.whole.parameter == "signal":
+        if self.whole.parameter.name == "signal":
             theta = self.reach.near[0]
             prior = self.whole.functional(theta).prior_kernel()
-            state = Track(self.whole, lag_period(self.whole.base, prior)).settle(prior, theta)
+            state = Track(self.whole, lag_period(self.whole.base, prior)).converge(prior, theta)
             if state is not None:
                 self.add(state, theta)
 
@@ -133,7 +118,7 @@ class Growth:
 
     def _grow(self, queue: list[Callable[[], Branch]]) -> None:
         low, high = self.reach.near
-        while queue and len(self.found) < MOST_BRANCHES:
+        while queue and len(self.found) < self.whole.options.most_branches:
             branch = queue.pop(0)()
             if self.progress is not None:
                 self.progress(len(self.found) + 1, len(self.found) + 1 + len(queue))
@@ -203,7 +188,7 @@ def _parents(branch: Branch, limits: Reach) -> Iterator[Callable[[], Branch]]:
             period = gained_period(branch.track, outward, beyond) if beyond is not None else None
             if period is not None:
                 track = Track(branch.track.family, period)
-                state = track.settle(point.state.H, point.theta)
+                state = track.converge(point.state.H, point.theta)
                 if state is not None:
                     yield partial(through, track, state, point.theta, limits.far)
                 break
@@ -219,9 +204,11 @@ def _traced_before(found: Sequence[Branch], branch: Branch) -> bool:
 
 def known(found: Sequence[Branch], state: KernelPoint, theta: float) -> bool:
     """Whether a state is on one of the branches."""
-    return any(
-        distance_up_to_symmetry(state, other) < SAME for branch in found for other in states_at(branch, theta, state)
-    )
+    for branch in found:
+        same = branch.track.family.options.same_state
+        if any(distance_up_to_symmetry(state, other) < same for other in states_at(branch, theta, state)):
+            return True
+    return False
 
 
 def states_at(branch: Branch, theta: float, near: KernelPoint | None = None) -> Iterator[KernelPoint]:
@@ -242,4 +229,7 @@ def _may_be_near(branch: Branch, index: int, near: KernelPoint) -> bool:
     ends = branch.points[index].state, branch.points[index + 1].state
     gap = relative_change(ends[0], ends[1].H)
     images = turned(near.functional, near.H)
-    return any(min(relative_change(end, H) for end in ends) <= 1.5 * gap + SAME for H in images)
+    return any(
+        min(relative_change(end, H) for end in ends) <= 1.5 * gap + branch.track.family.options.same_state
+        for H in images
+    )

@@ -1,4 +1,4 @@
-"""The adiabatic loop: the state followed as the parameter rises and falls again, and the jumps on the way.
+"""The hysteresis loop: the state followed as the parameter rises and falls again, and the jumps on the way.
 
 The state stays on its branch as long as it is a minimum. Where it ceases to be one, at a fold or pitchfork, it goes
 down in F, at the same parameter, to the next minimum: continuously where a stable branch leaves there, else by a jump.
@@ -14,6 +14,7 @@ import numpy as np
 
 from numerics.continuation.branch import relative_change
 from numerics.continuation.diagram import Diagram
+from numerics.continuation.options import Options
 from numerics.continuation.path import Track
 from numerics.continuation.pieces import Piece
 from numerics.linalg import FloatArray
@@ -22,37 +23,27 @@ from numerics.linear.functional import KernelPoint
 from numerics.symmetry.states import distance_up_to_symmetry, turned
 from numerics.threads import one_thread
 
-#: How far beyond the end of a stable piece the descent starts, in ``ln p``, at most, and the first step off the state
-#: there.
-BEYOND, KICK = 1e-3, 0.05
-#: Saddle points that a descent may meet on its way before it is given up.
-DESCENTS = 10
-#: Values of ``ln p`` closer than this are one.
-SAME_VALUE = 1e-9
-#: A descent that ends closer than this to a state of a stable piece, relative, has reached it.
-SAME = 1e-4
-#: A state that is closer than this to the one before, in the natural metric, was reached without a jump.
-CONTINUOUS = 0.3
-
 
 @dataclass(frozen=True, eq=False)
 class Leg:
-    """One stretch of a sweep, on one stable piece: parameter, order parameter and free energy as they are passed."""
+    """One stretch of a passage: parameter, order parameter and free energy as they are passed.
 
-    piece: Piece
+    Attributes:
+        branch: number of its branch.
+        piece: place of its stable piece in ``Diagram.stable_pieces``.
+        value, order_parameter, free_energy: along it.
+    """
+
+    branch: int
+    piece: int
     value: FloatArray
     order_parameter: FloatArray
     free_energy: FloatArray
 
-    @property
-    def number(self) -> int:
-        """That of its branch."""
-        return self.piece.number
-
 
 @dataclass(frozen=True, eq=False)
 class Transition:
-    """Where a sweep leaves a branch.
+    """Where a passage leaves a branch.
 
     Attributes:
         value: the parameter, that of a special point of the diagram.
@@ -70,7 +61,7 @@ class Transition:
 
 
 @dataclass(frozen=True, eq=False)
-class Sweep:
+class Passage:
     """Legs in the order in which they are passed, with the transitions between them."""
 
     legs: tuple[Leg, ...]
@@ -78,22 +69,22 @@ class Sweep:
 
 
 @dataclass(frozen=True, eq=False)
-class Hysteresis:
+class HysteresisLoop:
     """The loop over the diagram's span.
 
     Attributes:
         up: from the state of lowest free energy at the lower end.
         down: from where ``up`` ends.
-        width: intervals of the parameter over which the two sweeps are in different states, (low, high) each.
+        width: intervals of the parameter over which the two passages are in different states, (low, high) each.
     """
 
-    up: Sweep
-    down: Sweep
+    up: Passage
+    down: Passage
     width: tuple[tuple[float, float], ...]
 
 
 @one_thread
-def hysteresis(diagram: Diagram) -> Hysteresis:
+def hysteresis_loop(diagram: Diagram) -> HysteresisLoop:
     """Follow the state up and down again.
 
     Raises:
@@ -102,28 +93,30 @@ def hysteresis(diagram: Diagram) -> Hysteresis:
     """
     pieces = list(diagram.stable_pieces)
     low, high = (math.log(bound) for bound in diagram.span)
-    starts = [(piece.state(low), piece) for piece in pieces if piece.bounds[0] <= low + 1e-9]
+    first = low + diagram.family.options.same_value
+    starts = [(piece.state(low), piece) for piece in pieces if piece.bounds[0] <= first]
     minima = [(state.free_energy, k) for k, (state, _) in enumerate(starts) if state is not None]
     if not minima:
         raise ArithmeticError(f"no minimum is known at {diagram.span[0]:g}")
-    up, last = _sweep(diagram, pieces, starts[min(minima)[1]][1], (low, high), 1)
-    down, _ = _sweep(diagram, pieces, last, (low, high), -1)
-    return Hysteresis(up, down, _differences(up, down))
+    up, last = _passage(diagram, pieces, starts[min(minima)[1]][1], (low, high), 1)
+    down, _ = _passage(diagram, pieces, last, (low, high), -1)
+    return HysteresisLoop(up, down, _differences(up, down))
 
 
-def _sweep(
+def _passage(
     diagram: Diagram, pieces: list[Piece], piece: Piece, span: tuple[float, float], direction: int
-) -> tuple[Sweep, Piece]:
+) -> tuple[Passage, Piece]:
     legs, transitions = list[Leg](), list[Transition]()
     theta, last = span if direction > 0 else span[::-1]
+    same_value = diagram.family.options.same_value
     # each piece is left at its far end, beyond that of the one before: none comes twice
     for _ in pieces:
         end = piece.bounds[1] if direction > 0 else piece.bounds[0]
-        if direction * (end - theta) < -SAME_VALUE:
+        if direction * (end - theta) < -same_value:
             raise ArithmeticError(f"the minimum reached at {math.exp(theta):.6g} cannot be followed from there")
-        legs.append(_leg(piece, theta, end))
-        if abs(end - last) < SAME_VALUE:
-            return Sweep(tuple(legs), tuple(transitions)), piece
+        legs.append(_leg(pieces.index(piece), piece, theta, end))
+        if abs(end - last) < same_value:
+            return Passage(tuple(legs), tuple(transitions)), piece
         before = piece.end_state(end)
         reached, after, continuous = _next(diagram, pieces, piece, before, end, direction)
         transitions.append(
@@ -136,21 +129,22 @@ def _sweep(
             )
         )
         piece, theta = reached, end
-    raise ArithmeticError(f"the sweep has not come to an end after {len(pieces)} stable pieces")
+    raise ArithmeticError(f"the passage has not come to an end after {len(pieces)} stable pieces")
 
 
 def _next(
     diagram: Diagram, pieces: list[Piece], piece: Piece, state: KernelPoint, end: float, direction: int
 ) -> tuple[Piece, KernelPoint, bool]:
-    """The piece on which a sweep goes on from the end of one, the state there, and whether it is reached without a
+    """The piece on which a passage goes on from the end of one, the state there, and whether it is reached without a
     jump."""
+    options = diagram.family.options
     ahead = [other for other in pieces if other is not piece and _goes_on(other, end, direction)]
     for other in ahead:
-        starts_here = min(abs(bound - end) for bound in other.bounds) < SAME_VALUE
-        if starts_here and distance_up_to_symmetry(state, other.end_state(end)) < SAME:
+        starts_here = min(abs(bound - end) for bound in other.bounds) < options.same_value
+        if starts_here and distance_up_to_symmetry(state, other.end_state(end)) < options.reached:
             return other, state, True
     reached, after = _descent(diagram, ahead, state, end, direction)
-    if relative_change(state, _nearest(after, state)) < CONTINUOUS:
+    if relative_change(state, _nearest(after, state)) < options.continuous:
         return reached, state, True
     return reached, reached.state(end) or after, False
 
@@ -158,54 +152,56 @@ def _next(
 def _goes_on(piece: Piece, end: float, direction: int) -> bool:
     """Whether a piece has states just beyond a value of ``ln p``."""
     low, high = piece.bounds
-    return low < end + SAME_VALUE < high if direction > 0 else low < end - SAME_VALUE < high
+    return low < end + direction * piece.branch.track.family.options.same_value < high
 
 
 def _descent(
     diagram: Diagram, ahead: list[Piece], state: KernelPoint, end: float, direction: int
 ) -> tuple[Piece, KernelPoint]:
     """The minimum that is reached from a state that has just ceased to be one, and which of the pieces it lies on."""
+    options = diagram.family.options
     theta = end + direction * _beyond(diagram, ahead, end, direction)
     there = diagram.family.functional(theta).at(state.H)
     _, modes = trust_region.smallest_modes(there, count=1)
-    ends = [_minimum_below(there.move(sign * KICK * modes[0])) for sign in (1.0, -1.0)]
+    ends = [_minimum_below(there.move(sign * options.perturbation * modes[0]), options) for sign in (1.0, -1.0)]
     minima = [point for point in ends if point is not None]
     if not minima:
         raise ArithmeticError(f"no descent from the state at {math.exp(end):.6g} ends in a minimum")
     lowest = min(minima, key=lambda point: point.free_energy)
     # close to a critical point a small residual may be far from the minimum: Newton ends there
-    lowest = Track(diagram.family, 1).settle(lowest.H, theta) or lowest
+    lowest = Track(diagram.family, 1).converge(lowest.H, theta) or lowest
     for other in ahead:
         if other.bounds[0] <= theta <= other.bounds[1]:
             known = other.state(theta)
-            if known is not None and distance_up_to_symmetry(lowest, known) < SAME:
+            if known is not None and distance_up_to_symmetry(lowest, known) < options.reached:
                 return other, lowest
     raise ArithmeticError(f"the minimum below the state at {math.exp(end):.6g} lies on no branch of the diagram")
 
 
-def _minimum_below(point: KernelPoint) -> KernelPoint | None:
+def _minimum_below(point: KernelPoint, options: Options) -> KernelPoint | None:
     """Down in F to a minimum, and on from saddle points, at which a symmetric start may end; None if no minimum is
-    reached after ``DESCENTS`` of these."""
-    for _ in range(DESCENTS):
+    reached after ``Options.descents`` of these."""
+    for _ in range(options.descents):
         stop = trust_region.minimise(point, tolerance=1e-13)
         if not stop.converged:
             return None
         values, modes = trust_region.smallest_modes(stop.point, count=1)
         if not values[0] < search.UNSTABLE:
             return stop.point
-        point = stop.point.move(KICK * modes[0])
+        point = stop.point.move(options.perturbation * modes[0])
     return None
 
 
 def _beyond(diagram: Diagram, ahead: list[Piece], end: float, direction: int) -> float:
     """How far beyond ``end`` a descent may start: not beyond the range, nor where other minima have ceased to be."""
     last = math.log(diagram.span[1 if direction > 0 else 0])
+    options = diagram.family.options
     stops = [last, *(bound for piece in ahead for bound in piece.bounds)]
-    room = min(direction * (stop - end) for stop in stops if direction * (stop - end) > SAME_VALUE)
-    return min(BEYOND, 0.5 * room)
+    room = min(direction * (stop - end) for stop in stops if direction * (stop - end) > options.same_value)
+    return min(options.beyond, 0.5 * room)
 
 
-def _leg(piece: Piece, start: float, end: float) -> Leg:
+def _leg(place: int, piece: Piece, start: float, end: float) -> Leg:
     """The piece's points between two values of ``ln p``, in that order."""
     low, high = min(start, end), max(start, end)
     branch = piece.branch
@@ -217,7 +213,8 @@ def _leg(piece: Piece, start: float, end: float) -> Leg:
     if first is not None:
         states, thetas = [first, *states], [start, *thetas]
     return Leg(
-        piece,
+        piece.number,
+        place,
         np.exp(thetas),
         np.array([piece.branch.order_parameter_of(state) for state in states]),
         np.array([state.free_energy for state in states]),
@@ -228,13 +225,13 @@ def _nearest(state: KernelPoint, other: KernelPoint) -> FloatArray:
     return min(turned(state.functional, state.H), key=lambda H: relative_change(other, H))
 
 
-def _differences(up: Sweep, down: Sweep) -> tuple[tuple[float, float], ...]:
-    """Intervals between the values at which the two sweeps change, where they are on different stable pieces."""
-    values = sorted({t.value for sweep in (up, down) for t in sweep.transitions})
+def _differences(up: Passage, down: Passage) -> tuple[tuple[float, float], ...]:
+    """Intervals between the values at which the two passages change, where they are on different stable pieces."""
+    values = sorted({t.value for passage in (up, down) for t in passage.transitions})
     found: list[tuple[float, float]] = []
     for low, high in pairwise(values):
         middle = math.sqrt(low * high)
-        if _piece_at(up, middle) is not _piece_at(down, middle):
+        if _piece_at(up, middle) != _piece_at(down, middle):
             if found and found[-1][1] == low:
                 found[-1] = (found[-1][0], high)
             else:
@@ -242,5 +239,5 @@ def _differences(up: Sweep, down: Sweep) -> tuple[tuple[float, float], ...]:
     return tuple(found)
 
 
-def _piece_at(sweep: Sweep, value: float) -> Piece:
-    return next(leg.piece for leg in sweep.legs if leg.value.min() <= value <= leg.value.max())
+def _piece_at(passage: Passage, value: float) -> int:
+    return next(leg.piece for leg in passage.legs if leg.value.min() <= value <= leg.value.max())

@@ -23,14 +23,8 @@ from numerics.linalg import FloatArray, from_vector, symmetric
 from numerics.linear.functional import KernelFunctional, KernelPoint
 from numerics.symmetry import phases as symmetry
 
-#: Relative residual to which every point is corrected, and the one that rounding may leave in its place.
-GOAL, ACCEPTED = 1e-14, 1e-11
-#: Corrections before a step counts as failed, and the longest single one.
-CORRECTIONS, LONGEST = 10, 0.5
 #: What tells that no state was found where one was looked for.
 FAILURES = (NotSolvedError, np.linalg.LinAlgError, ValueError, OverflowError)
-#: A tangent that turns by more than this in one step may belong to another branch.
-SMALLEST_COSINE = 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,26 +78,27 @@ class Track:
     period: int
 
     @cached_property
-    def _positions(self) -> NDArray[np.intp]:
+    def positions(self) -> NDArray[np.intp]:
+        """Those of its directions in ``to_vector``."""
         space = self.family.base.space
         if space.pattern_basis is None:
             return np.arange(space.dimension * (space.dimension + 1) // 2)
         return symmetry.lag_classes(space.n, space.block, self.period)[0]
 
     @cached_property
-    def _mask(self) -> FloatArray:
+    def mask(self) -> FloatArray:
         """1 where this track's kernels have entries."""
-        return mask_of(self._positions, self.family.base.dimension)
+        return mask_of(self.positions, self.family.base.dimension)
 
     def put(self, H: FloatArray, theta: float) -> KernelPoint:
         """The state at a kernel of which only this track's lags are kept; the others are rounding."""
-        return self.family.functional(theta).at(symmetric(H) * self._mask)
+        return self.family.functional(theta).at(symmetric(H) * self.mask)
 
     def start(self, state: KernelPoint, theta: float, direction: FloatArray | None = None) -> PathPoint:
         """A path point from a stationary kernel: along ``direction`` S if given, else along the branch, θ rising."""
         if direction is not None:
             return PathPoint(state, theta, direction / np.linalg.norm(direction), 0.0, 0)
-        tangent, rate = null_direction(state, self._mask, self.family.force(state, theta))
+        tangent, rate = null_direction(state, self.mask, self.family.force(state, theta))
         return PathPoint(state, theta, tangent, rate, 0)
 
     def step(self, point: PathPoint, length: float) -> PathPoint | None:
@@ -114,46 +109,52 @@ class Track:
             return None
 
     def _corrected(self, point: PathPoint, S: FloatArray, change: float) -> PathPoint | None:
-        state, theta = point.state, point.theta
+        state, theta, options = point.state, point.theta, self.family.options
         tangent, before = point.tangent, math.inf
-        for iteration in range(CORRECTIONS):
+        for iteration in range(options.corrections):
             theta += change
-            state, turn = _moved(self.family.functional(theta), state, S, self._mask)
+            state, turn = _moved(self.family.functional(theta), state, S, self.mask)
             tangent = turn.T @ tangent @ turn
             border = Border(self.family.force(state, theta), tangent, point.rate)
-            if _settled(state.residual, before):
+            if self._converged(state.residual, before):
                 return self._arrived(state, theta, border, iteration)
             before = state.residual
             right = (-state.gradient, 0.0)
-            S, change = solve_bordered(state, self._mask, border, right, _forcing(state.residual))
-            if not math.hypot(float(np.linalg.norm(S)), change) < LONGEST:
+            S, change = solve_bordered(state, self.mask, border, right, _forcing(state.residual))
+            if not math.hypot(float(np.linalg.norm(S)), change) < options.longest_correction:
                 return None
         return None
 
     def _arrived(self, state: KernelPoint, theta: float, border: Border, corrections: int) -> PathPoint | None:
-        tangent, rate = solve_bordered(state, self._mask, border, (np.zeros_like(state.H), 1.0), 0.0)
+        tangent, rate = solve_bordered(state, self.mask, border, (np.zeros_like(state.H), 1.0), 0.0)
         size = math.hypot(float(np.linalg.norm(tangent)), rate)
         tangent, rate = tangent / size, rate / size
         length = math.hypot(float(np.linalg.norm(border.tangent)), border.rate)
-        if not float(np.vdot(border.tangent, tangent)) + border.rate * rate > SMALLEST_COSINE * length:
+        cosine = (float(np.vdot(border.tangent, tangent)) + border.rate * rate) / length
+        if not cosine > self.family.options.smallest_cosine:
             return None
         return PathPoint(state, theta, tangent, rate, corrections)
 
-    def settle(self, H: FloatArray, theta: float, *, steps: int = 15) -> KernelPoint | None:
+    def converge(self, H: FloatArray, theta: float, *, steps: int = 15) -> KernelPoint | None:
         """Newton at a fixed parameter, from a kernel close to a state; None if it does not converge."""
         try:
             state, before = self.put(H, theta), math.inf
             for _ in range(steps):
-                if _settled(state.residual, before):
+                if self._converged(state.residual, before):
                     return state
                 before = state.residual
                 fixed, right = Border.none(state.H), (-state.gradient, 0.0)
-                S, _ = solve_bordered(state, self._mask, fixed, right, _forcing(state.residual))
-                S *= min(1.0, LONGEST / max(float(np.linalg.norm(S)), 1e-300))
-                state, _ = _moved(state.functional, state, S, self._mask)
+                S, _ = solve_bordered(state, self.mask, fixed, right, _forcing(state.residual))
+                S *= min(1.0, self.family.options.longest_correction / max(float(np.linalg.norm(S)), 1e-300))
+                state, _ = _moved(state.functional, state, S, self.mask)
         except FAILURES:
             return None
         return None
+
+    def _converged(self, residual: float, before: float) -> bool:
+        """At the goal, or where rounding lets it fall no further."""
+        options = self.family.options
+        return residual <= options.goal or (residual <= options.accepted and residual > 0.3 * before)
 
 
 def mask_of(positions: NDArray[np.intp], m: int) -> FloatArray:
@@ -166,11 +167,6 @@ def mask_of(positions: NDArray[np.intp], m: int) -> FloatArray:
 def _forcing(residual: float) -> float:
     """How closely a correction is solved for: what is left of the residual is not more than Newton itself leaves."""
     return min(1e-2, max(residual, 1e-7))
-
-
-def _settled(residual: float, before: float) -> bool:
-    """At the goal, or where rounding lets it fall no further."""
-    return residual <= GOAL or (residual <= ACCEPTED and residual > 0.3 * before)
 
 
 def _moved(

@@ -16,20 +16,15 @@ from numerics.errors import LostError
 from numerics.linear.functional import KernelPoint
 from numerics.symmetry.states import distance_up_to_symmetry
 
-#: Two kernels closer than this, relative, are one state.
-SAME = 1e-6
-#: Free energies are compared at least at so many values along a pair of stable pieces, and where they come close at
-#: these times 2, 4, …, so often.
-COMPARED, REFINEMENTS = 16, 6
-#: Free energies that differ by less do so by rounding.
-ROUNDING = 1e-12
+#: Times that more points are taken where free energies come close.
+REFINEMENTS = 6
 #: Half the relative width of the bracket in which two free energies are seen to cross, at first and at most.
 NARROWEST, WIDEST = 1e-13, 1e-5
 
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """Points ``first`` to ``last`` of a branch, all minima, on which the parameter is monotonic."""
+    """A stretch of a branch, points ``first`` to ``last``, on which the parameter is monotonic."""
 
     number: int
     branch: Branch
@@ -84,20 +79,22 @@ def equal_free_energy(pieces: Sequence[Piece]) -> Iterator[Crossing]:
 
 
 def _crossings(first: Piece, second: Piece, low: float, high: float) -> Iterator[Crossing]:
+    options = first.branch.track.family.options
+
     def difference(theta: float) -> float:
         """That of F; NaN where both are one state."""
         states = [piece.state(theta) for piece in (first, second)]
-        if states[0] is None or states[1] is None or distance_up_to_symmetry(states[0], states[1]) < SAME:
+        if states[0] is None or states[1] is None or distance_up_to_symmetry(states[0], states[1]) < options.same_state:
             return math.nan
         return states[0].free_energy - states[1].free_energy
 
     def gap(theta: float) -> float:
         """The difference; NaN also where it is rounding, as where a symmetry relates the states."""
         value = difference(theta)
-        return value if abs(value) > ROUNDING else math.nan
+        return value if abs(value) > options.same_free_energy else math.nan
 
     # closer together towards the ends, where pieces begin and end in critical points
-    places = 0.5 * (low + high) - 0.5 * (high - low) * np.cos(np.linspace(0.0, math.pi, COMPARED))
+    places = 0.5 * (low + high) - 0.5 * (high - low) * np.cos(np.linspace(0.0, math.pi, options.compared))
     seen = [(float(theta), gap(float(theta))) for theta in places]
     for _ in range(REFINEMENTS):
         closer = _doubtful([pair for pair in seen if math.isfinite(pair[1])])

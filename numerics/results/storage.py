@@ -30,24 +30,28 @@ KINDS = {
     "Agreement": "numerics.checking.agreement",
     "Certificate": "numerics.certificate.certify",
     "Check": "numerics.checking.check",
-    "BranchScan": "numerics.endpoint_task.scan",
     "EndpointBatch": "numerics.endpoint_task.batch",
-    "EndpointScan": "numerics.endpoint_task.scan",
+    "HysteresisLoop": "numerics.continuation.hysteresis",
     "LinearSolution": "numerics.linear.solution",
     "Landscape": "numerics.endpoint_task.landscape",
+    "Leg": "numerics.continuation.hysteresis",
     "NonlinearSolution": "numerics.nonlinear.solution",
     "Hysteresis": "numerics.sampling.hysteresis",
+    "Passage": "numerics.continuation.hysteresis",
     "Phase": "numerics.checking.weights",
     "PhaseCheck": "numerics.checking.check",
     "Problem": "numerics.inputs.problem",
     "Region": "numerics.checking.regions",
+    "Scan": "numerics.continuation.scan",
+    "ScannedBranch": "numerics.continuation.scan",
     "Simulation": "numerics.sampling.result",
     "Solutions": "numerics.results.solutions",
-    "SpecialPoint": "numerics.endpoint_task.scan",
+    "SpecialPoint": "numerics.continuation.special_points",
     "Spectrum": "numerics.sampling.result",
     "StrengthSweep": "numerics.sampling.hysteresis",
     "Sweep": "numerics.results.sweep",
     "WidthTrend": "numerics.checking.agreement",
+    "Transition": "numerics.continuation.hysteresis",
 }
 
 
@@ -72,7 +76,7 @@ class Stored:
 
 
 def save(result: Any, path: str | Path) -> None:
-    """Write a result (`Solution`, `EndpointScan`, `Simulation`, …; see `KINDS`) to a file, whole or not at all.
+    """Write a result (`Solution`, `Scan`, `Simulation`, …; see `KINDS`) to a file, whole or not at all.
 
     Raises:
         InputError: it is of no kind that can be saved, or the file cannot be written.

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from derivations.commands import nonlinear_scan, states
+from derivations.commands import states
+from numerics.continuation.nonlinear import joined
 from numerics.inputs.problem import endpoint
 from numerics.nonlinear.search import lowest_state
 from tests.commands.test_program import run
@@ -74,11 +75,17 @@ def test_states_are_joined_to_branches_by_kind():
     def found(branch, free_energy, off):
         kernel = np.array([[0.5, off], [off, 0.4]])
         return SimpleNamespace(
-            branch=branch, free_energy=free_energy, kernel=kernel, hessian_smallest=1.0, residual=0.0, stable=True
+            branch=branch,
+            problem=endpoint(3, 1.0),
+            free_energy=free_energy,
+            kernel=kernel,
+            hessian_smallest=1.0,
+            residual=0.0,
+            stable=True,
         )
 
     states = [[found("incoherent", 2.0, 0.0)], [found("coherent", 1.0, 0.3), found("incoherent", 3.0, 0.0)]]
-    incoherent, coherent = nonlinear_scan.joined(states, 2)
+    incoherent, coherent = joined(states)
     assert (incoherent.name, coherent.name) == ("incoherent", "coherent")
     np.testing.assert_allclose(incoherent.free_energy, [2.0, 3.0])
     np.testing.assert_allclose(coherent.order_parameter, [np.nan, 0.3])

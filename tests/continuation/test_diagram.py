@@ -205,7 +205,7 @@ def test_a_branch_is_not_left_where_another_crosses_it():
     whole = family(endpoint(6, 1.0), "signal")
     track = Track(whole, 0)
     theta = math.log(2.0)
-    state = track.settle(whole.functional(theta).prior_kernel(), theta)
+    state = track.converge(whole.functional(theta).prior_kernel(), theta)
     start = track.start(state, theta)
     assert track.step(start, 50.0) is None
     branch = follow(track, start, (theta, math.log(40.0)))

@@ -6,7 +6,7 @@ import sympy
 
 from numerics import solve_all
 from numerics.continuation.diagram import diagram
-from numerics.continuation.hysteresis import hysteresis
+from numerics.continuation.hysteresis import hysteresis_loop
 from numerics.inputs.problem import endpoint
 from theory.coexistence import coexistence
 
@@ -14,7 +14,7 @@ from theory.coexistence import coexistence
 @pytest.mark.slow
 def test_the_loop_at_t_6_is_spanned_by_the_two_spinodal_points():
     found = diagram(endpoint(6, 1.0), "signal", (1.5, 3.5))
-    loop = hysteresis(found)
+    loop = hysteresis_loop(found)
     exact = coexistence(6, sympy.Integer(1))
     (up,), (down,) = loop.up.transitions, loop.down.transitions
     assert not up.continuous
@@ -47,7 +47,7 @@ def _sorted(leg):
 
 @pytest.mark.parametrize("arch", ["rnn", "dnn"])
 def test_there_is_no_loop_where_nothing_is_discontinuous(arch):
-    loop = hysteresis(diagram(endpoint(4, 1.0, arch=arch), "signal", (5.0, 20.0)))
+    loop = hysteresis_loop(diagram(endpoint(4, 1.0, arch=arch), "signal", (5.0, 20.0)))
     assert loop.width == ()
     count = 1 if arch == "rnn" else 0
     for sweep in (loop.up, loop.down):

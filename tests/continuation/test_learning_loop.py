@@ -7,10 +7,11 @@ import pytest
 import sympy
 from scipy.optimize import brentq, minimize_scalar
 
-from numerics.continuation import following, growth, hysteresis
+from numerics.continuation import hysteresis
 from numerics.continuation.diagram import diagram
-from numerics.endpoint_task.scan import scan_endpoint
+from numerics.continuation.options import Options
 from numerics.inputs.problem import endpoint
+from tests.continuation.scans import scan_endpoint
 from theory.learning_transition import learning_transition
 
 KAPPA, N = 60.0, 3
@@ -48,7 +49,7 @@ def test_folds_and_equal_free_energy_are_those_of_the_one_variable_theory(whole)
     np.testing.assert_allclose([point.value for point in whole.special_points], exact(), rtol=1e-8)
     scan = scan_endpoint(4, np.linspace(540.0, 610.0, 8), KAPPA, "dnn")
     assert [point.type for point in scan.special_points] == ["fold", "equal-free-energy", "fold"]
-    np.testing.assert_allclose([point.signal for point in scan.special_points], exact(), rtol=1e-8)
+    np.testing.assert_allclose([point.value for point in scan.special_points], exact(), rtol=1e-8)
 
 
 def test_the_points_are_those_of_the_exact_transition(whole):
@@ -59,7 +60,7 @@ def test_the_points_are_those_of_the_exact_transition(whole):
 
 def test_the_loop_is_between_the_folds(whole):
     low, _, high = exact()
-    loop = hysteresis.hysteresis(whole)
+    loop = hysteresis.hysteresis_loop(whole)
     (up,), (down,) = loop.up.transitions, loop.down.transitions
     np.testing.assert_allclose([down.value, up.value], [low, high], rtol=1e-8)
     assert not up.continuous
@@ -81,30 +82,28 @@ def test_between_the_folds_all_three_states_are_found_from_inside():
     assert equal.value == pytest.approx(exact()[1], rel=1e-8)
 
 
-def test_a_sweep_that_would_go_back_says_so(whole, monkeypatch):
-    """A descent that ends on the piece it came from is no sweep."""
+def test_a_passage_that_would_go_back_says_so(whole, monkeypatch):
+    """A descent that ends on the piece it came from is no passage."""
     monkeypatch.setattr(
         hysteresis, "_next", lambda diagram, pieces, piece, state, end, direction: (piece, state, False)
     )
     with pytest.raises(ArithmeticError, match=r"has not come to an end after 2 stable pieces"):
-        hysteresis.hysteresis(whole)
+        hysteresis.hysteresis_loop(whole)
 
 
-def test_the_bound_on_branches_is_met_and_said(monkeypatch):
-    monkeypatch.setattr(growth, "MOST_BRANCHES", 1)
-    found = diagram(endpoint(4, 1.0), "signal", (8.0, 12.0))
+def test_the_bound_on_branches_is_met_and_said():
+    found = diagram(endpoint(4, 1.0), "signal", (8.0, 12.0), options=Options(most_branches=1))
     assert found.status == "Not finished: stopped after 1 branches, with 2 more to follow."
     assert not found.finished
 
 
-def test_the_bound_on_points_is_met_and_said(monkeypatch):
-    monkeypatch.setattr(following, "MOST_POINTS", 5)
-    found = diagram(endpoint(4, 1.0), "signal", (8.0, 9.0))
+def test_the_bound_on_points_is_met_and_said():
+    found = diagram(endpoint(4, 1.0), "signal", (8.0, 9.0), options=Options(most_points=5))
     assert "the most points of a branch are reached at" in found.status
     assert not found.finished
 
 
 def test_a_descent_that_ends_in_no_minimum_says_so(whole, monkeypatch):
-    monkeypatch.setattr(hysteresis, "DESCENTS", 0)
+    monkeypatch.setattr(hysteresis, "_minimum_below", lambda point, options: None)
     with pytest.raises(ArithmeticError, match=r"no descent from the state at 602\.033 ends in a minimum"):
-        hysteresis.hysteresis(whole)
+        hysteresis.hysteresis_loop(whole)

@@ -7,7 +7,7 @@ import pytest
 
 from numerics import solve_all
 from numerics.continuation.diagram import diagram
-from numerics.continuation.hysteresis import hysteresis
+from numerics.continuation.hysteresis import hysteresis_loop
 from numerics.inputs.problem import Problem, endpoint
 from numerics.inputs.teachers import sequence
 from tests.continuation import exact_t4
@@ -52,7 +52,7 @@ def assert_exact(problem, parameter, span, rng):
         assert len(points) == len(expected), (kind, points, expected)
         np.testing.assert_allclose(points, expected, rtol=1e-6)
     assert found.finished
-    loop = hysteresis(found)
+    loop = hysteresis_loop(found)
     for jump in (*loop.up.transitions, *loop.down.transitions):
         assert min(abs(jump.value - p.value) for p in found.special_points) < 1e-9 * jump.value
     return found
@@ -116,7 +116,7 @@ def assert_last_digits(problem, parameter, span, rng):
     def found_with(change):
         other = problem.with_(y=problem.y * (1 + change), kappa=problem.kappa * (1 - change))
         found = diagram(other, parameter, (span[0] * (1 - change), span[1] * (1 + change)))
-        return found, hysteresis(found)
+        return found, hysteresis_loop(found)
 
     (first, loop), *others = (found_with(change) for change in (0.0, 1e-12, -1e-12))
     value = math.exp(rng.uniform(*np.log(span)))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from numerics.endpoint_task import chain
-from numerics.endpoint_task.scan import scan_endpoint
 from numerics.linalg import from_vector, to_vector
+from tests.continuation.scans import scan_endpoint
 
 
 def critical_signals(T, kappa):
@@ -23,11 +23,11 @@ def test_signed_counts_and_every_lags_pitchfork(T):
     scan = scan_endpoint(T, np.geomspace(0.5, 100.0, 40))
     np.testing.assert_array_equal(scan.index_sums[np.isfinite(scan.index_sums)], 1.0)
     assert np.isfinite(scan.index_sums).mean() > 0.9
-    at_incoherent = [p for p in scan.special_points if p.type == "pitchfork" and "incoherent" in p.branches]
+    at_incoherent = [p for p in scan.special_points if p.type == "pitchfork" and "incoherent" in p.names]
     expected = [value for value in critical_signals(T, 1.0) if 0.5 < value < 100.0]
-    np.testing.assert_allclose(sorted(p.signal for p in at_incoherent), sorted(expected), rtol=1e-10)
-    assert all(len(point.branches) > 1 for point in scan.special_points)  # every arm is linked to its point
-    assert all(p.interval[1] - p.interval[0] < 1e-10 * p.signal for p in scan.special_points)
+    np.testing.assert_allclose(sorted(p.value for p in at_incoherent), sorted(expected), rtol=1e-10)
+    assert all(len(point.names) > 1 for point in scan.special_points)  # every arm is linked to its point
+    assert all(p.interval[1] - p.interval[0] < 1e-10 * p.value for p in scan.special_points)
 
 
 def random_factors(n, count, lag, rng):

@@ -10,8 +10,9 @@ import pytest
 
 from derivations.figures import label_kernel, learning_transition
 from derivations.figures.panel import Effort
-from numerics import cka, scan_endpoint, solve
+from numerics import cka, solve
 from numerics.checking import weights
+from tests.continuation.scans import scan_endpoint
 
 SMALL = {"width": 32, "steps": 12, "warmup": 40, "chains": 2}
 EFFORT = Effort(quick=True, workers=1)
@@ -42,7 +43,7 @@ def small(monkeypatch):
 @pytest.mark.parametrize("arch", ["rnn", "dnn"])
 def test_both_minima_exist_between_the_folds_only(arch):
     scan = scan_endpoint(4, np.linspace(700.0, 1800.0, 45), 100.0, arch)
-    equal = next(point.signal for point in scan.special_points if point.type == "equal-free-energy")
+    equal = next(point.value for point in scan.special_points if point.type == "equal-free-energy")
     below, above = (learning_transition.minima(scan, equal * factor) for factor in (0.99, 1.01))
     assert set(below) == set(above) == {"unlearnt", "learnt"}
     assert below["unlearnt"].free_energy < below["learnt"].free_energy

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from derivations.__main__ import COMMANDS
-from derivations.commands.scan import SignalRange
+from derivations.commands.free_parameter import Over
 from tests.hardening.program import check_contract, run
 
 #: Words that are wrong almost anywhere, or at the edge of what is accepted.
@@ -78,8 +78,8 @@ def fitting(option: click.Option, folder: Path) -> list[str]:
     """Words that an option accepts."""
     if isinstance(option.type, click.Path):
         return [str(folder / f"{option.name}" / "x.svg"), "/dev/null/x.svg", "/proc/nothing/x.svg"]
-    if isinstance(option.type, SignalRange):
-        return ["1:20:3", "0.5:9:2"]
+    if isinstance(option.type, Over):
+        return ["signal=1:20:3", "kappa=0.5:9:2"]
     return list(FITTING.get(option.name or "", ("1",)))
 
 

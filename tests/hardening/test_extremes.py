@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from mpmath import mpf
 
-from numerics import Problem, endpoint, scan_endpoint, sequence, solve
+from numerics import Problem, endpoint, scan, sequence, solve
 from numerics.errors import InputError
 from numerics.predictors.finite_width import kernel_sd
 from numerics.predictors.observables import predict
@@ -231,10 +231,10 @@ def test_what_double_precision_cannot_carry_is_refused(make, words):
 @pytest.mark.parametrize("T", [3, 4, 5])
 @pytest.mark.parametrize("signals", [(1e-12, 1e-6), (1e6, 1e12)])
 def test_scans_at_extreme_signals_are_right_or_absent(T: int, signals: tuple[float, float]):
-    found = scan_endpoint(T, np.geomspace(*signals, 3), 1.0, "rnn")
+    found = scan(endpoint(T, 1.0), {"signal": np.geomspace(*signals, 3)})
     (base,) = (branch for branch in found.branches if branch.name == "incoherent")
     with mpmath.workdps(DIGITS):
-        for k, signal in enumerate(found.signal):
+        for k, signal in enumerate(found.value):
             (r,) = ratios(T, mpf(signal), mpf(1))
             exact = np.array([float(r**t) for t in range(1, T)])
             kernel = base.kernel[k]

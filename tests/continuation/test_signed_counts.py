@@ -6,13 +6,16 @@ import math
 import numpy as np
 import pytest
 
+from numerics import endpoint, scan, sequence
 from numerics.continuation import growth
+from numerics.continuation.diagram import diagram
 from numerics.continuation.family import family
 from numerics.continuation.following import follow, through
+from numerics.continuation.on_grid import states_on_grid
 from numerics.continuation.path import Track
-from numerics.endpoint_task.index_sum import index_sums
-from numerics.endpoint_task.scan import scan_endpoint
-from numerics.inputs.problem import endpoint
+from numerics.continuation.scan import named_pieces
+from numerics.continuation.signed_counts import signed_counts
+from tests.continuation.scans import scan_endpoint
 
 
 @pytest.fixture(scope="module")
@@ -20,31 +23,43 @@ def six():
     return scan_endpoint(6, np.linspace(1.0, 66.0, 14))
 
 
-def counts(scan, branches):
-    return index_sums([branch.kernel for branch in branches], scan.signal, scan.kappa, scan.arch)
+@pytest.fixture(scope="module")
+def parts(six):
+    """Stretches of the branches, and their states on the grid."""
+    pieces = [piece for _, piece in named_pieces(diagram(endpoint(6, 1.0), "signal", (1.0, 66.0)))]
+    return pieces, [states_on_grid(piece, six.value) for piece in pieces]
 
 
 def test_the_counts_hold_for_every_period_at_t_6(six):
+    assert six.periods == (0, 1, 2, 3, 4)
     assert six.index_sums.shape == (5, 14)
     np.testing.assert_array_equal(six.index_sums, 1.0)
     assert not six.incomplete.any()
     assert six.counted.startswith("Σ(-1)^index = 1 at every signal")
 
 
-def test_each_branch_counts(six):
+def test_each_branch_counts(parts):
     """Leaving any one out, or giving it twice, breaks a sum where it exists and nowhere else."""
-    for place, branch in enumerate(six.branches):
-        there = np.isfinite(branch.free_energy)
-        others = [*six.branches[:place], *six.branches[place + 1 :]]
-        for changed in (others, [*six.branches, branch]):
-            broken = (counts(six, changed) != 1.0).any(axis=0)
-            np.testing.assert_array_equal(broken, there)
+    pieces, states = parts
+    for place in range(len(pieces)):
+        others = [k for k in range(len(pieces)) if k != place]
+        for chosen in (others, [*range(len(pieces)), place]):
+            _, sums = signed_counts([pieces[k] for k in chosen], [states[k] for k in chosen])
+            np.testing.assert_array_equal((sums != 1.0).any(axis=0), states[place].there)
 
 
-def test_an_incomplete_scan_says_where(six):
-    short = dataclasses.replace(six, index_sums=counts(six, six.branches[:-1]))
+def test_an_incomplete_scan_says_where(six, parts):
+    pieces, states = parts
+    short = dataclasses.replace(six, index_sums=signed_counts(pieces[:-1], states[:-1])[1])
     assert short.incomplete.any()
     assert "a state is missing" in short.counted
+
+
+def test_the_counts_hold_for_a_sequence():
+    for arch in ("rnn", "dnn"):
+        found = scan(sequence(5, 1.2566, 3.0, [2, 4], arch=arch), {"w": np.linspace(0.5, 2.0, 7)})
+        assert found.periods == (1, 2)
+        np.testing.assert_array_equal(found.index_sums, 1.0)
 
 
 def test_a_degenerate_state_is_not_counted_either_way():
@@ -74,7 +89,7 @@ def test_the_arms_of_lag_3_at_t_9_are_linked_to_their_point():
     that runs back turns at a fold far below."""
     whole, bounds = family(endpoint(9, 1.0), "signal"), (math.log(2.0), math.log(27.0))
     incoherent = Track(whole, 0)
-    start = incoherent.settle(whole.base.prior_kernel(), bounds[0])
+    start = incoherent.converge(whole.base.prior_kernel(), bounds[0])
     (third,) = [e for e in through(incoherent, start, bounds[0], bounds).events if e.period == 3]
     lag_3 = Track(whole, 3)
     parent = follow(lag_3, lag_3.start(third.point.state, third.point.theta, third.modes[0]), bounds)
@@ -92,7 +107,7 @@ def test_a_branch_leaves_along_the_tangent_that_the_branching_equation_gives():
     rate of the tangent, which points along the secant."""
     whole, bounds = family(endpoint(9, 1.0), "signal"), (math.log(2.0), math.log(27.0))
     incoherent, lag_3 = Track(whole, 0), Track(whole, 3)
-    start = incoherent.settle(whole.base.prior_kernel(), bounds[0])
+    start = incoherent.converge(whole.base.prior_kernel(), bounds[0])
     (third,) = [e for e in through(incoherent, start, bounds[0], bounds).events if e.period == 3]
     parent = follow(lag_3, lag_3.start(third.point.state, third.point.theta, third.modes[0]), bounds)
     (event,) = [e for e in parent.events if abs(e.value - 26.488185741) < 1e-8]

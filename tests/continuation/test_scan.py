@@ -5,11 +5,11 @@ import pytest
 
 from numerics import solve_all
 from numerics.endpoint_task import chain
-from numerics.endpoint_task.scan import scan_endpoint
 from numerics.errors import InputError
 from numerics.inputs.problem import endpoint
 from numerics.linear import trust_region
 from numerics.linear.functional import kernel_functional
+from tests.continuation.scans import scan_endpoint
 
 
 def pitchfork(n, lag, kappa):
@@ -40,15 +40,15 @@ def test_t_4_has_one_pitchfork_and_two_branches():
     (point,) = scan.special_points
     assert point.type == "pitchfork"
     exact = pitchfork(3, 1, 0.5)
-    assert abs(point.signal - exact) < 1e-10
+    assert abs(point.value - exact) < 1e-10
     assert point.interval[0] <= exact <= point.interval[1]
     assert point.interval[1] - point.interval[0] < 1e-10
     incoherent, coherent = scan.branches
-    np.testing.assert_array_equal(incoherent.stable, scan.signal < exact)
-    np.testing.assert_array_equal(coherent.stable, scan.signal > exact)
+    np.testing.assert_array_equal(incoherent.stable, scan.value < exact)
+    np.testing.assert_array_equal(coherent.stable, scan.value > exact)
     assert np.nanmax(coherent.residual) < 1e-13
     for k in (30, 70):
-        low, high = solve_all(endpoint(4, scan.signal[k], kappa=0.5))
+        low, high = solve_all(endpoint(4, scan.value[k], kappa=0.5))
         np.testing.assert_allclose(coherent.kernel[k], low.kernel, rtol=1e-10, atol=1e-10)
         np.testing.assert_allclose(incoherent.free_energy[k], high.free_energy, rtol=1e-12)
         np.testing.assert_allclose(coherent.hessian_smallest[k], low.hessian_smallest, rtol=1e-6)
@@ -57,7 +57,7 @@ def test_t_4_has_one_pitchfork_and_two_branches():
 def test_t_6_is_discontinuous_with_fold_and_equal_free_energy_below_the_pitchfork():
     scan = scan_endpoint(6, np.linspace(2.0, 6.0, 41))
     points = {p.type: p for p in reversed(scan.special_points)}
-    fold, equal, fork = points["fold"].signal, points["equal-free-energy"].signal, points["pitchfork"].signal
+    fold, equal, fork = (points[kind].value for kind in ("fold", "equal-free-energy", "pitchfork"))
     assert abs(fork - pitchfork(5, 1, 1.0)) < 1e-10
     assert fold < equal < fork
     assert all(p.interval[1] - p.interval[0] < 1e-10 for p in scan.special_points)
@@ -104,7 +104,7 @@ def test_strong_noise_folds_the_incoherent_branch_of_both_architectures():
     real = np.sort(roots[(np.abs(roots.imag) < 1e-9) & (roots.real > 1)].real)
     expected = np.sort((real - 1) * (real**3 + kappa) ** 2 / real**3)
     scan = scan_endpoint(4, np.geomspace(1e3, 1e6, 30), kappa=kappa, arch="dnn")
-    folds = [p.signal for p in scan.special_points if p.type == "fold"]
+    folds = [p.value for p in scan.special_points if p.type == "fold"]
     np.testing.assert_allclose(folds, expected, rtol=1e-11)
     assert len(scan.branches) == 3
     middle = [b for b in scan.branches if np.isfinite(b.free_energy).any() and not b.stable.any()]
@@ -118,14 +118,14 @@ def test_lag_2_states_of_both_signs_differ_in_stability_at_t_7():
     first, second = (b for b in scan.branches if b.lag == 2)
     np.testing.assert_allclose(first.free_energy, second.free_energy, rtol=1e-13)
     assert {first.stable.any(), second.stable.any()} == {True, False}
-    (point,) = [p for p in scan.special_points if p.type == "pitchfork" and "incoherent" not in p.branches]
+    (point,) = [p for p in scan.special_points if p.type == "pitchfork" and "incoherent" not in p.names]
     assert point.interval[1] - point.interval[0] < 1e-10
     # on either side the general functional's Hessian has the signs that are claimed
     branch = max((first, second), key=lambda b: b.stable.any())
-    for signal, H in zip(scan.signal, branch.kernel, strict=True):
+    for signal, H in zip(scan.value, branch.kernel, strict=True):
         state = kernel_functional(endpoint(7, signal)).at(H)
         assert state.residual < 1e-13
-        assert (trust_region.smallest_modes(state)[0][0] > 0) == (signal > point.signal)
+        assert (trust_region.smallest_modes(state)[0][0] > 0) == (signal > point.value)
 
 
 @pytest.mark.slow
@@ -135,8 +135,8 @@ def test_long_chains_have_every_pitchfork_and_nothing_is_uncertain(T):
     for lag in range(1, T - 2):
         exact = pitchfork(T - 1, lag, 1.0)
         if 0.5 < exact < 40:
-            assert min(abs(p.signal - exact) for p in scan.special_points if p.type == "pitchfork") < 1e-10
-    assert all(p.interval[1] - p.interval[0] < 1e-10 * p.signal for p in scan.special_points)
+            assert min(abs(p.value - exact) for p in scan.special_points if p.type == "pitchfork") < 1e-10
+    assert all(p.interval[1] - p.interval[0] < 1e-10 * p.value for p in scan.special_points)
     assert sum(p.type == "fold" for p in scan.special_points) >= 3
     assert sum(b.stable.any() for b in scan.branches) >= 3
     for branch in scan.branches:
@@ -144,7 +144,7 @@ def test_long_chains_have_every_pitchfork_and_nothing_is_uncertain(T):
     # a search from other starts finds no state that is on no branch
     k = 20
     known = np.array([b.free_energy[k] for b in scan.branches if np.isfinite(b.free_energy[k])])
-    for state in solve_all(endpoint(T, scan.signal[k])):
+    for state in solve_all(endpoint(T, scan.value[k])):
         assert np.min(np.abs(known - state.free_energy)) < 1e-10
 
 
@@ -156,8 +156,8 @@ def test_long_chains_have_every_pitchfork_and_nothing_is_uncertain(T):
         {"T": 4, "signals": [2.0, 1.0]},
         {"T": 4, "signals": [0.0, 1.0]},
         {"T": 4, "signals": [1.0], "kappa": -1.0},
-        {"T": 4, "signals": [1.0], "kappa": float("nan")},
-        {"T": 4, "signals": [1.0], "arch": "mlp"},
+        {"T": 4, "signals": [[1.0, 2.0]]},
+        {"T": 4, "signals": [1.0, float("nan")]},
         {"T": 4, "signals": ["a"]},
     ],
 )

@@ -1,4 +1,4 @@
-"""`unrolled continue`, `landscape`, `certify`, `sweep`: their objects, pictures, exit statuses and refusals."""
+"""`unrolled landscape`, `certify`, `sweep`: their objects, pictures, exit statuses and refusals."""
 
 from __future__ import annotations
 
@@ -17,29 +17,6 @@ def run(*arguments: str):
     result = CliRunner().invoke(cli, list(arguments), standalone_mode=False)
     assert result.exception is None, result.exception
     return result.return_value, result.stdout
-
-
-def test_the_loop_at_T_6_and_its_picture(tmp_path: Path):
-    out = tmp_path / "loop.svg"
-    status, text = run("continue", "endpoint", "--T", "6", "--range", "1.9:2.6", "--json", "--out", str(out))
-    assert status == 0
-    fields = json.loads(text)
-    assert [point["type"] for point in fields["special_points"]] == ["fold", "equal-free-energy", "pitchfork"]
-    fold, equal, fork = (point["value"] for point in fields["special_points"])
-    r = 4 / 3
-    assert fork == pytest.approx((r - 1) * (r**5 + 1) ** 2 / r**5, abs=1e-10)
-    loop = fields["hysteresis"]
-    assert loop["width"] == [[pytest.approx(fold), pytest.approx(fork)]]
-    assert [t["value"] for t in loop["up"]["transitions"]] == [pytest.approx(fork)]
-    assert [t["value"] for t in loop["down"]["transitions"]] == [pytest.approx(fold)]
-    assert fold < equal < fork
-    for branch in fields["branches"]:
-        assert max(branch["residual"]) < 1e-11
-        assert len(branch["value"]) == len(branch["kernel"]) == len(branch["negative"])
-    assert out.read_text(encoding="utf-8").rstrip().endswith("</svg>")
-    _, table = run("continue", "endpoint", "--T", "4", "--signal", "12", "--parameter", "kappa", "--range", "0.5:3")
-    assert "pitchfork" in table
-    assert "continuous" in table
 
 
 def test_landscape_has_its_minima_at_the_coherent_states(tmp_path: Path):
@@ -109,12 +86,6 @@ ENDPOINT = ("endpoint", "--T", "4")
 @pytest.mark.parametrize(
     ("arguments", "argument"),
     [
-        (("continue", *ENDPOINT, "--range", "3:2"), "--range"),
-        (("continue", *ENDPOINT, "--range", "a"), "--range"),
-        (("continue", *ENDPOINT, "--range", "1:2", "--parameter", "kappa"), "--signal"),
-        (("continue", *ENDPOINT, "--range", "1:2", "--parameter=z", "--signal", "1"), "parameter"),
-        (("continue", *ENDPOINT, "--range", "1:2", "--out", "x.txt"), "--out"),
-        (("continue", *ENDPOINT, "--range", "1:2", "--activation", "erf"), "activation"),
         (("landscape", *ENDPOINT, "--signal", "0.1", "--plane"), "signal"),
         (("landscape", "sequence", "--T", "4", "--signal", "1"), "PROBLEM"),
         (("landscape", "endpoint", "--T", "3", "--signal", "1"), "T"),

@@ -1,0 +1,239 @@
+"""Kernels of problems that differ in numbers only, all at once: F's derivatives, and Newton's method on them.
+
+The formulas of ``numerics.linear.functional`` with a leading axis. The covariance is ``C = w Σ_k E_k H E_kᵀ + uX⁻``,
+one shift E for shared weights and one for each layer of a DNN; with ``D_k = √w L⁻¹E_kL``, ``N_k = MD_k`` and
+``A_kl = D_kᵀN_l`` the entropy's Hessian is
+
+``½S - ½ Σ_k (N_k S N_kᵀ + N_kᵀ S N_k) + Σ_kl [sym(A_kl S N_lᵀN_k) - ½ A_kl S A_klᵀ]``, ``sym(X) = ½(X + Xᵀ)``.
+
+Every term is ``X S Yᵀ``: the whole matrix is one product of the X's and Y's, its entries in another order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+
+from numerics.linalg import BoolArray, FloatArray, IntArray, symmetric, symmetric_vectors
+from numerics.linear.functional import KernelFunctional
+
+#: Entries of the largest arrays that are made at once.
+LARGEST = 4_000_000
+#: A residual at which Newton's method stops, and the factor by which it has to fall in each step.
+GOAL, FALL = 1e-15, 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class KernelBatch:
+    """Kernels ``H = LLᵀ`` of one problem each.
+
+    Attributes:
+        functionals: B free energies on one space, of one architecture.
+        L: lower Cholesky factors, (B, m, m).
+    """
+
+    functionals: Sequence[KernelFunctional]
+    L: FloatArray
+
+    def _numbers(self, name: str) -> FloatArray:
+        return np.array([getattr(f, name) for f in self.functionals])
+
+    @cached_property
+    def kernel(self) -> FloatArray:
+        """H, (B, m, m)."""
+        return self.L @ _transposed(self.L)
+
+    @cached_property
+    def _covariance_factor(self) -> FloatArray:
+        E = shifts(self.functionals[0])
+        sent = (E @ self.kernel[:, None] @ _transposed(E)).sum(axis=1)
+        inputs = np.array([f.input_covariance for f in self.functionals])
+        return np.asarray(np.linalg.cholesky(self._numbers("w")[:, None, None] * sent + inputs))
+
+    @cached_property
+    def M(self) -> FloatArray:
+        """``LᵀC⁻¹L``, (B, m, m)."""
+        half = np.asarray(np.linalg.solve(self._covariance_factor, self.L))
+        return _transposed(half) @ half
+
+    @cached_property
+    def _D(self) -> FloatArray:
+        sent = shifts(self.functionals[0]) @ self.L[:, None]
+        root = np.sqrt(self._numbers("w"))[:, None, None, None]
+        return root * np.asarray(np.linalg.solve(self.L[:, None], sent))
+
+    @cached_property
+    def _N(self) -> FloatArray:
+        return self.M[:, None] @ self._D
+
+    @cached_property
+    def _readout(self) -> FloatArray:
+        return np.asarray(self.functionals[0].readout @ self.L)
+
+    @cached_property
+    def _noisy(self) -> FloatArray:
+        """``v𝒯H𝒯ᵀ + κ``, (B, s, s)."""
+        v, kappa = self._numbers("v")[:, None, None], self._numbers("kappa")[:, None, None]
+        return v * self._readout @ _transposed(self._readout) + kappa * np.eye(self._readout.shape[1])
+
+    @cached_property
+    def _labels(self) -> FloatArray:
+        return np.array([f.labels for f in self.functionals])[..., None]
+
+    @cached_property
+    def _dual(self) -> FloatArray:
+        return np.asarray(np.linalg.solve(self._noisy, self._labels))
+
+    @cached_property
+    def _q(self) -> FloatArray:
+        """``q̂``, (B, m, 1)."""
+        return _transposed(self._readout) @ self._dual
+
+    @cached_property
+    def energy(self) -> FloatArray:
+        """``½ yᵀ(v𝒯H𝒯ᵀ + κ)⁻¹y``, (B,)."""
+        unexplained = np.array([f.unexplained_energy for f in self.functionals])
+        return np.asarray(0.5 * np.sum(self._labels * self._dual, axis=(1, 2)) + unexplained)
+
+    @cached_property
+    def entropy(self) -> FloatArray:
+        """The divergence from the random network, (B,)."""
+        own, ratio = (np.diagonal(A, axis1=1, axis2=2) for A in (self.M, self.L))
+        ratio = ratio / np.diagonal(self._covariance_factor, axis1=1, axis2=2)
+        return np.asarray(0.5 * np.sum(own - 1.0 - 2.0 * np.log(ratio), axis=1))
+
+    @cached_property
+    def _messages(self) -> FloatArray:
+        """The part of the gradient that goes through the covariance."""
+        N, D = self._N, self._D
+        return np.asarray(0.5 * (_transposed(D) @ N - _transposed(N) @ N).sum(axis=1))
+
+    @cached_property
+    def gradient(self) -> FloatArray:
+        """``dF = ⟨G, S⟩`` for ``H → L exp(S) Lᵀ``, (B, m, m)."""
+        pull = self._numbers("v")[:, None, None] * self._q @ _transposed(self._q)
+        return symmetric(0.5 * (self.M - np.eye(self.M.shape[1]) - pull) + self._messages)
+
+    @cached_property
+    def residual(self) -> FloatArray:
+        """``‖G‖/Σ‖terms of G‖``, (B,)."""
+        pull = self._numbers("v") * np.sum(self._q**2, axis=(1, 2))
+        scale = 0.5 * (pull + _norm(self.M) + np.sqrt(self.M.shape[1])) + _norm(self._messages)
+        return np.asarray(_norm(self.gradient) / scale)
+
+    def hessian(self, positions: IntArray | None = None, *, along_path: bool = False) -> FloatArray:
+        """The Hessian on orthonormal coordinates of symmetric S, or on some of them, (B, d, d).
+
+        Args:
+            positions: of ``linalg.to_vector``; all where None.
+            along_path: with the curvature of ``exp(S)`` itself, which vanishes at a stationary point.
+        """
+        N, A = self._N, _transposed(self._D)[:, :, None] @ self._N[:, None]
+        half = np.asarray(np.linalg.solve(np.linalg.cholesky(self._noisy), self._readout))
+        v = self._numbers("v")[:, None, None]
+        identity = np.broadcast_to(np.eye(N.shape[-1]), self.M.shape)
+        # N_lᵀN_k, transposed: k first
+        NN = _transposed(N)[:, :, None] @ N[:, None]
+        terms = [
+            (0.5 * identity, identity),
+            (v**2 * _transposed(half) @ half, self._q @ _transposed(self._q)),
+            *((-0.5 * N[:, k], N[:, k]) for k in range(N.shape[1])),
+            *((-0.5 * _transposed(N[:, k]), _transposed(N[:, k])) for k in range(N.shape[1])),
+            *((A[:, k, j], NN[:, k, j] - 0.5 * A[:, k, j]) for k in range(N.shape[1]) for j in range(N.shape[1])),
+        ]
+        if along_path:
+            terms.append((self.gradient, identity))
+        B, m = len(self.L), N.shape[-1]
+        X, Y = (np.stack([term[k] for term in terms], axis=1).reshape(B, len(terms), m * m) for k in (0, 1))
+        products = symmetric(_transposed(X) @ Y).reshape(B, -1)
+        places, weights = _orders(m, None if positions is None else tuple(positions.tolist()))
+        return np.asarray(weights * (products[:, places[0]] + products[:, places[1]]))
+
+
+def shifts(functional: KernelFunctional) -> FloatArray:
+    """``E_k`` of the covariance, (K, m, m): one where all times share W, one for each layer of a DNN."""
+    space, identity = functional.space, np.eye(functional.dimension)
+    if functional.arch == "rnn":
+        return space.shift_rows(identity)[None]
+    found = np.zeros((len(space.masked_links), *identity.shape))
+    for E, link in zip(found, space.masked_links, strict=True):
+        E[link.target] = link.rows(identity)
+    return found
+
+
+@lru_cache(maxsize=64)
+def _orders(m: int, positions: tuple[int, ...] | None) -> tuple[tuple[IntArray, IntArray], FloatArray]:
+    """Where ``X_ik Y_jl`` and ``X_il Y_jk`` stand in ``(ik, jl)``, for rows (ij), columns (kl), and their weights."""
+    vectors = symmetric_vectors(m)
+    kept = np.arange(len(vectors.rows)) if positions is None else np.array(positions, dtype=np.intp)
+    i, j, weights = vectors.rows[kept], vectors.columns[kept], vectors.weights[kept]
+    rows, columns = (i[:, None], j[:, None]), (i, j)
+    straight = (rows[0] * m + columns[0]) * m**2 + rows[1] * m + columns[1]
+    crossed = (rows[0] * m + columns[1]) * m**2 + rows[1] * m + columns[0]
+    return (straight, crossed), 0.5 * weights[:, None] * weights
+
+
+def parts(count: int, functional: KernelFunctional) -> Iterator[slice]:
+    """Slices of a batch whose largest arrays stay within ``LARGEST`` entries."""
+    size = max(1, LARGEST // functional.dimension**4)
+    return (slice(first, first + size) for first in range(0, count, size))
+
+
+def newton(
+    functionals: Sequence[KernelFunctional], start: FloatArray, positions: IntArray, *, iterations: int = 20
+) -> KernelBatch:
+    """Newton on stationarity from kernels close to a state, each as far as its residual falls.
+
+    Args:
+        functionals: B of them.
+        start: lower Cholesky factors, (B, m, m).
+        positions: directions along which kernels may change, of ``linalg.to_vector``; others are kept zero.
+        iterations: at most.
+    """
+    m = start.shape[-1]
+    vectors = symmetric_vectors(m)
+    kept = np.zeros((m, m), dtype=bool)
+    kept[vectors.rows[positions], vectors.columns[positions]] = True
+    kept |= kept.T
+    best, best_L, L = np.full(len(start), np.inf), np.array(start), np.where(kept, start, 0.0)
+    going = np.arange(len(start))
+    for _ in range(iterations):
+        here = KernelBatch([functionals[int(k)] for k in going], L)
+        with np.errstate(invalid="ignore"):
+            falls = here.residual < FALL * best[going]
+            better = here.residual < best[going]
+        best_L[going[better]], best[going[better]] = L[better], here.residual[better]
+        on: BoolArray = falls & (best[going] > GOAL)
+        if not on.any():
+            break
+        going = going[on]
+        here = KernelBatch([functionals[int(k)] for k in going], L[on])
+        L = _moved(here, positions, kept)
+    return KernelBatch(functionals, best_L)
+
+
+def _moved(here: KernelBatch, positions: IntArray, kept: BoolArray) -> FloatArray:
+    """Factors after one step."""
+    m = here.L.shape[-1]
+    vectors = symmetric_vectors(m)
+    z = np.zeros((len(here.L), len(vectors.rows)))
+    right = vectors.vec(here.gradient)[:, positions, None]
+    z[:, positions] = -np.asarray(np.linalg.solve(here.hessian(positions), right))[..., 0]
+    S = vectors.matrix(z)
+    S *= np.minimum(1.0, 1.0 / np.maximum(_norm(S), 1e-300))[:, None, None]
+    # L exp(S/2) to second order: its triangular factor keeps the digits that H = LLᵀ loses under strong signals
+    half = here.L @ (np.eye(m) + 0.5 * S + 0.125 * S @ S)
+    upper = np.linalg.qr(_transposed(half), mode="r")
+    signs = np.where(np.diagonal(upper, axis1=1, axis2=2) < 0, -1.0, 1.0)
+    return np.where(kept, _transposed(signs[:, :, None] * upper), 0.0)
+
+
+def _transposed(A: FloatArray) -> FloatArray:
+    return np.swapaxes(A, -1, -2)
+
+
+def _norm(A: FloatArray) -> FloatArray:
+    return np.asarray(np.linalg.norm(A, axis=(-2, -1)))

@@ -1,0 +1,149 @@
+"""The states of a stretch of a branch at given values of the parameter, converged in batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from numerics.continuation import batch
+from numerics.continuation.linear import DENSE
+from numerics.continuation.pieces import Piece
+from numerics.linalg import BoolArray, FloatArray, IntArray
+from numerics.linear import trust_region
+from numerics.linear.functional import KernelFunctional, KernelPoint
+from numerics.symmetry.phases import lag_classes
+
+#: A converged state that differs by more than this from its start, relative, belongs to another branch.
+SAME_BRANCH = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class GridStates:
+    """States at the grid's values, (L,); NaN where the stretch has none.
+
+    Attributes:
+        there: where it has one.
+        kernel: in the space of the inputs, (L, m, m).
+        free_energy, residual: of each.
+        smallest: eigenvalue of the Hessian.
+        negative: number of negative ones, NaN where the kernel is too large to count them.
+        spectra: eigenvalues on each class of directions (``symmetry.phases``), (L, d_c) each; none of large kernels.
+    """
+
+    there: BoolArray
+    kernel: FloatArray
+    free_energy: FloatArray
+    residual: FloatArray
+    smallest: FloatArray
+    negative: FloatArray
+    spectra: list[FloatArray] = field(default_factory=list)
+
+    @classmethod
+    def none(cls, count: int, m: int) -> GridStates:
+        """Of a grid on which the stretch has no state yet."""
+        a, b, c, d = np.full((4, count), np.nan)
+        return cls(np.zeros(count, dtype=bool), np.full((count, m, m), np.nan), a, b, c, d)
+
+
+def states_on_grid(piece: Piece, grid: FloatArray) -> GridStates:
+    """Those of one stretch."""
+    family = piece.branch.track.family
+    theta = np.log(grid)
+    low, high = piece.bounds
+    # the ends of the range are points of the branch
+    rounding = 1e-12 * (1.0 + np.abs(theta))
+    inside = np.flatnonzero((theta >= low - rounding) & (theta <= high + rounding))
+    m, count = family.base.dimension, len(grid)
+    states = GridStates.none(count, m)
+    if not inside.size:
+        return states
+    if m > DENSE:
+        _fill_large(states, piece, theta, inside)
+        return states
+    classes = _classes(piece)
+    states.spectra.extend(np.full((count, len(positions)), np.nan) for positions in classes)
+    functionals = [family.functional(float(t)) for t in theta[inside]]
+    L, known = _converged(piece, theta[inside], functionals)
+    for part in batch.parts(len(inside), family.base):
+        places = inside[part][known[part]]
+        chosen = [functional for functional, k in zip(functionals[part], known[part], strict=True) if k]
+        if chosen:
+            _fill(states, places, batch.KernelBatch(chosen, L[part][known[part]]), classes)
+    return states
+
+
+def _classes(piece: Piece) -> list[IntArray]:
+    space = piece.branch.track.family.base.space
+    if space.pattern_basis is None:
+        return [np.arange(space.dimension * (space.dimension + 1) // 2)]
+    return list(lag_classes(space.n, space.block, piece.branch.track.period))
+
+
+def _fill(states: GridStates, places: IntArray, here: batch.KernelBatch, classes: list[IntArray]) -> None:
+    states.there[places] = True
+    states.kernel[places] = here.kernel
+    states.free_energy[places] = here.energy + here.entropy
+    states.residual[places] = here.residual
+    for spectrum, positions in zip(states.spectra, classes, strict=True):
+        spectrum[places] = np.linalg.eigvalsh(here.hessian(positions, along_path=True))
+    states.smallest[places] = np.min([spectrum[places].min(axis=1) for spectrum in states.spectra], axis=0)
+    states.negative[places] = np.sum([np.sum(spectrum[places] < 0, axis=1) for spectrum in states.spectra], axis=0)
+
+
+def _fill_large(states: GridStates, piece: Piece, theta: FloatArray, inside: IntArray) -> None:
+    """One by one."""
+    for k in inside:
+        state = piece.state(float(theta[k]))
+        if state is None:
+            continue
+        states.there[k], states.kernel[k] = True, state.H
+        states.free_energy[k], states.residual[k] = state.free_energy, state.residual
+        states.smallest[k] = trust_region.smallest_modes(state, count=1)[0][0]
+
+
+def _converged(piece: Piece, theta: FloatArray, functionals: list[KernelFunctional]) -> tuple[FloatArray, BoolArray]:
+    """Factors of the states, and where the stretch is not lost."""
+    track = piece.branch.track
+    start = _interpolated(piece, theta)
+    positions = track.positions
+    L = np.concatenate(
+        [
+            batch.newton(functionals[part], start[part], positions).L
+            for part in batch.parts(len(theta), track.family.base)
+        ]
+    )
+    kernel, begun = L @ np.swapaxes(L, 1, 2), start @ np.swapaxes(start, 1, 2)
+    size = np.sqrt(np.diagonal(begun, axis1=1, axis2=2))
+    change = (np.abs(kernel - begun) / (size[:, :, None] * size[:, None])).max(axis=(1, 2))
+    known = change < SAME_BRANCH
+    # next to folds and pitchforks the kernel is no smooth function of the parameter: by arclength there
+    lost = np.flatnonzero(~known)
+    found = {int(k): piece.state(float(theta[k])) for k in lost}
+    there = [k for k in found if found[k] is not None]
+    if there:
+        again = np.array([_factor(found[k]) for k in there])
+        L[there] = batch.newton([functionals[k] for k in there], again, positions).L
+        known[there] = True
+    return L, known
+
+
+def _factor(state: KernelPoint | None) -> FloatArray:
+    assert state is not None
+    return state.L
+
+
+def _interpolated(piece: Piece, theta: FloatArray) -> FloatArray:
+    """Factors of kernels on the geodesics of the natural metric between the two points around each value."""
+    branch = piece.branch
+    order = branch.theta[piece.first : piece.last + 1]
+    rising = order[-1] > order[0]
+    right = np.clip(np.searchsorted(order if rising else order[::-1], theta), 1, len(order) - 1)
+    first = piece.first + (right - 1 if rising else len(order) - 1 - right)
+    factors = np.array([point.state.L for point in branch.points])
+    weight = (theta - branch.theta[first]) / (branch.theta[first + 1] - branch.theta[first])
+    left, values, _ = np.linalg.svd(np.linalg.solve(factors[first], factors[first + 1]))
+    half = factors[first] @ (left * values[:, None] ** weight[:, None, None])
+    upper = np.linalg.qr(np.swapaxes(half, 1, 2), mode="r")
+    signs = np.where(np.diagonal(upper, axis1=1, axis2=2) < 0, -1.0, 1.0)
+    return np.asarray(np.swapaxes(signs[:, :, None] * upper, 1, 2) * branch.track.mask)

@@ -1,0 +1,300 @@
+"""Every branch of a problem along one of its parameters, on a grid of values, with special points and hysteresis loop.
+
+See docs/theory.md sections 5 and 14. Branches are those of ``numerics.continuation.diagram``; their states on the grid
+are converged by Newton's method in batches, and what is found has to pass signed counts (``signed_counts``). A
+nonlinear problem is solved at each value (``numerics.continuation.nonlinear``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from numerics.continuation.branch import Branch, monotonic_pieces
+from numerics.continuation.diagram import FINISHED, Diagram, diagram
+from numerics.continuation.hysteresis import HysteresisLoop, hysteresis_loop
+from numerics.continuation.on_grid import GridStates, states_on_grid
+from numerics.continuation.options import DEFAULT, Options
+from numerics.continuation.parameters import PARAMETERS
+from numerics.continuation.pieces import Piece
+from numerics.continuation.signed_counts import signed_counts
+from numerics.continuation.special_points import SpecialPoint
+from numerics.errors import InputError
+from numerics.inputs.arrays import real_array
+from numerics.inputs.problem import Problem
+from numerics.linalg import BoolArray, FloatArray
+from numerics.results.base import Result
+from numerics.results.display import Facts, number
+from numerics.results.plotting import branch as draw_branch
+from numerics.results.plotting import order_parameter_axes
+from numerics.results.solution import COHERENCE_TOLERANCE, coherence_beyond
+from numerics.symmetry.gauge import gauge_signs
+from numerics.threads import one_thread
+
+#: Ends of a range are widened by this share where it is a single value.
+MARGIN = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class ScannedBranch:
+    """A stretch of a branch on which the parameter is monotonic, on the grid; NaN where it does not exist.
+
+    Attributes:
+        name: ``"incoherent"`` or ``"coherent"``, with the number of the branch and a letter where it turns.
+        number: of its branch in ``Diagram.branches``.
+        lag: times correlate at multiples of this lag only; 0 for a diagonal state, 1 where they all do.
+        ends: why it ends at either side: as ``Branch.ends``, or ``"fold"``.
+        kernel: ``H``, (L, nP, nP).
+        order_parameter: Frobenius norm of ``H^{T-1,T-2}``, (L,).
+        free_energy: F, (L,).
+        hessian_smallest: smallest eigenvalue of the Hessian in the natural metric, (L,).
+        negative: how many are negative, (L,); NaN also where it is not known.
+        residual: relative, (L,).
+    """
+
+    name: str
+    number: int
+    lag: int
+    ends: tuple[str, str]
+    kernel: FloatArray
+    order_parameter: FloatArray
+    free_energy: FloatArray
+    hessian_smallest: FloatArray
+    negative: FloatArray
+    residual: FloatArray
+
+    @property
+    def kind(self) -> str:
+        """``"incoherent"`` or ``"coherent"``."""
+        return self.name.split("-")[0]
+
+    @property
+    def stable(self) -> BoolArray:
+        """Where the state exists and is a minimum of F, (L,)."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray(self.hessian_smallest > 0)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Scan(Result):
+    """Branches on a grid of one parameter (L,), in the order in which they were found, and special points by value.
+
+    Attributes:
+        problem: what was scanned; in the signal its labels are those at λ = 1.
+        parameter: a name in ``parameters.PARAMETERS``.
+        value: the grid.
+        branches: incoherent ones first.
+        special_points: within the grid.
+        stable_ranges: (number of a branch, lowest, highest value) of each stretch of minima.
+        loop: the hysteresis loop over the grid; None where it was not found, or branches were not followed.
+        periods, index_sums: ``Σ (-1)^index`` at each value, (k, L), among kernels of each lag period (k,): 1 unless a
+            state is missing; NaN at a special point; None if they were not counted.
+        converged: whether every state is within its tolerance.
+        status: whether the search met a bound on its work or lost a branch, and why there is no loop.
+    """
+
+    problem: Problem
+    parameter: str
+    value: FloatArray
+    branches: tuple[ScannedBranch, ...]
+    special_points: tuple[SpecialPoint, ...]
+    stable_ranges: tuple[tuple[int, float, float], ...] = ()
+    loop: HysteresisLoop | None = None
+    periods: tuple[int, ...] = ()
+    index_sums: FloatArray | None = None
+    converged: bool = True
+    status: str = FINISHED
+
+    @property
+    def finished(self) -> bool:
+        """Whether no bound on the work was met, no branch lost, and the loop found."""
+        return self.status == FINISHED
+
+    @property
+    def incomplete(self) -> BoolArray:
+        """Values at which a signed count shows that a state is missing, (L,)."""
+        if self.index_sums is None:
+            return np.zeros(len(self.value), dtype=bool)
+        return np.asarray((np.isfinite(self.index_sums) & (self.index_sums != 1.0)).any(axis=0))
+
+    @property
+    def counted(self) -> str:
+        """One sentence on the signed counts."""
+        if not self.incomplete.any():
+            return f"Σ(-1)^index = 1 at every {self.parameter}, for every lag period."
+        missing = self.value[self.incomplete]
+        where = f"{len(missing)} value{'s' * (len(missing) > 1)} from {missing[0]:.6g} to {missing[-1]:.6g}"
+        return f"Σ(-1)^index differs from 1 at {where} of {self.parameter}: a state is missing there."
+
+    def facts(self) -> Facts:
+        """What was scanned, its branches and special points."""
+        problem = self.problem
+        return (
+            ("problem", f"{problem.arch.upper()}, T = {problem.T}, {problem.P} pattern{'s' * (problem.P > 1)}"),
+            (self.parameter, f"{len(self.value)}, from {number(self.value[0])} to {number(self.value[-1])}"),
+            ("branches", ", ".join(branch.name for branch in self.branches)),
+            *((point.type, number(point.value)) for point in self.special_points),
+            *(() if self.index_sums is None else (("signed counts", self.counted),)),
+        )
+
+    def draw(self, ax: Any) -> None:
+        """The order parameter of every branch along the parameter, with the special points."""
+        for index, branch in enumerate(self.branches):
+            color = f"C{index}"
+            draw_branch(self.value, branch.order_parameter, branch.stable, ax, color=color, label=branch.name)
+        for point in self.special_points:
+            ax.axvline(point.value, color="0.6", lw=0.6, ls=":", zorder=0)
+        order_parameter_axes(self.problem.T, ax)
+        ax.set_xlabel(PARAMETERS[self.parameter].symbol)
+        ax.legend()
+
+
+@one_thread
+def scan(
+    problem: Problem,
+    over: Mapping[str, ArrayLike],
+    *,
+    options: Options = DEFAULT,
+    progress: Callable[[int, int], None] | None = None,
+) -> Scan:
+    """Follow every branch of a problem over values of one parameter.
+
+    Args:
+        problem: its other numbers stay as they are; in the signal its labels are those at λ = 1, as of
+            ``endpoint(T, 1.0)``.
+        over: one name, ``"signal"``, ``"kappa"``, ``"u"``, ``"v"`` or ``"w"``, and its values: positive, increasing.
+        options: tolerances and bounds with which branches of a linear problem are followed.
+        progress: called with how much is done, branches followed or values solved, and how much is known so far.
+
+    Raises:
+        InputError: one of the arguments is not as above, or the problem is too large for branches to be followed.
+    """
+    name, grid = _checked(over)
+    if problem.activation.name != "linear":
+        from numerics.continuation.nonlinear import scan_nonlinear
+
+        return scan_nonlinear(problem, name, grid, progress)
+    span = (float(grid[0]), float(grid[-1])) if len(grid) > 1 else (grid[0] * (1 - MARGIN), grid[0] * (1 + MARGIN))
+    found = diagram(problem, name, span, options=options, progress=progress)
+    named = [(title, piece) for title, piece in named_pieces(found) if _overlaps(piece, grid)]
+    states = [states_on_grid(piece, grid) for _, piece in named]
+    branches = tuple(_scanned(title, piece, there) for (title, piece), there in zip(named, states, strict=True))
+    counts = signed_counts([piece for _, piece in named], states)
+    inside = [point for point in found.special_points if grid[0] <= point.value <= grid[-1]]
+    loop, status = None, found.status
+    try:
+        loop = hysteresis_loop(found) if len(grid) > 1 else None
+    except ArithmeticError as error:
+        status += f" No loop: {error}."
+    return Scan(
+        problem=problem,
+        parameter=name,
+        value=grid,
+        branches=branches,
+        special_points=tuple(replace(point, names=_meeting(point, found, named)) for point in inside),
+        stable_ranges=tuple(
+            (piece.number, *(math.exp(bound) for bound in piece.bounds))  # type: ignore[misc]
+            for piece in found.stable_pieces
+        ),
+        loop=loop,
+        periods=() if counts is None else counts[0],
+        index_sums=None if counts is None else counts[1],
+        status=status,
+    )
+
+
+def _checked(over: Mapping[str, ArrayLike]) -> tuple[str, FloatArray]:
+    if not isinstance(over, Mapping) or len(over) != 1 or next(iter(over)) not in PARAMETERS:
+        wrong = repr(list(over)) if isinstance(over, Mapping) else repr(over)
+        raise InputError(f"over: is {wrong}; accepted: one of {', '.join(PARAMETERS)} with its values")
+    ((name, values),) = over.items()
+    grid = real_array(values, name)
+    if grid.ndim != 1 or grid.size == 0:
+        raise InputError(f"{name}: has shape {grid.shape}; accepted: a list of numbers")
+    if not (np.isfinite(grid).all() and grid[0] > 0 and np.all(np.diff(grid) > 0)):
+        raise InputError(f"{name}: is not positive and increasing; accepted: positive, increasing, finite numbers")
+    return name, grid
+
+
+def named_pieces(found: Diagram) -> list[tuple[str, Piece]]:
+    """Stretches of every branch with their names, incoherent ones first."""
+    kinds = ["incoherent" if _is_incoherent(branch) else "coherent" for branch in found.branches]
+    pieces: list[tuple[str, Piece]] = []
+    for kind in ("incoherent", "coherent"):
+        places = [k for k, own in enumerate(kinds) if own == kind]
+        for count, place in enumerate(places, start=1):
+            branch = found.branches[place]
+            base = kind if kind == "incoherent" and count == 1 else f"{kind}-{count}"
+            spans = monotonic_pieces(branch)
+            titles = [base] if len(spans) == 1 else [f"{base}{chr(ord('a') + k)}" for k in range(len(spans))]
+            pieces += [(title, Piece(place, branch, *ends)) for title, ends in zip(titles, spans, strict=True)]
+    return pieces
+
+
+def _is_incoherent(branch: Branch) -> bool:
+    """Whether times correlate no more than in the random network, in the middle of a branch."""
+    middle = branch.points[len(branch.points) // 2].state
+    space, P = middle.functional.space, branch.track.family.problem.P
+    kernel, prior = (space.expand(H) for H in (middle.H, middle.functional.prior_kernel()))
+    return coherence_beyond(kernel, prior, P) <= COHERENCE_TOLERANCE
+
+
+def _overlaps(piece: Piece, grid: FloatArray) -> bool:
+    low, high = piece.bounds
+    same = piece.branch.track.family.options.same_value
+    return high >= math.log(grid[0]) - same and low <= math.log(grid[-1]) + same
+
+
+def _meeting(point: SpecialPoint, found: Diagram, named: Sequence[tuple[str, Piece]]) -> tuple[str, ...]:
+    """Names of the stretches that meet at a special point."""
+    theta, same = math.log(point.value), found.family.options.same_value
+    stable = {(p.number, p.branch.theta[k]) for p in found.stable_pieces for k in range(p.first, p.last + 1)}
+    names: list[str] = []
+    for place in point.branches:
+        here = [
+            (title, p) for title, p in named if p.number == place and p.bounds[0] - same <= theta <= p.bounds[1] + same
+        ]
+        if point.type == "equal-free-energy":
+            here = [
+                (title, p)
+                for title, p in here
+                if any((place, t) in stable for t in p.branch.theta[p.first + 1 : p.last])
+            ]
+        # of a branch that begins or turns there, the stretches that do; one that runs through, as it is
+        ending = [(title, p) for title, p in here if min(abs(theta - bound) for bound in p.bounds) < same]
+        names += [title for title, _ in (ending or here) if title not in names]
+    return tuple(names)
+
+
+def _scanned(title: str, piece: Piece, states: GridStates) -> ScannedBranch:
+    branch, space = piece.branch, piece.branch.track.family.base.space
+    problem = branch.track.family.problem
+    n, P, count = problem.n, problem.P, len(states.there)
+    kernel = np.full((count, n * P, n * P), np.nan)
+    there = np.flatnonzero(states.there)
+    kernel[there] = [space.expand(H) for H in states.kernel[there]] or kernel[there]
+    if there.size:
+        # signs change nowhere on a stretch
+        signs = gauge_signs(problem, kernel[there[len(there) // 2]], odd=True)
+        kernel *= signs[:, None] * signs
+    last = len(branch.points) - 1
+    return ScannedBranch(
+        name=title,
+        number=piece.number,
+        lag=branch.track.period,
+        ends=(
+            branch.ends[0] if piece.first == 0 else "fold",
+            branch.ends[1] if piece.last == last else "fold",
+        ),
+        kernel=kernel,
+        order_parameter=np.asarray(np.linalg.norm(kernel[:, -P:, -2 * P : -P], axis=(1, 2))),
+        free_energy=states.free_energy,
+        hessian_smallest=states.smallest,
+        negative=states.negative,
+        residual=states.residual,
+    )
