@@ -5,7 +5,6 @@ import math
 import re
 from decimal import Decimal
 from fractions import Fraction
-from types import SimpleNamespace
 
 import mpmath
 import numpy as np
@@ -36,7 +35,6 @@ from numerics.inputs.arrays import finite_array, real_array
 from numerics.inputs.scalars import integer, real
 from numerics.linalg import alignment
 from numerics.nonlinear.search import lowest_state, state_near
-from numerics.predictors.generalisation import loss
 from numerics.sampling.hysteresis import hysteresis
 from numerics.sampling.plan import Plan
 from theory import critical_point
@@ -117,10 +115,6 @@ def test_exact_numbers_are_accepted_wherever_a_number_is():
     assert (plan.width, plan.steps, plan.step_size, plan.seed) == (8, 20, 0.5, 3)
 
 
-def mean_of(predictions):
-    return lambda labels: loss(SimpleNamespace(mean=predictions), labels)
-
-
 #: Every public function that takes an array, as a function of one (k, k) or (k,) array.
 TAKERS = {
     "x": lambda a: Problem(a, np.ones((2, 2))),
@@ -140,11 +134,10 @@ TAKERS = {
     "correlations": lambda a: landscape(4, 20.0, a),
     "strengths": lambda a: hysteresis(endpoint(3, 1.0), 8, a, steps=16),
     "trajectories": lambda a: state_near(endpoint(3, 5.0, activation="erf"), a),
-    "labels": mean_of(np.ones((2, 2))),
     "kernel": lambda a: continue_branch(endpoint(3, 1.0), "signal", (0.5, 2.0), a),
     "U": lambda a: type(rotation_teacher(1.0, 1.0))(np.ones(2), np.eye(2), a),
 }
-MAY_MISS = {"y", "y_test", "labels"}
+MAY_MISS = {"y", "y_test"}
 #: Array-likes that say more than their numbers.
 REFUSED = {
     "units": Quantity(np.eye(2)),

@@ -12,10 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg as sla
-from numpy.typing import ArrayLike
 
 from numerics.errors import InputError
-from numerics.inputs.arrays import real_array
 from numerics.linalg import FloatArray, from_vector, symmetric, to_vector
 from numerics.linear import trust_region
 from numerics.linear.functional import KernelPoint, kernel_functional
@@ -146,17 +144,6 @@ def unseen_kernel(solution: LinearSolution) -> tuple[FloatArray, FloatArray]:
                 covariance = covariance + w * own[:, t - 1, s - 1]
             own[:, t, s] = own[:, s, t] = covariance + np.sum((C_cross[t] @ change) * C_cross[s], axis=1)
     return cross @ space.full_basis().T, np.diagonal(own, axis1=1, axis2=2)
-
-
-def loss(predictions: Predictions, labels: ArrayLike) -> float:
-    """Mean squared error of the mean over the entries that have a label."""
-    given = real_array(labels, "labels", missing=True)
-    if given.shape != predictions.mean.shape:
-        raise InputError(f"labels: have shape {given.shape}; accepted: {predictions.mean.shape}")
-    known = ~np.isnan(given)
-    if not known.any():
-        raise InputError("labels: have no entry; accepted: at least one finite label")
-    return float(np.mean((predictions.mean[known] - given[known]) ** 2))
 
 
 def _readout(

@@ -7,7 +7,6 @@ prior on every η is a standard normal and the posterior's potential is ``½|η|
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -253,8 +252,3 @@ def make_network(problem: Problem, width: int, dtype: str) -> Network:
     if dtype not in ("float32", "float64"):
         raise InputError(f"dtype: is {dtype!r}; accepted: float32 or float64")
     return Network(problem, width, np.dtype(dtype))
-
-
-def squared_norm(arrays: Sequence[Array]) -> float:
-    """Sum of squares over all arrays, accumulated in double precision across them."""
-    return float(sum(float(np.vdot(array, array)) for array in arrays))

@@ -13,7 +13,7 @@ from numerics.inputs.activation import Activation
 from numerics.inputs.problem import Problem, endpoint
 from numerics.sampling import hmc
 from numerics.sampling.curvature import bias_terms, gauss_newton_gram
-from numerics.sampling.network import Network, Weights, joint, make_network, squared_norm
+from numerics.sampling.network import Network, Weights, joint, make_network
 from numerics.sampling.observables import observe
 from numerics.sampling.readout import marginal, mean_outputs, sampled
 from numerics.sampling.sgld import SGLD, Mobility, mobility
@@ -196,7 +196,7 @@ def test_trajectory_is_the_one_with_matrices_written_out(arch, readout):
 
     def energy() -> float:
         at = Weights(*q, None) if len(q) == 2 else Weights(*q)
-        return loss(net, at) + 0.5 * squared_norm(q) + 0.5 * squared_norm(p)
+        return loss(net, at) + 0.5 * sum(float(np.vdot(part, part)) for part in (*q, *p))
 
     def kick(weight: float) -> None:
         at = Weights(*q, None) if len(q) == 2 else Weights(*q)
