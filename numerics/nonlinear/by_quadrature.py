@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from numerics.errors import UnattainableError
 from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray, SymmetricVectors, positive_solve, symmetric_vectors
-from numerics.nonlinear.descent import Law
 from numerics.nonlinear.engine import Progress, Refined, State, continued, relative_error
 from numerics.nonlinear.iteration import explicit_conjugate
+from numerics.nonlinear.laws import Law
 from numerics.nonlinear.nodes import Nodes, averages, moments_of, tilted_moments
 from numerics.nonlinear.quadrature import quadrature_nodes
 from numerics.nonlinear.reduced import ReducedPoint, kkt_blocks, natural, natural_hessian, reduced_point

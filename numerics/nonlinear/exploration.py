@@ -14,8 +14,9 @@ import numpy as np
 
 from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray
-from numerics.nonlinear.descent import Descent, Law
+from numerics.nonlinear.descent import Descent
 from numerics.nonlinear.engine import Progress
+from numerics.nonlinear.laws import Law
 from numerics.nonlinear.learnt import learnt_covariances
 from numerics.nonlinear.reduced import dual_variables
 from numerics.nonlinear.space import TrajectorySpace

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numerics.nonlinear.descent import Law
 from numerics.nonlinear.engine import State, continued
 from numerics.nonlinear.following import branches, followed
+from numerics.nonlinear.laws import Law
 from numerics.nonlinear.setting import KICKED, SAME_CHAIN, Search, close
 from numerics.nonlinear.settling import settled
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from numerics.linalg import FloatArray
 from numerics.nonlinear.chain import incoherent_chain
-from numerics.nonlinear.descent import Law
 from numerics.nonlinear.engine import Engine, Progress, State
 from numerics.nonlinear.exploration import Explored, explore
+from numerics.nonlinear.laws import Law
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.symmetry.trajectories import images, kept_classes

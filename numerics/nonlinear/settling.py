@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from numerics.nonlinear.descent import Law
 from numerics.nonlinear.engine import State
+from numerics.nonlinear.laws import Law
 from numerics.nonlinear.setting import KICKED, SAME_CHAIN, Search
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.symmetry.trajectories import independent
