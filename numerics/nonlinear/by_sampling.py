@@ -11,7 +11,7 @@ from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray, symmetric_vectors
 from numerics.nonlinear.engine import Progress, Refined, State, continued, relative_error
 from numerics.nonlinear.iteration import Iterate, MomentMap, Moments
-from numerics.nonlinear.laws import Law
+from numerics.nonlinear.laws import Law, law_at, minimised
 from numerics.nonlinear.nodes import moments_of, tilted_moments
 from numerics.nonlinear.reduced import natural_hessian, stationary_point
 from numerics.nonlinear.sample import BATCHES, Mixture, Sample, fitted, placed, sample, standard, with_tails
@@ -25,8 +25,9 @@ FEWEST, MOST = 512, 32768
 FEWEST_PER_ENTRY = 4.4
 #: Relative residuals to which states are found, and refined.
 FOUND, SETTLED = 1e-6, 1e-8
-#: Given trajectories that a mixture is fitted to, at most.
-MOST_FITTED = 20_000
+#: Mixtures that are fitted to a law on its way down, one after the other, at most; steps on the points of each; share
+#: of these that counts, and relative change of Φ, at which no other is needed.
+FITS, STEPS, COUNTING, MOVED = 5, 60, 0.4, 0.03
 #: Unstable modes along which a state is left, the most unstable first; points of which they are found.
 MOST_MODES, MODE_POINTS = 6, 32768
 #: Independent parts of a sample, from whose states the error is estimated.
@@ -88,15 +89,27 @@ class Sampling:
         moments = moments_of(space, self.phi, trajectories)
         if self.phi.odd:
             return Start(moments, standard(space.d))
-        some = trajectories[:: -(-len(trajectories) // MOST_FITTED)]
-        return Start(moments, fitted(some, np.full(len(some), 1 / len(some)), *moments[1:], self.seed))
+        alike = np.full(len(trajectories), 1 / len(trajectories))
+        return Start(moments, fitted(trajectories, alike, *moments[1:], self.seed))
 
     def around(self, space: TrajectorySpace, law: Law) -> Start:
         """The start that a law of g suggests."""
-        moments = (law.kernel, law.mean, law.covariance)
         if self.phi.odd:
-            return Start(moments, standard(space.d))
-        return Start(moments, fitted(law.points, law.probability, *moments[1:], self.seed))
+            return Start((law.kernel, law.mean, law.covariance), standard(space.d))
+        mixture = self._fitted(law)
+        for _ in range(FITS):
+            chosen = self._sample(space, self._coarse(space), mixture)
+            nodes = placed(chosen, space, self.phi, law.mean, law.covariance)
+            before = law_at(space, self.phi, nodes, law.precision, law.tilt)
+            law, ended = minimised(space, self.phi, nodes, before, steps=STEPS)
+            mixture = self._fitted(law)
+            moved = np.linalg.norm(law.kernel - before.kernel) / np.linalg.norm(law.kernel)
+            if ended and moved <= MOVED and before.counting >= COUNTING:
+                break
+        return Start((law.kernel, law.mean, law.covariance), mixture)
+
+    def _fitted(self, law: Law) -> Mixture:
+        return fitted(law.points, law.probability, law.mean, law.covariance, self.seed)
 
     def at(self, space: TrajectorySpace, start: Start) -> SampledState:
         """A start as a state that was not reached."""
@@ -125,7 +138,10 @@ class Sampling:
             return state
         start = self._refitted(space, state)
         chosen = self._sample(space, self._coarse(space), start.mixture)
-        return continued(self._settled(space, chosen, start.moments, classes=classes), state)
+        new = self._settled(space, chosen, start.moments, classes=classes)
+        if relaxed and (new is None or not new.reached):
+            new = self._settled(space, chosen, start.moments, classes=classes, relaxed=relaxed)
+        return continued(new, state)
 
     def kicks(self, space: TrajectorySpace, state: SampledState) -> list[Start]:
         """Starts off an unstable state; one way only where a symmetry turns the mode around."""

@@ -1,7 +1,8 @@
 """Descent of F over the laws of one neuron's trajectory (``laws``): cheap, from any law, to the minimum below it.
 
 The derivative of F by q is ``ln q - ln q*`` up to a constant, q* the tilted law; a step goes a share of the way from
-ln q to ln q* (mirror descent: the steepest in the metric of the laws themselves). Averages are over points of a heavy-tailed law that is placed by the mean and covariance of the law on its way.
+ln q to ln q* (mirror descent: the steepest in the metric of the laws themselves). Averages are over points of a
+heavy-tailed law that is placed by the mean and covariance of the law on its way.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Descent:
         """The centred normal law of a covariance, (d, d); None where it is singular."""
         try:
             nodes = self._nodes(space, np.zeros(space.d), covariance)
-            return law_at(space, self._phi, nodes, np.linalg.inv(covariance), np.zeros((space.m, space.m)))
+            return law_at(space, self._phi, nodes, np.asarray(np.linalg.inv(covariance)), np.zeros((space.m, space.m)))
         except np.linalg.LinAlgError:
             return None
 

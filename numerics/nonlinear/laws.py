@@ -34,10 +34,11 @@ from numerics.nonlinear.space import TrajectorySpace
 
 #: Conjugate gradients: iterations, and the share of the gradient that is left.
 ITERATIONS, LEFT = 60, 0.03
-#: First radius of a step, the longest and the shortest; gain over 1 + |F| below which there is none.
-RADIUS, LONGEST, SHORTEST, GAIN = 0.5, 2.0, 1e-6, 1e-6
+#: First radius of a step, the longest and the shortest; gain, in units of what an entry of the moments gains by the
+#: chance of the points that count, below which no step leads down.
+RADIUS, LONGEST, SHORTEST, NOISE = 0.5, 2.0, 1e-6, 0.5
 #: Share of the points that count which the way down must keep, and the least that may count.
-KEPT, COUNTING = 0.5, 0.02
+KEPT, COUNTING = 0.8, 0.02
 
 #: Changes of η or of μ: the part of ggᵀ (d, d) and that of φφᵀ (m, m).
 Pair = tuple[FloatArray, FloatArray]
@@ -121,16 +122,16 @@ class Step(NamedTuple):
     inside: bool
 
 
-def newton_step(space: TrajectorySpace, nodes: Nodes, law: Law, radius: float, left: float = LEFT) -> Step:
+def newton_step(space: TrajectorySpace, nodes: Nodes, law: Law, radius: float) -> Step:
     """Newton's step from a law, no longer than a radius in the metric of the laws."""
     local = _Local(space, nodes, law)
     slope = local.slope()
     x, r = _scaled(0.0, slope), _scaled(-1.0, slope)
     Gx, Gr = _scaled(0.0, slope), local.moments(r)
     rr = start = _dot(r, Gr)
-    p, Gp, curved, inside, length2, gain = r, Gr, 0.0, True, 0.0, 0.0
+    p, Gp, inside, length2, gain = r, Gr, True, 0.0, 0.0
     for _ in range(ITERATIONS):
-        if rr <= (left**2) * start or rr <= 0:
+        if rr <= LEFT**2 * start or rr <= 0:
             break
         Tp = _plus(p, -1.0, local.towards(Gp))
         curvature, pp, xp = _dot(Tp, Gp), _dot(p, Gp), _dot(x, Gp)
@@ -150,20 +151,6 @@ def newton_step(space: TrajectorySpace, nodes: Nodes, law: Law, radius: float, l
     return Step(-2 * x[0], x[1], float(np.sqrt(max(length2, 0.0))), float(gain), inside)
 
 
-class Descending(NamedTuple):
-    """A law on its way down fixed points.
-
-    Attributes:
-        law: where it is.
-        radius: of the next step.
-        ended: whether no step leads down any more.
-    """
-
-    law: Law
-    radius: float
-    ended: bool
-
-
 def minimised(
     space: TrajectorySpace,
     phi: Activation,
@@ -171,18 +158,17 @@ def minimised(
     law: Law,
     *,
     steps: int,
-    radius: float = RADIUS,
-    tolerance: float = GAIN,
-) -> Descending:
-    """So many steps down F on fixed points, or fewer if they end in a minimum or too few of the points count.
+) -> tuple[Law, bool]:
+    """Where so many steps down F on fixed points lead, or fewer if they end in a minimum; and whether they do.
 
     A step is taken if F falls by about as much as expected; the radius grows and shrinks with the agreement.
     """
-    least = max(KEPT * law.counting, COUNTING)
+    entries = 0.5 * (space.d * (space.d + 1) + space.m * (space.m + 1))
+    radius, least = RADIUS, max(KEPT * law.counting, COUNTING)
     for _ in range(steps):
         step = newton_step(space, nodes, law, radius)
-        if step.inside and step.gain <= tolerance * (1 + abs(law.free_energy)):
-            return Descending(law, radius, True)
+        if step.inside and step.gain <= NOISE * entries / (law.counting * len(law.points)):
+            return law, True
         try:
             new = law_at(space, phi, nodes, law.precision + step.precision, law.tilt + step.tilt)
             agreement = (law.free_energy - new.free_energy) / step.gain if new.counting >= least else 0.0
@@ -196,7 +182,7 @@ def minimised(
             law = new
         elif radius < SHORTEST:
             break
-    return Descending(law, radius, False)
+    return law, False
 
 
 class _Local:

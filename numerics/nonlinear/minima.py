@@ -24,7 +24,7 @@ class Found:
 
     Attributes:
         states: those that an engine has settled.
-        minima: of these, those without a direction that leads down.
+        minima: of these, those without a direction that leads down, and those of which none was looked for.
         others: F of minima that are known on few points only.
         bound: the lowest F of a law that belongs to none of the states; infinite without one.
         bounded: whether the search has ended at a bound.
@@ -84,6 +84,7 @@ def search_states(search: Search, *, whole: bool) -> Found:
             lost = False
             for new in branches(search, way):
                 keep(new)
+    minima += queue
     explored = zip(search.explored.laws, search.explored.ended, strict=True)
     others = [
         (law.free_energy, ended)

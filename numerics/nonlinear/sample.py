@@ -38,27 +38,19 @@ class Mixture:
         weight: of each component, (k,).
         mean: (k, d).
         factor: Cholesky factors of the covariances, (k, d, d).
-        even: whether the density is the mean of this one and that of the negative points.
     """
 
     weight: FloatArray
     mean: FloatArray
     factor: FloatArray
-    even: bool = False
 
-    def log_density(self, z: FloatArray) -> FloatArray:
-        """Log of the density at each point, (K,)."""
-        logs = np.logaddexp.reduce(self.log_parts(z), axis=1)
-        return np.asarray(logs - np.log(2.0) if self.even else logs)
-
-    def log_parts(self, z: FloatArray) -> FloatArray:
-        """Log of weight times density of each component at each point, (K, k); (K, 2k) with those at its negative."""
+    def log_densities(self, z: FloatArray) -> FloatArray:
+        """Log of weight times density of each component at each point, (K, k)."""
         parts = []
-        for sign in (1.0, -1.0) if self.even else (1.0,):
-            for weight, mean, L in zip(self.weight, self.mean, self.factor, strict=True):
-                white = sla.solve_triangular(L, (sign * z - mean).T, lower=True)
-                constant = np.log(np.diagonal(L)).sum() + 0.5 * len(L) * np.log(2 * np.pi) - np.log(weight)
-                parts.append(-0.5 * np.einsum("ik,ik->k", white, white) - constant)
+        for weight, mean, L in zip(self.weight, self.mean, self.factor, strict=True):
+            white = sla.solve_triangular(L, (z - mean).T, lower=True)
+            constant = np.log(np.diagonal(L)).sum() + 0.5 * len(L) * np.log(2 * np.pi) - np.log(weight)
+            parts.append(-0.5 * np.einsum("ik,ik->k", white, white) - constant)
         return np.stack(parts, axis=1)
 
 
@@ -72,25 +64,16 @@ def with_tails(d: int) -> Mixture:
     return Mixture(np.full(2, 0.5), np.zeros((2, d)), np.stack([np.eye(d), WIDE * np.eye(d)]))
 
 
-def fitted(
-    points: FloatArray,
-    probability: FloatArray,
-    mean: FloatArray,
-    covariance: FloatArray,
-    seed: int,
-    *,
-    even: bool = False,
-) -> Mixture:
+def fitted(points: FloatArray, probability: FloatArray, mean: FloatArray, covariance: FloatArray, seed: int) -> Mixture:
     """The mixture that is likeliest for weighted points, widened, with a share of `SAFETY` for the wide normal.
 
     By expectation and maximisation; covariances are shrunk towards multiples of 1 where few points make them.
 
     Args:
-        points: trajectories, (K, d); of many, some are drawn by their weights.
+        points: trajectories, (K, d); of more than `MOST_FITTED`, as many are drawn by their weights.
         probability: their weights, (K,).
         mean, covariance: of the coordinates of a mixture, in which these are 0 and 1.
         seed: of the fit's starts.
-        even: whether each point stands for its negative too.
 
     Raises:
         numpy.linalg.LinAlgError: the covariance is not positive-definite.
@@ -100,42 +83,39 @@ def fitted(
         points = points[rng.choice(len(points), MOST_FITTED, p=probability)]
         probability = np.full(MOST_FITTED, 1 / MOST_FITTED)
     z = sla.solve_triangular(L, (points - mean).T, lower=True).T
-    best = max((_likeliest(z, probability, rng, even) for _ in range(STARTS)), key=lambda fit: fit[1])[0]
+    best = max((_likeliest(z, probability, rng) for _ in range(STARTS)), key=lambda fit: fit[1])[0]
     d = points.shape[1]
     return Mixture(
         np.append((1 - SAFETY) * best.weight, SAFETY),
         np.concatenate([best.mean, np.zeros((1, d))]),
         np.concatenate([np.sqrt(WIDENED) * best.factor, WIDE * np.eye(d)[None]]),
-        even,
     )
 
 
-def _likeliest(z: FloatArray, probability: FloatArray, rng: np.random.Generator, even: bool) -> tuple[Mixture, float]:
+def _likeliest(z: FloatArray, probability: FloatArray, rng: np.random.Generator) -> tuple[Mixture, float]:
     d, k = z.shape[1], COMPONENTS
-    whole = (z * probability[:, None]).T @ z
+    whole = np.cov(z.T, aweights=probability).reshape(d, d)
     mean = z[rng.choice(len(z), k, p=probability, replace=False)]
-    fit = Mixture(np.full(k, 1 / k), mean, np.stack([np.linalg.cholesky(0.5 * whole)] * k), even)
-    both = np.concatenate([z, -z]) if even else z
+    fit = Mixture(np.full(k, 1 / k), mean, np.stack([np.linalg.cholesky(0.5 * whole)] * k))
     likelihood = -np.inf
     for _ in range(ROUNDS):
-        logs = fit.log_parts(z)
+        logs = fit.log_densities(z)
         total = np.logaddexp.reduce(logs, axis=1)
         before, likelihood = likelihood, float(probability @ total)
         if likelihood - before < GAIN:
             break
         shares = np.exp(logs - total[:, None]) * probability[:, None]
-        shares = np.concatenate(np.split(shares, shares.shape[1] // k, axis=1))
         weight = np.maximum(shares.sum(axis=0), 1e-12)
-        mean = (shares.T @ both) / weight[:, None]
+        mean = (shares.T @ z) / weight[:, None]
         factors = []
         for c in range(k):
-            centred = both - mean[c]
+            centred = z - mean[c]
             covariance = (centred * shares[:, c, None]).T @ centred / weight[c]
             points = weight[c] ** 2 / np.vdot(shares[:, c], shares[:, c])
             shrunk = min(0.9, 2 * d / (points + d))
             covariance = (1 - shrunk) * covariance + shrunk * max(np.trace(covariance) / d, SMALLEST) * np.eye(d)
             factors.append(np.linalg.cholesky(covariance))
-        fit = Mixture(weight / weight.sum(), mean, np.stack(factors), even)
+        fit = Mixture(weight / weight.sum(), mean, np.stack(factors))
     return fit, likelihood
 
 
@@ -169,7 +149,7 @@ class Sample:
     @cached_property
     def log_q(self) -> FloatArray:
         """Log of their density, (K,)."""
-        return self.mixture.log_density(self.z)
+        return np.asarray(np.logaddexp.reduce(self.mixture.log_densities(self.z), axis=1))
 
     def part(self, batches: NDArray[np.intp]) -> Sample:
         """Some of the batches, with mean and covariance exact again."""

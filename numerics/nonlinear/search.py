@@ -55,8 +55,9 @@ def lowest_state(
     problem.plain("lowest_state")
     search = _prepared(problem, engine, tolerance, size, seed, progress)
     found = search_states(search, whole=False)
-    lowest = min(state.point.free_energy for state in found.states if state.reached or len(found.states) == 1)
-    competing = [s for s in found.states if close(s.point.free_energy, lowest)]
+    states = found.minima or found.states
+    lowest = min(state.point.free_energy for state in states if state.reached or len(states) == 1)
+    competing = [s for s in states if close(s.point.free_energy, lowest)]
     return compared(solutions(search, competing), found, competing)[0]
 
 

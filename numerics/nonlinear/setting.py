@@ -14,12 +14,15 @@ from numerics.nonlinear.exploration import Explored, explore
 from numerics.nonlinear.laws import Law
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import TrajectorySpace
+from numerics.symmetry.exchange import exchanges
 from numerics.symmetry.trajectories import images, kept_classes
 
 #: Relative distance from the chain of single variables at which a state without correlations between times is that.
 SAME_CHAIN = 0.1
 #: Relative distance of a kernel on few points from a state that it is that state at.
 NEAR = 0.15
+#: Factor on the distance of two kernels that are one state, where patterns may be exchanged.
+EXCHANGED = 12.0
 #: States whose free energies differ by less, over 1 + |F|, may change order when they are refined.
 CLOSE = 0.02
 #: Damped steps off an unstable state.
@@ -74,7 +77,8 @@ class Search:
     def same(self, one: State, other: State) -> bool:
         """Whether two states are one, or images of one another."""
         a, b = one.point.kernel, other.point.kernel
-        near = self.engine.same * np.linalg.norm(b)
+        exchanged = len(exchanges(self.space.problem, self.engine.phi.odd)) > 1  # the points do not have this symmetry
+        near = self.engine.same * (EXCHANGED if exchanged else 1.0) * np.linalg.norm(b)
         return any(np.linalg.norm(a - each) <= near for each in images(self.space, self.engine.phi, b))
 
     def near(self, law: Law, state: State) -> bool:

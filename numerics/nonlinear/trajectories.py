@@ -67,7 +67,7 @@ def state_average(
     for count in (FITTED_POINTS, POINTS):
         z = _drawn(rng, mixture, count)
         points = mean + z @ L.T
-        log_q = mixture.log_density(z)
+        log_q = np.logaddexp.reduce(mixture.log_densities(z), axis=1)
         log_weight = np.log(np.diagonal(L)).sum() - log_q - np.log(count)
         nodes = Nodes(points, phi.value(points @ space.embedding.T), log_weight)
         last = count == POINTS

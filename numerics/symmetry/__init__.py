@@ -3,5 +3,5 @@
 ``group`` derives the sign symmetries of a problem, ``held_out`` what they do to held-out patterns; ``gauge`` is the
 sign in which a state is given and the predictions whose sign is arbitrary. ``states`` are images among states of the
 linear theory, ``phases`` that theory's phases of W with the classes of directions into which they split its Hessian,
-``trajectories`` what a nonlinear network's state keeps.
+``trajectories`` what a nonlinear network's state keeps, ``exchange`` the exchanges of patterns that make another of it.
 """

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray, IntArray, SymmetricVectors
 from numerics.nonlinear.space import TrajectorySpace
+from numerics.symmetry.exchange import exchanges
 from numerics.symmetry.group import conditions, finest_classes, sign_symmetries
 
 #: Entries between classes below this, relative to the largest, are rounding.
@@ -87,19 +88,26 @@ def mirror(space: TrajectorySpace, phi: Activation) -> FloatArray | None:
 
 def images(space: TrajectorySpace, phi: Activation, kernel: FloatArray) -> list[FloatArray]:
     """A kernel, on its distinct rows or on all positions, and what the symmetries that change it make of it."""
-    whole = len(kernel) == space.problem.y.size
+    classes = space.classes
+    positions = np.arange(len(classes.row)) if len(kernel) == len(classes.row) else classes.representative
     changing = []
     for symmetry in sign_symmetries(space.problem, phi.odd):
-        rows = symmetry.rows if whole else symmetry.rows[space.classes.representative]
+        rows = symmetry.rows[positions]
         if not _within(kernel, np.equal.outer(rows, rows)):
             changing.append(rows)
     changing = changing[:MOST_GENERATORS]
     found = []
-    for chosen in product((False, True), repeat=len(changing)):
-        signs = np.ones(len(kernel))
-        for rows, used in zip(changing, chosen, strict=True):
-            signs = signs * rows if used else signs
-        found.append(np.asarray(signs[:, None] * kernel * signs))
+    for exchange in exchanges(space.problem, phi.odd):
+        t, p = np.divmod(positions, space.problem.P)
+        at, signs = t * space.problem.P + exchange.order[p], exchange.signs[p]
+        if len(positions) != len(classes.row):
+            at, signs = classes.row[at], signs * classes.factor[at]
+        exchanged = signs[:, None] * kernel[np.ix_(at, at)] * signs
+        for chosen in product((False, True), repeat=len(changing)):
+            signs = np.ones(len(kernel))
+            for rows, used in zip(changing, chosen, strict=True):
+                signs = signs * rows if used else signs
+            found.append(np.asarray(signs[:, None] * exchanged * signs))
     return found
 
 

@@ -12,6 +12,7 @@ from numerics.nonlinear.search import lowest_state
 from numerics.nonlinear.space import trajectory_space
 from numerics.nonlinear.variational import solve_gaussian
 from numerics.predictors import generalisation, observables
+from numerics.symmetry.trajectories import images
 from tests.linear.test_delayed_tasks import delayed_xor, flip_flop, match_to_sample
 
 nan = np.nan
@@ -117,21 +118,21 @@ def test_rows_that_depend_on_each_other_are_named():
         lowest_state(Problem(x, final([1.0, 2.0, 3.0], 2), kappa=1.0))
 
 
-@pytest.mark.xfail(strict=False, reason="the search ends at its bound: two seeds may give states of nearly equal F")
 @pytest.mark.slow
 @pytest.mark.parametrize("activation", ["erf", "tanh"])
 @pytest.mark.parametrize("task", [delayed_xor, flip_flop, match_to_sample])
 def test_delayed_tasks_at_six_times(task, activation):
-    """Solved; two seeds lead to one state, and patterns of one history have one output."""
+    """Solved; two seeds lead to one state, or to one that exchanges patterns; those of one history have one output."""
     x, y = task()
     problem = Problem(4.0 * x, y, activation=activation, kappa=0.2)
     state = lowest_state(problem, tolerance=3e-2)
     assert state.converged, state.status
     other = lowest_state(problem, tolerance=3e-2, seed=1)
-    both = 5 * (state.kernel_error + other.kernel_error) + 1e-3
-    assert np.all(np.abs(state.kernel - other.kernel) < both)
+    space, both = trajectory_space(problem), 5 * (state.kernel_error.max() + other.kernel_error.max()) + 1e-3
+    assert any(np.abs(state.kernel - each).max() < both for each in images(space, problem.activation, other.kernel))
+    assert state.free_energy == pytest.approx(other.free_energy, rel=0.01)
     outputs = observables.predict(state)
-    rows = trajectory_space(problem).classes.row.reshape(problem.n, problem.P)
+    rows = space.classes.row.reshape(problem.n, problem.P)
     for t in range(problem.n):
         for p in range(problem.P):
             same = np.flatnonzero(rows[t] == rows[t, p])
