@@ -5,7 +5,8 @@ class of such patterns, and its rows are independent. For odd φ the class holds
 for φ of degree 1 (ReLU, linear) inputs that are multiples of each other, with that factor. Rows of ``h^t`` are
 ``h^t_c = W φ(h^(t-1) of c's class then) + U x^(t-1)``, of rank ``r_t`` that may be below their number:
 ``h^t = E_t g_t`` with r_t coordinates. At the first time that is ``h^1 = A z`` with ``A Aᵀ = u x^0 x^0ᵀ/D`` and
-standard normal z; where the rank is full later, h itself is the coordinate. ``h = E g``, ``g ~ N(0, C_g)``,
+standard normal z; where the rank is full later, h itself is the coordinate. Where an input comes again, rows of h^t may
+depend on those of earlier times too, as all share U: then ``h^t = L g_{<t} + E_t g_t``. ``h = E g``, ``g ~ N(0, C_g)``,
 ``C_g = w R [Φ] Rᵀ + inputs``.
 """
 
@@ -110,16 +111,7 @@ def trajectory_space(problem: Problem) -> TrajectorySpace:
     back = np.zeros((m, m))
     later = np.flatnonzero(classes.before >= 0)
     back[later, classes.before[later]] = classes.before_factor[later]
-    blocks, times = [], []
-    for t in range(problem.n):
-        rows = classes.times == t
-        blocks.append(_coordinates(back[rows], x[rows], first=t == 0))
-        times.append(np.full(blocks[-1].shape[1], t))
-    embedding = np.zeros((m, sum(block.shape[1] for block in blocks)))
-    at = 0
-    for t, block in enumerate(blocks):
-        embedding[classes.times == t, at : at + block.shape[1]] = block
-        at += block.shape[1]
+    embedding, times = _embedding(classes.times, back, x)
     inverse = np.linalg.pinv(embedding)
     inputs = inverse @ (x @ x.T) @ inverse.T
     same = classes.times[:, None] == classes.times
@@ -131,7 +123,7 @@ def trajectory_space(problem: Problem) -> TrajectorySpace:
         embedding,
         0.5 * (inputs + inputs.T),
         inverse @ back,
-        np.concatenate(times).astype(np.intp),
+        times,
         mask,
         supervised,
         labels,
@@ -140,11 +132,35 @@ def trajectory_space(problem: Problem) -> TrajectorySpace:
     )
 
 
-def _coordinates(back: FloatArray, x: FloatArray, *, first: bool) -> FloatArray:
-    """E_t, (rows, r_t): the identity where ``W φ + U x`` has full rank after the first time."""
-    scaled = x if first else np.concatenate([back, x / max(float(np.abs(x).max(initial=0.0)), 1e-300)], axis=1)
-    size, vectors = np.linalg.eigh(scaled @ scaled.T)
-    kept = size > RANK_TOLERANCE * size.max(initial=0.0)
-    if not first and kept.all():
-        return np.eye(len(size))
-    return np.asarray(vectors[:, kept] * (np.sqrt(size[kept]) if first else 1.0))
+def _embedding(row_times: IntArray, back: FloatArray, x: FloatArray) -> tuple[FloatArray, IntArray]:
+    """E, (m, d), and the time of each coordinate, (d,).
+
+    Rows of h are independent sources, ``W φ`` of each row before and the columns of U, times a matrix; its rank is d.
+    """
+    sources = np.concatenate([back, x / max(float(np.abs(x).max(initial=0.0)), 1e-300)], axis=1)
+    embedding, times = np.zeros((len(back), 0)), np.zeros(0, dtype=np.intp)
+    known = np.zeros((0, sources.shape[1]))  # the coordinates so far, of the sources
+    for t in range(int(row_times.max()) + 1):
+        rows = row_times == t
+        given = sources[rows]
+        lead = np.zeros((len(given), len(known)))
+        own = x[rows] if t == 0 else given
+        size, vectors = _spectrum(own)
+        shared = np.linalg.lstsq(known.T, given.T, rcond=None)[0].T
+        rest = given - shared @ known
+        left = _spectrum(rest, scale=size.max(initial=0.0) if t else None)
+        if t and len(left[0]) < len(size):  # what earlier times and inputs say of this one
+            lead, own, (size, vectors) = shared, rest, left
+        block = vectors * np.sqrt(size) if t == 0 else (np.eye(len(given)) if len(size) == len(given) else vectors)
+        known = np.concatenate([known, np.linalg.pinv(block) @ (given - lead @ known)])
+        embedding = np.concatenate([embedding, np.zeros((len(back), block.shape[1]))], axis=1)
+        embedding[rows] = np.concatenate([lead, block], axis=1)
+        times = np.concatenate([times, np.full(block.shape[1], t)])
+    return embedding, times.astype(np.intp)
+
+
+def _spectrum(given: FloatArray, scale: float | None = None) -> tuple[FloatArray, FloatArray]:
+    """The eigenvalues of ``A Aᵀ`` that are not rounding beside the largest, or a scale, and their eigenvectors."""
+    size, vectors = np.linalg.eigh(given @ given.T)
+    kept = size > RANK_TOLERANCE * (size.max(initial=0.0) if scale is None else scale)
+    return size[kept], np.asarray(vectors[:, kept])

@@ -8,12 +8,14 @@ from numerics.errors import InputError
 from numerics.inputs.activation import Activation
 from numerics.inputs.problem import Problem
 from numerics.nonlinear.classes import trajectory_classes
+from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.search import lowest_state
 from numerics.nonlinear.space import trajectory_space
 from numerics.nonlinear.variational import solve_gaussian
 from numerics.predictors import generalisation, observables
 from numerics.symmetry.trajectories import images
 from tests.linear.test_delayed_tasks import delayed_xor, flip_flop, match_to_sample
+from tests.linear.test_delayed_tasks import forward as reference_covariance
 
 nan = np.nan
 
@@ -110,6 +112,42 @@ def test_linear_activities_are_the_linear_theorys(arch):
     assert sampled.converged
     np.testing.assert_allclose(sampled.free_energy, exact.free_energy, rtol=1e-5)
     np.testing.assert_allclose(observables.predict(sampled), observables.predict(exact), atol=1e-4)
+
+
+@pytest.mark.parametrize("arch", ["rnn", "dnn"])
+@pytest.mark.parametrize("seed", range(8))
+def test_inputs_that_come_again_leave_as_many_coordinates_as_the_covariance_has_rank(seed, arch):
+    """Pulses on few lines at several times: rows of one time depend on those of earlier ones, as all share U."""
+    rng = np.random.default_rng(seed)
+    P, n, D = int(rng.integers(2, 5)), int(rng.integers(2, 5)), int(rng.integers(1, 3))
+    x = rng.integers(-1, 2, size=(P, n, D)).astype(float)
+    x[:, 0] = np.where((x[:, 0] == 0).all(axis=1, keepdims=True), 1.0, x[:, 0])
+    problem = Problem(x, final(rng.standard_normal(P), n), arch=arch, activation="erf", w=1.3, u=0.7)
+    space = trajectory_space(problem)
+    kernel = forward_kernel(space, problem.activation)
+    whole = reference_covariance(space.classes.expand(kernel), problem)
+    found = space.classes.expand(space.embedding @ space.covariance(kernel) @ space.embedding.T)
+    np.testing.assert_allclose(found, whole, atol=1e-12)
+    size = np.linalg.eigvalsh(whole)
+    assert space.d == np.sum(size > 1e-10 * size[-1])
+    assert np.linalg.eigvalsh(space.covariance(kernel))[0] > 1e-8
+
+
+@pytest.mark.parametrize("arch", ["rnn", "dnn"])
+def test_an_input_that_comes_again_is_the_limit_of_one_that_nearly_does(arch):
+    """The second pulse of one pattern on nearly the line of the first: one dimension more, and F is close by."""
+
+    def pulses(apart):
+        x = np.array([[[1.0, 0.0], [0.0, 0.0]], [[1.0, 0.0], [-1.0, apart]]])
+        return Problem(x, final([1.0, -0.5], 2), activation="erf", arch=arch, kappa=0.4)
+
+    exact = lowest_state(pulses(0.0))
+    assert exact.converged
+    assert trajectory_space(pulses(0.0)).d == 2
+    assert trajectory_space(pulses(0.03)).d == 3
+    near = lowest_state(pulses(0.03), tolerance=1e-6)
+    assert abs(near.free_energy - exact.free_energy) < 0.03**2
+    np.testing.assert_allclose(near.kernel, exact.kernel, atol=2e-3)
 
 
 def test_rows_that_depend_on_each_other_are_named():
