@@ -50,6 +50,8 @@ AMPLIFICATIONS = (1.5, 4.0)
 FEW_STEPS = 20
 #: Tolerance and steps of the exploration at enlarged labels; a state that needs more is left out there.
 EXPLORE, EXPLORE_STEPS = 1e-6, 100
+#: What a status says where the smallest curvature was not found.
+UNKNOWN = f" Its stability is not known: no smallest eigenvalue in {trust_region.MODE_STEPS} steps."
 #: Most descents of one search, and steps of each.
 MOST_DESCENTS, MOST_STEPS = 300, 1000
 
@@ -353,7 +355,7 @@ def solution_of(problem: Problem, stop: Stop, *, smallest: float | None = None) 
         entropy=point.entropy,
         residual=point.residual,
         converged=stop.converged,
-        status=stop.status,
+        status=stop.status + (UNKNOWN if stop.converged and math.isnan(smallest) else ""),
         stable=smallest > 0,
         hessian_smallest=smallest,
         branch="coherent" if coherent else "incoherent",

@@ -8,7 +8,7 @@ import pytest
 from numerics import solve_all
 from numerics.inputs.problem import Problem, endpoint
 from numerics.inputs.teachers import sequence
-from numerics.linear import search
+from numerics.linear import search, trust_region
 from tests.linear.independent_minimiser import lowest
 from theory import complete_states
 
@@ -100,3 +100,15 @@ def test_a_search_that_meets_its_bound_says_so(monkeypatch):
     state = search.lowest_state(endpoint(8, 38708.0, w=0.3))
     assert "The search ended at its bound of 1 descents." in state.status
     assert all("its bound of 1 descents." in each.status for each in search.search_all(endpoint(4, 20.0)))
+
+
+@pytest.mark.parametrize("arch", ["rnn", "dnn"])
+def test_a_state_of_unknown_stability_says_so(arch, monkeypatch):
+    monkeypatch.setattr(trust_region, "MODE_STEPS", 1)
+    rng = np.random.default_rng(0)
+    y = np.full((16, 4), np.nan)
+    y[:, -1] = 0.1
+    state = search.lowest_state(Problem(rng.normal(size=(16, 4, 12)), y, arch=arch))
+    assert state.converged
+    assert not state.stable
+    assert "Its stability is not known" in state.status
