@@ -22,7 +22,7 @@ from numerics.inputs.arrays import finite_array
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import positive
 from numerics.linalg import FloatArray, from_vector
-from numerics.linear import starts, trust_region
+from numerics.linear import starts, steps, trust_region
 from numerics.linear.descent import SAME_FREE_ENERGY, descend
 from numerics.linear.functional import KernelFunctional, KernelPoint, kernel_functional
 from numerics.linear.solution import LinearSolution
@@ -213,7 +213,7 @@ class _Search:
         """None beyond double precision."""
         with suppress(np.linalg.LinAlgError):
             point = self.functional.at(H)
-            return point if math.isfinite(trust_region.prepared(point).free_energy) else None
+            return point if math.isfinite(steps.prepared(point).free_energy) else None
         return None
 
     def is_met(self, free_energy: float) -> bool:
@@ -232,14 +232,14 @@ class _Search:
 
     def minimised(self, start: KernelPoint, signs: Sequence[FloatArray]) -> Stop:
         """The end of the trust region; where it does not end soon, a descent in relative factors comes between."""
-        steps = EXPLORE_STEPS if self.tolerance >= EXPLORE else MOST_STEPS
-        few = steps if self.functional.dimension > LARGEST_SEARCHED else FEW_STEPS
+        most = EXPLORE_STEPS if self.tolerance >= EXPLORE else MOST_STEPS
+        few = most if self.functional.dimension > LARGEST_SEARCHED else FEW_STEPS
         known = [found.basin for found in self.found if found.smallest > 0 and not self.whole]
         stop = trust_region.minimise(start, tolerance=self.tolerance, max_iterations=few, signs=signs, known=known)
-        if stop.converged or few == steps:
+        if stop.converged or few == most:
             return stop
         start = self._point(self.nearer([stop.point.H])[0][0]) or stop.point
-        return trust_region.minimise(start, tolerance=self.tolerance, max_iterations=steps, signs=signs)
+        return trust_region.minimise(start, tolerance=self.tolerance, max_iterations=most, signs=signs)
 
     def descend(self, start: KernelPoint, signs: Sequence[FloatArray] = ()) -> None:
         """Minimise, keeping symmetries if any are given; from an unstable end go on along its unstable modes, both

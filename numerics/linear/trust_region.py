@@ -12,21 +12,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import scipy.linalg as sla
 import scipy.sparse.linalg as spla
 
 from numerics.linalg import FloatArray, from_vector, symmetric, to_vector
-from numerics.linear import recursion, separate
+from numerics.linear import separate, steps
 from numerics.linear.descent import SAME_FREE_ENERGY
 from numerics.linear.functional import KernelPoint
 from numerics.linear.grouped import GroupedPoint
-from numerics.linear.groups import groups_of
+from numerics.linear.steps import DENSE, AnyPoint
 
-#: Largest m for which the m(m+1)/2-dimensional Hessian is formed.
-DENSE = 20
 #: Largest m for which its eigenvalues are found from the whole matrix.
 DENSE_MODES = 40
 #: Distance within which two kernels of one F are one state's.
@@ -58,10 +55,6 @@ class Stop:
     status: str
 
 
-#: What steps are taken from, with S a matrix or an arrow.
-AnyPoint = KernelPoint | GroupedPoint
-
-
 @dataclass(frozen=True, eq=False)
 class _Step:
     S: FloatArray
@@ -89,7 +82,7 @@ class Basin:
     @staticmethod
     def of(stop: Stop, smallest: float) -> Basin:
         """Of a minimum whose Hessian has this smallest eigenvalue."""
-        return Basin(stop, prepared(stop.point), 0.1 * min(smallest, 1.0))
+        return Basin(stop, steps.prepared(stop.point), 0.1 * min(smallest, 1.0))
 
     def holds(self, at: AnyPoint) -> bool:
         """Whether a kernel is one of them."""
@@ -120,15 +113,15 @@ def minimise(
         signs: diagonal symmetries of F that every point shall keep exactly, where rounding would break them.
         known: minima; a descent that comes close to one ends there.
     """
-    at = prepared(point)
-    subproblem = _exact_step if _size(at) <= DENSE * (DENSE + 1) // 2 else _truncated_step
+    at = steps.prepared(point)
+    subproblem = _exact_step if steps.size(at) <= DENSE * (DENSE + 1) // 2 else _truncated_step
     radius, products, stalled = FIRST_RADIUS, 0, 0
     for iteration in range(max_iterations):
         if at.residual <= 1e-15 or stalled > 8:
             return _stop(at, iteration, products, tolerance, "no step improved it further")
         step = subproblem(at, radius)
         products += step.products
-        trial = moved(at, step.S, signs)
+        trial = steps.moved(at, step.S, signs)
         rounding = 1e-11 * (1.0 + abs(at.energy) + abs(at.entropy))
         if trial is None:
             radius, stalled = 0.25 * float(np.linalg.norm(step.S)), stalled + 1
@@ -150,7 +143,7 @@ def minimise(
         if accept:
             at = trial
             if watch is not None:
-                watch(_whole(at), products)
+                watch(steps.whole(at), products)
             for basin in known:
                 if basin.holds(at):
                     return basin.stop
@@ -169,7 +162,7 @@ def newton(point: KernelPoint, *, tolerance: float = 1e-10, max_iterations: int 
         size = float(np.linalg.norm(S))
         scale = min(1.0, 2.0 / size) if size > 0 else 1.0
         for _ in range(30):
-            trial = moved(point, scale * S)
+            trial = steps.moved(point, scale * S)
             if trial is not None and trial.residual < point.residual:
                 break
             scale *= 0.5
@@ -189,7 +182,7 @@ def smallest_modes(point: KernelPoint, count: int = 6) -> tuple[FloatArray, Floa
     ``k ≤ count`` for small problems; above ``DENSE_MODES`` the smallest alone, by Davidson's method (1975), and NaN if
     it does not converge. A stationary point's Hessian is ½ across independent groups of times.
     """
-    at = prepared(point)
+    at = steps.prepared(point)
     values, modes = _smallest(at, count)
     if not isinstance(at, GroupedPoint):
         return values, modes
@@ -203,28 +196,28 @@ def smallest_modes(point: KernelPoint, count: int = 6) -> tuple[FloatArray, Floa
 
 def _smallest(point: AnyPoint, count: int) -> tuple[FloatArray, FloatArray]:
     """Smallest eigenvalues among the steps of a point, and unit steps, (k,) and (k, …)."""
-    size = _size(point)
+    size = steps.size(point)
     if size <= DENSE_MODES * (DENSE_MODES + 1) // 2:
-        values, vectors = sla.eigh(_hessian(point), subset_by_index=[0, min(count, size) - 1])
-        return values, _step_of(point, vectors.T)
+        values, vectors = sla.eigh(steps.hessian(point), subset_by_index=[0, min(count, size) - 1])
+        return values, steps.step_of(point, vectors.T)
 
     # Davidson's method: residuals, relative to the random network's Hessian, enlarge a basis
     basis = np.random.default_rng(0).standard_normal((MODES, size))
     images = np.zeros((0, size))
     for _ in range(MODE_STEPS):
         basis = _orthonormalised(basis, len(images))
-        new = _vector(point, point.hessian_product(_step_of(point, basis[len(images) :])))
+        new = steps.vector(point, point.hessian_product(steps.step_of(point, basis[len(images) :])))
         images = np.concatenate([images, new])
         values, shares = np.linalg.eigh(symmetric(basis @ images.T))
         vector, image = shares[:, 0] @ basis, shares[:, 0] @ images
         residual = image - values[0] * vector
         # signs are what matters: a loose tolerance
         if np.linalg.norm(residual) <= MODE_TOLERANCE:
-            return values[:1], _step_of(point, vector[None])
+            return values[:1], steps.step_of(point, vector[None])
         if len(basis) >= LARGEST_BASIS:
             kept = shares[:, : 2 * MODES].T
             basis, images = kept @ basis, kept @ images
-        onward = _vector(point, _preconditioned(point, _step_of(point, residual)))
+        onward = steps.vector(point, steps.preconditioned(point, steps.step_of(point, residual)))
         basis = np.concatenate([basis, onward[None]])
     return np.array([np.nan]), np.zeros((1, *point.gradient.shape))
 
@@ -239,51 +232,13 @@ def _orthonormalised(rows: FloatArray, count: int) -> FloatArray:
     return done
 
 
-# --- steps as matrices, or as arrows ------------------------------------------------------------------------------
-
-
-def _size(point: AnyPoint) -> int:
-    m = point.functional.dimension
-    return point.groups.size if isinstance(point, GroupedPoint) else m * (m + 1) // 2
-
-
-def _vector(point: AnyPoint, S: FloatArray) -> FloatArray:
-    """Orthonormal coordinates of steps."""
-    return point.groups.to_vector(S) if isinstance(point, GroupedPoint) else to_vector(S)
-
-
-def _step_of(point: AnyPoint, z: FloatArray) -> FloatArray:
-    """Inverse of `_vector`."""
-    return point.groups.from_vector(z) if isinstance(point, GroupedPoint) else from_vector(z, len(point.H))
-
-
-def prepared(point: KernelPoint) -> AnyPoint:
-    """An arrow where groups of times are independent, and the kernel is large enough for that to pay."""
-    groups = groups_of(point.functional) if point.functional.dimension > DENSE else None
-    return point if groups is None else GroupedPoint.of(groups, point.H)
-
-
-def _whole(point: AnyPoint) -> KernelPoint:
-    return point.whole() if isinstance(point, GroupedPoint) else point
-
-
-def _hessian(point: AnyPoint) -> FloatArray:
-    """On orthonormal coordinates of steps."""
-    return symmetric(_vector(point, point.hessian_product(_step_of(point, np.eye(_size(point))))))
-
-
-def _preconditioned(point: AnyPoint, S: FloatArray) -> FloatArray:
-    """The inverse of the random network's Hessian."""
-    return point.preconditioned(S) if isinstance(point, GroupedPoint) else symmetric(recursion.squared(point, S))
-
-
 def dense_hessian(point: KernelPoint) -> FloatArray:
     """The Hessian on orthonormal coordinates of symmetric matrices, (m(m+1)/2, m(m+1)/2)."""
-    return _hessian(point)
+    return steps.hessian(point)
 
 
 def _stop(at: AnyPoint, iterations: int, products: int, tolerance: float, reason: str) -> Stop:
-    point = _whole(at)
+    point = steps.whole(at)
     converged = bool(point.residual <= tolerance)
     if converged:
         status = f"Converged: relative residual {point.residual:.1e} within {tolerance:.0e}."
@@ -292,27 +247,14 @@ def _stop(at: AnyPoint, iterations: int, products: int, tolerance: float, reason
     return Stop(point, iterations, products, converged, status)
 
 
-def moved(point: AnyPoint, S: FloatArray, signs: Sequence[FloatArray] = ()) -> Any:
-    """The point ``L exp(S) Lᵀ`` of the same kind, or None where arithmetic cannot represent it."""
-    if not np.isfinite(S).all():
-        return None
-    try:
-        trial = point.move(S)
-        if signs:
-            trial = trial.reflected(signs)
-        return trial if math.isfinite(trial.free_energy) and math.isfinite(trial.residual) else None
-    except (np.linalg.LinAlgError, ValueError):
-        return None
-
-
 def _exact_step(point: AnyPoint, radius: float) -> _Step:
     """The minimiser of the quadratic model within the radius: Newton's step, or from the Hessian's eigenvalues."""
-    hessian, g = _hessian(point), _vector(point, point.gradient)
+    hessian, g = steps.hessian(point), steps.vector(point, point.gradient)
     factor, not_definite = sla.lapack.dpotrf(hessian, lower=1)
     if not_definite == 0:
         z = -sla.lapack.dpotrs(factor, g, lower=1)[0]
         if np.linalg.norm(z) <= radius:
-            return _Step(_step_of(point, z), -0.5 * float(g @ z), len(g), False)
+            return _Step(steps.step_of(point, z), -0.5 * float(g @ z), len(g), False)
     values, vectors = np.linalg.eigh(hessian)
     g = vectors.T @ g
     # components that are rounding must not be blown up by a shift close to an eigenvalue
@@ -336,7 +278,7 @@ def _exact_step(point: AnyPoint, radius: float) -> _Step:
         shift = high
     z = -np.divide(g, values + shift, out=np.zeros_like(g), where=g != 0)
     predicted = -float(g @ z + 0.5 * (values * z) @ z)
-    return _Step(_step_of(point, vectors @ z), predicted, len(values), shift > 0)
+    return _Step(steps.step_of(point, vectors @ z), predicted, len(values), shift > 0)
 
 
 def _truncated_step(point: AnyPoint, radius: float) -> _Step:
@@ -370,7 +312,7 @@ def _conjugate_step(point: AnyPoint, radius: float) -> _Step:
     S = np.zeros_like(G)
     HS = np.zeros_like(G)
     r = G.copy()
-    z = _preconditioned(point, r)
+    z = steps.preconditioned(point, r)
     p = -z
     rz = float(np.vdot(r, z))
     goal = size * share
@@ -392,7 +334,7 @@ def _conjugate_step(point: AnyPoint, radius: float) -> _Step:
         r = r + tau * Hp
         if np.linalg.norm(r) <= goal:
             break
-        z = _preconditioned(point, r)
+        z = steps.preconditioned(point, r)
         new = float(np.vdot(r, z))
         p = -z + (new / rz) * p
         rz = new

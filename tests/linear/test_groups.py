@@ -9,7 +9,7 @@ import pytest
 
 from numerics.inputs.problem import Problem
 from numerics.linalg import symmetric
-from numerics.linear import recursion, trust_region
+from numerics.linear import recursion, steps, trust_region
 from numerics.linear.functional import kernel_functional
 from numerics.linear.grouped import GroupedPoint
 from numerics.linear.groups import groups_of
@@ -129,5 +129,5 @@ def test_a_descent_that_comes_close_to_a_known_minimum_ends_there(arch):
     assert again is stop
     assert seen[-1].residual > 1e-10  # before it converged
     # at another F it goes on
-    other = dataclasses.replace(basin, at=trust_region.prepared(functional.with_labels(2.0).at(stop.point.H)))
+    other = dataclasses.replace(basin, at=steps.prepared(functional.with_labels(2.0).at(stop.point.H)))
     assert trust_region.minimise(start, known=[other]) is not stop
