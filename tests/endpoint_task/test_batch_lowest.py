@@ -28,7 +28,7 @@ def test_the_lowest_at_t_4_is_that_of_the_exact_list(arch):
     assert batch.stable.all()
 
 
-@pytest.mark.parametrize("T", [5, 8])
+@pytest.mark.parametrize("T", [pytest.param(5, marks=pytest.mark.slow), 8])
 def test_no_diagonal_state_is_lower(T):
     """All of them, from the roots of ``(r-1)(rⁿ+κ)² = λrⁿ``."""
     n = T - 1

@@ -288,7 +288,7 @@ def test_a_cut_run_goes_on_to_the_same_numbers(sampler, options, tmp_path, monke
     # Segments of a single step, cut at several places of warm-up and sampling.
     monkeypatch.setattr(sys.modules[simulate_function.__module__], "_SEGMENT_SECONDS", 0.0)
     whole = small(sampler, **options)
-    for steps in (13, 27, 55, 130):
+    for steps in (27, 130):
         with pytest.raises(Stop):
             small(sampler, checkpoint=tmp_path, progress=cut_after(steps), **options)
     resumed = small(sampler, checkpoint=tmp_path, **options)

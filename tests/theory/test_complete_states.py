@@ -39,7 +39,7 @@ CASES = [
     (4, 575, 60, "rnn", 5),
     (4, Fraction(2844, 10), Rational(397, 10), "rnn", 5),
     (4, 20, 1, "rnn", 2),
-    (5, 25000, 1000, "dnn", 3),
+    pytest.param(5, 25000, 1000, "dnn", 3, marks=pytest.mark.slow),
 ]
 
 
