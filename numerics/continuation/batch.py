@@ -22,8 +22,9 @@ from numerics.linear.functional import KernelFunctional
 
 #: Entries of the largest arrays that are made at once.
 LARGEST = 4_000_000
-#: A residual at which Newton's method stops, and the factor by which it has to fall in each step.
-GOAL, FALL = 1e-15, 0.1
+#: A residual at which Newton's method stops; it goes on from a larger one while it falls by a factor, at last in each
+#: step where it is small already, else in one of several: far from a state it may rise at first.
+GOAL, SMALL, FALL, PATIENCE = 1e-15, 1e-12, 0.1, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,11 +147,17 @@ class KernelBatch:
         ]
         if along_path:
             terms.append((self.gradient, identity))
-        B, m = len(self.L), N.shape[-1]
-        X, Y = (np.stack([term[k] for term in terms], axis=1).reshape(B, len(terms), m * m) for k in (0, 1))
-        products = symmetric(_transposed(X) @ Y).reshape(B, -1)
-        places, weights = _orders(m, None if positions is None else tuple(positions.tolist()))
-        return np.asarray(weights * (products[:, places[0]] + products[:, places[1]]))
+        X, Y = (np.stack([term[k] for term in terms], axis=1) for k in (0, 1))
+        return assembled(X, Y, positions)
+
+
+def assembled(X: FloatArray, Y: FloatArray, positions: IntArray | None) -> FloatArray:
+    """``S ↦ sym Σ_q X_q S Y_qᵀ`` on orthonormal coordinates of symmetric matrices, (…, Q, m, m) → (…, d, d)."""
+    *lead, count, m, _ = X.shape
+    X, Y = X.reshape(*lead, count, m * m), Y.reshape(*lead, count, m * m)
+    products = symmetric(_transposed(X) @ Y).reshape(*lead, -1)
+    (straight, crossed), weights = _orders(m, None if positions is None else tuple(positions.tolist()))
+    return np.asarray(weights * (products.take(straight, axis=-1) + products.take(crossed, axis=-1)))
 
 
 def shifts(functional: KernelFunctional) -> FloatArray:
@@ -199,14 +206,16 @@ def newton(
     kept[vectors.rows[positions], vectors.columns[positions]] = True
     kept |= kept.T
     best, best_L, L = np.full(len(start), np.inf), np.array(start), np.where(kept, start, 0.0)
-    going = np.arange(len(start))
+    going, stalled = np.arange(len(start)), np.zeros(len(start), dtype=int)
     for _ in range(iterations):
         here = KernelBatch([functionals[int(k)] for k in going], L)
         with np.errstate(invalid="ignore"):
             falls = here.residual < FALL * best[going]
             better = here.residual < best[going]
         best_L[going[better]], best[going[better]] = L[better], here.residual[better]
-        on: BoolArray = falls & (best[going] > GOAL)
+        stalled[going] = np.where(falls, 0, stalled[going] + 1)
+        patience = np.where(best[going] <= SMALL, 0, PATIENCE)
+        on: BoolArray = (best[going] > GOAL) & (stalled[going] <= patience) & np.isfinite(here.residual)
         if not on.any():
             break
         going = going[on]

@@ -10,10 +10,10 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 from numerics.continuation.events import Event
 from numerics.continuation.path import PathPoint, Track
+from numerics.continuation.roots import zero_between
 from numerics.errors import LostError
 from numerics.linalg import FloatArray
 from numerics.linear.functional import KernelPoint
@@ -187,7 +187,7 @@ def _first_crossing(track: Track, start: PathPoint, theta: float, longest: float
     for a, b in pairwise(np.linspace(0.0, longest, 5).tolist()):
         after = excess(b)
         if before * after <= 0:
-            return float(brentq(excess, a, b, xtol=1e-14, rtol=1e-14))
+            return zero_between(excess, a, b, 1e-14)
         before = after
     raise LostError("the branch does not have this parameter between two of its points")
 

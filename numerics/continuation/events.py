@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.optimize import brentq
 
 from numerics.continuation.path import PathPoint, Track
+from numerics.continuation.roots import zero_between
 from numerics.errors import LostError
 from numerics.linalg import FloatArray
 from numerics.symmetry.phases import classes_of, common_lag
@@ -153,7 +153,7 @@ def _bracket(function: Callable[[float], float], step: float) -> tuple[float, fl
     """A narrow interval of lengths over which a test function changes sign, which it does over ``(0, step)``."""
     if function(0.0) * function(step) > 0:
         raise LostError("the test function has the same sign at both ends")
-    root = float(brentq(function, 0.0, step, xtol=1e-15, rtol=1e-14))
+    root = zero_between(function, 0.0, step, 0.5 * NARROWEST)
     width = NARROWEST
     while width < WIDEST:
         low, high = max(0.0, root - width), min(step, root + width)

@@ -6,11 +6,11 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from scipy.optimize import brentq
 
 from numerics.continuation.branch import Branch, End, relative_change, singular
 from numerics.continuation.events import Event, located
 from numerics.continuation.path import PathPoint, Track
+from numerics.continuation.roots import zero_between
 from numerics.errors import LostError, NotSolvedError
 from numerics.linalg import FloatArray
 from numerics.linear.functional import KernelPoint
@@ -120,7 +120,7 @@ def _at_bound(track: Track, here: PathPoint, step: float, bound: float) -> tuple
         return found.theta - bound
 
     try:
-        length = float(brentq(beyond, 0.0, step, xtol=1e-9))
+        length = zero_between(beyond, 0.0, step, 1e-9)
     except LostError:
         return None
     found = track.step(here, length)

@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse.linalg as spla
 from numpy.typing import NDArray
 
+from numerics.continuation.batch import assembled
 from numerics.errors import NotSolvedError
 from numerics.linalg import FloatArray, from_vector, to_vector
 from numerics.linear.functional import KernelPoint
@@ -129,6 +130,8 @@ def _solve_whole(
 
 
 def _whole(state: KernelPoint, mask: FloatArray, positions: NDArray[np.intp]) -> FloatArray:
+    if state.functional.arch == "rnn":
+        return assembled(*state.curvature_terms(), positions)
     m = len(mask)
     basis = from_vector(np.eye(m * (m + 1) // 2)[positions], m)
     return np.asarray(to_vector(state.euclidean_hessian_product(basis))[..., positions].T)

@@ -107,16 +107,15 @@ def _converged(piece: Piece, theta: FloatArray, functionals: list[KernelFunction
     track = piece.branch.track
     start = _interpolated(piece, theta)
     positions = track.positions
-    L = np.concatenate(
-        [
-            batch.newton(functionals[part], start[part], positions).L
-            for part in batch.parts(len(theta), track.family.base)
-        ]
-    )
+    parts = [
+        batch.newton(functionals[part], start[part], positions) for part in batch.parts(len(theta), track.family.base)
+    ]
+    L, residual = (np.concatenate([getattr(part, name) for part in parts]) for name in ("L", "residual"))
     kernel, begun = L @ np.swapaxes(L, 1, 2), start @ np.swapaxes(start, 1, 2)
     size = np.sqrt(np.diagonal(begun, axis1=1, axis2=2))
     change = (np.abs(kernel - begun) / (size[:, :, None] * size[:, None])).max(axis=(1, 2))
-    known = change < SAME_BRANCH
+    accepted = track.family.options.accepted
+    known = (change < SAME_BRANCH) & (residual <= accepted)
     # next to folds and pitchforks the kernel is no smooth function of the parameter: by arclength there
     lost = np.flatnonzero(~known)
     found = {int(k): piece.state(float(theta[k])) for k in lost}

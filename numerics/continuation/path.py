@@ -174,8 +174,7 @@ def _moved(
 ) -> tuple[KernelPoint, FloatArray]:
     """The state at ``L exp(S) Lᵀ``, and the rotation from the frame ``L exp(S/2)``, in which transported directions
     keep their components, to the new Cholesky factor."""
-    values, vectors = np.linalg.eigh(S)
-    frame = state.L @ (vectors * np.exp(0.5 * values)) @ vectors.T
+    frame = state.L + 0.5 * state.L @ (S + 0.25 * S @ S)  # to second order: Newton's method corrects it anyway
     rotation, upper = np.linalg.qr(frame.T)
     signs = np.where(np.diagonal(upper) < 0, -1.0, 1.0)
     L = (signs[:, None] * upper).T * mask

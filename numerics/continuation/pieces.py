@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise
 
 import numpy as np
-from scipy.interpolate import CubicHermiteSpline
-from scipy.optimize import brentq
 
 from numerics.continuation.branch import Branch, monotonic_pieces
+from numerics.continuation.roots import zero_between
 from numerics.errors import LostError
 from numerics.linear.functional import KernelPoint
 from numerics.symmetry.states import distance_up_to_symmetry
@@ -114,6 +113,8 @@ def _doubtful(seen: list[tuple[float, float]]) -> list[float]:
     if len(seen) < 4:
         return []
     theta, gaps = (np.array(column) for column in zip(*seen, strict=True))
+    from scipy.interpolate import CubicHermiteSpline
+
     curve = CubicHermiteSpline(theta, gaps, np.gradient(gaps, theta))
     closer = []
     for k in range(len(theta) - 1):
@@ -137,7 +138,7 @@ def _crossing(
         return value
 
     try:
-        root = float(brentq(there, low, high, xtol=1e-15, rtol=1e-14))
+        root = zero_between(there, low, high, 0.5 * NARROWEST)
         width = NARROWEST * max(1.0, abs(root))
         while width < WIDEST:
             if there(root - width) * there(root + width) < 0:

@@ -258,6 +258,14 @@ class KernelPoint:
         half = solve_lower(other.L, self.L)
         return float(np.linalg.norm(half @ half.T - np.eye(len(half))))
 
+    def curvature_terms(self) -> tuple[FloatArray, FloatArray]:
+        """X and Y, (5, m, m) each, with ``sym Σ X S Yᵀ`` the change of ``Lᵀ(∂F/∂H)L``, where all times share W."""
+        identity, half = np.eye(len(self.L)), self._readout_response
+        pull = self.functional.v**2 * (half.T @ half)
+        N, A = self._N, self._A
+        X = np.array([0.5 * identity, pull, -0.5 * N, -0.5 * N.T, A])
+        return X, np.array([identity, np.outer(self._q, self._q), N, N.T, self._B])
+
     # --- moves --------------------------------------------------------------------------------------------------
 
     def move(self, S: FloatArray) -> KernelPoint:

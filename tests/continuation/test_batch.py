@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from numerics import Problem, endpoint, sequence, solve
+from numerics import Problem, endpoint, sequence, solve, solve_all
 from numerics.continuation import batch
 from numerics.continuation.family import family
 from numerics.linalg import from_vector, to_vector
@@ -60,3 +60,16 @@ def test_newton_ends_in_the_states_of_the_search(problem):
     for k, state in enumerate(states):
         size = np.abs(state.reduced).max()
         np.testing.assert_allclose(found.kernel[k], state.reduced, atol=1e-8 * size)
+
+
+@pytest.mark.parametrize("signal", [2.13, 2.2, 2.5])
+def test_newton_goes_on_where_the_residual_rises_at_first(signal):
+    """From the two states next to the fold at 2.12092, where the first step raises the residual tenfold."""
+    whole = family(endpoint(6, 1.0), "signal")
+    states = [state for state in solve_all(endpoint(6, 2.121)) if state.branch == "coherent"]
+    start = np.array([np.linalg.cholesky(state.reduced) for state in states])
+    functionals = [whole.functional(np.log(signal))] * 2
+    every = np.arange(15)
+    before = batch.KernelBatch(functionals, start).residual
+    np.testing.assert_array_equal(batch.newton(functionals, start, every, iterations=2).residual, before)
+    assert (batch.newton(functionals, start, every).residual < 1e-14).all()

@@ -165,3 +165,13 @@ def test_bad_input_is_one_clear_line(arguments):
     with pytest.raises(InputError, match="accepted: ") as caught:
         scan_endpoint(**arguments)
     assert "\n" not in str(caught.value)
+
+
+def test_every_state_on_the_grid_is_converged_next_to_a_fold():
+    """Where interpolated starts are far from the states in the metric of a nearly singular Hessian."""
+    found = scan_endpoint(6, [2.0, *(2.1209234363015 + np.geomspace(1e-9, 0.5, 13))])
+    upper, lower = (branch for branch in found.branches if branch.name in ("coherent-1a", "coherent-1b"))
+    assert np.isfinite(lower.free_energy[1:]).all()
+    assert np.isfinite(upper.free_energy).sum() >= 10
+    for branch in found.branches:
+        assert np.nanmax(branch.residual, initial=0.0) < 1e-13
