@@ -33,7 +33,7 @@ RESULTS: dict[str, Callable[[Request], Fields]] = {
 }
 
 #: Results that exist for shared:ρ, drift:ρ and looped:p too, ρ a rational number or rho.
-ANY_SHARING = ("critical-point", "learning-transition")
+ANY_SHARING = ("critical-point", "learning-transition", "coherent-branch")
 
 
 @click.command("derive")
@@ -72,7 +72,7 @@ def command(
     critical-point       λ_c, the order of the transition, exponent and amplitude; any T, any --arch
     learning-transition  where the diagonal branch folds, the same for any --arch; any T ≥ 3
     coexistence          fold and equal-free-energy point where the transition is discontinuous
-    coherent-branch      the whole branch at T = 4 in one parameter; at T = 5 on an elliptic curve
+    coherent-branch      the whole branch at T = 4 in one parameter, also for shared:ρ; at T = 5 on an elliptic curve
     strong-signal        its leading terms for λ → ∞
     outlier-threshold    the λ at which an eigenvalue of W leaves the bulk, T = 4
     fluctuations         N × covariance of the kernel, and N × the shift of its mean

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from derivations.exact.request import Fields, Request, entry, only_four
+from derivations.exact.request import Fields, Request, entry, only_four, sharing_of
+from numerics.errors import InputError
 
 
 def incoherent_branch(request: Request) -> Fields:
@@ -52,6 +53,8 @@ def coherent_branch(request: Request) -> Fields:
 
     if request.T == 5 and request.arch == "rnn":
         return _elliptic_branch(request)
+    if request.arch.startswith(("shared:", "drift:")):
+        return _partly_shared_branch(request)
     only_four(request, "coherent-branch")
     branch = derive(request.noise)
     return {
@@ -64,6 +67,31 @@ def coherent_branch(request: Request) -> Fields:
         "free_energy": branch.free_energy,
         "outlier": branch.outlier,
         "second_eigenvalue": branch.second_eigenvalue,
+    }
+
+
+def _partly_shared_branch(request: Request) -> Fields:
+    """The branch at T = 4 for any correlation of its two matrices; only the critical point is known for other T."""
+    from theory.coherent_sharing import shared_branch
+
+    arch = sharing_of(request)
+    if request.T != 4:
+        raise InputError(f"--T: is {request.T}; accepted: 4 for the coherent-branch of {arch}")
+    if arch.parameter == 0:
+        raise InputError("--arch: is dnn, which has no coherent branch; accepted: a correlation ρ > 0")
+    rho = arch.correlation(1)
+    branch = shared_branch(rho, request.noise)
+    return {
+        "T": 4,
+        "kappa": request.noise,
+        "arch": str(arch),
+        "parameter": branch.parameter,
+        "domain": f"{branch.parameter} > {branch.start}",
+        "signal": branch.signal,
+        "kernel": {f"{t}{s}": value for (t, s), value in branch.kernel.items()},
+        "free_energy": branch.free_energy,
+        "outlier": branch.outlier,
+        "fold_at_kappa": branch.fold_noise,
     }
 
 

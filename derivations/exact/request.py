@@ -10,6 +10,8 @@ from numerics.errors import InputError
 if TYPE_CHECKING:
     from sympy import Expr, Symbol
 
+    from theory.sharing import Sharing
+
 #: A result: names and values in the order in which they are shown. Values are SymPy expressions, numbers, strings,
 #: sequences or tables of these; None does not apply and is left out.
 Fields = dict[str, Any]
@@ -45,12 +47,22 @@ def fixed_horizon(request: Request, what: str) -> int:
     return request.T
 
 
+def sharing_of(request: Request) -> Sharing:
+    """The architecture that was asked for."""
+    from theory.sharing import sharing
+
+    try:
+        return sharing(request.arch)
+    except ValueError as error:
+        raise InputError(f"--{error}") from None
+
+
 def only_four(request: Request, what: str) -> None:
     """Refuse all but the RNN at T = 4, whose coherent branch is a rational curve."""
     if request.T != 4:
         raise InputError(f"--T: is {request.T}; accepted: 4 for {what}")
-    if request.arch == "dnn":
-        raise InputError("--arch: is dnn, which has no coherent branch; accepted: rnn")
+    if request.arch != "rnn":
+        raise InputError(f"--arch: is {request.arch}, which has no coherent branch; accepted: rnn")
 
 
 def as_float(expression: Expr) -> float | None:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from derivations.exact.request import Fields, Request, as_float, fixed_horizon, only_four
+from derivations.exact.request import Fields, Request, as_float, fixed_horizon, only_four, sharing_of
 from numerics.errors import InputError
-
-if TYPE_CHECKING:
-    from theory.sharing import Sharing
 
 #: Largest T of learning-transition: where 3(T-1)²+1 is a square, κ_* is a fraction of some 5T digits.
 LONGEST_FRACTION = 500
@@ -21,7 +16,7 @@ def critical_point(request: Request) -> Fields:
     from theory.sharing_transition import NeverCoherent, critical_point_of
 
     try:
-        point = critical_point_of(_sharing(request), request.T, request.noise)
+        point = critical_point_of(sharing_of(request), request.T, request.noise)
     except NeverCoherent as error:
         raise InputError(f"--{error}") from None
     return {
@@ -44,16 +39,6 @@ def critical_point(request: Request) -> Fields:
     }
 
 
-def _sharing(request: Request) -> Sharing:
-    """The architecture that was asked for."""
-    from theory.sharing import sharing
-
-    try:
-        return sharing(request.arch)
-    except ValueError as error:
-        raise InputError(f"--{error}") from None
-
-
 def learning_transition(request: Request) -> Fields:
     """Onset of the folds; beyond it both folds and the signal of equal free energy. The same for any architecture."""
     from sympy import Symbol
@@ -61,7 +46,7 @@ def learning_transition(request: Request) -> Fields:
     from theory.learning_onset import onset
     from theory.learning_transition import learning_transition as derive
 
-    _sharing(request)
+    sharing_of(request)
     if isinstance(request.T, int) and request.T > LONGEST_FRACTION:
         limit = f"an integer ≤ {LONGEST_FRACTION} for learning-transition"
         raise InputError(f"--T: is {request.T}; accepted: {limit}")

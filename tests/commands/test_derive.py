@@ -242,6 +242,24 @@ def test_critical_points_of_any_sharing(horizon, arch, noise):
         sympy.sympify(condition)
 
 
+def test_printed_branch_of_any_sharing_at_T_4():
+    fields = derive("coherent-branch", "--arch", "drift:1/2", "--kappa", "2")
+    at = {sympy.Symbol(fields["parameter"]): 4}
+    kernel = {name: float(sympy.sympify(text).subs(at)) for name, text in fields["kernel"].items()}
+    assert kernel["12"] == pytest.approx(math.sqrt(1.5 * 4 * 3 * 1))
+    assert kernel["33"] == pytest.approx(1.5**2 * 4 * 9)
+    assert float(sympy.sympify(fields["signal"]).subs(at)) == pytest.approx((81 + 2) ** 2 / (1.5**2 * 4 * 3))
+    assert fields["domain"] == "s > 3"
+
+
+@pytest.mark.parametrize(
+    "words", [("--T", "5", "--arch", "shared:1/2"), ("--arch", "shared:0"), ("--arch", "looped:2")]
+)
+def test_branches_of_other_sharing_are_refused(words):
+    result = CliRunner().invoke(cli, ["derive", "coherent-branch", *words], standalone_mode=False)
+    assert "accepted: " in result.exception.format_message()
+
+
 def test_folds_are_those_of_any_sharing():
     fields = derive("learning-transition", "--T", "4", "--kappa", "60")
     assert derive("learning-transition", "--T", "4", "--kappa", "60", "--arch", "drift:1/2") == fields
