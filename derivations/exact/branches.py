@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from derivations.exact.request import Fields, Request, entry, only_four, sharing_of
 from numerics.errors import InputError
 
@@ -51,11 +53,12 @@ def coherent_branch(request: Request) -> Fields:
     """The whole coherent branch at T = 4 as a rational curve; at T = 5 an elliptic curve in two parameters."""
     from theory.coherent_branch import coherent_branch as derive
 
-    if request.T == 5 and request.arch == "rnn":
+    arch = sharing_of(request)
+    if str(arch) == "rnn" and request.T == 5:
         return _elliptic_branch(request)
-    if request.arch.startswith(("shared:", "drift:")):
+    if str(arch) not in ("rnn", "dnn"):
         return _partly_shared_branch(request)
-    only_four(request, "coherent-branch")
+    only_four(replace(request, arch=str(arch)), "coherent-branch")
     branch = derive(request.noise)
     return {
         "T": 4,
@@ -77,9 +80,9 @@ def _partly_shared_branch(request: Request) -> Fields:
     arch = sharing_of(request)
     if request.T != 4:
         raise InputError(f"--T: is {request.T}; accepted: 4 for the coherent-branch of {arch}")
-    if arch.parameter == 0:
-        raise InputError("--arch: is dnn, which has no coherent branch; accepted: a correlation ρ > 0")
     rho = arch.correlation(1)
+    if rho == 0:
+        raise InputError(f"--arch: is {arch}, which has no coherent branch at T = 4; accepted: two correlated matrices")
     branch = shared_branch(rho, request.noise)
     return {
         "T": 4,
