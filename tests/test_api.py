@@ -20,6 +20,7 @@ import pytest
 
 import numerics
 import theory
+import unrolled
 from numerics import (
     InputError,
     check,
@@ -92,7 +93,7 @@ def test_the_results_are_those_that_there_are(results):
     assert all(isinstance(result, Result) for result in results.values())
 
 
-@pytest.mark.parametrize("package", [theory, numerics], ids=lambda package: package.__name__)
+@pytest.mark.parametrize("package", [unrolled, theory, numerics], ids=lambda package: package.__name__)
 def test_every_public_name_is_there_and_documented(package):
     assert package.__all__ == sorted(package.__all__)
     assert dir(package) == package.__all__
@@ -103,13 +104,13 @@ def test_every_public_name_is_there_and_documented(package):
             members = {key: value for key, value in vars(thing).items() if not key.startswith("_")}
             undocumented = [key for key, value in members.items() if callable(value) and not inspect.getdoc(value)]
             assert not undocumented, (name, undocumented)
-    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+    with pytest.raises(AttributeError, match=r"attribute '?nonsense"):
         _ = package.nonsense
 
 
-@pytest.mark.parametrize(("package", "heavy"), [("theory", "sympy"), ("numerics", "numpy")])
-def test_packages_are_imported_lazily(package, heavy):
-    code = f"import sys, {package}\nprint('{heavy}' in sys.modules)"
+@pytest.mark.parametrize("package", ["unrolled", "theory", "numerics"])
+def test_packages_are_imported_lazily(package):
+    code = f"import sys, {package}\nprint(any(name in sys.modules for name in ('numpy', 'sympy', 'scipy')))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "False\n"
 
@@ -308,3 +309,43 @@ def test_nothing_is_left_where_it_cannot_be_written(results, tmp_path):
         with pytest.raises(InputError, match="cannot be written"):
             save(results["LinearSolution"], path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+SNIPPET = """
+import unrolled
+
+problem: unrolled.Problem = unrolled.endpoint(4, 20.0)
+state: unrolled.Solution = unrolled.solve(problem, tolerance=1e-9)
+states: unrolled.Solutions = unrolled.solve_all(problem)
+lowest: unrolled.Solution = states[0]
+energies: list[float] = [each.free_energy for each in states]
+sampled: unrolled.Simulation = unrolled.simulate(problem, 64, seed=1)
+unrolled.save(state, "state.npz")
+point = unrolled.theory.critical_point(4)
+reveal_type(unrolled.solve(problem, engine="quadrature"))
+reveal_type(unrolled.numerics.predict(state))
+reveal_type(unrolled.check(problem).agrees)
+unrolled.solve(problem, engine="guess")
+unrolled.endpoint("4", 20.0)
+unrolled.nonsense
+"""
+
+
+@pytest.mark.slow
+def test_the_facade_is_typed(tmp_path):
+    """What mypy, and so an editor, sees of it: types of results, and what is wrong."""
+    (tmp_path / "snippet.py").write_text(SNIPPET, encoding="utf-8")
+    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", str(tmp_path / "snippet.py")]
+    root = Path(numerics.__file__).parents[1]
+    told = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False).stdout
+    told = told.replace(str(tmp_path), "")
+    for expected in (
+        'Revealed type is "numerics.results.solution.Solution"',
+        'Revealed type is "numpy.ndarray',
+        'Revealed type is "bool"',
+        'Argument "engine" to "solve" has incompatible type',
+        'Argument 1 to "endpoint" has incompatible type "str"; expected "int"',
+        'Module has no attribute "nonsense"',
+    ):
+        assert expected in told, told
+    assert told.count("error:") == 3, told

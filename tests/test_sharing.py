@@ -16,6 +16,7 @@ from numerics import Problem, endpoint, load, load_problem, save, solve, solve_a
 from numerics.certificate.certify import certify
 from numerics.checking.check import check, judged, minima
 from numerics.continuation.diagram import diagram
+from numerics.endpoint_task.digits import kernel_digits
 from numerics.errors import InputError
 from numerics.inputs.sharing import biases_of, sharing_of
 from numerics.linear.search import search_all
@@ -251,6 +252,7 @@ OF_STATES = {
     "unseen_kernel": generalisation.unseen_kernel,
     "kernel_sd": lambda s: finite_width.kernel_sd(s, 16),
     "kernel_covariance": lambda s: finite_width.kernel_covariance(s, 16),
+    "kernel_digits": lambda s: kernel_digits(s, 20),
     "kernel_shift": finite_width.kernel_shift,
     "kernel_mean": lambda s: finite_width.kernel_mean(s, 16),
     "log_mass": lambda s: finite_width.log_mass(s, 16),
@@ -259,6 +261,7 @@ OF_STATES = {
 }
 #: Those that take neither problem nor state, or read no more than the kernel of one; and the simulator.
 WITHOUT = {
+    "Certificate", "LinearSolution", "Sweep",
     "Activation", "Agreement", "Check", "InputError", "NonlinearSolution", "Problem", "Scan", "Simulation",
     "Solution", "Teacher", "cka", "compare", "endpoint", "hysteresis", "landscape", "load", "load_problem", "lower",
     "plot", "rotation_teacher", "save", "Solutions", "sequence", "simulate", "solve_endpoint_batch",

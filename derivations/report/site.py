@@ -20,7 +20,7 @@ from numerics.files import write_text
 ROOT = Path(__file__).parents[2]
 #: Pages, README first; links between them and to other files of the project are kept.
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/theory.md", "docs/how-do-i.md", "docs/gallery.md")
-PACKAGES = ("theory", "numerics")
+PACKAGES = ("unrolled", "theory", "numerics")
 
 
 @click.command()

@@ -24,6 +24,7 @@ def require_digits(problem: Problem, digits: int) -> None:
     Raises:
         InputError: as said.
     """
+    problem.plain("kernel_digits")
     integer(digits, "digits", FEWEST, MOST)
     single = problem.P == 1 and problem.D == 1 and problem.supervised.tolist() == [problem.n - 1]
     endpoint = single and abs(problem.x[0, 0, 0]) == 1 and not problem.x[0, 1:].any()

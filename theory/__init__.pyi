@@ -1,0 +1,14 @@
+from . import matrix_calculus as matrix_calculus
+from . import perturbation as perturbation
+from . import symbols as symbols
+from .coexistence import coexistence as coexistence
+from .coherent_branch import coherent_branch as coherent_branch
+from .coherent_curve import coherent_curve as coherent_curve
+from .complete_states import complete_states as complete_states
+from .critical_point import critical_point as critical_point
+from .critical_point import critical_signal as critical_signal
+from .free_energy import endpoint_free_energy as endpoint_free_energy
+from .incoherent import incoherent_branch as incoherent_branch
+from .landau import landau_expansion as landau_expansion
+from .learning_transition import learning_transition as learning_transition
+from .outliers import outlier_threshold as outlier_threshold

@@ -1,0 +1,3 @@
+import numerics as numerics
+import theory as theory
+from numerics import *
