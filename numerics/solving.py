@@ -5,7 +5,9 @@ all others.
 
 The tolerance means the same everywhere: the relative error of the kernel that a converged state may have, that of an
 entry over the largest entry. Unless given, it is 1e-10 for a linear network, 1e-8 where averages are made by
-quadrature and 1e-2 where they are sampled.
+quadrature and 1e-2 where they are sampled. A linear network's error is judged by `Solution.residual`, as the Hessian is
+of order one in the natural metric; next to a transition, where `Solution.hessian_smallest` vanishes, it is larger by
+the inverse of that.
 """
 
 from __future__ import annotations

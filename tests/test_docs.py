@@ -84,7 +84,7 @@ def test_the_citation_is_of_this_version():
 
 def sources() -> Iterator[tuple[str, str]]:
     """Name and text of every Python file but this one."""
-    for folder in ("theory", "numerics", "derivations", "tests"):
+    for folder in ("unrolled", "theory", "numerics", "derivations", "tests"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             if path != Path(__file__):
                 yield str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
@@ -166,7 +166,7 @@ def test_the_files_that_a_page_names_exist(page: str):
 def test_the_map_of_folders_is_complete():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     mapped = set(re.findall(r"^\| `([\w/]+)/` \|", text, flags=re.MULTILINE))
-    for package in ("theory", "numerics", "derivations"):
+    for package in ("unrolled", "theory", "numerics", "derivations"):
         folders = {str(path.parent.relative_to(ROOT)) for path in (ROOT / package).rglob("*.py")}
         assert folders <= mapped, folders - mapped
 
