@@ -5,8 +5,8 @@ from .checking.agreement import compare as compare
 from .checking.check import Check as Check
 from .checking.check import check as check
 from .continuation.diagram import continue_branch as continue_branch
-from .continuation.scan import Scan as Scan
 from .continuation.scan import scan as scan
+from .continuation.scanned import Scan as Scan
 from .endpoint_task.batch import solve_endpoint_batch as solve_endpoint_batch
 from .endpoint_task.digits import kernel_digits as kernel_digits
 from .endpoint_task.landscape import landscape as landscape

@@ -13,7 +13,7 @@ from numerics.files import whole_file
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from numerics.continuation.scan import Scan, ScannedBranch
+    from numerics.continuation.scanned import Scan, ScannedBranch
     from numerics.linalg import BoolArray, FloatArray
 
 MARKERS = {"fold": "^", "pitchfork": "o", "branch-point": "s", "equal-free-energy": "d"}

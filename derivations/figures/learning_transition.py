@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from numerics.continuation.scan import Scan
+    from numerics.continuation.scanned import Scan
     from numerics.predictors.observables import KernelState
     from numerics.results.solution import Solution
 

@@ -18,7 +18,7 @@ from theory.critical_point import critical_point
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from numerics.continuation.scan import Scan
+    from numerics.continuation.scanned import Scan
     from numerics.inputs.problem import Problem
     from numerics.results.solution import Solution
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from numerics.continuation.diagram import FINISHED
 from numerics.continuation.parameters import PARAMETERS
-from numerics.continuation.scan import Scan, ScannedBranch
+from numerics.continuation.scanned import Scan, ScannedBranch
 from numerics.continuation.special_points import SpecialPoint
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray

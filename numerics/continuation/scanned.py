@@ -1,0 +1,133 @@
+"""What a scan along a parameter gives: branches on a grid, with special points and hysteresis loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from numerics.continuation.diagram import FINISHED
+from numerics.continuation.hysteresis import HysteresisLoop
+from numerics.continuation.parameters import PARAMETERS
+from numerics.continuation.special_points import SpecialPoint
+from numerics.inputs.problem import Problem
+from numerics.linalg import BoolArray, FloatArray
+from numerics.results.base import Result
+from numerics.results.display import Facts, number
+from numerics.results.plotting import branch as draw_branch
+from numerics.results.plotting import order_parameter_axes
+
+
+@dataclass(frozen=True, eq=False)
+class ScannedBranch:
+    """A stretch of a branch on which the parameter is monotonic, on the grid; NaN where it does not exist.
+
+    Attributes:
+        name: ``"incoherent"`` or ``"coherent"``, with the number of the branch and a letter where it turns.
+        number: of its branch in ``Diagram.branches``.
+        lag: times correlate at multiples of this lag only; 0 for a diagonal state, 1 where they all do.
+        ends: why it ends at either side: as ``Branch.ends``, or ``"fold"``.
+        kernel: ``H``, (L, nP, nP).
+        order_parameter: Frobenius norm of ``H^{T-1,T-2}``, (L,).
+        free_energy: F, (L,).
+        hessian_smallest: smallest eigenvalue of the Hessian in the natural metric, (L,).
+        negative: how many are negative, (L,); NaN also where it is not known.
+        residual: relative, (L,).
+    """
+
+    name: str
+    number: int
+    lag: int
+    ends: tuple[str, str]
+    kernel: FloatArray
+    order_parameter: FloatArray
+    free_energy: FloatArray
+    hessian_smallest: FloatArray
+    negative: FloatArray
+    residual: FloatArray
+
+    @property
+    def kind(self) -> str:
+        """``"incoherent"`` or ``"coherent"``."""
+        return self.name.split("-")[0]
+
+    @property
+    def stable(self) -> BoolArray:
+        """Where the state exists and is a minimum of F, (L,)."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray(self.hessian_smallest > 0)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Scan(Result):
+    """Branches on a grid of one parameter (L,), in the order in which they were found, and special points by value.
+
+    Attributes:
+        problem: what was scanned; in the signal its labels are those at λ = 1.
+        parameter: a name in ``parameters.PARAMETERS``.
+        value: the grid.
+        branches: incoherent ones first.
+        special_points: within the grid.
+        stable_ranges: (number of a branch, lowest, highest value) of each stretch of minima.
+        loop: the hysteresis loop over the grid; None where it was not found, or branches were not followed.
+        periods, index_sums: ``Σ (-1)^index`` at each value, (k, L), among kernels of each lag period (k,): 1 unless a
+            state is missing; NaN at a special point; None if they were not counted.
+        converged: whether every state is within its tolerance.
+        status: whether the search met a bound on its work or lost a branch, and why there is no loop.
+    """
+
+    problem: Problem
+    parameter: str
+    value: FloatArray
+    branches: tuple[ScannedBranch, ...]
+    special_points: tuple[SpecialPoint, ...]
+    stable_ranges: tuple[tuple[int, float, float], ...] = ()
+    loop: HysteresisLoop | None = None
+    periods: tuple[int, ...] = ()
+    index_sums: FloatArray | None = None
+    converged: bool = True
+    status: str = FINISHED
+
+    @property
+    def finished(self) -> bool:
+        """Whether no bound on the work was met, no branch lost, and the loop found."""
+        return self.status == FINISHED
+
+    @property
+    def incomplete(self) -> BoolArray:
+        """Values at which a signed count shows that a state is missing, (L,)."""
+        if self.index_sums is None:
+            return np.zeros(len(self.value), dtype=bool)
+        return np.asarray((np.isfinite(self.index_sums) & (self.index_sums != 1.0)).any(axis=0))
+
+    @property
+    def counted(self) -> str:
+        """One sentence on the signed counts."""
+        if not self.incomplete.any():
+            return f"Σ(-1)^index = 1 at every {self.parameter}, for every lag period."
+        missing = self.value[self.incomplete]
+        where = f"{len(missing)} value{'s' * (len(missing) > 1)} from {missing[0]:.6g} to {missing[-1]:.6g}"
+        return f"Σ(-1)^index differs from 1 at {where} of {self.parameter}: a state is missing there."
+
+    def facts(self) -> Facts:
+        """What was scanned, its branches and special points."""
+        problem = self.problem
+        return (
+            ("problem", f"{problem.arch.upper()}, T = {problem.T}, {problem.P} pattern{'s' * (problem.P > 1)}"),
+            (self.parameter, f"{len(self.value)}, from {number(self.value[0])} to {number(self.value[-1])}"),
+            ("branches", ", ".join(branch.name for branch in self.branches)),
+            *((point.type, number(point.value)) for point in self.special_points),
+            *(() if self.index_sums is None else (("signed counts", self.counted),)),
+        )
+
+    def draw(self, ax: Any) -> None:
+        """The order parameter of every branch along the parameter, with the special points."""
+        for index, branch in enumerate(self.branches):
+            color = f"C{index}"
+            draw_branch(self.value, branch.order_parameter, branch.stable, ax, color=color, label=branch.name)
+        for point in self.special_points:
+            ax.axvline(point.value, color="0.6", lw=0.6, ls=":", zorder=0)
+        order_parameter_axes(self.problem.T, ax)
+        ax.set_xlabel(PARAMETERS[self.parameter].symbol)
+        ax.legend()
