@@ -283,3 +283,15 @@ def test_the_rnn_is_never_above_the_dnn():
         signal = Rational(round(float(np.exp(rng.uniform(0, 10))), 3))
         recurrent, deep = (complete_states(4, signal, kappa, arch, 20) for arch in ("rnn", "dnn"))
         assert recurrent[0].free_energy < deep[0].free_energy * (1 + mp.mpf(10) ** -14)
+
+
+def test_strong_noise_for_symbolic_T_is_that_of_each_T_and_short_chains_are_refused():
+    general = strong_noise(symbols.T)
+    for T in (3, 4, 7):
+        single = strong_noise(T)
+        for name in ("first_fold", "equal", "last_fold"):
+            pair = getattr(general, name).subs(symbols.T, T), getattr(single, name)
+            values = [float(x.subs(symbols.kappa, 1000).evalf(30)) for x in pair]
+            assert values[0] == pytest.approx(values[1], rel=1e-14)
+    with pytest.raises(ValueError, match="accepted"):
+        strong_noise(2)

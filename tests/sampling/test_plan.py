@@ -1,0 +1,64 @@
+"""What a plan makes of its arguments: when W's eigenvalues are computed, and which runs a checkpoint belongs to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from numerics.inputs.problem import Problem, endpoint
+from numerics.sampling import Plan
+
+
+def plan(problem, **options):
+    return Plan(problem=problem, **{"width": 16, "steps": 200, "chains": 2, "seed": 1, **options})
+
+
+@pytest.mark.parametrize(
+    ("problem", "width", "count"),
+    [
+        (endpoint(4, 2.0), 256, 8),
+        (endpoint(4, 2.0), 257, 4),
+        (endpoint(3, 2.0), 16, 8),
+        (endpoint(4, 2.0, arch="dnn"), 16, 0),
+        (Problem([[1.0]], [[1.0]]), 16, 0),
+    ],
+)
+def test_eigenvalues_are_computed_of_the_w_of_rnns_evenly_up_to_the_last_draw(problem, width, count):
+    made = plan(problem, width=width)
+    draws = sorted(made.spectrum_draws)
+    assert len(draws) == count
+    if count:
+        assert draws[-1] == made.draws - 1
+        assert set(np.diff(draws)) == {made.draws // count}
+
+
+def test_few_draws_have_an_eigenvalue_computation_each():
+    made = plan(endpoint(4, 2.0), steps=8)
+    assert made.spectrum_draws == frozenset(range(made.draws))
+
+
+def test_a_checkpoint_belongs_to_one_run_only():
+    """Every argument that the numbers depend on changes the fingerprint; nothing else does."""
+    problem = endpoint(4, 2.0)
+    first = plan(problem)
+    assert plan(endpoint(4, 2.0)).fingerprint() == first.fingerprint()
+    changed = [
+        plan(problem, width=17),
+        plan(problem, steps=201),
+        plan(problem, chains=3),
+        plan(problem, seed=2),
+        plan(problem, warmup=50),
+        plan(problem, step_size=0.1),
+        plan(problem, sampler="sgld"),
+        plan(problem, sampler="sgld", integrator="leimkuhler-matthews"),
+        plan(problem, sampler="hmc-weights"),
+        plan(endpoint(4, 2.0, arch="dnn")),
+        plan(endpoint(4, 2.0, activation="erf")),
+        plan(endpoint(5, 2.0)),
+        *(plan(problem.with_(**{name: 1.5})) for name in ("u", "v", "w", "kappa")),
+        plan(problem.with_(y=2 * problem.y)),
+        plan(problem.with_(x=2 * problem.x)),
+        plan(problem.with_(x_test=problem.x)),
+    ]
+    prints = [made.fingerprint() for made in (first, *changed)]
+    assert len(set(prints)) == len(prints)
