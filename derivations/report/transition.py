@@ -14,16 +14,14 @@ differ in stability (the Hessian along other lags), and each is a branch here.
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from numerics.endpoint_task.branches import Curve, interpolate
+from numerics.endpoint_task.branches import Curve, all_curves, interpolate
 from numerics.endpoint_task.chain import chain
-from numerics.endpoint_task.curves import all_curves
 from numerics.linalg import FloatArray, from_vector, to_vector
 
 HORIZONS = (4, 5, 6, 7, 8)
@@ -31,8 +29,6 @@ HORIZONS = (4, 5, 6, 7, 8)
 LARGEST_SIGNAL, LARGEST_NOISE = 100.0, 5.0
 #: Points of the page's curves for each traced one.
 REFINEMENT = 5
-#: Correlations above this are no rounding.
-CORRELATED = 1e-6
 #: Stands for "no noise makes it stable".
 NEVER = 1e30
 
@@ -69,40 +65,28 @@ def branches(T: int) -> list[Branch]:
     """Every coherent branch for which some point is stable at some noise within the slider's range."""
     found = []
     for curve in all_curves(T - 1, LARGEST_SIGNAL):
-        lag = period(curve.kernels)
-        for reverse in (False, True) if lag % 2 == 0 else (False,):
-            branch = _refined(curve, lag, reverse)
-            with np.errstate(over="ignore"):
-                stable = np.exp(branch.log_mu) > branch.threshold * branch.kernel[:, -1]  # at κ = 0: c is largest
-            if stable.any():
-                found.append(branch)
+        branch = _refined(curve)
+        with np.errstate(over="ignore"):
+            stable = np.exp(branch.log_mu) > branch.threshold * branch.kernel[:, -1]  # at κ = 0: c is largest
+        if stable.any():
+            found.append(branch)
     return found
 
 
-def period(kernels: FloatArray) -> int:
-    """The largest lag of whose multiples alone some times correlate along a branch; `kernels` is (G, n, n)."""
-    n = kernels.shape[-1]
-    size = np.sqrt(np.diagonal(kernels, axis1=1, axis2=2))
-    correlated = np.abs(kernels / (size[:, :, None] * size[:, None])).max(axis=0) > CORRELATED
-    return math.gcd(*(lag for lag in range(1, n) if np.diagonal(correlated, lag).any()))
-
-
-def _refined(curve: Curve, lag: int, reverse: bool) -> Branch:
-    """The curve on a finer grid, with the threshold of stability at each point; `reverse` the odd multiples of lag."""
+def _refined(curve: Curve) -> Branch:
+    """The curve on a finer grid, with the threshold of stability at each point."""
     n = curve.n
     steps = np.arange(REFINEMENT) / REFINEMENT
     s = np.append((curve.s[:-1, None] + np.diff(curve.s)[:, None] * steps).ravel(), curve.s[-1])
     entries = interpolate(curve).kernels(s).T
     log_mu = interpolate(curve).log_signal(s, 0.0)[0] - 2 * np.log(entries[:, -1])
     rows, columns = np.triu_indices(n)
-    if reverse:
-        entries = entries * np.where((columns - rows) // lag % 2 == 0, 1.0, -1.0)
     H = np.zeros((s.size, n, n))
     H[:, rows, columns] = H[:, columns, rows] = entries
     here = chain(np.asarray(np.linalg.cholesky(H)))
     A = to_vector(here.curvature(from_vector(np.eye(n * (n + 1) // 2), n)[None]))
     return Branch(
-        lag, log_mu, _thresholds(0.5 * (A + np.swapaxes(A, 1, 2)), to_vector(here.label)), here.entropy(), entries
+        curve.lag, log_mu, _thresholds(0.5 * (A + np.swapaxes(A, 1, 2)), to_vector(here.label)), here.entropy(), entries
     )
 
 

@@ -19,8 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
+from numerics.continuation.branch import Branch
+from numerics.continuation.diagram import diagram
 from numerics.endpoint_task.chain import chain
 from numerics.errors import InputError
+from numerics.inputs.problem import endpoint
 from numerics.linalg import FloatArray, to_vector
 
 #: Curves are traced up to this signal at κ = 0.
@@ -41,16 +44,12 @@ class Curve:
 
     Attributes:
         n: hidden times.
-        lag: the time lag whose correlations grow at the branch's origin; 0 for the incoherent branch. A branch of a
-            branch has that of its parent.
-        s: parameter, increasing, (G,). Arclength from the pitchfork in the coordinates of
-            ``coordinates`` and ln μ, or ln(r - 1).
+        lag: times correlate at multiples of this lag only; 0 for the incoherent branch.
+        s: parameter, increasing, (G,): arclength, or ln(r - 1).
         log_mu: ``ln μ``, (G,).
         kernels: ``H``, (G, n, n).
         entropy: the divergence from the random network, (G,).
-        tangents: unit tangents in (coordinates, ln μ), (G, d+1); none for the incoherent branch.
-        orientation: sign of the Jacobian bordered by the tangent, (G,); it changes where another branch crosses.
-        depth: 0 incoherent, 1 from it, 2 from a branch of depth 1, …; -1 for a branch traced both ways from some state.
+        mirrored: whether it begins at a pitchfork and goes on to s < 0 as its mirror image.
     """
 
     n: int
@@ -59,19 +58,7 @@ class Curve:
     log_mu: FloatArray
     kernels: FloatArray
     entropy: FloatArray
-    tangents: FloatArray
-    orientation: FloatArray
-    depth: int
-
-    @property
-    def mirrored(self) -> bool:
-        """Whether the branch goes on to s < 0 as its mirror image, from a pitchfork of the incoherent one."""
-        return self.depth == 1
-
-    @property
-    def path(self) -> FloatArray:
-        """Traced points in (coordinates, ln μ), (G, d+1)."""
-        return np.column_stack([coordinates(np.asarray(np.linalg.cholesky(self.kernels))), self.log_mu])
+    mirrored: bool = False
 
     def log_signal(self, kappa: FloatArray | float) -> FloatArray:
         """``ln λ`` at the traced points, (…, G) for κ of shape (…, 1)."""
@@ -86,16 +73,15 @@ def incoherent_curve(n: int) -> Curve:
     times = np.arange(n)
     kernels[:, times, times] = r[:, None] ** (times + 1)
     entropy = 0.5 * n * (np.exp(s) - np.log1p(np.exp(s)))
-    none = np.empty((0, n * (n + 1) // 2 + 1))
-    return Curve(n, 0, s, s - n * np.log(r), kernels, entropy, none, np.ones(s.size), 0)
+    return Curve(n, 0, s, s - n * np.log(r), kernels, entropy)
 
 
 @lru_cache(maxsize=64)
-def coherent_curve(n: int, lag: int = 1, largest_signal: float = LARGEST_SIGNAL) -> Curve:
+def coherent_curve(n: int, lag: int = 1) -> Curve:
     """The branch that leaves the incoherent one where its correlations at ``lag`` become unstable, upper sign.
 
     With ``m = n - lag`` this is at ``r = m/(m-1)`` with the mode ``a_t ∝ t`` (m ≥ 2). The curve starts at the pitchfork
-    itself (s = 0) and is traced up to ``largest_signal`` at κ = 0.
+    itself (s = 0) and is traced up to ``LARGEST_SIGNAL`` at κ = 0.
     """
     m = n - lag
     if not 1 <= lag <= n - 2:
@@ -108,7 +94,7 @@ def coherent_curve(n: int, lag: int = 1, largest_signal: float = LARGEST_SIGNAL)
     mode[t + lag, t] = (t + 1.0) * np.sqrt(r ** (-float(lag)))
     tangent = np.concatenate([np.zeros(n), mode[np.tril_indices(n, -1)], [0.0]])
     start = np.append(coordinates(factor), math.log((r - 1) / r**n))
-    return trace(n, lag, start, tangent / np.linalg.norm(tangent), largest_signal, depth=1)
+    return trace(n, lag, start, tangent / np.linalg.norm(tangent))
 
 
 def coordinates(L: FloatArray) -> FloatArray:
@@ -142,14 +128,17 @@ def _natural_changes(L: FloatArray) -> FloatArray:
     return half + np.swapaxes(half, 1, 2)
 
 
-def trace(n: int, lag: int, start: FloatArray, tangent: FloatArray, largest_signal: float, *, depth: int) -> Curve:
-    """Follow a branch from a point on it (coordinates and ln μ) along a unit tangent.
+def trace(n: int, lag: int, start: FloatArray, tangent: FloatArray) -> Curve:
+    """Follow a branch from a pitchfork (coordinates and ln μ) along a unit tangent.
+
+    In the natural metric of ``numerics.continuation`` a kernel whose correlations tend to 1 is far away; in these
+    coordinates its distance grows as the logarithm of the signal.
 
     Raises:
         ArithmeticError: it goes on after ``MOST_POINTS`` points.
     """
     z, lengths, step = start, [0.0], FIRST_STEP
-    path, tangents, signs = [z], [tangent], [0.0]
+    path = [z]
     while True:
         if len(path) >= MOST_POINTS:
             raise ArithmeticError(f"a branch of T = {n + 1} is not traced to its end after {MOST_POINTS} points")
@@ -159,54 +148,32 @@ def trace(n: int, lag: int, start: FloatArray, tangent: FloatArray, largest_sign
             if step < 1e-8:
                 break
             continue
-        z, tangent, sign, iterations = accepted
+        z, tangent, iterations = accepted
         path.append(z)
-        tangents.append(tangent)
-        signs.append(sign)
         lengths.append(lengths[-1] + step)
         rises = log_signal_at(z, n, 0.0) > log_signal_at(path[-2], n, 0.0)
-        if rises and lengths[-1] > 0.3 and log_signal_at(z, n, 0.0) > math.log(largest_signal):
+        if rises and lengths[-1] > 0.3 and log_signal_at(z, n, 0.0) > math.log(LARGEST_SIGNAL):
             break
         step = min(LARGEST_STEP, step * (1.5 if iterations <= 4 else 0.7))
     traced = np.array(path)
-    signs[0] = signs[1] if len(signs) > 1 else 0.0
     here = chain(factors(traced[:, :-1], n))
-    return Curve(
-        n,
-        lag,
-        np.array(lengths),
-        traced[:, -1],
-        here.L @ np.swapaxes(here.L, 1, 2),
-        here.entropy(),
-        np.array(tangents),
-        np.array(signs),
-        depth,
-    )
+    kernels = here.L @ np.swapaxes(here.L, 1, 2)
+    return Curve(n, lag, np.array(lengths), traced[:, -1], kernels, here.entropy(), mirrored=True)
 
 
-def trace_through(L: FloatArray, log_mu: float, largest_signal: float) -> Curve:
-    """Follow the branch through one stationary kernel, given by its factor and μ, both ways."""
-    n = len(L)
-    z = np.append(coordinates(L), log_mu)
-    _, jacobian, _ = equations(z, n)
-    tangent = np.linalg.svd(jacobian)[2][-1]
-    back, ahead = (trace(n, 0, z, sign * tangent, largest_signal, depth=-1) for sign in (-1.0, 1.0))
+@lru_cache(maxsize=16)
+def all_curves(n: int, largest_signal: float) -> tuple[Curve, ...]:
+    """Every coherent branch found for n hidden times, up to a signal at κ = 0 (``numerics.continuation``)."""
+    found = diagram(endpoint(n + 1, 1.0, kappa=0.0), "signal", (0.1, largest_signal))
+    return tuple(curve_of(branch) for branch in found.branches if branch.track.period)
 
-    def joined(first: FloatArray, second: FloatArray) -> FloatArray:
-        return np.concatenate([first[:0:-1], second])
 
-    return Curve(
-        n,
-        -1,
-        back.s[-1] + joined(-back.s, ahead.s),
-        joined(back.log_mu, ahead.log_mu),
-        joined(back.kernels, ahead.kernels),
-        joined(back.entropy, ahead.entropy),
-        joined(-back.tangents, ahead.tangents),
-        # reversing a tangent reverses the bordered determinant
-        joined(-back.orientation, ahead.orientation),
-        -1,
-    )
+def curve_of(branch: Branch) -> Curve:
+    """A branch of the endpoint task in the signal, at κ = 0, as a curve for every noise."""
+    kernels, n = branch.kernels, branch.track.family.base.space.n
+    entropy = np.array([point.state.entropy for point in branch.points])
+    log_mu = branch.theta - 2.0 * np.log(kernels[:, -1, -1])
+    return Curve(n, branch.track.period, branch.lengths, log_mu, kernels, entropy)
 
 
 def log_signal_at(z: FloatArray, n: int, kappa: float) -> float:
@@ -227,11 +194,11 @@ def equations(z: FloatArray, n: int) -> tuple[FloatArray, FloatArray, float]:
 
 def arclength_step(
     n: int, z: FloatArray, tangent: FloatArray, step: float
-) -> tuple[FloatArray, FloatArray, float, int] | None:
+) -> tuple[FloatArray, FloatArray, int] | None:
     """Predict along the tangent, correct by Newton in the plane across it; None if it does not converge.
 
     Returns:
-        The point, its tangent, the orientation (see ``Curve``), and the corrections used.
+        The point, its tangent, and the corrections used.
     """
     trial, before = z + step * tangent, math.inf
     for iteration in range(8):
@@ -245,8 +212,7 @@ def arclength_step(
         # strong signals leave rounding of up to STALLED in the gradient, and a start for Newton needs no more
         if size < 1e-14 or (iteration >= 3 and size < 1e-12) or (size < STALLED and size > 0.3 * before):
             new = solved[:, 1] / np.linalg.norm(solved[:, 1])
-            sign = float(np.linalg.slogdet(bordered)[0])
-            return (trial, new, sign, iteration) if new @ tangent > 0.95 else None
+            return (trial, new, iteration) if new @ tangent > 0.95 else None
         if not np.linalg.norm(solved[:, 0]) < 0.5:
             return None
         before = size
