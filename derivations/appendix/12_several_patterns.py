@@ -36,7 +36,7 @@ from numerics.inputs.problem import Problem
 from numerics.inputs.teachers import sequence
 from numerics.linalg import FloatArray
 from numerics.nonlinear.solution import NonlinearSolution, nonlinear_state
-from numerics.predictors.generalisation import unseen
+from numerics.predictors.generalisation import held_out
 from numerics.sampling import Plan, simulate
 from numerics.sampling.chains import advance, first_state, weights_of
 from numerics.sampling.diagnostics import Summary, summarise_symmetric
@@ -135,7 +135,7 @@ def row(name: str, problem: Problem, steps: int = 800 if FULL else 400, warmup: 
             [np.asarray(r.test_prediction_standard_error)[:, -1:] for r in runs],
             order=2,
         )
-        theory = unseen(state).mean[:, -1:]
+        theory = held_out(state).mean[:, -1:]
         difference = np.abs(outputs.limit - theory)
         allowed = 4 * outputs.limit_standard_error + 0.03 * np.abs(problem.labels).max()
         assert (difference < allowed).all(), f"{name}: test outputs {theory.ravel()} against {outputs.limit.ravel()}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from derivations import output
-from derivations.commands.problems import bad_input, problem_options
+from derivations.commands.problems import problem_options
 
 if TYPE_CHECKING:
     from numerics.certificate.certify import Certificate
@@ -29,8 +29,7 @@ def command(problem: Problem, all_branches: bool, as_json: bool) -> int:
     from numerics import solve, solve_all
     from numerics.certificate.certify import certifiable, certify
 
-    with bad_input():
-        certifiable(problem)  # before the search, which takes long where the problem is too large
+    certifiable(problem)  # before the search, which takes long where the problem is too large
     with output.working("certificate"):
         solutions = solve_all(problem) if all_branches else (solve(problem),)
         proofs = [certify(solution) for solution in solutions]

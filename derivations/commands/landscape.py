@@ -9,7 +9,6 @@ import click
 
 from derivations import output
 from derivations.commands.free_parameter import require_picture
-from derivations.commands.problems import bad_input
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,7 +50,7 @@ def command(
 
     from numerics.endpoint_task import landscape as landscapes
 
-    with bad_input(), output.working("landscape"):
+    with output.working("landscape"):
         curve = landscapes.landscape(T, signal, np.linspace(-EDGE, EDGE, points), kappa)
         axes = np.linspace(-ACROSS, ACROSS, points), np.linspace(*UP, points)
         cut = landscapes.plane(T, signal, *axes, kappa) if plane else None

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,17 +24,6 @@ _OWN_OPTIONS = {
 }
 #: And those that it may have.
 _OPTIONAL = {"sequence": ("radius", "patterns", "test_patterns", "pattern_seed")}
-
-
-@contextmanager
-def bad_input() -> Iterator[None]:
-    """Turn the packages' InputError into the program's one line and exit status 2."""
-    from numerics.errors import InputError
-
-    try:
-        yield
-    except InputError as error:
-        raise click.UsageError(str(error)) from None
 
 
 class TimeList(ParameterType):
@@ -127,8 +115,7 @@ def problem_options(function: Callable[..., Any]) -> Callable[..., Any]:
         }
         shared = {"activation": activation, "u": u, "v": v, "w": w, "kappa": kappa, "skip": skip, "bias": bias}
         shared |= {} if arch is None else {"arch": arch}
-        with bad_input():
-            return function(*args, problem=make_problem(problem, own, shared), **options)
+        return function(*args, problem=make_problem(problem, own, shared), **options)
 
     return command
 

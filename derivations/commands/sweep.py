@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,11 +82,12 @@ def command(
     names = [name for name, _ in axes]
     if len(set(names)) < len(names):
         raise click.UsageError(f"--over: names {', '.join(names)}; accepted: each parameter once")
+    from numerics.continuation.parameters import changed
     from numerics.files import write_netcdf
     from numerics.results.sweep import sweep
 
     with output.working("sweep"):
-        result = sweep(lambda **values: changed(problem, values), dict(axes), directory).dataset()
+        result = sweep(partial(changed, problem), dict(axes), directory).dataset()
     if out is not None:
         write_netcdf(result, out)
     if as_json:
@@ -95,19 +97,6 @@ def command(
         if out is not None:
             click.echo(out)
     return 0 if bool(result.converged.all()) else 1
-
-
-def changed(problem: Problem, values: dict[str, Any]) -> Problem:
-    """The problem at one point of the grid."""
-    from numerics.errors import InputError
-
-    fields = dict(values)
-    if "signal" in fields:
-        signal = fields.pop("signal")
-        if signal < 0:
-            raise InputError(f"signal: is {signal:g}; accepted: a finite number ≥ 0")
-        fields["y"] = math.sqrt(signal) * problem.y
-    return problem.with_(**fields)
 
 
 def sweep_fields(result: Dataset, axes: dict[str, Any]) -> dict[str, Any]:

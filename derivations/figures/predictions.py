@@ -84,7 +84,7 @@ def problem(arch: str, test_angles: np.ndarray) -> Problem:
 def theory_lines(arch: str) -> dict[str, np.ndarray]:
     """f^T over the circle, and its standard deviation at this width."""
     angles = np.pi * np.linspace(-1.0, 1.0, 181)
-    predicted = generalisation.unseen(solve(problem(arch, angles)))
+    predicted = generalisation.held_out(solve(problem(arch, angles)))
     return {
         "angle": angles,
         "output": predicted.mean[:, -1],
@@ -124,7 +124,7 @@ def network(settings: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Simulate one architecture's networks: their mean outputs at the test angles, beside the theory's."""
     task = problem(settings["arch"], TEST_ANGLES)
     solution = solve(task)
-    predicted = generalisation.unseen(solution).mean[:, -1]
+    predicted = generalisation.held_out(solution).mean[:, -1]
     # a linear network's outputs are linear in the input, and so is their shift at finite width
     combination = np.linalg.lstsq(task.x[:, 0].T, circle(TEST_ANGLES).T)[0].T
     at_width = predicted + combination @ output_shift(solution)[:, -1] / settings["width"]

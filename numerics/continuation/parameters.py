@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem
@@ -46,6 +47,12 @@ def _field(name: str) -> Callable[[Problem, float], Problem]:
     return lambda problem, value: problem.with_(**{name: value})
 
 
+def _with_signal(problem: Problem, signal: float) -> Problem:
+    if not signal >= 0:
+        raise InputError(f"signal: is {signal:g}; accepted: a finite number ≥ 0")
+    return problem.with_(y=math.sqrt(signal) * problem.y)
+
+
 def _with_inputs(base: KernelFunctional, problem: Problem, u: float) -> KernelFunctional:
     return replace(base, input_covariance=u / problem.u * base.input_covariance)
 
@@ -58,7 +65,7 @@ PARAMETERS: dict[str, Parameter] = {
         Parameter(
             "signal",
             r"signal $\lambda$",
-            lambda problem, signal: problem.with_(y=math.sqrt(signal) * problem.y),
+            _with_signal,
             lambda base, problem, signal: base.with_labels(math.sqrt(signal)),
             own=lambda problem: 1.0,
         ),
@@ -85,3 +92,16 @@ def parameter_named(name: str) -> Parameter:
     if name not in PARAMETERS:
         raise InputError(f"parameter: is {name!r}; accepted: {', '.join(PARAMETERS)}")
     return PARAMETERS[name]
+
+
+def changed(problem: Problem, **values: Any) -> Problem:
+    """A problem with several parameters changed, its architecture (``arch``) among them where it is given.
+
+    Raises:
+        InputError: there is no such parameter, or a value is out of range.
+    """
+    if "arch" in values:
+        problem = problem.with_(arch=values.pop("arch"))
+    for name, value in values.items():
+        problem = parameter_named(name).applied(problem, value)
+    return problem

@@ -15,6 +15,6 @@ its parts need; ``following``, the random network's state as the labels grow; ``
 ``descent`` of F over laws of the trajectory, from those of ``learnt`` too; ``settling``, such laws as states of an
 engine; ``minima``, what is met from all sides and below; ``answers``, the states refined and compared; ``engine``, what
 this asks of ``by_quadrature`` and ``by_sampling``; ``chain``, the incoherent state of one pattern; ``solution``;
-``critical``, where the random network's state turns unstable; ``unseen``, inputs that were not learnt;
+``critical``, where the random network's state turns unstable; ``held_out``, inputs that were not learnt;
 ``variational``, the Gaussian approximation, an upper bound on F (``solve_gaussian``).
 """

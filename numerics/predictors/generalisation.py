@@ -19,7 +19,7 @@ from numerics.linear import trust_region
 from numerics.linear.functional import KernelPoint, kernel_functional
 from numerics.linear.krylov import Preconditioned
 from numerics.linear.solution import LinearSolution, linear_state
-from numerics.nonlinear import unseen as nonlinear_unseen
+from numerics.nonlinear import held_out as nonlinear_held_out
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.predictors import observables
 from numerics.results.solution import Solution
@@ -89,24 +89,24 @@ def _message_response(point: KernelPoint, message: FloatArray) -> FloatArray:
     return symmetric(response)
 
 
-def unseen(solution: Solution) -> Predictions:
+def held_out(solution: Solution) -> Predictions:
     """The problem's test patterns ``x_test``; the variance is that of the read-out given the kernel.
 
-    For a nonlinear state their kernel is an average over a sample: see ``numerics.nonlinear.unseen``.
+    For a nonlinear state their kernel is an average over a sample: see ``numerics.nonlinear.held_out``.
 
     Raises:
         InputError: the problem has no test patterns.
     """
-    solution.problem.plain("unseen")
+    solution.problem.plain("held_out")
     problem = solution.problem
     if problem.x_test is None:
         raise InputError("problem: has no test patterns; accepted: a problem with x_test")
     if isinstance(solution, NonlinearSolution):
-        found = nonlinear_unseen.unseen_kernel(solution)
+        found = nonlinear_held_out.held_out_kernel(solution)
         cross, own = found.cross, found.own
         tolerance = max(SMALL, 5 * float(found.cross_error.max() / np.abs(cross).max()))
     else:
-        (cross, own), tolerance = unseen_kernel(linear_state(solution)), SMALL
+        (cross, own), tolerance = held_out_kernel(linear_state(solution)), SMALL
     count = cross.shape[1]
     rows = cross.transpose(1, 0, 2).reshape(count * problem.n, -1)
     variance, weights, _ = _readout(solution, rows[:, problem.supervised], own.ravel())
@@ -116,9 +116,9 @@ def unseen(solution: Solution) -> Predictions:
     return Predictions(mean, variance, reversed_times(problem, mean, odd=odd, tolerance=tolerance, held_out=True))
 
 
-def unseen_kernel(solution: LinearSolution) -> tuple[FloatArray, FloatArray]:
+def held_out_kernel(solution: LinearSolution) -> tuple[FloatArray, FloatArray]:
     """Kernel of test with training patterns ``H_{ab}``, (n, Q, nP), and of each test pattern, ``H_aa^{tt}``, (Q, n)."""
-    solution.problem.plain("unseen_kernel")
+    solution.problem.plain("held_out_kernel")
     problem = solution.problem
     assert problem.x_test is not None
     n, Q = problem.n, len(problem.x_test)

@@ -59,13 +59,13 @@ def test_the_error_of_perfect_and_of_no_knowledge():
 
 def test_unseen_directions_are_predicted_as_the_theory_predicts_test_patterns():
     from numerics import solve
-    from numerics.predictors.generalisation import unseen
+    from numerics.predictors.generalisation import held_out
 
     trained = sample_efficiency.problem("patterns", 3, "dnn")
     labels, combination, size = sample_efficiency.directions("patterns", trained)
     basis = 2.0 * np.eye(4)
     solution = solve(trained.with_(x_test=basis))
-    np.testing.assert_allclose(unseen(solution).mean, combination @ predict(solution), atol=1e-9)
+    np.testing.assert_allclose(held_out(solution).mean, combination @ predict(solution), atol=1e-9)
     assert size == pytest.approx(np.sum(labels**2))
 
 

@@ -93,8 +93,8 @@ def test_held_out_rows_that_are_training_rows(arch, times):
     x = np.concatenate([problem.x, problem.x[:1]])
     y = np.concatenate([problem.y, problem.y[:1]])
     solution = solve(Problem(x, y, arch=arch, w=0.8, kappa=0.4, x_test=problem.x))
-    unseen = generalisation.unseen(solution)
-    np.testing.assert_allclose(unseen.mean, observables.predict(solution)[:3], atol=1e-9)
+    held_out = generalisation.held_out(solution)
+    np.testing.assert_allclose(held_out.mean, observables.predict(solution)[:3], atol=1e-9)
 
 
 def test_two_rows_of_iris_are_equal():

@@ -75,7 +75,7 @@ def test_a_pattern_given_three_times_is_one_with_a_third_of_the_noise(activation
     np.testing.assert_allclose(observables.predict(three), outputs, rtol=1e-8)
     np.testing.assert_allclose(np.vdot(three.conjugate, three.kernel), np.vdot(one.conjugate, one.kernel), rtol=1e-8)
     if activation == "erf":
-        np.testing.assert_allclose(generalisation.unseen(three).mean, observables.predict(one), atol=1e-3)
+        np.testing.assert_allclose(generalisation.held_out(three).mean, observables.predict(one), atol=1e-3)
 
 
 def test_the_gaussian_approximation_takes_equal_patterns():

@@ -1,4 +1,4 @@
-"""Predictions of unseen patterns and variances, against the joint problem and against sampled kernels."""
+"""Predictions of held-out patterns and variances, against the joint problem and against sampled kernels."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from numerics import solve
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem, endpoint
 from numerics.predictors import generalisation
-from numerics.predictors.generalisation import training, unseen, unseen_kernel
+from numerics.predictors.generalisation import held_out, held_out_kernel, training
 
 
 def problem_with_tests(arch, times=1):
@@ -35,16 +35,16 @@ def test_unseen_patterns_are_unsupervised_patterns_of_the_joint_problem(arch, ti
     alone, together = solve(problem), solve(joint)
     np.testing.assert_allclose(alone.free_energy, together.free_energy, rtol=1e-11)
     blocks = together.kernel.reshape(3, 5, 3, 5)
-    cross, own = unseen_kernel(alone)
+    cross, own = held_out_kernel(alone)
     np.testing.assert_allclose(cross.reshape(3, 2, 3, 3), blocks[:, 3:, :, :3], rtol=1e-8, atol=1e-8)
     np.testing.assert_allclose(own, np.einsum("tata->at", blocks)[3:], rtol=1e-8)
-    np.testing.assert_allclose(unseen(alone).mean, training(together).mean[3:], rtol=1e-8, atol=1e-8)
+    np.testing.assert_allclose(held_out(alone).mean, training(together).mean[3:], rtol=1e-8, atol=1e-8)
 
 
 def test_a_repeated_training_pattern_gets_the_training_prediction():
     problem = problem_with_tests("rnn").with_(x_test=problem_with_tests("rnn").x[:1], y_test=None)
     solution = solve(problem)
-    np.testing.assert_allclose(unseen(solution).mean[0], training(solution).mean[0], rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(held_out(solution).mean[0], training(solution).mean[0], rtol=1e-10, atol=1e-10)
 
 
 def test_variance_is_that_of_sampled_kernels_and_readouts():
@@ -78,13 +78,13 @@ def test_labels_are_fitted_in_part_and_held_out_patterns_are_needed():
     fit = loss(training(solution), solution.problem.y)
     assert 0 < fit < np.nanmean(solution.problem.y**2)
     with pytest.raises(InputError, match="x_test"):
-        unseen(solve(endpoint(4, 1.0)))
+        held_out(solve(endpoint(4, 1.0)))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("arch", ["rnn", "dnn"])
 def test_two_classes_of_handwritten_digits(arch):
-    """P = 100 images of 0 and 1, endpoint supervision at T = 4: unseen images are told apart."""
+    """P = 100 images of 0 and 1, endpoint supervision at T = 4: held-out images are told apart."""
     datasets = pytest.importorskip("sklearn.datasets")
     images, digit = datasets.load_digits(n_class=2, return_X_y=True)
     x = images - images.mean(axis=0)
@@ -109,7 +109,7 @@ def test_two_classes_of_handwritten_digits(arch):
     assert solution.stable
     rank = np.linalg.matrix_rank(x[:100])
     assert solution.reduced.shape == (3 * rank, 3 * rank)
-    fitted, test = training(solution), unseen(solution)
+    fitted, test = training(solution), held_out(solution)
     assert loss(fitted, problem.y) < 0.02
     # the read-out's variance is a part of the whole, and the labels leave little of it where they act
     assert (fitted.scaled_variance > 0).all()

@@ -10,9 +10,9 @@ from numerics.errors import InputError
 from numerics.inputs.activation import NAMED
 from numerics.inputs.problem import Problem
 from numerics.nonlinear.forward import forward_kernel
+from numerics.nonlinear.held_out import held_out_kernel
 from numerics.nonlinear.search import lowest_state
 from numerics.nonlinear.space import trajectory_space
-from numerics.nonlinear.unseen import unseen_kernel
 from numerics.predictors import generalisation
 
 
@@ -29,8 +29,8 @@ def two_patterns(activation, arch="rnn", **options):
 def test_linear_networks_have_the_closed_form(arch):
     problem = two_patterns("linear", arch)
     exact, sampled = solve(problem), lowest_state(problem, engine="sampling", size=64)
-    cross, own = generalisation.unseen_kernel(exact)
-    found = unseen_kernel(sampled, size=4096)
+    cross, own = generalisation.held_out_kernel(exact)
+    found = held_out_kernel(sampled, size=4096)
     sign = np.sign(sampled.kernel[-1, -3] * exact.kernel[-1, -3]) if arch == "rnn" else 1.0
     time = np.arange(6) // 2
     gauge = sign ** np.abs(np.arange(3)[:, None] - time)
@@ -46,7 +46,7 @@ def test_without_labels_the_random_networks_kernel_is_found_with_an_error_that_f
     joint = Problem(np.concatenate([problem.x, problem.x_test])[:, 0], np.zeros((4, 3)), arch=arch)
     exact = forward_kernel(trajectory_space(joint), NAMED["relu"]).reshape(3, 4, 3, 4)[:, 2:, :, :2].reshape(3, 2, 6)
     state = lowest_state(problem, engine="sampling", size=128, tolerance=1.0)
-    few, many = (unseen_kernel(state, size=size) for size in (128, 4096))
+    few, many = (held_out_kernel(state, size=size) for size in (128, 4096))
     # what earlier times pass on is not in the error
     assert (np.abs(many.cross - exact) < 5 * many.cross_error + 0.02 * exact.max()).all()
     assert np.median(few.cross_error / many.cross_error) > 3.5  # 5.7 for independent points
@@ -65,7 +65,7 @@ def test_test_patterns_are_unsupervised_patterns_of_the_joint_problem(activation
     alone, together = lowest_state(problem, tolerance=4e-3), lowest_state(joint, tolerance=8e-3)
     assert alone.converged
     assert together.converged
-    found = unseen_kernel(alone)
+    found = held_out_kernel(alone)
     blocks, errors = (part.reshape(3, 4, 3, 4)[:, 2:, :, :2] for part in (together.kernel, together.kernel_error))
     error = np.sqrt(found.cross_error.reshape(3, 2, 3, 2) ** 2 + errors**2)
     difference = np.abs(found.cross.reshape(3, 2, 3, 2) - blocks)
@@ -76,8 +76,8 @@ def test_test_patterns_are_unsupervised_patterns_of_the_joint_problem(activation
 def test_wrong_arguments_and_what_is_for_linear_networks_only():
     state = lowest_state(two_patterns("erf"), size=64, tolerance=1.0)
     with pytest.raises(InputError, match=r"^size: .*accepted: "):
-        unseen_kernel(state, size=100)
+        held_out_kernel(state, size=100)
     with pytest.raises(InputError, match=r"^problem: .*accepted: "):
-        unseen_kernel(lowest_state(two_patterns("erf").with_(x_test=None), size=64, tolerance=1.0))
+        held_out_kernel(lowest_state(two_patterns("erf").with_(x_test=None), size=64, tolerance=1.0))
     with pytest.raises(InputError, match=r"^solution: .*accepted: "):
         generalisation.training(state)

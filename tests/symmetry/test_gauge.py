@@ -95,17 +95,17 @@ def test_held_out_patterns():
     x_test = np.zeros((3, 3, 2))
     x_test[0, 0], x_test[1, 0], x_test[2, 0] = [2.0, 0.0], [0.5, 3.0], [0.0, 1.0]
     problem = Problem([[1.0, 0.0]], [[0.5, np.nan, 12.0]], kappa=0.5, x_test=x_test)
-    found = generalisation.unseen(solve(problem))
+    found = generalisation.held_out(solve(problem))
     assert found.sign_arbitrary == (2,)
     assert abs(found.mean[2]).max() < 1e-12
     # an input at a time of the other parity gives the pattern a sign of its own, at no time the opposite of another
     late = x_test.copy()
     late[:, 1] = [0.3, 0.0]
-    assert generalisation.unseen(solve(problem.with_(x_test=late[:2]))).sign_arbitrary == ()
+    assert generalisation.held_out(solve(problem.with_(x_test=late[:2]))).sign_arbitrary == ()
     # ... unless it lies where nothing was learnt, and the network's image can be reflected
     beyond = np.zeros((1, 3, 2))
     beyond[0, 0], beyond[0, 1] = [1.0, 0.0], [0.0, 0.7]
-    assert generalisation.unseen(solve(problem.with_(x_test=beyond))).sign_arbitrary == (2,)
+    assert generalisation.held_out(solve(problem.with_(x_test=beyond))).sign_arbitrary == (2,)
 
 
 def sampled_predictions(problem, phi, N=4, draws=100_000, batches=50):

@@ -33,7 +33,7 @@ SIZE, ROUGH = 8192, 512
 
 
 @dataclass(frozen=True, eq=False)
-class UnseenKernel:
+class HeldOutKernel:
     """The kernel of test patterns.
 
     Attributes:
@@ -48,7 +48,7 @@ class UnseenKernel:
     cross_error: FloatArray
 
 
-def unseen_kernel(solution: NonlinearSolution, *, size: int = SIZE, seed: int = 0) -> UnseenKernel:
+def held_out_kernel(solution: NonlinearSolution, *, size: int = SIZE, seed: int = 0) -> HeldOutKernel:
     """The kernel of the problem's test patterns.
 
     Args:
@@ -71,7 +71,7 @@ def unseen_kernel(solution: NonlinearSolution, *, size: int = SIZE, seed: int = 
     cross, own, error = (
         np.stack(parts) for parts in zip(*[_one(x, solution, drawn, phi, rng) for x in problem.x_test], strict=True)
     )
-    return UnseenKernel(cross.transpose(1, 0, 2), own, error.transpose(1, 0, 2))
+    return HeldOutKernel(cross.transpose(1, 0, 2), own, error.transpose(1, 0, 2))
 
 
 @dataclass(frozen=True, eq=False)
