@@ -104,6 +104,6 @@ def test_any_problem_is_scanned():
 )
 def test_bad_input_names_the_argument(arguments, argument):
     result = CliRunner().invoke(cli, ["scan", *arguments], standalone_mode=False)
-    message = result.exception.format_message()
+    message = getattr(result.exception, "message", str(result.exception))
     assert argument in message or argument in str(getattr(result.exception, "param", ""))
     assert "accepted" in message
