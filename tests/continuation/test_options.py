@@ -1,0 +1,33 @@
+"""The options of a continuation refuse what they cannot mean, and are heeded."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from numerics import InputError, endpoint, scan
+from numerics.continuation.options import Options
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(Options), ids=lambda field: field.name)
+@pytest.mark.parametrize("wrong", [0, -1, math.nan, math.inf, "1", True, None])
+def test_what_is_no_positive_number_is_refused(field, wrong):
+    with pytest.raises(InputError, match=rf"^{field.name}: is .*; accepted: "):
+        Options(**{field.name: wrong})
+
+
+def test_bounds_that_contradict_each_other_are_refused():
+    for wrong in ({"goal": 1e-3}, {"shortest_step": 1.0}, {"near": 1e3}, {"most_points": 2.5}):
+        with pytest.raises(InputError, match=rf"^{next(iter(wrong))}: is .*; accepted: "):
+            Options(**wrong)
+
+
+def test_shorter_steps_lead_to_the_same_branches():
+    grid = {"signal": np.linspace(9.0, 12.0, 4)}
+    usual, fine = scan(endpoint(4, 1.0), grid), scan(endpoint(4, 1.0), grid, options=Options(largest_step=0.03))
+    for one, other in zip(usual.branches, fine.branches, strict=True):
+        np.testing.assert_allclose(one.kernel, other.kernel, rtol=1e-10, atol=1e-10)
+    assert usual.special_points[0].value == pytest.approx(fine.special_points[0].value, rel=1e-12)
