@@ -1,10 +1,12 @@
-"""Stationary kernels along a scale parameter: branches, special points, hysteresis.
+"""Stationary kernels along one parameter: ``scan`` gives branches, special points, signed counts and hysteresis loop.
 
-``family`` is a problem with one free scale, ``path`` the pseudo-arclength step with the linear algebra of ``linear``,
+``parameters`` are what may vary, ``options`` every tolerance and bound. ``family`` is a problem with one of them set
+free, ``path`` the pseudo-arclength step with the linear algebra of ``linear``,
 ``branch`` a branch, ``following`` follows one, and ``events`` locates its special points; ``growth`` finds the branches
 of a problem within a range and beyond, ``pieces`` where free energies of minima cross, ``diagram`` is what there is
-inside the range. ``states`` lists and counts the states of one problem, and ``hysteresis`` follows the state
-adiabatically.
+inside the range. ``on_grid`` converges its states at given values, many at once (``batch``), ``signed_counts`` tests
+that none is missing, and ``hysteresis`` follows the state adiabatically. ``nonlinear`` scans other activations;
+``states`` lists and counts the states of one problem.
 
 Written here rather than taken from a library: those for Python difference the residual, bisect, and know neither the
 metric of positive-definite kernels nor their symmetries, by which pitchforks become regular points.

@@ -21,13 +21,11 @@ import numpy as np
 
 from numerics.continuation.on_grid import GridStates
 from numerics.continuation.pieces import Piece
+from numerics.continuation.states import UNCERTAIN
 from numerics.linalg import FloatArray
 from numerics.linear.functional import KernelFunctional
 from numerics.symmetry.phases import lag_classes, phase_order
 from numerics.symmetry.states import number_of_images
-
-#: Eigenvalues smaller than this have no certain sign.
-UNCERTAIN = 1e-7
 
 
 def signed_counts(pieces: Sequence[Piece], states: Sequence[GridStates]) -> tuple[tuple[int, ...], FloatArray] | None:

@@ -147,12 +147,6 @@ def _stationarity(here: Chain, signal: FloatArray, kappa: FloatArray) -> tuple[F
     return gradient, symmetric(columns) + energy, np.asarray(residual)
 
 
-def hessian(L: FloatArray, signal: FloatArray, kappa: FloatArray | float) -> FloatArray:
-    """F's Hessian in the natural metric at stationary kernels given by their factors, on ``to_vector``, (B, d, d)."""
-    kappa = np.broadcast_to(np.asarray(kappa, dtype=np.float64), signal.shape)
-    return _stationarity(chain(L), signal, kappa)[1]
-
-
 def evaluate(L: FloatArray, signal: FloatArray, kappa: FloatArray | float, *, tolerance: float = 1e-10) -> ChainStates:
     """Free energy, residual and stability of kernels given by their factors (B, n, n)."""
     here = chain(L)
