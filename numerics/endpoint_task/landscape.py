@@ -85,8 +85,6 @@ def landscape(T: int, signal: float, correlations: ArrayLike, kappa: float = 1.0
         # steps between grid points keep each start close
         for value in np.linspace(reached, size, max(2, int(np.ceil((size - reached) / 0.02)) + 1))[1:]:
             H, residual = _constrained_minimum(H, float(value), signal, kappa)
-        if size == 0.0:
-            H, residual = _constrained_minimum(H, 0.0, signal, kappa)
         kernels[size], residuals[size], reached = H, residual, float(size)
     n = T - 1
     flip = np.where(np.arange(n) % 2 == 0, 1.0, -1.0)
