@@ -26,7 +26,7 @@ def to_datatree(simulation: Simulation) -> Any:
     except ImportError:
         raise InputError("arviz: arviz-base is not installed; accepted: unrolled[arviz]") from None
     problem = simulation.problem
-    constant = {"x": problem.x, "y": problem.y}
+    constant = {"x": problem.x, "y": problem.y, "sharing": problem.sharing}
     if problem.x_test is not None:
         constant["x_test"] = problem.x_test
     tree = from_dict(
@@ -38,11 +38,14 @@ def to_datatree(simulation: Simulation) -> Any:
             },
             "constant_data": constant,
         },
-        dims={"kernel": ["row", "column"], "output": ["pattern", "time"]},
+        dims={
+            "kernel": ["row", "column"],
+            "output": [*(["readout"] if problem.outputs > 1 else []), "pattern", "time"],
+        },
         coords={"time": np.arange(1, problem.n + 1)},
     )
     words: dict[str, Any] = {name: getattr(simulation, name) for name in ("width", "sampler", "seed", "seconds")}
-    words |= {name: getattr(problem, name) for name in ("arch", "u", "v", "w", "kappa")}
+    words |= {name: getattr(problem, name) for name in ("arch", "u", "v", "w", "kappa", "skip", "bias")}
     words["activation"] = problem.activation.name
     words["step_size"] = list(simulation.step_size)
     if simulation.acceptance is not None:

@@ -60,7 +60,7 @@ class Record:
 
     Attributes:
         kernels: (draws, nP, nP).
-        outputs: (draws, P + Q, n).
+        outputs: (draws, P + Q, n), or (draws, O, P + Q, n).
         acceptance: (steps after warm-up,), none for sgld.
         local, squared: terms of the Euler–Maruyama bias, (draws, nP, nP) and (draws,); sgld only.
         spectra: W's leading eigenvalues, (spectra, k).
@@ -91,9 +91,10 @@ class _Notes:
     def record(self, plan: Plan) -> Record:
         size = plan.problem.n * plan.problem.P
         tests = 0 if plan.problem.x_test is None else len(plan.problem.x_test)
+        several = () if plan.problem.outputs == 1 else (plan.problem.outputs,)
         return Record(
             np.array(self.kernels).reshape(-1, size, size),
-            np.array(self.outputs).reshape(-1, plan.problem.P + tests, plan.problem.n),
+            np.array(self.outputs).reshape(-1, *several, plan.problem.P + tests, plan.problem.n),
             np.array(self.acceptance, dtype=np.float64),
             np.array(self.local).reshape(-1, size, size),
             np.array(self.squared, dtype=np.float64),
@@ -210,7 +211,7 @@ def _observe(network: Network, at: Weights | Seen) -> Draw:
 
 def _note(plan: Plan, network: Network, rng: np.random.Generator, at: Place, draw: int, notes: _Notes) -> None:
     weights = at.weights if isinstance(at, SGLDState) else at
-    if isinstance(at, Seen) and number_of_columns(plan.problem) <= 2 * plan.problem.n * plan.problem.P:
+    if isinstance(at, Seen) and number_of_columns(network) <= 2 * plan.problem.n * plan.problem.P:
         notes.controls.append(controls(network, at))
     if isinstance(weights, Seen) and (plan.problem.x_test is not None or draw in plan.spectrum_draws):
         weights = write_out(rng, network, weights)

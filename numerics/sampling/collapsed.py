@@ -2,16 +2,17 @@
 
 See docs/theory.md section 1.
 
-The network meets W only along its own activity. Let Q be the orthonormal frame that Gram and Schmidt make of φ^1, …,
-φ^(n-1), one time after another, ``[φ^1 … φ^(n-1)] = √N Q Lᵀ`` with L the Cholesky factor of the kernel. A Gaussian
-matrix acts on each new direction of such a frame as a fresh Gaussian vector, whatever was seen before, so that with
-``G = η_W Q``
+The network meets W only along its own activity. With ``W^(s) = √(w/N) Σ_k G_sk Z_k`` all independent matrices side by
+side, ``Z = [Z_1 Z_2 …]``, act at time s on ``ψ^s``, which has G_sk φ^s below each other: ``ψ^s·ψ^t = N M_st Φ^st``. Let
+Q be the orthonormal frame that Gram and Schmidt make of ψ^1, …, ψ^(n-1), one time after another,
+``[ψ^1 … ψ^(n-1)] = √N Q Lᵀ`` with L the Cholesky factor of M∘Φ. A Gaussian matrix acts on each new direction of such a
+frame as a fresh Gaussian vector, whatever was seen before, so that with ``G = Z Q``
 
-    h^(t+1) = √w Σ_(s ≤ t) G^s (L^ts)ᵀ + U x^t,      G standard normal under the prior,
+    h^(t+1) = a h^t + √w Σ_(s ≤ t) G^s (L^ts)ᵀ + U x^t + b^(t+1),      G standard normal under the prior,
 
-and the rest of η_W, ``η_W (1 - Q Qᵀ)``, stays standard normal and independent under the posterior too. (U, G) therefore
+and the rest of Z, ``Z (1 - Q Qᵀ)``, stays standard normal and independent under the posterior too. (U, G) therefore
 has exactly the posterior that weights have at this width, and `write_out` completes it to weights whenever they are
-wanted. In the DNN every layer has its own matrix, and L only its blocks s = t.
+wanted. For the RNN, M∘Φ is the kernel; times that share no weights, as all of the DNN's, have blocks of L that are 0.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg.lapack import dtrtrs
 
 from numerics.errors import InputError
@@ -32,8 +34,8 @@ from numerics.sampling.readout import marginal
 #: Narrowest network with a rectifier: an activity of too few directions has a probability of about 2⁻ᴺ, below 1e-19.
 _NARROWEST_RELU = 64
 _DEPENDENT = (
-    "sampler: 'collapsed' needs activations that are linearly independent, over times and patterns (rnn) or patterns "
-    "(dnn), at a width of as many; accepted: 'hmc' for this problem"
+    "sampler: 'collapsed' needs activations that are linearly independent, over patterns and the times that share "
+    "weights, at a width of as many; accepted: 'hmc' for this problem"
 )
 
 
@@ -42,8 +44,8 @@ class Seen:
     """What the network has seen of its whitened weights.
 
     Attributes:
-        U: input weights, (N, D).
-        G: W's action on the frame of the activity, (n - 1, N, P).
+        U: input weights and biases, as in `Weights`.
+        G: action of the recurrent matrices on the frame of the activity, (n - 1, N, P).
     """
 
     U: Array
@@ -58,9 +60,17 @@ class _Pass:
     factor: FloatArray
 
 
-def _first_row(network: Network, time: int) -> int:
-    """First row of L that belongs to the same matrix as a time's."""
-    return time * network.problem.P if network.problem.arch == "dnn" else 0
+def _columns(network: Network, times: tuple[int, ...]) -> slice | NDArray[np.intp]:
+    """Where some increasing times stand in the joint index; a slice if they follow each other."""
+    P = network.problem.P
+    if times[-1] - times[0] == len(times) - 1:
+        return slice(times[0] * P, (times[-1] + 1) * P)
+    return (np.array(times)[:, None] * P + np.arange(P)).ravel()
+
+
+def _block(factor: FloatArray, where: slice | NDArray[np.intp]) -> FloatArray:
+    """Rows and columns of a matrix."""
+    return factor[where, where] if isinstance(where, slice) else factor[np.ix_(where, where)]
 
 
 def _forward(network: Network, seen: Seen) -> _Pass:
@@ -75,10 +85,13 @@ def _forward(network: Network, seen: Seen) -> _Pass:
         if network.driven[t]:
             h[t] = (seen.U @ network.inputs[t]) * network.scale_u
         if t > 0:
-            first, here = _first_row(network, t - 1), t * P
+            times, here = (*network.sharing.earlier[t - 1], t - 1), t * P
+            first = times[0] * P
             row = factor[here - P : here, first:here].astype(network.dtype) * network.dtype.type(root)
-            for s in range(first // P, t):
+            for s in times:
                 h[t] += seen.G[s] @ row[:, s * P - first : (s + 1) * P - first].T
+            if problem.skip:
+                h[t] += h[t - 1] * network.dtype.type(problem.skip)
         if phi is not h:
             phi[t] = network.phi.value(h[t])
         if t < n - 1:
@@ -88,15 +101,16 @@ def _forward(network: Network, seen: Seen) -> _Pass:
 
 def _extend(network: Network, factor: FloatArray, phi: Array, time: int) -> None:
     """Write the rows of L that belong to one time."""
-    P = network.problem.P
-    first, here = _first_row(network, time), time * P
+    P, M = network.problem.P, network.problem.sharing
+    here, earlier = time * P, network.sharing.earlier[time]
     current = phi[time].astype(np.float64)
-    within = current.T @ current / network.width
-    if first < here:
-        before = np.concatenate([phi[s] for s in range(time)], axis=1).astype(np.float64)
-        overlap = before.T @ current / network.width
-        row = dtrtrs(factor[:here, :here], overlap, lower=1)[0].T
-        factor[here : here + P, :here] = row
+    within = current.T @ current / network.width * M[time, time]
+    if earlier:
+        where = _columns(network, earlier)
+        before = np.concatenate([phi[s] for s in earlier], axis=1).astype(np.float64)
+        overlap = before.T @ current / network.width * np.repeat(M[list(earlier), time], P)[:, None]
+        row = dtrtrs(_block(factor, where), overlap, lower=1)[0].T
+        factor[here : here + P, where] = row
         within = within - row @ row.T
     factor[here : here + P, here : here + P] = np.linalg.cholesky(within)
 
@@ -120,9 +134,11 @@ def _backward(network: Network, seen: Seen, done: _Pass, source: Array) -> tuple
         delta[t] = by_phi[t]
         if phi is not done.activity.h:
             delta[t] *= network.phi.derivative(done.activity.h[t])
+        if problem.skip and t + 1 < n:
+            delta[t] += delta[t + 1] * network.dtype.type(problem.skip)
         if t > 0:
-            first, here = _first_row(network, t - 1), t * P
-            for s in range(first // P, t):
+            here = t * P
+            for s in (*network.sharing.earlier[t - 1], t - 1):
                 columns = slice(s * P, (s + 1) * P)
                 rows = done.factor[here - P : here, columns].astype(network.dtype)
                 by_G[s] += delta[t] @ rows * network.dtype.type(root)
@@ -132,20 +148,24 @@ def _backward(network: Network, seen: Seen, done: _Pass, source: Array) -> tuple
 
 def _unwind(network: Network, done: _Pass, by_factor: FloatArray, by_phi: Array, time: int) -> None:
     """Add to ``∂L/∂φ`` what comes through one time's rows of L, and to ``∂L/∂L`` of the rows before."""
-    P, N, phi = network.problem.P, network.width, done.activity.phi
-    first, here = _first_row(network, time), time * P
+    P, N, phi, M = network.problem.P, network.width, done.activity.phi, network.problem.sharing
+    here, earlier = time * P, network.sharing.earlier[time]
     own = slice(here, here + P)
     by_within = _through_cholesky(done.factor[own, own], by_factor[own, own])
-    gradient = (2 / N) * (phi[time] @ by_within.astype(phi.dtype))
-    if first < here:
-        row = done.factor[own, :here]
-        by_row = by_factor[own, :here] - 2 * by_within @ row
-        by_overlap = dtrtrs(done.factor[:here, :here], by_row.T, lower=1, trans=1)[0]
+    gradient = (2 * float(M[time, time]) / N) * (phi[time] @ by_within.astype(phi.dtype))
+    if earlier:
+        where = _columns(network, earlier)
+        row = done.factor[own, where]
+        by_row = by_factor[own, where] - 2 * by_within @ row
+        by_overlap = dtrtrs(_block(done.factor, where), by_row.T, lower=1, trans=1)[0]
         # what lands above the diagonal is not read
-        by_factor[:here, :here] -= by_overlap @ row
-        pairs = (by_overlap / N).astype(phi.dtype)
-        for s in range(time):
-            pair = pairs[s * P : (s + 1) * P]
+        if isinstance(where, slice):
+            by_factor[where, where] -= by_overlap @ row
+        else:
+            by_factor[np.ix_(where, where)] -= by_overlap @ row
+        pairs = (by_overlap / N * np.repeat(M[list(earlier), time], P)[:, None]).astype(phi.dtype)
+        for place, s in enumerate(earlier):
+            pair = pairs[place * P : (place + 1) * P]
             gradient += phi[s] @ pair
             by_phi[s] += phi[time] @ pair.T
     by_phi[time] += gradient
@@ -190,9 +210,13 @@ def look(network: Network, weights: Weights) -> Seen:
             f"width: is {network.width}; accepted: an integer ≥ {_NARROWEST_RELU} for relu and sampler 'collapsed'"
         )
     phi = network.forward(network.connections(weights), weights.U).phi
-    frames = _frames(network, phi)
-    G = [weights.W[min(t, len(weights.W) - 1)] @ frame.astype(network.dtype) for t, frame in enumerate(frames)]
-    return Seen(weights.U, np.array(G, dtype=network.dtype).reshape(-1, network.width, network.problem.P))
+    G = np.empty((network.problem.n - 1, network.width, network.problem.P), network.dtype)
+    for frame in _frames(network, phi):
+        for t, parts in zip(frame.group, frame.of_times(network.problem.P), strict=True):
+            G[t] = np.sum(
+                [weights.W[k] @ Q.astype(network.dtype) for k, Q in zip(frame.layers, parts, strict=True)], axis=0
+            )
+    return Seen(weights.U, G)
 
 
 def collapses(network: Network) -> bool:
@@ -201,9 +225,8 @@ def collapses(network: Network) -> bool:
     Independence is looked for in one draw from the prior: for analytic activations it then holds almost everywhere. Of
     a user's own activation that is not known, so that the answer is no.
     """
-    problem = network.problem
-    together = (problem.n - 1 if problem.arch == "rnn" else 1) * problem.P
-    if not network.phi.known or 2 * together > network.width:
+    sharing, P, N = network.sharing, network.problem.P, network.width
+    if not network.phi.known or any(2 * len(g) * P > len(sharing.layers_of(g)) * N for g in sharing.groups):
         return False
     try:
         look(network, network.prior_draw(np.random.Generator(np.random.SFC64(0)), readout=False))
@@ -215,32 +238,53 @@ def collapses(network: Network) -> bool:
 def write_out(rng: np.random.Generator, network: Network, seen: Seen) -> Weights:
     """Weights drawn from their exact law given what was seen; V stays integrated out."""
     frames = _frames(network, activations(network, seen))
-    layers = 1 if network.problem.arch == "rnn" else len(frames)
-    W = np.empty((min(layers, len(frames)), network.width, network.width), network.dtype)
+    W = np.empty((network.layers, network.width, network.width), network.dtype)
     fill_normal(rng, W)
-    for layer in range(len(W)):
-        steps = [layer] if network.problem.arch == "dnn" else range(len(frames))
-        frame = np.concatenate([frames[t] for t in steps], axis=1).astype(network.dtype)
-        wanted = np.concatenate([seen.G[t] for t in steps], axis=1)
-        W[layer] += (wanted - W[layer] @ frame) @ frame.T
+    for frame in frames:
+        parts = [part.astype(network.dtype) for part in frame.parts]
+        missing = np.concatenate([seen.G[t] for t in frame.group], axis=1)
+        for layer, part in zip(frame.layers, parts, strict=True):
+            missing = missing - W[layer] @ part
+        for layer, part in zip(frame.layers, parts, strict=True):
+            W[layer] += missing @ part.T
     return Weights(seen.U, W, None)
 
 
-def _frames(network: Network, phi: Array) -> list[FloatArray]:
-    """Orthonormal new directions of each time's activations, (N, P) each, signed as L's positive diagonal is."""
-    P, steps = network.problem.P, network.problem.n - 1
-    if (steps if network.problem.arch == "rnn" else 1) * P > network.width:
-        raise InputError(_DEPENDENT)
-    groups = [list(range(steps))] if network.problem.arch == "rnn" else [[t] for t in range(steps)]
-    frames: list[FloatArray] = []
-    for group in groups if steps else []:
-        columns = np.concatenate([phi[t] for t in group], axis=1).astype(np.float64)
+@dataclass(frozen=True, eq=False)
+class _Frame:
+    """Q of the times of one group: orthonormal new directions of ψ at each, signed as L's positive diagonal is.
+
+    Attributes:
+        group: the times, t - 1 of each.
+        layers: independent matrices that they use.
+        parts: the rows of Q that belong to each layer, (layers, N, times × P).
+    """
+
+    group: tuple[int, ...]
+    layers: NDArray[np.intp]
+    parts: FloatArray
+
+    def of_times(self, P: int) -> FloatArray:
+        """The columns of each time, (times, layers, N, P)."""
+        layers, N, columns = self.parts.shape
+        return self.parts.reshape(layers, N, columns // P, P).transpose(2, 0, 1, 3)
+
+
+def _frames(network: Network, phi: Array) -> list[_Frame]:
+    P, N = network.problem.P, network.width
+    frames = []
+    for group in network.sharing.groups:
+        layers = network.sharing.layers_of(group)
+        if len(group) * P > len(layers) * N:
+            raise InputError(_DEPENDENT)
+        psi = [np.kron(network.sharing.matrix[t, layers][:, None], phi[t].astype(np.float64)) for t in group]
+        columns = np.concatenate(psi, axis=1)
         Q, R = np.linalg.qr(columns)
         size = np.abs(np.diag(R))
         if (size <= 1e-6 * np.linalg.norm(columns, axis=0)).any() or not np.isfinite(size).all():
             raise InputError(_DEPENDENT)
         Q = Q * np.sign(np.diag(R))
-        frames += [Q[:, k * P : (k + 1) * P] for k in range(len(group))]
+        frames.append(_Frame(group, layers, Q.reshape(len(layers), N, -1)))
     return frames
 
 

@@ -23,9 +23,9 @@ from numerics.sampling.diagnostics import Summary, summarise
 from numerics.sampling.network import Network
 
 
-def number_of_columns(problem: Problem) -> int:
+def number_of_columns(network: Network) -> int:
     """d, the number of columns of X."""
-    return problem.D + (problem.n - 1) * problem.P
+    return network.columns + (network.problem.n - 1) * network.problem.P
 
 
 def flips(problem: Problem) -> FloatArray:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from numerics.linalg import FloatArray
-from numerics.sampling.network import Array, Network, Weights, joint
+from numerics.sampling.network import Array, Network, Uses, Weights, combined, joint
 from numerics.sampling.readout import sampled
 from numerics.sampling.sgld import Mobility
 
@@ -19,7 +19,7 @@ LARGEST_EXPONENT = 1.0
 
 
 def gauss_newton_gram(network: Network, weights: Weights, mobility: Mobility) -> FloatArray:
-    """``J M Jᵀ / K``, (S, S), for the Jacobian J of the supervised outputs by the whitened weights.
+    """``J M Jᵀ / K``, (S, S), for the Jacobian J of the S supervised outputs by the whitened weights.
 
     Its eigenvalues are the non-trivial ones of the Gauss–Newton Hessian ``M^(1/2) Jᵀ J M^(1/2)/K``. J is
     never formed: each output's gradient by W is a sum over times of outer products ``δ^(t+1) φ^tᵀ``.
@@ -27,27 +27,32 @@ def gauss_newton_gram(network: Network, weights: Weights, mobility: Mobility) ->
     assert weights.V is not None
     connections = network.connections(weights)
     activity = network.forward(connections, weights.U)
-    times, patterns = network.supervised_time, network.supervised_pattern
-    S, n = len(times), network.problem.n
+    problem = network.problem
+    positions = np.concatenate([at for at, _ in problem.targets])
+    times, patterns = positions // problem.P, positions % problem.P
+    outputs = np.repeat(np.arange(problem.outputs), [len(at) for at, _ in problem.targets])
+    n, skip = problem.n, network.dtype.type(problem.skip)
     h, phi = activity.h[:, :, patterns], activity.phi[:, :, patterns]
     delta = np.zeros_like(h)
-    direct = np.repeat((weights.V * network.scale_v)[:, None], S, axis=1)
+    direct = (np.atleast_2d(weights.V) * network.scale_v)[outputs].T
     for t in reversed(range(n)):
         total = direct * (times == t).astype(network.dtype)
         if t + 1 < n:
             total = total + connections.backward(t, delta[t + 1])
         delta[t] = total * network.phi.derivative(h[t])
+        if skip and t + 1 < n:
+            delta[t] += delta[t + 1] * skip
     delta64, phi64 = delta.astype(np.float64), phi.astype(np.float64)
     inputs = network.inputs[:, :, patterns].astype(np.float64)
-    features = network.features(activity.phi).astype(np.float64)
-    gram = mobility.v * network.scale_v**2 * (features @ features.T)
+    features = activity.phi[times, :, patterns].astype(np.float64)
+    gram = mobility.v * network.scale_v**2 * (features @ features.T) * (outputs[:, None] == outputs)
     for t in range(n):
         for s in range(n):
             messages = delta64[t].T @ delta64[s]
             gram += mobility.u * network.scale_u**2 * messages * (inputs[t].T @ inputs[s])
-            if t > 0 and s > 0 and (t == s or network.problem.arch == "rnn"):
-                gram += mobility.w * network.scale_w**2 * messages * (phi64[t - 1].T @ phi64[s - 1])
-    return gram / network.K
+            if t > 0 and s > 0 and (shared := problem.sharing[t - 1, s - 1]):
+                gram += mobility.w * shared * network.scale_w**2 * messages * (phi64[t - 1].T @ phi64[s - 1])
+    return np.asarray(gram / network.K)
 
 
 def largest_curvature(network: Network, weights: Weights, mobility: Mobility) -> float:
@@ -76,14 +81,17 @@ class _Drift:
     eta: Array
     factors: list[tuple[Array, Array]]
     scale: float
+    uses: Uses
     weight_eta: float
     weight_gradient: float
 
     def forward(self, step: int, phi: Array) -> Array:
-        layer = min(step, len(self.eta) - 1)
-        left, right = self.factors[layer]
-        moved = self.weight_eta * (self.eta[layer] @ phi) + self.weight_gradient * (left @ (right.T @ phi))
-        return np.asarray(moved * self.scale)
+        def moved(layer: int) -> Array:
+            left, right = self.factors[layer]
+            along = left @ (right.T @ phi)
+            return np.asarray(self.weight_eta * (self.eta[layer] @ phi) + self.weight_gradient * along)
+
+        return np.asarray(combined(self.uses[step], moved) * self.scale)
 
     def backward(self, step: int, delta: Array) -> Array:
         raise NotImplementedError("a velocity is only used forward")
@@ -103,7 +111,7 @@ def bias_terms(network: Network, weights: Weights, mobility: Mobility) -> BiasTe
     delta = network.backward(connections, activity, likelihood.source)
     gradient_u, factors = network.gradient_u(delta), network.gradient_w(delta, activity.phi)
     a, b = 0.25 * mobility.w, 0.5 * mobility.w
-    drift = _Drift(weights.W, factors, network.scale_w, a, b)
+    drift = _Drift(weights.W, factors, network.scale_w, network.sharing.uses, a, b)
     rate = network.tangent(connections, activity, drift, mobility.u * (0.25 * weights.U + 0.5 * gradient_u))
     half = joint(rate) @ joint(activity.phi).T / network.width
     squared = mobility.u * float(np.vdot(gradient_u, weights.U + gradient_u))

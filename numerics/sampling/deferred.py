@@ -84,8 +84,10 @@ class NoiseInSight:
         return self._product(1, layer, columns)
 
     def noise(self) -> DeferredNoise:
-        """What is known of B now."""
-        assert (self._counts == self._frames.shape[2]).all()
+        """What is known of B now; where fewer directions were met than there is room for, along random others too."""
+        for side, layer in np.argwhere(self._counts < self._frames.shape[2]):
+            missing = self._frames.shape[2] - self._counts[side, layer]
+            self._product(side, layer, np.zeros((self._frames.shape[3], missing), self._frames.dtype))
         return DeferredNoise(self._variance, self._frames, self._met)
 
     def _product(self, side: int, layer: int, columns: Array) -> Array:

@@ -21,7 +21,7 @@ import numpy as np
 
 from numerics.errors import InputError
 from numerics.linalg import FloatArray
-from numerics.sampling.network import Array, Network, Weights
+from numerics.sampling.network import Array, Network, Weights, combined
 from numerics.sampling.readout import Likelihood, marginal, sampled
 
 Readout = Literal["marginal", "sampled"]
@@ -75,14 +75,13 @@ class _MovingConnections:
 
     def __init__(self, network: Network, start: Array, momentum: Array, kicks: int) -> None:
         self._network, self._start, self._momentum = network, start, momentum
-        patterns = network.problem.P
-        per_kick = patterns * (network.problem.n - 1 if network.problem.arch == "rnn" else 1)
-        layers, N = len(start), network.width
-        self._left = np.empty((layers, kicks * per_kick, N), network.dtype)
-        self._right = np.empty_like(self._left)
-        self._kick_time = np.empty(kicks * per_kick)
+        self._per_kick = network.directions
+        shape = (len(start), kicks * self._per_kick, network.width)
+        # layers that fewer steps use have kicks of a lower rank, filled up with zeros
+        self._left, self._right = (np.zeros(shape, network.dtype) for _ in range(2))
+        self._kick_time = np.empty(kicks * self._per_kick)
         self._rank = 0
-        self._momentum_phi: list[Array] = []
+        self._momentum_phi: list[list[Array]] = []
         self.time = 0.0
 
     def _coefficients(self) -> tuple[FloatArray, FloatArray]:
@@ -91,8 +90,11 @@ class _MovingConnections:
 
     def forward(self, step: int, phi: Array) -> Array:
         if step == 0:
-            self._momentum_phi = []
-        layer = min(step, len(self._start) - 1)
+            self._momentum_phi = [[] for _ in self._start]
+        product = combined(self._network.sharing.uses[step], lambda layer: self._forward(layer, phi))
+        return np.asarray(product * self._network.scale_w)
+
+    def _forward(self, layer: int, phi: Array) -> Array:
         cos, sin = math.cos(self.time), math.sin(self.time)
         from_start, from_momentum = self._start[layer] @ phi, self._momentum[layer] @ phi
         position = cos * from_start + sin * from_momentum
@@ -103,31 +105,32 @@ class _MovingConnections:
             both = self._left[layer, : self._rank].T @ np.concatenate([at_sin * overlap, at_cos * overlap], axis=1)
             position += both[:, : phi.shape[1]]
             momentum += both[:, phi.shape[1] :]
-        self._momentum_phi.append(momentum)
-        return np.asarray(position * self._network.scale_w)
+        self._momentum_phi[layer].append(momentum)
+        return np.asarray(position)
 
     def backward(self, step: int, delta: Array) -> Array:
-        layer = min(step, len(self._start) - 1)
+        product = combined(self._network.sharing.uses[step], lambda layer: self._backward(layer, delta))
+        return np.asarray(product * self._network.scale_w)
+
+    def _backward(self, layer: int, delta: Array) -> Array:
         moved = math.cos(self.time) * (self._start[layer].T @ delta)
         moved += math.sin(self.time) * (self._momentum[layer].T @ delta)
         if self._rank:
             at_sin = self._coefficients()[0].astype(delta.dtype)[:, None]
             moved += self._right[layer, : self._rank].T @ (at_sin * (self._left[layer, : self._rank] @ delta))
-        return np.asarray(moved * self._network.scale_w)
+        return np.asarray(moved)
 
     def kick(self, weight: float, factors: list[tuple[Array, Array]]) -> float:
         """Add ``-weight A Bᵀ`` to the momentum; the change of ½|p|²."""
         change = 0.0
-        rank = factors[0][0].shape[1] if factors else 0
-        rows = slice(self._rank, self._rank + rank)
         for layer, (left, right) in enumerate(factors):
+            rows = slice(self._rank, self._rank + left.shape[1])
             self._left[layer, rows] = left.T * self._network.dtype.type(-weight)
             self._right[layer, rows] = right.T
-            own = self._momentum_phi if len(factors) == 1 else [self._momentum_phi[layer]]
-            change -= weight * float(np.vdot(left, np.concatenate(own, axis=1)))
+            change -= weight * float(np.vdot(left, np.concatenate(self._momentum_phi[layer], axis=1)))
             change += 0.5 * weight**2 * float(np.sum((left.T @ left) * (right.T @ right)))
-        self._kick_time[rows] = self.time
-        self._rank += rank
+        self._kick_time[self._rank : self._rank + self._per_kick] = self.time
+        self._rank += self._per_kick
         return change
 
     def position(self, spare: Array | None) -> Array:

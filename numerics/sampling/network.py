@@ -1,26 +1,30 @@
 """The unrolled network: forward pass, back-propagation and tangent, for any linear map between hidden times.
 
 Weights are whitened by the prior, ``U = √(u/D) η_U``, ``W = √(w/N) η_W``, ``V = (√v/N) η_V``, so that the
-prior on every η is a standard normal and the posterior's potential is ``½|η|² + L(η)`` (docs/theory.md section 1).
+prior on every η is a standard normal and the posterior's potential is ``½|η|² + L(η)`` (docs/theory.md section 1). Of
+matrices that are correlated between times, ``W^(s) = Σ_k G_sk Z_k``, it is the independent Z_k (section 10). Biases are
+``b^(t) = √β Σ_k R_tk ζ_k`` with ``B = R Rᵀ`` likewise (section 11), which makes them weights of inputs that are always
+on: columns of η_U beyond the D of U, for inputs ``√β R_tk``, the same for every pattern.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from numerics.errors import InputError
 from numerics.inputs.activation import Activation
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer
 from numerics.linalg import FloatArray
+from numerics.sampling.factor import Factor, factorised
 from numerics.sampling.normals import fill_normal
-
-Array = NDArray[Any]
+from numerics.sampling.supervision import Array as Array
+from numerics.sampling.supervision import Supervision, supervisions
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,10 +32,10 @@ class Weights:
     """Whitened weights η.
 
     Attributes:
-        U: input weights, (N, D).
-        W: recurrent weights, (layers, N, N): one layer shared by all times for the RNN, n - 1 for the DNN,
-            none when there is a single hidden time.
-        V: read-out weights, (N,), or None where the read-out has been integrated out.
+        U: input weights and biases, (N, D + rank of B); (N, D) without biases.
+        W: the independent recurrent matrices Z_k, (rank of M, N, N): one for the RNN, n - 1 for the DNN, none when
+            there is a single hidden time.
+        V: read-out weights, (N,) or, of several outputs, (O, N); None where the read-out has been integrated out.
     """
 
     U: Array
@@ -49,20 +53,37 @@ class Connections(Protocol):
         """``W^(t)ᵀ δ``, (N, P)."""
 
 
+#: Layers in a step and their coefficients, of every step.
+Uses = tuple[tuple[tuple[int, float], ...], ...]
+
+
+def combined(uses: tuple[tuple[int, float], ...], part: Callable[[int], Array]) -> Array:
+    """``Σ_k G_sk part(k)`` for the layers k of one step."""
+    (layer, coefficient), *others = uses
+    total = part(layer)
+    if coefficient != 1:
+        total = total * total.dtype.type(coefficient)
+    for layer, coefficient in others:
+        more = part(layer)
+        total = total + more * more.dtype.type(coefficient)
+    return total
+
+
 @dataclass(frozen=True, eq=False)
 class DenseConnections:
-    """``W^(t)`` written out: ``scale · eta[layer]``, where the RNN has a single layer."""
+    """``W^(t) = scale · Σ_k G_tk eta[k]``, the layers written out."""
 
     eta: Array
     scale: float
+    uses: Uses
 
     def forward(self, step: int, phi: Array) -> Array:
         """``W^(t) φ``, (N, P)."""
-        return np.asarray((self.eta[min(step, len(self.eta) - 1)] @ phi) * self.scale)
+        return np.asarray(combined(self.uses[step], lambda layer: self.eta[layer] @ phi) * self.scale)
 
     def backward(self, step: int, delta: Array) -> Array:
         """``W^(t)ᵀ δ``, (N, P)."""
-        return np.asarray((self.eta[min(step, len(self.eta) - 1)].T @ delta) * self.scale)
+        return np.asarray(combined(self.uses[step], lambda layer: self.eta[layer].T @ delta) * self.scale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +107,10 @@ class Network:
         problem: what is to be learnt.
         width: N, the number of neurons.
         dtype: precision of weights and activity, float32 or float64.
+        sharing, biases: the factors of M and, where there are biases, of B.
+        inputs, test_inputs: (n, D + rank of B, P) and (…, Q): the problem's, then those whose weights are biases.
+        driven: whether a time has any input.
+        supervision: the labels, by sets of supervised positions.
 
     Raises:
         InputError: width or dtype is out of range.
@@ -94,12 +119,12 @@ class Network:
     problem: Problem
     width: int
     dtype: np.dtype[Any]
+    sharing: Factor = field(init=False)
+    biases: Factor | None = field(init=False)
     inputs: Array = field(init=False)
     test_inputs: Array | None = field(init=False)
     driven: tuple[bool, ...] = field(init=False)
-    labels: Array = field(init=False)
-    supervised_time: NDArray[np.intp] = field(init=False)
-    supervised_pattern: NDArray[np.intp] = field(init=False)
+    supervision: tuple[Supervision, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -107,14 +132,20 @@ class Network:
         if self.dtype not in (np.float32, np.float64):
             raise InputError(f"dtype: is {self.dtype}; accepted: float32 or float64")
         problem = self.problem
-        problem.plain("simulate")
-        put(self, "inputs", problem.x.transpose(1, 2, 0).astype(self.dtype))
+        put(self, "sharing", factorised(problem.sharing))
+        put(self, "biases", factorised(problem.bias_sharing) if problem.bias else None)
+        put(self, "inputs", self._inputs(problem.x))
         put(self, "driven", tuple(bool(part.any()) for part in self.inputs))
-        test = problem.x_test
-        put(self, "test_inputs", None if test is None else test.transpose(1, 2, 0).astype(self.dtype))
-        put(self, "labels", problem.labels.astype(self.dtype))
-        put(self, "supervised_time", problem.supervised // problem.P)
-        put(self, "supervised_pattern", problem.supervised % problem.P)
+        put(self, "test_inputs", None if problem.x_test is None else self._inputs(problem.x_test))
+        put(self, "supervision", supervisions(problem, self.dtype))
+
+    def _inputs(self, x: FloatArray) -> Array:
+        """Inputs (P, n, D) as (n, D + rank of B, P), those whose weights are biases among them."""
+        given = x.transpose(1, 2, 0)
+        if self.biases is not None:
+            always = math.sqrt(self.problem.bias) / self.scale_u * self.biases.matrix
+            given = np.concatenate([given, np.repeat(always[:, :, None], len(x), axis=2)], axis=1)
+        return given.astype(self.dtype)
 
     @property
     def phi(self) -> Activation:
@@ -124,8 +155,17 @@ class Network:
     @property
     def layers(self) -> int:
         """Number of independent recurrent matrices."""
-        steps = self.problem.n - 1
-        return steps if self.problem.arch == "dnn" else min(steps, 1)
+        return self.sharing.layers
+
+    @property
+    def columns(self) -> int:
+        """Number of columns of η_U, biases included."""
+        return int(self.inputs.shape[1])
+
+    @property
+    def directions(self) -> int:
+        """Directions along which a pass meets an independent recurrent matrix, at most."""
+        return self.problem.P * int((self.sharing.matrix != 0).sum(axis=0).max(initial=0))
 
     @property
     def K(self) -> float:
@@ -149,8 +189,8 @@ class Network:
 
     def prior_draw(self, rng: np.random.Generator, *, readout: bool) -> Weights:
         """Weights from the prior: every η standard normal; V only if `readout`."""
-        N, D = self.width, self.problem.D
-        shapes = ((N, D), (self.layers, N, N), (N,))
+        N, outputs = self.width, self.problem.outputs
+        shapes = ((N, self.columns), (self.layers, N, N), (N,) if outputs == 1 else (outputs, N))
         U, W, V = (np.empty(shape, self.dtype) for shape in shapes)
         for part in (U, W, V) if readout else (U, W):
             fill_normal(rng, part)
@@ -158,24 +198,31 @@ class Network:
 
     def connections(self, weights: Weights) -> DenseConnections:
         """The network's recurrent matrices, written out."""
-        return DenseConnections(weights.W, self.scale_w)
+        return DenseConnections(weights.W, self.scale_w, self.sharing.uses)
+
+    def recurrent(self, weights: Weights, step: int) -> Array:
+        """``W^(t)`` itself, (N, N); `step` is t - 1."""
+        return np.asarray(combined(self.sharing.uses[step], lambda layer: weights.W[layer]) * self.scale_w)
 
     def forward(self, connections: Connections, eta_u: Array, inputs: Array | None = None) -> Activity:
-        """``h^1 = U x^0``, ``h^t = W^(t-1) φ(h^(t-1)) + U x^(t-1)``.
+        """``h^1 = U x^0 + b^(1)``, ``h^t = a h^(t-1) + W^(t-1) φ(h^(t-1)) + U x^(t-1) + b^(t)``.
 
         Args:
             connections: the recurrent matrices.
-            eta_u: whitened U.
-            inputs: (n, D, P); the problem's unless given.
+            eta_u: whitened U and biases.
+            inputs: as `inputs`, which they are unless given.
         """
         driven = self.driven if inputs is None else tuple(bool(part.any()) for part in inputs)
         inputs = self.inputs if inputs is None else inputs
         n, _, P = inputs.shape
+        skip = self.dtype.type(self.problem.skip)
         h = np.empty((n, self.width, P), self.dtype)
         phi = h if self.phi.name == "linear" else np.empty_like(h)
         for t in range(n):
             if t > 0:
                 h[t] = connections.forward(t - 1, phi[t - 1])
+                if skip:
+                    h[t] += h[t - 1] * skip
             if driven[t]:
                 drive = (eta_u @ inputs[t]) * self.scale_u
                 h[t] = drive if t == 0 else h[t] + drive
@@ -186,7 +233,7 @@ class Network:
         return Activity(h, phi)
 
     def backward(self, connections: Connections, activity: Activity, source: Array) -> Array:
-        """``δ^t = ∂L/∂h^t = φ'(h^t) (∂L/∂φ^t|_direct + W^(t)ᵀ δ^(t+1))``, (n, N, P).
+        """``δ^t = ∂L/∂h^t = φ'(h^t) (∂L/∂φ^t|_direct + W^(t)ᵀ δ^(t+1)) + a δ^(t+1)``, (n, N, P).
 
         Args:
             connections: the recurrent matrices.
@@ -194,51 +241,64 @@ class Network:
             source: (n, N, P), the read-out's direct part ``∂L/∂φ(h^t)``.
         """
         delta = np.empty_like(source)
+        skip = self.dtype.type(self.problem.skip)
         for t in reversed(range(len(source))):
             total = source[t]
             if t + 1 < len(source):
                 total = total + connections.backward(t, delta[t + 1])
             delta[t] = total if self.phi.name == "linear" else total * self.phi.derivative(activity.h[t])
+            if skip and t + 1 < len(source):
+                delta[t] += delta[t + 1] * skip
         return delta
 
     def tangent(self, connections: Connections, activity: Activity, velocity: Connections, velocity_u: Array) -> Array:
-        """Rate of change of φ(h), (n, N, P), when W and U move with the given velocities."""
+        """Rate of change of φ(h), (n, N, P), when W, U and the biases move with the given velocities."""
         rate = np.empty_like(activity.phi)
+        before = np.zeros_like(rate[0])
         for t in range(len(rate)):
             dh = (velocity_u @ self.inputs[t]) * self.scale_u
             if t > 0:
                 dh = dh + connections.forward(t - 1, rate[t - 1]) + velocity.forward(t - 1, activity.phi[t - 1])
+                if self.problem.skip:
+                    dh = dh + before * self.dtype.type(self.problem.skip)
+            before = dh
             rate[t] = dh if self.phi.name == "linear" else dh * self.phi.derivative(activity.h[t])
         return rate
 
     def gradient_u(self, delta: Array) -> Array:
-        """``∂L/∂η_U = √(u/D) Σ_t δ^(t+1) x^tᵀ``, (N, D)."""
-        total = np.zeros((self.width, self.problem.D), self.dtype)
+        """``∂L/∂η_U = √(u/D) Σ_t δ^(t+1) x^tᵀ``, shaped like η_U."""
+        total = np.zeros((self.width, self.columns), self.dtype)
         for t in range(len(delta)):
             if self.driven[t]:
                 total += delta[t] @ self.inputs[t].T
         return total * self.scale_u
 
     def gradient_w(self, delta: Array, phi: Array) -> list[tuple[Array, Array]]:
-        """Factors (A, B) for each layer of ``∂L/∂η_W = A Bᵀ``, of rank P (DNN) or (n-1) P (RNN), never
-        multiplied out.
+        """Factors (A, B) for each layer of ``∂L/∂Z_k = A Bᵀ``, of rank P (DNN) to (n-1) P (RNN), never multiplied out.
 
-        Shared weights collect the contributions of all times: A = √(w/N) [δ^2 … δ^n], B = [φ^1 … φ^(n-1)].
+        Shared weights collect the contributions of all times that use them: ``A = √(w/N) [… G_sk δ^(s+1) …]``,
+        ``B = [… φ^s …]``.
         """
         pairs = [(delta[t + 1] * self.scale_w, phi[t]) for t in range(len(delta) - 1)]
-        if self.problem.arch == "dnn" or len(pairs) < 2:
-            return pairs
-        return [(np.concatenate([a for a, _ in pairs], axis=1), np.concatenate([b for _, b in pairs], axis=1))]
+        factors = []
+        for layer, column in enumerate(self.sharing.matrix.T):
+            steps = self.sharing.steps_of(layer)
+            left = [pairs[s][0] if column[s] == 1 else pairs[s][0] * self.dtype.type(column[s]) for s in steps]
+            right = [pairs[s][1] for s in steps]
+            several = len(steps) > 1
+            factors.append((_joined(left), _joined(right)) if several else (left[0], right[0]))
+        return factors
 
-    def features(self, phi: Array) -> Array:
-        """Activations at the supervised positions, (S, N)."""
-        return phi[self.supervised_time, :, self.supervised_pattern]
-
-    def scatter(self, per_position: Array) -> Array:
-        """Put (S, N) at the supervised positions of a zero (n, N, P)."""
+    def scatter(self, parts: Iterable[tuple[Supervision, Array]]) -> Array:
+        """The sum of (S, N) at supervised positions, (n, N, P)."""
         full = np.zeros((self.problem.n, self.width, self.problem.P), self.dtype)
-        full[self.supervised_time, :, self.supervised_pattern] = per_position
+        for where, per_position in parts:
+            full[where.time, :, where.pattern] += per_position
         return full
+
+
+def _joined(parts: list[Array]) -> Array:
+    return np.concatenate(parts, axis=1)
 
 
 def joint(phi: Array) -> FloatArray:

@@ -26,7 +26,7 @@ class Draw:
 
     Attributes:
         kernel: Φ over the joint index, time-major, (nP, nP).
-        outputs: f of the patterns, then of the test patterns, (P + Q, n).
+        outputs: f of the patterns, then of the test patterns, (P + Q, n), or (O, P + Q, n) of several outputs.
     """
 
     kernel: FloatArray
@@ -133,12 +133,14 @@ def autocorrelation(kernel: FloatArray, P: int) -> FloatArray:
 def has_sign_symmetry(problem: Problem, odd_activation: bool) -> bool:
     """Whether W → -W (with V → ±V) maps the posterior on itself and flips the kernel's sign pattern.
 
-    It needs φ odd, input at t = 0 only, and all supervised times of one parity. The DNN has the symmetry too
-    (and a larger one), but never a coherent state for it to act on.
+    It needs φ odd, input at t = 0 only, no skip connection, no bias that times of different parity share, and of each
+    output all supervised times of one parity. The DNN has the symmetry too (and a larger one), but never a coherent
+    state for it to act on.
     """
-    times = problem.supervised // problem.P
     only_first = not np.any(problem.x[:, 1:])
-    return bool(odd_activation and only_first and len(set((times % 2).tolist())) == 1 and problem.n > 1)
+    biased = problem.bias > 0 and bool(problem.bias_sharing[::2, 1::2].any())
+    one_parity = all(len(set((at // problem.P % 2).tolist())) == 1 for at, _ in problem.targets)
+    return bool(odd_activation and only_first and not problem.skip and not biased and one_parity and problem.n > 1)
 
 
 def order_parameter(kernels: FloatArray, P: int) -> FloatArray:
@@ -154,9 +156,9 @@ def flip_kernel(n: int, P: int) -> FloatArray:
 
 
 def flip_outputs(problem: Problem) -> FloatArray:
-    """Factors by which W → -W, with V's sign such that supervised outputs stay, multiplies the outputs,
-    (n,).
+    """Factors by which W → -W, with V's sign such that supervised outputs stay, multiplies the outputs, (n,), or
+    (O, 1, n) of several outputs.
     """
-    reference = int(problem.supervised[0]) // problem.P
-    result: Any = (-1.0) ** np.abs(np.arange(problem.n) - reference)
-    return np.asarray(result)
+    reference = np.array([at[0] // problem.P for at, _ in problem.targets])[:, None, None]
+    signs = np.asarray((-1.0) ** np.abs(np.arange(problem.n) - reference))
+    return signs if problem.outputs > 1 else signs[0, 0]

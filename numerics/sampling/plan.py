@@ -168,12 +168,9 @@ class Plan:
         """Digest of everything that the numbers depend on, by which a checkpoint knows its own run."""
         names = ("width", "chains", "steps", "seed", "dtype", "warming", "init", "reading", "step_size", "moves")
         words = {name: getattr(self, name) for name in (*names, "preconditioner", "integrator")}
-        problem = self.problem
-        words |= {name: getattr(problem, name) for name in ("arch", "u", "v", "w", "kappa")}
-        words["activation"] = self.phi.key
+        words["problem"] = self.problem.digest
         digest = hashlib.sha256(json.dumps(words, sort_keys=True).encode())
         law = () if self.trajectories is None else self.trajectories.arrays()
-        for array in (problem.x, problem.y, problem.x_test, *law):
-            if array is not None:
-                digest.update(str(array.shape).encode() + array.tobytes())
+        for array in law:
+            digest.update(str(array.shape).encode() + array.tobytes())
         return digest.hexdigest()

@@ -19,7 +19,7 @@ class Likelihood:
     Attributes:
         value: L.
         source: ``∂L/∂φ(h^t)`` with the read-out held fixed, (n, N, P).
-        gradient_v: ``∂L/∂η_V``, (N,), or None where the read-out is integrated out.
+        gradient_v: ``∂L/∂η_V``, shaped like it, or None where the read-out is integrated out.
     """
 
     value: float
@@ -28,67 +28,88 @@ class Likelihood:
 
 
 def sampled(network: Network, phi: Array, eta_v: Array) -> Likelihood:
-    """``L = Σ (f - y)²/(2K)`` with ``f^(t+1) = V φ(h^t)`` and ``K = κ/N`` (docs/theory.md section 1)."""
-    features = network.features(phi)
-    error = (features @ eta_v) * network.scale_v - network.labels
-    pull = error / network.dtype.type(network.K)
-    exact = error.astype(np.float64)
-    value = 0.5 * float(exact @ exact) / network.K
-    source = network.scatter((pull * network.scale_v)[:, None] * eta_v[None, :])
-    return Likelihood(value, source, (pull @ features) * network.scale_v)
+    """``L = Σ (f_c - y_c)²/(2K)`` with ``f_c^(t+1) = V_c φ(h^t)`` and ``K = κ/N`` (docs/theory.md section 12)."""
+    value, sources, gradient_v = 0.0, [], np.empty_like(eta_v)
+    for where in network.supervision:
+        features, eta = where.features(phi), eta_v if eta_v.ndim == 1 else eta_v[where.outputs]
+        error = (features @ eta.T) * network.scale_v - where.labels
+        pull = error / network.dtype.type(network.K)
+        exact = error.astype(np.float64)
+        value += 0.5 * float(np.vdot(exact, exact)) / network.K
+        sources.append((where, _products(pull * network.scale_v, eta)))
+        gradient = (pull.T @ features) * network.scale_v
+        gradient_v[... if eta_v.ndim == 1 else where.outputs] = gradient
+    return Likelihood(value, network.scatter(sources), gradient_v)
 
 
 def marginal(network: Network, phi: Array) -> Likelihood:
-    """``L = ½ N yᵀ(vΦ_𝒯𝒯 + κ)^(-1) y + ½ ln|vΦ_𝒯𝒯 + κ|``, the likelihood with V integrated out.
+    """``L = ½ Σ_c [N y_cᵀ(vΦ_𝒯𝒯 + κ)^(-1) y_c + ln|vΦ_𝒯𝒯 + κ|]``, 𝒯 that of output c: V is integrated out.
 
-    f is linear in V whatever the activation, so given the activations the outputs are jointly Gaussian with
-    covariance
-    ``(vΦ + κ)/N``: the integral is exact. Its derivative by a feature is ``(2/N) (∂L/∂Φ) φ``.
+    f is linear in V whatever the activation, so given the activations the outputs are jointly Gaussian, independent of
+    each other, with covariance ``(vΦ + κ)/N``: the integral is exact. Its derivative by a feature is
+    ``(2/N) (∂L/∂Φ) φ``.
     """
     problem, N = network.problem, network.width
-    features = network.features(phi)
-    exact = features.astype(np.float64)
-    kernel = exact @ exact.T / N
-    kernel *= problem.v
-    kernel.flat[:: len(kernel) + 1] += problem.kappa
-    factor = np.linalg.cholesky(kernel)
-    log_determinant = 2 * float(np.log(factor.diagonal()).sum())
-    inverse = dpotri(factor, lower=1)[0]
-    inverse = np.tril(inverse) + np.tril(inverse, -1).T if len(inverse) > 1 else inverse
-    solved = inverse @ problem.labels
-    value = 0.5 * N * float(problem.labels @ solved) + 0.5 * log_determinant
-    by_kernel = 0.5 * problem.v * (inverse - N * np.outer(solved, solved))
-    source = network.scatter((2 / N * by_kernel).astype(network.dtype) @ features)
-    return Likelihood(value, source, None)
+    value, sources = 0.0, []
+    for where in network.supervision:
+        features = where.features(phi)
+        exact = features.astype(np.float64)
+        kernel = exact @ exact.T / N
+        kernel *= problem.v
+        kernel.flat[:: len(kernel) + 1] += problem.kappa
+        factor = np.linalg.cholesky(kernel)
+        log_determinant = 2 * float(np.log(factor.diagonal()).sum())
+        inverse = dpotri(factor, lower=1)[0]
+        inverse = np.tril(inverse) + np.tril(inverse, -1).T if len(inverse) > 1 else inverse
+        labels, count = where.exact_labels, len(where.outputs)
+        solved = inverse @ labels
+        value += 0.5 * N * float(np.vdot(labels, solved)) + 0.5 * count * log_determinant
+        by_kernel = 0.5 * problem.v * (count * inverse - N * _products(solved, solved.T))
+        sources.append((where, (2 / N * by_kernel).astype(network.dtype) @ features))
+    return Likelihood(value, network.scatter(sources), None)
+
+
+def _products(left: Array, right: Array) -> Array:
+    """``left @ right``, of vectors the outer product."""
+    return np.outer(left, right) if left.ndim == 1 else np.asarray(left @ right)
 
 
 def draw_readout(rng: np.random.Generator, network: Network, phi: Array) -> Array:
-    """η_V from its exact conditional law given the activations, (N,).
+    """η_V from its exact conditional law given the activations, shaped like it.
 
     A prior draw of V and of the noise is corrected by the regression of V on the outputs (Matheron's rule).
     """
-    features = network.features(phi).astype(np.float64) * network.scale_v
-    eta = rng.standard_normal(network.width)
-    noise = math.sqrt(network.K) * rng.standard_normal(len(features))
-    covariance = features @ features.T + network.K * np.eye(len(features))
-    missing = network.problem.labels - features @ eta - noise
-    return (eta + features.T @ np.linalg.solve(covariance, missing)).astype(network.dtype)
+    rows = np.empty((network.problem.outputs, network.width))
+    for where in network.supervision:
+        features = where.features(phi).astype(np.float64) * network.scale_v
+        covariance = features @ features.T + network.K * np.eye(len(features))
+        labels = where.exact_labels.reshape(len(features), -1)
+        for output, wanted in zip(where.outputs, labels.T, strict=True):
+            eta = rng.standard_normal(network.width)
+            noise = math.sqrt(network.K) * rng.standard_normal(len(features))
+            rows[output] = eta + features.T @ np.linalg.solve(covariance, wanted - features @ eta - noise)
+    return (rows if len(rows) > 1 else rows[0]).astype(network.dtype)
 
 
 def mean_outputs(network: Network, phi: Array, test_phi: Array | None, eta_v: Array | None) -> FloatArray:
-    """Outputs f of all patterns, then the test patterns, (P + Q, n).
+    """Outputs f of all patterns, then the test patterns, (P + Q, n), or (O, P + Q, n) of several outputs.
 
     Where the read-out is integrated out (`eta_v` None) these are conditional means,
     ``⟨f_a⟩ = v Φ_{a𝒯} (vΦ_𝒯𝒯 + κ)^(-1) y``, with the empirical kernel of this draw.
     """
     everything = phi if test_phi is None else np.concatenate([phi, test_phi], axis=2)
     activations = joint(everything)
+    times, _, patterns = everything.shape
+    problem = network.problem
     if eta_v is not None:
-        outputs = activations @ eta_v.astype(np.float64) * network.scale_v
+        outputs = activations @ eta_v.T.astype(np.float64) * network.scale_v
     else:
-        problem = network.problem
-        features = network.features(phi).astype(np.float64)
-        kernel = problem.v * (features @ features.T) / network.width
-        solved = np.linalg.solve(kernel + problem.kappa * np.eye(len(kernel)), problem.labels)
-        outputs = problem.v / network.width * (activations @ (features.T @ solved))
-    return outputs.reshape(everything.shape[0], everything.shape[2]).T
+        outputs = np.empty((len(activations), problem.outputs))
+        for where in network.supervision:
+            features = where.features(phi).astype(np.float64)
+            kernel = problem.v * (features @ features.T) / network.width
+            solved = np.linalg.solve(kernel + problem.kappa * np.eye(len(kernel)), where.exact_labels)
+            means = problem.v / network.width * (activations @ (features.T @ solved))
+            outputs[:, where.outputs] = means.reshape(len(means), -1)
+    shaped = outputs.T.reshape(-1, times, patterns).transpose(0, 2, 1)
+    return shaped if problem.outputs > 1 else shaped[0]

@@ -57,7 +57,8 @@ class Simulation(Result):
         seed: of the run.
         odd_activation: φ(-h) = -φ(h).
         kernels: series of kernels, (chains, draws, nP, nP).
-        outputs: series of outputs of the patterns and the test patterns, (chains, draws, P + Q, n).
+        outputs: series of outputs of the patterns and the test patterns, (chains, draws, P + Q, n), or
+            (chains, draws, O, P + Q, n) of several outputs, whose predictions have this axis too.
         spectra: W's leading eigenvalues at some draws; empty for the DNN.
         acceptance: mean acceptance probability, or None for sgld.
         step_size: of each chain, after warm-up.
@@ -86,7 +87,7 @@ class Simulation(Result):
         size, P = self.problem.n * self.problem.P, self.problem.P
         if self.kernels.ndim != 4 or self.kernels.shape[2:] != (size, size):
             raise InputError(f"kernels: has shape {self.kernels.shape}; accepted: (chains, draws, {size}, {size})")
-        if self.outputs.shape[:2] != self.kernels.shape[:2] or self.outputs.shape[2] < P:
+        if self.outputs.shape[:2] != self.kernels.shape[:2] or self.outputs.shape[-2] < P:
             raise InputError(f"outputs: has shape {self.outputs.shape}; accepted: (chains, draws, ≥ {P}, n)")
         if (self.bias_local is None) != (self.bias_squared is None):
             raise InputError("bias_local: is given without bias_squared, or the reverse; accepted: both or neither")
@@ -177,22 +178,22 @@ class Simulation(Result):
     @property
     def prediction(self) -> FloatArray:
         """Mean outputs, (P, n); column t-1 is f^(t+1)."""
-        return self._output.mean[: self.problem.P]
+        return self._output.mean[..., : self.problem.P, :]
 
     @property
     def prediction_standard_error(self) -> FloatArray:
         """Standard error of the mean outputs, (P, n)."""
-        return self._output.standard_error[: self.problem.P]
+        return self._output.standard_error[..., : self.problem.P, :]
 
     @property
     def test_prediction(self) -> FloatArray | None:
         """Mean outputs of the test patterns, (Q, n), or None without any."""
-        return None if self.problem.x_test is None else self._output.mean[self.problem.P :]
+        return None if self.problem.x_test is None else self._output.mean[..., self.problem.P :, :]
 
     @property
     def test_prediction_standard_error(self) -> FloatArray | None:
         """Standard error of the test patterns' mean outputs, (Q, n), or None without any."""
-        return None if self.problem.x_test is None else self._output.standard_error[self.problem.P :]
+        return None if self.problem.x_test is None else self._output.standard_error[..., self.problem.P :, :]
 
     @property
     def coherence(self) -> FloatArray:
@@ -218,12 +219,13 @@ class Simulation(Result):
 
     @property
     def energies(self) -> FloatArray:
-        """``L/N = ½ yᵀ(vΦ_𝒯𝒯 + κ)^(-1) y + ½ ln|vΦ_𝒯𝒯 + κ|/N`` at each draw, (chains, draws)."""
-        problem, at = self.problem, self.problem.supervised
-        covariance = problem.v * self.kernels[..., at[:, None], at] + problem.kappa * np.eye(len(at))
-        solved = np.linalg.solve(covariance, np.broadcast_to(problem.labels[:, None], (*covariance.shape[:-1], 1)))
-        determinant = np.linalg.slogdet(covariance)[1]
-        return np.asarray(0.5 * solved[..., 0] @ problem.labels + 0.5 * determinant / self.width)
+        """``L/N = ½ Σ_c [y_cᵀ(vΦ_𝒯𝒯 + κ)^(-1) y_c + ln|vΦ_𝒯𝒯 + κ|/N]`` at each draw, (chains, draws)."""
+        problem, total = self.problem, np.zeros(self.kernels.shape[:2])
+        for at, labels in problem.targets:
+            covariance = problem.v * self.kernels[..., at[:, None], at] + problem.kappa * np.eye(len(at))
+            solved = np.linalg.solve(covariance, np.broadcast_to(labels[:, None], (*covariance.shape[:-1], 1)))
+            total += 0.5 * solved[..., 0] @ labels + 0.5 * np.linalg.slogdet(covariance)[1] / self.width
+        return total
 
     @property
     def bulk(self) -> FloatArray | None:
@@ -284,12 +286,14 @@ class Simulation(Result):
         if not self.has_sign_symmetry:
             raise InputError(
                 "problem: has no sign symmetry; accepted: an odd activation, input at t = 0 only, "
-                "supervised times of one parity"
+                "supervised times of one parity, neither skip nor bias"
             )
         n, P = self.problem.n, self.problem.P
         negative = (self.basins < 0)[:, :, None, None]
         flip = flip_kernel(n, P)
         local, variates = self.bias_local, self.controls
+        if self.problem.bias:  # they are not known to have a parity then
+            variates = None
         if variates is not None:
             sign = flips(self.problem)
             odd_too = not any(self.sign_flips or ())
@@ -297,7 +301,11 @@ class Simulation(Result):
         return replace(
             self,
             kernels=np.where(negative, flip * self.kernels, self.kernels),
-            outputs=np.where(negative, flip_outputs(self.problem) * self.outputs, self.outputs),
+            outputs=np.where(
+                np.expand_dims(self.basins < 0, tuple(range(2, self.outputs.ndim))),
+                flip_outputs(self.problem) * self.outputs,
+                self.outputs,
+            ),
             spectra=tuple(
                 replace(item, values=item.values * self.basins[item.chain, item.draw]) for item in self.spectra
             ),

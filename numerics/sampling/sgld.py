@@ -15,7 +15,7 @@ from numerics.errors import InputError
 from numerics.sampling.network import Activity, Array, Network, Weights
 from numerics.sampling.normals import fill_normal
 from numerics.sampling.readout import sampled
-from numerics.sampling.updated import UpdatedMatrices, plain
+from numerics.sampling.updated import UpdatedMatrices, plain, stacked
 
 Preconditioner = Literal["prior", "identity"]
 Integrator = Literal["euler", "leimkuhler-matthews"]
@@ -37,7 +37,7 @@ class SGLDState:
     """Whitened weights and, for the second-order integrator, the noise that the next step uses again.
 
     Attributes:
-        U, V: input and read-out weights, (N, D) and (N,).
+        U, V: input weights with biases, and read-out weights, as in `Weights`.
         W: recurrent weights.
         noise: standard normals shaped like the weights, or None for Euler–Maruyama.
     """
@@ -87,7 +87,7 @@ def mobility(network: Network, preconditioner: Preconditioner) -> Mobility:
     ``dθ = -M (∇L̂ + K θ/G) dτ + √(2KM) dB`` has the same stationary law for every constant M. With M = G/K
     ("prior") every whitened weight moves alike, ``dη = -(η + ∇L) ds + √2 dB``. With M = 1 ("identity", the
     poster's plain form, time in the poster's units) a group's whitened step is ``K/G``: ``K D/u``, ``K N/w``,
-    ``K N²/v``.
+    ``K N²/v``; biases move as U does.
     """
     if preconditioner == "prior":
         return Mobility(1.0, 1.0, 1.0)
@@ -142,7 +142,7 @@ class SGLD:
                 that of the state itself, which is then moved in place.
         """
         network, noise = self.network, state.noise
-        matrices = state.W.in_step(rng, self._directions)
+        matrices = state.W.in_step(rng, network.directions, network.sharing.uses)
         activity = network.forward(matrices, state.U)
         likelihood = sampled(network, activity.phi, state.V)
         assert likelihood.gradient_v is not None
@@ -168,12 +168,6 @@ class SGLD:
         used = fresh if noise is None else (noise + fresh) / 2
         return eta - h * (eta + gradient) + math.sqrt(2 * h) * used, None if noise is None else fresh
 
-    @property
-    def _directions(self) -> int:
-        """Directions along which a step meets each matrix, on either side."""
-        problem = self.network.problem
-        return problem.P * (problem.n - 1 if problem.arch == "rnn" else 1)
-
     def _move_matrices(
         self,
         rng: np.random.Generator,
@@ -193,10 +187,10 @@ class SGLD:
             W = W.drawn(rng, factor=scale, spare=spare, threads=self.threads)
             spare = W.dense
         dtype = self.network.dtype
-        left = np.array([dtype.type(-h / W.scale) * pair[0].T for pair in factors])
-        right = np.array([pair[1].T for pair in factors])
+        left = stacked([dtype.type(-h / W.scale) * pair[0].T for pair in factors])
+        right = stacked([pair[1].T for pair in factors])
         W = replace(W, left=np.concatenate([W.left, left], axis=1), right=np.concatenate([W.right, right], axis=1))
-        crowded = W.left.shape[1] + self._directions > _MOST_DIRECTIONS
+        crowded = W.left.shape[1] + self.network.directions > _MOST_DIRECTIONS
         kept = None if noise is None else (noise, np.empty_like(W.dense))
         # where the noise is used twice, half of each of two normals is added
         variance = 2 * h / W.scale**2 / (1 if kept is None else 4)
@@ -209,6 +203,6 @@ class SGLD:
     @property
     def _defers(self) -> bool:
         """Whether noise is drawn where it is met, the rest once in many steps."""
-        few = _FEWEST_STEPS * self._directions <= _MOST_DIRECTIONS
-        wide = self.network.width**2 >= _FEWEST_ENTRIES * self._directions
+        few = _FEWEST_STEPS * self.network.directions <= _MOST_DIRECTIONS
+        wide = self.network.width**2 >= _FEWEST_ENTRIES * self.network.directions
         return few and wide and self.integrator == "euler"

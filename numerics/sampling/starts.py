@@ -56,7 +56,7 @@ def start(
 
 
 def _plant(rng: np.random.Generator, network: Network, weights: Weights, kind: str) -> Array:
-    """The planted part of η_W, (layers, N, N)."""
+    """The planted part of η_W, (layers, N, N): ``W^(s)`` gets what is planted at step s, if M allows it."""
     n, N = network.problem.n, network.width
     first = network.forward(network.connections(weights), weights.U).phi[0].astype(np.float64)
     left, singular, _ = np.linalg.svd(first, full_matrices=False)
@@ -64,9 +64,12 @@ def _plant(rng: np.random.Generator, network: Network, weights: Weights, kind: s
     rank = basis.shape[1]
     gain = _GAIN * np.sqrt(N)  # whitened: W = √(w/N) η
     planted = np.zeros((network.layers, N, N))
+    G = network.sharing.matrix
     if kind != "incoherent":
         sign = 1.0 if kind == "coherent" else -1.0
-        planted += sign * gain * basis @ basis.T
+        # the same at every step: G a = 1, or as nearly as can be
+        for layer, amount in enumerate(np.linalg.solve(G.T @ G, G.sum(axis=0))):
+            planted[layer] += amount * (sign * gain * basis @ basis.T)
         return planted.astype(network.dtype)
     if n * rank > N:
         raise InputError(f"init: 'incoherent' needs {n * rank} orthogonal directions; accepted: a width of as many")
@@ -74,5 +77,7 @@ def _plant(rng: np.random.Generator, network: Network, weights: Weights, kind: s
     directions = np.linalg.qr(np.concatenate([basis, free], axis=1))[0]
     for step in range(n - 1):
         here, there = (directions[:, (step + k) * rank : (step + k + 1) * rank] for k in (0, 1))
-        planted[min(step, network.layers - 1)] += gain * there @ here.T
+        # what other steps plant in the same layers ends in directions that this one does not meet
+        for layer, coefficient in network.sharing.uses[step]:
+            planted[layer] += coefficient / float(G[step] @ G[step]) * (gain * there @ here.T)
     return planted.astype(network.dtype)

@@ -95,9 +95,10 @@ TrajectoryLaw = GaussianLaw | WeightedLaw
 def weights_given(rng: np.random.Generator, network: Network, trajectories: FloatArray) -> Weights:
     """U and W from their exact law given the hidden states; V is left out.
 
-    Given h, every neuron's incoming weights are Gaussian and bound by ``h^t = W φ(h^{t-1}) + U x^{t-1}`` at all times.
-    A draw from the prior is corrected by the regression of the weights on these equations (Matheron's rule), whose
-    covariance is ``C = w[Φ⁻] + uX⁻`` with the kernel of the given states.
+    Given h, every neuron's incoming weights are Gaussian and bound at all times by
+    ``h^t - a h^(t-1) = W^(t-1) φ(h^(t-1)) + U x^(t-1) + b^(t)``. A draw from the prior is corrected by the regression
+    of the weights on these equations (Matheron's rule), whose covariance is ``w M∘Φ⁻ + uX⁻ + βB`` with the kernel of
+    the given states.
 
     Args:
         rng: random numbers.
@@ -115,13 +116,16 @@ def weights_given(rng: np.random.Generator, network: Network, trajectories: Floa
     U, W = prior.U.astype(np.float64), prior.W.astype(np.float64)
     inputs = network.inputs.astype(np.float64)
     missing = h - network.scale_u * (U @ inputs)
+    missing[1:] -= network.problem.skip * h[:-1]
     for t in range(1, n):
-        missing[t] -= network.scale_w * (W[min(t - 1, len(W) - 1)] @ phi[t - 1])
+        for layer, coefficient in network.sharing.uses[t - 1]:
+            missing[t] -= coefficient * network.scale_w * (W[layer] @ phi[t - 1])
     answer = _regressed(_covariance(network, phi, inputs), missing)
     for t in range(n):
         U += network.scale_u * answer[t] @ inputs[t].T
         if t > 0:
-            W[min(t - 1, len(W) - 1)] += network.scale_w * answer[t] @ phi[t - 1].T
+            for layer, coefficient in network.sharing.uses[t - 1]:
+                W[layer] += coefficient * network.scale_w * answer[t] @ phi[t - 1].T
     weights = Weights(U.astype(network.dtype), W.astype(network.dtype), None)
     reached = network.forward(network.connections(weights), weights.U).h
     if not np.linalg.norm(reached - h) <= _MISSED * np.linalg.norm(h):
@@ -133,17 +137,13 @@ def weights_given(rng: np.random.Generator, network: Network, trajectories: Floa
 
 
 def _covariance(network: Network, phi: Array, inputs: Array) -> FloatArray:
-    """``C = w[Φ⁻] + uX⁻``, (nP, nP), of given activations."""
+    """``w M∘Φ⁻ + uX⁻ + βB``, (nP, nP), of given activations."""
     problem, N = network.problem, network.width
     n, P = problem.n, problem.P
     flat = inputs.transpose(0, 2, 1).reshape(n * P, -1)
     C = network.scale_u**2 * flat @ flat.T
     before = phi[:-1].transpose(0, 2, 1).reshape((n - 1) * P, N)
-    recurrent = network.scale_w**2 * before @ before.T
-    if problem.arch == "dnn":
-        time = np.repeat(np.arange(n - 1), P)
-        recurrent = np.where(time[:, None] == time, recurrent, 0.0)
-    C[P:, P:] += recurrent
+    C[P:, P:] += network.scale_w**2 * before @ before.T * np.kron(problem.sharing, np.ones((P, P)))
     return np.asarray(C)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.linalg import get_blas_funcs
 
 from numerics.sampling.deferred import DeferredNoise, NoiseInSight, no_noise
-from numerics.sampling.network import Array
+from numerics.sampling.network import Array, Uses, combined
 from numerics.sampling.normals import fill_normal
 
 #: Rows are updated in blocks that stay in cache between drawing the noise and adding it.
@@ -45,10 +45,10 @@ class UpdatedMatrices:
     noise: DeferredNoise
     unit: float
 
-    def in_step(self, rng: np.random.Generator, directions: int) -> MatricesInStep:
+    def in_step(self, rng: np.random.Generator, directions: int, uses: Uses) -> MatricesInStep:
         """The connections of a network, which meets each matrix along some directions forward and as many backward."""
         none = self.noise.variance == 0
-        return MatricesInStep(self, None if none else NoiseInSight(rng, self.noise, directions))
+        return MatricesInStep(self, None if none else NoiseInSight(rng, self.noise, directions), uses)
 
     def written_out(self) -> Array:
         """η_W, (layers, N, N); A itself where that is all. All noise must have been drawn."""
@@ -193,25 +193,32 @@ class MatricesInStep:
     Attributes:
         matrices: as they were before.
         sight: their noise; None where there is none.
+        uses: of every step, the layers in it and their coefficients.
     """
 
     matrices: UpdatedMatrices
     sight: NoiseInSight | None
+    uses: Uses
 
     def forward(self, step: int, phi: Array) -> Array:
         """``W^(t) φ``, (N, P)."""
-        own, layer = self.matrices, self._layer(step)
-        met = None if self.sight is None else self.sight.forward(layer, phi)
-        return self._product(own.dense[layer], own.left[layer], own.right[layer], met, phi)
+        own = self.matrices
+
+        def product(layer: int) -> Array:
+            met = None if self.sight is None else self.sight.forward(layer, phi)
+            return self._product(own.dense[layer], own.left[layer], own.right[layer], met, phi)
+
+        return combined(self.uses[step], product)
 
     def backward(self, step: int, delta: Array) -> Array:
         """``W^(t)ᵀ δ``, (N, P)."""
-        own, layer = self.matrices, self._layer(step)
-        met = None if self.sight is None else self.sight.backward(layer, delta)
-        return self._product(own.dense[layer].T, own.right[layer], own.left[layer], met, delta)
+        own = self.matrices
 
-    def _layer(self, step: int) -> int:
-        return min(step, len(self.matrices.dense) - 1)
+        def product(layer: int) -> Array:
+            met = None if self.sight is None else self.sight.backward(layer, delta)
+            return self._product(own.dense[layer].T, own.right[layer], own.left[layer], met, delta)
+
+        return combined(self.uses[step], product)
 
     def _product(self, dense: Array, left: Array, right: Array, met: Array | None, columns: Array) -> Array:
         """``c (A + L Rᵀ + B) x`` in units of W, where ``B x`` is what is met of the noise."""
@@ -226,6 +233,17 @@ class MatricesInStep:
     def noise(self) -> DeferredNoise:
         """What is known of the noise after the products."""
         return self.matrices.noise if self.sight is None else self.sight.noise()
+
+
+def stacked(parts: Sequence[Array]) -> Array:
+    """Arrays (rank, N) of each layer as one, (layers, largest rank, N), filled up with zeros."""
+    ranks = [len(part) for part in parts]
+    if min(ranks) == max(ranks):
+        return np.array(parts)
+    full = np.zeros((len(parts), max(ranks), parts[0].shape[1]), parts[0].dtype)
+    for layer, part in enumerate(parts):
+        full[layer, : len(part)] = part
+    return full
 
 
 def multiplied(matrix: Array, columns: Array) -> Array:

@@ -12,7 +12,7 @@ from scipy.stats import chi2
 
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem, endpoint
-from numerics.sampling import collapsed, hmc
+from numerics.sampling import collapsed, hmc, network
 from numerics.sampling.collapsed import CollapsedHMC, write_out
 from numerics.sampling.diagnostics import summarise
 from numerics.sampling.hmc import HMC
@@ -213,7 +213,13 @@ def missing_factor(monkeypatch):
 
 def uncorrelated_times(monkeypatch):
     """The collapsed network with the DNN's blocks of L: weights no longer shared."""
-    monkeypatch.setattr(collapsed, "_first_row", lambda net, time: time * net.problem.P)
+    whole = network.factorised
+
+    def unrelated(M):
+        found = whole(M)
+        return replace(found, earlier=tuple(() for _ in found.earlier))
+
+    monkeypatch.setattr(network, "factorised", unrelated)
 
 
 def unshared_jacobian(monkeypatch):
@@ -230,7 +236,7 @@ def wrong_determinant(monkeypatch):
     """The integrated likelihood with the sign of its log-determinant wrong."""
 
     def with_wrong_sign(net: Network, phi: np.ndarray) -> Likelihood:
-        whole, features = marginal(net, phi), net.features(phi)
+        whole, features = marginal(net, phi), net.supervision[0].features(phi)
         kernel = net.problem.v * features @ features.T / net.width + net.problem.kappa * np.eye(len(features))
         return replace(whole, value=whole.value - float(np.linalg.slogdet(kernel)[1]))
 
@@ -410,16 +416,18 @@ def geweke_z(net: Network, readout: str, sweeps: int, seed: int) -> float:
     def label(weights: Weights) -> tuple[Network, np.ndarray]:
         """A label drawn given the weights, and the network that has it."""
         phi = net.forward(net.connections(weights), weights.U).phi
-        features = phi[net.supervised_time, :, net.supervised_pattern]
+        (where,) = net.supervision
+        features = where.features(phi)
         eta_v = rng.standard_normal(net.width) if weights.V is None else weights.V
         noise = math.sqrt(problem.kappa / net.width) * rng.standard_normal(len(features))
         y = np.full(problem.y.shape, np.nan)
-        y[net.supervised_pattern, net.supervised_time] = features @ eta_v * math.sqrt(problem.v) / net.width + noise
+        y[where.pattern, where.time] = features @ eta_v * math.sqrt(problem.v) / net.width + noise
         return make_network(problem.with_(y=y), net.width, "float64"), y.T.ravel()[problem.supervised]
 
     def quantities(weights: Weights, labels: np.ndarray) -> np.ndarray:
         phi = net.forward(net.connections(weights), weights.U).phi
-        features = phi[net.supervised_time, :, net.supervised_pattern]
+        (where,) = net.supervision
+        features = where.features(phi)
         kernel = features @ features.T / net.width
         if weights.V is None:
             covariance = (problem.v * kernel + problem.kappa * np.eye(len(labels))) / net.width
@@ -469,11 +477,12 @@ def calibration_p_value(net: Network, replicas: int, seed: int, *, label_scale: 
     for _ in range(replicas):
         truth = net.prior_draw(rng, readout=True)
         phi = net.forward(net.connections(truth), truth.U).phi
-        features = phi[net.supervised_time, :, net.supervised_pattern]
+        (where,) = net.supervision
+        features = where.features(phi)
         clean = features @ truth.V * (math.sqrt(problem.v) / net.width)
         noise = label_scale * math.sqrt(problem.kappa / net.width) * rng.standard_normal(len(clean))
         y = np.full(problem.y.shape, np.nan)
-        y[net.supervised_pattern, net.supervised_time] = clean + noise
+        y[where.pattern, where.time] = clean + noise
         moved = make_network(problem.with_(y=y), net.width, "float64")
         sampler = HMC(moved, 0.4, 1.4, "sampled")
         state = sampler.init(net.prior_draw(rng, readout=True))

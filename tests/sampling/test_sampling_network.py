@@ -109,8 +109,8 @@ def test_gradient_of_short_networks(n):
 
 def test_without_input_at_first_the_network_is_silent_until_it_comes(monkeypatch):
     """Of a test pattern, whatever memory its activity is written to."""
-    monkeypatch.setattr(np, "empty", lambda shape, dtype=float: np.full(shape, np.nan, dtype))
     net = network("rnn")
+    monkeypatch.setattr(np, "empty", lambda shape, dtype=float: np.full(shape, np.nan, dtype))
     inputs = np.zeros((4, 3, 2))
     inputs[1] = np.random.default_rng(2).standard_normal((3, 2))
     weights = net.prior_draw(np.random.default_rng(1), readout=False)

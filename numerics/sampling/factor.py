@@ -1,0 +1,74 @@
+"""Correlated weights as sums of independent ones: ``W^(s) = Σ_k G_sk Z_k`` with ``M = G Gᵀ``.
+
+See docs/theory.md section 10.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg.lapack import dpstrf
+from scipy.sparse.csgraph import connected_components
+
+from numerics.linalg import FloatArray
+
+#: Variance, relative to the largest of a group, below which nothing independent is left.
+_REST = 1e-10
+
+
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """A covariance matrix of some steps as independent layers, rank(M) of them.
+
+    Attributes:
+        matrix: G, (steps, layers): pivoted Cholesky within each group. A step that is a copy of another, or independent
+            of all, has a single 1 in its row.
+        groups: steps of each group that is correlated within itself and independent of the rest, in increasing order.
+        uses: of each step, the layers in it and their coefficients.
+        earlier: of each step, those before it in its group.
+    """
+
+    matrix: FloatArray
+    groups: tuple[tuple[int, ...], ...]
+    uses: tuple[tuple[tuple[int, float], ...], ...]
+    earlier: tuple[tuple[int, ...], ...]
+
+    @property
+    def layers(self) -> int:
+        """Number of independent layers, the rank of M."""
+        return int(self.matrix.shape[1])
+
+    def steps_of(self, layer: int) -> NDArray[np.intp]:
+        """Steps in which a layer is used."""
+        return np.flatnonzero(self.matrix[:, layer])
+
+    def layers_of(self, group: tuple[int, ...]) -> NDArray[np.intp]:
+        """Layers that a group uses."""
+        return np.flatnonzero(self.matrix[list(group)].any(axis=0))
+
+
+def factorised(M: FloatArray) -> Factor:
+    """The factor of a positive semi-definite M."""
+    steps = len(M)
+    labels = connected_components(M != 0, directed=False)[1] if steps else np.zeros(0, np.intp)
+    groups = tuple(tuple(int(s) for s in np.flatnonzero(labels == k)) for k in range(labels.max(initial=-1) + 1))
+    parts = [_cholesky(M[np.ix_(group, group)]) for group in groups]
+    G = np.zeros((steps, sum(part.shape[1] for part in parts)))
+    first = 0
+    for group, part in zip(groups, parts, strict=True):
+        G[list(group), first : first + part.shape[1]] = part
+        first += part.shape[1]
+    uses = tuple(tuple((int(k), float(row[k])) for k in np.flatnonzero(row)) for row in G)
+    of_step = {step: group for group in groups for step in group}
+    earlier = tuple(tuple(s for s in of_step[step] if s < step) for step in range(steps))
+    return Factor(G, groups, uses, earlier)
+
+
+def _cholesky(block: FloatArray) -> FloatArray:
+    """``G``, (steps, rank), with steps in the order in which they are given."""
+    lower, pivots, rank, _ = dpstrf(block, tol=_REST * block.diagonal().max(), lower=1)
+    G = np.zeros((len(block), rank))
+    G[pivots - 1] = np.tril(lower)[:, :rank]
+    return G
