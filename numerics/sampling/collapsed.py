@@ -101,14 +101,18 @@ def _forward(network: Network, seen: Seen) -> _Pass:
 
 def _extend(network: Network, factor: FloatArray, phi: Array, time: int) -> None:
     """Write the rows of L that belong to one time."""
-    P, M = network.problem.P, network.problem.sharing
+    P, correlations = network.problem.P, network.sharing.correlations[time]
     here, earlier = time * P, network.sharing.earlier[time]
     current = phi[time].astype(np.float64)
-    within = current.T @ current / network.width * M[time, time]
+    within = current.T @ current / network.width
+    if correlations is not None:
+        within *= correlations[-1]
     if earlier:
         where = _columns(network, earlier)
         before = np.concatenate([phi[s] for s in earlier], axis=1).astype(np.float64)
-        overlap = before.T @ current / network.width * np.repeat(M[list(earlier), time], P)[:, None]
+        overlap = before.T @ current / network.width
+        if correlations is not None:
+            overlap *= np.repeat(correlations[:-1], P)[:, None]
         row = dtrtrs(_block(factor, where), overlap, lower=1)[0].T
         factor[here : here + P, where] = row
         within = within - row @ row.T
@@ -148,11 +152,13 @@ def _backward(network: Network, seen: Seen, done: _Pass, source: Array) -> tuple
 
 def _unwind(network: Network, done: _Pass, by_factor: FloatArray, by_phi: Array, time: int) -> None:
     """Add to ``∂L/∂φ`` what comes through one time's rows of L, and to ``∂L/∂L`` of the rows before."""
-    P, N, phi, M = network.problem.P, network.width, done.activity.phi, network.problem.sharing
+    P, N, phi = network.problem.P, network.width, done.activity.phi
+    correlations = network.sharing.correlations[time]
     here, earlier = time * P, network.sharing.earlier[time]
     own = slice(here, here + P)
     by_within = _through_cholesky(done.factor[own, own], by_factor[own, own])
-    gradient = (2 * float(M[time, time]) / N) * (phi[time] @ by_within.astype(phi.dtype))
+    by_own = by_within if correlations is None else by_within * correlations[-1]
+    gradient = (2 / N) * (phi[time] @ by_own.astype(phi.dtype))
     if earlier:
         where = _columns(network, earlier)
         row = done.factor[own, where]
@@ -163,7 +169,9 @@ def _unwind(network: Network, done: _Pass, by_factor: FloatArray, by_phi: Array,
             by_factor[where, where] -= by_overlap @ row
         else:
             by_factor[np.ix_(where, where)] -= by_overlap @ row
-        pairs = (by_overlap / N * np.repeat(M[list(earlier), time], P)[:, None]).astype(phi.dtype)
+        if correlations is not None:
+            by_overlap = by_overlap * np.repeat(correlations[:-1], P)[:, None]
+        pairs = (by_overlap / N).astype(phi.dtype)
         for place, s in enumerate(earlier):
             pair = pairs[place * P : (place + 1) * P]
             gradient += phi[s] @ pair

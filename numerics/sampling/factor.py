@@ -27,22 +27,22 @@ class Factor:
             of all, has a single 1 in its row.
         groups: steps of each group that is correlated within itself and independent of the rest, in increasing order.
         uses: of each step, the layers in it and their coefficients.
+        members: of each layer, the steps that use it and their coefficients.
         earlier: of each step, those before it in its group.
+        correlations: of each step, M_st for those before it in its group, then M_ss; None where all are 1.
     """
 
     matrix: FloatArray
     groups: tuple[tuple[int, ...], ...]
     uses: tuple[tuple[tuple[int, float], ...], ...]
+    members: tuple[tuple[tuple[int, float], ...], ...]
     earlier: tuple[tuple[int, ...], ...]
+    correlations: tuple[FloatArray | None, ...]
 
     @property
     def layers(self) -> int:
         """Number of independent layers, the rank of M."""
-        return int(self.matrix.shape[1])
-
-    def steps_of(self, layer: int) -> NDArray[np.intp]:
-        """Steps in which a layer is used."""
-        return np.flatnonzero(self.matrix[:, layer])
+        return len(self.members)
 
     def layers_of(self, group: tuple[int, ...]) -> NDArray[np.intp]:
         """Layers that a group uses."""
@@ -60,10 +60,12 @@ def factorised(M: FloatArray) -> Factor:
     for group, part in zip(groups, parts, strict=True):
         G[list(group), first : first + part.shape[1]] = part
         first += part.shape[1]
-    uses = tuple(tuple((int(k), float(row[k])) for k in np.flatnonzero(row)) for row in G)
+    uses, members = (tuple(tuple((int(k), float(row[k])) for k in np.flatnonzero(row)) for row in X) for X in (G, G.T))
     of_step = {step: group for group in groups for step in group}
     earlier = tuple(tuple(s for s in of_step[step] if s < step) for step in range(steps))
-    return Factor(G, groups, uses, earlier)
+    rows = [M[[*earlier[step], step], step] for step in range(steps)]
+    correlations = tuple(None if (row == 1).all() else row for row in rows)
+    return Factor(G, groups, uses, members, earlier, correlations)
 
 
 def _cholesky(block: FloatArray) -> FloatArray:

@@ -10,7 +10,7 @@ on: columns of η_U beyond the D of U, for inputs ``√β R_tk``, the same for e
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -59,11 +59,11 @@ Uses = tuple[tuple[tuple[int, float], ...], ...]
 
 def combined(uses: tuple[tuple[int, float], ...], part: Callable[[int], Array]) -> Array:
     """``Σ_k G_sk part(k)`` for the layers k of one step."""
-    (layer, coefficient), *others = uses
+    layer, coefficient = uses[0]
     total = part(layer)
     if coefficient != 1:
         total = total * total.dtype.type(coefficient)
-    for layer, coefficient in others:
+    for layer, coefficient in uses[1:]:
         more = part(layer)
         total = total + more * more.dtype.type(coefficient)
     return total
@@ -165,7 +165,7 @@ class Network:
     @property
     def directions(self) -> int:
         """Directions along which a pass meets an independent recurrent matrix, at most."""
-        return self.problem.P * int((self.sharing.matrix != 0).sum(axis=0).max(initial=0))
+        return self.problem.P * max(map(len, self.sharing.members), default=0)
 
     @property
     def K(self) -> float:
@@ -281,24 +281,22 @@ class Network:
         """
         pairs = [(delta[t + 1] * self.scale_w, phi[t]) for t in range(len(delta) - 1)]
         factors = []
-        for layer, column in enumerate(self.sharing.matrix.T):
-            steps = self.sharing.steps_of(layer)
-            left = [pairs[s][0] if column[s] == 1 else pairs[s][0] * self.dtype.type(column[s]) for s in steps]
-            right = [pairs[s][1] for s in steps]
-            several = len(steps) > 1
-            factors.append((_joined(left), _joined(right)) if several else (left[0], right[0]))
+        for steps in self.sharing.members:
+            if len(steps) == 1 and steps[0][1] == 1:
+                factors.append(pairs[steps[0][0]])
+                continue
+            left = [pairs[s][0] if c == 1 else pairs[s][0] * self.dtype.type(c) for s, c in steps]
+            factors.append((np.concatenate(left, axis=1), np.concatenate([pairs[s][1] for s, _ in steps], axis=1)))
         return factors
 
-    def scatter(self, parts: Iterable[tuple[Supervision, Array]]) -> Array:
+    def scatter(self, parts: Sequence[tuple[Supervision, Array]]) -> Array:
         """The sum of (S, N) at supervised positions, (n, N, P)."""
         full = np.zeros((self.problem.n, self.width, self.problem.P), self.dtype)
-        for where, per_position in parts:
+        where, per_position = parts[0]
+        full[where.time, :, where.pattern] = per_position
+        for where, per_position in parts[1:]:
             full[where.time, :, where.pattern] += per_position
         return full
-
-
-def _joined(parts: list[Array]) -> Array:
-    return np.concatenate(parts, axis=1)
 
 
 def joint(phi: Array) -> FloatArray:

@@ -21,13 +21,28 @@ from numerics.sampling.sgld import SGLD, Mobility, mobility
 N = 5
 
 
+#: Networks beyond RNN and DNN: M whose layers are used once, several times, in sums; skip, bias; several outputs.
+BEYOND = {
+    "shared": {"arch": "shared:0.5"},
+    "looped": {"arch": "looped:2"},
+    "tied": {"arch": [[1.0, 0.0, 1.2], [0.0, 0.5, 0.3], [1.2, 0.3, 1.7]]},
+    "skip": {"arch": "rnn", "skip": 0.7},
+    "bias": {"arch": "dnn", "bias": 0.5},
+    "all": {"arch": "shared:0.4", "skip": 0.6, "bias": 0.5, "outputs": True},
+}
+NETWORKS = ("rnn", "dnn", *BEYOND)
+
+
 def problem(arch: str, activation: str = "tanh", n: int = 4) -> Problem:
     """Two patterns, inputs at two times, an uneven set of supervised entries."""
     rng = np.random.default_rng(3)
     y = np.full((2, n), np.nan)
     y[0, n - 1], y[1, n - 1], y[1, min(1, n - 1)] = 0.7, -0.4, 1.1
+    fields = dict(BEYOND.get(arch, {"arch": arch}))
+    if fields.pop("outputs", False):  # two on one set, one on another
+        y = np.stack([y, -2 * y, np.where(np.arange(n) == 2, 0.3, np.nan) * np.ones((2, 1))], axis=2)
     return Problem(
-        rng.standard_normal((2, min(2, n), 3)), y, arch=arch, activation=activation, u=1.3, v=0.8, w=1.2, kappa=0.6
+        rng.standard_normal((2, min(2, n), 3)), y, activation=activation, u=1.3, v=0.8, w=1.2, kappa=0.6, **fields
     )
 
 
@@ -50,20 +65,26 @@ def network(arch: str, activation: str = "tanh", n: int = 4) -> Network:
 def loss(net: Network, weights: Weights) -> float:
     """-log likelihood, from the definition, one neuron index at a time where it matters."""
     prob = net.problem
-    U = weights.U * np.sqrt(prob.u / prob.D)
-    W = weights.W * np.sqrt(prob.w / N)
+    U = weights.U[:, : prob.D] * np.sqrt(prob.u / prob.D)
+    W = np.einsum("sk,kij->sij", net.sharing.matrix, weights.W) * np.sqrt(prob.w / N)
     hidden = []
     for t in range(prob.n):
         h = U @ prob.x[:, t].T
+        if prob.bias:
+            h = h + np.sqrt(prob.bias) * (weights.U[:, prob.D :] @ net.biases.matrix[t])[:, None]
         if t > 0:
-            h = h + W[0 if prob.arch == "rnn" else t - 1] @ net.phi.value(hidden[-1])
+            h = h + prob.skip * hidden[-1] + W[t - 1] @ net.phi.value(hidden[-1])
         hidden.append(h)
-    features = np.array([net.phi.value(h).T for h in hidden]).reshape(-1, N)[prob.supervised]
-    if weights.V is None:
-        covariance = (prob.v * features @ features.T / N + prob.kappa * np.eye(len(features))) / N
-        return 0.5 * prob.labels @ np.linalg.solve(covariance, prob.labels) + 0.5 * np.linalg.slogdet(covariance)[1]
-    f = features @ weights.V * np.sqrt(prob.v) / N
-    return float(np.sum((f - prob.labels) ** 2) / (2 * prob.kappa / N))
+    total = 0.0
+    for output, (at, labels) in enumerate(prob.targets):
+        features = np.array([net.phi.value(h).T for h in hidden]).reshape(-1, N)[at]
+        if weights.V is None:
+            covariance = (prob.v * features @ features.T / N + prob.kappa * np.eye(len(features))) / N
+            total += 0.5 * labels @ np.linalg.solve(covariance, labels) + 0.5 * np.linalg.slogdet(covariance)[1]
+        else:
+            f = features @ np.atleast_2d(weights.V)[output] * np.sqrt(prob.v) / N
+            total += float(np.sum((f - labels) ** 2) / (2 * prob.kappa / N))
+    return total
 
 
 def gradients(net: Network, weights: Weights) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -97,7 +118,7 @@ def largest_gradient_error(net: Network, *, readout: bool) -> float:
 
 @pytest.mark.parametrize("readout", [True, False])
 @pytest.mark.parametrize("activation", ["linear", "erf", "tanh", "relu", "own"])
-@pytest.mark.parametrize("arch", ["rnn", "dnn"])
+@pytest.mark.parametrize("arch", NETWORKS)
 def test_gradient_is_that_of_the_definition(arch, activation, readout):
     assert largest_gradient_error(network(arch, activation), readout=readout) < 2e-8
 
@@ -142,7 +163,7 @@ def test_likelihood_value_up_to_a_constant(readout):
     assert np.ptp(values) < 1e-10
 
 
-@pytest.mark.parametrize("arch", ["rnn", "dnn"])
+@pytest.mark.parametrize("arch", NETWORKS)
 def test_gauss_newton_matrix_is_that_of_the_outputs_jacobian(arch):
     net = network(arch)
     relative = Mobility(0.5, 2.0, 3.0)
@@ -150,7 +171,8 @@ def test_gauss_newton_matrix_is_that_of_the_outputs_jacobian(arch):
 
     def outputs(at: Weights) -> np.ndarray:
         phi = net.forward(net.connections(at), at.U).phi
-        return mean_outputs(net, phi, None, at.V).T.ravel()[net.problem.supervised]
+        rows = mean_outputs(net, phi, None, at.V).swapaxes(-1, -2).reshape(net.problem.outputs, -1)
+        return np.concatenate([row[at] for row, (at, _) in zip(rows, net.problem.targets, strict=True)])
 
     rows = []
     for name, weight in (("U", relative.u), ("W", relative.w), ("V", relative.v)):
@@ -161,7 +183,7 @@ def test_gauss_newton_matrix_is_that_of_the_outputs_jacobian(arch):
     assert gauss_newton_gram(net, weights, relative) == pytest.approx(jacobian.T @ jacobian / net.K, rel=1e-6)
 
 
-@pytest.mark.parametrize("arch", ["rnn", "dnn"])
+@pytest.mark.parametrize("arch", NETWORKS)
 def test_bias_terms_are_directional_derivatives(arch):
     net = network(arch)
     relative = Mobility(0.5, 2.0, 3.0)
@@ -181,7 +203,7 @@ def test_bias_terms_are_directional_derivatives(arch):
 
 
 @pytest.mark.parametrize("readout", ["marginal", "sampled"])
-@pytest.mark.parametrize("arch", ["rnn", "dnn"])
+@pytest.mark.parametrize("arch", NETWORKS)
 def test_trajectory_is_the_one_with_matrices_written_out(arch, readout):
     net = network(arch)
     rng = np.random.default_rng(6)
@@ -251,15 +273,14 @@ def test_width_is_checked(width):
         make_network(endpoint(4, 1.0), width, "float64")
 
 
-@pytest.mark.parametrize("arch", ["rnn", "dnn"])
+@pytest.mark.parametrize("arch", NETWORKS)
 @pytest.mark.parametrize("step_size", [0.02, 1.0, 1.7])  # beyond 1 the decay changes the weights' sign
 def test_langevin_drift_is_gradient_descent(arch, step_size, monkeypatch):
     # without noise, and against gradients written out; enough steps for the outer products to be added several times
     for module in ("sgld", "updated"):
         monkeypatch.setattr(f"numerics.sampling.{module}.fill_normal", lambda rng, out, sd=1.0: out.fill(0))
     rng = np.random.default_rng(1)
-    x, y = rng.standard_normal((2, 4, 3)), 0.1 * rng.standard_normal((2, 4))
-    net = make_network(Problem(x, y, arch=arch, activation="tanh", kappa=40.0), 7, "float64")
+    net = make_network(problem(arch).with_(y=0.1 * problem(arch).y, kappa=40.0), 7, "float64")
     weights = net.prior_draw(rng, readout=True)
     sampler = SGLD(net, step_size, mobility(net, "prior"))
     state = sampler.init(rng, weights)
