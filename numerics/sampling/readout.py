@@ -29,7 +29,7 @@ class Likelihood:
 
 def sampled(network: Network, phi: Array, eta_v: Array) -> Likelihood:
     """``L = Σ (f_c - y_c)²/(2K)`` with ``f_c^(t+1) = V_c φ(h^t)`` and ``K = κ/N`` (docs/theory.md section 12)."""
-    value, sources, gradient_v = 0.0, [], np.empty_like(eta_v)
+    value, sources, gradients = 0.0, [], []
     for where in network.supervision:
         features, eta = where.features(phi), eta_v if eta_v.ndim == 1 else eta_v[where.outputs]
         error = (features @ eta.T) * network.scale_v - where.labels
@@ -37,8 +37,11 @@ def sampled(network: Network, phi: Array, eta_v: Array) -> Likelihood:
         exact = error.astype(np.float64)
         value += 0.5 * float(np.vdot(exact, exact)) / network.K
         sources.append((where, _products(pull * network.scale_v, eta)))
-        gradient = (pull.T @ features) * network.scale_v
-        gradient_v[... if eta_v.ndim == 1 else where.outputs] = gradient
+        gradients.append((pull.T @ features) * network.scale_v)
+    gradient_v = gradients[0]
+    if eta_v.ndim > 1:
+        order = np.argsort(np.concatenate([where.outputs for where in network.supervision]))
+        gradient_v = np.concatenate(gradients)[order]
     return Likelihood(value, network.scatter(sources), gradient_v)
 
 
@@ -71,7 +74,7 @@ def marginal(network: Network, phi: Array) -> Likelihood:
 
 def _products(left: Array, right: Array) -> Array:
     """``left @ right``, of vectors the outer product."""
-    return np.outer(left, right) if left.ndim == 1 else np.asarray(left @ right)
+    return np.asarray(left[:, None] * right if left.ndim == 1 else left @ right)
 
 
 def draw_readout(rng: np.random.Generator, network: Network, phi: Array) -> Array:

@@ -237,6 +237,8 @@ class MatricesInStep:
 
 def stacked(parts: Sequence[Array]) -> Array:
     """Arrays (rank, N) of each layer as one, (layers, largest rank, N), filled up with zeros."""
+    if len(parts) == 1:
+        return parts[0][None]
     ranks = [len(part) for part in parts]
     if min(ranks) == max(ranks):
         return np.array(parts)
