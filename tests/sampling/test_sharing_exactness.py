@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
+from numerics import load, save
 from numerics.inputs.problem import Problem
 from numerics.inputs.sharing import sharing_of
-from numerics.results.storage import load_result, save_result
 from numerics.sampling import collapsed, network, sgld, simulate
 from numerics.sampling.collapsed import CollapsedHMC, write_out
 from numerics.sampling.diagnostics import summarise
@@ -404,8 +404,8 @@ def test_two_outputs_through_a_whole_run(tmp_path):
         assert done.test_prediction.shape == (2, 3, 4)
         again = simulate(problem, 20, sampler, checkpoint=tmp_path / sampler, **options)
         assert np.array_equal(again.kernels, done.kernels)
-        save_result(done, tmp_path / "run.npz")
-        assert load_result(tmp_path / "run.npz").problem == problem
+        save(done, tmp_path / "run.npz")
+        assert load(tmp_path / "run.npz").problem == problem
     assert not done.has_sign_symmetry
     assert done.energies.shape == (2, 24)
     at, labels = problem.targets[1]
