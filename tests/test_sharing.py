@@ -4,6 +4,7 @@ nothing which has not learnt them ignores them."""
 from __future__ import annotations
 
 import dataclasses
+import json
 import pickle
 
 import numpy as np
@@ -324,3 +325,32 @@ def test_nothing_is_ignored_by_commands(command, option, tmp_path, monkeypatch):
     assert (found.status, found.stdout) == (2, "")
     assert f"{option}: " in found.stderr
     assert "so far by" in found.stderr
+
+
+SMALL = ("--width", "12", "--chains", "2", "--steps", "12", "--workers", "1", "--json")
+
+
+@pytest.mark.parametrize("arch", ["shared:0.5", "drift:0.9", "looped:2"])
+def test_simulate_takes_every_architecture(arch):
+    task = ("simulate", "endpoint", "--T", "5", "--signal", "4", "--activation", "erf")
+    found = run([*task, "--arch", arch, "--skip", "0.3", "--bias", "0.2", *SMALL])
+    assert (found.status, found.stderr) == (0, "")
+    fields = json.loads(found.stdout)
+    assert (np.shape(fields["kernel_mean"]), np.shape(fields["prediction"])) == ((4, 4), (1, 4))
+    assert "outliers" not in fields  # of a single W
+    other = json.loads(run([*task, "--arch", arch, *SMALL]).stdout)
+    assert other["kernel_mean"] != fields["kernel_mean"]
+
+
+def test_simulate_takes_the_sharing_matrix_and_the_outputs_of_a_file(tmp_path):
+    y = np.full((2, 5, 2), np.nan)
+    y[:, -1] = [[1.0, -1.0], [0.5, 2.0]]
+    path = str(tmp_path / "task.npz")
+    np.savez(path, x=np.eye(2), y=y, sharing=TIED_PAIR)
+    found = run(["simulate", path, *SMALL])
+    assert (found.status, found.stderr) == (0, "")
+    assert np.shape(json.loads(found.stdout)["prediction"]) == (2, 2, 5)
+    refused = run(["simulate", path, "--arch", "dnn", *SMALL])
+    assert (refused.status, refused.stdout) == (2, "")
+    assert "arch: is 'dnn' beside the file's sharing matrix" in refused.stderr
+    assert run(["simulate", path, *SMALL[:-1]]).status == 0
