@@ -279,7 +279,7 @@ class Problem:
             f" {np.float64(getattr(self, name)).hex()}" for name in ("u", "v", "w", "kappa", "skip", "bias")
         )
         found = hashlib.sha256(words.encode())
-        for array in (self.x, self.y, self.x_test, self.y_test, self.sharing):
+        for array in (self.x, self.y, self.x_test, self.y_test, self.sharing if self.arch == MATRIX else None):
             if array is None:
                 found.update(b"none")
                 continue

@@ -56,22 +56,23 @@ def sharing_of(arch: Any, n: int) -> Sharing:
         M = checked(arch, n)
         return _named(MATRIX, M, biases_of(M))
     family, _, number = arch.partition(":")
-    times = np.arange(n)
-    distance = np.abs(times[:, None] - times)
-    same = (distance == 0).astype(np.float64)
+    lags = np.arange(n)
+    same = (lags == 0).astype(np.float64)
     if arch in ("rnn", "dnn"):
-        B = np.ones((n, n)) if arch == "rnn" else same
-        return Sharing(arch, B[1:, 1:].copy(), B)
+        B = _by_lag(np.ones(n) if arch == "rnn" else same)
+        return Sharing(arch, B[1:, 1:], B)
     if family in ("shared", "drift"):
         rho = _fraction(number, arch)
-        B = rho + (1 - rho) * same if family == "shared" else rho**distance
-        return _named(f"{family}:{rho!r}", B[1:, 1:].copy(), B)
+        B = _by_lag(rho + (1 - rho) * same if family == "shared" else np.power(rho, lags))
+        return _named(f"{family}:{rho!r}", B[1:, 1:], B)
     if family == "looped" and re.fullmatch("[0-9]{1,9}", number) and int(number) > 0:
         p = int(number)
-        B = (distance % p == 0).astype(np.float64)
+        B = _by_lag((lags % p == 0).astype(np.float64))
+        M = B[1:, 1:]
         if p > 1:  # the first layer is U, whose bias is its own
+            B = B.copy()
             B[0, 1:] = B[1:, 0] = 0
-        return _named(f"looped:{p}", B[1:, 1:].copy(), B)
+        return _named(f"looped:{p}", M, B)
     raise InputError(f"arch: is {shown(arch)}; accepted: {ACCEPTED}")
 
 
@@ -117,6 +118,12 @@ def biases_of(M: FloatArray) -> FloatArray:
         np.fill_diagonal(B, 1.0)
         B[0, 1:] = B[1:, 0] = (B[1, 2] if size > 1 else 0.0) * B[1, 1:]
     return B
+
+
+def _by_lag(row: FloatArray) -> FloatArray:
+    """The matrix of entries ``row[|s - t|]``: a view that holds no more than its two sides of the diagonal."""
+    both = np.concatenate([row[:0:-1], row])
+    return np.lib.stride_tricks.sliding_window_view(both, len(row))[::-1]
 
 
 def _named(name: str, M: FloatArray, B: FloatArray) -> Sharing:

@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import connected_components
 
 from numerics.linalg import FloatArray
 
-#: Variance, relative to the largest of a group, below which nothing independent is left.
+#: Variance, relative to a step's own, below which nothing independent is left.
 _REST = 1e-10
 
 
@@ -70,7 +70,8 @@ def factorised(M: FloatArray) -> Factor:
 
 def _cholesky(block: FloatArray) -> FloatArray:
     """``G``, (steps, rank), with steps in the order in which they are given."""
-    lower, pivots, rank, _ = dpstrf(block, tol=_REST * block.diagonal().max(), lower=1)
+    scale = np.sqrt(block.diagonal())
+    lower, pivots, rank, _ = dpstrf(block / np.outer(scale, scale), tol=_REST, lower=1)
     G = np.zeros((len(block), rank))
     G[pivots - 1] = np.tril(lower)[:, :rank]
-    return G
+    return np.asarray(scale[:, None] * G)
