@@ -2,9 +2,9 @@
 
 Weights are whitened by the prior, ``U = √(u/D) η_U``, ``W = √(w/N) η_W``, ``V = (√v/N) η_V``, so that the
 prior on every η is a standard normal and the posterior's potential is ``½|η|² + L(η)`` (docs/theory.md section 1). Of
-matrices that are correlated between times, ``W^(s) = Σ_k G_sk Z_k``, it is the independent Z_k (section 10). Biases are
-``b^(t) = √β Σ_k R_tk ζ_k`` with ``B = R Rᵀ`` likewise (section 11), which makes them weights of inputs that are always
-on: columns of η_U beyond the D of U, for inputs ``√β R_tk``, the same for every pattern.
+matrices that are correlated between times, ``W^(s) = Σ_k G_sk Z_k``, it is the independent Z_k (docs/theory.md section
+10). Biases are ``b^(t) = √β Σ_k R_tk ζ_k`` with ``B = R Rᵀ`` likewise (docs/theory.md section 11), which makes them
+weights of inputs ``√β R_tk`` that are always on, the same for every pattern: columns of η_U beyond the D of U.
 """
 
 from __future__ import annotations
