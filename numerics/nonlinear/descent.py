@@ -18,10 +18,12 @@ from numerics.nonlinear.laws import Law, law_at, tilted
 from numerics.nonlinear.nodes import Nodes
 from numerics.nonlinear.space import TrajectorySpace
 
-#: Points for each dimension of the trajectory, and the least and the most of them.
-POINTS_PER_DIMENSION, FEWEST, MOST = 192, 512, 2048
-#: Degrees of freedom of the law that they are drawn from, and its width over that of q.
-FREEDOM, WIDER = 6.0, 1.1
+#: Points for each dimension of the trajectory, the least of them and the most for that; for each entry of ``⟨ggᵀ⟩``, and
+#: the most in all: on fewer, a law goes down by the chance of the points.
+POINTS_PER_DIMENSION, FEWEST, ENOUGH, POINTS_PER_ENTRY, MOST = 192, 512, 2048, 24, 8192
+#: Degrees of freedom of the law that they are drawn from, at least, as many as dimensions if these are more, and its
+#: width over that of q.
+FREEDOM, WIDER = 6, 1.1
 #: Steps after which the points are placed anew.
 PLACED = 8
 #: Share of the way to the tilted law in the first step; its growth, and the most and the least.
@@ -37,13 +39,15 @@ class Descent:
 
     def __init__(self, d: int, phi: Activation, seed: int) -> None:
         self._phi = phi
-        count = 1 << int(np.ceil(np.log2(np.clip(POINTS_PER_DIMENSION * d, FEWEST, MOST))))
+        freedom = max(FREEDOM, d)
+        enough = max(np.clip(POINTS_PER_DIMENSION * d, FEWEST, ENOUGH), POINTS_PER_ENTRY * d * (d + 1) / 2)
+        count = 1 << int(np.ceil(np.log2(min(enough, MOST))))
         u = np.clip(qmc.Sobol(d + 1, scramble=True, rng=np.random.default_rng(seed)).random(count), 1e-12, 1 - 1e-12)
-        radius = np.sqrt(2 * gammaincinv(FREEDOM / 2, u[:, d]) / FREEDOM)
+        radius = np.sqrt(2 * gammaincinv(freedom / 2, u[:, d]) / freedom)
         z = ndtri(u[:, :d]) / radius[:, None]
         self._z = z if phi.odd else np.concatenate([z, -z])  # for odd φ g and -g count alike
-        constant = gammaln((FREEDOM + d) / 2) - gammaln(FREEDOM / 2) - 0.5 * d * np.log(FREEDOM * np.pi)
-        self._log_density = constant - 0.5 * (FREEDOM + d) * np.log1p(np.sum(self._z**2, axis=1) / FREEDOM)
+        constant = gammaln((freedom + d) / 2) - gammaln(freedom / 2) - 0.5 * d * np.log(freedom * np.pi)
+        self._log_density = constant - 0.5 * (freedom + d) * np.log1p(np.sum(self._z**2, axis=1) / freedom)
 
     def normal(self, space: TrajectorySpace, covariance: FloatArray) -> Law | None:
         """The centred normal law of a covariance, (d, d); None where it is singular."""
