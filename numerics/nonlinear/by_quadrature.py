@@ -35,7 +35,7 @@ PLACEMENTS = 8
 #: Relative change of Φ between placements that is none.
 PLACED = 1e-9
 #: Length of the first step off an unstable state, natural metric, and eigenvalues that count as unstable.
-KICK, UNSTABLE = 0.15, -1e-7
+PERTURBATION, UNSTABLE = 0.15, -1e-7
 #: Unstable modes along which a state is left, the most unstable first.
 MOST_MODES = 6
 #: Refinement of the rule with which states are found.
@@ -109,7 +109,7 @@ class Quadrature:
             nodes = self._rule(space, kernel, conjugate, self._moments(state))
         return state
 
-    def kicks(self, space: TrajectorySpace, state: State) -> list[Start]:
+    def perturbed(self, space: TrajectorySpace, state: State) -> list[Start]:
         """Starts off an unstable state; Φ̃ follows to first order.
 
         One way only where a symmetry turns the mode around: the other start is its mirror image.
@@ -121,7 +121,7 @@ class Quadrature:
         for index in np.flatnonzero(size < UNSTABLE)[:MOST_MODES]:
             turned = turns(space, self.phi, state.point.kernel, vectors.matrix(modes[:, index]))
             for sign in (1.0,) if turned else (1.0, -1.0):
-                for length in (KICK, 0.3 * KICK):
+                for length in (PERTURBATION, 0.3 * PERTURBATION):
                     moved = sign * length * modes[:, index]
                     kernel = state.point.kernel + vectors.matrix(moved)
                     if np.linalg.eigvalsh(kernel).min() <= 0:

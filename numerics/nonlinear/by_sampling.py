@@ -128,7 +128,7 @@ class Sampling:
         """The fixed point near a start, on a small sample; where a mixture is used, on one that is fitted to it."""
         if relaxed > RELAXED:
             try:
-                start = self._fallen(space, start, relaxed // ROUND)
+                start = self._relaxed_far(space, start, relaxed // ROUND)
             except np.linalg.LinAlgError:
                 return None
             relaxed = RELAXED
@@ -143,7 +143,7 @@ class Sampling:
             new = self._settled(space, chosen, start.moments, classes=classes, relaxed=relaxed)
         return continued(new, state)
 
-    def kicks(self, space: TrajectorySpace, state: SampledState) -> list[Start]:
+    def perturbed(self, space: TrajectorySpace, state: SampledState) -> list[Start]:
         """Starts off an unstable state; one way only where a symmetry turns the mode around."""
         map_, here = self._free(space, state)
         starts = []
@@ -205,11 +205,11 @@ class Sampling:
         points, probability = state.nodes.points, state.point.average.probability
         return replace(start, mixture=fitted(points, probability, *start.moments[1:], self.seed))
 
-    def _fallen(self, space: TrajectorySpace, start: Start, rounds: int) -> Start:
+    def _relaxed_far(self, space: TrajectorySpace, start: Start, rounds: int) -> Start:
         """Far from a start: Φ may change by orders of magnitude, and the points follow."""
         for _ in range(rounds):
             chosen = self._sample(space, self._coarse(space), start.mixture)
-            last = MomentMap(chosen, space, self.phi).drifted(start.moments, ROUND)
+            last = MomentMap(chosen, space, self.phi).relax(start.moments, ROUND)
             start = self._refitted(space, self._state(space, chosen, last, 0, reached=False))
         return start
 

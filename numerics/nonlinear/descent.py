@@ -18,7 +18,7 @@ from numerics.nonlinear.laws import Law, law_at, tilted
 from numerics.nonlinear.nodes import Nodes
 from numerics.nonlinear.space import TrajectorySpace
 
-#: Points for each dimension of the trajectory, the least of them and the most for that; for each entry of ``⟨ggᵀ⟩``, and
+#: Points for each dimension of the trajectory, the least and the most for that; for each entry of ``⟨ggᵀ⟩``, and
 #: the most in all: on fewer, a law goes down by the chance of the points.
 POINTS_PER_DIMENSION, FEWEST, ENOUGH, POINTS_PER_ENTRY, MOST = 192, 512, 2048, 24, 8192
 #: Degrees of freedom of the law that they are drawn from, at least, as many as dimensions if these are more, and its

@@ -105,13 +105,13 @@ class Engine(Protocol):
         """The stationary point near a start, on points placed for it; None where nothing can be evaluated.
 
         With classes, from a start that keeps to them, among such kernels. An iteration takes
-        so many `relaxed` steps first, by which it leaves an unstable state, or falls from one that has ceased to exist.
+        so many `relaxed` steps first, by which it leaves an unstable state, or one that has ceased to exist.
         """
 
     def start(self, space: TrajectorySpace, state: Any) -> Any:
         """A state as a start."""
 
-    def kicks(self, space: TrajectorySpace, state: Any) -> list[Any]:
+    def perturbed(self, space: TrajectorySpace, state: Any) -> list[Any]:
         """Starts off an unstable state, both ways along each unstable mode; none off a stable one."""
 
     def refined(self, space: TrajectorySpace, state: Any, limit: float, say: Progress) -> Refined:

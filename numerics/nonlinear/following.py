@@ -10,16 +10,16 @@ import numpy as np
 
 from numerics.errors import InputError
 from numerics.nonlinear.engine import State, continued
-from numerics.nonlinear.setting import KICKED, Search
+from numerics.nonlinear.setting import RELAXATION, Search
 from numerics.nonlinear.settling import chain_law, settled
 from numerics.symmetry.trajectories import Classes, kept_classes
 
 #: Smallest first part of the labels' squared scale before giving up.
 SMALLEST_PART = 1e-3
 #: Increases of the labels' squared scale at which a state that has ceased to exist is followed down to another.
-FALLS = (0.02, 0.05, 0.1, 0.2)
+INCREASES = (0.02, 0.05, 0.1, 0.2)
 #: Damped steps down to another state.
-FALLEN = 400
+FAR_RELAXATION = 400
 
 
 def followed(search: Search, *, whole: bool) -> list[tuple[float, State]]:
@@ -59,18 +59,18 @@ def followed(search: Search, *, whole: bool) -> list[tuple[float, State]]:
 
 
 def branches(search: Search, way: list[tuple[float, State]]) -> Iterator[State]:
-    """States at full labels on the branches that leave the walk's where it turns unstable."""
+    """States at full labels on the branches that leave the followed one where it turns unstable."""
     low, high = 0, len(way) - 1
-    kicks: list[Any] = []
+    perturbed: list[Any] = []
     while low <= high:
         middle = (low + high) // 2
-        starts = search.engine.kicks(search.space.with_labels(way[middle][0]), way[middle][1])
+        starts = search.engine.perturbed(search.space.with_labels(way[middle][0]), way[middle][1])
         if starts:
-            kicks, part, high = starts, way[middle][0], middle - 1
+            perturbed, part, high = starts, way[middle][0], middle - 1
         else:
             low = middle + 1
-    for start in kicks:
-        below = search.engine.settle(search.space.with_labels(part), start, relaxed=KICKED)
+    for start in perturbed:
+        below = search.engine.settle(search.space.with_labels(part), start, relaxed=RELAXATION)
         if below is not None and below.reached:
             on = raised(search, search.engine.start(search.space.with_labels(part), below), part)
             if on and on[-1][0] == 1.0:
@@ -78,13 +78,13 @@ def branches(search: Search, way: list[tuple[float, State]]) -> Iterator[State]:
 
 
 def _onwards(search: Search, done: float, state: State) -> list[tuple[float, State]]:
-    """States beyond one that cannot be followed: what lies below it, or what it falls to where it ends."""
+    """States beyond one that cannot be followed: what lies below it, or where it relaxes to once it has ended."""
     part = search.space.with_labels(done)
-    starts = [(done, kick) for kick in search.engine.kicks(part, state)]
-    starts += [(min(1.0, done + fall), search.engine.start(part, state)) for fall in FALLS]
+    starts = [(done, start) for start in search.engine.perturbed(part, state)]
+    starts += [(min(1.0, done + more), search.engine.start(part, state)) for more in INCREASES]
     for reached, start in starts:
         there = search.space.with_labels(reached)
-        new = search.engine.settle(there, start, relaxed=KICKED if reached == done else FALLEN)
+        new = search.engine.settle(there, start, relaxed=RELAXATION if reached == done else FAR_RELAXATION)
         if new is None or not new.reached or (reached == done and search.same(new, state)):
             continue
         if reached == 1.0:

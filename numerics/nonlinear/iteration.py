@@ -51,7 +51,7 @@ SOFTEST = 1e-3
 #: Dimension and restarts of the Krylov space for its eigenvalues.
 KRYLOV, RESTARTS = 40, 12
 #: Lengths of a step off an unstable state, over sqrt(rows of Φ).
-KICKS = (0.05, 0.1, 0.2, 0.35, 0.5, 0.7)
+PERTURBATIONS = (0.05, 0.1, 0.2, 0.35, 0.5, 0.7)
 #: Share of the points that count which a step must keep: one that is far too long makes the tilt too strong.
 KEPT = 0.6
 #: Factor by which a step may make the residual larger.
@@ -221,7 +221,7 @@ class MomentMap:
             x = x + step
         return now, step_number, False
 
-    def drifted(self, start: Moments, steps: int) -> Iterate:
+    def relax(self, start: Moments, steps: int) -> Iterate:
         """Where so many damped steps lead, or fewer if they lead nowhere.
 
         Raises:
@@ -307,7 +307,7 @@ class MomentMap:
         at = self._at(here)
         x = at.frame.coordinates(*here)
         reached = None
-        for length in KICKS:
+        for length in PERTURBATIONS:
             try:
                 moved, residual = at(x + length * np.sqrt(self.space.m) * direction)
             except np.linalg.LinAlgError:

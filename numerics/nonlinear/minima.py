@@ -9,7 +9,7 @@ import numpy as np
 from numerics.nonlinear.engine import State, continued
 from numerics.nonlinear.following import branches, followed
 from numerics.nonlinear.laws import Law
-from numerics.nonlinear.setting import KICKED, SAME_CHAIN, Search, close
+from numerics.nonlinear.setting import RELAXATION, SAME_CHAIN, Search, close
 from numerics.nonlinear.settling import settled
 
 #: States after which no more are looked for.
@@ -42,8 +42,8 @@ def search_states(search: Search, *, whole: bool) -> Found:
 
     Unless the ``whole`` of them is asked for, only minima that compete for the lowest are made accurate.
     """
-    walks = whole or search.explored.within_reach or search.chain is not None
-    way = followed(search, whole=whole) if walks else []
+    follows = whole or search.explored.within_reach or search.chain is not None
+    way = followed(search, whole=whole) if follows else []
     found, queue, minima = [state for _, state in way[-1:]], [state for _, state in way[-1:] if state.reached], []
 
     def keep(new: State | None) -> None:
@@ -73,11 +73,11 @@ def search_states(search: Search, *, whole: bool) -> Found:
             if chain is not None and chain.stable:
                 minima.append(state)
             continue
-        starts = search.engine.kicks(search.space, state)
+        starts = search.engine.perturbed(search.space, state)
         if not starts:
             minima.append(state)
         for start in starts:
-            new = search.engine.settle(search.space, start, relaxed=KICKED)
+            new = search.engine.settle(search.space, start, relaxed=RELAXATION)
             lost = lost or new is None or not new.reached
             keep(None if new is None else continued(new, state))
         if lost and not queue:

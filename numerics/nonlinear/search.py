@@ -26,7 +26,7 @@ from numerics.nonlinear.following import followed
 from numerics.nonlinear.forward import forward_kernel, require_regular
 from numerics.nonlinear.minima import search_states
 from numerics.nonlinear.quadrature import LARGEST_DIMENSION
-from numerics.nonlinear.setting import KICKED, Search, close
+from numerics.nonlinear.setting import RELAXATION, Search, close
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import trajectory_space
 from numerics.results.solutions import Solutions
@@ -130,7 +130,7 @@ def state_near(
         raise few
     try:
         start = search.engine.near(space, space.coordinates(given))
-        state = search.engine.settle(space, start, relaxed=KICKED)
+        state = search.engine.settle(space, start, relaxed=RELAXATION)
     except np.linalg.LinAlgError:
         raise few from None
     if state is None:

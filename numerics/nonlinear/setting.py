@@ -26,7 +26,7 @@ EXCHANGED = 12.0
 #: States whose free energies differ by less, over 1 + |F|, may change order when they are refined.
 CLOSE = 0.02
 #: Damped steps off an unstable state.
-KICKED = 60
+RELAXATION = 60
 
 
 def close(one: float, lowest: float) -> bool:

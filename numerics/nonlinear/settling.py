@@ -6,14 +6,14 @@ import numpy as np
 
 from numerics.nonlinear.engine import State
 from numerics.nonlinear.laws import Law
-from numerics.nonlinear.setting import KICKED, SAME_CHAIN, Search
+from numerics.nonlinear.setting import RELAXATION, SAME_CHAIN, Search
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.symmetry.trajectories import independent
 
 
 def settled(search: Search, law: Law) -> State | None:
     """The engine's state at a law; one with hardly any correlations between independent classes is kept to none."""
-    relaxed, kept = KICKED, None
+    relaxed, kept = RELAXATION, None
     classes = independent(search.space, search.engine.phi)
     if classes is not None:
         of_rows, of_coordinates = classes.matrices()

@@ -115,7 +115,7 @@ def test_a_drift_takes_damped_steps_of_bounded_length():
     step = residual * min(0.3, longest / np.linalg.norm(residual))
     assert np.linalg.norm(step) == pytest.approx(longest)  # strong labels: the bound holds the first step back
     known = at.frame.state(x + step)
-    moved = map_.drifted(start, 1)
+    moved = map_.relax(start, 1)
     np.testing.assert_allclose(moved.kernel, known[0], rtol=1e-12)
     np.testing.assert_allclose(moved.covariance, known[2], rtol=1e-12)
 
