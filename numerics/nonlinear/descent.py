@@ -21,8 +21,7 @@ from numerics.nonlinear.space import TrajectorySpace
 #: Points for each dimension of the trajectory, the least and the most for that; for each entry of ``⟨ggᵀ⟩``, and
 #: the most in all: on fewer, a law goes down by the chance of the points.
 POINTS_PER_DIMENSION, FEWEST, ENOUGH, POINTS_PER_ENTRY, MOST = 192, 512, 2048, 24, 8192
-#: Degrees of freedom of the law that they are drawn from, at least, as many as dimensions if these are more, and its
-#: width over that of q.
+#: Degrees of freedom of the law that they are drawn from, where dimensions are few, and its width over that of q.
 FREEDOM, WIDER = 6, 1.1
 #: Steps after which the points are placed anew.
 PLACED = 8
@@ -39,8 +38,9 @@ class Descent:
 
     def __init__(self, d: int, phi: Activation, seed: int) -> None:
         self._phi = phi
-        freedom = max(FREEDOM, d)
-        enough = max(np.clip(POINTS_PER_DIMENSION * d, FEWEST, ENOUGH), POINTS_PER_ENTRY * d * (d + 1) / 2)
+        few, entries = np.clip(POINTS_PER_DIMENSION * d, FEWEST, ENOUGH), POINTS_PER_ENTRY * d * (d + 1) / 2
+        # in many dimensions a law of heavy tails has hardly any points at the radius where a normal one has its own
+        freedom, enough = (FREEDOM, few) if entries <= few else (d, entries)
         count = 1 << int(np.ceil(np.log2(min(enough, MOST))))
         u = np.clip(qmc.Sobol(d + 1, scramble=True, rng=np.random.default_rng(seed)).random(count), 1e-12, 1 - 1e-12)
         radius = np.sqrt(2 * gammaincinv(freedom / 2, u[:, d]) / freedom)
