@@ -174,8 +174,7 @@ def test_faults_of_the_network_are_noticed_in_its_prior(fault, case, monkeypatch
 @pytest.mark.parametrize(
     ("fault", "case", "kind", "steps"),
     [
-        (rho_off, "shared", "collapsed", 40_000),
-        (loop_mixed_up, "looped", "hmc-marginal", 4000),
+        (rho_off, "shared", "collapsed", 15_000),
         (bias_shared, "bias", "hmc-sampled", 8000),
         (skip_after_phi, "skip", "hmc-marginal", 4000),
     ],
