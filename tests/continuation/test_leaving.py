@@ -21,7 +21,7 @@ def branch_of(labels, n, high):
     whole, low = family(Problem([[1.0]], y, kappa=0.5), "signal"), math.log(0.01)
     functional = whole.functional(low)
     track = Track(whole, phase_order(functional))
-    return through(track, track.settle(functional.prior_kernel(), low), low, (low, math.log(high)))
+    return through(track, track.converge(functional.prior_kernel(), low), low, (low, math.log(high)))
 
 
 @pytest.mark.parametrize(

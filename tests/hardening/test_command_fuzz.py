@@ -7,7 +7,6 @@ Problems are kept small: what is looked for is what a user can get wrong, not wh
 from __future__ import annotations
 
 import contextlib
-import importlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from derivations.__main__ import COMMANDS
+from derivations.__main__ import COMMANDS, cli
 from derivations.commands.free_parameter import Over
 from tests.hardening.program import check_contract, run
 
@@ -63,7 +62,9 @@ WORDS = {
 
 
 def command_of(name: str) -> click.Command:
-    return importlib.import_module(f"derivations.commands.{name}").command
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    return command
 
 
 #: Options that belong to a kind of problem.
