@@ -183,4 +183,7 @@ def print_scan(found: Scan) -> None:
         for direction, passage in (("up", found.loop.up), ("down", found.loop.down))
         for jump in passage.transitions
     ]
+    if not jumps:
+        click.echo("No transition of the lowest state on the way up or down: no hysteresis loop.")
+        return
     output.print_table("Hysteresis loop", ["passage", name, "branches", "order parameter", "transition"], jumps)

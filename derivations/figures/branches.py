@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numerics.linalg import BoolArray, FloatArray
 
 MARKERS = {"fold": "^", "pitchfork": "o", "branch-point": "s", "equal-free-energy": "d"}
+NAMES = {"equal-free-energy": "equal free energy", "branch-point": "branch point"}
 
 
 def picture(found: Scan, path: Path) -> None:
@@ -35,7 +36,7 @@ def picture(found: Scan, path: Path) -> None:
                 for mask, style in ((stable, "-"), (~stable, "--")):
                     shown = np.where(_with_neighbours(mask), height, np.nan)
                     axes.plot(value, shown, style, color=f"C{index % 7}", lw=1.3 if style == "-" else 0.7)
-            _name(above, branch, value, heights[0], f"C{index % 7}")
+            above.plot([], [], color=f"C{index % 7}", label=branch.name)
         _special_points(found, above, below)
         for passage in (found.loop.up, found.loop.down) if found.loop is not None else ():
             for jump in (t for t in passage.transitions if not t.continuous):
@@ -50,8 +51,23 @@ def picture(found: Scan, path: Path) -> None:
         above.set(ylabel=rf"order parameter $\|H^{{{T - 1},{T - 2}}}\|$", xscale="log" if wide else "linear")
         span = (found.value[0], found.value[-1])
         below.set(xlabel=PARAMETERS[found.parameter].symbol, ylabel=r"$F - F_\mathrm{lowest}$", xlim=span)
+        figure.legend(loc="outside upper center", ncols=3, fontsize=6, title=_title(found), title_fontsize=7)
         with whole_file(path) as temporary:
             figure.savefig(temporary)
+
+
+def _title(found: Scan) -> str:
+    """The network and its task: what is held while the parameter changes."""
+    held = [("kappa", r"\kappa"), ("u", "u"), ("v", "v"), ("w", "w")]
+    numbers = [
+        f"${symbol} = {getattr(found.problem, name):.4g}$"
+        for name, symbol in held
+        if name != found.parameter and (name == "kappa" or getattr(found.problem, name) != 1)
+    ]
+    network, activation = found.problem.network, found.problem.activation.name
+    if activation != "linear":
+        network = f"{activation} {network}"
+    return ", ".join([network, f"$T = {found.problem.T}$", *numbers])
 
 
 def _line(
@@ -73,30 +89,18 @@ def _line(
     return np.insert(found.value, places, value), np.insert(branch.stable, places, branch.stable[places]), heights
 
 
-def _name(axes: Axes, branch: ScannedBranch, value: FloatArray, height: FloatArray, colour: str) -> None:
-    """The branch's name beside its middle."""
-    there = np.flatnonzero(np.isfinite(height))
-    if there.size:
-        place = there[(2 * there.size) // 3]
-        axes.annotate(
-            branch.name, (value[place], height[place]), (0, 2), textcoords="offset points", color=colour, fontsize=5
-        )
-
-
 def _special_points(found: Scan, above: Axes, below: Axes) -> None:
     shown = set()
     for point in found.special_points:
         for axes in (above, below):
             axes.axvline(point.value, color="0.6", lw=0.5, ls=":", zorder=0)
         sizes = sorted({round(size, 9) for size in point.order_parameter if np.isfinite(size)})
-        label = None if point.type in shown else point.type
+        label = None if point.type in shown else NAMES.get(point.type, point.type)
         shown.add(point.type)
         above.plot(
             [point.value] * len(sizes), sizes, MARKERS[point.type], color="0.25", ms=3.2, mfc="white", mew=0.7,
             zorder=4, label=label,
         )  # fmt: skip
-    if shown:
-        above.legend(fontsize=5)
 
 
 def _with_neighbours(mask: BoolArray) -> BoolArray:
