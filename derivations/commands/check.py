@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from numerics.checking.check import Check, PhaseCheck, Progress
     from numerics.inputs.problem import Problem
 
+#: Seconds between lines of progress where standard error is no terminal.
+INTERVAL = 1.5
+
 
 @click.command("check")
 @problem_options
@@ -32,7 +37,8 @@ def command(problem: Problem, as_json: bool, **options: Any) -> int:
     width is computed, and each is compared with the chains that stay in it (chains that move between all of them, with
     the mean over them). The prediction is the theory's mean kernel at this width; each difference is divided by its
     standard error. For a nonlinear network that mean is not known: N/4 and N/2 are simulated too, and the limit N → ∞
-    of the trend in 1/N is compared. Exit status 1 if any entry disagrees, or the solver or the chains did not converge.
+    of the trend in 1/N is compared. The work grows with the minima, widths, chains and steps (warm-up included). Exit
+    status 1 if any entry disagrees, or the solver or the chains did not converge.
     """
     from numerics.checking.check import check
 
@@ -50,19 +56,63 @@ def command(problem: Problem, as_json: bool, **options: Any) -> int:
 
 @contextmanager
 def watching() -> Iterator[Progress]:
-    """A progress bar for each simulation on standard error, if that is a terminal."""
+    """What is done, and about how long it will take, on standard error: live on a terminal, else a line every while."""
+    if sys.stderr.isatty():
+        with _bar() as shown:
+            yield shown
+        return
+    lines, ended = Lines(), threading.Event()
+
+    def say() -> None:
+        while not ended.wait(INTERVAL):
+            click.echo(lines.line(time.monotonic()), err=True)
+
+    speaker = threading.Thread(target=say, daemon=True)
+    speaker.start()
+    try:
+        yield lambda what, done, total: lines.told(time.monotonic(), what, done, total)
+    finally:
+        ended.set()
+        speaker.join()
+
+
+@contextmanager
+def _bar() -> Iterator[Progress]:
+    """One bar on a terminal."""
     from rich.console import Console
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
-    with Bars(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
-        tasks: dict[str, Any] = {}
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Bars(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("solving", total=None)
+        yield lambda what, done, total: bars.update(task, description=what, completed=done, total=total or None)
 
-        def told(label: str, done: int, total: int) -> None:
-            if label not in tasks:
-                tasks[label] = bars.add_task(label, total=None)
-            bars.update(tasks[label], completed=done, total=total)
 
-        yield told
+class Lines:
+    """Progress as lines: the seconds so far, what is being done, how much of it, and how long it still takes."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._what, self._done, self._total = "solving", 0, 0
+        self._first: tuple[float, int] | None = None  # when steps were first told, and how many: a run may go on
+
+    def told(self, now: float, what: str, done: int, total: int) -> None:
+        """Of progress, at a time."""
+        self._what, self._done, self._total = what, done, total
+        if total and self._first is None:
+            self._first = now, done
+
+    def line(self, now: float) -> str:
+        """What to say at a time."""
+        said = f"{now - self._began:.0f} s: {self._what}"
+        if self._first is None or not self._total:
+            return said
+        said += f", {self._done / self._total:.0%}"
+        since, before = self._first
+        if self._done <= before:
+            return said
+        return f"{said}, about {(now - since) * (self._total - self._done) / (self._done - before):.0f} s more"
 
 
 def fields_of(checked: Check) -> dict[str, Any]:

@@ -33,8 +33,10 @@ from numerics.solving import solve, solve_all
 STAYS = 0.9
 #: A phase with this weight or more at the width is one that networks are in.
 CARRIES = 0.01
+#: Shortest warm-up: what the Hamiltonian samplers need to adapt.
+SHORTEST_WARMUP = 40
 
-#: Told what is run, the steps done and their total.
+#: Told what is being done, the chains' steps so far over all simulations, and their total (0 of 0 before these begin).
 Progress = Callable[[str, int, int], None]
 
 
@@ -130,11 +132,15 @@ def check(
     compared with the mean over the phases. The prediction is the mean kernel at this width; for a nonlinear network
     N/4 and N/2 are sampled too, and the limit N → ∞ of the trend in 1/N is compared.
 
+    After the search, the work is (minima) × (widths) × chains × (warm-up + steps). Unless given, the warm-up is that of
+    `numerics.simulate`, but no longer than `steps` (at least 40): where draws are too few to tell that the chains have
+    forgotten their start, the verdict is undecided, and a longer warm-up would not change it.
+
     Args:
         problem: what is learnt.
         width: N; at least `nonlinear.SMALLEST_WIDTH` for a nonlinear network.
         checkpoint: directory in which runs are saved and resumed, each in a folder of its own.
-        progress: told what is run, the steps done and their total.
+        progress: told what is being done, the steps done over all simulations, and their total.
         options: of `numerics.simulate`: sampler, chains, steps, seed, workers, …
 
     Raises:
@@ -145,32 +151,49 @@ def check(
     least = nonlinear.SMALLEST_WIDTH if curved else 1
     accepted = f"an integer ≥ {least}" + (" for a nonlinear network" if curved else "")
     width = integer(width, "width", least, accepted=accepted)
-    _check_options(problem, width, **options)
-    found = phases(minima(problem), width)
+    options = _complete(problem, width, **options)
+    found = _weighed(problem, width, progress or (lambda what, done, total: None))
     widths = [width // divisor for divisor in nonlinear.DIVISORS] if curved else [width]
+    share = options["chains"] * (options["warmup"] + options["steps"])
+    total = share * len(found) * len(widths)
+
+    def told(run: int) -> Callable[[str, int], None]:
+        return lambda what, done: None if progress is None else progress(what, share * run + done, total)
+
     runs = [
         [
-            _sampled(problem, each, position, found, _place(checkpoint, each, widths), progress, options)
-            for each in widths
+            _sampled(problem, each, k, found, _place(checkpoint, each, widths), told(len(widths) * k + place), options)
+            for place, each in enumerate(widths)
         ]
-        for position in range(len(found))
+        for k in range(len(found))
     ]
     return judged(problem, width, found, runs)
 
 
-def _check_options(problem: Problem, width: int, *, workers: int | None = None, **options: Any) -> None:
-    """Refuse options that the simulations would refuse, before the solver has worked for them."""
+def _complete(problem: Problem, width: int, *, workers: int | None = None, **options: Any) -> dict[str, Any]:
+    """The simulations' options with defaults; those that they would refuse are refused before the solver works."""
     if workers is not None:
         integer(workers, "workers", 1)
-    Plan(problem=problem, width=width, **options)
+    plan = Plan(problem=problem, width=width, **options)
+    warmup = min(plan.warming, max(SHORTEST_WARMUP, plan.steps)) if plan.warmup is None else plan.warmup
+    own = {"chains": plan.chains, "steps": plan.steps, "seed": plan.seed, "warmup": warmup}
+    return {**options, **own, "workers": workers}
 
 
-def minima(problem: Problem) -> list[Solution]:
+def _weighed(problem: Problem, width: int, progress: Progress) -> tuple[Phase, ...]:
+    """The phases, with progress on the way."""
+    progress("solving", 0, 0)
+    states = minima(problem, lambda doing: progress(f"solving: {doing}", 0, 0))
+    progress(f"weighing minima ({len(states)})", 0, 0)
+    return phases(states, width)
+
+
+def minima(problem: Problem, progress: Callable[[str], None] | None = None) -> list[Solution]:
     """The minima of the free energy that the search finds; the best state it has where it finds none."""
     problem.plain("minima")
     is_linear = problem.activation.name == "linear"
     large = is_linear and kernel_functional(problem).dimension > trust_region.DENSE_MODES
-    states = [solve(problem)] if large else solve_all(problem)
+    states = [solve(problem, progress=progress)] if large else solve_all(problem, progress=progress)
     return [state for state in states if state.stable and state.converged] or [states[0]]
 
 
@@ -187,32 +210,32 @@ def _sampled(
     position: int,
     found: Sequence[Phase],
     place: Path | None,
-    progress: Progress | None,
+    progress: Callable[[str, int], None],
     options: dict[str, Any],
 ) -> Simulation:
     """Chains from one minimum; from random weights too where it is the only one."""
-    chains, seed = options.get("chains", 4), options.get("seed", 0)
+    chains, seed = options["chains"], options["seed"]
     several = len(found) > 1
     random = 0 if several else chains // 2
     if width < problem.n * problem.P and not several:
         random = chains  # too narrow for given trajectories
-    parts = []
+    parts: list[Simulation] = []
     for name, count, law in (
         (f"phase-{position + 1}", chains - random, None if random == chains else law_of(found[position].state)),
         ("random", random, None),
     ):
         if count == 0:
             continue
-        label = f"N = {width}, from {'random weights' if law is None else f'phase {position + 1}'}"
-        told = None if progress is None else _labelled(progress, label)
+        label = f"N = {width}, from {'random weights' if law is None else f'phase {position + 1} of {len(found)}'}"
+        told = _labelled(progress, label, (chains - count) * (options["warmup"] + options["steps"]) if parts else 0)
         changes = {"chains": count, "seed": seed + position + (1 if law is None else 0), "trajectories": law}
         folder = None if place is None else place / name
         parts.append(simulate(problem, width, checkpoint=folder, progress=told, **{**options, **changes}))
     return joined(parts)
 
 
-def _labelled(progress: Progress, label: str) -> Callable[[int, int], None]:
-    return lambda done, total: progress(label, done, total)
+def _labelled(progress: Callable[[str, int], None], label: str, before: int) -> Callable[[int, int], None]:
+    return lambda done, total: progress(label, before + done)
 
 
 def judged(problem: Problem, width: int, found: Sequence[Phase], runs: Sequence[Sequence[Simulation]]) -> Check:

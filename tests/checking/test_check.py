@@ -190,6 +190,46 @@ def test_chains_start_in_every_minimum_and_at_random_weights_where_there_is_one(
     assert (other > 60).all()
 
 
+@pytest.mark.parametrize(
+    ("options", "warmup"),
+    [({"steps": 8}, 40), ({"steps": 60}, 60), ({}, 300), ({"steps": 2000}, 500), ({"steps": 60, "warmup": 90}, 90)],
+)
+def test_the_warm_up_is_no_longer_than_the_steps(monkeypatch, options, warmup):
+    class Began(Exception):
+        pass
+
+    def began(problem, width, **options):
+        raise Began(options["warmup"])
+
+    monkeypatch.setattr(module, "simulate", began)
+    monkeypatch.setattr(module, "minima", lambda problem, progress: [solve(problem)])
+    monkeypatch.setattr(weights, "DRAWS", 2000)
+    with pytest.raises(Began) as stopped:
+        check(endpoint(4, 4.0), 16, **options)
+    assert stopped.value.args == (warmup,)
+
+
+def test_progress_counts_the_steps_of_all_simulations(few_draws):
+    told = []
+    check(endpoint(4, 4.0), 16, steps=8, chains=2, workers=1, progress=lambda *now: told.append(now))
+    assert told[0] == ("solving", 0, 0)
+    steps = [(done, total) for _, done, total in told if total]
+    assert [total for _, total in steps] == [2 * 48] * len(steps)
+    assert steps == sorted(steps)
+    assert steps[-1][0] == 2 * 48
+    assert {what for what, _, total in told if total} == {"N = 16, from phase 1 of 1", "N = 16, from random weights"}
+
+
+@pytest.mark.slow
+def test_a_short_check_of_a_network_with_several_minima_ends_with_a_verdict():
+    told = []
+    problem = endpoint(6, 4444.444444, w=0.3, activation="erf")
+    checked = check(problem, 64, steps=60, workers=1, progress=lambda *now: told.append(now))
+    assert checked.verdict in ("agrees", "undecided")
+    assert len(checked.phases) == 3
+    assert told[-1][1:] == (3 * 3 * 4 * 120,) * 2
+
+
 @pytest.mark.slow
 def test_sampled_networks_stay_in_both_phases_of_a_dnn():
     checked = check(endpoint(4, 3740.0, kappa=200.0, arch="dnn"), 64, steps=1200, chains=2, seed=5, workers=1)
