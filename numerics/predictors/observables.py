@@ -5,6 +5,7 @@ The formulas are those of docs/theory.md sections 6, 8 and 9.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +18,9 @@ from numerics.inputs.problem import Problem
 from numerics.linalg import ComplexArray, FloatArray, alignment
 from numerics.linear.functional import kernel_functional
 from numerics.linear.solution import linear_state
+from numerics.nonlinear.solution import NonlinearSolution
+from numerics.nonlinear.space import trajectory_space
+from numerics.nonlinear.trajectories import state_average
 from numerics.results.solution import Solution
 from numerics.threads import one_thread
 
@@ -63,22 +67,52 @@ def regression(solution: KernelState, cross: FloatArray) -> tuple[FloatArray, Fl
 def outliers(solution: Solution) -> ComplexArray:
     """Eigenvalues of W outside the bulk of radius √w, N → ∞; of largest modulus first. Empty for a DNN.
 
-    Given the hidden states, ``⟨W⟩ = (w/N) h C⁻¹ φ⁻ᵀ`` has rank at most nP, and the rest of W is Gaussian with the
-    directions of φ⁻ projected out: its powers between finitely many independent directions vanish at large N. So the
-    outliers are the eigenvalues of ``w C⁻¹ (φ⁻ᵀh/N)``, ``(φ⁻ᵀh/N)^{tt'} = H^{t-1,t'}``, of modulus above √w. For one
-    pattern with input at t = 0 that is the companion matrix of the regression of h^n on h^1 … h^{n-1}.
+    The labels depend on W through the hidden states h alone. Given these, W is its Gaussian prior conditioned on
+    ``h = Wφ⁻ + Ux⁻``, for any φ: ``⟨W⟩ = (w/N) h C⁻¹ φ⁻ᵀ`` has rank at most nP, and the rest R of W is Gaussian and
+    smaller along φ⁻. Then ``|z - W| = |z - R| |1 - w C⁻¹ φ⁻ᵀ (z - R)⁻¹ h/N|``, and ``φ⁻ᵀ R^k h/N`` vanishes at large N
+    for k ≥ 1, as h is independent of the Gaussian. So the outliers are the eigenvalues of ``w C⁻¹ (φ⁻ᵀh/N)`` of modulus
+    above √w, with ``(φ⁻ᵀh/N)^{tt'} = ⟨φ(h^{t-1}) h^{t'}⟩`` over the state's law of one neuron's trajectory
+    (docs/theory.md section 8). For linear φ that is ``H^{t-1,t'}``, and for one pattern with input at t = 0 the matrix
+    is the companion matrix of the regression of h^n on h^1 … h^{n-1}. For other φ the average is over a sample of fixed
+    seed.
     """
     solution.problem.plain("outliers")
     problem = solution.problem
     if problem.arch != "rnn":
         return np.zeros(0, dtype=np.complex128)
-    functional = kernel_functional(problem)
-    H = linear_state(solution).reduced
-    finite_rank = problem.w * sla.solve(functional.covariance(H), functional.space.shift_rows(H), assume_a="pos")
-    eigenvalues = np.linalg.eigvals(finite_rank).astype(np.complex128)
+    if isinstance(solution, NonlinearSolution):
+        covariance, moment = _sampled_moment(solution)
+    else:
+        functional = kernel_functional(problem)
+        H = linear_state(solution).reduced
+        covariance, moment = functional.covariance(H), functional.space.shift_rows(H)
+    eigenvalues = np.linalg.eigvals(problem.w * sla.solve(covariance, moment, assume_a="pos")).astype(np.complex128)
     outside = eigenvalues[np.abs(eigenvalues) > np.sqrt(problem.w)]
     # a fixed order: modulus, then the positive imaginary part of a pair first
     return np.asarray(outside[np.lexsort((-outside.imag, -np.round(np.abs(outside), 12)))])
+
+
+def _sampled_moment(solution: NonlinearSolution) -> tuple[FloatArray, FloatArray]:
+    """C and ``⟨φ⁻gᵀ⟩`` of a nonlinear network, in the coordinates g of a trajectory, (d, d) each.
+
+    The part of φ that is linear in g has its average from the state's own ``⟨hhᵀ⟩``, so that a sample's fluctuations
+    enter through the rest alone.
+    """
+    space = trajectory_space(solution.problem)
+    rows = space.classes.representative
+    second = solution.second_moment[np.ix_(rows, rows)]
+    state = replace(
+        solution,
+        kernel=solution.kernel[np.ix_(rows, rows)],
+        conjugate=space.classes.gathered(solution.conjugate),
+        second_moment=second,
+    )
+    at = state_average(state, solution.problem.activation)
+    g, weighted = at.nodes.points, at.nodes.activity * at.point.average.probability[:, None]
+    squares = (g * at.point.average.probability[:, None]).T @ g
+    slopes = sla.solve(squares, g.T @ weighted, assume_a="pos").T
+    moment = slopes @ space.inverse_embedding @ second @ space.inverse_embedding.T
+    return space.covariance(state.kernel), space.receive @ moment
 
 
 def temporal_coherence(solution: KernelState) -> FloatArray:

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from numerics import solve
-from numerics.inputs.problem import endpoint
+from numerics.checking.agreement import width_trend
+from numerics.checking.laws import law_of
+from numerics.inputs.problem import Problem, endpoint
 from numerics.inputs.teachers import sequence
 from numerics.predictors.observables import autocorrelation, cka, outliers, predict, temporal_coherence
+from numerics.sampling import simulate
 
 
 def drawn_eigenvalues(state, N: int, rng: np.random.Generator) -> np.ndarray:
@@ -43,6 +46,51 @@ def test_outliers_are_those_of_drawn_weights(problem):
         assert np.abs(outside - z).min() < 0.12
     for z in outside:
         assert np.abs(predicted - z).min() < 0.12
+
+
+def identity(h):
+    return h
+
+
+@pytest.mark.parametrize("signal", [40.0, 300.0])
+def test_outliers_of_a_function_that_is_linear_are_those_of_the_linear_network(signal):
+    expected = outliers(solve(endpoint(4, signal)))
+    assert len(expected) == 1
+    np.testing.assert_allclose(outliers(solve(endpoint(4, signal, activation=identity))), expected, rtol=1e-6)
+
+
+def test_outliers_where_two_patterns_have_one_trajectory():
+    """A pattern given twice, with twice the noise: three rows of h stand for six."""
+    x = np.zeros((2, 2, 1))
+    x[:, 0, 0] = 1.0
+    y = np.full((2, 3), np.nan)
+    y[:, -1] = np.sqrt(50.0)
+    twice = Problem(x, y, activation="erf")
+    once = Problem(x[:1], y[:1], activation="erf", kappa=0.5)
+    expected = outliers(solve(once))
+    assert len(expected) == 1
+    np.testing.assert_allclose(np.abs(outliers(solve(twice))), np.abs(expected), rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_outlier_of_sampled_erf_networks():
+    """The mean over chains at three widths, at N → ∞ by its trend in 1/N; a linear network's moments are far off."""
+    state = solve(endpoint(4, 100.0, activation="erf"))
+    (predicted,) = outliers(state)
+    widths, means, errors = (64, 128, 256), [], []
+    for width in widths:
+        runs = simulate(
+            state.problem, width, steps=200, warmup=60, chains=4, seed=3, workers=1, trajectories=law_of(state)
+        )
+        leading = np.array([np.abs(drawn.values[0]) for drawn in runs.spectra])
+        means.append(leading.mean())
+        errors.append(leading.std(ddof=1) / np.sqrt(len(leading)))
+    trend = width_trend(widths, means, errors)
+    assert trend.limit_standard_error < 0.1
+    assert abs(trend.limit - predicted.real) < 4 * trend.limit_standard_error
+    second = np.concatenate([np.zeros((1, 3)), state.second_moment[:-1]])
+    wrong = np.linalg.eigvals(np.linalg.solve(state.covariance, second)).real.max()
+    assert abs(trend.limit - wrong) > 10 * trend.limit_standard_error
 
 
 def test_weak_signal_and_dnn_have_no_outlier():
