@@ -31,11 +31,11 @@ def state_fields(solution: Solution, width: int | None = None) -> dict[str, Any]
         "next_free_energy": solution.next_free_energy,
         "sign_arbitrary": solution.sign_arbitrary or None,
     }
-    if isinstance(solution, LinearSolution):
-        if solution.problem.arch == "rnn":
-            fields["outliers"] = observables.outliers(solution)
-        if width is not None and solution.stable:
-            fields["kernel_sd"] = finite_width.kernel_sd(solution, width)
+    linear = isinstance(solution, LinearSolution)
+    if solution.problem.arch == "rnn" and (linear or solution.converged):
+        fields["outliers"] = observables.outliers(solution)
+    if linear and width is not None and solution.stable:
+        fields["kernel_sd"] = finite_width.kernel_sd(solution, width)
     if isinstance(solution, NonlinearSolution):
         fields |= {"conjugate": solution.conjugate, "engine": solution.engine}
         if np.isfinite(solution.kernel_error).all():

@@ -13,18 +13,20 @@ from derivations.commands import states
 from numerics.continuation.nonlinear import joined
 from numerics.inputs.problem import endpoint
 from numerics.nonlinear.search import lowest_state
+from numerics.predictors.observables import outliers
 from tests.commands.test_program import run
 
 
 def test_solve_prints_the_fields_of_a_nonlinear_state():
-    result = run("solve", "endpoint", "--T", "3", "--signal", "5", "--activation", "erf", "--json")
+    result = run("solve", "endpoint", "--T", "4", "--signal", "100", "--activation", "erf", "--json")
     fields = json.loads(result.stdout)
     assert result.returncode == 0, result.stderr
     assert fields["engine"] == "quadrature"
     assert fields["converged"] is True
-    assert np.shape(fields["kernel"]) == np.shape(fields["kernel_error"]) == (2, 2)
+    assert np.shape(fields["kernel"]) == np.shape(fields["kernel_error"]) == (3, 3)
     assert np.max(fields["kernel_error"]) < 1e-7
-    assert "outliers" not in fields
+    expected = outliers(lowest_state(endpoint(4, signal=100.0, activation="erf")))
+    np.testing.assert_allclose(fields["outliers"], [[z.real, z.imag] for z in expected])
 
 
 def test_options_of_the_linear_network_are_refused():
