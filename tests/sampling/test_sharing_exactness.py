@@ -179,7 +179,7 @@ def test_faults_of_the_network_are_noticed_in_its_prior(fault, case, monkeypatch
     ],
 )
 def test_faults_are_noticed_in_the_posterior(fault, case, kind, steps, monkeypatch):
-    """A correlation off by 0.05 moves these means by 4.7 standard errors in 15000 steps; its test is the covariance's."""
+    """A correlation off by 0.05 moves these means by 4.7 standard errors only: it is tested in the weights."""
     truth(case)
     fault(monkeypatch)
     assert worst_z(run(make_network(tiny(case), 3, "float64"), kind, steps, 72), *truth(case)) > 6
