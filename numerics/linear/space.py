@@ -24,6 +24,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -156,6 +157,14 @@ class KernelSpace:
             found.append(Link(slice(here, here + size), None, slice(after, after + size)))
         return tuple(found)
 
+    @cached_property
+    def shift_blocks(self) -> tuple[Any, Any]:
+        """The entries that `shift` moves to and from in a matrix."""
+        to, start = self.shift
+        if isinstance(to, slice) or isinstance(start, slice):
+            return (to, to), (start, start)
+        return np.ix_(to, to), np.ix_(start, start)
+
     def shift_rows(self, A: FloatArray) -> FloatArray:
         """``ΣA``: rows moved one time on."""
         moved = np.zeros_like(A)
@@ -167,11 +176,8 @@ class KernelSpace:
         """``[H⁻]`` in the space, with the architecture's mask."""
         moved = np.zeros_like(H)
         if arch == "rnn":
-            to, start = self.shift
-            if isinstance(to, slice) or isinstance(start, slice):
-                moved[to, to] = H[start, start]
-            else:
-                moved[np.ix_(to, to)] = H[np.ix_(start, start)]
+            to, start = self.shift_blocks
+            moved[to] = H[start]
             return moved
         for link in self.masked_links:
             moved[link.target, link.target] = link.between(H)
@@ -181,11 +187,8 @@ class KernelSpace:
         """The adjoint of `shifted`."""
         moved = np.zeros_like(force)
         if arch == "rnn":
-            to, start = self.shift
-            if isinstance(to, slice) or isinstance(start, slice):
-                moved[start, start] = force[to, to]
-            else:
-                moved[np.ix_(start, start)] = force[np.ix_(to, to)]
+            to, start = self.shift_blocks
+            moved[start] = force[to]
             return moved
         for link in self.masked_links:
             link.add_back(moved, force[link.target, link.target])
