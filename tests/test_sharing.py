@@ -28,7 +28,6 @@ from numerics.nonlinear.variational import solve_gaussian
 from numerics.predictors import finite_width, generalisation, observables
 from numerics.predictors.output_shift import output_shift
 from numerics.results.sweep import sweep
-from numerics.symmetry.group import conditions
 from tests.hardening.program import run
 
 TIED_PAIR = [[1.0, 0, 1, 0], [0, 2, 0, 1], [1, 0, 1, 0], [0, 1, 0, 1]]
@@ -241,7 +240,6 @@ ENTRIES = {
     "minima": minima,
     "judged": lambda p: judged(p, 16, (), ()),
     "sweep": lambda p: sweep(lambda kappa: p.with_(kappa=kappa), {"kappa": [1.0]}, "/nowhere/never"),
-    "symmetry": lambda p: conditions(p, True),
 }
 OF_STATES = {
     "certify": certify,

@@ -274,20 +274,15 @@ class Simulation(Result):
         return outliers([item.values for item in self.spectra], signs, self.width)
 
     def gauge_fixed(self) -> Simulation:
-        """The same draws, each taken by W → -W to the basin of positive order parameter.
+        """The same draws, each taken by W → -W to the basin of positive order parameter; where that is no symmetry, as
+        they are.
 
         At finite width a coherent network has two equivalent states, and the mean over both is a mixture.
         Where the state is incoherent the order parameter fluctuates around zero and its sign must not be
         fixed.
-
-        Raises:
-            InputError: W → -W is no symmetry of this problem.
         """
         if not self.has_sign_symmetry:
-            raise InputError(
-                "problem: has no sign symmetry; accepted: an odd activation, input at t = 0 only, "
-                "supervised times of one parity, neither skip nor bias"
-            )
+            return self
         n, P = self.problem.n, self.problem.P
         negative = (self.basins < 0)[:, :, None, None]
         flip = flip_kernel(n, P)

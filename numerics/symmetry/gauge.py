@@ -93,19 +93,21 @@ def reversed_times(
 ) -> tuple[int, ...]:
     """Hidden times t, 1-based, at which a symmetry of the posterior reverses predictions f^(t+1) that are not 0.
 
-    Their mean over the state and its images is 0. Those that are 0, to a tolerance relative to the largest, have no
-    sign: a symmetry that leaves the state as it is makes them so.
+    Their mean over the state and its images is 0; with several outputs, that of their part in some direction. Those
+    that are 0, to a tolerance relative to the largest, have no sign: a symmetry that leaves the state as it is makes
+    them so.
 
     Args:
         problem: what is learnt.
-        prediction: of a state, (patterns, n).
+        prediction: of a state, (patterns, n), or (O, patterns, n) of several outputs.
         odd: φ is odd.
         tolerance: largest prediction, relative, that counts as 0.
         held_out: the patterns are the problem's test patterns.
     """
-    reverses = np.zeros(prediction.shape, dtype=bool)
+    reverses = np.zeros(prediction.shape[-2:], dtype=bool)
+    smallest = tolerance * np.abs(prediction).max(initial=0.0)
     for symmetry in sign_symmetries(problem, odd):
         signs = held_out_signs(problem, symmetry) if held_out else symmetry.signs.T
-        reverses |= symmetry.readouts[0] * signs < 0
-    present = np.abs(prediction) > tolerance * np.abs(prediction).max(initial=0.0)
-    return tuple((1 + np.flatnonzero((present & reverses).any(axis=0))).tolist())
+        lost = 0.5 * np.abs(prediction - symmetry.of_predictions(prediction, signs)).reshape(-1, *reverses.shape)
+        reverses |= (lost > smallest).any(axis=0) & (signs != 0)
+    return tuple((1 + np.flatnonzero(reverses.any(axis=0))).tolist())

@@ -1,31 +1,36 @@
 """The sign symmetries of a posterior: which weights change sign, and what that does to kernels and predictions.
 
-Reverse groups of tied matrices, ``W^(t) → σ_t W^(t)``, reflect the inputs' space, ``U → UR``, and reverse read-outs,
-``V_c → ρ_c V_c``. The prior (docs/theory.md sections 1, 10) keeps its density if σ is one sign for all matrices
-that are correlated and R is orthogonal. With an odd φ the trajectories of docs/theory.md section 11 become
+Reverse groups of tied matrices, ``W^(t) → σ_t W^(t)``, reflect the inputs' space, ``U → UR``, and the outputs',
+``V → QV``. The prior (docs/theory.md sections 1, 10) keeps its density if ``σ_s σ_t M_st = M_st``, so that σ is one
+sign for matrices that are correlated, by way of others or with whatever sign, and R and Q are orthogonal. With an odd φ
+the trajectories of docs/theory.md section 11 become
 
-    h^t_p → s_tp h^t_p,    f^(t+1)_pc → ρ_c s_tp f^(t+1)_pc,
+    h^t_p → s_tp h^t_p,    f^(t+1)_p → s_tp Q f^(t+1)_p,
 
 as long as every term of ``h^{t+1} = a h^t + W^(t) φ(h^t) + U x^t + b^(t+1)`` takes the same sign:
 
-- ``s_{t+1,p} = σ_t s_tp`` once a pattern has had an input; before, h is 0;
-- ``s_{t+1,p} = s_tp`` where a ≠ 0;
-- ``R x^{t-1}_p = s_tp x^{t-1}_p``, for which a reflection R exists where inputs of opposite sign are orthogonal; a bias
-  is one more input, with covariance βB between times, 1 between patterns.
+- ``s_{t+1,p} = σ_t s_tp`` once a pattern has had an input or a bias; before, h is 0;
+- ``s_{t+1,p} = s_tp`` where a ≠ 0: no matrix may be reversed then, only patterns whose inputs are orthogonal to those
+  of all others;
+- ``R x^{t-1}_p = s_tp x^{t-1}_p``, for which a reflection R exists where inputs of opposite sign are orthogonal. A bias
+  is one more input, with covariance βB between times, 1 between patterns: all patterns have one sign then, and so have
+  times that share biases.
 
-The likelihood keeps its value if ``ρ_c s_tp = 1`` at each label that is not 0. These are linear equations for the
-exponents of σ, s and ρ modulo 2; a basis of their solutions generates the group. One time of input and one of labels
-leave all σ free: the RNN then has the one symmetry ``W → -W``, the DNN, with a sign for each matrix, 2^(n-1) of them.
-Labels at several times leave those products of signs that keep the relative sign of any two of them.
+The likelihood keeps its value if ``s_tp Q y_tp = y_tp`` for the labels of each set of outputs that are supervised at
+the same entries, and Q mixes no others. Such a Q exists where labels of opposite sign are orthogonal, as vectors over
+these outputs: of one output, where all labels but 0 have one sign. These are linear equations for the exponents of σ, s
+and the labels' signs modulo 2; a basis of their solutions generates the group. One time of input and one of labels
+leave all σ free: the RNN then has the one symmetry ``W → -W``, a looped network one for each of its layers, the DNN one
+for each of its matrices. Labels at several times leave those products of signs that keep the relative sign of any two.
 
-A symmetry takes a kernel to ``s_a s_b Φ_ab`` with the same free energy. It reverses the prediction at (t, p) where
-``ρ s_tp = -1``; at states that it leaves as they are such a prediction is 0.
+A symmetry takes a kernel to ``s_a s_b Φ_ab`` with the same free energy, and the prediction at (t, p) to ``s_tp Q f``;
+at states that it leaves as they are both are the same. Rotations of V that leave all labels change neither.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -47,14 +52,14 @@ class Conditions:
         tied: a number for each W^(t), the same for matrices that are correlated, (n-1,).
         inputs: a number for each ``U x^{t-1}_p`` with its bias, the same for those that overlap, or do so by way of
             others; -1 where there is none; (nP,), time-major.
-        labelled: where each output has a label that is not 0, (O, nP).
+        labels: of each output, NaN where unsupervised, (O, nP).
         skip: a ≠ 0.
     """
 
     odd: bool
     tied: IntArray
     inputs: IntArray
-    labelled: BoolArray
+    labels: FloatArray
     skip: bool = False
 
     @property
@@ -67,6 +72,48 @@ class Conditions:
         """Patterns."""
         return len(self.inputs) // self.n
 
+    @cached_property
+    def active(self) -> BoolArray:
+        """Where h is not 0, (n, P)."""
+        return np.logical_or.accumulate(self.inputs.reshape(self.n, -1) >= 0, axis=0)
+
+    @cached_property
+    def labelled(self) -> tuple[Labelled, ...]:
+        """Outputs that are supervised at the same entries, together."""
+        supervised = ~np.isnan(self.labels) & self.active.ravel()
+        labels = np.where(supervised, self.labels, 0.0)
+        alike = np.unique(supervised, axis=0, return_inverse=True)[1].ravel()
+        sets = [np.flatnonzero(alike == k) for k in range(alike.max() + 1)]
+        return tuple(Labelled.of(outputs, labels[outputs]) for outputs in sets)
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Outputs that are supervised at the same entries.
+
+    Attributes:
+        outputs: which, (k,).
+        labels: as vectors over the outputs, 0 where unsupervised, (nP, k).
+        numbers: the same for labels that overlap, or do so by way of others; -1 where there is none but 0; (nP,).
+    """
+
+    outputs: IntArray
+    labels: FloatArray
+    numbers: IntArray
+
+    @classmethod
+    def of(cls, outputs: IntArray, labels: FloatArray) -> Labelled:
+        """From the labels of each output, (k, nP)."""
+        present = np.abs(labels).max(axis=0) > ABSENT * np.abs(labels).max(initial=0.0)
+        vectors = np.where(present, labels, 0.0).T
+        return cls(outputs, vectors, overlapping(vectors))
+
+    def reflection(self, signs: FloatArray) -> FloatArray:
+        """Q with ``Q y_a = signs_a y_a``, (k, k); signs, (nP,), are opposite for orthogonal labels only."""
+        frame, sizes, _ = np.linalg.svd(self.labels[signs < 0].T, full_matrices=False)
+        reversed_ = frame[:, sizes > ABSENT * sizes.max(initial=0.0)]
+        return np.asarray(np.eye(len(self.outputs)) - 2 * reversed_ @ reversed_.T)
+
 
 @dataclass(frozen=True, eq=False)
 class SignSymmetry:
@@ -75,7 +122,7 @@ class SignSymmetry:
     Attributes:
         matrices: σ_t, (n-1,).
         signs: s_tp, (n, P); 1 where h is 0.
-        readouts: ρ_c, (O,).
+        readouts: Q, (O, O).
     """
 
     matrices: FloatArray
@@ -91,32 +138,47 @@ class SignSymmetry:
         """``s_a s_b Φ_ab``, (…, nP, nP)."""
         return np.asarray(self.rows[:, None] * kernel * self.rows)
 
-    def of_predictions(self) -> FloatArray:
-        """The factors of f^(t+1), (O, P, n)."""
-        return self.readouts[:, None, None] * self.signs.T
+    def of_predictions(self, f: FloatArray, signs: FloatArray | None = None) -> FloatArray:
+        """``s_tp Q f``, of f^(t+1) as (…, P, n), or (…, O, P, n) of several outputs.
+
+        Other patterns' s_tp, (patterns, n), may be given.
+        """
+        turned = self.signs.T if signs is None else signs
+        if len(self.readouts) == 1:
+            return np.asarray(self.readouts[0, 0] * turned * f)
+        return np.asarray(turned * np.einsum("cd,...dpt->...cpt", self.readouts, f))
 
 
 def correlated(M: FloatArray) -> IntArray:
     """A number for each W^(t) of a sharing matrix M, (n-1, n-1): that of its group of tied matrices."""
-    return np.asarray(connected_components(M != 0, directed=False)[1], dtype=np.intp)
+    size = np.sqrt(M.diagonal())
+    tied = np.abs(M) > ABSENT * np.outer(size, size)
+    return np.asarray(connected_components(tied, directed=False)[1], dtype=np.intp)
 
 
 @lru_cache(maxsize=64)
 def conditions(problem: Problem, odd: bool) -> Conditions:
     """The conditions of a problem with an activation that is odd or not."""
-    problem.plain("symmetry")
-    labels = np.abs(np.nan_to_num(problem.y.T.ravel()))
     return Conditions(
         odd=odd,
         tied=correlated(problem.sharing),
-        inputs=overlapping(joint_inputs(problem.x)),
-        labelled=(labels > ABSENT * labels.max(initial=0.0))[None],
+        inputs=overlapping(joint_inputs(problem, problem.x)),
+        labels=problem.y.reshape(problem.P, problem.n, -1).transpose(2, 1, 0).reshape(problem.outputs, -1),
+        skip=problem.skip > 0,
     )
 
 
-def joint_inputs(x: FloatArray) -> FloatArray:
-    """Inputs (P, n, D) over the joint index, (nP, D)."""
-    return x.transpose(1, 0, 2).reshape(-1, x.shape[2])
+def joint_inputs(problem: Problem, x: FloatArray) -> FloatArray:
+    """Inputs (P, n, D) of some patterns over the joint index, with biases as further dimensions, (nP, D + n).
+
+    Those of a bias are such that the inner products are ``x·x' + (D β/u) B_tt'``.
+    """
+    inputs = x.transpose(1, 0, 2).reshape(-1, problem.D)
+    if problem.bias == 0:
+        return inputs
+    values, vectors = np.linalg.eigh(problem.bias_sharing)
+    root = vectors * np.sqrt(np.maximum(values, 0.0) * problem.bias * problem.D / problem.u)
+    return np.concatenate([inputs, np.repeat(root, len(x), axis=0)], axis=1)
 
 
 def overlapping(rows: FloatArray) -> IntArray:
@@ -147,13 +209,13 @@ def generators(given: Conditions) -> tuple[SignSymmetry, ...]:
     found = []
     for solution in _null_space(unknowns.equations(), unknowns.count):
         symmetry = unknowns.symmetry(solution)
-        if len(np.unique(symmetry.signs[unknowns.active])) > 1:
+        if len(np.unique(symmetry.signs[given.active])) > 1:
             found.append(symmetry)
     return tuple(found)
 
 
 class _Unknowns:
-    """Exponents modulo 2, each a bit: of read-outs, of groups of tied matrices, and of connected inputs.
+    """Exponents modulo 2, each a bit: of connected labels, of groups of tied matrices, and of connected inputs.
 
     The first inputs keep their sign, as reversing U and V changes nothing. A sign s_tp is the sum of the bits of the
     pattern's first inputs and of the matrices passed since, held as an integer.
@@ -164,12 +226,13 @@ class _Unknowns:
         n, P = given.n, given.P
         inputs = given.inputs.reshape(n, P)
         driven = inputs >= 0
-        self.outputs, groups = len(given.labelled), int(given.tied.max(initial=-1)) + 1
-        #: Where h is not 0.
-        self.active = np.logical_or.accumulate(driven, axis=0)
+        #: The first bit of each set of outputs, and of what follows.
+        self.outputs = np.cumsum([0, *(alike.numbers.max(initial=-1) + 1 for alike in given.labelled)]).tolist()
+        self.matrices, groups = self.outputs[-1], int(given.tied.max(initial=-1)) + 1
+        active = given.active
         numbers = {number: k for k, number in enumerate(dict.fromkeys(inputs[driven].tolist()))}
-        self.count = self.outputs + groups + len(numbers) - 1
-        first = self.outputs + groups
+        self.count = self.matrices + groups + len(numbers) - 1
+        first = self.matrices + groups
 
         def of_input(t: int, p: int) -> int:
             k = numbers[int(inputs[t, p])]
@@ -179,9 +242,9 @@ class _Unknowns:
         self._equations: list[int] = []
         for t in range(n):
             for p in range(P):
-                passed = bool(t and self.active[t - 1, p])
+                passed = bool(t and active[t - 1, p])
                 if passed:
-                    self.signs[t, p] = self.signs[t - 1, p] ^ 1 << (self.outputs + int(given.tied[t - 1]))
+                    self.signs[t, p] = self.signs[t - 1, p] ^ 1 << (self.matrices + int(given.tied[t - 1]))
                     if given.skip:
                         self._equations.append(self.signs[t, p] ^ self.signs[t - 1, p])
                 if driven[t, p] and passed:
@@ -191,8 +254,10 @@ class _Unknowns:
 
     def equations(self) -> set[int]:
         """Sums of bits that are 0."""
-        labels = np.argwhere(self.given.labelled.reshape(self.outputs, *self.active.shape) & self.active)
-        return {*self._equations, *(self.signs[t, p] ^ 1 << c for c, t, p in labels.tolist())} - {0}
+        signs, found = self.signs.ravel(), set(self._equations)
+        for first, alike in zip(self.outputs, self.given.labelled, strict=False):
+            found |= {signs[a] ^ 1 << (first + int(alike.numbers[a])) for a in np.flatnonzero(alike.numbers >= 0)}
+        return found - {0}
 
     def symmetry(self, solution: int) -> SignSymmetry:
         """The symmetry that a solution stands for."""
@@ -200,10 +265,12 @@ class _Unknowns:
         def sign(bits: int) -> float:
             return -1.0 if (bits & solution).bit_count() % 2 else 1.0
 
+        signs = np.vectorize(sign, otypes=[float])(self.signs)
+        readouts = np.zeros((len(self.given.labels),) * 2)
+        for alike in self.given.labelled:
+            readouts[np.ix_(alike.outputs, alike.outputs)] = alike.reflection(signs.ravel())
         return SignSymmetry(
-            np.array([sign(1 << (self.outputs + group)) for group in self.given.tied.tolist()]),
-            np.vectorize(sign, otypes=[float])(self.signs),
-            np.array([sign(1 << c) for c in range(self.outputs)]),
+            np.array([sign(1 << (self.matrices + group)) for group in self.given.tied.tolist()]), signs, readouts
         )
 
 
@@ -247,7 +314,8 @@ def finest_classes(given: Conditions, joined: IntArray | None = None) -> IntArra
     order = np.argsort(given.inputs, kind="stable")
     linked = (np.diff(given.inputs[order]) == 0) & (given.inputs[order][1:] >= 0)
     pairs = [_chained(order)[linked], *([] if joined is None else [joined])]
-    pairs += [_chained(np.flatnonzero(labels)) for labels in given.labelled]
+    for alike in given.labelled:
+        pairs += [_chained(np.flatnonzero(alike.numbers == k)) for k in range(alike.numbers.max(initial=-1) + 1)]
     if given.skip:
         pairs.append(np.stack([np.arange(size - P), np.arange(P, size)], axis=1))
     tied = np.repeat(given.tied, P)

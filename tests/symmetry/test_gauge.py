@@ -60,7 +60,7 @@ def test_times_at_which_the_sign_is_arbitrary(problem, times):
     assert state.sign_arbitrary == times
     # the image is a state of the same free energy, whose predictions at these times are reversed
     for symmetry in group.sign_symmetries(problem, True):
-        f, other = predict(state), symmetry.of_predictions()[0] * predict(state)
+        f, other = predict(state), symmetry.of_predictions(predict(state))
         np.testing.assert_allclose((f + other)[:, [t - 1 for t in times]], 0.0, atol=1e-12)
 
 
@@ -145,7 +145,7 @@ def test_the_mean_over_both_signs_is_zero_where_a_symmetry_reverses_a_prediction
     reversing = {
         t + 1
         for symmetry in group.sign_symmetries(problem, True)
-        for t in np.flatnonzero(symmetry.of_predictions()[0, 0] < 0)
+        for t in np.flatnonzero(symmetry.of_predictions(np.ones((1, problem.n)))[0] < 0)
     }
     for phi in (np.tanh, lambda h: h):
         mean, error = sampled_predictions(problem, phi)
