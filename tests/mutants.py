@@ -30,6 +30,8 @@ from itertools import accumulate
 from math import inf
 from pathlib import Path
 
+from tests.brief import CUT
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("theory", "numerics")
 #: Operators of cosmic-ray. Comparisons of floats that differ in equality only are no faults.
@@ -42,6 +44,10 @@ OPERATORS = (
     *("ReplaceTrueWithFalse", "ReplaceFalseWithTrue", "ReplaceBreakWithContinue", "ReplaceContinueWithBreak"),
     *("NumberReplacer", "ExceptionReplacer", "ZeroIterationForLoop"),
 )
+#: Tests that run the program in other processes, of which no lines are seen.
+ELSEWHERE = ("tests/hardening", "tests/report", "tests/test_docs.py", "tests/test_readme.py", "tests/test_appendix.py")
+#: What a test is taken to take that was cut.
+LONG = 20.0
 #: A test that takes this many seconds, and this many times as long as without the fault, hangs.
 PATIENCE, SLOWER = 30, 6
 
@@ -166,6 +172,7 @@ def run_once(out: Path, tree: Path) -> None:
     settings = out / "coveragerc"
     settings.write_text(f"[run]\nsource = {','.join(PACKAGES)}\ndata_file = {out / 'coverage'}\n", encoding="utf-8")
     options = ["--cov", f"--cov-config={settings}", "--cov-context=test", "--cov-report=", "--timeout=600"]
+    options += ["-p", "tests.brief", *(f"--ignore={place}" for place in ELSEWHERE)]
     command = [sys.executable, "-m", "pytest", "-n", "2", *options, f"--junitxml={out / 'running.xml'}"]
     if subprocess.run(command, cwd=tree).returncode not in (0, 1):
         raise SystemExit("the fast tests could not be run")
@@ -182,7 +189,10 @@ def durations(out: Path) -> dict[str, float]:
     for case in ElementTree.parse(out / "durations.xml").iter("testcase"):
         file = case.get("classname", "").replace(".", "/") + ".py"
         name = f"{file}::{case.get('name')}"
-        if any(case.find(outcome) is not None for outcome in ("failure", "error")):
+        told = [case.find(outcome) for outcome in ("failure", "error")]
+        if any(CUT in (outcome.get("message") or "") for outcome in told if outcome is not None):
+            seconds[name] = LONG
+        elif any(outcome is not None for outcome in told):
             print(f"left out, fails without any fault: {name}", flush=True)
             seconds[name] = inf
         else:

@@ -14,6 +14,7 @@ from numerics.checking.agreement import Agreement, Verdict, WidthTrend
 from numerics.checking.laws import law_of
 from numerics.checking.regions import nearest
 from numerics.checking.weights import Phase, phases
+from numerics.errors import InputError
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer
 from numerics.linalg import FloatArray
@@ -153,7 +154,11 @@ def check(
     width = integer(width, "width", least, accepted=accepted)
     options = _complete(problem, width, **options)
     found = _weighed(problem, width, progress or (lambda what, done, total: None))
-    widths = [width // divisor for divisor in nonlinear.DIVISORS] if curved else [width]
+    divisors = nonlinear.DIVISORS if curved else (1,)
+    widths, rows = [width // divisor for divisor in divisors], len(found[0].region.inverse)
+    if len(found) > 1 and widths[0] < rows:
+        accepted = f"an integer ≥ {divisors[0] * rows}, for chains that start in each of {len(found)} minima"
+        raise InputError(f"width: is {width}; accepted: {accepted}")
     share = options["chains"] * (options["warmup"] + options["steps"])
     total = share * len(found) * len(widths)
 
@@ -217,7 +222,7 @@ def _sampled(
     chains, seed = options["chains"], options["seed"]
     several = len(found) > 1
     random = 0 if several else chains // 2
-    if width < problem.n * problem.P and not several:
+    if width < len(found[position].region.inverse):
         random = chains  # too narrow for given trajectories
     parts: list[Simulation] = []
     for name, count, law in (

@@ -13,4 +13,5 @@ def law_of(state: Solution) -> TrajectoryLaw:
     if not isinstance(state, NonlinearSolution):
         return GaussianLaw(state.kernel)
     at = state_average(state, state.problem.activation)
-    return WeightedLaw(at.nodes.points @ at.space.embedding.T, at.point.average.probability)
+    rows = at.nodes.points @ at.space.embedding.T
+    return WeightedLaw(at.space.classes.expand_rows(rows), at.point.average.probability)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from numerics.linalg import FloatArray
 from numerics.linear.functional import kernel_functional
 from numerics.linear.solution import linear_state
+from numerics.nonlinear.classes import trajectory_classes
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.predictors import finite_width
 from numerics.results.solution import Solution
@@ -71,8 +72,9 @@ def region(state: Solution) -> Region:
     problem = state.problem
     flip = flip_kernel(problem.n, problem.P) if is_doubled(state) else None
     if isinstance(state, NonlinearSolution):
-        inverse = np.linalg.inv(np.linalg.cholesky(state.kernel))
-        return Region(inverse, None, np.zeros((0, *inverse.shape)), flip)
+        rows = trajectory_classes(problem).representative  # the others are these, or 0
+        inverse = np.linalg.inv(np.linalg.cholesky(state.kernel[np.ix_(rows, rows)]))
+        return Region(inverse @ np.eye(problem.n * problem.P)[rows], None, np.zeros((0, *inverse.shape)), flip)
     space, reduced = kernel_functional(problem).space, linear_state(state).reduced
     inverse = np.linalg.inv(np.linalg.cholesky(reduced)) @ np.linalg.pinv(space.full_basis())
     if len(reduced) > finite_width.LARGEST_DIMENSION:

@@ -144,7 +144,14 @@ def continue_branch(problem: Problem, parameter: str, span: tuple[float, float],
         raise InputError(
             f"span: is {low:g} to {high:g}; accepted: a span around the problem's own {parameter}, {value:g}"
         )
-    state = whole.functional(math.log(value)).at(finite_array(kernel, "kernel"))
+    functional = whole.functional(math.log(value))
+    reduced = finite_array(kernel, "kernel", (functional.dimension, functional.dimension))
+    try:
+        state = functional.at(reduced)
+    except np.linalg.LinAlgError:
+        raise InputError(
+            "kernel: is not positive-definite; accepted: that of a state, in the space of the inputs"
+        ) from None
     track = Track(whole, lag_period(state.functional, state.H))
     converged = track.converge(state.H, math.log(value))
     if converged is None or relative_change(converged, state.H) > 1e-3:

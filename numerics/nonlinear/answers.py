@@ -27,8 +27,8 @@ def solutions(search: Search, found: list[State]) -> list[NonlinearSolution]:
 
     def noise(state: NonlinearSolution) -> tuple[bool, float]:
         # of a state with symmetry and the same with the noise of a sample, the one with it is kept
-        rows = search.space.classes.representative
-        symmetric = kept_classes(search.space, search.engine.phi, state.kernel[np.ix_(rows, rows)]) is not None
+        kernel = search.space.classes.reduced(state.kernel)
+        symmetric = kept_classes(search.space, search.engine.phi, kernel) is not None
         return not symmetric, float(state.kernel_error.max())
 
     for state in sorted(solutions, key=noise):

@@ -18,7 +18,7 @@ from scipy.optimize import root
 from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray, SymmetricVectors, symmetric_vectors
 from numerics.nonlinear.nodes import Averages
-from numerics.nonlinear.reduced import ReducedPoint, dual_variables, natural_hessian, point_at
+from numerics.nonlinear.reduced import ReducedPoint, dual, natural_hessian, point_at
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.symmetry.trajectories import independent
@@ -110,9 +110,9 @@ class Chain:
         """Averages, Φ̃ and C of each time: Φ̃ comes from the time after, at the supervised one from the labels too."""
         space = self._space
         C = np.diagonal(space.covariance(np.diag(diagonal)))
-        _, dual = dual_variables(space, np.diag(diagonal))
+        Ry = dual(space, np.diag(diagonal))
         conjugate = np.zeros(space.m)
-        conjugate[space.supervised] = 0.5 * space.problem.v * dual**2
+        conjugate[space.supervised] = 0.5 * space.problem.v * Ry**2
         columns: list[tuple[float, ...]] = []
         for t in reversed(range(space.m)):
             if t + 1 < space.m:

@@ -60,10 +60,17 @@ class TrajectoryClasses:
         left = float(np.sum((y - factor * mean[which]) ** 2))
         return rows.astype(np.intp), mean, weight, left
 
+    def reduced(self, matrix: FloatArray) -> FloatArray:
+        """The inverse of `expand`: a matrix on all positions, on rows, (…, nP, nP) to (…, m, m)."""
+        return np.asarray(matrix[..., self.representative[:, None], self.representative])
+
+    def expand_rows(self, rows: FloatArray) -> FloatArray:
+        """Trajectories or activities of rows, (…, m), on all positions, (…, nP)."""
+        return np.asarray(rows[..., self.row] * np.where(self.row >= 0, self.factor, 0.0))
+
     def expand(self, matrix: FloatArray) -> FloatArray:
         """A matrix on rows, such as Φ or a covariance of h, on all positions, (nP, nP)."""
-        factor = np.where(self.row >= 0, self.factor, 0.0)
-        return np.asarray(matrix[np.ix_(self.row, self.row)] * np.outer(factor, factor))
+        return self.expand_rows(self.expand_rows(matrix).T).T
 
     def shared(self, conjugate: FloatArray) -> FloatArray:
         """Φ̃ on all positions, each row's part in equal shares, so that ``φᵀΦ̃φ`` stays."""

@@ -18,7 +18,7 @@ from numerics.nonlinear.descent import Descent
 from numerics.nonlinear.engine import Progress
 from numerics.nonlinear.laws import Law
 from numerics.nonlinear.learnt import learnt_covariances
-from numerics.nonlinear.reduced import dual_variables
+from numerics.nonlinear.reduced import dual
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.symmetry.trajectories import images
 
@@ -71,7 +71,7 @@ def explore(space: TrajectorySpace, phi: Activation, prior: FloatArray, seed: in
         say: told what is being done.
     """
     within = _within_reach(space, prior)
-    energy = space.energy(dual_variables(space, prior)[1])
+    energy = space.energy(dual(space, prior))
     if within and energy < WEAK:
         return Explored([], [], False, True)
     exploration = _Exploration(space, phi, Descent(space.d, phi, seed), energy + CLOSE * (1 + energy))

@@ -96,10 +96,10 @@ class _Drawn:
 
 def _drawn(space: TrajectorySpace, phi: Activation, solution: NonlinearSolution, size: int, seed: int) -> _Drawn:
     """Points at the state; for φ that is not odd from a mixture that is fitted to it in two rounds."""
-    inverse, rows = space.inverse_embedding, space.classes.representative
-    kernel, conjugate = solution.kernel[np.ix_(rows, rows)], space.classes.gathered(solution.conjugate)
+    inverse, classes = space.inverse_embedding, space.classes
+    kernel, conjugate = classes.reduced(solution.kernel), classes.gathered(solution.conjugate)
     C = space.covariance(kernel)
-    mean, covariance = np.zeros(space.d), inverse @ solution.second_moment[np.ix_(rows, rows)] @ inverse.T
+    mean, covariance = np.zeros(space.d), inverse @ classes.reduced(solution.second_moment) @ inverse.T
     mixture = standard(space.d) if phi.odd else with_tails(space.d)
     for final in (True,) if phi.odd else (False, False, True):
         chosen = sample(
@@ -119,8 +119,8 @@ def _drawn(space: TrajectorySpace, phi: Activation, solution: NonlinearSolution,
             mixture = fitted(nodes.points, p, mean, covariance, seed)
     # stationary on these points: at a fixed Φ̃ the noise of averages is several times as large
     moments = (kernel, *tilted_moments(nodes.points, p, odd=phi.odd))
-    classes = kept_classes(space, phi, kernel)
-    last, _, reached = MomentMap(chosen, space, phi, classes).settled(moments, tolerance=1e-6)
+    kept = kept_classes(space, phi, kernel)
+    last, _, reached = MomentMap(chosen, space, phi, kept).settled(moments, tolerance=1e-6)
     if not reached:
         raise NotSolvedError("the state has not been reached on the points for test patterns; try a larger size")
     nodes = placed(chosen, space, phi, last.mean, last.covariance)
@@ -166,5 +166,4 @@ def _one(
         error[t] = np.sqrt(np.sum((each - total[:, None] * cross[t]) ** 2, axis=0) * BATCHES / (BATCHES - 1))
         squares = np.einsum("skt,sk,k->t", hidden[:, :, : t + 1], hidden[:, :, t], 0.5 * probability)
         own[t, : t + 1] = own[: t + 1, t] = squares
-    factor = np.where(classes.row >= 0, classes.factor, 0.0)
-    return cross[:, classes.row] * factor, np.diagonal(own).copy(), error[:, classes.row] * np.abs(factor)
+    return classes.expand_rows(cross), np.diagonal(own).copy(), np.abs(classes.expand_rows(error))

@@ -24,7 +24,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
 from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray, symmetric_vectors
-from numerics.nonlinear.reduced import dual_variables
+from numerics.nonlinear.reduced import dual
 from numerics.nonlinear.sample import Sample
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.symmetry.trajectories import Classes, kept_matrices
@@ -83,17 +83,19 @@ class Iterate:
     counting: float
 
 
-def explicit_conjugate(space: TrajectorySpace, kernel: FloatArray, second: FloatArray) -> FloatArray:
-    """Φ̃ from Φ and ``⟨ggᵀ⟩`` by the second condition, (m, m).
+def explicit_conjugate(
+    space: TrajectorySpace, kernel: FloatArray, second: FloatArray, precision: FloatArray | None = None
+) -> FloatArray:
+    """Φ̃ from Φ and ``⟨ggᵀ⟩`` by the second condition, (m, m); ``C_g[Φ]⁻¹`` may be given.
 
     Raises:
         numpy.linalg.LinAlgError: ``C_g[Φ]`` is singular.
     """
-    precision = np.asarray(np.linalg.inv(space.covariance(kernel)))
-    _, dual = dual_variables(space, kernel)
+    if precision is None:
+        precision = np.asarray(np.linalg.inv(space.covariance(kernel)))
+    T, Ry = space.supervised, dual(space, kernel)
     conjugate = space.pull_back(0.5 * (precision @ second @ precision - precision))
-    T = space.supervised
-    conjugate[np.ix_(T, T)] += 0.5 * space.problem.v * np.outer(dual, dual)
+    conjugate[T[:, None], T] += 0.5 * space.problem.v * np.outer(Ry, Ry)
     return conjugate
 
 

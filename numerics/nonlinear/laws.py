@@ -23,13 +23,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import scipy.linalg as sla
 
 from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray
 from numerics.nonlinear.iteration import explicit_conjugate
 from numerics.nonlinear.nodes import Nodes, tilted_moments
-from numerics.nonlinear.reduced import dual_variables
+from numerics.nonlinear.reduced import dual, dual_variables
 from numerics.nonlinear.space import TrajectorySpace
 
 #: Conjugate gradients: iterations, and the share of the gradient that is left.
@@ -90,11 +89,11 @@ def law_at(space: TrajectorySpace, phi: Activation, nodes: Nodes, precision: Flo
     np.linalg.cholesky(covariance)
     second = covariance + np.outer(mean, mean)
     kernel = (activity * p[:, None]).T @ activity
-    whitening = np.linalg.inv(sla.cholesky(space.covariance(kernel), lower=True))
+    whitening = np.linalg.inv(np.linalg.cholesky(space.covariance(kernel)))
     log_normal = np.log(np.diagonal(whitening)).sum() - 0.5 * space.d * np.log(2 * np.pi)
     log_normal -= 0.5 * np.vdot(whitening.T @ whitening, second)
     divergence = np.vdot(tilt, kernel) - 0.5 * np.vdot(precision, second) - log_Z - log_normal
-    energy = space.energy(dual_variables(space, kernel)[1])
+    energy = space.energy(dual(space, kernel))
     counting = float(1 / (np.vdot(p, p) * len(p)))
     return Law(precision, tilt, float(energy + divergence), kernel, mean, covariance, g, p, counting)
 
@@ -102,7 +101,7 @@ def law_at(space: TrajectorySpace, phi: Activation, nodes: Nodes, precision: Flo
 def tilted(space: TrajectorySpace, law: Law) -> Pair:
     """(A, B) of the tilted law that the moments give."""
     precision = np.asarray(np.linalg.inv(space.covariance(law.kernel)))
-    return precision, explicit_conjugate(space, law.kernel, law.second)
+    return precision, explicit_conjugate(space, law.kernel, law.second, precision)
 
 
 class Step(NamedTuple):

@@ -163,10 +163,10 @@ def kkt_blocks(
     moved = 0.5 * (moved + moved.transpose(0, 2, 1))
     curved = vectors.vec(space.pull_back(moved))
     problem, T = space.problem, space.supervised
-    R, dual = dual_variables(space, point.kernel)
-    change = directions[:, T[:, None], T[None, :]] @ dual  # (s, labels)
+    R, Ry = dual_variables(space, point.kernel)
+    change = directions[:, T[:, None], T[None, :]] @ Ry  # (s, labels)
     spread = np.zeros((s, space.m, space.m))
-    spread[:, T[:, None], T[None, :]] = 0.5 * problem.v**2 * np.einsum("kl,i->kli", change @ R, dual)
+    spread[:, T[:, None], T[None, :]] = 0.5 * problem.v**2 * np.einsum("kl,i->kli", change @ R, Ry)
     curved += vectors.vec(spread + spread.transpose(0, 2, 1))
     F_PhiPhi = curved - at.covariance[s:, s:]
     return 0.5 * (F_PhiPhi + F_PhiPhi.T), np.eye(s) - at.covariance[:s, s:], at.covariance[:s, :s]
@@ -174,15 +174,22 @@ def kkt_blocks(
 
 def dual_variables(space: TrajectorySpace, kernel: FloatArray) -> tuple[FloatArray, FloatArray]:
     """``R = (v𝒯Φ𝒯ᵀ + κ)⁻¹`` and ``Ry``, on rows with labels."""
+    return np.asarray(np.linalg.inv(_gram(space, kernel)), dtype=np.float64), dual(space, kernel)
+
+
+def dual(space: TrajectorySpace, kernel: FloatArray) -> FloatArray:
+    """``Ry`` on rows with labels."""
+    return np.asarray(np.linalg.solve(_gram(space, kernel), space.labels), dtype=np.float64)
+
+
+def _gram(space: TrajectorySpace, kernel: FloatArray) -> FloatArray:
     T = space.supervised
-    gram = space.problem.v * kernel[np.ix_(T, T)] + np.diag(space.noise)
-    R = np.linalg.inv(gram)
-    return np.asarray(R, dtype=np.float64), np.asarray(np.linalg.solve(gram, space.labels), dtype=np.float64)
+    return space.problem.v * kernel[T[:, None], T] + np.diag(space.noise)
 
 
 def _energy(space: TrajectorySpace, kernel: FloatArray) -> tuple[float, FloatArray]:
     problem, T = space.problem, space.supervised
-    _, dual = dual_variables(space, kernel)
+    Ry = dual(space, kernel)
     slope = np.zeros_like(kernel)
-    slope[np.ix_(T, T)] = -0.5 * problem.v * np.outer(dual, dual)
-    return space.energy(dual), slope
+    slope[np.ix_(T, T)] = -0.5 * problem.v * np.outer(Ry, Ry)
+    return space.energy(Ry), slope

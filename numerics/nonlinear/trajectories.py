@@ -17,7 +17,7 @@ import scipy.linalg as sla
 from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray, symmetric_vectors
 from numerics.nonlinear.nodes import Nodes
-from numerics.nonlinear.reduced import ReducedPoint, hessian, stationary_point
+from numerics.nonlinear.reduced import ReducedPoint, dual_variables, hessian, stationary_point
 from numerics.nonlinear.sample import Mixture, fitted
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import TrajectorySpace, trajectory_space
@@ -49,19 +49,22 @@ def state_average(
 ) -> StateAverage:
     """Weighted points of ``N(h|0, C[Φ]) exp(φᵀΦ̃φ)/Z``, by importance from a mixture that is fitted to them.
 
+    Points, averages and derivatives are those of the distinct rows of Φ (`numerics.nonlinear.classes`).
+
     Args:
         solution: a state.
         phi: its activation.
         covariance: whether to compute second derivatives too.
         seed: of the points.
     """
-    space, vectors = trajectory_space(solution.problem), symmetric_vectors(len(solution.kernel))
-    inverse = np.linalg.pinv(space.embedding)
-    second = inverse @ solution.second_moment @ inverse.T
+    space = trajectory_space(solution.problem)
+    vectors, inverse, classes = symmetric_vectors(space.m), space.inverse_embedding, space.classes
+    kernel, conjugate = classes.reduced(solution.kernel), classes.gathered(solution.conjugate)
+    second = inverse @ classes.reduced(solution.second_moment) @ inverse.T
     L, d = sla.cholesky(0.5 * (second + second.T), lower=True), space.d
     rng = np.random.default_rng(seed)
     factors = [np.sqrt(width) * np.eye(d) for width in WIDTHS]
-    prior = sla.solve_triangular(L, sla.cholesky(space.covariance(solution.kernel), lower=True), lower=True)
+    prior = sla.solve_triangular(L, sla.cholesky(space.covariance(kernel), lower=True), lower=True)
     mixture = Mixture(np.full(3, 1 / 3), np.zeros((3, d)), np.stack([*factors, prior]))
     mean = np.zeros(d)
     for count in (FITTED_POINTS, POINTS):
@@ -71,9 +74,7 @@ def state_average(
         log_weight = np.log(np.diagonal(L)).sum() - log_q - np.log(count)
         nodes = Nodes(points, phi.value(points @ space.embedding.T), log_weight)
         last = count == POINTS
-        point = stationary_point(
-            space, vectors, nodes, solution.kernel, solution.conjugate, covariance=covariance and last
-        )
+        point = stationary_point(space, vectors, nodes, kernel, conjugate, covariance=covariance and last)
         if not last:
             p = point.average.probability
             mean = np.zeros(d) if phi.odd else p @ points
@@ -110,7 +111,6 @@ def log_mass(solution: NonlinearSolution, phi: Activation, width: int) -> float 
         ]
     except np.linalg.LinAlgError:
         return None
-    problem, T = solution.problem, solution.problem.supervised
-    gram = problem.v * solution.kernel[np.ix_(T, T)] + problem.kappa * np.eye(len(T))
-    fluctuations = float(np.linalg.slogdet(gram)[1] + sum(2 * np.log(np.diagonal(f)).sum() for f in factors))
+    R, _ = dual_variables(at.space, at.point.kernel)
+    fluctuations = float(sum(2 * np.log(np.diagonal(f)).sum() for f in factors) - np.linalg.slogdet(R)[1])
     return -width * solution.free_energy - 0.5 * fluctuations

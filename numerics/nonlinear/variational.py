@@ -26,7 +26,7 @@ from numerics.linalg import FloatArray
 from numerics.lowering.scalar import Lowered, lower
 from numerics.nonlinear.forward import forward_kernel, require_regular
 from numerics.nonlinear.iteration import explicit_conjugate
-from numerics.nonlinear.reduced import dual_variables
+from numerics.nonlinear.reduced import dual
 from numerics.nonlinear.space import TrajectorySpace, trajectory_space
 from numerics.results.solution import Branch, coherence_beyond
 from theory.gaussian_averages import a, average, b, c
@@ -194,15 +194,14 @@ def _at(space: TrajectorySpace, L: FloatArray) -> _Point:
     C = space.covariance(K)
     factor = sla.cholesky(C, lower=True)
     Q, S_inverse = np.asarray(np.linalg.inv(C)), sla.cho_solve((L, True), np.eye(space.d))
-    _, dual = dual_variables(space, K)
-    conjugate = explicit_conjugate(space, K, S)
+    conjugate = explicit_conjugate(space, K, S, Q)
     # K'ᵀ: an entry of K depends on its own S_ij and on the variances of its two variables
     back = cross * conjugate
     back[np.diag_indices(space.m)] += 2 * np.sum(own * conjugate, axis=1)
     terms: tuple[Any, ...] = (0.5 * Q, -0.5 * S_inverse, -E.T @ back @ E)
     log_ratio = np.log(np.diagonal(L)).sum() - np.log(np.diagonal(factor)).sum()
     return _Point(
-        space.energy(dual),
+        space.energy(dual(space, K)),
         0.5 * float(np.vdot(S, Q)) - 0.5 * space.d - float(log_ratio),
         np.asarray(sum(terms)),
         float(sum(np.linalg.norm(L.T @ term @ L) for term in terms)),

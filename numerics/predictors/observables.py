@@ -5,7 +5,6 @@ The formulas are those of docs/theory.md sections 6, 8 and 9.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -19,7 +18,6 @@ from numerics.linalg import ComplexArray, FloatArray, alignment
 from numerics.linear.functional import kernel_functional
 from numerics.linear.solution import linear_state
 from numerics.nonlinear.solution import NonlinearSolution
-from numerics.nonlinear.space import trajectory_space
 from numerics.nonlinear.trajectories import state_average
 from numerics.results.solution import Solution
 from numerics.threads import one_thread
@@ -98,21 +96,14 @@ def _sampled_moment(solution: NonlinearSolution) -> tuple[FloatArray, FloatArray
     The part of φ that is linear in g has its average from the state's own ``⟨hhᵀ⟩``, so that a sample's fluctuations
     enter through the rest alone.
     """
-    space = trajectory_space(solution.problem)
-    rows = space.classes.representative
-    second = solution.second_moment[np.ix_(rows, rows)]
-    state = replace(
-        solution,
-        kernel=solution.kernel[np.ix_(rows, rows)],
-        conjugate=space.classes.gathered(solution.conjugate),
-        second_moment=second,
-    )
-    at = state_average(state, solution.problem.activation)
+    at = state_average(solution, solution.problem.activation)
+    space = at.space
+    second = space.classes.reduced(solution.second_moment)
     g, weighted = at.nodes.points, at.nodes.activity * at.point.average.probability[:, None]
     squares = (g * at.point.average.probability[:, None]).T @ g
     slopes = sla.solve(squares, g.T @ weighted, assume_a="pos").T
     moment = slopes @ space.inverse_embedding @ second @ space.inverse_embedding.T
-    return space.covariance(state.kernel), space.receive @ moment
+    return space.covariance(at.point.kernel), space.receive @ moment
 
 
 def temporal_coherence(solution: KernelState) -> FloatArray:

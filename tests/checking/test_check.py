@@ -111,6 +111,12 @@ def test_chains_that_leave_the_phase_that_carries_the_weight_are_said(few_draws)
     assert "leave" in checked.reason or "move" in checked.reason
 
 
+def test_a_width_too_narrow_for_trajectories_of_each_minimum_is_said(few_draws):
+    """Three rows of h^t; with one minimum chains would start from random weights instead."""
+    with pytest.raises(InputError, match="width: is 2; accepted: an integer ≥ 3, for chains that start in each of 2"):
+        check(endpoint(4, 3740.0, kappa=200.0, arch="dnn"), 2, steps=40)
+
+
 def test_chains_may_leave_a_phase_without_weight(few_draws):
     problem, found, chains = phases_and_chains()
     strays = planted(problem, 128, found[0].kernel, 5)

@@ -124,6 +124,15 @@ def test_projection_as_positions_and_as_a_matrix_agree():
     assert np.allclose(one["gradient"], two["gradient"], rtol=1e-13)
 
 
+@pytest.mark.parametrize("positions", [[0], [5]])
+def test_a_position_at_either_end(positions):
+    values, direction = random_task(3, 2, positions)
+    given = {**values, "supervised": np.eye(6)[positions]}
+    one, two = lowered("rnn")(dH=direction, **values), lowered("rnn")(dH=direction, **given)
+    assert one["value"] == pytest.approx(two["value"], rel=1e-13)
+    np.testing.assert_allclose(one["gradient"], two["gradient"], atol=1e-12)
+
+
 def test_a_kernel_that_is_not_positive_definite_is_refused():
     values, direction = random_task(3, 1, [2])
     with pytest.raises(np.linalg.LinAlgError):
@@ -140,6 +149,10 @@ def test_a_kernel_that_is_not_positive_definite_is_refused():
         ({"u": "one"}, "u: is 'one'"),
         ({"P": 4}, "P: is 4"),
         ({"supervised": np.array([1, 6])}, "supervised: does not fit"),
+        ({"supervised": np.array([-1, 4])}, "supervised: does not fit"),
+        ({"supervised": np.array([6]), "Y": np.ones((1, 1))}, "supervised: does not fit"),
+        ({"supervised": np.eye(5)[:2]}, "supervised: does not fit"),
+        ({"supervised": np.array(4)}, "supervised: does not fit"),
         ({"supervised": np.array([1, 1])}, "supervised: does not fit"),
         ({"supervised": np.array([1, 2, 3])}, "supervised: does not fit"),
     ],

@@ -4,14 +4,17 @@ import json
 import subprocess
 import sys
 import textwrap
+import threading
+from multiprocessing import spawn
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import numpy as np
 import pytest
 from nbclient import NotebookClient
 
-from numerics import endpoint
+from numerics import endpoint, processes
 from numerics.sampling import simulate
 
 ROOT = Path(__file__).parents[2]
@@ -101,6 +104,30 @@ def test_inside_a_daemonic_worker(tmp_path):
     asked = script(tmp_path, DAEMON.replace("OPTIONS", "{'workers': 2}"))
     assert json.loads(asked.stdout) == SINE
     assert "simulate: the chains run one after another in this process, as a daemonic worker process" in asked.stderr
+
+
+@pytest.mark.parametrize("has_parent", [True, False])
+def test_a_worker_ends_with_its_parent(monkeypatch, has_parent):
+    seen = []
+    parent = SimpleNamespace(join=lambda: seen.append("joined"))
+    monkeypatch.setattr(processes, "parent_process", lambda: parent if has_parent else None)
+    monkeypatch.setattr(processes.os, "_exit", seen.append)
+    processes._end_with_parent()
+    assert seen == (["joined", 1] if has_parent else [])
+
+
+def test_a_worker_is_told_of_no_main_module_by_the_thread_that_starts_it():
+    whole = spawn.get_preparation_data("worker")
+    told = []
+    with processes._without_main():
+        mine = spawn.get_preparation_data("worker")
+        other = threading.Thread(target=lambda: told.append(spawn.get_preparation_data("worker")))
+        other.start()
+        other.join()
+    assert any(key.startswith("init_main") for key in whole)
+    assert mine.keys() == {key for key in whole if not key.startswith("init_main")}
+    assert told[0].keys() == whole.keys()
+    assert spawn.get_preparation_data("worker").keys() == whole.keys()
 
 
 def test_what_cannot_be_sent_runs_here():

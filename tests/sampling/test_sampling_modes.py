@@ -13,7 +13,7 @@ from numerics.sampling import Hysteresis, Tempering, hysteresis, ladder
 from numerics.sampling import tempering as module
 from numerics.sampling.collapsed import CollapsedHMC, CollapsedState, activations
 from numerics.sampling.diagnostics import summarise
-from numerics.sampling.hysteresis import StrengthSweep
+from numerics.sampling.hysteresis import StrengthSweep, _collect, _Stay
 from numerics.sampling.network import Network
 from numerics.sampling.starts import start
 
@@ -119,6 +119,26 @@ def test_sweeps_agree_far_from_the_transition():
     assert (np.abs(np.abs(loop.up.order_parameter[1]) - np.abs(loop.down.order_parameter[1])) < 5 * error).all()
     again = hysteresis(endpoint(4, 1.0), 64, [1.0, 60.0], chains=2, steps=60, seed=4)
     assert np.array_equal(loop.up.order_parameter, again.up.order_parameter)
+
+
+def test_sweeps_are_gathered_by_strength_and_chain():
+    """Planted series at two strengths of three chains; the sweep down meets the strengths in reverse."""
+    rng = np.random.default_rng(0)
+    order = np.arange(6.0).reshape(3, 2)  # (chains, strengths)
+    overlap = np.array([[0.0, 0.6], [0.2, -0.6], [0.3, 0.3]])
+    sweeps = [
+        [_Stay(mean + 0.1 * rng.standard_normal(400), np.full(400, o)) for mean, o in zip(*rows, strict=True)]
+        for rows in zip(order, overlap, strict=True)
+    ]
+    sweeps[2][1].overlap[:150] = 0.0  # comes late: not on one side in every quarter
+    up, down = _collect(sweeps, 256, 1), _collect([chain[::-1] for chain in sweeps], 256, -1)
+    np.testing.assert_allclose(up.order_parameter, order.T, atol=0.03)
+    np.testing.assert_allclose(up.standard_error, 0.1 / np.sqrt(400), rtol=0.3)
+    np.testing.assert_allclose(up.overlap[:, :2], overlap[:2].T)
+    # noise 4/√N = 0.25
+    assert up.basin.tolist() == [[0, 0, 1], [1, -1, 0]]
+    for name in ("order_parameter", "standard_error", "overlap", "basin"):
+        np.testing.assert_array_equal(getattr(down, name), getattr(up, name))
 
 
 @pytest.mark.slow

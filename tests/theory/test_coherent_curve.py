@@ -1,13 +1,15 @@
 """The coherent branch at T = 5 on its elliptic curve, against the free energy written again in mpmath."""
 
+from importlib import import_module
+
 import mpmath
 import pytest
 from endpoint_reference import gradient
 from mpmath import mp
-from sympy import Float, Rational, discriminant, expand, simplify
+from sympy import Float, Rational, discriminant, expand, simplify, solve
 
 from theory import symbols
-from theory.coherent_curve import coherent_curve, residuals
+from theory.coherent_curve import coherent_curve, conditions, residuals
 from theory.critical_point import critical_signal
 
 
@@ -85,6 +87,22 @@ def test_branch_starts_at_the_critical_point(curve):
 @pytest.mark.slow
 def test_every_condition_vanishes_modulo_the_curve(curve):
     assert set(residuals(curve).values()) == {0}
+
+
+def test_the_shortest_condition_vanishes_modulo_the_curve(curve, monkeypatch):
+    """That of δ; a condition that does not hold is left."""
+    x, equations = conditions()
+    planted = {"delta": equations["delta"], "wrong": x["q2"] * x["p1"]}
+    monkeypatch.setattr(import_module("theory.coherent_curve"), "conditions", lambda: (x, planted))
+    left = residuals(curve)
+    assert left["delta"] == 0
+    alpha, g = curve.parameters
+    # q_2 p_1 = (q_2/p_1)(p_1)², both known on the curve
+    point = {alpha: Rational(29, 20)}
+    root = solve(curve.relation.subs(point), g)[0]
+    known = (curve.odd["q2"] * curve.square).subs(point).subs(g, root)
+    assert (left["wrong"].subs(point).subs(g, root) - known).evalf() == pytest.approx(0, abs=1e-10)
+    assert known.evalf() != 0
 
 
 def test_short_relations(curve):
