@@ -7,7 +7,7 @@ are run, the quickest first, until one fails. Left out are texts, annotations, d
 `zip`, and the tuning constants on top of a module. Faults come in random order. Nothing is written outside the folder
 that is given; an interrupted run is taken up again.
 
-    python -m tests.mutants DIR [--sample 200] [--seed 0] [--only numerics/linear] [--budget 120]
+    python -m tests.mutants DIR [--sample 200] [--seed 0] [--only numerics/linear] [--tests tests/linear] [--budget 60]
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import sys
 import time
 import traceback
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import accumulate
 from math import inf
@@ -165,20 +165,20 @@ def copied(out: Path) -> Path:
     return tree
 
 
-def run_once(out: Path, tree: Path) -> None:
-    """The fast tests without any fault: which lines each runs, and how long it takes."""
+def run_once(out: Path, tree: Path, tests: Sequence[str]) -> None:
+    """The fast tests without any fault: which lines each runs in its first seconds, and how long it takes."""
     if (out / "durations.xml").exists():
         return
     settings = out / "coveragerc"
     settings.write_text(f"[run]\nsource = {','.join(PACKAGES)}\ndata_file = {out / 'coverage'}\n", encoding="utf-8")
     options = ["--cov", f"--cov-config={settings}", "--cov-context=test", "--cov-report=", "--timeout=600"]
     options += ["-p", "tests.brief", *(f"--ignore={place}" for place in ELSEWHERE)]
-    command = [sys.executable, "-m", "pytest", "-n", "2", *options, f"--junitxml={out / 'running.xml'}"]
+    command = [sys.executable, "-m", "pytest", "-n", "2", *options, f"--junitxml={out / 'running.xml'}", *tests]
     if subprocess.run(command, cwd=tree).returncode not in (0, 1):
         raise SystemExit("the fast tests could not be run")
     # every fault's tests import the sources: compiled once, but for the file that has the fault
     keeping = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    collect = [sys.executable, "-m", "pytest", "--collect-only", "-p", "no:cacheprovider"]
+    collect = [sys.executable, "-m", "pytest", "--collect-only", "-p", "no:cacheprovider", *tests]
     subprocess.run(collect, cwd=tree, env=keeping, check=True, stdout=subprocess.DEVNULL)
     (out / "running.xml").rename(out / "durations.xml")
 
@@ -305,12 +305,13 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="paths that start so")
-    parser.add_argument("--budget", type=float, default=120, help="seconds for the tests of one fault")
+    parser.add_argument("--tests", nargs="*", default=[], help="files or folders of tests; all unless given")
+    parser.add_argument("--budget", type=float, default=60, help="seconds for the tests of one fault")
     options = parser.parse_args()
     out = options.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     tree = copied(out)
-    run_once(out, tree)
+    run_once(out, tree, options.tests)
     seconds, results = durations(out), out / "results.jsonl"
     known: dict[Fault, bool] = {}
     for line in results.read_text(encoding="utf-8").splitlines() if results.exists() else []:
