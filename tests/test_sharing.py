@@ -221,17 +221,12 @@ def state_of(problem: Problem, plain_state):
 
 #: Everything that takes a problem or a state and has learnt none of the features.
 ENTRIES = {
-    "solve": solve,
-    "search_all": search_all,
-    "solve_all": solve_all,
     "solve, erf": lambda p: solve(p.with_(activation="erf")),
     "solve_all, erf": lambda p: solve_all(p.with_(activation="erf")),
     "state_near": lambda p: numerics.state_near(p.with_(activation="erf"), np.eye(4)),
     "incoherent_state": lambda p: incoherent_state(p.with_(activation="erf")),
     "critical_signal": lambda p: numerics.critical_signal(p.with_(activation="erf"), 1.0, 2.0),
     "solve_gaussian": lambda p: solve_gaussian(p.with_(activation="erf")),
-    "kernel_space": kernel_space,
-    "input_covariance": input_covariance,
     "trajectory_space": trajectory_space,
     "continue_branch": lambda p: numerics.continue_branch(p, "signal", (0.5, 2.0), np.eye(4)),
     "scan": lambda p: numerics.scan(p, {"signal": [0.5, 2.0]}),
@@ -243,8 +238,6 @@ ENTRIES = {
 }
 OF_STATES = {
     "certify": certify,
-    "predict": observables.predict,
-    "regression": lambda s: observables.regression(s, np.eye(4)),
     "outliers": observables.outliers,
     "training": generalisation.training,
     "held_out": generalisation.held_out,
@@ -258,12 +251,12 @@ OF_STATES = {
     "modes": finite_width.modes,
     "output_shift": output_shift,
 }
-#: Those that take neither problem nor state, or read no more than the kernel of one; and the simulator.
+#: Those that take neither problem nor state, or read no more than the kernel of one; and those that take all of it.
 WITHOUT = {
     "Certificate", "LinearSolution", "Sweep",
     "Activation", "Agreement", "Check", "InputError", "NonlinearSolution", "Problem", "Scan", "Simulation",
-    "Solution", "Teacher", "cka", "compare", "endpoint", "hysteresis", "landscape", "load", "load_problem", "lower",
-    "plot", "rotation_teacher", "save", "Solutions", "sequence", "simulate", "solve_endpoint_batch",
+    "Solution", "Teacher", "solve", "solve_all", "cka", "compare", "endpoint", "hysteresis", "landscape", "load", "load_problem", "lower",
+    "plot", "predict", "rotation_teacher", "save", "Solutions", "sequence", "simulate", "solve_endpoint_batch",
 }  # fmt: skip
 
 
@@ -303,7 +296,7 @@ def test_every_public_name_is_looked_at():
 
 
 COMMANDS = {
-    "solve": (), "certify": (), "check": ("--width", "16"), "scan": ("--over", "kappa=1:2:3"),
+    "certify": (), "check": ("--width", "16"), "scan": ("--over", "kappa=1:2:3"),
     "sweep": ("--over", "kappa=1,2", "--directory", "points"),
 }  # fmt: skip
 OPTIONS = {

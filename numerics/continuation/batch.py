@@ -1,8 +1,8 @@
 """Kernels of problems that differ in numbers only, all at once: F's derivatives, and Newton's method on them.
 
-The formulas of ``numerics.linear.functional`` with a leading axis. The covariance is ``C = w Σ_k E_k H E_kᵀ + uX⁻``,
-one shift E for shared weights and one for each layer of a DNN; with ``D_k = √w L⁻¹E_kL``, ``N_k = MD_k`` and
-``A_kl = D_kᵀN_l`` the entropy's Hessian is
+The formulas of ``numerics.linear.functional`` with a leading axis. The covariance is ``C = w Σ_k E_k H E_kᵀ + C_0``, with
+one E for each independent matrix that the sharing matrix has: one where all times share W, one for each layer of a DNN.
+With ``D_k = √w L⁻¹E_kL``, ``N_k = MD_k`` and ``A_kl = D_kᵀN_l`` the entropy's Hessian is
 
 ``½S - ½ Σ_k (N_k S N_kᵀ + N_kᵀ S N_k) + Σ_kl [sym(A_kl S N_lᵀN_k) - ½ A_kl S A_klᵀ]``, ``sym(X) = ½(X + Xᵀ)``.
 
@@ -18,6 +18,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from numerics.linalg import BoolArray, FloatArray, IntArray, symmetric, symmetric_vectors
+from numerics.linear.coordinates import RANK
 from numerics.linear.functional import KernelFunctional
 
 #: Entries of the largest arrays that are made at once.
@@ -25,6 +26,17 @@ LARGEST = 4_000_000
 #: A residual at which Newton's method stops; it goes on from a larger one while it falls by a factor, at last in each
 #: step where it is small already, else in one of several: far from a state it may rise at first.
 GOAL, SMALL, FALL, PATIENCE = 1e-15, 1e-12, 0.1, 8
+
+
+@dataclass(frozen=True, eq=False)
+class _Energies:
+    """Of one supervised set: ``𝒯L`` (B, s, m), y (B, s, outputs), ``v𝒯H𝒯ᵀ + κ``, ``(…)⁻¹y`` and q̂ (B, m, outputs)."""
+
+    rows: FloatArray
+    labels: FloatArray
+    noisy: FloatArray
+    dual: FloatArray
+    q: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,33 +83,23 @@ class KernelBatch:
         return self.M[:, None] @ self._D
 
     @cached_property
-    def _readout(self) -> FloatArray:
-        return np.asarray(self.functionals[0].readout @ self.L)
-
-    @cached_property
-    def _noisy(self) -> FloatArray:
-        """``v𝒯H𝒯ᵀ + κ``, (B, s, s)."""
+    def _energies(self) -> list[_Energies]:
+        """One for each supervised set."""
         v, kappa = self._numbers("v")[:, None, None], self._numbers("kappa")[:, None, None]
-        return v * self._readout @ _transposed(self._readout) + kappa * np.eye(self._readout.shape[1])
-
-    @cached_property
-    def _labels(self) -> FloatArray:
-        return np.array([f.labels for f in self.functionals])[..., None]
-
-    @cached_property
-    def _dual(self) -> FloatArray:
-        return np.asarray(np.linalg.solve(self._noisy, self._labels))
-
-    @cached_property
-    def _q(self) -> FloatArray:
-        """``q̂``, (B, m, 1)."""
-        return _transposed(self._readout) @ self._dual
+        found = []
+        for k, target in enumerate(self.functionals[0].targets):
+            rows = target.readout @ self.L
+            labels = np.array([f.targets[k].labels for f in self.functionals])
+            noisy = v * rows @ _transposed(rows) + kappa * np.eye(rows.shape[1])
+            dual = np.asarray(np.linalg.solve(noisy, labels))
+            found.append(_Energies(rows, labels, noisy, dual, _transposed(rows) @ dual))
+        return found
 
     @cached_property
     def energy(self) -> FloatArray:
-        """``½ yᵀ(v𝒯H𝒯ᵀ + κ)⁻¹y``, (B,)."""
+        """``½ Σ_c y_cᵀ(v𝒯_cH𝒯_cᵀ + κ)⁻¹y_c``, (B,)."""
         unexplained = np.array([f.unexplained_energy for f in self.functionals])
-        return np.asarray(0.5 * np.sum(self._labels * self._dual, axis=(1, 2)) + unexplained)
+        return np.asarray(sum(0.5 * np.sum(e.labels * e.dual, axis=(1, 2)) for e in self._energies) + unexplained)
 
     @cached_property
     def entropy(self) -> FloatArray:
@@ -115,13 +117,13 @@ class KernelBatch:
     @cached_property
     def gradient(self) -> FloatArray:
         """``dF = ⟨G, S⟩`` for ``H → L exp(S) Lᵀ``, (B, m, m)."""
-        pull = self._numbers("v")[:, None, None] * self._q @ _transposed(self._q)
+        pull = self._numbers("v")[:, None, None] * sum(e.q @ _transposed(e.q) for e in self._energies)
         return symmetric(0.5 * (self.M - np.eye(self.M.shape[1]) - pull) + self._messages)
 
     @cached_property
     def residual(self) -> FloatArray:
         """``‖G‖/Σ‖terms of G‖``, (B,)."""
-        pull = self._numbers("v") * np.sum(self._q**2, axis=(1, 2))
+        pull = self._numbers("v") * sum(np.sum(e.q**2, axis=(1, 2)) for e in self._energies)
         scale = 0.5 * (pull + _norm(self.M) + np.sqrt(self.M.shape[1])) + _norm(self._messages)
         return np.asarray(_norm(self.gradient) / scale)
 
@@ -133,14 +135,17 @@ class KernelBatch:
             along_path: with the curvature of ``exp(S)`` itself, which vanishes at a stationary point.
         """
         N, A = self._N, _transposed(self._D)[:, :, None] @ self._N[:, None]
-        half = np.asarray(np.linalg.solve(np.linalg.cholesky(self._noisy), self._readout))
+        responses = [np.asarray(np.linalg.solve(np.linalg.cholesky(e.noisy), e.rows)) for e in self._energies]
         v = self._numbers("v")[:, None, None]
         identity = np.broadcast_to(np.eye(N.shape[-1]), self.M.shape)
         # N_lᵀN_k, transposed: k first
         NN = _transposed(N)[:, :, None] @ N[:, None]
         terms = [
             (0.5 * identity, identity),
-            (v**2 * _transposed(half) @ half, self._q @ _transposed(self._q)),
+            *(
+                (v**2 * _transposed(half) @ half, e.q @ _transposed(e.q))
+                for half, e in zip(responses, self._energies, strict=True)
+            ),
             *((-0.5 * N[:, k], N[:, k]) for k in range(N.shape[1])),
             *((-0.5 * _transposed(N[:, k]), _transposed(N[:, k])) for k in range(N.shape[1])),
             *((A[:, k, j], NN[:, k, j] - 0.5 * A[:, k, j]) for k in range(N.shape[1]) for j in range(N.shape[1])),
@@ -161,14 +166,16 @@ def assembled(X: FloatArray, Y: FloatArray, positions: IntArray | None) -> Float
 
 
 def shifts(functional: KernelFunctional) -> FloatArray:
-    """``E_k`` of the covariance, (K, m, m): one where all times share W, one for each layer of a DNN."""
+    """``E_k`` of the covariance, (rank of M, m, m): with ``M = GGᵀ``, the rows R of time t times ``G_tk``."""
     space, identity = functional.space, np.eye(functional.dimension)
-    if functional.arch == "rnn":
+    if space.is_tied:
         return space.shift_rows(identity)[None]
-    found = np.zeros((len(space.masked_links), *identity.shape))
-    for E, link in zip(found, space.masked_links, strict=True):
-        E[link.target] = link.rows(identity)
-    return found
+    values, vectors = np.linalg.eigh(space.sharing)
+    G = np.sqrt(np.maximum(values, 0.0)) * vectors
+    found = np.zeros((len(values), *identity.shape))
+    for t, step in enumerate(space.steps):
+        found[:, step.target] = G[t, :, None, None] * step.rows(identity)
+    return np.asarray(found[values > RANK * values[-1]])
 
 
 @lru_cache(maxsize=64)

@@ -130,7 +130,7 @@ def _solve_whole(
 
 
 def _whole(state: KernelPoint, mask: FloatArray, positions: NDArray[np.intp]) -> FloatArray:
-    if state.functional.arch == "rnn":
+    if state.functional.space.is_tied:
         return assembled(*state.curvature_terms(), positions)
     m = len(mask)
     basis = from_vector(np.eye(m * (m + 1) // 2)[positions], m)

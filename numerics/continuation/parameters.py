@@ -54,6 +54,8 @@ def _with_signal(problem: Problem, signal: float) -> Problem:
 
 
 def _with_inputs(base: KernelFunctional, problem: Problem, u: float) -> KernelFunctional:
+    if problem.bias:
+        return kernel_functional(problem.with_(u=u))
     return replace(base, input_covariance=u / problem.u * base.input_covariance)
 
 

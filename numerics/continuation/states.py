@@ -39,7 +39,6 @@ def all_states(problem: Problem, *, tolerance: float = 1e-10) -> Solutions:
     Raises:
         InputError: the activation is not linear, or the inputs cannot carry the labels.
     """
-    problem.plain("all_states")
     tolerance = positive(tolerance, "tolerance")
     states = search.search_all(problem, tolerance=tolerance)
     count = index_sum(states)

@@ -6,7 +6,7 @@ See docs/theory.md section 3.
 block-diagonal, ``C_g = A_g H A_gᵀ``. With the clique factors Λ, ``C_g = K_gK_gᵀ``, ``Ã = K⁻¹AΛ``, ``T = K⁻¹Λ_g`` and
 ``R = TTᵀ``, for steps S on the cliques and ``δ = ÃSÃᵀ``, ``D = TSTᵀ``:
 
-``G  = -½ v q̂q̂ᵀ - ½ + ½ Σ_g (Ãᵀ(1 - R)Ã + TᵀT)``,
+``G  = energy - ½ + ½ Σ_g (Ãᵀ(1 - R)Ã + TᵀT)``,
 ``𝓗S = ½S + energy + ½(GS + SG) + ½ Σ_g (Ãᵀ(δR + Rδ - δ - D)Ã - TᵀδT)``.
 
 Points have the interface of `KernelPoint`, with arrows for S.
@@ -21,7 +21,8 @@ from functools import cached_property
 
 import numpy as np
 
-from numerics.linalg import FloatArray, solve_factored, solve_lower, symmetric
+from numerics.linalg import FloatArray, solve_lower, symmetric
+from numerics.linear.energy import Energy
 from numerics.linear.functional import KernelFunctional, KernelPoint
 from numerics.linear.groups import Groups
 
@@ -98,27 +99,13 @@ class GroupedPoint:
         return solve_lower(K, self.factors[clique][place])
 
     @cached_property
-    def _readout(self) -> FloatArray:
-        return np.asarray(self.groups.readout @ self.factors[self.groups.label])
-
-    @cached_property
-    def _noisy_factor(self) -> FloatArray:
-        gram = self.functional.v * self._readout @ self._readout.T
-        gram.flat[:: len(gram) + 1] += self.functional.kappa
-        return np.asarray(np.linalg.cholesky(gram))
-
-    @cached_property
-    def _dual(self) -> FloatArray:
-        return solve_factored(self._noisy_factor, self.functional.labels)
-
-    @cached_property
-    def _q(self) -> FloatArray:
-        return np.asarray(self._readout.T @ self._dual)
+    def _energy(self) -> Energy:
+        return Energy.of(self.groups.target, self.factors[self.groups.label], self.functional.v, self.functional.kappa)
 
     @cached_property
     def energy(self) -> float:
-        """``½ yᵀ(v𝒯H𝒯ᵀ + κ)⁻¹y``."""
-        return 0.5 * float(self.functional.labels @ self._dual) + self.functional.unexplained_energy
+        """``½ Σ_c y_cᵀ(v𝒯H𝒯ᵀ + κ)⁻¹y_c``."""
+        return self._energy.value + self.functional.unexplained_energy
 
     @cached_property
     def entropy(self) -> float:
@@ -162,7 +149,7 @@ class GroupedPoint:
         M, messages = self._forces
         G = 0.5 * (M - self.groups.identity) + messages
         blocks = self.groups.blocks(G)
-        blocks[self.groups.label] -= 0.5 * self.functional.v * np.outer(self._q, self._q)
+        blocks[self.groups.label] += self._energy.gradient
         for block in blocks:
             block[...] = symmetric(block)
         return self.groups.joined(G, blocks)
@@ -171,8 +158,7 @@ class GroupedPoint:
     def residual(self) -> float:
         """As of `KernelPoint`."""
         M, messages = self._forces
-        energy = 0.5 * self.functional.v * float(self._q @ self._q)
-        scale = energy + 0.5 * float(np.linalg.norm(M)) + 0.5 * math.sqrt(self.functional.dimension)
+        scale = self._energy.gradient_size + 0.5 * float(np.linalg.norm(M)) + 0.5 * math.sqrt(self.functional.dimension)
         return float(np.linalg.norm(self.gradient)) / (scale + float(np.linalg.norm(messages)))
 
     # --- Hessian -------------------------------------------------------------------------------------------------
@@ -181,10 +167,6 @@ class GroupedPoint:
     def _bend(self) -> list[FloatArray]:
         """G on the cliques."""
         return self.groups.spread(self.gradient)[1]
-
-    @cached_property
-    def _readout_response(self) -> FloatArray:
-        return solve_lower(self._noisy_factor, self._readout)
 
     def hessian_product(self, S: FloatArray) -> FloatArray:
         """``𝓗S``, or of a stack (…, numbers)."""
@@ -201,9 +183,7 @@ class GroupedPoint:
             moved = T @ blocks[passage.target] @ T.T
             out[passage.source] += A.T @ (change @ taken.response - 0.5 * (change + moved)) @ A
             out[passage.target] -= T.T @ (0.5 * change) @ T
-        half, q, v = self._readout_response, self._q, self.functional.v
-        dq = v * ((blocks[groups.label] @ q) @ half.T) @ half
-        out[groups.label] += v * dq[..., :, None] * q
+        out[groups.label] += self._energy.curvature(blocks[groups.label])
         for block in out:
             block[...] = symmetric(block)
         return groups.joined(force, out) + 0.5 * S

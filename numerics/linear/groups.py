@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
 
 from numerics.linalg import FloatArray, IntArray
+from numerics.linear.energy import Target
 from numerics.linear.functional import KernelFunctional
 
 
@@ -55,7 +56,7 @@ class Groups:
         passages: in order of time.
         given: clique and rows whose C is the inputs', and its Cholesky factor.
         label: clique that the energy depends on.
-        readout: rows of the read-out on it, (s, q).
+        target: the labels, with rows of the read-out on it.
     """
 
     functional: KernelFunctional
@@ -64,7 +65,7 @@ class Groups:
     passages: tuple[Passage, ...]
     given: tuple[int, IntArray, FloatArray]
     label: int
-    readout: FloatArray
+    target: Target
 
     @cached_property
     def cliques(self) -> tuple[IntArray, ...]:
@@ -159,12 +160,14 @@ class Groups:
 @lru_cache(maxsize=16)
 def groups_of(functional: KernelFunctional) -> Groups | None:
     """The groups of a problem, None where there is one only."""
-    if functional.arch != "dnn" or not functional.is_separate:
+    if functional.space.is_tied or not functional.is_separate or len(functional.targets) > 1:
+        return None
+    if any(link.mask is not None for link in functional.space.links):
         return None
     space, m = functional.space, functional.dimension
     targets, sent = [], []
-    for link in space.masked_links:
-        targets.append(np.arange(link.target.start, link.target.stop))
+    for link in space.links:
+        targets.append(link.received)
         sent.append(link.rows(math.sqrt(functional.w) * np.eye(m)))
     first = np.setdiff1d(np.arange(m), np.concatenate(targets)) if targets else np.arange(m)
     parts = [first, *targets]
@@ -221,5 +224,5 @@ def _built(
         passages=tuple(found),
         given=(start, place(first, start), np.asarray(factor)),
         label=label,
-        readout=functional.readout[:, cliques[label]],
+        target=replace(functional.targets[0], readout=functional.readout[:, cliques[label]]),
     )

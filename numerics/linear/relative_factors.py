@@ -36,7 +36,7 @@ def carried(functional: KernelFunctional, Q: FloatArray, prior: FloatArray) -> t
         numpy.linalg.LinAlgError: beyond double precision.
     """
     space = functional.space
-    if functional.arch != "dnn" or not functional.is_separate:
+    if not space.is_independent or not functional.is_separate:
         H = prior
         for _ in range(space.n):  # after t rounds they are right up to time t
             K = np.asarray(np.linalg.cholesky(functional.covariance(H)))
@@ -46,7 +46,7 @@ def carried(functional: KernelFunctional, Q: FloatArray, prior: FloatArray) -> t
     L, K, first = np.zeros_like(Q), np.zeros_like(Q), slice(0, space.sizes[0])
     K[first, first] = np.linalg.cholesky(functional.input_covariance[first, first])
     L[first] = K[first, first] @ Q[first]
-    for link in space.masked_links:
+    for link in space.links:
         rows = math.sqrt(functional.w) * link.rows(L)
         K[link.target, link.target] = np.linalg.cholesky(rows @ rows.T)
         L[link.target] = K[link.target, link.target] @ Q[link.target]
@@ -129,7 +129,8 @@ class RelativeFactors:
     def _first(self) -> FloatArray | None:
         """``K_0``, if all of C at later times is what one W carries there; else None."""
         f, r = self.functional, self.functional.space.block
-        if f.arch != "rnn" or len(set(f.space.sizes)) > 1 or f.input_covariance[r:].any():
+        whole = f.space.is_tied and f.space.is_shift and len(set(f.space.sizes)) == 1
+        if not whole or f.input_covariance[r:].any():
             return None
         return np.asarray(np.linalg.cholesky(f.input_covariance[:r, :r]))
 
@@ -148,23 +149,27 @@ class RelativeFactors:
     def _all_carried(self, Q: FloatArray, first: FloatArray) -> tuple[FloatArray, FloatArray]:
         f, r, m = self.functional, len(first), Q.shape[1]
         L, K = self._carried(Q, first)
-        rows = f.readout @ L
-        energy, dual = self._energies(rows)
-        dL = -f.v * (dual @ f.readout)[:, :, None] * (dual[:, None, :] @ rows)
+        energy, dL = self._energies(L)
         transposed, root = np.swapaxes(Q, -1, -2), np.sqrt(f.w)
         for start in range(m - r, 0, -r):
             back = dL[:, start : start + r] @ transposed
             dL[:, start - r : start, :-r] += root * back[:, :, r:]
         return self._with_entropy(energy, np.swapaxes(K, -1, -2) @ dL, Q)
 
-    def _energies(self, rows: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """The energy for rows ``𝒯L``, (k,), and ``(v𝒯H𝒯ᵀ+κ)⁻¹y``, (k, s)."""
+    def _energies(self, L: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The energy at ``H = LLᵀ``, (k,), and its derivative by L, (k, m, m)."""
         f = self.functional
-        gram = f.v * rows @ np.swapaxes(rows, -1, -2)
-        s = len(f.labels)
-        gram.reshape(len(gram), s * s)[:, :: s + 1] += f.kappa
-        dual = np.linalg.solve(gram, f.labels[:, None])[..., 0]
-        return 0.5 * dual @ f.labels + f.unexplained_energy, np.asarray(dual)
+        value, force = np.full(len(L), f.unexplained_energy), np.zeros_like(L)
+        for target in f.targets:
+            rows = target.readout @ L
+            gram = f.v * rows @ np.swapaxes(rows, -1, -2)
+            s = len(target.labels)
+            gram.reshape(len(gram), s * s)[:, :: s + 1] += f.kappa
+            dual = np.linalg.solve(gram, target.labels)
+            value += 0.5 * np.einsum("ksc,sc->k", dual, target.labels)
+            pull = target.readout.T @ dual
+            force -= f.v * pull @ (np.swapaxes(dual, -1, -2) @ rows)
+        return value, force
 
     def _with_entropy(self, energy: FloatArray, dQ: FloatArray, Q: FloatArray) -> tuple[FloatArray, FloatArray]:
         """F, and its derivative by z from that of the energy by Q."""
@@ -183,17 +188,14 @@ class RelativeFactors:
     def _value_and_gradient(self, Q: FloatArray) -> tuple[float, FloatArray]:
         f = self.functional
         L, K = self._forward(Q)
-        energy, dual = self._energies((f.readout @ L)[None])
-        pull = dual[0] @ f.readout
-        energy_force = -0.5 * f.v * np.outer(pull, pull)
+        energy, from_energy = self._energies(L[None])
         # backwards through H = KQQᵀKᵀ, K = chol C, C = C[H]: each round adds what comes from one time later
-        force = energy_force
+        dL = from_energy[0]
         for _ in range(f.space.n):
-            dL = 2.0 * force @ L
             back = K.T @ dL
             half = np.tril(back @ Q.T)
             half.flat[:: len(half) + 1] *= 0.5
             dC = _transpose_solved(K, _transpose_solved(K, symmetric(half)).T)
-            force = energy_force + f.covariance_adjoint(dC)
+            dL = from_energy[0] + 2.0 * f.covariance_adjoint(dC) @ L
         value, g = self._with_entropy(energy, back[None], Q[None])
         return float(value[0]), g[0]

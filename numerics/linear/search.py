@@ -61,13 +61,12 @@ def lowest_state(problem: Problem, *, tolerance: float = 1e-10) -> LinearSolutio
     """The stationary state of lowest free energy among those that a search finds, a minimum.
 
     The search starts from the random network's kernel, leaves unstable states along their unstable modes, and starts
-    from kernels that fit the labels too, where labels are not learnt or a network with shared weights may learn them in
-    another way. `Solution.minima` says how many distinct minima were compared.
+    from kernels that fit the labels too, where labels are not learnt or a network whose times share weights may learn
+    them in another way. `Solution.minima` says how many distinct minima were compared.
 
     Raises:
         InputError: the activation is not linear, or the inputs cannot carry the labels.
     """
-    problem.plain("lowest_state")
     search = _Search(_functional(problem), positive(tolerance, "tolerance"), whole=False)
     search.run()
     # a state whose stability could not be told (NaN) is still an answer; it is not reported as stable
@@ -96,7 +95,6 @@ def search_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[LinearSol
     Raises:
         InputError: the activation is not linear, or the inputs cannot carry the labels.
     """
-    problem.plain("search_all")
     functional, tolerance = _functional(problem), positive(tolerance, "tolerance")
     search = _Search(functional, tolerance, whole=True)
     search.run()
@@ -117,9 +115,8 @@ def search_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[LinearSol
 @one_thread
 def state_near(problem: Problem, trajectories: FloatArray, *, tolerance: float = 1e-10) -> LinearSolution:
     """The state that descends from the covariance of sampled trajectories (K, nP); see ``numerics.solving``."""
-    problem.plain("state_near")
     functional, tolerance = _functional(problem), positive(tolerance, "tolerance")
-    given = finite_array(trajectories, "trajectories", (None, problem.y.size))
+    given = finite_array(trajectories, "trajectories", (None, problem.n * problem.P))
     coordinates = given @ np.linalg.pinv(functional.space.full_basis()).T
     try:
         start = functional.at(coordinates.T @ coordinates / len(given))
@@ -200,7 +197,7 @@ class _Search:
         if best.free_energy - functional.unexplained_energy < negligible:
             return
         unlearnt = starts.unlearnt_energy(best) > negligible
-        shared = functional.arch == "rnn" and functional.dimension <= LARGEST_SEARCHED
+        shared = not functional.space.is_independent and functional.dimension <= LARGEST_SEARCHED
         if unlearnt or shared:
             kernels = list(starts.kernels(functional, groups=unlearnt or self.whole))
             for start, (end, free_energy) in zip(kernels, self.nearer(kernels), strict=True):
@@ -272,7 +269,7 @@ class _Search:
 
 def _amplified_states(functional: KernelFunctional, prior: FloatArray) -> Iterator[FloatArray]:
     """Stable kernels at enlarged labels, followed back towards the problem's own labels."""
-    if functional.arch == "dnn" or functional.dimension > LARGEST_SEARCHED:
+    if functional.space.is_independent or functional.dimension > LARGEST_SEARCHED:
         return
     for factor in AMPLIFICATIONS:
         stronger = _Search(functional.with_labels(factor), EXPLORE, whole=True)

@@ -1,11 +1,12 @@
-"""The DNN's free energy to second order, where C has no entries between what different W give.
+"""The free energy to second order where C has no entries between groups of times, nor with what inputs give.
 
 See docs/theory.md section 3.
 
 In coordinates in which C is block-diagonal only ``½ ln|H|`` couples all entries of a change Δ of H. With ``P_t`` and
-``R_t`` the blocks of ``C⁻¹`` and ``C⁻¹HC⁻¹`` and ``δ_t = w B_t Δ B_tᵀ`` the change of C's block t, ``h^t = B_t g``,
+``R_t`` the blocks of ``C⁻¹`` and ``C⁻¹HC⁻¹`` and ``δ_t = w M̂_t∘(B_t Δ B_tᵀ)`` the change of C's block t, that of the
+group t of times whose matrices are correlated (a DNN's single times), which take the rows ``B_t g``,
 
-``∂²F Δ = ½ H⁻¹ΔH⁻¹ - ½ Σ_t P_t δ_t P_t + ½ w Σ_t B_tᵀ (P_t δ_t R_t + R_t δ_t P_t - P_t (δ_t + Δ_t) P_t) B_t``
+``∂²F Δ = ½ H⁻¹ΔH⁻¹ - ½ Σ_t P_t δ_t P_t + ½ w Σ_t B_tᵀ (M̂_t∘(P_t δ_t R_t + R_t δ_t P_t - P_t (δ_t + Δ_t) P_t)) B_t``
 
 and the energy's part.
 
@@ -25,35 +26,35 @@ from numerics.linear.functional import KernelPoint
 
 
 class SeparateCurvature:
-    """``∂²F`` at a point of a DNN whose C is block-diagonal, with the curvature of ``L exp(S) Lᵀ``."""
+    """``∂²F`` at a point whose C is block-diagonal, with the curvature of ``L exp(S) Lᵀ``."""
 
     def __init__(self, point: KernelPoint) -> None:
         f, half = point.functional, point.inverse_factor
-        self._point, self._w, self._links = point, f.w, f.space.masked_links
+        self._point, self._w, self._links = point, f.w, f.space.links
         self.inverse = half.T @ half
         self.gradient = half.T @ point.gradient @ half
         self._right = 0.5 * self.inverse + self.gradient
         C, H = point.covariance, point.H
         self._precision, self._response = [], []
         for link in self._links:
-            P = np.linalg.inv(C[link.target, link.target])
+            P = np.linalg.inv(C[link.entries])
             self._precision.append(P)
-            self._response.append(P @ H[link.target, link.target] @ P)
-        self._pull = f.readout.T @ point.dual
+            self._response.append(P @ H[link.entries] @ P)
 
     def product(self, change: FloatArray) -> tuple[FloatArray, FloatArray]:
         """``∂²F Δ`` and ``H⁻¹Δ``."""
         f, w = self._point.functional, self._w
         relative = self.inverse @ change
         force = symmetric(relative @ self._right)
-        moved = solve_factored(self._point.noisy_factor, f.readout @ (change @ self._pull))
-        outer = np.outer(f.readout.T @ moved, self._pull)
-        force += 0.5 * f.v**2 * (outer + outer.T)
+        for target, energy in zip(f.targets, self._point.energies, strict=True):
+            pull = target.readout.T @ energy.dual
+            moved = solve_factored(energy.noisy_factor, target.readout @ (change @ pull))
+            outer = (target.readout.T @ moved) @ pull.T
+            force += 0.5 * f.v**2 * (outer + outer.T)
         for link, P, R in zip(self._links, self._precision, self._response, strict=True):
-            here = link.target
-            own, mixed = P @ (w * link.between(change)), P @ change[here, here] @ P
+            own, mixed = P @ (w * link.between(change)), P @ change[link.entries] @ P
             direct = own @ P
-            force[here, here] -= 0.5 * direct
+            force[link.entries] -= 0.5 * direct
             back = own @ R
             link.add_back(force, 0.5 * w * (back + back.T - direct - mixed))
         return force, relative

@@ -9,12 +9,13 @@ time, or, with shared weights, along one direction that turns by a fixed angle a
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from numerics.linalg import FloatArray, symmetric
+from numerics.linear.energy import Target
 from numerics.linear.functional import KernelFunctional, KernelPoint
 from numerics.linear.relative_factors import carried
 
@@ -31,12 +32,13 @@ LEAST_GAIN = 1.5
 def unlearnt_energy(point: KernelPoint) -> float:
     """The part of ``½ yᵀ(v𝒯H𝒯ᵀ+κ)⁻¹y`` along eigenvectors of ``v𝒯H𝒯ᵀ`` with an eigenvalue below κ: labels that are
     reproduced by less than half."""
-    f = point.functional
-    rows = f.readout @ point.L
-    values, vectors = np.linalg.eigh(f.v * rows @ rows.T)
-    along = (vectors.T @ f.labels) ** 2
-    few = values < f.kappa
-    return 0.5 * float(np.sum(along[few] / (values[few] + f.kappa)))
+    f, found = point.functional, 0.0
+    for part in point.energies:
+        values, vectors = np.linalg.eigh(f.v * part.rows @ part.rows.T)
+        along = np.sum((vectors.T @ part.target.labels) ** 2, axis=1)
+        few = values < f.kappa
+        found += 0.5 * float(np.sum(along[few] / (values[few] + f.kappa)))
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,15 +62,14 @@ class Message:
 
 def kernels(functional: KernelFunctional, *, groups: bool) -> Iterator[FloatArray]:
     """Starts, (m, m) each: those that fit all labels; with ``groups`` also those that fit some; and random ones."""
-    prior, tied = functional.prior_kernel(), functional.arch == "rnn"
-    whole = messages(functional, functional.labels)
+    prior, tied = functional.prior_kernel(), not functional.space.is_independent
+    whole = messages(functional, functional.targets)
     subsets = [tuple(whole)]
     if groups:
         smaller = (part for size in range(len(whole) - 1, 0, -1) for part in itertools.combinations(whole, size))
         subsets += itertools.islice(smaller, MOST_GROUPS)
-        if len(whole) < len(functional.labels) <= MOST_GROUPS:
-            single = np.eye(len(functional.labels)) * functional.labels
-            subsets += [(message,) for labels in single for message in messages(functional, labels)]
+        if len(whole) < sum(target.labels.size for target in functional.targets) <= MOST_GROUPS:
+            subsets += [(message,) for target in _single(functional) for message in messages(functional, [target])]
     for number, subset in enumerate(subsets):
         yield fresh_directions(functional, prior, subset)
         for angle in (ANGLES if number == 0 else FEW_ANGLES) if tied else ():
@@ -90,29 +91,47 @@ def _random(functional: KernelFunctional, prior: FloatArray, x: float, rng: np.r
     return np.asarray(L @ L.T)
 
 
-def messages(functional: KernelFunctional, labels: FloatArray) -> list[Message]:
-    """Labels by their time; those that are 0 are left out."""
-    readout = functional.readout
+def _single(functional: KernelFunctional) -> Iterator[Target]:
+    """Each label by itself."""
+    for target in functional.targets:
+        for place, label in np.ndenumerate(target.labels):
+            labels = np.zeros_like(target.labels)
+            labels[place] = label
+            yield Target(target.readout, labels, 0.0)
+
+
+def messages(functional: KernelFunctional, targets: Sequence[Target]) -> list[Message]:
+    """Labels by their time, in orthogonal combinations of several outputs; those that are 0 are left out."""
     block = np.searchsorted(functional.space.starts, np.arange(functional.dimension), side="right") - 1
-    met = np.abs(readout) > 1e-12 * np.abs(readout).max(axis=1, keepdims=True)
-    last = np.where(met, block, 0).max(axis=1)
     found = []
-    for time in np.unique(last):
-        size = float(np.linalg.norm(labels[last == time]))
-        if size > 0:
-            rows = [(labels[last == time] / size) @ readout[last == time]]
-            while len(rows) <= time:
-                before = _moved_back(functional, rows[-1])
-                if not before.any():
-                    break
-                rows.append(before)
-            found.append(Message(np.array(rows[::-1]), size))
+    for target in targets:
+        met = np.abs(target.readout) > 1e-12 * np.abs(target.readout).max(axis=1, keepdims=True)
+        last = np.where(met, block, 0).max(axis=1)
+        for time in np.unique(last):
+            readout = target.readout[last == time]
+            for labels in _orthogonal(target.labels[last == time]):
+                size = float(np.linalg.norm(labels))
+                rows = [(labels / size) @ readout]
+                while len(rows) <= time:
+                    before = _moved_back(functional, rows[-1])
+                    if not before.any():
+                        break
+                    rows.append(before)
+                found.append(Message(np.array(rows[::-1]), size))
     return found
+
+
+def _orthogonal(labels: FloatArray) -> list[FloatArray]:
+    """Orthogonal combinations of columns that span them, without those that are 0."""
+    if labels.shape[1] == 1:
+        return [labels[:, 0]] if labels.any() else []
+    left, sizes, _ = np.linalg.svd(labels, full_matrices=False)
+    return [size * column for size, column in zip(sizes, left.T, strict=True) if size > 1e-10 * sizes[0]]
 
 
 def _moved_back(functional: KernelFunctional, row: FloatArray) -> FloatArray:
     """The covector at the time before that gives a variance along ρ by W: the leading one of the adjoint of ρρᵀ."""
-    values, vectors = np.linalg.eigh(functional.space.shifted_back(np.outer(row, row), functional.arch))
+    values, vectors = np.linalg.eigh(functional.space.shifted_back(np.outer(row, row)))
     return np.sqrt(max(values[-1], 0.0)) * vectors[:, -1] if values[-1] > 1e-12 * (row @ row) else np.zeros_like(row)
 
 

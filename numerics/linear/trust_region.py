@@ -305,7 +305,7 @@ def _conjugate_step(point: AnyPoint, radius: float) -> _Step:
     """Steihaug's truncated conjugate gradients, relative to the Hessian of the random network."""
     # superlinear, and down to rounding once the residual is small
     share = min(0.1, math.sqrt(point.residual))
-    if isinstance(point, KernelPoint) and point.functional.arch == "dnn" and point.functional.is_separate:
+    if isinstance(point, KernelPoint) and not point.functional.space.is_tied and point.functional.is_separate:
         return _Step(*separate.truncated(point, radius, share))
     G = point.gradient
     size = float(np.linalg.norm(G))

@@ -215,7 +215,7 @@ def _action(point: KernelPoint, one_plus_S: FloatArray, width: int) -> FloatArra
     H = point.L @ one_plus_S[allowed] @ point.L.T
     # C is affine in H: its linear part on each unit matrix, applied to the stack
     basis = from_vector(np.eye(f.dimension * (f.dimension + 1) // 2), f.dimension)
-    units = np.array([f.w * f.space.shifted(unit, f.arch) for unit in basis]).reshape(len(basis), -1)
+    units = np.array([f.w * f.space.shifted(unit) for unit in basis]).reshape(len(basis), -1)
     coordinates = H.reshape(len(H), -1) @ basis.reshape(len(basis), -1).T
     C = f.input_covariance + (coordinates @ units).reshape(H.shape)
     gram = f.v * f.readout @ H @ f.readout.T + f.kappa * np.eye(len(f.labels))

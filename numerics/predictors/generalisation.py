@@ -136,7 +136,7 @@ def held_out_kernel(solution: LinearSolution) -> tuple[FloatArray, FloatArray]:
     for t in range(n):
         C_cross[t] = u * inputs[:, t] @ space.inputs.T
         if t:
-            C_cross[t] += w * space.received(cross[t - 1], t, problem.arch)
+            C_cross[t] += w * space.received(cross[t - 1], t)
         cross[t] = C_cross[t] @ forward
         for s in range(t + 1):
             covariance = u * np.sum(inputs[:, t] * inputs[:, s], axis=1)

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from numerics.errors import InputError
 from numerics.inputs.arrays import finite_array
 from numerics.inputs.problem import Problem
-from numerics.linalg import ComplexArray, FloatArray, alignment
+from numerics.linalg import ComplexArray, FloatArray, IntArray, alignment
 from numerics.linear.functional import kernel_functional
 from numerics.linear.solution import linear_state
 from numerics.nonlinear.solution import NonlinearSolution
@@ -39,11 +39,13 @@ class KernelState(Protocol):
 
 
 def predict(solution: KernelState) -> FloatArray:
-    """Mean outputs ``⟨f_a⟩ = v Φ_{a𝒯} (vΦ_{𝒯𝒯} + κ)⁻¹ y``, (P, n); column t-1 is f^(t+1)."""
-    solution.problem.plain("predict")
+    """Mean outputs ``⟨f_a⟩ = v Φ_{a𝒯} (vΦ_{𝒯𝒯} + κ)⁻¹ y``, (P, n), or (O, P, n) for several; column t-1 is f^(t+1)."""
     problem = solution.problem
-    mean = regression(solution, solution.kernel[:, problem.supervised])[0] @ problem.labels
-    return mean.reshape(problem.n, problem.P).T
+    means = []
+    for positions, labels in problem.targets:
+        weights, _ = _regression(solution, positions, labels, solution.kernel[:, positions])
+        means.append((weights @ labels).reshape(problem.n, problem.P).T)
+    return means[0] if problem.outputs == 1 else np.stack(means)
 
 
 def regression(solution: KernelState, cross: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -51,14 +53,20 @@ def regression(solution: KernelState, cross: FloatArray) -> tuple[FloatArray, Fl
 
     Without noise, rows that determine each other, as those of equal patterns, share the weights of least norm.
     """
-    solution.problem.plain("regression")
-    problem, T = solution.problem, solution.problem.supervised
+    return _regression(solution, solution.problem.supervised, solution.problem.labels, cross)
+
+
+def _regression(
+    solution: KernelState, T: IntArray, labels: FloatArray, cross: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """`regression` on the labels of one output."""
+    problem = solution.problem
     gram = problem.v * solution.kernel[np.ix_(T, T)] + problem.kappa * np.eye(len(T))
     size = np.sqrt(np.diagonal(gram))
     values, frame = np.linalg.eigh(gram / np.outer(size, size))
     kept = values > SINGULAR * values[-1] if problem.kappa == 0 else values > 0
     half = frame[:, kept] / np.sqrt(values[kept]) / size[:, None]
-    return problem.v * (cross @ half) @ half.T, half @ (half.T @ problem.labels)
+    return problem.v * (cross @ half) @ half.T, half @ (half.T @ labels)
 
 
 @one_thread

@@ -81,7 +81,7 @@ def phase_signs(functional: KernelFunctional) -> dict[int, FloatArray]:
     free energy, but not the same stability.
     """
     order, space = phase_order(functional), functional.space
-    if functional.arch == "dnn" or space.pattern_basis is None:
+    if functional.space.is_independent or space.pattern_basis is None:
         return {}
     times = np.repeat(np.arange(space.n), space.block)
     periods = [k for k in range(1, space.n) if order % (2 * k) == 0]

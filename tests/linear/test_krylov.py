@@ -28,7 +28,7 @@ def directions(m, count):
 @pytest.mark.parametrize("arch", ["rnn", "dnn"])
 def test_the_random_networks_hessian_factorises(arch):
     f = functional(arch)
-    unlabelled = replace(f, labels=0 * f.labels)
+    unlabelled = f.with_labels(0.0)
     S = directions(f.dimension, 2)
     inner = Preconditioned(unlabelled.at(unlabelled.prior_kernel()))
     np.testing.assert_allclose(inner.product(S), S, atol=1e-12)

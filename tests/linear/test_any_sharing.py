@@ -1,0 +1,186 @@
+"""Linear networks of any sharing matrix, with skip connections, biases and several outputs (docs/theory.md 10-12)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from numerics.inputs.problem import Problem, endpoint
+from numerics.linear import coordinates, recursion, search
+from numerics.linear.functional import kernel_functional
+from numerics.predictors.observables import predict
+from tests.linear.dense_reference import Dense
+
+FAMILIES = ("shared:0.5", "drift:0.7", "looped:2", "looped:3", "rnn", "dnn", "matrix")
+
+
+def random_problem(rng, *, n=None, P=None, arch=None, D=None, **options):
+    """One with a well-conditioned first input unless D is given."""
+    n, P = n or int(rng.integers(3, 6)), P or int(rng.integers(1, 3))
+    arch = arch or FAMILIES[int(rng.integers(len(FAMILIES)))]
+    if arch == "matrix":
+        root = rng.normal(size=(n - 1, int(rng.integers(1, n))))
+        arch = root @ root.T + np.diag(rng.uniform(0.01, 0.3, size=n - 1) * rng.integers(0, 2))
+    outputs, D = int(rng.integers(1, 4)), D or P + 1
+    x = rng.normal(size=(P, int(rng.integers(1, n + 1)), D))
+    x[:, 0] += 2.0 * np.eye(P, D)
+    y = np.full((P, n, outputs), np.nan)
+    for c in range(outputs):
+        for t in {n - 1, int(rng.integers(0, n))} if c else {n - 1}:
+            y[:, t, c] = rng.normal(size=P) * rng.choice([1.0, 3.0])
+    given = {"skip": float(rng.choice([0.0, 0.5, 1.0])), "bias": float(rng.choice([0.0, 0.3]))}
+    given |= {"u": 1.2, "v": 0.8, "w": float(rng.uniform(0.3, 1.2)), "kappa": float(rng.choice([0.3, 1.0]))}
+    return Problem(x, y, arch=arch, **given | options)
+
+
+def random_kernel(problem, rng):
+    """A kernel (nP, nP) far from the random network's."""
+    prior = Dense(problem).prior()
+    mixed = np.linalg.cholesky(prior) @ (np.eye(len(prior)) + 0.3 * np.tril(rng.normal(size=prior.shape), -1))
+    return mixed @ mixed.T
+
+
+@pytest.mark.parametrize("seed", range(14))
+def test_free_energy_gradient_and_hessian_on_random_problems(seed):
+    rng = np.random.default_rng(seed)
+    problem = random_problem(rng, arch=FAMILIES[seed % len(FAMILIES)])
+    dense, functional = Dense(problem), kernel_functional(problem)
+    np.testing.assert_allclose(
+        functional.space.expand(functional.prior_kernel()), dense.prior(), rtol=0, atol=1e-12 * 50
+    )
+    H = random_kernel(problem, rng)
+    inverse = np.linalg.inv(functional.space.full_basis())
+    point = functional.at(inverse @ H @ inverse.T)
+    assert point.free_energy == pytest.approx(dense.value(H), abs=1e-11)
+    S = rng.normal(size=H.shape)
+    S, h = S + S.T, 1e-3
+    F = [point.move(k * h * S).free_energy for k in (-2, -1, 0, 1, 2)]
+    first = (F[0] - 8 * F[1] + 8 * F[3] - F[4]) / (12 * h)
+    second = (-F[0] + 16 * F[1] - 30 * F[2] + 16 * F[3] - F[4]) / (12 * h**2)
+    size = abs(second) + np.linalg.norm(S)
+    assert np.vdot(point.gradient, S) == pytest.approx(first, abs=1e-6 * size)
+    assert np.vdot(S, point.hessian_product(S)) == pytest.approx(second, abs=1e-5 * size)
+    stack = np.stack([S, S @ S])
+    np.testing.assert_allclose(point.hessian_product(stack)[1], point.hessian_product(S @ S), atol=1e-9 * size)
+
+
+@pytest.mark.parametrize("seed", range(7))
+def test_the_random_networks_hessian_is_inverted_by_recursion(seed):
+    """At H = C without labels ``KKᵀ`` is the inverse of the Hessian."""
+    rng = np.random.default_rng(seed)
+    problem = random_problem(rng, arch=FAMILIES[seed])
+    functional = kernel_functional(problem).with_labels(0.0)
+    point = functional.at(functional.prior_kernel())
+    S = rng.normal(size=point.H.shape)
+    S = S + S.T
+    solved = recursion.squared(point, point.euclidean_hessian_product(S))
+    np.testing.assert_allclose(solved, S, atol=1e-9 * np.abs(S).max())
+
+
+@pytest.mark.parametrize("seed", range(14))
+def test_the_minimum_is_that_of_an_independent_dense_minimiser(seed):
+    rng = np.random.default_rng(100 + seed)
+    arch = FAMILIES[seed % len(FAMILIES)]
+    problem = random_problem(rng, P=2, n=5, arch=arch) if seed < 3 else random_problem(rng, arch=arch)
+    state = search.lowest_state(problem)
+    F, _ = Dense(problem).lowest(starts=4, seed=seed)
+    assert state.converged
+    assert state.stable
+    assert state.free_energy == pytest.approx(F, abs=1e-9)
+    assert Dense(problem).value(state.kernel) == pytest.approx(F, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("arch", "same"), [("shared:1", "rnn"), ("shared:0", "dnn"), ("looped:1", "rnn"), ("looped:4", "dnn")]
+)
+def test_the_ends_of_the_families(arch, same):
+    rng = np.random.default_rng(5)
+    for D in (3, 1):
+        problem = random_problem(rng, n=5, P=2, D=D, arch=same)
+        one, other = search.lowest_state(problem.with_(arch=arch)), search.lowest_state(problem)
+        np.testing.assert_allclose(one.kernel, other.kernel, rtol=0, atol=1e-12 * np.abs(other.kernel).max())
+        assert one.free_energy == pytest.approx(other.free_energy, abs=1e-12)
+
+
+def hidden_problem(rng, kind, arch, **options):
+    """Two patterns whose inputs, of one dimension, depend on each other until a time or always."""
+    n = 4
+    x = np.zeros((2, n, 1))
+    if kind == "equal at first":
+        x[:, 0, 0], x[:, 1, 0] = 1.0, [1.0, 2.0]
+    elif kind == "one begins late":
+        x[0, 0, 0], x[1, 2, 0] = 1.0, 1.5
+    elif kind == "equal rows":
+        x[:, 0, 0], x[:, 1, 0] = 1.0, 0.5
+    else:
+        x[..., 0] = rng.normal(size=(2, n))
+    y = np.full((2, n), np.nan)
+    y[:, -1] = rng.normal(size=2) * 2
+    if kind != "one begins late":
+        y[0, 1] = 1.0
+    if arch == "matrix":
+        root = rng.normal(size=(n - 1, 2))
+        arch = root @ root.T
+    return Problem(x, y, arch=arch, w=0.8, kappa=0.5, **options)
+
+
+@pytest.mark.parametrize("arch", FAMILIES)
+@pytest.mark.parametrize("kind", ["equal at first", "one begins late", "equal rows", "random"])
+def test_dependent_inputs_are_the_limit_of_independent_ones(kind, arch):
+    """Further inputs of size ε, one for each pattern and time, change F by O(ε²)."""
+    rng = np.random.default_rng(len(kind))
+    problem = hidden_problem(rng, kind, arch, skip=float(rng.choice([0.0, 0.5])), bias=float(rng.choice([0.0, 0.3])))
+    state = search.lowest_state(problem)
+    functional = kernel_functional(problem)
+    prior = functional.space.expand(functional.prior_kernel())
+    np.testing.assert_allclose(prior, Dense(problem).prior(), rtol=0, atol=1e-12 * np.abs(prior).max())
+    found = []
+    for eps in (4e-3, 2e-3):
+        x = np.concatenate([problem.x, eps * np.eye(8).reshape(2, 4, 8)], axis=2)
+        arch = problem.sharing if problem.arch == "matrix" else problem.arch
+        wide = Problem(x, problem.y, arch=arch, u=9.0, w=0.8, kappa=0.5, skip=problem.skip, bias=problem.bias)
+        found.append(Dense(wide).lowest(starts=1)[0])
+    assert (4 * found[1] - found[0]) / 3 == pytest.approx(state.free_energy, abs=2e-5)
+
+
+@pytest.mark.parametrize("arch", ["shared:0.5", "looped:2", "looped:3", "matrix", "rnn", "dnn"])
+@pytest.mark.parametrize("skip", [0.0, 0.7])
+def test_responses_give_what_other_coordinates_give(arch, skip):
+    """F of corresponding kernels, its minimum and the prior do not depend on the coordinates."""
+    rng = np.random.default_rng(3)
+    problem = random_problem(rng, n=5, P=2, D=2, arch=arch, skip=skip, bias=0.0)
+    x = coordinates.driving_inputs(problem)
+    V, _ = coordinates._input_directions(x)
+    space = coordinates._of_responses(problem, x, V)
+    usual = kernel_functional(problem).space
+    Q, inputs = space.full_basis(), space.inputs @ space.inputs.T
+    prior = inputs
+    for _ in range(problem.n):
+        prior = space.shifted(prior) + inputs
+    one = problem.with_(w=1.0, u=1.0)
+    expected = kernel_functional(one)
+    np.testing.assert_allclose(Q @ prior @ Q.T, usual.expand(expected.prior_kernel()), atol=1e-11 * np.abs(prior).max())
+    assert np.linalg.eigvalsh(prior)[0] > 1e-6 * np.linalg.eigvalsh(prior)[-1]
+
+
+def test_predictions_of_several_outputs_are_those_of_each():
+    rng = np.random.default_rng(7)
+    problem = random_problem(rng, n=4, P=2, arch="shared:0.4")
+    state = search.lowest_state(problem)
+    outputs = predict(state)
+    outputs = outputs[None] if problem.outputs == 1 else outputs
+    assert outputs.shape == (problem.outputs, 2, 4)
+    for found, (rows, y) in zip(outputs, problem.targets, strict=True):
+        K = problem.v * state.kernel
+        mean = K[:, rows] @ np.linalg.solve(K[np.ix_(rows, rows)] + problem.kappa * np.eye(len(rows)), y)
+        np.testing.assert_allclose(found, mean.reshape(4, 2).T, atol=1e-12)
+
+
+def test_stronger_tied_weights_do_not_cost_more_states_than_there_are():
+    """Below the critical signal the state of every sharing matrix is the incoherent one, whatever the sharing."""
+    incoherent = search.lowest_state(endpoint(5, 1.0, arch="dnn")).free_energy
+    for arch in ("shared:0.5", "drift:0.3", "looped:2", np.array([[2.0, 0, 0], [0, 1, 0], [0, 0, 0.5]])):
+        state = search.lowest_state(endpoint(5, 1.0, arch=arch))
+        assert state.branch == "incoherent"
+        if isinstance(arch, str):
+            assert state.free_energy == pytest.approx(incoherent, abs=1e-12)
