@@ -20,14 +20,11 @@ from numerics.continuation.diagram import diagram
 from numerics.endpoint_task.digits import kernel_digits
 from numerics.errors import InputError
 from numerics.inputs.sharing import biases_of, sharing_of
-from numerics.linear.search import search_all
-from numerics.linear.space import input_covariance, kernel_space
 from numerics.nonlinear.search import incoherent_state
 from numerics.nonlinear.space import trajectory_space
 from numerics.nonlinear.variational import solve_gaussian
-from numerics.predictors import finite_width, generalisation, observables
+from numerics.predictors import finite_width, generalisation
 from numerics.predictors.output_shift import output_shift
-from numerics.results.sweep import sweep
 from tests.hardening.program import run
 
 TIED_PAIR = [[1.0, 0, 1, 0], [0, 2, 0, 1], [1, 0, 1, 0], [0, 1, 0, 1]]
@@ -234,11 +231,9 @@ ENTRIES = {
     "check": lambda p: check(p, 16),
     "minima": minima,
     "judged": lambda p: judged(p, 16, (), ()),
-    "sweep": lambda p: sweep(lambda kappa: p.with_(kappa=kappa), {"kappa": [1.0]}, "/nowhere/never"),
 }
 OF_STATES = {
     "certify": certify,
-    "outliers": observables.outliers,
     "training": generalisation.training,
     "held_out": generalisation.held_out,
     "held_out_kernel": generalisation.held_out_kernel,
@@ -255,8 +250,9 @@ OF_STATES = {
 WITHOUT = {
     "Certificate", "LinearSolution", "Sweep",
     "Activation", "Agreement", "Check", "InputError", "NonlinearSolution", "Problem", "Scan", "Simulation",
-    "Solution", "Teacher", "solve", "solve_all", "cka", "compare", "endpoint", "hysteresis", "landscape", "load", "load_problem", "lower",
-    "plot", "predict", "rotation_teacher", "save", "Solutions", "sequence", "simulate", "solve_endpoint_batch",
+    "Solution", "Teacher", "cka", "compare", "endpoint", "hysteresis", "landscape", "load", "load_problem", "lower",
+    "outliers", "plot", "predict", "rotation_teacher", "save", "Solutions", "sequence", "simulate", "solve",
+    "solve_all", "solve_endpoint_batch", "sweep",
 }  # fmt: skip
 
 
@@ -272,12 +268,6 @@ def test_nothing_is_ignored_by_solvers(entry, feature, tmp_path, monkeypatch):
     problem = endpoint(5, 1.0).with_(**FEATURES[feature])
     given_field = next(iter(FEATURES[feature]))
     takes = ENTRIES[entry]
-    if entry == "sweep":
-        pytest.importorskip("xarray")
-
-        def takes(p):
-            return sweep(lambda kappa: p.with_(kappa=kappa), {"kappa": [1.0]}, tmp_path)
-
     with pytest.raises(InputError, match=rf"^{given_field}: .*; accepted: .* \(so far by ") as caught:
         takes(problem)
     assert "\n" not in str(caught.value)
@@ -297,7 +287,6 @@ def test_every_public_name_is_looked_at():
 
 COMMANDS = {
     "certify": (), "check": ("--width", "16"), "scan": ("--over", "kappa=1:2:3"),
-    "sweep": ("--over", "kappa=1,2", "--directory", "points"),
 }  # fmt: skip
 OPTIONS = {
     "arch": ("--arch", "shared:0.5"), "skip": ("--skip", "0.5"), "bias": ("--bias", "0.5"), "y": (),

@@ -72,11 +72,13 @@ def print_state(solution: Solution, fields: dict[str, Any]) -> None:
     elif solution.minima:
         scalars.append(("minima compared", str(solution.minima)))
     output.print_table("State", ["quantity", "value"], scalars)
-    output.print_table(
-        "Prediction ⟨f^(t+1)⟩",
-        ["pattern", *(f"t={t + 1}" for t in range(problem.n))],
-        [[str(p + 1), *(output.number(f) for f in row)] for p, row in enumerate(fields["prediction"])],
-    )
+    outputs = fields["prediction"].reshape(problem.outputs, problem.P, problem.n)
+    for c, prediction in enumerate(outputs):
+        output.print_table(
+            f"Prediction ⟨f^(t+1)⟩{f', output {c + 1}' if len(outputs) > 1 else ''}",
+            ["pattern", *(f"t={t + 1}" for t in range(problem.n))],
+            [[str(p + 1), *(output.number(f) for f in row)] for p, row in enumerate(prediction)],
+        )
     for name, fact in sign_fact(solution.sign_arbitrary):
         click.echo(f"{name.capitalize()} {fact}")
     if "outliers" in fields:

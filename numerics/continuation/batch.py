@@ -1,7 +1,7 @@
 """Kernels of problems that differ in numbers only, all at once: F's derivatives, and Newton's method on them.
 
-The formulas of ``numerics.linear.functional`` with a leading axis. The covariance is ``C = w Σ_k E_k H E_kᵀ + C_0``, with
-one E for each independent matrix that the sharing matrix has: one where all times share W, one for each layer of a DNN.
+The formulas of ``numerics.linear.functional`` with a leading axis. The covariance is ``C = w Σ_k E_k H E_kᵀ + C_0``,
+with one E for each independent matrix that M has: one where all times share W, one for each layer of a DNN.
 With ``D_k = √w L⁻¹E_kL``, ``N_k = MD_k`` and ``A_kl = D_kᵀN_l`` the entropy's Hessian is
 
 ``½S - ½ Σ_k (N_k S N_kᵀ + N_kᵀ S N_k) + Σ_kl [sym(A_kl S N_lᵀN_k) - ½ A_kl S A_klᵀ]``, ``sym(X) = ½(X + Xᵀ)``.

@@ -82,9 +82,9 @@ def outliers(solution: Solution) -> ComplexArray:
     is the companion matrix of the regression of h^n on h^1 … h^{n-1}. For other φ the average is over a sample of fixed
     seed.
     """
-    solution.problem.plain("outliers")
     problem = solution.problem
     if problem.arch != "rnn":
+        problem.plain("outliers")
         return np.zeros(0, dtype=np.complex128)
     if isinstance(solution, NonlinearSolution):
         covariance, moment = _sampled_moment(solution)
