@@ -1,8 +1,8 @@
 """The incoherent state of one pattern at any T: its times are independent, so that averages are over one variable each.
 
 For odd φ, input at t = 0 and one supervised time, the tilted trajectory is a product of even densities
-``N(g_t|0, C_t) exp(Φ̃^tt φ_t²)``, where ``C_t = w Φ^{t-1,t-1}``. Both conditions of docs/theory.md section 4 then tie
-each time to its neighbours, ``Φ^tt = ⟨φ_t²⟩`` and ``Φ̃^tt = (w/2)(⟨g_{t+1}²⟩/C_{t+1}² - 1/C_{t+1})``, and of the
+``N(g_t|0, C_t) exp(Φ̃^tt φ_t²)``, ``C_t = w M_{t-1,t-1} Φ^{t-1,t-1}``. Both conditions of docs/theory.md section 4 then tie
+each time to its neighbours, ``Φ^tt = ⟨φ_t²⟩`` and ``Φ̃^tt = (w/2) M_tt (⟨g_{t+1}²⟩/C_{t+1}² - 1/C_{t+1})``, and of the
 covariances in the Hessian those remain in which every variable comes in even powers.
 """
 
@@ -18,7 +18,7 @@ from scipy.optimize import root
 from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray, SymmetricVectors, symmetric_vectors
 from numerics.nonlinear.nodes import Averages
-from numerics.nonlinear.reduced import ReducedPoint, dual, natural_hessian, point_at
+from numerics.nonlinear.reduced import ReducedPoint, natural_hessian, point_at
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.symmetry.trajectories import independent
@@ -39,7 +39,7 @@ def is_chain(space: TrajectorySpace, phi: Activation) -> bool:
     """Whether the random network's branch is a chain of single variables."""
     classes = independent(space, phi)
     single = classes is not None and len(np.unique(classes.rows)) == space.m
-    return single and space.problem.P == 1 and space.problem.arch == "rnn"
+    return single and space.problem.P == 1 and space.problem.arch != "dnn"
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,14 +110,13 @@ class Chain:
         """Averages, Φ̃ and C of each time: Φ̃ comes from the time after, at the supervised one from the labels too."""
         space = self._space
         C = np.diagonal(space.covariance(np.diag(diagonal)))
-        Ry = dual(space, np.diag(diagonal))
-        conjugate = np.zeros(space.m)
-        conjugate[space.supervised] = 0.5 * space.problem.v * Ry**2
+        conjugate = np.diagonal(space.labels.duals(np.diag(diagonal)).conjugate).copy()
+        half = 0.5 * space.problem.w * np.diagonal(space.sharing)
         columns: list[tuple[float, ...]] = []
         for t in reversed(range(space.m)):
             if t + 1 < space.m:
                 after = columns[-1]
-                conjugate[t] += 0.5 * space.problem.w * (after[2] / C[t + 1] ** 2 - 1 / C[t + 1])
+                conjugate[t] += half[t] * (after[2] / C[t + 1] ** 2 - 1 / C[t + 1])
             columns.append(self._averages(t, float(C[t]), float(conjugate[t])))
         return _Times(*np.array(columns[::-1]).T), conjugate, C
 
@@ -167,14 +166,14 @@ def _covariance(space: TrajectorySpace, vectors: SymmetricVectors, times: _Times
     at = np.zeros((space.m, space.m), dtype=np.intp)
     at[vectors.rows, vectors.columns] = np.arange(s)
     second = np.zeros((2 * s, 2 * s))
-    half = 0.5 * space.problem.w
+    half = 0.5 * space.problem.w * space.sharing
     for k, (t, r) in enumerate(zip(vectors.rows, vectors.columns, strict=True)):
         weight = vectors.weights[k] ** 2
         second[k, k] = weight * (times.aa[t] - times.a[t] ** 2 if t == r else times.a[t] * times.a[r])
         if r == last:
             continue
-        later, t, r = at[t + 1, r + 1], t + 1, r + 1
-        pull, both = half / (C[t] * C[r]), half**2 / (C[t] * C[r]) ** 2
+        later, kept, t, r = at[t + 1, r + 1], half[t, r], t + 1, r + 1
+        pull, both = kept / (C[t] * C[r]), kept**2 / (C[t] * C[r]) ** 2
         second[s + k, s + k] = weight * both * (times.bb[t] - times.b[t] ** 2 if t == r else times.b[t] * times.b[r])
         mixed = times.ab[t] - times.a[t] * times.b[t] if t == r else times.cross[t] * times.cross[r]
         second[later, s + k] = second[s + k, later] = weight * pull * mixed

@@ -10,6 +10,7 @@ from numerics.errors import InputError
 from numerics.inputs.activation import Activation
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray, IntArray
+from numerics.nonlinear.labels import Labels, LabelSet
 
 #: Inputs until a time coincide if they differ by less than this, relative to their size: what one pattern's outputs
 #: then miss of the other's is of this order, below the tolerance of a solution.
@@ -23,7 +24,7 @@ class TrajectoryClasses:
     Attributes:
         times: of each row, from 0, increasing, (m,).
         representative: the first position of each row, (m,).
-        row: of each position, -1 where no input has come yet and h = 0, (nP,).
+        row: of each position, -1 where no input has come yet and h = 0, as without biases, (nP,).
         factor: what a position's h is of its row's, (nP,).
         before, before_factor: the row and factor of the representative one time earlier; -1 for none, (m,).
     """
@@ -44,21 +45,30 @@ class TrajectoryClasses:
         """``x^{t-1}`` of each row, (m, D)."""
         return np.asarray(problem.x[self.representative % problem.P, self.representative // problem.P])
 
-    def labels(self, problem: Problem) -> tuple[IntArray, FloatArray, FloatArray, float]:
-        """Rows with labels; their labels' mean, weighted by factors; weights ``Σ factor²``; squares that are left."""
-        positions, y = problem.supervised, problem.labels
-        if (self.row[positions] < 0).any():
-            t, p = divmod(int(positions[self.row[positions] < 0][0]), problem.P)
-            raise InputError(
-                f"x: is zero for a supervised pattern: row {p}, up to its label at t = {t + 1}; accepted: non-zero "
-                "inputs for supervised patterns"
-            )
-        rows, which = np.unique(self.row[positions], return_inverse=True)
-        factor = self.factor[positions]
-        weight = np.asarray(np.bincount(which, factor**2), dtype=np.float64)
-        mean = np.bincount(which, factor * y) / weight
-        left = float(np.sum((y - factor * mean[which]) ** 2))
-        return rows.astype(np.intp), mean, weight, left
+    def labels(self, problem: Problem) -> Labels:
+        """The labels of each row: their mean, weighted by factors, with its noise.
+
+        Raises:
+            InputError: a supervised pattern whose h is zero until its label.
+        """
+        sets: dict[bytes, LabelSet] = {}
+        left = 0.0
+        for positions, y in problem.targets:
+            if (self.row[positions] < 0).any():
+                t, p = divmod(int(positions[self.row[positions] < 0][0]), problem.P)
+                raise InputError(
+                    f"x: is zero for a supervised pattern: row {p}, up to its label at t = {t + 1}; accepted: non-zero "
+                    "inputs for supervised patterns, or biases"
+                )
+            rows, which = np.unique(self.row[positions], return_inverse=True)
+            factor = self.factor[positions]
+            weight = np.asarray(np.bincount(which, factor**2), dtype=np.float64)
+            mean = np.bincount(which, factor * y) / weight
+            left += float(np.sum((y - factor * mean[which]) ** 2))
+            known = sets.get(positions.tobytes())
+            y_set = mean[:, None] if known is None else np.column_stack([known.y, mean])
+            sets[positions.tobytes()] = LabelSet(rows.astype(np.intp), y_set, problem.kappa / weight)
+        return Labels(tuple(sets.values()), problem.v, 0.5 * left / problem.kappa if problem.kappa > 0 else 0.0)
 
     def reduced(self, matrix: FloatArray) -> FloatArray:
         """The inverse of `expand`: a matrix on all positions, on rows, (…, nP, nP) to (…, m, m)."""
@@ -100,11 +110,11 @@ def trajectory_classes(problem: Problem) -> TrajectoryClasses:
         norms = np.linalg.norm(history, axis=1)
         members: dict[int, list[int]] = {}  # representatives by the row of the time before
         for p in range(P):
-            if norms[p] == 0:
+            if norms[p] == 0 and problem.bias == 0:
                 continue
             parent = int(row[t - 1, p]) if t else -1
             for q in members.setdefault(parent, []):
-                ratio = factor[t - 1, p] / factor[t - 1, q] if parent >= 0 else _ratio(phi, history[p], history[q])
+                ratio = factor[t - 1, p] / factor[t - 1, q] if parent >= 0 else _ratio(problem, history[p], history[q])
                 if np.linalg.norm(history[p] - ratio * history[q]) <= COINCIDE * norms[p]:
                     row[t, p], factor[t, p] = row[t, q], ratio
                     break
@@ -121,8 +131,11 @@ def trajectory_classes(problem: Problem) -> TrajectoryClasses:
     )
 
 
-def _ratio(phi: Activation, first: FloatArray, second: FloatArray) -> float:
-    """The factor by which φ makes one trajectory of another, if their inputs have it."""
+def _ratio(problem: Problem, first: FloatArray, second: FloatArray) -> float:
+    """The factor by which φ makes one trajectory of another, if their inputs have it: biases have none."""
+    if problem.bias > 0:
+        return 1.0
+    phi = problem.activation
     ratio = float(first @ second / (second @ second))
     if phi.name == "linear" or (phi.name == "relu" and ratio > 0):
         return ratio

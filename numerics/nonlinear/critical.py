@@ -46,7 +46,6 @@ def critical_signal(problem: Problem, low: float, high: float) -> CriticalSignal
     Raises:
         InputError: the range is empty; or the incoherent state was not reached to tolerance somewhere in it.
     """
-    problem.plain("critical_signal")
     low, high = real(low, "range"), real(high, "range")
     if not 0 < low < high < np.inf:
         raise InputError(f"range: is {low:g} to {high:g}; accepted: 0 < low < high")

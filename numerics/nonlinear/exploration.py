@@ -8,7 +8,7 @@ weaker noise and back, beyond the folds of the branches in between. Every descen
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from numerics.nonlinear.descent import Descent
 from numerics.nonlinear.engine import Progress
 from numerics.nonlinear.laws import Law
 from numerics.nonlinear.learnt import learnt_covariances
-from numerics.nonlinear.reduced import dual
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.symmetry.trajectories import images
 
@@ -71,7 +70,7 @@ def explore(space: TrajectorySpace, phi: Activation, prior: FloatArray, seed: in
         say: told what is being done.
     """
     within = _within_reach(space, prior)
-    energy = space.energy(dual(space, prior))
+    energy = space.labels.duals(prior).energy
     if within and energy < WEAK:
         return Explored([], [], False, True)
     exploration = _Exploration(space, phi, Descent(space.d, phi, seed), energy + CLOSE * (1 + energy))
@@ -93,13 +92,7 @@ def explore(space: TrajectorySpace, phi: Activation, prior: FloatArray, seed: in
 
 def _within_reach(space: TrajectorySpace, prior: FloatArray) -> bool:
     problem = space.problem
-    return problem.kappa <= WITHIN_REACH * problem.v * float(np.diagonal(prior)[space.supervised].min())
-
-
-def _with_noise(space: TrajectorySpace, factor: float) -> TrajectorySpace:
-    """The same problem with another κ."""
-    problem = space.problem.with_(kappa=factor * space.problem.kappa)
-    return replace(space, problem=problem, noise=factor * space.noise)
+    return problem.kappa <= WITHIN_REACH * problem.v * float(np.diagonal(prior)[space.labels.rows].min())
 
 
 class _Exploration:
@@ -125,7 +118,7 @@ class _Exploration:
         if not self.found:
             return
         space, lowest = self.space, self.found[0][0]
-        ways = [[space.with_labels(factor) for factor in STRONGER], [_with_noise(space, factor) for factor in WEAKER]]
+        ways = [[space.with_labels(factor) for factor in STRONGER], [space.with_noise(factor) for factor in WEAKER]]
         for way in ways:
             law = lowest
             for there in way:

@@ -24,7 +24,6 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
 from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray, symmetric_vectors
-from numerics.nonlinear.reduced import dual
 from numerics.nonlinear.sample import Sample
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.symmetry.trajectories import Classes, kept_matrices
@@ -93,10 +92,8 @@ def explicit_conjugate(
     """
     if precision is None:
         precision = np.asarray(np.linalg.inv(space.covariance(kernel)))
-    T, Ry = space.supervised, dual(space, kernel)
-    conjugate = space.pull_back(0.5 * (precision @ second @ precision - precision))
-    conjugate[T[:, None], T] += 0.5 * space.problem.v * np.outer(Ry, Ry)
-    return conjugate
+    pulled = space.pull_back(0.5 * (precision @ second @ precision - precision))
+    return pulled + space.labels.duals(kernel).conjugate
 
 
 def tilted_averages(

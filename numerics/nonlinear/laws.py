@@ -28,7 +28,6 @@ from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray
 from numerics.nonlinear.iteration import explicit_conjugate
 from numerics.nonlinear.nodes import Nodes, tilted_moments
-from numerics.nonlinear.reduced import dual, dual_variables
 from numerics.nonlinear.space import TrajectorySpace
 
 #: Conjugate gradients: iterations, and the share of the gradient that is left.
@@ -93,7 +92,7 @@ def law_at(space: TrajectorySpace, phi: Activation, nodes: Nodes, precision: Flo
     log_normal = np.log(np.diagonal(whitening)).sum() - 0.5 * space.d * np.log(2 * np.pi)
     log_normal -= 0.5 * np.vdot(whitening.T @ whitening, second)
     divergence = np.vdot(tilt, kernel) - 0.5 * np.vdot(precision, second) - log_Z - log_normal
-    energy = space.energy(dual(space, kernel))
+    energy = space.labels.duals(kernel).energy
     counting = float(1 / (np.vdot(p, p) * len(p)))
     return Law(precision, tilt, float(energy + divergence), kernel, mean, covariance, g, p, counting)
 
@@ -190,7 +189,7 @@ class _Local:
     def __init__(self, space: TrajectorySpace, nodes: Nodes, law: Law) -> None:
         self.space, self.nodes, self.law = space, nodes, law
         self.precision, self.conjugate = tilted(space, law)
-        self.R, self.dual = dual_variables(space, law.kernel)
+        self.duals = space.labels.duals(law.kernel)
         self.weighted = nodes.points * law.probability[:, None], nodes.activity * law.probability[:, None]
 
     def slope(self) -> Pair:
@@ -206,14 +205,11 @@ class _Local:
 
     def towards(self, change: Pair) -> Pair:
         """``η*' δμ``: the change of the tilted law's parameters."""
-        space, Q, T = self.space, self.precision, self.space.supervised
+        space, Q = self.space, self.precision
         QcQ = Q @ space.changes(change[1]) @ Q
         second = QcQ @ self.law.second @ Q
         conjugate = space.pull_back(0.5 * (Q @ change[0] @ Q - second - second.T + QcQ))
-        dual = -space.problem.v * self.R @ change[1][np.ix_(T, T)] @ self.dual
-        spread = 0.5 * space.problem.v * np.outer(dual, self.dual)
-        conjugate[np.ix_(T, T)] += spread + spread.T
-        return 0.5 * QcQ, conjugate
+        return 0.5 * QcQ, conjugate + self.duals.change(change[1])
 
 
 def _dot(a: Pair, b: Pair) -> float:

@@ -29,34 +29,34 @@ def learnt_covariances(space: TrajectorySpace, prior: FloatArray, *, few: bool) 
         prior: covariance of the random network's g, (d, d).
         few: the first share of all labels only, coherent and incoherent.
     """
-    lags = (1, space.problem.n) if few else (1, space.problem.n, *range(2, min(LONGEST_LAG, space.problem.n - 1) + 1))
-    if space.problem.arch == "dnn":
-        lags = (space.problem.n,)  # its times are independent
+    n, rnn = space.problem.n, space.problem.arch == "rnn"
+    lags = [1, n] if few else [1, n, *range(2, min(LONGEST_LAG, n - 1) + 1)]
+    # a mode of a lag needs matrices at that lag which are correlated
+    lags = [lag for lag in lags if lag == n or rnn or np.diagonal(space.problem.sharing, lag).any()]
     for share in SHARES[: 1 if few else None]:
         for subset in _subsets(space)[: 1 if few else None]:
-            growth = _growth(space, prior, share, subset)
+            growth = np.stack([_growth(space, prior, share, y) for y in subset], axis=1)  # of each output
             for lag in lags:
-                yield prior + np.outer(growth, growth) * _of_lag(space, lag)
-            if space.problem.arch == "rnn" and not few and len(_times(space)) > 1:
-                turned = growth * np.where(space.times % 2, -1.0, 1.0)  # what W → -W would make of it
-                yield prior + np.outer(turned, turned)
+                yield prior + growth @ growth.T * _of_lag(space, lag)
+            if 1 in lags and not few and len(_times(space)) > 1:
+                turned = growth * np.where(space.times % 2, -1.0, 1.0)[:, None]  # what W → -W would make of it
+                yield prior + turned @ turned.T
 
 
 def _subsets(space: TrajectorySpace) -> list[FloatArray]:
-    """Labels to fit, (P, n) with NaN for others: all; where there are several, those of each time and each pattern."""
-    y = space.problem.y
+    """Labels to fit, (O, P, n) with NaN for others: all; of several, those of each time, pattern and output."""
+    problem = space.problem
+    y = np.moveaxis(problem.y.reshape(problem.P, problem.n, -1), -1, 0)
     subsets = [y]
-    times = _times(space)
-    if len(times) > 1:
-        subsets += [np.where(np.arange(y.shape[1]) == t, y, np.nan) for t in times]
-    patterns = np.flatnonzero((~np.isnan(y)).any(axis=1))
-    if len(patterns) > 1:
-        subsets += [np.where(np.arange(len(y))[:, None] == p, y, np.nan) for p in patterns]
+    for axis in (2, 1, 0):
+        index = np.arange(y.shape[axis]).reshape(*np.where(np.arange(3) == axis, -1, 1))
+        labelled = np.unique(np.nonzero(~np.isnan(y))[axis])
+        subsets += [np.where(index == k, y, np.nan) for k in labelled if len(labelled) > 1]
     return subsets
 
 
 def _growth(space: TrajectorySpace, prior: FloatArray, share: float, y: FloatArray) -> FloatArray:
-    """The common part of neurons' activity, (d,): from the inputs' size to that of each pattern's next label."""
+    """The common part of neurons' activity, (d,): from the inputs' size to that of each next label in y, (P, n)."""
     P, n = space.problem.P, space.problem.n
     row, factors = space.classes.row.reshape(n, P), space.classes.factor.reshape(n, P)
     sizes = np.sqrt(np.diagonal(space.embedding @ prior @ space.embedding.T))
@@ -81,4 +81,4 @@ def _of_lag(space: TrajectorySpace, lag: int) -> FloatArray:
 
 def _times(space: TrajectorySpace) -> NDArray[np.intp]:
     """The supervised times, from 0."""
-    return np.unique(space.problem.supervised // space.problem.P)
+    return np.unique(np.concatenate([at for at, _ in space.problem.targets]) // space.problem.P)

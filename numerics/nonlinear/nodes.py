@@ -165,7 +165,7 @@ def score_features(
 ) -> FloatArray:
     """``(vec φφᵀ, vec ∂ln N(g|0,C_g)/∂Φ)`` at the points of `part`, the latter up to a constant, (k, 2s)."""
     scores = space.scores(nodes.points[part] @ precision)
-    pulled = vectors.products(scores) * (0.5 * space.problem.w * space.mask[vectors.rows, vectors.columns])
+    pulled = vectors.products(scores) * (0.5 * space.problem.w * space.sharing[vectors.rows, vectors.columns])
     return np.concatenate([vectors.products(nodes.activity[part]), pulled], axis=1)
 
 

@@ -1,7 +1,6 @@
 """The free energy of Φ, F maximised over Φ̃, with its gradient and Hessian on fixed points.
 
-``F(Φ) = E(Φ) + max_Φ̃ [tr Φ̃Φ - ln Z]``, ``E = ½ yᵀRy``, ``R = (v𝒯Φ𝒯ᵀ + κ)⁻¹``. The bracket is concave in Φ̃, with
-Hessian ``-Cov(φφᵀ, φφᵀ)``. At its maximum
+``F(Φ) = E(Φ) + max_Φ̃ [tr Φ̃Φ - ln Z]``, E as in ``labels``. The bracket is concave in Φ̃, with Hessian ``-Cov(φφᵀ, φφᵀ)``. At its maximum
 
     ∂F/∂Φ = ∂E/∂Φ + Φ̃ - ∂ln Z/∂Φ,
     ∂²F = F_ΦΦ - F_ΦΦ̃ F_Φ̃Φ̃⁻¹ F_Φ̃Φ,   F_Φ̃Φ̃ = -Cov(a, a),   F_Φ̃Φ = 1 - Cov(a, b),   F_ΦΦ = ∂²E - ∂²ln Z,
@@ -116,12 +115,12 @@ def point_at(
     space: TrajectorySpace, vectors: SymmetricVectors, kernel: FloatArray, conjugate: FloatArray, at: Averages
 ) -> ReducedPoint:
     """F with its gradient from averages at a Φ̃ that is the maximum."""
-    energy, slope = _energy(space, kernel)
-    parts = (vectors.vec(slope), vectors.vec(conjugate), at.pull)
+    duals = space.labels.duals(kernel)
+    parts = (-vectors.vec(duals.conjugate), vectors.vec(conjugate), at.pull)
     return ReducedPoint(
         kernel,
         conjugate,
-        energy,
+        duals.energy,
         float(np.vdot(conjugate, kernel)) - at.log_Z,
         parts[0] + parts[1] - parts[2],
         float(sum(np.linalg.norm(part) for part in parts)),
@@ -162,34 +161,6 @@ def kkt_blocks(
     moved = inner @ (at.response - 0.5 * at.precision)
     moved = 0.5 * (moved + moved.transpose(0, 2, 1))
     curved = vectors.vec(space.pull_back(moved))
-    problem, T = space.problem, space.supervised
-    R, Ry = dual_variables(space, point.kernel)
-    change = directions[:, T[:, None], T[None, :]] @ Ry  # (s, labels)
-    spread = np.zeros((s, space.m, space.m))
-    spread[:, T[:, None], T[None, :]] = 0.5 * problem.v**2 * np.einsum("kl,i->kli", change @ R, Ry)
-    curved += vectors.vec(spread + spread.transpose(0, 2, 1))
+    curved -= vectors.vec(space.labels.duals(point.kernel).change(directions))
     F_PhiPhi = curved - at.covariance[s:, s:]
     return 0.5 * (F_PhiPhi + F_PhiPhi.T), np.eye(s) - at.covariance[:s, s:], at.covariance[:s, :s]
-
-
-def dual_variables(space: TrajectorySpace, kernel: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """``R = (v𝒯Φ𝒯ᵀ + κ)⁻¹`` and ``Ry``, on rows with labels."""
-    return np.asarray(np.linalg.inv(_gram(space, kernel)), dtype=np.float64), dual(space, kernel)
-
-
-def dual(space: TrajectorySpace, kernel: FloatArray) -> FloatArray:
-    """``Ry`` on rows with labels."""
-    return np.asarray(np.linalg.solve(_gram(space, kernel), space.labels), dtype=np.float64)
-
-
-def _gram(space: TrajectorySpace, kernel: FloatArray) -> FloatArray:
-    T = space.supervised
-    return space.problem.v * kernel[T[:, None], T] + np.diag(space.noise)
-
-
-def _energy(space: TrajectorySpace, kernel: FloatArray) -> tuple[float, FloatArray]:
-    problem, T = space.problem, space.supervised
-    Ry = dual(space, kernel)
-    slope = np.zeros_like(kernel)
-    slope[np.ix_(T, T)] = -0.5 * problem.v * np.outer(Ry, Ry)
-    return space.energy(Ry), slope

@@ -52,7 +52,6 @@ def lowest_state(
 
     Where a search has left out starts, or has met a lower state that it could not make converge, the status says so.
     """
-    problem.plain("lowest_state")
     search = _prepared(problem, engine, tolerance, size, seed, progress)
     found = search_states(search, whole=False)
     states = found.minima or found.states
@@ -93,7 +92,6 @@ def all_states(
     Raises:
         InputError: an argument outside the above; a kernel without full rank (two patterns that φ cannot tell apart).
     """
-    problem.plain("all_states")
     search = _prepared(problem, engine, tolerance, size, seed, progress)
     found = search_states(search, whole=True)
     return Solutions(tuple(compared(solutions(search, found.states), found, found.states)))
@@ -122,7 +120,6 @@ def state_near(
     Raises:
         InputError: as there; trajectories of another shape, not finite, or too few to tell their covariance.
     """
-    problem.plain("state_near")
     search = _prepared(problem, engine, tolerance, size, seed, progress)
     space, given = search.space, finite_array(trajectories, "trajectories", (None, problem.y.size))
     few = InputError(f"trajectories: {len(given)} rows do not tell their covariance; accepted: many times {space.d}")
@@ -143,7 +140,6 @@ def incoherent_state(problem: Problem, *, tolerance: float | None = None) -> Non
 
     With an odd φ, input at t = 0 only and one supervised time, its times stay uncorrelated.
     """
-    problem.plain("incoherent_state")
     search = _prepared(problem, "auto", tolerance, None, 0, None)
     return search.chain or solutions(search, [followed(search, whole=True)[-1][1]])[0]
 

@@ -1,13 +1,13 @@
 """Coordinates of one neuron's trajectory h in which its covariance is regular, and symmetric matrices as vectors.
 
 Patterns whose inputs have coincided until a time t have one trajectory until then: Φ has one row for each time and
-class of such patterns, and its rows are independent. For odd φ the class holds opposite inputs too, with the sign -1;
-for φ of degree 1 (ReLU, linear) inputs that are multiples of each other, with that factor. Rows of ``h^t`` are
-``h^t_c = W φ(h^(t-1) of c's class then) + U x^(t-1)``, of rank ``r_t`` that may be below their number:
-``h^t = E_t g_t`` with r_t coordinates. At the first time that is ``h^1 = A z`` with ``A Aᵀ = u x^0 x^0ᵀ/D`` and
-standard normal z; where the rank is full later, h itself is the coordinate. Where an input comes again, rows of h^t may
-depend on those of earlier times too, as all share U: then ``h^t = L g_{<t} + E_t g_t``. ``h = E g``, ``g ~ N(0, C_g)``,
-``C_g = w R [Φ] Rᵀ + inputs``.
+class of such patterns, and its rows are independent. Without biases, for odd φ the class holds opposite inputs too,
+with the sign -1; for φ of degree 1 (ReLU, linear) inputs that are multiples of each other, with that factor. Rows of
+``h^t`` are ``h^t_c = a h^(t-1) + W^(t-1) φ(h^(t-1)) + U x^(t-1) + b^t``, with h^(t-1) that of c's class then
+(docs/theory.md section 11), of rank ``r_t`` that may be below their number: ``h^t = E_t g_t`` with r_t coordinates. At
+the first time that is ``h^1 = A z`` with ``A Aᵀ = u x^0 x^0ᵀ/D + β`` and standard normal z; where the rank is full
+later, h itself is the coordinate. Where an input comes again, rows of h^t may depend on those of earlier times too, as
+all share U: then ``h^t = L g_{<t} + E_t g_t``. ``h = E g``, ``g ~ N(0, C_g)``, ``C_g = w R (M∘Φ) Rᵀ + inputs``.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray, IntArray
 from numerics.nonlinear.classes import TrajectoryClasses, trajectory_classes
+from numerics.nonlinear.labels import Labels
 
 #: Eigenvalues of the input kernel below this, relative to the largest, are zero.
 RANK_TOLERANCE = 1e-12
@@ -34,11 +35,10 @@ class TrajectorySpace:
         classes: the rows of Φ, m of them, and the patterns and times that each stands for.
         embedding: E, (m, d).
         inputs: ``C_g`` without its part from Φ, (d, d).
-        receive: R, (d, m): what of ``φ(h^(t-1))`` reaches each coordinate of time t.
+        receive: R, (d, m): what of each ``W^(t) φ(h^t)`` reaches each coordinate of later times.
         times: of each coordinate, from 0, (d,).
-        mask: 1 where the architecture keeps an entry of Φ, (m, m).
-        supervised, labels, noise: rows with labels, the mean of these, and its noise, (s,).
-        unexplained: what is left of the labels' squares.
+        sharing: ``M_st`` of the matrices that act on ``φ(h^s)`` and ``φ(h^t)``, (m, m); 0 at the last time.
+        labels: of rows.
     """
 
     problem: Problem
@@ -47,11 +47,8 @@ class TrajectorySpace:
     inputs: FloatArray
     receive: FloatArray
     times: IntArray
-    mask: FloatArray
-    supervised: IntArray
-    labels: FloatArray
-    noise: FloatArray
-    unexplained: float
+    sharing: FloatArray
+    labels: Labels
 
     @property
     def d(self) -> int:
@@ -65,25 +62,25 @@ class TrajectorySpace:
 
     def covariance(self, kernel: FloatArray) -> FloatArray:
         """``C_g[Φ]``, (d, d)."""
-        return self.inputs + self.problem.w * (self.receive @ (self.mask * kernel) @ self.receive.T)
+        return self.inputs + self.problem.w * (self.receive @ (self.sharing * kernel) @ self.receive.T)
 
     def changes(self, directions: FloatArray) -> FloatArray:
         """``δC_g`` for changes of Φ, (…, m, m) to (…, d, d)."""
-        return np.asarray(self.problem.w * (self.receive @ (self.mask * directions) @ self.receive.T))
+        return np.asarray(self.problem.w * (self.receive @ (self.sharing * directions) @ self.receive.T))
 
     def with_labels(self, part: float) -> TrajectorySpace:
         """The same coordinates with y² scaled by `part`."""
         problem = self.problem.with_(y=self.problem.y * np.sqrt(part))
-        scaled = np.sqrt(part) * self.labels
-        return replace(self, problem=problem, labels=scaled, unexplained=part * self.unexplained)
+        return replace(self, problem=problem, labels=self.labels.scaled(part))
+
+    def with_noise(self, factor: float) -> TrajectorySpace:
+        """The same coordinates with κ scaled by a factor."""
+        problem = self.problem.with_(kappa=factor * self.problem.kappa)
+        return replace(self, problem=problem, labels=self.labels.with_noise(factor))
 
     def pull_back(self, matrix: FloatArray) -> FloatArray:
         """The adjoint of ``δΦ → δC_g``: (…, d, d) matrices to the (…, m, m) entries of Φ that they come from."""
-        return np.asarray(self.problem.w * self.mask * (self.receive.T @ matrix @ self.receive))
-
-    def energy(self, dual: FloatArray) -> float:
-        """``½ yᵀ(v𝒯Φ𝒯ᵀ + κ)⁻¹y`` from ``(v𝒯Φ𝒯ᵀ + κ)⁻¹y`` on rows with labels."""
-        return 0.5 * float(self.labels @ dual) + 0.5 * self.unexplained / self.problem.kappa
+        return np.asarray(self.problem.w * self.sharing * (self.receive.T @ matrix @ self.receive))
 
     def scores(self, slopes: FloatArray) -> FloatArray:
         """Derivatives by g as derivatives by φ, (…, d) to (…, m)."""
@@ -105,18 +102,20 @@ def trajectory_space(problem: Problem) -> TrajectorySpace:
     Raises:
         InputError: a supervised pattern whose input is zero until its label.
     """
-    problem.plain("trajectory_space")
     classes = trajectory_classes(problem)
     m, x = classes.size, classes.inputs(problem) * np.sqrt(problem.u / problem.D)
+    if problem.bias > 0:
+        x = np.column_stack([x, np.sqrt(problem.bias) * _root(problem.bias_sharing)[classes.times]])
     back = np.zeros((m, m))
     later = np.flatnonzero(classes.before >= 0)
     back[later, classes.before[later]] = classes.before_factor[later]
+    if problem.skip > 0:
+        skipped = np.linalg.inv(np.eye(m) - problem.skip * back)  # A⁻¹
+        back, x = skipped @ back, skipped @ x
     embedding, times = _embedding(classes.times, back, x)
     inverse = np.linalg.pinv(embedding)
     inputs = inverse @ (x @ x.T) @ inverse.T
-    same = classes.times[:, None] == classes.times
-    mask = np.ones((m, m)) if problem.arch == "rnn" else same.astype(float)
-    supervised, labels, weight, unexplained = classes.labels(problem)
+    sharing = np.pad(problem.sharing, (0, 1))[np.ix_(classes.times, classes.times)]
     return TrajectorySpace(
         problem,
         classes,
@@ -124,18 +123,23 @@ def trajectory_space(problem: Problem) -> TrajectorySpace:
         0.5 * (inputs + inputs.T),
         inverse @ back,
         times,
-        mask,
-        supervised,
-        labels,
-        problem.kappa / weight,
-        unexplained,
+        sharing,
+        classes.labels(problem),
     )
+
+
+def _root(covariance: FloatArray) -> FloatArray:
+    """A root R of a covariance, ``R Rᵀ``, with as many columns as its rank."""
+    size, vectors = np.linalg.eigh(covariance)
+    kept = size > RANK_TOLERANCE * size.max()
+    return np.asarray(vectors[:, kept] * np.sqrt(size[kept]))
 
 
 def _embedding(row_times: IntArray, back: FloatArray, x: FloatArray) -> tuple[FloatArray, IntArray]:
     """E, (m, d), and the time of each coordinate, (d,).
 
-    Rows of h are independent sources, ``W φ`` of each row before and the columns of U, times a matrix; its rank is d.
+    Rows of h are independent sources times a matrix whose rank is d: ``W φ`` of each row before (`back`), and the
+    columns of U and the biases (x).
     """
     sources = np.concatenate([back, x / max(float(np.abs(x).max(initial=0.0)), 1e-300)], axis=1)
     embedding, times = np.zeros((len(back), 0)), np.zeros(0, dtype=np.intp)

@@ -17,7 +17,7 @@ import scipy.linalg as sla
 from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray, symmetric_vectors
 from numerics.nonlinear.nodes import Nodes
-from numerics.nonlinear.reduced import ReducedPoint, dual_variables, hessian, stationary_point
+from numerics.nonlinear.reduced import ReducedPoint, hessian, stationary_point
 from numerics.nonlinear.sample import Mixture, fitted
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import TrajectorySpace, trajectory_space
@@ -111,6 +111,6 @@ def log_mass(solution: NonlinearSolution, phi: Activation, width: int) -> float 
         ]
     except np.linalg.LinAlgError:
         return None
-    R, _ = dual_variables(at.space, at.point.kernel)
-    fluctuations = float(sum(2 * np.log(np.diagonal(f)).sum() for f in factors) - np.linalg.slogdet(R)[1])
+    fluctuations = float(sum(2 * np.log(np.diagonal(f)).sum() for f in factors))
+    fluctuations += at.space.labels.duals(at.point.kernel).log_determinant
     return -width * solution.free_energy - 0.5 * fluctuations

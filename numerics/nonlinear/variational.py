@@ -26,7 +26,6 @@ from numerics.linalg import FloatArray
 from numerics.lowering.scalar import Lowered, lower
 from numerics.nonlinear.forward import forward_kernel, require_regular
 from numerics.nonlinear.iteration import explicit_conjugate
-from numerics.nonlinear.reduced import dual
 from numerics.nonlinear.space import TrajectorySpace, trajectory_space
 from numerics.results.solution import Branch, coherence_beyond
 from theory.gaussian_averages import a, average, b, c
@@ -80,7 +79,6 @@ def solve_gaussian(problem: Problem) -> GaussianApproximation:
     Raises:
         InputError: κ = 0, an activation of the user's own, or inputs that give a singular kernel.
     """
-    problem.plain("solve_gaussian")
     if problem.kappa <= 0:
         raise InputError("kappa: is 0; accepted: a finite number > 0 for a nonlinear network")
     if not problem.activation.known:
@@ -201,7 +199,7 @@ def _at(space: TrajectorySpace, L: FloatArray) -> _Point:
     terms: tuple[Any, ...] = (0.5 * Q, -0.5 * S_inverse, -E.T @ back @ E)
     log_ratio = np.log(np.diagonal(L)).sum() - np.log(np.diagonal(factor)).sum()
     return _Point(
-        space.energy(dual(space, K)),
+        space.labels.duals(K).energy,
         0.5 * float(np.vdot(S, Q)) - 0.5 * space.d - float(log_ratio),
         np.asarray(sum(terms)),
         float(sum(np.linalg.norm(L.T @ term @ L) for term in terms)),
