@@ -3,10 +3,11 @@
 Nothing pulls on a test pattern a (docs/theory.md section 6). Given one neuron's trajectory g over the training
 patterns, whose law is tilted, its own pre-activations are Gaussian,
 
-    h_a^t = C_{ag} C_g⁻¹ g + ε_a^t,    Cov(ε_a) = C_{aa} - C_{ag} C_g⁻¹ C_{ga},    C_{a·} = w[Φ_{a·}⁻] + u X⁻_{a·},
+    h_a^t = C_{ag} C_g⁻¹ g + ε_a^t,    Cov(ε_a) = C_{aa} - C_{ag} C_g⁻¹ C_{ga},
 
-where the kernel of the time before gives the covariance of the next. Averages are over points of the tilted trajectory,
-with one random ε for each and its negative; the ε have unit covariance exactly, so that for linear φ nothing is lost.
+with C of docs/theory.md section 11, where the kernel of the time before gives the covariance of the next. Averages are
+over points of the tilted trajectory, with one random ε for each and its negative; the ε have unit covariance exactly,
+so that for linear φ nothing is lost.
 """
 
 from __future__ import annotations
@@ -135,11 +136,14 @@ def _one(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """One test pattern (n, D): its kernel with the training patterns (n, nP), own squares (n,), and errors (n, nP)."""
     problem, space = solution.problem, drawn.space
-    n, w, u, classes = problem.n, problem.w, problem.u, space.classes
+    n, w, u, a, classes = problem.n, problem.w, problem.u, problem.skip, space.classes
     points, activity, probability, batch = drawn.points, drawn.activity, drawn.probability, drawn.batch
-    inverse = space.inverse_embedding
     precision = np.linalg.inv(drawn.space.covariance(drawn.kernel))
     train = classes.inputs(problem)
+    sharing, biases = np.pad(problem.sharing, (0, 1)), problem.bias * problem.bias_sharing
+    lags = np.subtract.outer(np.arange(n), np.arange(n))
+    skipped = np.where(lags >= 0, float(a) ** np.maximum(lags, 0), 0.0)  # h of the drives so far
+    drive = u * x @ x.T / problem.D + biases
     noise = rng.standard_normal((len(points), n))
     spread = sla.cholesky((noise * probability[:, None]).T @ noise, lower=True)
     noise = sla.solve_triangular(spread, noise.T, lower=True).T
@@ -147,14 +151,14 @@ def _one(
     C_cross, rest, L = np.zeros((n, len(precision))), np.zeros((n, n)), np.zeros((n, n))
     hidden = np.zeros((2, len(points), n))  # with ε and with -ε
     for t in range(n):
-        C_cross[t] = inverse @ (u * train @ x[t] / problem.D)
+        C_cross[t] = space.drives @ (u * train @ x[t] / problem.D + biases[classes.times, t])
         if t:
-            kept = cross[t - 1] * ((classes.times == t - 1) if problem.arch == "dnn" else 1.0)
-            C_cross[t] += w * space.receive @ kept
+            C_cross[t] += a * C_cross[t - 1] + w * space.receive @ (sharing[t - 1, classes.times] * cross[t - 1])
+            drive[t, 1 : t + 1] += w * sharing[t - 1, :t] * own[t - 1, :t]
+            drive[:t, t] = drive[t, :t]
+        C_own = skipped[t, : t + 1] @ drive[: t + 1, : t + 1] @ skipped[: t + 1, : t + 1].T
         for s in range(t + 1):
-            rest[t, s] = u * x[t] @ x[s] / problem.D - C_cross[t] @ precision @ C_cross[s]
-            if s and (problem.arch == "rnn" or s == t):
-                rest[t, s] += w * own[t - 1, s - 1]
+            rest[t, s] = C_own[s] - C_cross[t] @ precision @ C_cross[s]
             beyond = rest[t, s] - L[t, :s] @ L[s, :s]
             L[t, s] = np.sqrt(max(beyond, 0.0)) if s == t else (beyond / L[s, s] if L[s, s] > 0 else 0.0)
         mean, deviation = points @ (precision @ C_cross[t]), noise[:, : t + 1] @ L[t, : t + 1]

@@ -1,6 +1,7 @@
 """The free energy of Φ, F maximised over Φ̃, with its gradient and Hessian on fixed points.
 
-``F(Φ) = E(Φ) + max_Φ̃ [tr Φ̃Φ - ln Z]``, E as in ``labels``. The bracket is concave in Φ̃, with Hessian ``-Cov(φφᵀ, φφᵀ)``. At its maximum
+``F(Φ) = E(Φ) + max_Φ̃ [tr Φ̃Φ - ln Z]``, E as in ``labels``. The bracket is concave in Φ̃, with Hessian
+``-Cov(φφᵀ, φφᵀ)``. At its maximum
 
     ∂F/∂Φ = ∂E/∂Φ + Φ̃ - ∂ln Z/∂Φ,
     ∂²F = F_ΦΦ - F_ΦΦ̃ F_Φ̃Φ̃⁻¹ F_Φ̃Φ,   F_Φ̃Φ̃ = -Cov(a, a),   F_Φ̃Φ = 1 - Cov(a, b),   F_ΦΦ = ∂²E - ∂²ln Z,

@@ -35,7 +35,8 @@ class TrajectorySpace:
         classes: the rows of Φ, m of them, and the patterns and times that each stands for.
         embedding: E, (m, d).
         inputs: ``C_g`` without its part from Φ, (d, d).
-        receive: R, (d, m): what of each ``W^(t) φ(h^t)`` reaches each coordinate of later times.
+        drives: what of each row's drive ``W^(t-1) φ(h^(t-1)) + U x^(t-1) + b^t`` reaches each coordinate, (d, m).
+        receive: R, (d, m): the same of each ``W^(t) φ(h^t)``.
         times: of each coordinate, from 0, (d,).
         sharing: ``M_st`` of the matrices that act on ``φ(h^s)`` and ``φ(h^t)``, (m, m); 0 at the last time.
         labels: of rows.
@@ -45,6 +46,7 @@ class TrajectorySpace:
     classes: TrajectoryClasses
     embedding: FloatArray
     inputs: FloatArray
+    drives: FloatArray
     receive: FloatArray
     times: IntArray
     sharing: FloatArray
@@ -109,9 +111,10 @@ def trajectory_space(problem: Problem) -> TrajectorySpace:
     back = np.zeros((m, m))
     later = np.flatnonzero(classes.before >= 0)
     back[later, classes.before[later]] = classes.before_factor[later]
+    drives: FloatArray = np.eye(m)
     if problem.skip > 0:
-        skipped = np.linalg.inv(np.eye(m) - problem.skip * back)  # A⁻¹
-        back, x = skipped @ back, skipped @ x
+        drives = np.linalg.inv(drives - problem.skip * back)  # A⁻¹
+        back, x = drives @ back, drives @ x
     embedding, times = _embedding(classes.times, back, x)
     inverse = np.linalg.pinv(embedding)
     inputs = inverse @ (x @ x.T) @ inverse.T
@@ -121,6 +124,7 @@ def trajectory_space(problem: Problem) -> TrajectorySpace:
         classes,
         embedding,
         0.5 * (inputs + inputs.T),
+        inverse @ drives,
         inverse @ back,
         times,
         sharing,

@@ -22,17 +22,33 @@ def grid(dimension, points=48, edge=6.5):
     return nodes, log_weight - np.log(np.sum(np.exp(log_weight)))
 
 
-def mask(problem):
-    time = np.arange(problem.n * problem.P) // problem.P
-    return np.ones((len(time),) * 2) if problem.arch == "rnn" else (time[:, None] == time).astype(float)
+def blocks(matrix, problem):
+    """A matrix over times, at every pair of patterns; zero for times that it lacks."""
+    whole = np.zeros((problem.n, problem.n))
+    whole[: len(matrix), : len(matrix)] = matrix
+    return np.kron(whole, np.ones((problem.P, problem.P)))
+
+
+def response(problem):
+    """A⁻¹ of docs/theory.md section 11, and A⁻¹Σ."""
+    shift = np.eye(problem.n * problem.P, k=-problem.P)
+    inverse = np.linalg.inv(np.eye(len(shift)) - problem.skip * shift)
+    return inverse, inverse @ shift
+
+
+def covariance(kernel, problem):
+    """C[Φ] over all times and patterns, as docs/theory.md section 11 has it."""
+    x = problem.x.transpose(1, 0, 2).reshape(problem.n * problem.P, -1)
+    inverse, shifted = response(problem)
+    inputs = problem.u * x @ x.T / problem.D + problem.bias * blocks(problem.bias_sharing, problem)
+    return (
+        inverse @ inputs @ inverse.T + problem.w * shifted @ (blocks(problem.sharing, problem) * kernel) @ shifted.T
+    )
 
 
 def stationarity(problem, kernel, conjugate, nodes, log_weight):
     """What Φ and Φ̃ should be, given both, and F."""
-    P, rows = problem.P, problem.supervised
-    x = problem.x.transpose(1, 0, 2).reshape(problem.n * P, -1)
-    C = problem.u * x @ x.T / problem.D
-    C[P:, P:] += problem.w * (mask(problem) * kernel)[:-P, :-P]
+    C = covariance(kernel, problem)
     h = nodes @ np.linalg.cholesky(C).T
     phi = ACTIVATIONS[problem.activation.name](h)
     log_density = log_weight + np.sum((phi @ conjugate) * phi, axis=1)
@@ -42,13 +58,15 @@ def stationarity(problem, kernel, conjugate, nodes, log_weight):
     density = density / Z
     average = (phi * density[:, None]).T @ phi
     inverse = np.linalg.inv(C)
-    pull = mask(problem) * (inverse @ ((h * density[:, None]).T @ h) @ inverse - inverse)
-    target = np.zeros_like(C)
-    target[:-P, :-P] = problem.w / 2 * pull[P:, P:]
-    gram = problem.v * kernel[np.ix_(rows, rows)] + problem.kappa * np.eye(len(rows))
-    dual = np.linalg.solve(gram, problem.labels)
-    target[np.ix_(rows, rows)] += problem.v / 2 * np.outer(dual, dual)
-    free_energy = 0.5 * problem.labels @ dual + np.sum(conjugate * kernel) - np.log(Z) - top
+    pull = inverse @ ((h * density[:, None]).T @ h) @ inverse - inverse
+    shifted = response(problem)[1]
+    target = problem.w / 2 * blocks(problem.sharing, problem) * (shifted.T @ pull @ shifted)
+    free_energy = np.sum(conjugate * kernel) - np.log(Z) - top
+    for rows, labels in problem.targets:
+        gram = problem.v * kernel[np.ix_(rows, rows)] + problem.kappa * np.eye(len(rows))
+        dual = np.linalg.solve(gram, labels)
+        target[np.ix_(rows, rows)] += problem.v / 2 * np.outer(dual, dual)
+        free_energy += 0.5 * labels @ dual
     return average, target, free_energy
 
 
