@@ -13,16 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import numerics
-from numerics import Problem, endpoint, load, load_problem, save, solve, solve_all
+from numerics import Problem, endpoint, load, load_problem, save, solve
 from numerics.certificate.certify import certify
 from numerics.checking.check import check, judged, minima
 from numerics.continuation.diagram import diagram
 from numerics.endpoint_task.digits import kernel_digits
 from numerics.errors import InputError
 from numerics.inputs.sharing import biases_of, sharing_of
-from numerics.nonlinear.search import incoherent_state
-from numerics.nonlinear.space import trajectory_space
-from numerics.nonlinear.variational import solve_gaussian
 from numerics.predictors import finite_width, generalisation
 from numerics.predictors.output_shift import output_shift
 from tests.hardening.program import run
@@ -218,13 +215,6 @@ def state_of(problem: Problem, plain_state):
 
 #: Everything that takes a problem or a state and has learnt none of the features.
 ENTRIES = {
-    "solve, erf": lambda p: solve(p.with_(activation="erf")),
-    "solve_all, erf": lambda p: solve_all(p.with_(activation="erf")),
-    "state_near": lambda p: numerics.state_near(p.with_(activation="erf"), np.eye(4)),
-    "incoherent_state": lambda p: incoherent_state(p.with_(activation="erf")),
-    "critical_signal": lambda p: numerics.critical_signal(p.with_(activation="erf"), 1.0, 2.0),
-    "solve_gaussian": lambda p: solve_gaussian(p.with_(activation="erf")),
-    "trajectory_space": trajectory_space,
     "continue_branch": lambda p: numerics.continue_branch(p, "signal", (0.5, 2.0), np.eye(4)),
     "scan": lambda p: numerics.scan(p, {"signal": [0.5, 2.0]}),
     "diagram": lambda p: diagram(p, "signal", (0.5, 2.0)),
@@ -252,7 +242,7 @@ WITHOUT = {
     "Activation", "Agreement", "Check", "InputError", "NonlinearSolution", "Problem", "Scan", "Simulation",
     "Solution", "Teacher", "cka", "compare", "endpoint", "hysteresis", "landscape", "load", "load_problem", "lower",
     "outliers", "plot", "predict", "rotation_teacher", "save", "Solutions", "sequence", "simulate", "solve",
-    "solve_all", "solve_endpoint_batch", "sweep",
+    "critical_signal", "solve_all", "solve_endpoint_batch", "state_near", "sweep",
 }  # fmt: skip
 
 

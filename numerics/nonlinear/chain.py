@@ -3,8 +3,8 @@
 For odd φ, input at t = 0 and one supervised time, the tilted trajectory is a product of even densities
 ``N(g_t|0, C_t) exp(Φ̃^tt φ_t²)``, whatever weights are shared; with biases too, where each time has its own. Both
 conditions of docs/theory.md section 4 then tie each time to its neighbours, ``Φ^tt = ⟨φ_t²⟩`` and
-``Φ̃^tt = (w/2) M_tt (⟨g_{t+1}²⟩/C_{t+1}² - 1/C_{t+1})`` with ``C_{t+1} = w M_tt Φ^tt + β``, and of the covariances in the
-Hessian those remain in which every variable comes in even powers.
+``Φ̃^tt = (w/2) M_tt (⟨g_{t+1}²⟩/C_{t+1}² - 1/C_{t+1})`` with ``C_{t+1} = w M_tt Φ^tt + β``, and of the covariances in
+the Hessian those remain in which every variable comes in even powers.
 """
 
 from __future__ import annotations

@@ -111,9 +111,9 @@ def trajectory_space(problem: Problem) -> TrajectorySpace:
     back = np.zeros((m, m))
     later = np.flatnonzero(classes.before >= 0)
     back[later, classes.before[later]] = classes.before_factor[later]
-    drives: FloatArray = np.eye(m)
+    drives = np.eye(m)
     if problem.skip > 0:
-        drives = np.linalg.inv(drives - problem.skip * back)  # A⁻¹
+        drives = np.asarray(np.linalg.inv(drives - problem.skip * back))  # A⁻¹
         back, x = drives @ back, drives @ x
     embedding, times = _embedding(classes.times, back, x)
     inverse = np.linalg.pinv(embedding)

@@ -41,9 +41,7 @@ def covariance(kernel, problem):
     x = problem.x.transpose(1, 0, 2).reshape(problem.n * problem.P, -1)
     inverse, shifted = response(problem)
     inputs = problem.u * x @ x.T / problem.D + problem.bias * blocks(problem.bias_sharing, problem)
-    return (
-        inverse @ inputs @ inverse.T + problem.w * shifted @ (blocks(problem.sharing, problem) * kernel) @ shifted.T
-    )
+    return inverse @ inputs @ inverse.T + problem.w * shifted @ (blocks(problem.sharing, problem) * kernel) @ shifted.T
 
 
 def stationarity(problem, kernel, conjugate, nodes, log_weight):

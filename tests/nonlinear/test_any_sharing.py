@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from numerics.inputs.activation import Activation
 from numerics.inputs.problem import Problem, endpoint
 from numerics.linalg import symmetric_vectors
 from numerics.nonlinear.by_quadrature import Quadrature
@@ -124,7 +121,7 @@ def test_states_are_those_of_a_plain_grid(case):
     problem = task(case)
     state = lowest_state(problem)
     assert state.converged, state.status
-    points = reference.grid(3, points=60, edge=10.0)
+    points = reference.grid(3, points=90, edge=10.0)
     kernel, conjugate, free_energy = reference.stationarity(problem, state.kernel, state.conjugate, *points)
     np.testing.assert_allclose(state.kernel, kernel, atol=1e-7)
     np.testing.assert_allclose(state.conjugate, conjugate, atol=1e-7)
