@@ -45,7 +45,13 @@ OPERATORS = (
     *("NumberReplacer", "ExceptionReplacer", "ZeroIterationForLoop"),
 )
 #: Tests that run the program in other processes, of which no lines are seen.
-ELSEWHERE = ("tests/hardening", "tests/report", "tests/test_docs.py", "tests/test_readme.py", "tests/test_appendix.py")
+ELSEWHERE = (
+    "tests/report",
+    "tests/hardening/test_environment.py",
+    "tests/test_docs.py",
+    "tests/test_readme.py",
+    "tests/test_appendix.py",
+)
 #: What a test is taken to take that was cut.
 LONG = 20.0
 #: A test that takes this many seconds, and this many times as long as without the fault, hangs.
@@ -317,8 +323,10 @@ def main() -> None:
     for line in results.read_text(encoding="utf-8").splitlines() if results.exists() else []:
         entry = json.loads(line)
         known[Fault(**entry["fault"])] = entry["caught"]
-    import matplotlib.pyplot  # noqa: F401  every process that is forked has them
-    import scipy.optimize  # noqa: F401
+    import arviz_stats.base  # noqa: F401  every process that is forked has them
+    import matplotlib.pyplot  # noqa: F401
+    import scipy.optimize
+    import scipy.stats  # noqa: F401
     import sympy  # noqa: F401
 
     sample = drawn(tree, options.sample, options.seed, options.only)

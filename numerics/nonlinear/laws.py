@@ -20,6 +20,7 @@ a matrix, within a radius, and leave along directions of negative curvature (Ste
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -49,6 +50,7 @@ class Law(NamedTuple):
         precision, tilt: A (d, d) and B (m, m).
         free_energy: F(q).
         kernel, mean, covariance: Φ (m, m), mean (d,) and covariance (d, d) of g.
+        prior_precision: ``C_g[Φ]⁻¹``, (d, d).
         points, probability: g, (K, d), and the weights of q, (K,).
         counting: share of the points that count.
     """
@@ -59,6 +61,7 @@ class Law(NamedTuple):
     kernel: FloatArray
     mean: FloatArray
     covariance: FloatArray
+    prior_precision: FloatArray
     points: FloatArray
     probability: FloatArray
     counting: float
@@ -66,7 +69,7 @@ class Law(NamedTuple):
     @property
     def second(self) -> FloatArray:
         """``⟨ggᵀ⟩``."""
-        return np.asarray(self.covariance + np.outer(self.mean, self.mean))
+        return np.asarray(self.covariance + self.mean[:, None] * self.mean)
 
 
 def law_at(space: TrajectorySpace, phi: Activation, nodes: Nodes, precision: FloatArray, tilt: FloatArray) -> Law:
@@ -86,21 +89,21 @@ def law_at(space: TrajectorySpace, phi: Activation, nodes: Nodes, precision: Flo
     p /= p.sum()
     mean, covariance = tilted_moments(g, p, odd=phi.odd)
     np.linalg.cholesky(covariance)
-    second = covariance + np.outer(mean, mean)
+    second = covariance + mean[:, None] * mean
     kernel = (activity * p[:, None]).T @ activity
     whitening = np.linalg.inv(np.linalg.cholesky(space.covariance(kernel)))
-    log_normal = np.log(np.diagonal(whitening)).sum() - 0.5 * space.d * np.log(2 * np.pi)
-    log_normal -= 0.5 * np.vdot(whitening.T @ whitening, second)
+    prior_precision = whitening.T @ whitening
+    log_normal = np.log(whitening.diagonal()).sum() - 0.5 * space.d * math.log(2 * math.pi)
+    log_normal -= 0.5 * np.vdot(prior_precision, second)
     divergence = np.vdot(tilt, kernel) - 0.5 * np.vdot(precision, second) - log_Z - log_normal
     energy = space.labels.duals(kernel).energy
     counting = float(1 / (np.vdot(p, p) * len(p)))
-    return Law(precision, tilt, float(energy + divergence), kernel, mean, covariance, g, p, counting)
+    return Law(precision, tilt, float(energy + divergence), kernel, mean, covariance, prior_precision, g, p, counting)
 
 
 def tilted(space: TrajectorySpace, law: Law) -> Pair:
     """(A, B) of the tilted law that the moments give."""
-    precision = np.asarray(np.linalg.inv(space.covariance(law.kernel)))
-    return precision, explicit_conjugate(space, law.kernel, law.second, precision)
+    return law.prior_precision, explicit_conjugate(space, law.kernel, law.second, law.prior_precision)
 
 
 class Step(NamedTuple):

@@ -34,14 +34,15 @@ def chain_law(search: Search, chain: NonlinearSolution) -> Law:
         np.diag(np.diagonal(each) / np.diagonal(search.space.embedding) ** 2)
         for each in (chain.covariance, chain.second_moment)
     )
-    none = np.zeros(search.space.d)
+    none, precision = np.zeros(search.space.d), np.asarray(np.linalg.inv(C))
     return Law(
-        np.asarray(np.linalg.inv(C)),
+        precision,
         chain.conjugate,
         chain.free_energy,
         chain.kernel,
         none,
         covariance,
+        precision,
         none[None],
         np.ones(1),
         1.0,

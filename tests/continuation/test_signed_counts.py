@@ -52,7 +52,24 @@ def test_an_incomplete_scan_says_where(six, parts):
     pieces, states = parts
     short = dataclasses.replace(six, index_sums=signed_counts(pieces[:-1], states[:-1])[1])
     assert short.incomplete.any()
-    assert "a state is missing" in short.counted
+    missing = six.value[short.incomplete]
+    told = f"at {len(missing)} values from {missing[0]:.6g} to {missing[-1]:.6g} of signal: a state is missing"
+    assert told in short.counted
+    sums = six.index_sums.copy()
+    sums[1, 3] = 0.0
+    assert f"at 1 value from {six.value[3]:.6g} to" in dataclasses.replace(six, index_sums=sums).counted
+
+
+def test_what_is_shown_of_a_scan(six):
+    facts = dict(six.facts())
+    assert facts["problem"] == "RNN, T = 6, 1 pattern"
+    assert facts["signal"] == "14, from 1 to 66"
+    assert facts["branches"].split(", ") == [branch.name for branch in six.branches]
+    assert facts["signed counts"] == six.counted
+    assert {point.type for point in six.special_points} <= set(facts)
+    uncounted = dataclasses.replace(six, index_sums=None)
+    assert "signed counts" not in dict(uncounted.facts())
+    assert not uncounted.incomplete.any()
 
 
 def test_the_counts_hold_for_a_sequence():

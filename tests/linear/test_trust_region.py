@@ -103,3 +103,19 @@ def test_newton_converges_to_a_saddle_from_beside_it():
     assert stop.converged
     assert stop.iterations < 8
     assert np.abs(stop.point.H - point.H).max() < 1e-8 * point.H.max()
+
+
+@pytest.mark.parametrize("away", [0.01, 0.3, 1.0])
+def test_newton_goes_on_while_the_residual_falls_quickly_or_is_above_the_tolerance(away):
+    """From afar its first steps are slow; from nearby it does not stop at the tolerance, as a step more is cheap."""
+    point = trust_region.minimise(point_of(endpoint(4, 60.0), 1)).point
+    S = symmetric(np.random.default_rng(0).normal(size=point.gradient.shape))
+    start = point.move(away * S)
+    for tolerance in (1e-2, 1e-10):
+        stop = trust_region.newton(start, tolerance=tolerance)
+        assert stop.converged
+        assert stop.point.residual < 1e-15
+    once = trust_region.newton(start, tolerance=1e-10, max_iterations=1)
+    assert not once.converged
+    assert "stopped after 1 steps" in once.status
+    assert once.point.residual < start.residual

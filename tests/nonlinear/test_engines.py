@@ -52,6 +52,19 @@ def test_points_that_still_move_are_not_called_converged(monkeypatch):
     assert not engine.at(space, engine.random_network(space, prior)).reached
 
 
+def test_acceleration_alone_converges_in_few_iterations(monkeypatch):
+    """Without Newton's method behind it, of which every step costs as many maps as there are unknowns."""
+    monkeypatch.setattr(iteration, "NEWTON_UNKNOWNS", 0)
+    space, prior = task(4, 5.0)
+    map_ = MomentMap(sample(space, 64, 0, standard(space.d), mirrored=True, paired=True), space, ERF)
+    _, iterations, reached = map_.settled(moments_of(space, prior))
+    assert reached
+    assert iterations <= 40
+    _, more, reached = map_.settled(moments_of(space, prior), relaxed=20)
+    assert reached
+    assert 20 <= more <= 60
+
+
 def test_an_iteration_that_has_not_converged_is_not_called_converged(monkeypatch):
     space, prior = task(4, 5.0)
     engine = Sampling(ERF, 64, 0)
