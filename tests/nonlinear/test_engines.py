@@ -105,6 +105,23 @@ def test_newton_takes_over_where_acceleration_has_failed(relaxed, monkeypatch):
     assert not reached
 
 
+def test_changes_of_the_state_on_other_samples_are_had_to_first_order(monkeypatch):
+    space, prior = task(4, 5.0)
+    first, *others = (sample(space, 256, seed, standard(space.d), mirrored=True, paired=True) for seed in range(3))
+    map_ = MomentMap(first, space, ERF)
+    known, _, reached = map_.settled(moments_of(space, prior), tolerance=1e-10)
+    assert reached
+    moments = (known.kernel, known.mean, known.covariance)
+    changes = map_.responses(moments, others)
+    for change, other in zip(changes, others, strict=True):
+        there, _, reached = MomentMap(other, space, ERF).settled(moments, tolerance=1e-10)
+        assert reached
+        actual = there.kernel - known.kernel
+        assert np.linalg.norm(change - actual) < 0.1 * np.linalg.norm(actual)
+    monkeypatch.setattr(iteration, "NEWTON_UNKNOWNS", 5)
+    assert map_.responses(moments, others) is None
+
+
 def test_a_step_off_a_state_ends_before_the_kernel_is_no_longer_positive_definite():
     space, prior = task(4, 5.0)
     map_ = MomentMap(sample(space, 64, 0, standard(space.d), mirrored=True, paired=True), space, ERF)
