@@ -117,6 +117,17 @@ def test_a_width_too_narrow_for_trajectories_of_each_minimum_is_said(few_draws):
         check(endpoint(4, 3740.0, kappa=200.0, arch="dnn"), 2, steps=40)
 
 
+def test_networks_too_narrow_for_its_trajectories_start_from_random_weights_where_there_is_one_minimum(few_draws):
+    told = []
+    options = {"steps": 40, "warmup": 40, "chains": 2, "seed": 3, "workers": 1}
+    checked = check(endpoint(4, 4.0), 2, progress=lambda what, done, total: told.append((what, done, total)), **options)
+    assert checked.simulation.chains == 2
+    assert checked.verdict == "undecided"
+    sampling = [each for each in told if each[2]]
+    assert {what for what, _, _ in sampling} == {"N = 2, from random weights"}
+    assert sampling[-1][1:] == (160, 160)
+
+
 def test_chains_may_leave_a_phase_without_weight(few_draws):
     problem, found, chains = phases_and_chains()
     strays = planted(problem, 128, found[0].kernel, 5)
