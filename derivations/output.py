@@ -11,6 +11,11 @@ from typing import Any
 
 import click
 
+#: What of a table fits a terminal of 80 columns, and a screen.
+MOST_COLUMNS, MOST_ROWS = 6, 40
+#: Where a command's context keeps what it was asked for.
+RUN = "unrolled.run"
+
 
 def plain(value: Any, written: Callable[[Any], str] = str) -> Any:
     """`value` as plain JSON types: arrays as lists, complex numbers as [re, im], SymPy expressions as strings.
@@ -40,8 +45,13 @@ def plain(value: Any, written: Callable[[Any], str] = str) -> Any:
 
 
 def print_json(fields: Mapping[str, Any]) -> None:
-    """One JSON object on standard output; fields that are None do not apply and are left out."""
+    """One JSON object on standard output; fields that are None do not apply and are left out.
+
+    Where the command has a problem, the object ends with it, the settings and the version.
+    """
+    context = click.get_current_context(silent=True)
     shown = {key: plain(value, _writer()) for key, value in fields.items() if value is not None}
+    shown |= {} if context is None else context.meta.get(RUN, {})
     click.echo(json.dumps(shown, allow_nan=False))
 
 
@@ -103,10 +113,64 @@ def without_rounding(kernel: Any) -> Any:
     return np.where(rounding, 0.0, kernel)
 
 
-def kernel_rows(kernel: Any, n: int, patterns: int) -> list[list[str]]:
-    """Rows of a time-major kernel, each headed by its time and pattern."""
+def print_kernel(title: str, kernel: Any, n: int, patterns: int) -> None:
+    """A time-major kernel in 80 columns: whole where it is small, else each pattern's with itself, averaged.
+
+    Over more times than columns fit, by lag.
+    """
+    import numpy as np
+
     kernel = without_rounding(kernel)
-    return [[index_name(row, patterns), *(number(value, 5) for value in kernel[row])] for row in range(n * patterns)]
+    if n * patterns <= MOST_COLUMNS:
+        names = [index_name(index, patterns) for index in range(n * patterns)]
+        print_table(title, ["", *names], kernel_rows(kernel, names))
+        return
+    mean = np.einsum("tpsp->ts", kernel.reshape(n, patterns, n, patterns)) / patterns
+    over = "" if patterns == 1 else f", mean over {patterns} patterns of each with itself"
+    names = [f"t={t + 1}" for t in range(n)]
+    if n <= MOST_COLUMNS:
+        print_table(title + over, ["", *names], kernel_rows(mean, names))
+    else:
+        rows = [
+            [name, *(number(mean[t, t - lag], 5) if lag <= t else "" for lag in range(MOST_COLUMNS))]
+            for t, name in enumerate(names[:MOST_ROWS])
+        ]
+        print_table(f"{title}{over}, by lag t - t'", ["", *(f"lag {lag}" for lag in range(MOST_COLUMNS))], rows)
+    span = f"from {number(kernel.min())} to {number(kernel.max())}"
+    click.echo(f"All {len(kernel)} × {len(kernel)} entries, {span}: with --json.")
+
+
+def kernel_rows(kernel: Any, names: Sequence[str]) -> list[list[str]]:
+    """Rows of a matrix, each headed by its name."""
+    return [[name, *(number(value, 5) for value in row)] for name, row in zip(names, kernel, strict=True)]
+
+
+def order_parameter(state: Any) -> float:
+    """Size of a state's ``Φ^{T-1,T-2}``, with its sign where there is one pattern; 0 where it is rounding."""
+    import numpy as np
+
+    if state.problem.n < 2:
+        return 0.0
+    block = without_rounding(state.kernel)[-state.problem.P :, -2 * state.problem.P : -state.problem.P]
+    return float(block[0, 0]) if block.size == 1 else float(np.linalg.norm(block))
+
+
+def print_outputs(title: str, outputs: Any) -> None:
+    """Mean outputs, (P, n) or (O, P, n), one row for each pattern, or where times are many for each time."""
+    import numpy as np
+
+    several = np.ndim(outputs) == 3
+    for c, each in enumerate(outputs if several else [outputs]):
+        shown = np.where(np.abs(each) < 1e-12 * np.abs(outputs).max(), 0.0, each)
+        heading = f"{title}, output {c + 1}" if several else title
+        patterns = [f"p={p + 1}" for p in range(len(shown))]
+        times = [f"t={t + 1}" for t in range(shown.shape[1])]
+        if len(times) > MOST_COLUMNS:
+            patterns, times, shown = times, patterns, shown.T
+        rows = kernel_rows(shown[:MOST_ROWS, :MOST_COLUMNS], patterns[:MOST_ROWS])
+        print_table(heading, ["", *times[:MOST_COLUMNS]], rows)
+        if shown.shape[0] > MOST_ROWS or shown.shape[1] > MOST_COLUMNS:
+            click.echo(f"{len(rows)} × {len(rows[0]) - 1} of {shown.shape[0]} × {shown.shape[1]}; all: with --json.")
 
 
 def index_name(index: int, patterns: int) -> str:

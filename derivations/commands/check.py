@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from derivations import output
+from derivations.commands.free_parameter import require_picture
 from derivations.commands.problems import problem_options
 from derivations.commands.simulate import default_steps, simulation_fields, simulation_options
 from derivations.commands.states import print_averages, state_fields
@@ -20,7 +21,10 @@ from derivations.commands.states import print_averages, state_fields
 if TYPE_CHECKING:
     from numerics.checking.check import Check, PhaseCheck, Progress
     from numerics.inputs.problem import Problem
+    from numerics.linalg import FloatArray
 
+#: Entries of a kernel that a table shows.
+MOST_ENTRIES = 15
 #: Seconds between lines of progress where standard error is no terminal.
 INTERVAL = 1.5
 
@@ -29,8 +33,9 @@ INTERVAL = 1.5
 @problem_options
 @simulation_options
 @click.option("--checkpoint", type=click.Path(path_type=Path), help="Folder to resume from and to save to.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Picture: FILE.png, .pdf or .svg.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-def command(problem: Problem, as_json: bool, **options: Any) -> int:
+def command(problem: Problem, out: Path | None, as_json: bool, **options: Any) -> int:
     """Solve PROBLEM, simulate it, and compare the kernels: endpoint, sequence, or a FILE.npz.
 
     Chains start in every minimum of the free energy that is found; which of these phases carries the weight at this
@@ -40,18 +45,40 @@ def command(problem: Problem, as_json: bool, **options: Any) -> int:
     of the trend in 1/N is compared. The work grows with the minima, widths, chains and steps (warm-up included). Exit
     status 1 if any entry disagrees, or the solver or the chains did not converge.
     """
+    require_picture(out)
     from numerics.checking.check import check
 
     steps = default_steps(options.pop("sampler"), options.pop("steps"))
     with watching() as progress:
         checked = check(problem, progress=progress, **{**options, **steps})
+    if out is not None:
+        draw(checked, out)
     if as_json:
         output.print_json(fields_of(checked))
     else:
         print_check(checked)
+        if out is not None:
+            click.echo(out)
     for note in notes(checked):
         click.echo(f"note: {note}", err=True)
     return 0 if checked.agrees else 1
+
+
+def draw(checked: Check, out: Path) -> None:
+    """Theory and simulation side by side, in the phase that carries most weight."""
+    from derivations.figures.states import Outputs, picture
+    from numerics.predictors.observables import predict
+
+    part, simulation = checked.phases[0], checked.simulation
+    kernels = {
+        "theory" if part.trend is not None else f"theory, $N = {simulation.width}$": part.predicted,
+        f"sampled, $N = {simulation.width}$": simulation.kernel_mean,
+    }
+    outputs = {
+        r"theory, $N \to \infty$": Outputs(predict(checked.solution)),
+        "sampled, ± 2 standard errors": Outputs(simulation.prediction, 2 * simulation.prediction_standard_error),
+    }
+    picture(checked.problem, kernels, outputs, out)
 
 
 @contextmanager
@@ -211,12 +238,20 @@ def print_phases(checked: Check) -> None:
     )
 
 
-def entries(problem: Problem) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Name and place of each independent entry of a kernel."""
+def entries(problem: Problem, z: FloatArray) -> list[tuple[str, tuple[int, int]]]:
+    """Name and place of the independent entries of a kernel: all of a small one, else those that differ most."""
     names = [output.index_name(index, problem.P) for index in range(problem.n * problem.P)]
-    for i, name in enumerate(names):
-        for j in range(i, len(names)):
-            yield f"{name}, {names[j]}", (i, j)
+    places = [(i, j) for i in range(len(names)) for j in range(i, len(names))]
+    if len(places) > MOST_ENTRIES:
+        places = sorted(sorted(places, key=lambda at: -abs(z[at]))[:MOST_ENTRIES])
+    return [(f"{names[i]}, {names[j]}", (i, j)) for i, j in places]
+
+
+def _shown(problem: Problem) -> str:
+    """Which entries a table shows, if not all."""
+    rows = problem.n * problem.P
+    count = rows * (rows + 1) // 2
+    return f"; the {MOST_ENTRIES} of {count} entries that differ most" if count > MOST_ENTRIES else ""
 
 
 def print_kernels(checked: Check, part: PhaseCheck) -> None:
@@ -232,11 +267,11 @@ def print_kernels(checked: Check, part: PhaseCheck) -> None:
             f"{simulation.kernel_standard_error[at]:.1e}",
             f"{verdict.z[at]:+.2f}",
         ]
-        for name, at in entries(problem)
+        for name, at in entries(problem, verdict.z)
     ]
     output.print_table(
-        f"Kernel of the {problem.network} at N = {simulation.width}, F = {state.free_energy:.6g}",
-        ["entry", "theory N → ∞", f"theory N = {simulation.width}", "simulated", "standard error", "z"],
+        f"Kernel of the {problem.network} at N = {simulation.width}, F = {state.free_energy:.6g}{_shown(problem)}",
+        ["entry", "theory N → ∞", f"theory N = {simulation.width}", "simulated", "std error", "z"],
         rows,
     )
     print_chains(part)
@@ -248,12 +283,13 @@ def print_limits(part: PhaseCheck) -> None:
     assert verdict is not None
     assert trend is not None
     problem, rows, predicted = state.problem, [], output.without_rounding(part.predicted)
-    for name, at in entries(problem):
+    for name, at in entries(problem, verdict.z):
         sampled = [output.number(s.kernel_mean[at], 4) for s in part.simulations]
         limit = f"{trend.limit[at]:.4g} ± {trend.limit_standard_error[at]:.1g}"
         rows.append([name, output.number(predicted[at]), limit, *sampled, f"{verdict.z[at]:+.2f}"])
     output.print_table(
-        f"Kernel of the {problem.activation} {problem.network}; limit by the trend 1, 1/N, 1/N² over the widths",
+        f"Kernel of the {problem.activation} {problem.network}; limit by the trend 1, 1/N, 1/N² over the widths"
+        + _shown(problem),
         ["entry", "theory N → ∞", "limit N → ∞", *(f"N = {s.width}" for s in part.simulations), "z"],
         rows,
     )

@@ -23,8 +23,8 @@ class Over(ParameterType):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, float, float, int]:
         """``"signal=1:40:200"`` → ("signal", 1.0, 40.0, 200)."""
-        if isinstance(value, tuple):
-            return value
+        if isinstance(value, tuple | list):
+            return tuple(value)
         name, _, span = value.partition("=")
         accepted = f"name=first:last:count, 0 < first < last, count ≥ 2, such as signal=1:40:200, for {_names()}"
         try:

@@ -1,4 +1,8 @@
-"""PROBLEM and its options, the same words for solve, simulate and check."""
+"""PROBLEM and its options, the same words for solve, simulate and check.
+
+A command's ``--json`` holds its problem and settings (`output.RUN`). Given back as ``FILE.json``, they are the defaults
+of all options that the command has.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from derivations import output
+
 if TYPE_CHECKING:
     from numerics.inputs.problem import Problem
 
@@ -16,6 +22,8 @@ else:
     ParameterType = click.ParamType
 
 ACTIVATIONS = ("linear", "erf", "tanh", "relu")
+#: Options that say where a result goes, not what it is.
+_ABOUT_OUTPUT = ("as_json", "out", "checkpoint", "directory", "workers")
 
 #: Options that belong to one kind of problem only, with those that it needs.
 _OWN_OPTIONS = {
@@ -23,6 +31,7 @@ _OWN_OPTIONS = {
     "sequence": ("T", "angle", "amplitude", "supervise"),
 }
 #: And those that it may have.
+_KINDS = "endpoint, sequence, a FILE.npz, or a FILE.json that a command printed"
 _OPTIONAL = {"sequence": ("radius", "patterns", "test_patterns", "pattern_seed")}
 
 
@@ -59,7 +68,10 @@ class NumberList(ParameterType):
 def problem_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add PROBLEM and its options to a command; it receives the validated `Problem` as `problem`."""
 
-    @click.argument("problem", metavar="PROBLEM")
+    @click.argument("problem", metavar="PROBLEM", required=False, is_eager=True, callback=_take_record)
+    @click.option(
+        "--problem", "problem_file", is_eager=True, callback=_take_record, help="PROBLEM and settings of a FILE.json."
+    )
     @click.option("--T", "T", type=int, help="Index of the last output; n = T - 1 hidden times.")
     @click.option("--signal", type=float, help="endpoint: λ = y²/(v w^(T-2) u).")
     @click.option(
@@ -82,7 +94,8 @@ def problem_options(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def command(
         *args: Any,
-        problem: str,
+        problem: str | None,
+        problem_file: str | None,
         T: int | None,
         signal: float | None,
         angle: tuple[float, ...] | None,
@@ -115,22 +128,56 @@ def problem_options(function: Callable[..., Any]) -> Callable[..., Any]:
         }
         shared = {"activation": activation, "u": u, "v": v, "w": w, "kappa": kappa, "skip": skip, "bias": bias}
         shared |= {} if arch is None else {"arch": arch}
-        return function(*args, problem=make_problem(problem, own, shared), **options)
+        if (problem is None) == (problem_file is None):
+            wrong = "is missing" if problem is None else f"is given twice, as {problem!r} and {problem_file!r}"
+            raise click.UsageError(f"PROBLEM: {wrong}; accepted: {_KINDS}")
+        made = make_problem(problem or problem_file or "", own, shared)
+        _keep_record(made, options)
+        return function(*args, problem=made, **options)
 
     return command
+
+
+def _take_record(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """What a ``FILE.json`` was made with becomes the default of every option of the command."""
+    if value is not None and value.endswith(".json"):
+        from numerics.inputs.problem_record import NUMBERS, read_record
+        from numerics.inputs.sharing import MATRIX
+
+        record = read_record(value)
+        made, settings = record["problem"], record.get("settings")
+        known = {name: made[name] for name in (*NUMBERS, "arch", "activation") if name in made}
+        if known.get("arch") == MATRIX:
+            del known["arch"]
+        ctx.default_map = {**(settings if isinstance(settings, dict) else {}), **known}
+    return value
+
+
+def _keep_record(problem: Problem, options: dict[str, Any]) -> None:
+    """Have `output.print_json` say what was computed, and by which version."""
+    from importlib.metadata import version
+
+    from numerics.inputs.problem_record import problem_record
+
+    settings = {name: value for name, value in options.items() if name not in _ABOUT_OUTPUT and value is not None}
+    click.get_current_context().meta[output.RUN] = {
+        "problem": problem_record(problem),
+        "settings": settings,
+        "version": version("unrolled"),
+    }
 
 
 def make_problem(kind: str, own: dict[str, Any], shared: dict[str, Any]) -> Problem:
     """The problem that the words of the contract describe.
 
     Args:
-        kind: ``endpoint``, ``sequence`` or the path of an ``.npz`` file.
+        kind: ``endpoint``, ``sequence`` or the path of an ``.npz`` or ``.json`` file.
         own: options of one kind of problem, None where not given.
         shared: options of every kind.
     """
     needed, optional = _OWN_OPTIONS.get(kind, ()), _OPTIONAL.get(kind, ())
-    if not needed and not kind.endswith(".npz"):
-        raise click.UsageError(f"PROBLEM: is {kind!r}; accepted: endpoint, sequence, or a FILE.npz")
+    if not needed and not kind.endswith((".npz", ".json")):
+        raise click.UsageError(f"PROBLEM: is {kind!r}; accepted: {_KINDS}")
     for name, value in own.items():
         if name in needed and value is None:
             raise click.UsageError(f"--{name}: is missing; accepted: {kind} needs {_flags(needed)}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from derivations import output
+from derivations.commands.free_parameter import require_picture
 from derivations.commands.problems import problem_options
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from numerics.sampling.result import Simulation
 
 
+#: Kernels of more rows have their standard errors in a table of their own.
+MOST_WITH_ERRORS = 4
 #: Steps after warm-up, where they are not trajectories.
 DEFAULT_STEPS = {"sgld": 40_000}
 
@@ -43,16 +46,52 @@ def simulation_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @problem_options
 @simulation_options
 @click.option("--checkpoint", type=click.Path(path_type=Path), help="Folder to resume from and to save to.")
+@click.option("--both-signs", is_flag=True, help="Means over both signs of a coherent network, as they were drawn.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Picture: FILE.png, .pdf or .svg.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-def command(problem: Problem, as_json: bool, **options: Any) -> int:
-    """Sample the weights of PROBLEM's network: endpoint, sequence, or a FILE.npz."""
-    result = run(problem, **options)
-    fields = simulation_fields(result)
+def command(problem: Problem, both_signs: bool, out: Path | None, as_json: bool, **options: Any) -> int:
+    """Sample the weights of PROBLEM's network: endpoint, sequence, or a FILE.npz.
+
+    Where W → -W is a symmetry and the network coherent, its two signs are equivalent states, and the mean over both is
+    that of neither: every draw is taken to the sign of positive order parameter before means are taken. Exit status 1
+    if the chains have not mixed: R-hat above 1.05, or fewer than 100 effective samples.
+    """
+    require_picture(out)
+    drawn = run(problem, **options)
+    result = drawn if both_signs else drawn.one_sign()
+    fields = simulation_fields(result) | _phase_fields(drawn, fixed=result is not drawn)
+    if out is not None:
+        draw(result, out)
     if as_json:
         output.print_json(fields)
     else:
         print_simulation(result, fields)
-    return 0
+        if out is not None:
+            click.echo(out)
+    for warning in result.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    return 1 if result.warnings else 0
+
+
+def _phase_fields(drawn: Simulation, *, fixed: bool) -> dict[str, Any]:
+    """In which sign the chains were, as drawn, and whether it was taken out of the means."""
+    if drawn.positive_share is None:
+        return {}
+    return {
+        "sign_fixed": fixed,
+        "positive_share": drawn.positive_share,
+        "sign_flips": drawn.sign_flips,
+        "binder_cumulant": drawn.binder_cumulant,
+    }
+
+
+def draw(result: Simulation, out: Path) -> None:
+    """The picture of a simulation."""
+    from derivations.figures.states import Outputs, picture
+
+    outputs = Outputs(result.prediction, 2 * result.prediction_standard_error)
+    title = f"{result.problem.network}, $N = {result.width}$"
+    picture(result.problem, {title: result.kernel_mean}, {"mean, ± 2 standard errors": outputs}, out)
 
 
 def run(problem: Problem, *, sampler: str, steps: int | None, **options: Any) -> Simulation:
@@ -79,7 +118,8 @@ def default_steps(sampler: str, steps: int | None) -> dict[str, Any]:
 
 def simulation_fields(result: Simulation) -> dict[str, Any]:
     """The contract's fields of a simulation."""
-    names = ("kernel_mean", "kernel_standard_error", "kernel_sd", "ess", "rhat", "prediction", "acceptance")
+    names: tuple[str, ...] = ("width", "sampler", "seed", "chains", "draws", "ess", "rhat", "acceptance")
+    names += ("kernel_mean", "kernel_standard_error", "kernel_sd", "prediction", "prediction_standard_error")
     fields = {name: getattr(result, name) for name in names}
     outliers, controlled = result.outliers, result.kernel_controlled
     return fields | {
@@ -94,20 +134,34 @@ def simulation_fields(result: Simulation) -> dict[str, Any]:
         "step_size": result.step_size,
         "kernel_bias": result.kernel_bias,
         "sign_flips": result.sign_flips,
+        "warnings": result.warnings or None,
     }
 
 
 def print_simulation(result: Simulation, fields: dict[str, Any]) -> None:
     """A simulation as tables for people."""
-    problem = result.problem
-    names = [output.index_name(index, problem.P) for index in range(problem.n * problem.P)]
+    n, P = result.problem.n, result.problem.P
     mean, error = fields["kernel_mean"], fields["kernel_standard_error"]
-    rows = [
-        [name, *(f"{m:.4g} ± {e:.1g}" for m, e in zip(mean[i], error[i], strict=True))] for i, name in enumerate(names)
-    ]
-    output.print_table("Sampled kernel Φ, mean ± standard error", ["", *names], rows)
-    shown = ("ess", "rhat", "acceptance", "seconds")
-    scalars = [(name, output.number(fields[name], 4)) for name in shown if fields[name] is not None]
+    title = f"Sampled kernel Φ ({result.problem.network}, N = {result.width})"
+    if n * P <= MOST_WITH_ERRORS:
+        names = [output.index_name(index, P) for index in range(n * P)]
+        pairs = (zip(m, e, strict=True) for m, e in zip(output.without_rounding(mean), error, strict=True))
+        rows = [[name, *(f"{m:.4g} ± {e:.1g}" for m, e in row)] for name, row in zip(names, pairs, strict=True)]
+        output.print_table(f"{title}, mean ± standard error", ["", *names], rows)
+    else:
+        output.print_kernel(f"{title}, mean", mean, n, P)
+        output.print_kernel("Standard errors", error, n, P)
+    output.print_outputs("Mean outputs f^(t+1)", fields["prediction"])
+    steps = f"{result.chains} × {result.draws} draws by {result.sampler}, seed {result.seed}"
+    scalars = [("chains", steps), ("effective samples", output.number(result.ess, 4)), ("R-hat", f"{result.rhat:.4f}")]
+    scalars += [] if result.acceptance is None else [("acceptance", output.number(result.acceptance, 4))]
+    scalars += [("seconds", output.number(result.seconds, 3))]
+    shares = fields.get("positive_share")
+    if shares is not None:
+        said = ", ".join(f"{share:.2f}" for share in shares)
+        scalars.append(("draws of positive order parameter, by chain", said))
+        taken = "taken out of the means: every draw in its positive one" if fields["sign_fixed"] else "left as drawn"
+        scalars.append(("sign (W → -W is a symmetry)", taken))
     output.print_table("Chains", ["quantity", "value"], scalars)
     if fields["kernel_bias"] is not None:
         worst = max(abs(b) / e for b, e in zip(fields["kernel_bias"].flat, error.flat, strict=True) if e > 0)

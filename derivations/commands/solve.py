@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from derivations import output
+from derivations.commands.free_parameter import require_picture
 from derivations.commands.problems import problem_options
-from derivations.commands.states import all_converged, print_state, state_fields
+from derivations.commands.states import all_converged, print_overview, print_state, state_fields
 
 if TYPE_CHECKING:
     from numerics.inputs.problem import Problem
+    from numerics.results.solution import Solution
 
 
 @click.command("solve")
@@ -19,13 +22,17 @@ if TYPE_CHECKING:
 @click.option("--all-branches", is_flag=True, help="Every stationary state found, in order of free energy.")
 @click.option("--width", type=int, help="Network width N: adds kernel_sd, the kernel's fluctuations at this width.")
 @click.option("--digits", type=int, help="Adds kernel_exact, the kernel to this many digits (endpoint, T ≤ 5).")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Picture: FILE.png, .pdf or .svg.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-def command(problem: Problem, all_branches: bool, width: int | None, digits: int | None, as_json: bool) -> int:
+def command(
+    problem: Problem, all_branches: bool, width: int | None, digits: int | None, out: Path | None, as_json: bool
+) -> int:
     """Solve the saddle-point equations of PROBLEM: endpoint, sequence, or a FILE.npz.
 
     Prints the state of lowest free energy. Exit status 1 if the solver did not reach its tolerance, or with
     --all-branches if their signed count shows that some are missing.
     """
+    require_picture(out)
     from numerics import solve, solve_all
     from numerics.endpoint_task.digits import kernel_digits, require_digits
     from numerics.inputs.scalars import integer
@@ -46,12 +53,26 @@ def command(problem: Problem, all_branches: bool, width: int | None, digits: int
     if digits is not None:
         for solution, fields in zip(solutions, states, strict=True):
             fields["kernel_exact"] = kernel_digits(solution, digits)
+    if out is not None:
+        draw(solutions[0], states[0]["prediction"], out)
     if as_json:
         output.print_json({"branches": states} if all_branches else states[0])
     else:
+        if len(solutions) > 1:
+            print_overview(solutions)
         for solution, fields in zip(solutions, states, strict=True):
             print_state(solution, fields)
+        if out is not None:
+            click.echo(out)
     if solutions.incomplete:
         count = solutions.index_sum
         click.echo(f"Incomplete: the signed count of states, Σ(-1)^index, is {count}; it must be 1.", err=True)
     return 0 if all_converged(solutions) and not solutions.incomplete else 1
+
+
+def draw(solution: Solution, prediction: Any, out: Path) -> None:
+    """The picture of a state, the lowest one of several."""
+    from derivations.figures.states import Outputs, picture
+
+    title = f"{solution.problem.network}, {solution.branch}"
+    picture(solution.problem, {title: solution.kernel}, {"prediction": Outputs(prediction)}, out)

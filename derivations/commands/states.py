@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -48,19 +48,12 @@ def print_state(solution: Solution, fields: dict[str, Any]) -> None:
     from numerics.results.display import sign_fact
 
     problem = solution.problem
-    names = [output.index_name(index, problem.P) for index in range(problem.n * problem.P)]
+    n, P = problem.n, problem.P
+    names = [output.index_name(index, P) for index in range(n * P)]
     stability = "stable" if solution.stable else "unstable"
-    output.print_table(
-        f"Kernel Φ ({problem.network}, {solution.branch}, {stability})",
-        ["", *names],
-        output.kernel_rows(solution.kernel, problem.n, problem.P),
-    )
+    output.print_kernel(f"Kernel Φ ({problem.network}, {solution.branch}, {stability})", solution.kernel, n, P)
     if "kernel_sd" in fields:
-        output.print_table(
-            "Standard deviation of the kernel at this width",
-            ["", *names],
-            output.kernel_rows(fields["kernel_sd"], problem.n, problem.P),
-        )
+        output.print_kernel("Standard deviation of the kernel at this width", fields["kernel_sd"], n, P)
     for i, row in enumerate(fields.get("kernel_exact", ())):
         for j in range(i, len(names)):
             click.echo(f"Φ[{names[i]}, {names[j]}] = {row[j]}")
@@ -72,19 +65,30 @@ def print_state(solution: Solution, fields: dict[str, Any]) -> None:
     elif solution.minima:
         scalars.append(("minima compared", str(solution.minima)))
     output.print_table("State", ["quantity", "value"], scalars)
-    outputs = fields["prediction"].reshape(problem.outputs, problem.P, problem.n)
-    for c, prediction in enumerate(outputs):
-        output.print_table(
-            f"Prediction ⟨f^(t+1)⟩{f', output {c + 1}' if len(outputs) > 1 else ''}",
-            ["pattern", *(f"t={t + 1}" for t in range(problem.n))],
-            [[str(p + 1), *(output.number(f) for f in row)] for p, row in enumerate(prediction)],
-        )
+    output.print_outputs("Prediction ⟨f^(t+1)⟩", fields["prediction"])
     for name, fact in sign_fact(solution.sign_arbitrary):
         click.echo(f"{name.capitalize()} {fact}")
     if "outliers" in fields:
         outliers = [f"{z.real:.6g}{z.imag:+.6g}i" if z.imag else f"{z.real:.6g}" for z in fields["outliers"]]
         click.echo(f"Outlier eigenvalues of W (bulk radius √w): {', '.join(outliers) or 'none'}")
     print_averages(solution)
+
+
+def print_overview(solutions: Sequence[Solution]) -> None:
+    """One row for each of several states."""
+    rows = [
+        [
+            str(position + 1),
+            output.number(state.free_energy, 8),
+            state.branch,
+            "stable" if state.stable else "unstable",
+            output.number(output.order_parameter(state), 5),
+            f"{state.residual:.0e}",
+        ]
+        for position, state in enumerate(solutions)
+    ]
+    header = ["state", "free energy", "branch", "", "order parameter", "residual"]
+    output.print_table(f"{len(solutions)} stationary states, in order of free energy", header, rows)
 
 
 def print_averages(solution: Solution) -> None:

@@ -31,8 +31,8 @@ class Axis(ParameterType):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, tuple[Any, ...]]:
         """``"signal=1:3:3"`` → ("signal", (1.0, 2.0, 3.0))."""
-        if isinstance(value, tuple):
-            return value
+        if isinstance(value, tuple | list):
+            return tuple(value)
         name, equals, text = value.partition("=")
         if name not in AXES or not equals or not text:
             accepted = f"name=first:last:count or name=value,…, with name one of {', '.join(AXES)}"

@@ -16,10 +16,11 @@ import numpy as np
 from scipy.stats import norm
 
 from numerics import solve
-from numerics.checking.agreement import ESS_LIMIT, FAMILY_LEVEL, RHAT_LIMIT
+from numerics.checking.agreement import FAMILY_LEVEL
 from numerics.inputs.teachers import Teacher, orthonormal_patterns, rotation_teacher
 from numerics.predictors.output_shift import output_shift
 from numerics.sampling import simulate
+from numerics.sampling.diagnostics import ESS_LIMIT, RHAT_LIMIT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

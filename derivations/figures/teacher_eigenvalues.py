@@ -13,9 +13,9 @@ import numpy as np
 from derivations.figures import sequential
 from derivations.figures.panel import Effort, Panel, Progress, finished_run, named, save_figure, save_table, styled
 from derivations.figures.sequential import ARCHITECTURES, COLOURS, SUPERVISED, TEACHER, T
-from numerics.checking.agreement import RHAT_LIMIT
 from numerics.predictors.observables import outliers
 from numerics.sampling import Plan, last_weights, simulate
+from numerics.sampling.diagnostics import RHAT_LIMIT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

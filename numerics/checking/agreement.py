@@ -21,12 +21,10 @@ from numerics.predictors.observables import cka
 from numerics.results.base import Result
 from numerics.results.display import Facts, number
 from numerics.results.plotting import kernel
+from numerics.sampling.diagnostics import ESS_LIMIT, RHAT_LIMIT
 
 #: Chance that a correct prediction is called wrong, over all entries together.
 FAMILY_LEVEL = 1e-3
-#: A comparison is only trusted when its chains have mixed: largest R-hat and smallest effective sample size.
-RHAT_LIMIT = 1.05
-ESS_LIMIT = 100.0
 
 Verdict = Literal["agrees", "disagrees", "undecided"]
 

@@ -1,4 +1,4 @@
-"""Problems from ``.npz`` files: checked before anything large is read, never unpickled."""
+"""Problems from files: ``.npz``, checked before anything large is read, never unpickled; or ``.json``."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem
+from numerics.inputs.problem_record import ARRAYS, problem_of, read_record
 from numerics.inputs.sharing import MATRIX
 
-#: Arrays of a problem file.
-ARRAYS = ("x", "y", "x_test", "y_test", "sharing")
 #: Most bytes of one of them.
 LARGEST_ARRAY = 1 << 30
 #: Longest header that is parsed; numpy writes 64 to 128 bytes.
@@ -48,16 +47,19 @@ UNREADABLE = (
 
 
 def load_problem(path: str | Path, **options: Any) -> Problem:
-    """A problem from an ``.npz`` file with arrays x, y and optionally x_test, y_test, sharing.
+    """A problem from an ``.npz`` file with arrays x, y and optionally x_test, y_test, sharing, or from a ``.json`` one.
 
     Args:
-        path: as written by ``numpy.savez`` or ``numpy.savez_compressed``; any real dtype, byte order and memory order.
+        path: as written by ``numpy.savez`` or ``numpy.savez_compressed``; any real dtype, byte order and memory order;
+            or what a command printed with ``--json``, whose problem is read with all its fields.
         options: further fields of `Problem`; no arch where the file has its sharing matrix.
 
     Raises:
         InputError: one line: the file cannot be read, has other arrays, asks for pickle, or declares another size than
             it has or more than `LARGEST_ARRAY` bytes; or `Problem` refuses its arrays.
     """
+    if Path(path).suffix == ".json":
+        return problem_of(read_record(path)["problem"], path, **options)
     arrays = _arrays(Path(path))
     for name in ("x", "y"):
         if name not in arrays:

@@ -50,10 +50,15 @@ def plot(result: Any, ax: Any = None) -> Any:
     return result.plot(ax)
 
 
-def kernel(matrix: FloatArray, P: int, ax: Any, *, label: str = "kernel", symmetric: bool = False) -> None:
-    """A time-major kernel (nP, nP) as colours, with lines between the times; `symmetric` puts 0 in the middle."""
+def kernel(
+    matrix: FloatArray, P: int, ax: Any, *, label: str = "kernel", symmetric: bool = False, largest: float | None = None
+) -> None:
+    """A time-major kernel (nP, nP) as colours, with lines between the times.
+
+    `symmetric` puts 0 in the middle; `largest` is the end of the colour scale, that several kernels may share.
+    """
     n = len(matrix) // P
-    largest = float(np.abs(matrix).max())
+    largest = float(np.abs(matrix).max()) if largest is None else largest
     both_signs = symmetric or bool(matrix.min() < -0.05 * largest)
     limits = (-largest, largest) if both_signs else (0.0, largest)
     image = ax.imshow(matrix, cmap="RdBu_r" if both_signs else "viridis", vmin=limits[0], vmax=limits[1])

@@ -9,6 +9,10 @@ import numpy as np
 
 from numerics.linalg import FloatArray
 
+#: Chains have mixed when their largest R-hat and smallest effective sample size are within these.
+RHAT_LIMIT = 1.05
+ESS_LIMIT = 100.0
+
 
 @dataclass(frozen=True, eq=False)
 class Summary:

@@ -18,7 +18,7 @@ from numerics.results.display import Facts
 from numerics.results.plotting import kernel
 from numerics.sampling.controls import controlled, flips
 from numerics.sampling.curvature import euler_bias, is_small
-from numerics.sampling.diagnostics import Summary, summarise, summarise_symmetric
+from numerics.sampling.diagnostics import ESS_LIMIT, RHAT_LIMIT, Summary, summarise, summarise_symmetric
 from numerics.sampling.observables import (
     DENSE_WIDTH,
     autocorrelation,
@@ -30,6 +30,9 @@ from numerics.sampling.observables import (
     order_parameter,
     outliers,
 )
+
+#: Binder cumulant from which the order parameter has two values: half of what it is for these.
+COHERENT = 1 / 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,9 +100,10 @@ class Simulation(Result):
         problem = self.problem
         return (
             ("problem", f"{problem.network}, T = {problem.T}, P = {problem.P}, N = {self.width}"),
-            ("draws", f"{self.chains} × {self.kernels.shape[1]} by {self.sampler}, seed {self.seed}"),
+            ("draws", f"{self.chains} × {self.draws} by {self.sampler}, seed {self.seed}"),
             ("effective samples", f"{self.ess:.0f}"),
             ("R-hat", f"{self.rhat:.3f}"),
+            *(("warning", each) for each in self.warnings),
         )
 
     def matrix(self) -> FloatArray:
@@ -135,6 +139,11 @@ class Simulation(Result):
     def chains(self) -> int:
         """Number of chains."""
         return int(self.kernels.shape[0])
+
+    @property
+    def draws(self) -> int:
+        """Recorded draws of each chain."""
+        return int(self.kernels.shape[1])
 
     @property
     def kernel_mean(self) -> FloatArray:
@@ -174,6 +183,16 @@ class Simulation(Result):
     def rhat(self) -> float:
         """Largest R-hat over the kernel's entries."""
         return float(self._kernel.rhat.max())
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What speaks against believing the means and their standard errors; empty where nothing does."""
+        said = []
+        if self.rhat > RHAT_LIMIT:
+            said.append(f"R-hat is {self.rhat:.3f}, above {RHAT_LIMIT}: the chains disagree; more steps are needed")
+        if self.ess < ESS_LIMIT:
+            said.append(f"the effective sample size is {self.ess:.3g}, below {ESS_LIMIT:g}; more steps are needed")
+        return tuple(said)
 
     @property
     def prediction(self) -> FloatArray:
@@ -257,6 +276,33 @@ class Simulation(Result):
         if not self.has_sign_symmetry:
             return None
         return tuple(int(count) for count in np.sum(np.diff(self.basins, axis=1) != 0, axis=1))
+
+    @property
+    def binder_cumulant(self) -> float | None:
+        """``U = 1 - ⟨ψ⁴⟩/(3⟨ψ²⟩²)`` of the order parameter ψ, over all chains; None where its sign means something.
+
+        0 where ψ fluctuates around zero (incoherent), 2/3 where it is one of two opposite values (coherent).
+        """
+        if not self.has_sign_symmetry:
+            return None
+        squared = order_parameter(self.kernels, self.problem.P) ** 2
+        mean = float(squared.mean())
+        return 0.0 if mean == 0.0 else 1.0 - float(np.mean(squared**2)) / (3.0 * mean**2)
+
+    @property
+    def positive_share(self) -> tuple[float, ...] | None:
+        """Share of each chain's draws whose order parameter is positive; None where its sign means something."""
+        if not self.has_sign_symmetry:
+            return None
+        return tuple(float(share) for share in np.mean(self.basins > 0, axis=1))
+
+    def one_sign(self) -> Simulation:
+        """The same draws with the arbitrary sign taken out: `gauge_fixed` where the network is coherent.
+
+        Coherent: the symmetry is there and `binder_cumulant` above `COHERENT`. Elsewhere the draws as they are.
+        """
+        cumulant = self.binder_cumulant
+        return self if cumulant is None or cumulant <= COHERENT else self.gauge_fixed()
 
     @property
     def outliers(self) -> ComplexArray | None:

@@ -7,7 +7,6 @@ import pytest
 
 from derivations.figures.sequential import outputs_agree
 from numerics import solve
-from numerics.checking.agreement import RHAT_LIMIT
 from numerics.inputs.teachers import orthonormal_patterns, rotation_teacher, sequence
 from numerics.linear import search
 from numerics.linear.functional import kernel_functional
@@ -15,6 +14,7 @@ from numerics.predictors.observables import cka, outliers, predict
 from numerics.predictors.output_shift import output_shift
 from numerics.results.solution import time_blocks
 from numerics.sampling import simulate
+from numerics.sampling.diagnostics import RHAT_LIMIT
 
 ANGLE, SUPERVISED, UNSUPERVISED = 2 * math.pi / 5, (1, 2, 4), [2, 4]
 TEACHER, X = rotation_teacher(ANGLE, 3.0), orthonormal_patterns(2)
