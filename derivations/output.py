@@ -104,6 +104,14 @@ def number(value: float, digits: int = 6) -> str:
     return f"{value:.{digits}g}"
 
 
+def short(value: float) -> str:
+    """`value` in at most nine characters, five significant digits where these fit."""
+    for digits in (5, 4, 3):
+        if len(text := number(value, digits)) <= 9:
+            return text
+    return f"{value:.2e}"
+
+
 def without_rounding(kernel: Any) -> Any:
     """A kernel to be shown: 0 for entries that are rounding beside the largest and beside their own diagonal ones."""
     import numpy as np
@@ -121,7 +129,7 @@ def print_kernel(title: str, kernel: Any, n: int, patterns: int) -> None:
     import numpy as np
 
     kernel = without_rounding(kernel)
-    if n * patterns <= MOST_COLUMNS:
+    if n * patterns <= (MOST_COLUMNS if patterns == 1 else MOST_COLUMNS - 1):
         names = [index_name(index, patterns) for index in range(n * patterns)]
         print_table(title, ["", *names], kernel_rows(kernel, names))
         return
@@ -132,7 +140,7 @@ def print_kernel(title: str, kernel: Any, n: int, patterns: int) -> None:
         print_table(title + over, ["", *names], kernel_rows(mean, names))
     else:
         rows = [
-            [name, *(number(mean[t, t - lag], 5) if lag <= t else "" for lag in range(MOST_COLUMNS))]
+            [name, *(short(mean[t, t - lag]) if lag <= t else "" for lag in range(MOST_COLUMNS))]
             for t, name in enumerate(names[:MOST_ROWS])
         ]
         print_table(f"{title}{over}, by lag t - t'", ["", *(f"lag {lag}" for lag in range(MOST_COLUMNS))], rows)
@@ -142,7 +150,7 @@ def print_kernel(title: str, kernel: Any, n: int, patterns: int) -> None:
 
 def kernel_rows(kernel: Any, names: Sequence[str]) -> list[list[str]]:
     """Rows of a matrix, each headed by its name."""
-    return [[name, *(number(value, 5) for value in row)] for name, row in zip(names, kernel, strict=True)]
+    return [[name, *(short(value) for value in row)] for name, row in zip(names, kernel, strict=True)]
 
 
 def order_parameter(state: Any) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from numerics.sampling.observables import (
     observe,
     outliers,
 )
+from numerics.sampling.result import Simulation
 from numerics.sampling.sgld import SGLD, mobility
 
 SMALL = {"width": 12, "chains": 2, "steps": 60, "warmup": 40, "seed": 5}
@@ -140,6 +142,39 @@ def test_no_gauge_without_the_symmetry(problem):
     run = simulate(problem, 8, chains=1, steps=20, warmup=40, workers=1)
     assert run.sign_flips is None
     np.testing.assert_array_equal(run.gauge_fixed().kernels, run.kernels)
+
+
+def with_order_parameters(*values: float) -> Simulation:
+    """A run whose order parameter takes the given values in turn, in each of two chains."""
+    run = small(steps=200)
+    kernels = run.kernels.copy()
+    kernels[:, :, 2, 1] = kernels[:, :, 1, 2] = np.resize(values, kernels.shape[1])
+    return replace(run, kernels=kernels)
+
+
+def test_the_sign_is_taken_out_of_the_means_of_coherent_networks_only():
+    two_values = with_order_parameters(2.0, -2.0)
+    assert two_values.binder_cumulant == pytest.approx(2 / 3)
+    assert two_values.positive_share == (0.5, 0.5)
+    assert two_values.kernel_mean[2, 1] == 0.0
+    assert two_values.one_sign().kernel_mean[2, 1] == 2.0
+    about_zero = with_order_parameters(*np.random.default_rng(1).normal(size=200))
+    assert abs(about_zero.binder_cumulant) < 0.2
+    assert about_zero.one_sign() is about_zero
+    signed = simulate(endpoint(4, 5.0, activation="relu"), 8, chains=1, steps=20, warmup=40, workers=1)
+    assert signed.binder_cumulant is signed.positive_share is None
+    assert signed.one_sign() is signed
+
+
+def test_chains_that_have_not_mixed_warn():
+    steady = replace(small(), kernels=np.random.default_rng(2).normal(size=(2, 400, 3, 3)))
+    steady = replace(steady, kernels=steady.kernels + steady.kernels.transpose(0, 1, 3, 2))
+    steady = replace(steady, outputs=np.zeros((2, 400, 1, 3)), controls=None)
+    assert steady.warnings == ()
+    apart = replace(steady, kernels=steady.kernels + np.array([0.0, 3.0])[:, None, None, None])
+    assert [warning.split(" is ")[0] for warning in apart.warnings] == ["R-hat", "the effective sample size"]
+    short = replace(steady, kernels=steady.kernels[:, :30], outputs=steady.outputs[:, :30])
+    assert [warning.split(" is ")[0] for warning in short.warnings] == ["the effective sample size"]
 
 
 def test_the_gauge_turns_outputs_at_every_other_time_from_the_supervised_one():
