@@ -14,8 +14,10 @@ from scipy.special import erf, expit
 
 from numerics import load, save
 from numerics.errors import InputError
+from numerics.inputs import smoothness
 from numerics.inputs.activation import NAMED, Activation, activation_of
 from numerics.inputs.problem import endpoint
+from numerics.inputs.smoothness import MOST_KINKS
 from numerics.nonlinear.chain import _half_line
 from numerics.nonlinear.forward import pair_averages
 from numerics.nonlinear.search import all_states, incoherent_state, lowest_state
@@ -195,3 +197,24 @@ def test_checkpoints_tell_functions_apart():
 def test_closed_forms_are_of_named_activations():
     with pytest.raises(InputError, match=r"^activation: is 'sin'; accepted: linear"):
         solve_gaussian(endpoint(3, 1.0, activation=np.sin))
+
+
+@pytest.mark.parametrize("count", [3, MOST_KINKS, MOST_KINKS + 1, 40])
+def test_as_many_kinks_are_found_as_there_are_up_to_the_most(count):
+    places = np.sort(np.random.default_rng(count).uniform(-30, 30, count))
+
+    def bent(h):
+        return sum(np.abs(h - place) for place in places) / count
+
+    if count <= MOST_KINKS:
+        np.testing.assert_allclose(smoothness.kinks(bent, "bent"), places, atol=1e-9)
+    else:
+        with pytest.raises(InputError, match=f"bent has more than {MOST_KINKS} kinks or steps"):
+            smoothness.kinks(bent, "bent")
+
+
+@pytest.mark.parametrize(("distance", "number"), [(0.02, 2), (0.3 * smoothness.APART, 1)])
+def test_kinks_that_nearly_coincide_are_one(distance, number):
+    found = smoothness.kinks(lambda h: np.abs(h - 1.2) + 0.5 * np.abs(h - 1.2 - distance), "two")
+    assert len(found) == number
+    np.testing.assert_allclose(found, [1.2, 1.2 + distance][:number], atol=1e-4)

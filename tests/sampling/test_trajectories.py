@@ -67,6 +67,19 @@ def test_dependent_inputs_are_no_obstacle_and_others_trajectories_are_refused():
         weights_given(rng, network, rng.standard_normal((8, 4)))
 
 
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4])
+def test_what_the_weights_miss_is_judged_beside_the_trajectories_size(scale):
+    """In single precision they miss a millionth; trajectories of no network are off by as much as they are large."""
+    x = np.array([[1.0, 0.5], [1.0, 0.5]])
+    network = make_network(Problem(x, np.array([[np.nan, 1.0]] * 2), u=scale**2), 8, "float32")
+    rng = np.random.default_rng(3)
+    same = scale * np.repeat(rng.standard_normal((8, 2)), 2, axis=1)
+    missed = np.linalg.norm(seen(network, weights_given(rng, network, same)) - same)
+    assert 0 < missed < 1e-4 * np.linalg.norm(same)
+    with pytest.raises(InputError, match="trajectories: are not had by a network of width 8"):
+        weights_given(rng, network, scale * rng.standard_normal((8, 4)))
+
+
 @pytest.mark.parametrize("sampler", ["collapsed", "hmc-weights", "sgld"])
 def test_a_chain_starts_with_the_kernel_that_is_asked_for(sampler):
     kernel = np.array([[1.0, 0.8, 0.9], [0.8, 4.0, 3.0], [0.9, 3.0, 9.0]])
