@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from types import MappingProxyType
-from typing import Any
 
 from sympy import Add, Expr, ImmutableMatrix, Matrix, Rational, Symbol, log
-from sympy.polys.matrices import DomainMatrix
 
 from theory import symbols
+from theory.determinants import adjugate, determinant
 from theory.differentiation import Differentiator
 from theory.display import Equations, Typeset
 from theory.kernel import (
@@ -126,44 +125,6 @@ class FreeEnergy(Typeset):
         return self.subs(UNITS)
 
 
-def _minor(matrix: ImmutableMatrix, rows: tuple[int, ...], columns: tuple[int, ...]) -> Expr:
-    """Determinant of a submatrix as an expanded polynomial in the entries.
-
-    Laplace's expansion by rows in the entries' polynomial ring, every minor of the remaining rows computed once: for
-    matrices of independent symbols this beats elimination, whose intermediate quotients are larger than the result.
-    """
-    entries = DomainMatrix.from_Matrix(matrix)
-    ring, table = entries.domain, entries.to_dense().to_list()
-
-    @cache
-    def expand(depth: int, left: tuple[int, ...]) -> Any:
-        if not left:
-            return ring.one
-        total = ring.zero
-        for k, column in enumerate(left):
-            total += (-1) ** k * table[rows[depth]][column] * expand(depth + 1, left[:k] + left[k + 1 :])
-        return total
-
-    return ring.to_sympy(expand(0, columns))
-
-
-def _determinant(matrix: ImmutableMatrix) -> Expr:
-    everything = tuple(range(matrix.shape[0]))
-    return _minor(matrix, everything, everything)
-
-
-def _adjugate(matrix: ImmutableMatrix) -> Matrix:
-    """Adjugate of a symmetric matrix, its entries expanded polynomials."""
-    size = matrix.shape[0]
-
-    def cofactor(i: int, j: int) -> Expr:
-        rows, columns = (tuple(k for k in range(size) if k != skip) for skip in (i, j))
-        return (-1) ** (i + j) * _minor(matrix, rows, columns)
-
-    upper = {(i, j): cofactor(i, j) for i in range(size) for j in range(i, size)}
-    return Matrix(size, size, lambda i, j: upper[min(i, j), max(i, j)])
-
-
 def endpoint_free_energy(T: int, arch: str = "rnn") -> FreeEnergy:
     """``F(H)`` of the linear network, endpoint supervision, with the symbols λ, κ, u, v, w.
 
@@ -181,12 +142,12 @@ def endpoint_free_energy(T: int, arch: str = "rnn") -> FreeEnergy:
     u, w = symbols.u, symbols.w
     later, earlier = H[1:, 1:], H[: n - 1, : n - 1]
     if arch == "rnn":
-        adjugate, determinant = _adjugate(earlier), _determinant(earlier)
-        trace = Add(*(later[i, j] * adjugate[i, j] for i in range(n - 1) for j in range(n - 1))) / determinant
+        cofactors, size = adjugate(earlier), determinant(earlier)
+        trace = Add(*(later[i, j] * cofactors[i, j] for i in range(n - 1) for j in range(n - 1))) / size
     else:
-        determinant = earlier[0, 0]
+        size = earlier[0, 0]
         for t in range(1, n - 1):
-            determinant *= earlier[t, t]
+            size *= earlier[t, t]
         trace = Add(*(later[t, t] / earlier[t, t] for t in range(n - 1)))
     label = symbols.signal * symbols.v * w ** (T - 2) * u
     return FreeEnergy(
@@ -199,6 +160,6 @@ def endpoint_free_energy(T: int, arch: str = "rnn") -> FreeEnergy:
         terms={
             "energy": HALF * label / (symbols.v * H[n - 1, n - 1] + symbols.kappa),
             "trace": HALF * (H[0, 0] / u + trace / w) - Rational(n, 2),
-            "log_determinant": -HALF * log(_determinant(H) / (u * w ** (n - 1) * determinant)),
+            "log_determinant": -HALF * log(determinant(H) / (u * w ** (n - 1) * size)),
         },
     )

@@ -48,6 +48,15 @@ class Sharing:
         """M, ``(n-1) × (n-1)``."""
         return ImmutableMatrix(n - 1, n - 1, lambda s, t: self.correlation(abs(s - t)))
 
+    def biases(self, n: int) -> ImmutableMatrix:
+        """B, ``n × n``: by the rule of the family (docs/theory.md section 11)."""
+        apart = self.family == "looped" and self != RNN  # the first layer is U, whose bias is its own
+
+        def entry(s: int, t: int) -> Expr:
+            return Integer(0) if apart and s != t and 0 in (s, t) else self.correlation(abs(s - t))
+
+        return ImmutableMatrix(n, n, entry)
+
 
 RNN = Sharing("looped", Integer(1))
 DNN = Sharing("shared", Integer(0))
@@ -83,6 +92,19 @@ def sharing(arch: str) -> Sharing:
 def correlations(M: ImmutableMatrix) -> ImmutableMatrix:
     """``M_st/√(M_ss M_tt)``, the sharing matrix at unit diagonal."""
     return ImmutableMatrix(*M.shape, lambda s, t: M[s, t] / sqrt(M[s, s] * M[t, t]))
+
+
+def bias_correlations(M: ImmutableMatrix) -> ImmutableMatrix:
+    """B of any M: M at unit diagonal from the second time on; ``B_1t = r B_2t`` with r = ``B_23``, or 0."""
+    unit = correlations(M)
+    first = unit[0, 1] if M.shape[0] > 1 else Integer(0)
+
+    def entry(s: int, t: int) -> Expr:
+        if s == t:
+            return Integer(1)
+        return first * unit[0, max(s, t) - 1] if 0 in (s, t) else unit[s - 1, t - 1]
+
+    return ImmutableMatrix(M.shape[0] + 1, M.shape[0] + 1, entry)
 
 
 def prior_variances(M: ImmutableMatrix) -> tuple[Expr, ...]:

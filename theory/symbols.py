@@ -40,6 +40,9 @@ eta = Symbol("eta", positive=True)
 mu = Symbol("mu", nonnegative=True)
 #: Correlation of the matrices of different times in `shared:ρ`, of neighbouring times in `drift:ρ` (theory.sharing).
 rho = Symbol("rho", positive=True)
+#: Weight a of the skip connection, and variance β of the biases (docs/theory.md section 11).
+skip = Symbol("a", nonnegative=True)
+beta = Symbol("beta", nonnegative=True)
 #: Complex variable of characteristic polynomials: the eigenvalues of W.
 z = Symbol("z")
 
@@ -62,3 +65,19 @@ def label(t: int) -> Symbol:
 def label_propagator(t: int) -> Symbol:
     """``E_t = 1/(v h_t + κ)``, the likelihood's inverse on the prior kernel's diagonal ``h_t``."""
     return Symbol(f"E_{t}", positive=True)
+
+
+@cache
+def supervised_rows(output: int) -> Symbol:
+    """Number of supervised pairs of output c = 1, 2, …; m where there is one output only, c = 0."""
+    return Symbol(f"m_{output}", integer=True, positive=True) if output else m
+
+
+@cache
+def joint_entry(name: str, first: tuple[int, int], second: tuple[int, int]) -> Symbol:
+    """An entry of a symmetric matrix over the joint index, each place a time and a pattern: one symbol for both orders.
+
+    ``H_11_32`` is ``H^{13}_{12}``, between (t, p) = (1, 1) and (3, 2).
+    """
+    places = "_".join(f"{t}{p}" if max(t, p) < 10 else f"{t}p{p}" for t, p in sorted((first, second)))
+    return Symbol(f"{name}_{places}", real=True)

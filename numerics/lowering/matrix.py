@@ -4,9 +4,9 @@
 Everything that does not need a *late* argument (factorisations, inverses, products of them) is computed by
 ``bind``; what is left, for a Hessian–vector product, is multiplications only.
 
-Structure enters through two further arguments, asked for where an expression needs them: ``P``, the number of
-patterns in a time block (Shift, Mask), and ``supervised``, which stands for 𝒯: integer positions in the
-time-major joint index, or a whole m × nP matrix.
+Structure enters through further arguments, asked for where an expression needs them: ``P``, the number of
+patterns in a time block (Step, Shift, Mask), and ``supervised``, which stands for 𝒯: integer positions in the
+time-major joint index, or a whole m × nP matrix; ``supervised_1`` … for those of several outputs.
 """
 
 from __future__ import annotations
@@ -63,8 +63,11 @@ def adjoint_shift(A: FloatArray, P: int) -> FloatArray:
     return result
 
 
-def mask(A: FloatArray, P: int) -> FloatArray:
-    """The P × P diagonal blocks."""
+def mask(A: FloatArray, P: int, M: FloatArray | None = None) -> FloatArray:
+    """``M∘A``, each P × P block times its entry of M; the diagonal blocks where M is None."""
+    if M is not None:
+        weighted = A.reshape(len(M), P, len(M), P) * M[:, None, :, None]
+        return weighted.reshape(A.shape)
     result = np.zeros_like(A)
     blocks = np.arange(len(A)).reshape(-1, P)
     rows, columns = blocks[:, :, None], blocks[:, None, :]
@@ -157,8 +160,8 @@ class LoweredMatrixFunction:
         values |= {s.name: _scalar(arguments[s.name], s.name) for s in self.scalars}
         if BLOCK in self.structure:
             values[BLOCK] = _block(arguments[BLOCK], self.early[0].name, len(values[self.early[0].name]))
-        if PROJECTION in self.structure:
-            values[PROJECTION] = _projection(arguments[PROJECTION], self.program, sizes)
+        for name, at in _projections(self.program).items():
+            values[name] = _projection(arguments[name], name, at, sizes)
         return BoundMatrixFunction(self, self._early_function(**values), sizes)
 
     def __call__(self, **arguments: Any) -> dict[str, Any]:
@@ -189,10 +192,9 @@ def lower_matrix(
     _refuse_unknown(program, arguments)
     operations = {assignment.operation for assignment in program.assignments}
     structure = []
-    if operations & {"shift", "adjoint-shift", "mask"}:
+    if operations & {"step", "shift", "adjoint-shift", "mask"}:
         structure.append(BLOCK)
-    if operations & {"restrict", "embed"}:
-        structure.append(PROJECTION)
+    structure += _projections(program)
     matrices = [s for s in arguments if isinstance(s, MatrixSymbol) and s not in late]
     scalars = [s for s in arguments if not isinstance(s, MatrixSymbol)]
     source = _source(program, matrices, scalars, structure, list(late))
@@ -220,7 +222,12 @@ def _check_arguments(outputs: Mapping[str, Any], arguments: Sequence[Any], late:
             raise InputError(f"arguments: {name!r} is no Python name; accepted: symbols with plain names")
         if names.count(name) > 1:
             raise InputError(f"arguments: {name} stands twice; accepted: one symbol for each name")
-        if name in (BLOCK, PROJECTION) or (name[0] == "t" and name[1:].isdigit()) or name in _NAMESPACE:
+        if (
+            name == BLOCK
+            or name.startswith(PROJECTION)
+            or (name[0] == "t" and name[1:].isdigit())
+            or name in _NAMESPACE
+        ):
             raise InputError(f"arguments: the name {name} is taken by the lowered text; accepted: another name")
     missing = [symbol.name for symbol in late if symbol not in arguments]
     if missing:
@@ -265,9 +272,21 @@ def _block(value: Any, name: str, rows: int) -> int:
     return int(value)
 
 
-def _projection(value: Any, program: Program, sizes: dict[Any, int]) -> NDArray[Any]:
+def _projections(program: Program) -> dict[str, Assignment]:
+    """The argument for the 𝒯 of each output, and where it is first used."""
+    found: dict[str, Assignment] = {}
+    for a in program.assignments:
+        if a.operation in ("restrict", "embed"):
+            found.setdefault(_projection_name(a), a)
+    return dict(sorted(found.items()))
+
+
+def _projection_name(assignment: Assignment) -> str:
+    return f"{PROJECTION}_{assignment.output}" if assignment.output else PROJECTION
+
+
+def _projection(value: Any, name: str, rows: Assignment, sizes: dict[Any, int]) -> NDArray[Any]:
     array = np.asarray(value)
-    rows = next(a for a in program.assignments if a.operation in ("restrict", "embed"))
     small, large = rows.expression.rows, rows.expression.argument.rows
     if rows.operation == "embed":
         small, large = large, small
@@ -279,14 +298,14 @@ def _projection(value: Any, program: Program, sizes: dict[Any, int]) -> NDArray[
         good = array.ndim == 2 and array.dtype.kind in "fiub" and (whole is None or array.shape[1] == whole)
     if not good or sizes.setdefault(small, len(array)) != len(array):
         raise InputError(
-            f"{PROJECTION}: does not fit; accepted: {sizes.get(small, 'm')} different positions "
+            f"{name}: does not fit; accepted: {sizes.get(small, 'm')} different positions "
             f"below {whole}, or a matrix with {whole} columns"
         )
     return array
 
 
 def _source(program: Program, matrices: Any, scalars: Any, structure: Any, late: Any) -> str:
-    sizes = _size_sources(matrices, structure, program)
+    sizes = _size_sources(matrices, program)
     names = [s.name for s in (*matrices, *scalars)] + list(structure)
     early = [a for a in program.assignments if not a.late]
     after = [a for a in program.assignments if a.late]
@@ -309,17 +328,16 @@ def _source(program: Program, matrices: Any, scalars: Any, structure: Any, late:
     return "\n".join([*text, f"    return {{{results}}}", ""])
 
 
-def _size_sources(matrices: Any, structure: Any, program: Program) -> dict[Any, str]:
+def _size_sources(matrices: Any, program: Program) -> dict[Any, str]:
     """How each symbolic number of rows that is asked for can be read off an argument."""
     known: dict[Any, str] = {}
     for symbol in matrices:
         for axis, size in enumerate(symbol.shape):
             known.setdefault(size, f"{symbol.name}.shape[{axis}]")
-    if PROJECTION in structure:
-        for a in program.assignments:
-            if a.operation == "restrict":
-                known.setdefault(a.rows, f"len({PROJECTION})")
-    wanted = [a.rows for a in program.assignments if a.operation in ("identity", "zero", "embed")]
+    for a in program.assignments:
+        if a.operation == "restrict":
+            known.setdefault(a.rows, f"len({_projection_name(a)})")
+    wanted = [a.rows for a in program.assignments if a.operation in ("identity", "zero", "step", "embed")]
     unknown = [size for size in wanted if size not in known]
     if unknown:
         raise InputError(f"arguments: none has {unknown[0]} rows; accepted: a matrix argument that fixes this size")
@@ -352,9 +370,10 @@ def _right_hand_side(assignment: Assignment, sizes: Mapping[Any, str]) -> str:
         "zero": f"np.zeros(({rows}, {rows}))",
         "shift": f"shift({{0}}, {BLOCK})",
         "adjoint-shift": f"adjoint_shift({{0}}, {BLOCK})",
-        "mask": f"mask({{0}}, {BLOCK})",
-        "restrict": f"restrict({{0}}, {PROJECTION})",
-        "embed": f"embed({{0}}, {PROJECTION}, {rows})",
+        "step": f"np.eye({rows}, k=-{BLOCK})",
+        "mask": f"mask({{0}}, {BLOCK}, {{1}})" if len(names) == 2 else f"mask({{0}}, {BLOCK})",
+        "restrict": f"restrict({{0}}, {_projection_name(assignment)})",
+        "embed": f"embed({{0}}, {_projection_name(assignment)}, {rows})",
     }
     return templates[operation].format(*names)
 

@@ -39,7 +39,7 @@ def plain_stationarity(point, arch):
     pull = masked(Q * moment * Q - Q)
     back = Matrix.zeros(6, 6)
     back[:4, :4] = pull[2:, 2:]
-    rows = LAYOUT.projection
+    rows = LAYOUT.projections[0]
     R = (SCALARS[v] * rows * Phi * rows.T + SCALARS[kappa] * Matrix.eye(3)).inv()
     label = rows.T * R * point[linear.Y] * R * rows
     return point[conjugate.CONJUGATE] - SCALARS[v] / 2 * label - SCALARS[w] / 2 * back

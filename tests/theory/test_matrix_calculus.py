@@ -201,7 +201,7 @@ def test_gradient_and_hessian_against_finite_differences_at_high_precision(arch)
     "mutate",
     [
         lambda G: G.replace(AdjointShift, Shift),
-        lambda G: G.replace(Mask, lambda A, rows: A),
+        lambda G: G.replace(Mask, lambda A, weights: A),
         lambda G: G.xreplace({v: v * Rational(101, 100)}),
         lambda G: G - Rational(1, 100) * Inverse(H),
     ],
@@ -224,7 +224,7 @@ def test_each_map_and_its_adjoint_pair_to_the_same_trace(node):
 
 def test_restriction_and_embedding_are_adjoint_for_any_projection():
     projection = ImmutableMatrix([[1, 2, 0, 0], [0, -1, 3, 1]])
-    layout = Layout(2, 2, projection)
+    layout = Layout(2, 2, (projection,))
     K, A = MatrixSymbol("K", 2, 2), MatrixSymbol("A", 4, 4)
     values = {K: Matrix([[1, 2], [3, 5]]), A: Matrix(4, 4, lambda i, j: i - 2 * j + i * j)}
     node = Restrict(A, 2)

@@ -10,6 +10,7 @@ from theory.matrix_calculus.nodes import (
     Mask,
     Restrict,
     Shift,
+    Step,
     SymmetricSymbol,
     matrix_latex,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "Mask",
     "Restrict",
     "Shift",
+    "Step",
     "SymmetricSymbol",
     "differential",
     "gradient",

@@ -11,7 +11,10 @@ Operations, and what their operands are (names of earlier assignments or of matr
 ``transpose``             A
 ``combination``           A, B, …: their sum with the scalar ``coefficients``
 ``identity``, ``zero``    none; the size is ``rows``
-``shift``, ``adjoint-shift``, ``mask``, ``restrict``, ``embed``   A; the size of the result is ``rows``
+``step``                  none: Σ; the size is ``rows``
+``shift``, ``adjoint-shift``   A
+``mask``                  A, and M where it is not the identity
+``restrict``, ``embed``   A; the size of the result is ``rows``, and 𝒯 that of ``output``
 ``trace``                 A; or A, B: the trace of their product, which is never formed
 ``scalar-combination``    scalars: their sum with ``coefficients``, the last of which is a constant summand
 ========================  ==============================================================================
@@ -52,6 +55,7 @@ from theory.matrix_calculus.nodes import (
     Mask,
     Restrict,
     Shift,
+    Step,
     split_factor,
     transposed,
 )
@@ -76,6 +80,7 @@ class Assignment:
     coefficients: tuple[Any, ...] = ()
     rows: Any = None
     late: bool = False
+    output: int = 0
 
 
 @dataclass(frozen=True)
@@ -143,19 +148,22 @@ class _Builder:
         expression: Any,
         coefficients: Any = (),
         rows: Any = None,
+        output: int = 0,
     ) -> str:
-        key = (operation, operands, tuple(coefficients), rows)
+        key = (operation, operands, tuple(coefficients), rows, output)
         if key not in self.known:
             name = f"t{len(self.program)}"
             late = any(symbol in self.late for symbol in expression.atoms(MatrixSymbol))
-            self.program.append(Assignment(name, operation, operands, expression, tuple(coefficients), rows, late))
+            self.program.append(
+                Assignment(name, operation, operands, expression, tuple(coefficients), rows, late, output)
+            )
             self.known[key] = name
         return self.known[key]
 
     def _compile_matrix(self, expression: Any) -> str:
-        if isinstance(expression, Identity | ZeroMatrix):
-            operation = "identity" if isinstance(expression, Identity) else "zero"
-            return self._emit(operation, (), expression, rows=expression.rows)
+        for node, operation in ((Identity, "identity"), (ZeroMatrix, "zero"), (Step, "step")):
+            if isinstance(expression, node):
+                return self._emit(operation, (), expression, rows=expression.rows)
         if isinstance(expression, MatAdd):
             return self._combination(expression, expression.args)
         if isinstance(expression, MatMul):
@@ -168,13 +176,19 @@ class _Builder:
             return self._chain([base] * abs(int(expression.exp)))
         if isinstance(expression, Transpose):
             return self._emit("transpose", (self.compile(expression.arg),), expression)
-        if type(expression) in MAP_OPERATIONS:
-            assert isinstance(expression, LinearMap)
-            operand = self.compile(expression.argument)
-            return self._emit(MAP_OPERATIONS[type(expression)], (operand,), expression, rows=expression.rows)
+        if isinstance(expression, LinearMap):
+            return self._map(expression)
         raise ValueError(
             f"expression: node {type(expression).__name__}; accepted: the node set of theory.matrix_calculus"
         )
+
+    def _map(self, expression: LinearMap) -> str:
+        operation, operands = MAP_OPERATIONS[type(expression)], [self.compile(expression.argument)]
+        if isinstance(expression, Mask) and not isinstance(expression.weights, Identity):
+            operands.append(self.compile(expression.weights))
+        if isinstance(expression, Restrict | Embed):
+            return self._emit(operation, tuple(operands), expression, rows=expression.rows, output=expression.output)
+        return self._emit(operation, tuple(operands), expression)
 
     def _combination(self, expression: Any, terms: Sequence[Any]) -> str:
         split = [split_factor(term) for term in terms]

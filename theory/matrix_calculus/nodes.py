@@ -1,4 +1,4 @@
-r"""Matrix nodes of the kernel functionals: shift, mask, projection on the supervised pairs, log-determinant.
+r"""Matrix nodes of the kernel functionals: shift, sharing mask, projection on the supervised pairs, log-determinant.
 
 Each is a linear map ``A -> L(A)`` of square matrices over the joint index ``(t, p)`` (time-major, docs/theory.md
 section 2), with its adjoint ``L*`` under the trace pairing ``tr[K L(A)] = tr[L*(K) A]``:
@@ -8,12 +8,13 @@ node               entries                                         adjoint
 =================  ==============================================  ===================
 ``Shift(A)``       ``A^{t-1,t'-1}``, zero where a time is 0         ``AdjointShift``
 ``AdjointShift``   ``A^{t+1,t'+1}``, zero where a time is n + 1     ``Shift``
-``Mask(A)``        ``A^{tt'} δ_{tt'}`` (whole pattern blocks)       ``Mask``
+``Mask(A, M)``     ``M_tt' A^{tt'}`` (whole pattern blocks)         ``Mask``
 ``Restrict(A)``    ``𝒯 A 𝒯ᵀ``                                      ``Embed``
 ``Embed(A)``       ``𝒯ᵀ A 𝒯``                                      ``Restrict``
 =================  ==============================================  ===================
 
-``𝒯`` is any m × nP matrix; for labels at single pairs (t, p) its rows are unit vectors.
+``𝒯`` is any m × nP matrix, one for each output; for labels at single pairs (t, p) its rows are unit vectors. ``Step``
+is the matrix Σ itself, ``Shift(A) = ΣAΣᵀ``.
 """
 
 from __future__ import annotations
@@ -29,11 +30,14 @@ from sympy import (
     MatMul,
     MatrixExpr,
     MatrixSymbol,
+    OneMatrix,
     ZeroMatrix,
     latex,
     sympify,
 )
 from sympy.printing.precedence import PRECEDENCE
+
+from theory.symbols import n
 
 
 class SymmetricSymbol(MatrixSymbol):  # type: ignore[misc]
@@ -61,20 +65,19 @@ class LinearMap(MatrixExpr):  # type: ignore[misc]
     """A linear map of a matrix; scalar factors move out of it, and the map of zero is zero.
 
     Subclasses say which class is the adjoint, how entries move and how the node prints. Every map here
-    commutes with the transpose. ``args`` is (matrix, rows of the image).
+    commutes with the transpose. ``args`` is (matrix, parameters of the map).
     """
 
     precedence = PRECEDENCE["Mul"]
 
-    def __new__(cls, argument: Any, rows: Any = None) -> Any:  # noqa: D102 (see the class)
+    def __new__(cls, argument: Any, *parameters: Any) -> Any:  # noqa: D102 (see the class)
         argument = sympify(argument)
         if not getattr(argument, "is_Matrix", False) or argument.rows != argument.cols:
             raise ValueError(f"argument: {argument} of {cls.__name__}; accepted: a square matrix expression")
-        rows = argument.rows if rows is None else sympify(rows)
         factor, matrix = split_factor(argument)
+        node = MatrixExpr.__new__(cls, matrix, *map(sympify, parameters))
         if matrix.is_ZeroMatrix:
-            return ZeroMatrix(rows, rows)
-        node = MatrixExpr.__new__(cls, matrix, rows)
+            return ZeroMatrix(*node.shape)
         return node if factor == 1 else factor * node
 
     @property
@@ -85,11 +88,11 @@ class LinearMap(MatrixExpr):  # type: ignore[misc]
     @property
     def shape(self) -> tuple[Any, Any]:
         """Rows and columns of the image."""
-        return (self.args[1], self.args[1])
+        return (self.argument.rows, self.argument.rows)
 
     def rebuild(self, argument: Any) -> Any:
         """The same map of another matrix."""
-        return type(self)(argument, self.args[1])
+        return type(self)(argument, *self.args[1:])
 
     def adjoint_map(self, argument: Any) -> Any:
         """``L*(K)``, defined by ``tr[K L(A)] = tr[L*(K) A]``."""
@@ -126,43 +129,107 @@ class AdjointShift(LinearMap):
 
 
 class Mask(LinearMap):
-    """``[A]`` of the DNN: the pattern blocks with equal times; a self-adjoint projection."""
+    """``M∘A``: each pattern block ``A^{tt'}`` times ``M_tt'``, M symmetric over times (docs/theory.md section 10).
 
-    def __new__(cls, argument: Any, rows: Any = None) -> Any:  # noqa: D102 (see the class)
-        if isinstance(argument, Mask):
-            return argument
-        return super().__new__(cls, argument, rows)
+    The identity M keeps the blocks of equal times, the DNN's; M of ones, the RNN's, keeps all and is no node. Sums of
+    these and of symbols are taken term by term.
+    """
+
+    def __new__(cls, argument: Any, weights: Any = None) -> Any:  # noqa: D102 (see the class)
+        weights = Identity(n) if weights is None else weights
+        if isinstance(weights, MatAdd):
+            return MatAdd(*(Mask(argument, term) for term in weights.args)).doit(deep=False)
+        factor, weights = split_factor(weights)
+        is_masked = isinstance(weights, Identity) and isinstance(argument, Mask) and argument.weights == weights
+        masked = argument if isinstance(weights, OneMatrix) or is_masked else super().__new__(cls, argument, weights)
+        return masked if factor == 1 else factor * masked
+
+    @property
+    def weights(self) -> Any:
+        """M."""
+        return self.args[1]
 
     def adjoint_map(self, argument: Any) -> Any:
-        """``tr[K [A]] = tr[[K] A]``."""
-        return Mask(argument)
+        """``tr[K (M∘A)] = tr[(M∘K) A]``."""
+        return self.rebuild(argument)
 
     def _latex(self, printer: Any) -> str:
-        return rf"\left[{printer._print(self.argument)}\right]"
+        inner = printer._print(self.argument)
+        if isinstance(self.weights, Identity):
+            return rf"\left[{inner}\right]"
+        return rf"{printer._print(self.weights)} \circ \left({inner}\right)"
 
 
 class Restrict(LinearMap):
-    """``𝒯 A 𝒯ᵀ``: the supervised rows and columns; ``rows`` is their number m."""
+    """``𝒯 A 𝒯ᵀ``: the supervised rows and columns of one output; ``rows`` is their number m."""
+
+    def __new__(cls, argument: Any, rows: Any, output: Any = 0) -> Any:  # noqa: D102 (see the class)
+        return super().__new__(cls, argument, rows, output)
+
+    @property
+    def shape(self) -> tuple[Any, Any]:
+        """m × m."""
+        return (self.args[1], self.args[1])
+
+    @property
+    def output(self) -> int:
+        """c = 1, 2, …; 0 for the only one."""
+        return int(self.args[2])
 
     def adjoint_map(self, argument: Any) -> Any:
         """``tr[K 𝒯A𝒯ᵀ] = tr[𝒯ᵀK𝒯 A]``."""
-        return Embed(argument, self.argument.rows)
+        return Embed(argument, self.argument.rows, self.output)
 
     def _latex(self, printer: Any) -> str:
-        inner = printer.parenthesize(self.argument, PRECEDENCE["Mul"])
-        return rf"\mathcal{{T}} {inner} \mathcal{{T}}^{{\top}}"
+        inner, name = printer.parenthesize(self.argument, PRECEDENCE["Mul"]), _projection_latex(self.output)
+        return rf"{name} {inner} {name}^{{\top}}"
 
 
 class Embed(LinearMap):
     """``𝒯ᵀ A 𝒯``: supervised entries put back among zeros; ``rows`` is nP."""
 
+    def __new__(cls, argument: Any, rows: Any, output: Any = 0) -> Any:  # noqa: D102 (see the class)
+        return super().__new__(cls, argument, rows, output)
+
+    @property
+    def shape(self) -> tuple[Any, Any]:
+        """nP × nP."""
+        return (self.args[1], self.args[1])
+
+    @property
+    def output(self) -> int:
+        """c = 1, 2, …; 0 for the only one."""
+        return int(self.args[2])
+
     def adjoint_map(self, argument: Any) -> Any:
         """``tr[K 𝒯ᵀA𝒯] = tr[𝒯K𝒯ᵀ A]``."""
-        return Restrict(argument, self.argument.rows)
+        return Restrict(argument, self.argument.rows, self.output)
 
     def _latex(self, printer: Any) -> str:
-        inner = printer.parenthesize(self.argument, PRECEDENCE["Mul"])
-        return rf"\mathcal{{T}}^{{\top}} {inner} \mathcal{{T}}"
+        inner, name = printer.parenthesize(self.argument, PRECEDENCE["Mul"]), _projection_latex(self.output)
+        return rf"{name}^{{\top}} {inner} {name}"
+
+
+def _projection_latex(output: int) -> str:
+    return rf"\mathcal{{T}}_{{{output}}}" if output else r"\mathcal{T}"
+
+
+class Step(MatrixExpr):  # type: ignore[misc]
+    """Σ, which moves one time on: ``(Σh)^t = h^{t-1}``, ``h^0 = 0``; ``rows`` is nP."""
+
+    def __new__(cls, rows: Any) -> Step:  # noqa: D102 (see the class)
+        return MatrixExpr.__new__(cls, sympify(rows))  # type: ignore[no-any-return]
+
+    @property
+    def shape(self) -> tuple[Any, Any]:
+        """nP × nP."""
+        return (self.args[0], self.args[0])
+
+    def _sympystr(self, printer: Any) -> str:
+        return "Step"
+
+    def _latex(self, printer: Any) -> str:
+        return r"\Sigma"
 
 
 class LogDet(Expr):  # type: ignore[misc]
