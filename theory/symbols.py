@@ -40,9 +40,9 @@ eta = Symbol("eta", positive=True)
 mu = Symbol("mu", nonnegative=True)
 #: Correlation of the matrices of different times in `shared:ρ`, of neighbouring times in `drift:ρ` (theory.sharing).
 rho = Symbol("rho", positive=True)
-#: Weight a of the skip connection, and variance β of the biases (docs/theory.md section 11).
+#: Weight a of the skip connection, and variance β of the biases, whose plain name is a function of SymPy's.
 skip = Symbol("a", nonnegative=True)
-beta = Symbol("beta", nonnegative=True)
+beta = Symbol("beta_b", nonnegative=True)
 #: Complex variable of characteristic polynomials: the eigenvalues of W.
 z = Symbol("z")
 
@@ -79,5 +79,16 @@ def joint_entry(name: str, first: tuple[int, int], second: tuple[int, int]) -> S
 
     ``H_11_32`` is ``H^{13}_{12}``, between (t, p) = (1, 1) and (3, 2).
     """
-    places = "_".join(f"{t}{p}" if max(t, p) < 10 else f"{t}p{p}" for t, p in sorted((first, second)))
+    places = "_".join(map(_place, sorted((first, second))))
     return Symbol(f"{name}_{places}", real=True)
+
+
+@cache
+def joint_label(place: tuple[int, int], output: int = 0) -> Symbol:
+    """The label at a time and a pattern, ``y_12`` for (t, p) = (1, 2); ``y_3_12`` that of output 3."""
+    return Symbol(f"y_{output}_{_place(place)}" if output else f"y_{_place(place)}", real=True)
+
+
+def _place(place: tuple[int, int]) -> str:
+    t, p = place
+    return f"{t}{p}" if max(place) < 10 else f"{t}p{p}"

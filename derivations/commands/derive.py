@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from derivations import output
-from derivations.commands.problems import TimeList
+from derivations.commands.problems import NumberList, TimeList, make_problem
 from derivations.exact import branches, functional, transitions
 from derivations.exact.request import Fields, Request
 
 if TYPE_CHECKING:
     from sympy import Expr, Symbol
+
+    from numerics.inputs.problem import Problem
 
 RESULTS: dict[str, Callable[[Request], Fields]] = {
     "free-energy": functional.free_energy,
@@ -32,41 +34,59 @@ RESULTS: dict[str, Callable[[Request], Fields]] = {
     "gaussian-averages": functional.gaussian_averages,
 }
 
+#: Results that exist for any problem, skip connections, biases and several outputs.
+ANY_PROBLEM = ("free-energy", "stationarity", "hessian")
 #: Results that exist for shared:ρ, drift:ρ and looped:p too, ρ a rational number or rho.
-ANY_SHARING = ("critical-point", "learning-transition", "coherent-branch")
+ANY_SHARING = (*ANY_PROBLEM, "critical-point", "learning-transition", "coherent-branch")
 
 
 @click.command("derive")
 @click.argument("what", metavar="WHAT", shell_complete=lambda ctx, param, typed: _starting(typed, RESULTS))
-@click.option("--T", "T", default="4", show_default=True, help="Index of the last output, or 'symbolic'.")
+@click.argument("problem", metavar="[PROBLEM]", required=False)
+@click.option("--T", "T", help="Index of the last output, or 'symbolic'. [default: 4]")
 @click.option(
     "--kappa", help="A rational number such as 1/2, or 'symbolic'. [default: 1; symbolic in expressions of F]"
 )
-@click.option(
-    "--arch", default="rnn", show_default=True, help="rnn or dnn; for two results also shared:ρ, drift:ρ, looped:p."
-)
+@click.option("--arch", help="rnn, dnn; where the result exists shared:ρ, drift:ρ, looped:p. [rnn, or the file's]")
+@click.option("--skip", help="PROBLEM, matrix expressions: a, a rational number, or 'symbolic'. [default: 0]")
+@click.option("--bias", help="PROBLEM, matrix expressions: β, a rational number, or 'symbolic'. [default: 0]")
+@click.option("--outputs", type=int, default=1, show_default=True, help="Matrix expressions: how many outputs.")
+@click.option("--signal", type=float, help="endpoint: λ; a symbol if not given.")
+@click.option("--angle", type=NumberList(), help="sequence: the teacher's, for labels in numbers.")
+@click.option("--amplitude", type=NumberList(), help="sequence: likewise.")
+@click.option("--patterns", type=int, help="sequence: random patterns instead of the two orthonormal ones.")
+@click.option("--pattern-seed", type=int, help="sequence: seed of the random patterns. [0]")
 @click.option("--order", type=int, default=2, show_default=True, help="perturbation: the last power of Y.")
-@click.option("--supervise", type=TimeList(), help="perturbation: supervised hidden times, such as 1,3. [default: all]")
+@click.option("--supervise", type=TimeList(), help="sequence, perturbation: supervised hidden times, such as 1,3.")
 @click.option("--format", "form", default="text", show_default=True, help="text, latex or json.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 def command(
     what: str,
-    T: str,
+    problem: str | None,
+    T: str | None,
     kappa: str | None,
-    arch: str,
+    arch: str | None,
+    skip: str | None,
+    bias: str | None,
+    outputs: int,
+    signal: float | None,
+    angle: tuple[float, ...] | None,
+    amplitude: tuple[float, ...] | None,
+    patterns: int | None,
+    pattern_seed: int | None,
     order: int,
     supervise: tuple[int, ...] | None,
     form: str,
     as_json: bool,
 ) -> int:
-    """Derive an exact result of the linear theory with endpoint supervision.
+    """Derive an exact result of the linear theory: of endpoint supervision, the first three of any PROBLEM.
 
-    WHAT is one of
+    PROBLEM is endpoint, sequence or FILE.npz, as for solve. WHAT is one of
 
     \b
-    free-energy          F(H) and its named terms; any T, or a matrix expression for --T symbolic
+    free-energy          F(H) and its named terms; of a PROBLEM, any T, or a matrix expression for --T symbolic
     stationarity         its derivative by each kernel entry, or as a matrix
-    hessian              the Hessian-vector product of F as a matrix expression
+    hessian              its second derivatives for a PROBLEM, else the Hessian-vector product as a matrix expression
     incoherent-branch    the diagonal kernel, any T, in the ratio r
     stability            the second variation around it, a sector for each lag; λ_c follows
     critical-point       λ_c, the order of the transition, exponent and amplitude; any T, any --arch
@@ -85,9 +105,35 @@ def command(
         raise click.UsageError(f"WHAT: is {what!r}; accepted: {', '.join(RESULTS)}")
     if form not in ("text", "latex", "json"):
         raise click.UsageError(f"--format: is {form!r}; accepted: text, latex or json")
-    if arch not in ("rnn", "dnn") and what not in ANY_SHARING:
-        raise click.UsageError(f"--arch: is {arch!r}; accepted: rnn or dnn for {what}")
-    request = Request(_horizon(T), _noise(kappa), arch, order, supervise)
+    beside = {"PROBLEM": problem, "--skip": skip, "--bias": bias, "--outputs": outputs if outputs != 1 else None}
+    extra = [name for name, value in beside.items() if value is not None]
+    if extra and what not in ANY_PROBLEM:
+        raise click.UsageError(f"{extra[0]}: does not apply to {what}; accepted: {', '.join(ANY_PROBLEM)}")
+    if outputs < 1:
+        raise click.UsageError(f"--outputs: is {outputs}; accepted: an integer ≥ 1")
+    own = {"angle": angle, "amplitude": amplitude, "patterns": patterns, "pattern_seed": pattern_seed}
+    found = None if problem is None else _problem(problem, T, own | {"supervise": supervise}, signal)
+    if signal is not None and not (signal >= 0 and what in ANY_PROBLEM):
+        raise click.UsageError(f"--signal: is {signal:g} for {what}; accepted: λ ≥ 0 of {', '.join(ANY_PROBLEM)}")
+    word = arch or (found.arch if found is not None else "rnn")
+    if word not in ("rnn", "dnn") and what not in ANY_SHARING:
+        raise click.UsageError(f"--arch: is {word!r}; accepted: rnn or dnn for {what}")
+    if outputs != 1 and (found is not None or (T != "symbolic" and what != "hessian")):
+        raise click.UsageError(f"--outputs: is {outputs} beside a problem or a T; accepted: with --T symbolic")
+    request = Request(
+        _horizon(T or "4") if found is None else found.n + 1,
+        _number(kappa, "kappa"),
+        word,
+        order,
+        supervise,
+        problem=None if problem == "endpoint" else found,
+        written_out=problem is not None,
+        signal=signal,
+        skip=_number(skip, "skip") or 0,
+        bias=_number(bias, "bias") or 0,
+        outputs=outputs,
+        labels_given=problem != "sequence" or angle is not None,
+    )
     try:
         with output.working(f"deriving {what}"):
             fields = RESULTS[what](request)
@@ -118,13 +164,24 @@ def _horizon(text: str) -> int | Symbol:
         raise click.UsageError(f"--T: is {text!r}; accepted: an integer, or symbolic") from None
 
 
-def _noise(text: str | None) -> Expr | None:
+def _problem(kind: str, T: str | None, own: dict[str, Any], signal: float | None) -> Problem:
+    """PROBLEM, whose labels need not be given."""
+    if kind == "sequence" and own["angle"] is None and own["amplitude"] is None:
+        own |= {"angle": (1.0,), "amplitude": (1.0,)}
+    horizon = _horizon(T) if T is not None else 4 if kind == "endpoint" else None
+    if horizon is not None and not isinstance(horizon, int):
+        raise click.UsageError(f"--T: is {T} for the problem {kind}; accepted: an integer")
+    given = own | {"T": horizon, "signal": 1.0 if kind == "endpoint" and signal is None else signal}
+    return make_problem(kind, given | {"radius": None, "test_patterns": None}, {})
+
+
+def _number(text: str | None, name: str) -> Expr | None:
     if text is None:
         return None
     if text == "symbolic":
         from theory import symbols
 
-        return symbols.kappa
+        return {"kappa": symbols.kappa, "skip": symbols.skip, "bias": symbols.beta}[name]
     from fractions import Fraction
 
     from sympy import Rational
@@ -132,7 +189,7 @@ def _noise(text: str | None) -> Expr | None:
     try:
         value = Fraction(text)
     except (ValueError, ZeroDivisionError):
-        raise click.UsageError(f"--kappa: is {text!r}; accepted: a rational number such as 1/2, or symbolic") from None
+        raise click.UsageError(f"--{name}: is {text!r}; accepted: a rational number such as 1/2, or symbolic") from None
     if value < 0:
-        raise click.UsageError(f"--kappa: is {text}; accepted: a rational number ≥ 0, or symbolic")
+        raise click.UsageError(f"--{name}: is {text}; accepted: a rational number ≥ 0, or symbolic")
     return Rational(value.numerator, value.denominator)

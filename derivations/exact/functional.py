@@ -1,59 +1,110 @@
-"""The free energy of docs/theory.md section 3, its derivatives, and the expansion of its minimum in Y."""
+"""The free energy of docs/theory.md sections 3 and 10 to 12, its derivatives, and the expansion of its minimum in Y."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from derivations.exact.request import Fields, Request, entry, fixed_horizon
+from derivations.exact.request import Fields, Request, entry, fixed_horizon, sharing_of
+from derivations.exact.tasks import exact, task_of
 
 if TYPE_CHECKING:
     from theory.free_energy import FreeEnergy
+    from theory.matrix_calculus.entrywise import Task
+    from theory.matrix_calculus.kernel_functional import Network
 
 
 def _endpoint_free_energy(T: int, request: Request) -> FreeEnergy:
-    """F with symbolic parameters, κ replaced where one was given."""
+    """F with symbolic parameters, κ and λ replaced where they were given."""
     from theory import symbols
     from theory.free_energy import endpoint_free_energy
 
     F = endpoint_free_energy(T, request.arch)
-    return F if request.kappa is None else F.subs({symbols.kappa: request.kappa})
+    put = {} if request.kappa is None else {symbols.kappa: request.kappa}
+    return F.subs(put if request.signal is None else put | {symbols.signal: exact(request.signal)})
+
+
+def _matrix_form(request: Request, name: str, derive: Callable[[Network], Any]) -> Fields:
+    """A matrix expression for any n, P and supervised sets."""
+    from theory.matrix_calculus import matrix_latex
+    from theory.matrix_calculus.kernel_functional import SHARING, Network, network
+
+    weights = SHARING if request.arch == "matrix" else network(sharing_of(request)).weights
+    expression = derive(Network(weights, request.skip, request.bias, request.outputs))
+    fields: Fields = {"arch": request.arch, "skip": request.skip or None, "bias": request.bias or None}
+    if weights == SHARING and request.arch != "matrix":
+        found = sharing_of(request)
+        looped = f"1 if s = t mod {found.parameter}, else 0"
+        fields["M_st"] = looped if found.family == "looped" else f"({found.parameter})**Abs(s - t)"
+    return fields | {name: expression, "latex": matrix_latex(expression)}
+
+
+def _written_out(request: Request, what: str) -> tuple[Task, Fields, dict[Any, Any]]:
+    """The task entry by entry, the fields that say what it is, and what was given for κ."""
+    from theory import symbols
+
+    task, shown = task_of(request, what)
+    fields: Fields = {"T": task.layout.n + 1, "arch": request.arch, "skip": request.skip or None}
+    fields |= {"bias": request.bias or None, **shown}
+    if request.arch == "matrix":
+        fields["M"] = task.sharing[1:, 1:]
+    return task, fields, {} if request.kappa is None else {symbols.kappa: request.kappa}
 
 
 def free_energy(request: Request) -> Fields:
     """F and its named terms; for symbolic T as matrix expressions, any supervision and inputs."""
-    if not isinstance(request.T, int):
-        from theory.matrix_calculus import kernel_functional, matrix_latex
+    from sympy import Add
 
-        F = kernel_functional.free_energy(request.arch)
-        return {"arch": request.arch, "free_energy": F, "latex": matrix_latex(F)}
-    F = _endpoint_free_energy(fixed_horizon(request, "free-energy"), request)
-    return {
-        "T": request.T,
-        "arch": request.arch,
-        "variables": F.variables,
-        "terms": dict(F.terms),
-        "free_energy": F.total,
-    }
+    if not isinstance(request.T, int):
+        from theory.matrix_calculus import kernel_functional
+
+        return _matrix_form(request, "free_energy", kernel_functional.free_energy)
+    if request.plain:
+        F = _endpoint_free_energy(fixed_horizon(request, "free-energy"), request)
+        fields: Fields = {"T": request.T, "arch": request.arch, "variables": F.variables}
+        return fields | {"terms": dict(F.terms), "free_energy": F.total}
+    task, fields, put = _written_out(request, "free-energy")
+    terms = {name: term.xreplace(put) for name, term in task.terms().items()}
+    return fields | {"variables": task.variables, "terms": terms, "free_energy": Add(*terms.values())}
 
 
 def stationarity(request: Request) -> Fields:
     """∂F/∂H for each independent entry; for symbolic T the matrix G with dF = tr(G dH)."""
     if not isinstance(request.T, int):
-        from theory.matrix_calculus import kernel_functional, matrix_latex
+        from theory.matrix_calculus import kernel_functional
 
-        G = kernel_functional.free_energy_gradient(request.arch)
-        return {"arch": request.arch, "gradient": G, "latex": matrix_latex(G)}
-    F = _endpoint_free_energy(fixed_horizon(request, "stationarity"), request)
-    equations = {str(entry): condition for entry, condition in zip(F.variables, F.stationarity(), strict=True)}
-    return {"T": request.T, "arch": request.arch, "equations": equations}
+        return _matrix_form(request, "gradient", kernel_functional.free_energy_gradient)
+    if request.plain:
+        F = _endpoint_free_energy(fixed_horizon(request, "stationarity"), request)
+        equations = {str(entry): condition for entry, condition in zip(F.variables, F.stationarity(), strict=True)}
+        return {"T": request.T, "arch": request.arch, "equations": equations}
+    task, fields, put = _written_out(request, "stationarity")
+    fields |= {"variables": task.variables, **_named_matrices(task, put)}
+    return fields | {"equations": {str(entry): value.xreplace(put) for entry, value in task.stationarity().items()}}
 
 
 def hessian(request: Request) -> Fields:
-    """The Hessian–vector product of F as a matrix expression, for any n, P and supervision."""
-    from theory.matrix_calculus import kernel_functional, matrix_latex
+    """The Hessian–vector product of F for any n, P and supervision; for a problem ∂²F by pairs of entries."""
+    if not request.written_out:
+        from theory.matrix_calculus import kernel_functional
 
-    product = kernel_functional.free_energy_hessian_vector_product(request.arch)
-    return {"arch": request.arch, "hessian_vector_product": product, "latex": matrix_latex(product)}
+        name = "hessian_vector_product"
+        return _matrix_form(request, name, kernel_functional.free_energy_hessian_vector_product)
+    task, fields, put = _written_out(request, "hessian")
+    fields |= {"variables": task.variables, **_named_matrices(task, put)}
+    second = {f"{first} {other}": value.xreplace(put) for (first, other), value in task.hessian().items()}
+    return fields | {"second_derivatives": second}
+
+
+def _named_matrices(task: Task, put: dict[Any, Any]) -> Fields:
+    """The matrices whose entries the derivatives are written in."""
+    named: Fields = {name: value.xreplace(put) for name, value in task.definitions.items()}
+    named |= {"Q": "D**(-1)", "J": "H**(-1)", "R": "Q*A*H*A.T*Q" if "A" in named else "Q*H*Q"}
+    for name in [name for name in named if name.startswith("K")]:
+        c = name[1:]
+        named |= {f"E{c}": f"K{c}**(-1)", f"N{c}": f"E{c}*Y{c}*E{c}"}
+    named |= {f"Y_{c}" if c else "Y": Y for c, Y in zip(task.network.indices, task.labels, strict=True)}
+    return {"definitions": named}
 
 
 def perturbation(request: Request) -> Fields:

@@ -10,6 +10,7 @@ from numerics.errors import InputError
 if TYPE_CHECKING:
     from sympy import Expr, Symbol
 
+    from numerics.inputs.problem import Problem
     from theory.sharing import Sharing
 
 #: A result: names and values in the order in which they are shown. Values are SymPy expressions, numbers, strings,
@@ -22,13 +23,29 @@ LONGEST = 16
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for, parsed: T is an integer or the symbol T, kappa exact, or None where it was not given."""
+    """What was asked for, parsed: T is an integer or the symbol T, kappa exact, or None where it was not given.
+
+    Without a problem it is endpoint supervision, with λ where given. Labels not given stand for themselves.
+    """
 
     T: int | Symbol
     kappa: Expr | None
     arch: str
     order: int
     supervised: tuple[int, ...] | None
+    problem: Problem | None = None
+    written_out: bool = False
+    signal: float | None = None
+    skip: Expr | int = 0
+    bias: Expr | int = 0
+    outputs: int = 1
+    labels_given: bool = True
+
+    @property
+    def plain(self) -> bool:
+        """Endpoint supervision of the RNN or the DNN as it stands in the poster: no skip, no biases, one output."""
+        one = self.skip == 0 and self.bias == 0 and self.outputs == 1
+        return self.problem is None and one and self.arch in ("rnn", "dnn")
 
     @property
     def noise(self) -> Expr:

@@ -8,8 +8,8 @@ sharing matrix M over times, Σ the shift by one time and ``A = 1 - aΣ``, the d
 ``F(H) = ½ Σ_c tr[Y_c (v 𝒯_cH𝒯_cᵀ + κ)^{-1}] + ½ tr[H C^{-1}] - ½ ln|H| + ½ ln|C|``.
 
 ``C⁻¹ = AᵀD⁻¹A`` and ``|A| = 1``, so that only D is inverted. H, X⁻ and B are nP × nP (``B^{tt'}_{pp'} = B_tt'``,
-the same for all patterns), Y_c is m_c × m_c for the m_c supervised pairs (t, p) of output c; all are symmetric. ``M_tt'`` is the
-correlation of ``W^(t-1)`` and ``W^(t'-1)``, t, t' ≥ 2; its first row and column meet the zeros of H⁻.
+the same for all patterns), Y_c is m_c × m_c for the m_c supervised pairs (t, p) of output c; all are symmetric.
+``M_tt'`` is the correlation of ``W^(t-1)`` and ``W^(t'-1)``, t, t' ≥ 2; its first row and column meet zeros of H⁻.
 
 For inputs of rank r < P the same expressions hold in the r-dimensional input space: r takes the place of P,
 and ``𝒯`` is the m × nr matrix that maps the reduced kernel to the supervised pairs.
