@@ -19,7 +19,7 @@ def state_fields(solution: Solution, width: int | None = None) -> dict[str, Any]
 
     from numerics.linear.solution import LinearSolution
     from numerics.nonlinear.solution import NonlinearSolution
-    from numerics.predictors import finite_width, observables
+    from numerics.predictors import finite_width, observables, weight_spectrum
 
     names = ("kernel", "free_energy", "energy", "entropy", "residual", "stable", "branch", "converged", "status")
     fields: dict[str, Any] = {name: getattr(solution, name) for name in names}
@@ -34,6 +34,10 @@ def state_fields(solution: Solution, width: int | None = None) -> dict[str, Any]
     linear = isinstance(solution, LinearSolution)
     if solution.problem.arch == "rnn" and (linear or solution.converged):
         fields["outliers"] = observables.outliers(solution)
+    if linear or solution.converged:
+        values = weight_spectrum.singular_outliers(solution)
+        one = solution.problem.arch == "rnn"
+        fields["singular_outliers"] = next(iter(values), []) if one else list(values)
     if linear and width is not None and solution.stable:
         fields["kernel_sd"] = finite_width.kernel_sd(solution, width)
     if isinstance(solution, NonlinearSolution):
@@ -71,6 +75,10 @@ def print_state(solution: Solution, fields: dict[str, Any]) -> None:
     if "outliers" in fields:
         outliers = [f"{z.real:.6g}{z.imag:+.6g}i" if z.imag else f"{z.real:.6g}" for z in fields["outliers"]]
         click.echo(f"Outlier eigenvalues of W (bulk radius √w): {', '.join(outliers) or 'none'}")
+    if "singular_outliers" in fields:
+        rows = [fields["singular_outliers"]] if problem.arch == "rnn" else fields["singular_outliers"]
+        shown = [", ".join(output.number(value) for value in row) or "none" for row in rows]
+        click.echo(f"Singular values of W beyond the bulk (2√w): {'; '.join(shown) or 'none'}")
     print_averages(solution)
 
 
