@@ -11,7 +11,7 @@ valued although it folds back in λ: unknowns are all other kernel entries and �
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +38,7 @@ class BranchPoint:
         order_parameter: ``H^{n,n-1}``.
         free_energy: ``F``.
         incoherent_free_energy: ``F`` of the incoherent state at the same λ.
-        slope: ``dλ/dψ`` along the branch.
+        slope, last_slope: ``dλ/dψ`` and ``dH^{nn}/dψ`` along the branch.
         residual: largest entry of the gradient of F.
     """
 
@@ -48,6 +48,7 @@ class BranchPoint:
     free_energy: Any
     incoherent_free_energy: Any
     slope: Any
+    last_slope: Any
     residual: Any
 
 
@@ -72,8 +73,8 @@ class Coexistence:
 
 
 @dataclass(frozen=True)
-class _Chain:
-    """The full free energy in one mpmath context (``mpmath.fp`` or ``mpmath.mp``)."""
+class CoherentStates:
+    """Stationary states of the full free energy, in one mpmath context (``mpmath.fp`` or ``mpmath.mp``)."""
 
     n: int
     kappa: Any
@@ -150,8 +151,8 @@ class _Chain:
         matrix[size - 1, held] = -1 / (H[n - 1, n - 1] + self.kappa) ** 2
         return matrix, residual, forcing
 
-    def newton(self, H: Any, signal: Any, psi: Any, tolerance: Any) -> tuple[Any, Any, Any] | None:
-        """The branch at order parameter ψ: kernel, λ and ``dλ/dψ``; None if Newton's method does not converge."""
+    def newton(self, H: Any, signal: Any, psi: Any, tolerance: Any) -> tuple[Any, Any, Any, Any] | None:
+        """At ψ: kernel, λ, ``dλ/dψ`` and ``dH^{nn}/dψ``; None if Newton's method does not converge."""
         ctx, n, pairs = self.ctx, self.n, self.pairs
         H = H.copy()
         H[n - 2, n - 1] = H[n - 1, n - 2] = psi
@@ -159,7 +160,8 @@ class _Chain:
         for _ in range(ITERATIONS):
             matrix, residual, forcing = self.linear_system(H, signal)
             if max(abs(x) for x in residual) < tolerance:
-                return H, signal, -ctx.lu_solve(matrix, forcing)[held]
+                tangent = -ctx.lu_solve(matrix, forcing)
+                return H, signal, tangent[held], tangent[len(pairs) - 1]
             step = ctx.lu_solve(matrix, residual)
             for index, (i, j) in enumerate(pairs):
                 if index != held:
@@ -205,72 +207,90 @@ def coexistence(T: int, kappa: Expr, digits: int = 30) -> Coexistence:
     brackets = _brackets(T, float(noise), float(point.signal))
     with mpmath.workdps(digits + 15):
         kappa_value = mpmath.mpf(noise.evalf(digits + 15)) if noise else mpmath.mpf(0)
-        chain = _Chain(T - 1, kappa_value, mpmath.mp)
-        fold = _polish(chain, brackets[0], lambda state: state.slope, digits)
-        equal = _polish(chain, brackets[1], lambda state: state.free_energy - state.incoherent_free_energy, digits)
+        states = CoherentStates(T - 1, kappa_value, mpmath.mp)
+        fold = root_along_branch(states, brackets[0], lambda state: state.slope, digits)
+        equal = root_along_branch(
+            states, brackets[1], lambda state: state.free_energy - state.incoherent_free_energy, digits
+        )
         critical = mpmath.mpf(point.signal.evalf(digits + 15))
     return Coexistence(T, kappa_value, critical, fold, equal)
 
 
-def _brackets(T: int, kappa: float, critical: float) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Follow the branch in ordinary precision: two neighbours around the fold, two around equal free energy."""
+def follow(T: int, kappa: float, critical: float) -> Iterator[tuple[Any, Any, Any, Any]]:
+    """The branch from its critical point in ordinary precision, step by step: ψ, kernel, λ and ``dλ/dψ``.
+
+    Raises:
+        ArithmeticError: if the branch is lost.
+    """
     ctx, n = mpmath.fp, T - 1
-    chain = _Chain(n, kappa, ctx)
+    states = CoherentStates(n, kappa, ctx)
     ratio = float(critical_ratio(T))
     scale = ratio ** (n - 0.5)
     H, signal = ctx.diag([ratio**t for t in range(1, n + 1)]), critical
     for t in range(n - 1):
         H[t, t + 1] = H[t + 1, t] = STEP * (t + 1) / (n - 1) * ratio ** (t + 1.5)
-    fold, previous, older = None, None, None
+    previous, older = None, None
     for step in range(1, 2000):
         psi = STEP * step * scale
         if older is not None and previous is not None:
-            guess = 2 * previous[1] - older[1], 2 * previous[2] - older[2]
+            guess = 2 * previous[0] - older[0], 2 * previous[1] - older[1]
         else:
             guess = (H, signal)
-        found = chain.newton(*guess, psi, 1e-9)
+        found = states.newton(*guess, psi, 1e-9)
         if found is None:
             raise ArithmeticError(f"the branch is lost at order parameter {psi:g}")
-        kernel, signal, slope = found
-        gap = chain.free_energy(kernel, signal) - chain.incoherent_free_energy(signal)
+        H, signal, slope, _ = found
+        yield psi, H, signal, slope
+        older, previous = previous, (H, signal)
+
+
+def _brackets(T: int, kappa: float, critical: float) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Two neighbours around the fold, two around equal free energy."""
+    states = CoherentStates(T - 1, kappa, mpmath.fp)
+    fold, previous = None, None
+    for psi, kernel, signal, slope in follow(T, kappa, critical):
+        gap = states.free_energy(kernel, signal) - states.incoherent_free_energy(signal)
         state = (psi, kernel, signal, slope, gap)
         if previous is not None:
             if fold is None and previous[3] < 0 <= slope:
                 fold = (previous, state)
             if fold is not None and previous[4] > 0 >= gap:
                 return fold, (previous, state)
-        older, previous, H = previous, state, kernel
+        previous = state
     raise ArithmeticError("no equal-free-energy point found along the branch")
 
 
-def _polish(chain: _Chain, bracket: tuple[Any, ...], target: Callable[[BranchPoint], Any], digits: int) -> BranchPoint:
+def root_along_branch(
+    states: CoherentStates, bracket: Sequence[Any], target: Callable[[BranchPoint], Any], digits: int
+) -> BranchPoint:
     """The root of ``target`` along the branch between two neighbours, by the secant method in ψ."""
-    ctx = chain.ctx
+    ctx = states.ctx
     start = bracket[0]
     kernel, signal = ctx.matrix(start[1].tolist()), ctx.mpf(start[2])
     tolerance = ctx.mpf(10) ** -(digits + 8)
-    first, second = (_state(chain, kernel, signal, ctx.mpf(side[0]), tolerance) for side in bracket)
+    first, second = (_state(states, kernel, signal, ctx.mpf(side[0]), tolerance) for side in bracket)
     for _ in range(ITERATIONS):
         a, b = target(first), target(second)
         psi = second.order_parameter - b * (second.order_parameter - first.order_parameter) / (b - a)
-        first, second = second, _state(chain, second.kernel, second.signal, psi, tolerance)
+        first, second = second, _state(states, second.kernel, second.signal, psi, tolerance)
         if abs(second.order_parameter - first.order_parameter) < ctx.mpf(10) ** -(digits + 2) * abs(psi):
             return second
     raise ArithmeticError("the secant method along the branch has not converged")
 
 
-def _state(chain: _Chain, kernel: Any, signal: Any, psi: Any, tolerance: Any) -> BranchPoint:
-    found = chain.newton(kernel, signal, psi, tolerance)
+def _state(states: CoherentStates, kernel: Any, signal: Any, psi: Any, tolerance: Any) -> BranchPoint:
+    found = states.newton(kernel, signal, psi, tolerance)
     if found is None:
         raise ArithmeticError(f"the branch is lost at order parameter {float(psi):g}")
-    H, value, slope = found
-    gradient = chain.gradient(H, value)
+    H, value, slope, last_slope = found
+    gradient = states.gradient(H, value)
     return BranchPoint(
         signal=value,
         kernel=H,
         order_parameter=psi,
-        free_energy=chain.free_energy(H, value),
-        incoherent_free_energy=chain.incoherent_free_energy(value),
+        free_energy=states.free_energy(H, value),
+        incoherent_free_energy=states.incoherent_free_energy(value),
         slope=slope,
+        last_slope=last_slope,
         residual=max(abs(x) for x in gradient) / 2,
     )
