@@ -82,9 +82,11 @@ class CoherentStates:
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
+        """Places of the independent entries, row by row."""
         return [(i, j) for i in range(self.n) for j in range(i, self.n)]
 
     def free_energy(self, H: Any, signal: Any) -> Any:
+        """F."""
         ctx, n = self.ctx, self.n
         early, late = H[: n - 1, : n - 1], H[1:, 1:]
         product = late * ctx.inverse(early)
@@ -185,6 +187,7 @@ class CoherentStates:
         return ctx.findroot(excess, (low, high), solver="anderson", verify=False)
 
     def incoherent_free_energy(self, signal: Any) -> Any:
+        """F of the incoherent state that λ = 0 is joined to."""
         r = self.incoherent_ratio(signal)
         growth = r**self.n
         return ((r - 1) * (growth + self.kappa) / growth + self.n * (r - 1 - self.ctx.ln(r))) / 2

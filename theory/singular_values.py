@@ -5,19 +5,19 @@ one neuron is Gaussian, conditioned on ``q_t^t = h^{t+1}``; ``⟨q_s^t q_s'^t'�
 
 ``P_s = h⁻ᵀW^(s)ᵀW^(s)h⁻/N = H₋ + H₋ D_s B D_s H₋``,  ``B = C'⁻¹H₊C'⁻¹ - C'⁻¹``,  ``C' = M∘H₋``,  ``D_s = diag(M_st)``.
 
-Outside the span of h⁻, W^(s) is the prior's, N - n + 1 fresh columns G. With ``W Wᵀ = GGᵀ + (We)(We)ᵀ``, e a frame of the
-span, μ outside the bulk is an eigenvalue where ``1 = α m(μ)``, α an eigenvalue of ``H₋⁻¹P_s`` and m the resolvent of
-Marchenko and Pastur's law. It is
+Outside the span of h⁻, W^(s) is the prior's, N - n + 1 fresh columns G. With ``WWᵀ = GGᵀ + (We)(We)ᵀ``, e a frame of
+the span, μ outside the bulk is an eigenvalue where ``1 = α m(μ)``, α an eigenvalue of ``H₋⁻¹P_s`` and m the resolvent
+of Marchenko and Pastur's law. It is
 
 ``σ² = α²/(α-1)`` if α > 2, and none if not: the threshold of Baik, Ben Arous and Péché (α = 1 + θ² for the rank-one
 part θ of W; θ > 1).
 
-- Incoherent state ``H^{tt} = r^t``: ``α = 1 + M_st² (r-1)``, largest for t = s. Each W^(s) of any sharing has one beyond
-  **r = 2**, ``λ = (2^n+κ)²/2^n``, ``σ = r/√(r-1)``; coherence begins at ``r_c = Λ/(Λ-1)`` (``theory.sharing_stability``).
-  So singular values come first if Λ < 2, coherence if Λ > 2, and both at one λ if Λ = 2: the RNN at T = 4, any two tied
-  matrices, ``looped:T-3``.
+- Incoherent state ``H^{tt} = r^t``: ``α = 1 + M_st² (r-1)``, largest for t = s. Each W^(s) of any sharing has one
+  beyond r = 2, ``λ = (2^n+κ)²/2^n``, ``σ = r/√(r-1)``; coherence begins at ``r_c = Λ/(Λ-1)``
+  (``theory.sharing_stability``). So singular values come first if Λ < 2, coherence if Λ > 2, and both at one λ if Λ =
+  2: the RNN at T = 4, any two tied matrices, ``looped:T-3``.
 - Coherent branch at T = 4, any ρ: the two α of either W^(s) have sum and product ``(1+ρ)s``, so that one is beyond 2
-  and **σ = √((1+ρ)s)**, ``s = H^{11}``, all along the branch.
+  and ``σ = √((1+ρ)s)``, ``s = H^{11}``, all along the branch.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ RESULTS: dict[str, Callable[[Request], Fields]] = {
 #: Results that exist for any problem, skip connections, biases and several outputs.
 ANY_PROBLEM = ("free-energy", "stationarity", "hessian")
 #: Results that exist for shared:ρ, drift:ρ and looped:p too, ρ a rational number or rho.
-ANY_SHARING = (*ANY_PROBLEM, "critical-point", "learning-transition", "coherent-branch")
+ANY_SHARING = (*ANY_PROBLEM, "critical-point", "learning-transition", "coherent-branch", "outlier-threshold")
 
 
 @click.command("derive")
@@ -94,7 +94,7 @@ def command(
     coexistence          fold and equal-free-energy point where the transition is discontinuous
     coherent-branch      the whole branch at T = 4 in one parameter, also for shared:ρ; at T = 5 on an elliptic curve
     strong-signal        its leading terms for λ → ∞
-    outlier-threshold    the λ at which an eigenvalue of W leaves the bulk, T = 4
+    outlier-threshold    the λ at which eigenvalues and singular values of W leave their bulks, and which is first
     fluctuations         N × covariance of the kernel, and N × the shift of its mean
     perturbation         the kernel order by order in Y, with its time paths
     gaussian-averages    ⟨φ(x)φ(y)⟩ and ⟨φ'(x)φ'(y)⟩ for linear, erf and relu

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from derivations.exact.request import Fields, Request, as_float, fixed_horizon, only_four, sharing_of
+from typing import TYPE_CHECKING
+
+from derivations.exact.request import Fields, Request, as_float, fixed_horizon, sharing_of
 from numerics.errors import InputError
+
+if TYPE_CHECKING:
+    from sympy import Expr
+
+    from theory.sharing import Sharing
 
 #: Largest T of learning-transition: where 3(T-1)²+1 is a square, κ_* is a fraction of some 5T digits.
 LONGEST_FRACTION = 500
@@ -84,16 +91,63 @@ def coexistence(request: Request) -> Fields:
 
 
 def outlier_threshold(request: Request) -> Fields:
-    """The signal at which an eigenvalue of W leaves the bulk, T = 4."""
+    """The signals at which an eigenvalue and a singular value of W leave their bulks, and where coherence begins.
+
+    The eigenvalue of either W at T = 4, of the RNN's W to T = 10; the singular value wherever the state is incoherent,
+    and on the RNN's coherent branch.
+    """
+    from theory.outlier_signals import LONGEST, SHORTEST
+    from theory.singular_values import COHERENCE, first_transition
+
+    arch, T = sharing_of(request), fixed_horizon(request, "outlier-threshold")
+    if arch.parameter.free_symbols and T != 4:
+        raise InputError(f"--arch: is {arch}; accepted: a rational ρ at T = {T}")
+    fields: Fields = {"T": T, "kappa": request.noise, "arch": str(arch)}
+    if T == 4:
+        fields |= _eigenvalue_at_four(arch, request.noise)
+    order = None if arch.parameter.free_symbols else first_transition(arch, T, request.noise)
+    singular = None if order is None else order.singular_signal
+    if order is not None and order.first == COHERENCE and str(arch) == "rnn" and SHORTEST <= T <= LONGEST:
+        fields |= _on_the_coherent_branch(T, request.noise)
+    elif order is None:  # 1+ρ ≤ 2: the incoherent state has it
+        singular = (8 + request.noise) ** 2 / 8
+    if singular is not None:
+        fields |= {"singular_signal": singular, "singular_signal_float": as_float(singular)}
+    if order is None or order.eigenvalue is not None:
+        from theory.sharing_transition import critical_point_of
+
+        critical = critical_point_of(arch, T, request.noise).signal
+        fields |= {"critical_signal": critical, "critical_signal_float": as_float(critical)}
+    return fields | {"first": None if order is None else order.first}
+
+
+def _eigenvalue_at_four(arch: Sharing, noise: Expr) -> Fields:
+    """Where the one eigenvalue leaves the bulk on the coherent branch; nothing where there is no such branch."""
+    from theory.coherent_sharing import outlier_start, shared_branch
     from theory.outliers import outlier_threshold as derive
 
-    only_four(request, "outlier-threshold")
-    threshold = derive(request.noise)
-    return {
-        "T": 4,
-        "kappa": request.noise,
-        "signal": threshold.signal,
-        "signal_float": threshold.signal_float,
-        "parameter": threshold.parameter,
-        "largest_kappa": threshold.largest_noise,
-    }
+    if str(arch) == "rnn":
+        threshold = derive(noise)
+        signal, parameter, largest = threshold.signal, threshold.parameter, threshold.largest_noise
+    elif arch.correlation(1) == 0:
+        return {}
+    else:
+        rho = arch.correlation(1)
+        branch, parameter = shared_branch(rho, noise), outlier_start(rho)
+        signal, largest = (x.subs(branch.parameter, parameter) for x in (branch.signal, branch.fold_noise))
+    return {"signal": signal, "signal_float": as_float(signal), "parameter": parameter, "largest_kappa": largest}
+
+
+def _on_the_coherent_branch(T: int, noise: Expr) -> Fields:
+    """Numbers of the RNN's coherent branch, ``λ = μ (H^{nn}+κ)²``."""
+    from theory.outlier_signals import outlier_signals
+
+    fields: Fields = {}
+    for prefix, found in zip(("", "singular_"), outlier_signals(T, DIGITS), strict=True):
+        signal = found.signal(noise)
+        fields |= {
+            f"{prefix}signal": signal,
+            f"{prefix}signal_float": as_float(signal),
+            f"{prefix}largest_kappa_float": float(found.largest_noise),
+        }
+    return fields

@@ -298,3 +298,32 @@ def test_printed_branch_at_T_5_is_the_solved_one():
     for name, text in fields["kernel"].items():
         t, s = (int(digit) for digit in name)
         assert float(sympy.sympify(text).subs(point)) == pytest.approx(solved[t - 1, s - 1], rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "first"),
+    [
+        (("--T", "4"), "both"),
+        (("--T", "4", "--arch", "shared:1/2"), "singular value"),
+        (("--T", "5"), "coherence"),
+        (("--T", "5", "--arch", "looped:2"), "both"),
+        (("--T", "6", "--arch", "dnn"), "singular value"),
+    ],
+)
+def test_outlier_thresholds(arguments, first):
+    """What is printed is in order, and the singular value of an incoherent state is 2 there."""
+    fields = derive("outlier-threshold", *arguments)
+    assert fields["first"] == first
+    if "critical_signal_float" in fields:
+        order = fields["singular_signal_float"] - fields["critical_signal_float"]
+        assert {"both": abs(order) < 1e-12, "singular value": order < -1e-9, "coherence": order > 1e-9}[first]
+    else:
+        assert "signal" not in fields
+    if first != "coherence":
+        # H = diag(2^t): W h^t is longer than h^t by √2, so that W has 2 as a singular value (docs/theory.md section 8)
+        n = fields["T"] - 1
+        with mpmath.workdps(40):
+            H = mpmath.diag([mpmath.mpf(2) ** t for t in range(1, n + 1)])
+            assert largest_slope(H, fields["singular_signal_float"], 1) < 1e-12
+    else:
+        assert fields["signal_float"] > fields["singular_signal_float"]
