@@ -237,10 +237,10 @@ with mpmath.workdps(150):
         exact = [mp.mpf(branch.kernel[times].subs(put).evalf(150)) for times in sorted(branch.kernel)]
         lam = mp.mpf(branch.signal.subs(put).evalf(150))
         arguments = (mp.mpf(correlation.p) / correlation.q, lam, mp.mpf(noise.p) / noise.q)
-        found = newton([x * (1 + mp.mpf(k) / 10**4) for k, x in enumerate(exact)], *arguments)
+        state = newton([x * (1 + mp.mpf(k) / 10**4) for k, x in enumerate(exact)], *arguments)
         expected = mp.mpf(coherent_singular_value(correlation).subs(s, at).evalf(150))
         for layer in (0, 1):
-            larger = max(growth(found, arguments[0], layer))
+            larger = max(growth(state, arguments[0], layer))
             difference = abs(larger / mp.sqrt(larger - 1) - expected)
             print(f"rho={correlation} W{layer + 1}: sigma = {mp.nstr(expected, 15)}, off by {mp.nstr(difference, 3)}")
             assert difference < mp.mpf(10) ** -40

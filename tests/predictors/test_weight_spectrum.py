@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.sparse.linalg import eigsh
 from scipy.special import erf
 
 from numerics import solve
+from numerics.checking.agreement import width_trend
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem, endpoint
 from numerics.predictors.weight_spectrum import singular_outliers, squared_growth
+from numerics.sampling import chains, simulate
 
 BLOCKS = [[1.0, 0.5, 0.0], [0.5, 2.0, -0.3], [0.0, -0.3, 1.5]]
 PHI = {
@@ -125,3 +128,35 @@ def test_equal_patterns_are_one():
 def test_wrong_shape_is_one_line():
     with pytest.raises(InputError, match=r"^kernel: has shape \(2, 2\); accepted: \(3, 3\)$"):
         squared_growth(endpoint(4, 1.0), np.eye(2), np.eye(3))
+
+
+def leading_singular_values(weights):
+    """In place of the simulator's eigenvalues: W's two largest singular values, in units of √w."""
+    eta = weights.W[0].astype(np.float64)
+    return np.sqrt(eigsh(eta @ eta.T, k=2, return_eigenvectors=False)[::-1] / len(eta)).astype(complex)
+
+
+@pytest.mark.slow
+def test_singular_values_of_sampled_networks(monkeypatch):
+    """RNNs at T = 4, s = 3: σ = √6 for the largest, the bulk's edge 2 for the next, by their trend in 1/N to N = 512.
+
+    The edge is approached as N^(-2/3), so that the second is compared at a width's distance from it only.
+    """
+    monkeypatch.setattr(chains, "leading_eigenvalues", leading_singular_values)
+    signal = 49.0**2 / 24
+    (predicted,) = singular_outliers(solve(endpoint(4, signal)))
+    assert predicted == pytest.approx([np.sqrt(6)], rel=1e-8)
+    widths, means, errors = (128, 256, 512), [], []
+    for width in widths:
+        runs = simulate(endpoint(4, signal), width, steps=240, warmup=80, chains=4, seed=5, workers=1, init="coherent")
+        values = np.array([drawn.values.real for drawn in runs.spectra])
+        chain = np.array([drawn.chain for drawn in runs.spectra])
+        of_chains = np.array([values[chain == k, 0].mean() for k in range(4)])
+        means.append(of_chains.mean())
+        errors.append(max(of_chains.std(ddof=1) / 2, values[:, 0].std(ddof=1) / np.sqrt(len(values))))
+        assert abs(values[:, 1].mean() - 2) < 3 * width ** (-2 / 3)
+    trend = width_trend(widths, means, errors)
+    assert trend.limit_standard_error < 0.02
+    assert abs(trend.limit - np.sqrt(6)) < 4 * trend.limit_standard_error
+    # what W would have if its noise did not fill the directions beside the state's: the largest singular value of ⟨W⟩
+    assert abs(trend.limit - np.sqrt(3 + np.sqrt(3))) > 10 * trend.limit_standard_error
