@@ -16,6 +16,7 @@ from typing import TypedDict, Unpack
 
 from numerics.continuation import states
 from numerics.errors import InputError
+from numerics.inputs.keywords import takes
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray
 from numerics.linear import search as linear
@@ -40,6 +41,7 @@ class EngineOptions(TypedDict, total=False):
     seed: int
 
 
+@takes(EngineOptions)
 def solve(
     problem: Problem,
     *,
@@ -68,6 +70,7 @@ def solve(
     return nonlinear.lowest_state(problem, tolerance=tolerance, progress=progress, **engine)
 
 
+@takes(EngineOptions)
 def solve_all(
     problem: Problem,
     *,
@@ -85,6 +88,7 @@ def solve_all(
     return nonlinear.all_states(problem, tolerance=tolerance, progress=progress, **engine)
 
 
+@takes(EngineOptions)
 def state_near(
     problem: Problem,
     trajectories: FloatArray,

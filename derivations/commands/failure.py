@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -60,7 +62,8 @@ def refusal(error: click.ClickException) -> str:
         return error.message
     if isinstance(error, click.NoSuchOption) and error.ctx is not None:
         known = [name for option in error.ctx.command.get_params(error.ctx) for name in option.opts if name[0] == "-"]
-        return f"{error.option_name}: is no option; accepted: {', '.join(known)}"
+        of = f" of {error.ctx.command_path}" if error.ctx.command_path else ""
+        return f"{error.option_name}: is not an option{of}; accepted: {', '.join(known)}"
     if isinstance(error, click.MissingParameter) and error.param is not None:
         return f"{_name(error.param)}: is missing; accepted: {_accepted(error.param)}"
     if isinstance(error, click.BadParameter) and error.param is not None:
@@ -86,8 +89,20 @@ def _accepted(param: click.Parameter) -> str:
     return f"{words} ({described.rstrip('.')})" if described else words
 
 
+def with_meant(line: str) -> str:
+    """A refusal with the accepted word that the wrong one is near to, if any."""
+    found = re.match(
+        r"(?P<argument>[^:]+): is (?:'(?P<word>[^']+)'|not an option.*?); accepted: (?P<accepted>.+)", line
+    )
+    if found is None:
+        return line
+    words = re.findall(r"[\w-]+", found["accepted"])
+    near = difflib.get_close_matches(found["word"] or found["argument"], words, 1, 0.7)
+    return line.replace("; accepted: ", f"; did you mean {near[0]}? accepted: ", 1) if near else line
+
+
 def _say(line: str, status: int) -> int:
-    click.echo(f"unrolled: {' '.join(line.split())}", err=True)
+    click.echo(f"unrolled: {with_meant(' '.join(line.split()))}", err=True)
     return status
 
 

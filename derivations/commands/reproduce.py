@@ -19,10 +19,12 @@ from numerics.files import refused_if_unwritable
 @click.option("--list", "list_panels", is_flag=True, help="Name the panels.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def command(panels: tuple[str, ...], out: Path | None, quick: bool, list_panels: bool, as_json: bool) -> int:
-    """Remake the poster's panels: PNG, PDF and SVG, with the numbers as CSV. All panels unless some are named.
+    """Remake the poster's panels: PNG, PDF and SVG, with the numbers as CSV. All panels unless some are named, by the
+    names or numbers that --list shows.
 
     A run that was interrupted goes on where it stopped when it is called again with the same folder.
     """
+    panels = tuple(_name_of(name) for name in panels)
     unknown = [name for name in panels if name not in NAMES]
     if unknown:
         raise click.UsageError(f"PANEL: is {unknown[0]!r}; accepted: {', '.join(NAMES)}")
@@ -41,6 +43,13 @@ def command(panels: tuple[str, ...], out: Path | None, quick: bool, list_panels:
     if as_json:
         output.print_json({"panels": made})
     return 0 if all(result["agrees"] for result in made.values()) else 1
+
+
+def _name_of(word: str) -> str:
+    """The name of a panel that is given by its number, as --list shows it."""
+    if word in NAMES or not word[:1].isdigit():
+        return word
+    return next((name for name in NAMES if panel(name).number == word), word)
 
 
 def list_them(as_json: bool) -> None:

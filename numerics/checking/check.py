@@ -15,6 +15,7 @@ from numerics.checking.laws import law_of
 from numerics.checking.regions import nearest
 from numerics.checking.weights import Phase, phases
 from numerics.errors import InputError
+from numerics.inputs.keywords import takes
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer
 from numerics.linalg import FloatArray
@@ -116,10 +117,12 @@ class Check(Result):
         (self.agreement or self.simulation).draw(ax)
 
 
+@takes(Plan)
 def check(
     problem: Problem,
     width: int = 256,
     *,
+    workers: int | None = None,
     checkpoint: str | Path | None = None,
     progress: Progress | None = None,
     **options: Any,
@@ -142,7 +145,8 @@ def check(
         width: N; at least `nonlinear.SMALLEST_WIDTH` for a nonlinear network.
         checkpoint: directory in which runs are saved and resumed, each in a folder of its own.
         progress: told what is being done, the steps done over all simulations, and their total.
-        options: of `numerics.simulate`: sampler, chains, steps, seed, workers, …
+        workers: processes, as of `numerics.simulate`.
+        options: of `numerics.simulate`: sampler, chains, steps, seed, …
 
     Raises:
         InputError: an argument is out of range.
@@ -152,7 +156,7 @@ def check(
     least = nonlinear.SMALLEST_WIDTH if curved else 1
     accepted = f"an integer ≥ {least}" + (" for a nonlinear network" if curved else "")
     width = integer(width, "width", least, accepted=accepted)
-    options = _complete(problem, width, **options)
+    options = _complete(problem, width, workers=workers, **options)
     found = _weighed(problem, width, progress or (lambda what, done, total: None))
     divisors = nonlinear.DIVISORS if curved else (1,)
     widths, rows = [width // divisor for divisor in divisors], len(found[0].region.inverse)

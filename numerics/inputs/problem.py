@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from numerics.inputs.activation import LINEAR, Activation, activation_of
 from numerics.inputs.arrays import real_array
+from numerics.inputs.keywords import takes
 from numerics.inputs.sharing import MATRIX, checked, sharing_of
 from numerics.inputs.sizes import (
     LARGEST,
@@ -192,8 +193,8 @@ class Problem:
             require(
                 signal <= LARGEST_SIGNAL * (1 + 1e-9),
                 "y",
-                f"is y²/(v H_0) = {signal:.3g} at t = {t + 1}",
-                f"at most {LARGEST_SIGNAL:g}, for double precision",
+                f"has at t = {t + 1} a label whose square is {signal:.3g} times v H_0, the random networks' variance",
+                f"at most {LARGEST_SIGNAL:g} times, for double precision",
             )
 
     @property
@@ -302,6 +303,7 @@ class Problem:
         return f"Problem({', '.join(parts)})"
 
 
+@takes(Problem, but=("x", "y"))
 def endpoint(T: int, signal: float, *, u: float = 1.0, v: float = 1.0, w: float = 1.0, **options: Any) -> Problem:
     """Endpoint supervision: input at t = 0, one label at the last output (docs/theory.md section 5).
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from numerics.errors import InputError
 from numerics.inputs.arrays import finite_array, real_array
+from numerics.inputs.keywords import takes
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer, real
 from numerics.inputs.sizes import LARGEST, LARGEST_KERNEL, horizon, require, require_representable
@@ -170,6 +171,7 @@ def _row(value: float | Iterable[float], argument: str, length: int | None) -> F
     return row
 
 
+@takes(Problem, but=("x", "y", "x_test", "y_test"))
 def sequence(
     T: int,
     angle: float | Iterable[float],

@@ -18,6 +18,7 @@ import numpy as np
 
 from numerics import processes
 from numerics.errors import InputError
+from numerics.inputs.keywords import takes
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer
 from numerics.sampling.chains import ChainState, Record, advance, empty_record, first_state, join, weights_of
@@ -37,6 +38,7 @@ _POOL_ATTEMPTS = 3
 Progress = Callable[[int, int], None]
 
 
+@takes(Plan)
 def simulate(
     problem: Problem,
     width: int,

@@ -107,3 +107,8 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path):
     waited = []
     with only_writer(tmp_path, "panel", lambda: waited.append(True)):
         assert waited == []
+
+
+def test_a_panel_may_be_named_by_its_number():
+    assert [reproduce._name_of(panel(name).number) for name in NAMES] == list(NAMES)
+    assert (reproduce._name_of("6z"), reproduce._name_of("order-parameter")) == ("6z", "order-parameter")

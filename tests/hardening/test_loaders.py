@@ -116,7 +116,7 @@ MALFORMED: dict[str, tuple[Callable[[Path], dict[str, bytes]], str]] = {
     "no npy inside": (lambda _: {"x.npy": b"hello", "y.npy": npy(GOOD_Y)}, "cannot be read"),
     "labels beyond double precision": (
         lambda _: {"x.npy": npy(GOOD_X), "y.npy": npy(np.full((2, 2), 1e9))},
-        "y: is y²/(v H_0)",
+        "y: has at t = 1 a label whose square is",
     ),
     "huge inputs": (lambda _: {"x.npy": npy(1e200 * GOOD_X), "y.npy": npy(GOOD_Y)}, "x: has inputs of size 1e+200"),
     "longer floats": (

@@ -1,0 +1,61 @@
+"""Functions whose ``**options`` are the fields of something else: help and completion show them."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, fields, is_dataclass
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def takes(options: type, *, but: tuple[str, ...] = ()) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Put the fields of a dataclass or the keys of a TypedDict in place of ``**options`` in a function's signature.
+
+    Those of `but` are left out. A keyword that is neither raises TypeError, which names the function that was called
+    and the keyword meant.
+    """
+
+    def decorated(function: Callable[P, R]) -> Callable[P, R]:
+        signature = inspect.signature(function)
+        own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        named = {*but, *(p.name for p in own)}
+        own += [p for p in _parameters(options) if p.name not in named]
+        accepted = [p.name for p in own]
+
+        @functools.wraps(function)
+        def called(*args: P.args, **kwargs: P.kwargs) -> R:
+            for name in kwargs:
+                if name not in accepted:
+                    raise TypeError(unexpected(function.__name__, name, accepted))
+            return function(*args, **kwargs)
+
+        called.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
+        return called
+
+    return decorated
+
+
+def unexpected(function: str, name: str, accepted: list[str]) -> str:
+    """What is said of an unknown keyword."""
+    near = difflib.get_close_matches(name, accepted, 1)
+    meant = f"did you mean {near[0]!r}?" if near else f"accepted: {', '.join(accepted)}"
+    return f"{function}() got an unexpected keyword argument {name!r}; {meant}"
+
+
+def _parameters(options: type) -> list[inspect.Parameter]:
+    """The options as keyword-only parameters."""
+    defaults: dict[str, object] = dict.fromkeys(options.__annotations__)
+    if is_dataclass(options):
+        given = {f.name: f.default for f in fields(options) if f.init}
+        defaults = {name: inspect.Parameter.empty if value is MISSING else value for name, value in given.items()}
+    return [
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=options.__annotations__[name]
+        )
+        for name, default in defaults.items()
+    ]
