@@ -200,7 +200,7 @@ assert largest < sqrt(width)  # … and all further eigenvalues lie inside the b
 theta = 2 * math.pi / 5
 distance = {}
 for amplitude in (1.0, 3.0, 10.0, 30.0):
-    pair = outliers(solve(sequence(7, theta, amplitude, range(1, 7), w=0.3)))
+    pair = outliers(solve(sequence(7, theta, amplitude, range(1, 7), w=0.3)))[0]
     assert len(pair) == 2
     distance[amplitude] = abs(pair[0] - np.exp(1j * theta))
     print(f"amplitude {amplitude:4.0f}: outlier {pair[0]:.5f}, off the teacher's by {distance[amplitude]:.5f}")
@@ -213,7 +213,7 @@ assert distance[1.0] > 20 * distance[30.0]
 
 # %%
 teacher = rotation_teacher((0.7, 2.0), (12.0, 12.0), (0.95, 0.4))
-seen = outliers(solve(teacher.problem(7, orthonormal_patterns(4), range(1, 7), w=0.3)))
+seen = outliers(solve(teacher.problem(7, orthonormal_patterns(4), range(1, 7), w=0.3)))[0]
 print("teacher:", np.round(teacher.eigenvalues, 3), " outliers:", np.round(seen, 3), " √w:", round(math.sqrt(0.3), 3))
 assert len(seen) == 2
 assert abs(seen[0] - teacher.eigenvalues[0]) < 0.02

@@ -11,7 +11,7 @@ from derivations.commands.problems import ParameterType
 
 PICTURES = (".png", ".pdf", ".svg")
 #: Parameters that branches are followed along: ``numerics.continuation.parameters``.
-PARAMETERS = ("signal", "kappa", "u", "v", "w")
+PARAMETERS = ("signal", "kappa", "u", "v", "w", "rho", "skip", "bias")
 
 
 class Over(ParameterType):

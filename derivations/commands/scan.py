@@ -144,7 +144,7 @@ def print_scan(found: Scan) -> None:
 
     problem, name = found.problem, found.parameter
     output.print_table(
-        f"Special points along {name} ({problem.arch.upper()}, T = {problem.T})",
+        f"Special points along {name} ({problem.network}, T = {problem.T})",
         ["type", name, "within", "branches"],
         [
             [p.type, f"{p.value:.12g}", f"{p.interval[1] - p.interval[0]:.0e}", ", ".join(p.names)]

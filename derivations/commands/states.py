@@ -10,6 +10,7 @@ import click
 from derivations import output
 
 if TYPE_CHECKING:
+    from numerics.inputs.problem import Problem
     from numerics.results.solution import Solution
 
 
@@ -32,12 +33,9 @@ def state_fields(solution: Solution, width: int | None = None) -> dict[str, Any]
         "sign_arbitrary": solution.sign_arbitrary or None,
     }
     linear = isinstance(solution, LinearSolution)
-    if solution.problem.arch == "rnn" and (linear or solution.converged):
-        fields["outliers"] = observables.outliers(solution)
     if linear or solution.converged:
-        values = weight_spectrum.singular_outliers(solution)
-        one = solution.problem.arch == "rnn"
-        fields["singular_outliers"] = next(iter(values), []) if one else list(values)
+        fields["outliers"] = _of_matrices(solution, observables.outliers(solution))
+        fields["singular_outliers"] = _of_matrices(solution, weight_spectrum.singular_outliers(solution))
     if linear and width is not None and solution.stable:
         fields["kernel_sd"] = finite_width.kernel_sd(solution, width)
     if isinstance(solution, NonlinearSolution):
@@ -45,6 +43,25 @@ def state_fields(solution: Solution, width: int | None = None) -> dict[str, Any]
         if np.isfinite(solution.kernel_error).all():
             fields["kernel_error"] = solution.kernel_error
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _of_matrices(solution: Solution, found: tuple[Any, ...]) -> Any:
+    """One list where there is one W, else one for each W^(s)."""
+    return next(iter(found), []) if solution.problem.arch == "rnn" else list(found)
+
+
+def _rows(problem: Problem, found: Any) -> Any:
+    """A list for each W."""
+    return [found] if problem.arch == "rnn" else found
+
+
+def _complex(z: complex) -> str:
+    return f"{z.real:.6g}{z.imag:+.6g}i" if z.imag else f"{z.real:.6g}"
+
+
+def _listed(rows: list[str]) -> str:
+    """Those of each W, or none of any."""
+    return "; ".join(row or "none" for row in rows) if any(rows) else "none"
 
 
 def print_state(solution: Solution, fields: dict[str, Any]) -> None:
@@ -73,12 +90,11 @@ def print_state(solution: Solution, fields: dict[str, Any]) -> None:
     for name, fact in sign_fact(solution.sign_arbitrary):
         click.echo(f"{name.capitalize()} {fact}")
     if "outliers" in fields:
-        outliers = [f"{z.real:.6g}{z.imag:+.6g}i" if z.imag else f"{z.real:.6g}" for z in fields["outliers"]]
-        click.echo(f"Outlier eigenvalues of W (bulk radius √w): {', '.join(outliers) or 'none'}")
+        shown = [", ".join(_complex(value) for value in row) for row in _rows(problem, fields["outliers"])]
+        click.echo(f"Outlier eigenvalues of W (bulk radius √w): {_listed(shown)}")
     if "singular_outliers" in fields:
-        rows = [fields["singular_outliers"]] if problem.arch == "rnn" else fields["singular_outliers"]
-        shown = [", ".join(output.number(value) for value in row) or "none" for row in rows]
-        click.echo(f"Singular values of W beyond the bulk (2√w): {'; '.join(shown) or 'none'}")
+        shown = [", ".join(map(output.number, row)) for row in _rows(problem, fields["singular_outliers"])]
+        click.echo(f"Singular values of W beyond the bulk (2√w): {_listed(shown)}")
     print_averages(solution)
 
 

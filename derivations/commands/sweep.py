@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numerics.inputs.problem import Problem
 
-NUMERIC = ("signal", "kappa", "u", "v", "w")
+NUMERIC = ("signal", "kappa", "u", "v", "w", "rho", "skip", "bias")
 AXES = (*NUMERIC, "arch")
 
 

@@ -106,7 +106,7 @@ def network(settings: Mapping[str, Any]) -> dict[str, Any]:
         "largest_z": float(np.abs(comparison.agreement.z).max()),
         "agrees": comparison.agreement.agrees,
         "eigenvalues": [[z.real, z.imag] for z in eigenvalues],
-        "outliers": [[z.real, z.imag] for z in outliers(solution)],
+        "outliers": [[z.real, z.imag] for z in outliers(solution)[0]],
         "mean_outlier": mean_outlier(comparison.simulation),
     }
 

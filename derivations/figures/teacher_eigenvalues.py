@@ -96,7 +96,7 @@ def network(settings: dict[str, Any], effort: Effort) -> dict[str, Any]:
         spectrum = last_spectrum(problem, settings, Path(folder))
     result: dict[str, Any] = {"width": settings["width"], "spectrum": pairs(spectrum)}
     if settings["arch"] == "rnn":
-        theory = outliers(sequential.solved("rnn"))
+        theory = outliers(sequential.solved("rnn"))[0]
         result |= {"theory": pairs(theory), **compare(simulation, complex(theory[0]))}
     return result
 

@@ -151,7 +151,6 @@ def check(
     Raises:
         InputError: an argument is out of range.
     """
-    problem.plain("check")
     curved = problem.activation.name != "linear"
     least = nonlinear.SMALLEST_WIDTH if curved else 1
     accepted = f"an integer ≥ {least}" + (" for a nonlinear network" if curved else "")
@@ -199,7 +198,6 @@ def _weighed(problem: Problem, width: int, progress: Progress) -> tuple[Phase, .
 
 def minima(problem: Problem, progress: Callable[[str], None] | None = None) -> list[Solution]:
     """The minima of the free energy that the search finds; the best state it has where it finds none."""
-    problem.plain("minima")
     is_linear = problem.activation.name == "linear"
     large = is_linear and kernel_functional(problem).dimension > trust_region.DENSE_MODES
     states = [solve(problem, progress=progress)] if large else solve_all(problem, progress=progress)
@@ -255,7 +253,6 @@ def judged(problem: Problem, width: int, found: Sequence[Phase], runs: Sequence[
         found: the phases at the full width, heaviest first.
         runs: of chains that started in each, smallest width first.
     """
-    problem.plain("judged")
     regions = [phase.region for phase in found]
     parts = []
     for position, (phase, simulations) in enumerate(zip(found, runs, strict=True)):

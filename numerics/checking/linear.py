@@ -8,13 +8,12 @@ import numpy as np
 
 from numerics.checking import agreement
 from numerics.checking.agreement import Agreement
-from numerics.checking.regions import is_doubled
+from numerics.checking.signs import signed
 from numerics.checking.weights import Phase, phases
 from numerics.linalg import FloatArray
 from numerics.results.solution import Solution
 from numerics.sampling.diagnostics import summarise_symmetric
 from numerics.sampling.result import Simulation
-from numerics.symmetry.gauge import fixed
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +22,7 @@ class Comparison:
 
     Attributes:
         solution: the theory's state, N → ∞.
-        simulation: with the sign symmetry removed where it turns the state into another.
+        simulation: with the sign symmetries removed that turn the state into another.
         predicted: the kernel predicted at the simulated width, in the simulation's sign.
         agreement: the verdict.
     """
@@ -48,11 +47,8 @@ def compare_phase(phase: Phase, simulation: Simulation, inside: FloatArray | Non
         simulation: its draws.
         inside: 1 for draws in the phase's region, 0 for others, (chains, draws); all are unless given.
     """
-    solution = phase.state
-    predicted = phase.kernel
-    if is_doubled(solution):
-        simulation = simulation.gauge_fixed()
-        predicted = fixed(solution.problem, predicted, odd=True)
+    solution, rule = phase.state, phase.region.gauge.of_rule
+    simulation, predicted = signed(simulation, rule), rule.taken(phase.kernel)
     seen = simulation if inside is None else replace(simulation, kernels=within(simulation.kernels, inside))
     verdict = agreement.compare(
         predicted,
@@ -78,12 +74,11 @@ def within(kernels: FloatArray, inside: FloatArray) -> FloatArray:
 def compare_mixture(found: tuple[Phase, ...], simulation: Simulation) -> Agreement:
     """Compare chains that move between all phases with the mean over these, ``Σ_k p_k ⟨H⟩_k``.
 
-    Where a phase has an image under ``W → -W``, only what this leaves as it is is compared: the rest averages to 0.
+    Where a sign symmetry gives a phase an image, only what this leaves as it is is compared: the rest averages to 0.
     """
     kernels, means = simulation.kernels, [phase.kernel for phase in found]
-    if any(phase.region.flip is not None for phase in found):
-        flip = next(phase.region.flip for phase in found if phase.region.flip is not None)
-        kernels, means = 0.5 * (kernels + flip * kernels), [0.5 * (mean + flip * mean) for mean in means]
+    for symmetry in (step.symmetry for phase in found for step in phase.region.gauge.steps):
+        kernels, *means = (0.5 * (part + symmetry.of_kernel(part)) for part in (kernels, *means))
     predicted = sum((p.weight * mean for p, mean in zip(found, means, strict=True)), np.zeros_like(means[0]))
     squared = sum(
         (

@@ -10,10 +10,11 @@ import numpy as np
 from numerics.checking import agreement
 from numerics.checking.agreement import Agreement, WidthTrend
 from numerics.checking.linear import within
+from numerics.checking.regions import gauge_of
+from numerics.checking.signs import signed
 from numerics.linalg import FloatArray
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.sampling.result import Simulation
-from numerics.symmetry.gauge import fixed, is_broken
 
 #: Fractions of the width at which networks are sampled: as many as the polynomial 1, 1/N, 1/N² has coefficients.
 DIVISORS = (4, 2, 1)
@@ -27,7 +28,7 @@ class TrendComparison:
 
     Attributes:
         solution: the theory's state, N → ∞.
-        simulations: smallest width first, with the sign symmetry removed where it turns the state into another.
+        simulations: smallest width first, with the sign symmetries removed that turn the state into another.
         trend: of their mean kernels.
         agreement: of the trend's limit with the state.
     """
@@ -50,11 +51,8 @@ def compare_trend(
         simulations: one for each width, smallest first.
         inside: for each, 1 for draws in the state's phase and 0 for others, (chains, draws); all are unless given.
     """
-    kernel = solution.kernel
-    error = solution.kernel_error
-    if simulations[0].has_sign_symmetry and is_broken(solution.problem, kernel, odd=True, error=error):
-        simulations = [simulation.gauge_fixed() for simulation in simulations]
-        kernel = fixed(solution.problem, kernel, odd=True)
+    rule = gauge_of(solution).of_rule
+    kernel, simulations = rule.taken(solution.kernel), [signed(simulation, rule) for simulation in simulations]
     seen = list(simulations)
     if inside is not None:
         seen = [replace(s, kernels=within(s.kernels, marks)) for s, marks in zip(simulations, inside, strict=True)]

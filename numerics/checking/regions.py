@@ -20,20 +20,21 @@ from numerics.nonlinear.classes import trajectory_classes
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.predictors import finite_width
 from numerics.results.solution import Solution
-from numerics.sampling.observables import flip_kernel, has_sign_symmetry
-from numerics.symmetry import gauge
+from numerics.symmetry.gauge import Gauge, settled
 
 #: Kernels that are worked on together.
 _BLOCK = 20_000
 
 
-def is_doubled(state: Solution) -> bool:
-    """Whether ``W → -W`` is a symmetry of the posterior and turns this state into another."""
-    problem = state.problem
-    if not has_sign_symmetry(problem, problem.activation.odd):
-        return False
+#: Images of a minimum are made under so many symmetries at most.
+MOST_STEPS = 6
+
+
+def gauge_of(state: Solution) -> Gauge:
+    """What tells a state from its images under the sign symmetries of the posterior."""
     error = state.kernel_error if isinstance(state, NonlinearSolution) else None
-    return gauge.is_broken(problem, state.kernel, odd=True, error=error)
+    found = settled(state.problem, state.kernel, odd=state.problem.activation.odd, error=error)
+    return Gauge(found.steps[:MOST_STEPS])
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,18 +45,20 @@ class Region:
         inverse: the map to coordinates in which the minimum is 1, ``L⁻¹Q⁺``, (m, nP).
         hessian: 𝓗 as a matrix on `basis`, (k, k), or None.
         basis: orthonormal symmetric matrices, (k, m, m); empty without `hessian`.
-        flip: signs of ``W → -W`` where the minimum has an image, (nP, nP), or None.
+        gauge: what tells the minimum from its images.
     """
 
     inverse: FloatArray
     hessian: FloatArray | None
     basis: FloatArray
-    flip: FloatArray | None
+    gauge: Gauge
 
     def distances(self, kernels: FloatArray) -> FloatArray:
-        """Of kernels (k, nP, nP) from the minimum or its image, whichever is nearer, (k,)."""
+        """Of kernels (k, nP, nP) from the minimum or its image, whichever is nearest, (k,)."""
         near = self._distances(kernels)
-        return near if self.flip is None else np.minimum(near, self._distances(self.flip * kernels))
+        for symmetry in self.gauge.images:
+            near = np.minimum(near, self._distances(symmetry.of_kernel(kernels)))
+        return near
 
     def _distances(self, kernels: FloatArray) -> FloatArray:
         values, vectors = np.linalg.eigh(self.inverse @ kernels @ self.inverse.T)
@@ -70,17 +73,17 @@ class Region:
 def region(state: Solution) -> Region:
     """The region of a minimum."""
     problem = state.problem
-    flip = flip_kernel(problem.n, problem.P) if is_doubled(state) else None
+    gauge = gauge_of(state)
     if isinstance(state, NonlinearSolution):
         rows = trajectory_classes(problem).representative  # the others are these, or 0
         inverse = np.linalg.inv(np.linalg.cholesky(state.kernel[np.ix_(rows, rows)]))
-        return Region(inverse @ np.eye(problem.n * problem.P)[rows], None, np.zeros((0, *inverse.shape)), flip)
+        return Region(inverse @ np.eye(problem.n * problem.P)[rows], None, np.zeros((0, *inverse.shape)), gauge)
     space, reduced = kernel_functional(problem).space, linear_state(state).reduced
     inverse = np.linalg.inv(np.linalg.cholesky(reduced)) @ np.linalg.pinv(space.full_basis())
     if len(reduced) > finite_width.LARGEST_DIMENSION:
-        return Region(inverse, None, np.zeros((0, len(inverse), len(inverse))), flip)
+        return Region(inverse, None, np.zeros((0, len(inverse), len(inverse))), gauge)
     at = finite_width.modes(state)
-    return Region(inverse, np.diag(at.values), at.modes, flip)
+    return Region(inverse, np.diag(at.values), at.modes, gauge)
 
 
 def nearest(regions: Sequence[Region], kernels: FloatArray) -> NDArray[np.intp]:

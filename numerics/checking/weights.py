@@ -1,7 +1,7 @@
 """Which phase carries the weight at width N: the probability of the region around each minimum of the free energy.
 
 ``p_k ∝ g_k exp(-N F_k - ½ ln|v𝒯H_k𝒯ᵀ+κ|) |𝓗_k|^{-1/2}`` with the Hessian 𝓗 in the natural metric, in which the volume
-element of the kernel's density is 1, and g = 2 for a minimum that ``W → -W`` turns into another; for small kernels of
+element of the kernel's density is 1, and g the number of its images under the sign symmetries; for small kernels of
 linear networks from their exact density in place of the Gaussian.
 """
 
@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from numerics.checking.regions import Region, is_doubled, nearest, region
+from numerics.checking.regions import Region, nearest, region
 from numerics.linalg import FloatArray
 from numerics.linear.solution import linear_state
 from numerics.nonlinear import trajectories
@@ -38,7 +38,7 @@ class Phase:
     Attributes:
         state: the minimum.
         region: the kernels that are nearer to it than to another.
-        weight: probability of the region, images under ``W → -W`` included.
+        weight: probability of the region, images under sign symmetries included.
         weight_error: standard error of the weight, as far as it is known (0 from Gaussian fluctuations).
         basis: what the weight rests on.
         kernel: its mean kernel at this width, in the sign of the state; for a nonlinear network the state's own.
@@ -74,11 +74,11 @@ def phases(minima: Sequence[Solution], width: int) -> tuple[Phase, ...]:
             return None
         return lambda kernels: np.asarray(nearest(regions, kernels) == position)
 
-    masses = [_mass(state, width, inside(k)) for k, state in enumerate(minima)]
+    masses = [_mass(state, regions[k], width, inside(k)) for k, state in enumerate(minima)]
     # logs that rest on different things cannot be compared, but for the first two
     alone = any(mass.basis == "free energy" for mass in masses)
     logs = np.array([-width * state.free_energy if alone else m.log for state, m in zip(minima, masses, strict=True)])
-    logs += [math.log(2.0) if is_doubled(state) else 0.0 for state in minima]
+    logs += [math.log(2.0) * len(each.gauge.steps) for each in regions]
     weights = np.exp(logs - logs.max())
     weights /= weights.sum()
     errors = np.array([0.0 if alone else mass.error for mass in masses])
@@ -102,7 +102,7 @@ def phases(minima: Sequence[Solution], width: int) -> tuple[Phase, ...]:
     return tuple(sorted(found, key=lambda phase: -phase.weight))
 
 
-def _mass(state: Solution, width: int, within: Callable[[FloatArray], NDArray[np.bool_]] | None) -> _Mass:
+def _mass(state: Solution, own: Region, width: int, within: Callable[[FloatArray], NDArray[np.bool_]] | None) -> _Mass:
     exact = np.zeros_like(state.kernel)
     if isinstance(state, NonlinearSolution):
         log = trajectories.log_mass(state, state.problem.activation, width) if within is not None else None
@@ -111,7 +111,11 @@ def _mass(state: Solution, width: int, within: Callable[[FloatArray], NDArray[np
     size = len(linear_state(state).reduced)
     if size * (size + 1) // 2 <= finite_width.LARGEST_SAMPLED and width >= size:
         draws = DRAWS if within is None else DRAWS_OF_SEVERAL
-        mean = finite_width.kernel_mean(state, width, one_sign=is_doubled(state), within=within, draws=draws)
+
+        def inside(kernels: FloatArray) -> NDArray[np.bool_]:
+            return own.gauge.sided(kernels) & (True if within is None else within(kernels))
+
+        mean = finite_width.kernel_mean(state, width, within=inside, draws=draws)
         if mean.ess >= SMALLEST_ESS:
             return _Mass(mean.log_mass, mean.log_mass_error, "density", mean.kernel, mean.standard_error)
     if size <= finite_width.LARGEST_DIMENSION:

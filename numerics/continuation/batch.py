@@ -29,29 +29,19 @@ GOAL, SMALL, FALL, PATIENCE = 1e-15, 1e-12, 0.1, 8
 
 
 @dataclass(frozen=True, eq=False)
-class _Energies:
-    """Of one supervised set: ``𝒯L`` (B, s, m), y (B, s, outputs), ``v𝒯H𝒯ᵀ + κ``, ``(…)⁻¹y`` and q̂ (B, m, outputs)."""
-
-    rows: FloatArray
-    labels: FloatArray
-    noisy: FloatArray
-    dual: FloatArray
-    q: FloatArray
-
-
-@dataclass(frozen=True, eq=False)
 class KernelBatch:
     """Kernels ``H = LLᵀ`` of one problem each.
 
     Attributes:
-        functionals: B free energies on one space, of one architecture.
+        functionals: B free energies in the coordinates of one space.
         L: lower Cholesky factors, (B, m, m).
     """
 
     functionals: Sequence[KernelFunctional]
     L: FloatArray
 
-    def _numbers(self, name: str) -> FloatArray:
+    def numbers(self, name: str) -> FloatArray:
+        """A number of each functional, (B,)."""
         return np.array([getattr(f, name) for f in self.functionals])
 
     @cached_property
@@ -60,11 +50,21 @@ class KernelBatch:
         return self.L @ _transposed(self.L)
 
     @cached_property
+    def _shifts(self) -> FloatArray:
+        """E, (B or 1, K, m, m)."""
+        first = self.functionals[0]
+        if all(f.space is first.space for f in self.functionals):
+            return shifts(first)[None]
+        each = [shifts(f) for f in self.functionals]
+        K = max(len(E) for E in each)
+        return np.array([np.concatenate([E, np.zeros((K - len(E), *E.shape[1:]))]) for E in each])
+
+    @cached_property
     def _covariance_factor(self) -> FloatArray:
-        E = shifts(self.functionals[0])
+        E = self._shifts
         sent = (E @ self.kernel[:, None] @ _transposed(E)).sum(axis=1)
         inputs = np.array([f.input_covariance for f in self.functionals])
-        return np.asarray(np.linalg.cholesky(self._numbers("w")[:, None, None] * sent + inputs))
+        return np.asarray(np.linalg.cholesky(self.numbers("w")[:, None, None] * sent + inputs))
 
     @cached_property
     def M(self) -> FloatArray:
@@ -74,8 +74,8 @@ class KernelBatch:
 
     @cached_property
     def _D(self) -> FloatArray:
-        sent = shifts(self.functionals[0]) @ self.L[:, None]
-        root = np.sqrt(self._numbers("w"))[:, None, None, None]
+        sent = self._shifts @ self.L[:, None]
+        root = np.sqrt(self.numbers("w"))[:, None, None, None]
         return root * np.asarray(np.linalg.solve(self.L[:, None], sent))
 
     @cached_property
@@ -83,23 +83,15 @@ class KernelBatch:
         return self.M[:, None] @ self._D
 
     @cached_property
-    def _energies(self) -> list[_Energies]:
-        """One for each supervised set."""
-        v, kappa = self._numbers("v")[:, None, None], self._numbers("kappa")[:, None, None]
-        found = []
-        for k, target in enumerate(self.functionals[0].targets):
-            rows = target.readout @ self.L
-            labels = np.array([f.targets[k].labels for f in self.functionals])
-            noisy = v * rows @ _transposed(rows) + kappa * np.eye(rows.shape[1])
-            dual = np.asarray(np.linalg.solve(noisy, labels))
-            found.append(_Energies(rows, labels, noisy, dual, _transposed(rows) @ dual))
-        return found
+    def _energies(self) -> tuple[_Energies, ...]:
+        """One for each set of outputs with the same supervised entries."""
+        return tuple(_Energies.of(self, k) for k in range(len(self.functionals[0].targets)))
 
     @cached_property
     def energy(self) -> FloatArray:
         """``½ Σ_c y_cᵀ(v𝒯_cH𝒯_cᵀ + κ)⁻¹y_c``, (B,)."""
         unexplained = np.array([f.unexplained_energy for f in self.functionals])
-        return np.asarray(sum(0.5 * np.sum(e.labels * e.dual, axis=(1, 2)) for e in self._energies) + unexplained)
+        return np.asarray(sum((part.value for part in self._energies), unexplained))
 
     @cached_property
     def entropy(self) -> FloatArray:
@@ -117,13 +109,13 @@ class KernelBatch:
     @cached_property
     def gradient(self) -> FloatArray:
         """``dF = ⟨G, S⟩`` for ``H → L exp(S) Lᵀ``, (B, m, m)."""
-        pull = self._numbers("v")[:, None, None] * sum(e.q @ _transposed(e.q) for e in self._energies)
+        pull = sum((part.pull for part in self._energies), np.zeros_like(self.M))
         return symmetric(0.5 * (self.M - np.eye(self.M.shape[1]) - pull) + self._messages)
 
     @cached_property
     def residual(self) -> FloatArray:
         """``‖G‖/Σ‖terms of G‖``, (B,)."""
-        pull = self._numbers("v") * sum(np.sum(e.q**2, axis=(1, 2)) for e in self._energies)
+        pull = sum((np.trace(part.pull, axis1=1, axis2=2) for part in self._energies), np.zeros(len(self.M)))
         scale = 0.5 * (pull + _norm(self.M) + np.sqrt(self.M.shape[1])) + _norm(self._messages)
         return np.asarray(_norm(self.gradient) / scale)
 
@@ -135,17 +127,12 @@ class KernelBatch:
             along_path: with the curvature of ``exp(S)`` itself, which vanishes at a stationary point.
         """
         N, A = self._N, _transposed(self._D)[:, :, None] @ self._N[:, None]
-        responses = [np.asarray(np.linalg.solve(np.linalg.cholesky(e.noisy), e.rows)) for e in self._energies]
-        v = self._numbers("v")[:, None, None]
         identity = np.broadcast_to(np.eye(N.shape[-1]), self.M.shape)
         # N_lᵀN_k, transposed: k first
         NN = _transposed(N)[:, :, None] @ N[:, None]
         terms = [
             (0.5 * identity, identity),
-            *(
-                (v**2 * _transposed(half) @ half, e.q @ _transposed(e.q))
-                for half, e in zip(responses, self._energies, strict=True)
-            ),
+            *((part.response, part.pull) for part in self._energies),
             *((-0.5 * N[:, k], N[:, k]) for k in range(N.shape[1])),
             *((-0.5 * _transposed(N[:, k]), _transposed(N[:, k])) for k in range(N.shape[1])),
             *((A[:, k, j], NN[:, k, j] - 0.5 * A[:, k, j]) for k in range(N.shape[1]) for j in range(N.shape[1])),
@@ -154,6 +141,36 @@ class KernelBatch:
             terms.append((self.gradient, identity))
         X, Y = (np.stack([term[k] for term in terms], axis=1) for k in (0, 1))
         return assembled(X, Y, positions)
+
+
+@dataclass(frozen=True, eq=False)
+class _Energies:
+    """The part of the energy of outputs that are supervised at the same entries.
+
+    Attributes:
+        value: ``½ Σ_c y_cᵀ(v𝒯H𝒯ᵀ+κ)⁻¹y_c``, (B,).
+        pull: ``v q̂q̂ᵀ``, with ``q̂ = Lᵀ𝒯ᵀ(v𝒯H𝒯ᵀ+κ)⁻¹y``, (B, m, m).
+        response: ``v Lᵀ𝒯ᵀ(v𝒯H𝒯ᵀ+κ)⁻¹𝒯L``, (B, m, m).
+    """
+
+    value: FloatArray
+    pull: FloatArray
+    response: FloatArray
+
+    @staticmethod
+    def of(batch: KernelBatch, place: int) -> _Energies:
+        """Those of one set."""
+        targets = [f.targets[place] for f in batch.functionals]
+        one = all(target.readout is targets[0].readout for target in targets)
+        rows = np.asarray((targets[0].readout if one else np.array([t.readout for t in targets])) @ batch.L)
+        v, kappa = (batch.numbers(name)[:, None, None] for name in ("v", "kappa"))
+        noisy = v * rows @ _transposed(rows) + kappa * np.eye(rows.shape[1])
+        labels = np.array([target.labels for target in targets])
+        dual = np.asarray(np.linalg.solve(noisy, labels))
+        q = _transposed(rows) @ dual
+        half = np.asarray(np.linalg.solve(np.linalg.cholesky(noisy), rows))
+        value = 0.5 * np.sum(labels * dual, axis=(1, 2))
+        return _Energies(value, v * q @ _transposed(q), v * _transposed(half) @ half)
 
 
 def assembled(X: FloatArray, Y: FloatArray, positions: IntArray | None) -> FloatArray:

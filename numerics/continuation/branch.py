@@ -74,8 +74,7 @@ class Branch:
     @property
     def kernels(self) -> FloatArray:
         """H, (G, nP, nP)."""
-        space = self.track.family.base.space
-        return np.array([space.expand(point.state.H) for point in self.points])
+        return np.array([point.state.functional.space.expand(point.state.H) for point in self.points])
 
     @property
     def free_energy(self) -> FloatArray:

@@ -21,6 +21,7 @@ from numerics.continuation.family import Family, family
 from numerics.continuation.following import through
 from numerics.continuation.growth import Growth, reach, states_at
 from numerics.continuation.options import DEFAULT, Options
+from numerics.continuation.parameters import parameter_named
 from numerics.continuation.path import PathPoint, Track
 from numerics.continuation.pieces import Crossing, Piece, equal_free_energy, stable_pieces
 from numerics.continuation.special_points import SpecialPoint
@@ -103,8 +104,7 @@ def diagram(
     Raises:
         InputError: the span is not positive and increasing, or ``family`` refuses.
     """
-    problem.plain("diagram")
-    low, high = span = _checked(span)
+    low, high = span = _checked(span, parameter)
     whole = family(problem, parameter, options)
     growth = Growth(whole, reach(whole, (low, high)), progress)
     growth.search()
@@ -136,8 +136,7 @@ def continue_branch(problem: Problem, parameter: str, span: tuple[float, float],
     Raises:
         InputError: as for ``diagram``, for a value outside the span, or for a kernel that is not stationary.
     """
-    problem.plain("continue_branch")
-    low, high = span = _checked(span)
+    low, high = span = _checked(span, parameter)
     whole = family(problem, parameter)
     value = whole.parameter.value_of(problem)
     if not low <= value <= high:
@@ -159,10 +158,12 @@ def continue_branch(problem: Problem, parameter: str, span: tuple[float, float],
     return through(track, converged, math.log(value), (math.log(low), math.log(high)))
 
 
-def _checked(span: tuple[float, float]) -> tuple[float, float]:
+def _checked(span: tuple[float, float], parameter: str) -> tuple[float, float]:
     low, high = (real(bound, "span") for bound in span)
     if not 0 < low < high < math.inf:
         raise InputError(f"span: is {low:g} to {high:g}; accepted: two finite numbers, 0 < low < high")
+    if high > parameter_named(parameter).most:
+        raise InputError(f"span: ends at {high:g}; accepted: at most {parameter_named(parameter).most:g}")
     return low, high
 
 

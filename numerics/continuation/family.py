@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from numerics.continuation.options import DEFAULT, Options
 from numerics.continuation.parameters import Parameter, parameter_named
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem
-from numerics.linalg import FloatArray
+from numerics.linalg import FloatArray, symmetric
 from numerics.linear.functional import KernelFunctional, KernelPoint, kernel_functional
+from numerics.linear.solution import LinearSolution
+from numerics.linear.space import KernelSpace
 
 #: Step of the five-point central difference in ``ln p``: its error is below rounding in the gradient.
 _STEP = 2e-3
@@ -23,7 +27,7 @@ class Family:
     """Free energies ``F(H; θ)``, ``θ = ln p``, of one problem in one parameter.
 
     Attributes:
-        problem: the others of its numbers stay as they are.
+        problem: the others of its numbers stay as they are. Its own value of p, which would be replaced, is not 0.
         parameter: p.
         base: the functional of ``problem`` itself.
         options: how branches are followed.
@@ -41,6 +45,14 @@ class Family:
     def functional(self, theta: float) -> KernelFunctional:
         """Its free energy."""
         return self.parameter.functional_at(self.base, self.problem, math.exp(theta))
+
+    def state(self, solution: LinearSolution, theta: float) -> KernelPoint:
+        """A state that was found at one value of the parameter, in the coordinates of the family."""
+        functional = self.functional(theta)
+        if not self.parameter.framed:
+            return functional.at(solution.reduced)
+        inverse = np.linalg.pinv(functional.space.full_basis())
+        return functional.at(symmetric(inverse @ solution.kernel @ inverse.T))
 
     def force(self, point: KernelPoint, theta: float) -> FloatArray:
         """``∂G/∂θ`` at fixed H, in the natural metric, (m, m)."""
@@ -64,7 +76,26 @@ def family(problem: Problem, parameter: str, options: Options = DEFAULT) -> Fami
     free = parameter_named(parameter)
     if problem.activation.name != "linear":
         raise InputError(f"activation: is {problem.activation.name!r}; accepted: linear")
+    if free.value_of(problem) == 0:
+        problem = free.applied(problem, 1.0)
     base = kernel_functional(problem)
+    _require_smooth(free, problem, base.space)
     if base.dimension > LARGEST:
         raise InputError(f"problem: has {base.dimension} kernel rows; accepted: at most {LARGEST} for continuation")
     return Family(problem, free, base, options)
+
+
+def _require_smooth(free: Parameter, problem: Problem, space: KernelSpace) -> None:
+    """Refuse coordinates that would turn or jump with the parameter.
+
+    Raises:
+        InputError: they do: inputs at several times do not span what the matrices of different times have in common.
+    """
+    biased = problem.bias > 0 and free.name in ("u", "rho", "bias")
+    simple = space.is_tied or all(step.sent is None for step in space.steps)
+    whole = np.linalg.matrix_rank(space.full_basis()) == space.dimension
+    if (free.name == "skip" and not simple) or ((biased or free.framed) and not whole):
+        raise InputError(
+            f"x: has inputs at several times that span shared directions; accepted along {free.name}: patterns whose "
+            "first inputs are independent, or inputs at t = 0 only"
+        )

@@ -50,10 +50,10 @@ def reach(whole: Family, span: tuple[float, float]) -> Reach:
     """That of a range of the parameter: a few times it, and down to labels so weak that they lead to one state only."""
     low, high, power = math.log(span[0]), math.log(span[1]), whole.parameter.power(whole.problem)
     near, far = (math.log(f) / power for f in (whole.options.near, whole.options.far))
-    weakest = low - near
+    weakest, most = low - near, math.log(whole.parameter.most)
     if whole.parameter.name == "signal":
         weakest = min(weakest, _weak_signal(whole))
-    return Reach((low, high), (weakest, high + near), (min(low - far, weakest), high + far))
+    return Reach((low, high), (weakest, min(high + near, most)), (min(low - far, weakest), min(high + far, most)))
 
 
 def _weak_signal(whole: Family) -> float:
@@ -96,10 +96,9 @@ class Growth:
         """Follow every branch through states that the search finds, and all that leave these."""
         self.from_weak_labels()
         for theta in search_values(self.whole, self.reach.span):
-            functional = self.whole.functional(theta)
             for state in search.search_all(self.whole.at(theta)):
                 if state.converged:
-                    self.add(functional.at(state.reduced), theta)
+                    self.add(self.whole.state(state, theta), theta)
 
     def from_weak_labels(self) -> None:
         """Follow the random network's branch from the weakest labels on, where the signal is what varies."""

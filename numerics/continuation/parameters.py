@@ -7,14 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem
+from numerics.linalg import FloatArray
+from numerics.linear.coordinates import driving_inputs
 from numerics.linear.functional import KernelFunctional, kernel_functional
 
 
 @dataclass(frozen=True, eq=False)
 class Parameter:
-    """One positive number p that scales a problem; branches are followed in ``θ = ln p``.
+    """One positive number p of a problem; branches are followed in ``θ = ln p``.
 
     Attributes:
         name: as ``--over`` and ``over=`` have it.
@@ -23,6 +27,9 @@ class Parameter:
         functional: its free energy, from that of the problem given; made anew unless there is a quicker way.
         own: the value that a problem has.
         power: of p in the random network's last kernel.
+        most: the largest value.
+        framed: whether the coordinates of kernels are those of the problem given at every value, where a problem made
+            anew might have others.
     """
 
     name: str
@@ -31,6 +38,8 @@ class Parameter:
     functional: Callable[[KernelFunctional, Problem, float], KernelFunctional] | None = None
     own: Callable[[Problem], float] | None = None
     power: Callable[[Problem], int] = lambda problem: 1
+    most: float = math.inf
+    framed: bool = False
 
     def value_of(self, problem: Problem) -> float:
         """p of the problem given: its field of that name."""
@@ -55,12 +64,49 @@ def _with_signal(problem: Problem, signal: float) -> Problem:
 
 def _with_inputs(base: KernelFunctional, problem: Problem, u: float) -> KernelFunctional:
     if problem.bias:
-        return kernel_functional(problem.with_(u=u))
+        return _driven(base, problem, u, problem.bias, problem.bias_sharing)
     return replace(base, input_covariance=u / problem.u * base.input_covariance)
 
 
+def _with_bias(base: KernelFunctional, problem: Problem, bias: float) -> KernelFunctional:
+    return _driven(base, problem, problem.u, bias, problem.bias_sharing)
+
+
+def _driven(base: KernelFunctional, problem: Problem, u: float, bias: float, B: FloatArray) -> KernelFunctional:
+    """With ``uX⁻ + βB`` of other u, β and B, in the coordinates of a problem that has biases."""
+    inputs, biases = np.split(base.space.inputs, [problem.D], axis=1)
+    inverse = np.linalg.pinv(driving_inputs(problem, problem.x)[0, :, problem.D :])  # of a root of βB D/u
+    spread = bias * problem.D / problem.u * inverse @ B @ inverse.T
+    return replace(base, input_covariance=u * inputs @ inputs.T + problem.u * biases @ spread @ biases.T)
+
+
+def _correlation(problem: Problem) -> float:
+    """ρ of an architecture.
+
+    Raises:
+        InputError: it has none.
+    """
+    family, _, rho = problem.arch.partition(":")
+    if family not in ("shared", "drift"):
+        raise InputError(f"arch: is {problem.arch!r}; accepted: shared:ρ or drift:ρ, of which rho is varied")
+    return float(rho)
+
+
+def _with_correlation(problem: Problem, rho: float) -> Problem:
+    _correlation(problem)
+    return problem.with_(arch=f"{problem.arch.partition(':')[0]}:{rho!r}")
+
+
+def _with_sharing(base: KernelFunctional, problem: Problem, rho: float) -> KernelFunctional:
+    """By the family's rule, which is smooth beyond ρ = 1 too, where no network has it."""
+    lags = np.abs(np.subtract.outer(np.arange(problem.n), np.arange(problem.n)))
+    B = rho**lags if problem.arch.startswith("drift") else rho + (1 - rho) * (lags == 0)
+    found = replace(base, space=replace(base.space, sharing=B[1:, 1:]))
+    return _driven(found, problem, problem.u, problem.bias, B) if problem.bias else found
+
+
 #: By name. The signal multiplies every y²: a problem's own labels are those at λ = 1, so that ``endpoint(T, 1.0)`` has
-#: the λ of docs/theory.md section 5. The others replace the problem's own.
+#: the λ of docs/theory.md section 5. The others replace the problem's own; rho is that of shared:ρ and drift:ρ.
 PARAMETERS: dict[str, Parameter] = {
     parameter.name: parameter
     for parameter in (
@@ -81,6 +127,17 @@ PARAMETERS: dict[str, Parameter] = {
             lambda base, problem, p: replace(base, w=p),
             power=lambda problem: max(1, problem.n - 1),
         ),
+        Parameter(
+            "rho",
+            r"correlation $\rho$",
+            _with_correlation,
+            _with_sharing,
+            own=_correlation,
+            most=1.0,
+            framed=True,
+        ),
+        Parameter("skip", "skip connection $a$", _field("skip"), power=lambda problem: 2 * max(1, problem.n - 1)),
+        Parameter("bias", r"bias $\beta$", _field("bias"), _with_bias, framed=True),
     )
 }
 

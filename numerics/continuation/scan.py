@@ -50,7 +50,8 @@ def scan(
     Args:
         problem: its other numbers stay as they are; in the signal its labels are those at λ = 1, as of
             ``endpoint(T, 1.0)``.
-        over: one name, ``"signal"``, ``"kappa"``, ``"u"``, ``"v"`` or ``"w"``, and its values: positive, increasing.
+        over: one name, ``"signal"``, ``"kappa"``, ``"u"``, ``"v"``, ``"w"``, ``"rho"`` (of ``shared:ρ`` or
+            ``drift:ρ``, at most 1), ``"skip"`` or ``"bias"``, and its values: positive, increasing.
         options: tolerances and bounds with which branches of a linear problem are followed.
         progress: called with how much is done, branches followed or values solved, and how much is known so far.
 
@@ -60,11 +61,13 @@ def scan(
     name, grid = _checked(over)
     if problem.activation.name != "linear":
         return scan_nonlinear(problem, name, grid, progress)
-    span = (float(grid[0]), float(grid[-1])) if len(grid) > 1 else (grid[0] * (1 - MARGIN), grid[0] * (1 + MARGIN))
+    span = float(grid[0]), float(grid[-1])
+    if len(grid) == 1:
+        span = grid[0] * (1 - MARGIN), min(grid[0] * (1 + MARGIN), PARAMETERS[name].most)
     found = diagram(problem, name, span, options=options, progress=progress)
     named = [(title, piece) for title, piece in named_pieces(found) if _overlaps(piece, grid)]
     states = [states_on_grid(piece, grid) for _, piece in named]
-    branches = tuple(_scanned(title, piece, there) for (title, piece), there in zip(named, states, strict=True))
+    branches = tuple(_scanned(title, piece, grid, there) for (title, piece), there in zip(named, states, strict=True))
     counts = signed_counts([piece for _, piece in named], states)
     inside = [point for point in found.special_points if grid[0] <= point.value <= grid[-1]]
     loop, status = None, found.status
@@ -99,6 +102,8 @@ def _checked(over: Mapping[str, ArrayLike]) -> tuple[str, FloatArray]:
         raise InputError(f"{name}: has shape {grid.shape}; accepted: a list of numbers")
     if not (np.isfinite(grid).all() and grid[0] > 0 and np.all(np.diff(grid) > 0)):
         raise InputError(f"{name}: is not positive and increasing; accepted: positive, increasing, finite numbers")
+    if grid[-1] > PARAMETERS[name].most:
+        raise InputError(f"{name}: is {grid[-1]:g}; accepted: at most {PARAMETERS[name].most:g}")
     return name, grid
 
 
@@ -152,13 +157,14 @@ def _meeting(point: SpecialPoint, found: Diagram, named: Sequence[tuple[str, Pie
     return tuple(names)
 
 
-def _scanned(title: str, piece: Piece, states: GridStates) -> ScannedBranch:
-    branch, space = piece.branch, piece.branch.track.family.base.space
-    problem = branch.track.family.problem
+def _scanned(title: str, piece: Piece, grid: FloatArray, states: GridStates) -> ScannedBranch:
+    branch, family = piece.branch, piece.branch.track.family
+    problem = family.problem
     n, P, count = problem.n, problem.P, len(states.there)
     kernel = np.full((count, n * P, n * P), np.nan)
     there = np.flatnonzero(states.there)
-    kernel[there] = [space.expand(H) for H in states.kernel[there]] or kernel[there]
+    for k in there:
+        kernel[k] = family.functional(math.log(grid[k])).space.expand(states.kernel[k])
     if there.size:
         # signs change nowhere on a stretch
         signs = gauge_signs(problem, kernel[there[len(there) // 2]], odd=True)

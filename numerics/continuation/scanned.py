@@ -114,7 +114,7 @@ class Scan(Result):
         """What was scanned, its branches and special points."""
         problem = self.problem
         return (
-            ("problem", f"{problem.arch.upper()}, T = {problem.T}, {problem.P} pattern{'s' * (problem.P > 1)}"),
+            ("problem", f"{problem.network}, T = {problem.T}, {problem.P} pattern{'s' * (problem.P > 1)}"),
             (self.parameter, f"{len(self.value)}, from {number(self.value[0])} to {number(self.value[-1])}"),
             ("branches", ", ".join(branch.name for branch in self.branches)),
             *((point.type, number(point.value)) for point in self.special_points),

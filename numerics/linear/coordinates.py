@@ -41,14 +41,17 @@ from numerics.linear.space import CLEAR, CUT, KernelSpace, Link
 RANK = 1e-10
 
 
-def driving_inputs(problem: Problem) -> FloatArray:
-    """Inputs, and biases as further dimensions of them, (P, n, D + rank of B): ``uX⁻ + βB = (u/D) x̃ x̃ᵀ``."""
+def driving_inputs(problem: Problem, x: FloatArray) -> FloatArray:
+    """Inputs (P, n, D) of some patterns, and biases as further dimensions of them, (P, n, D + rank of B).
+
+    ``uX⁻ + βB = (u/D) x̃ x̃ᵀ``.
+    """
     if problem.bias == 0:
-        return problem.x
+        return x
     values, vectors = np.linalg.eigh(problem.bias_sharing)
     kept = values > RANK * values[-1]
     roots = vectors[:, kept] * np.sqrt(values[kept] * problem.bias * problem.D / problem.u)
-    return np.concatenate([problem.x, np.broadcast_to(roots, (problem.P, *roots.shape))], axis=2)
+    return np.concatenate([x, np.broadcast_to(roots, (len(x), *roots.shape))], axis=2)
 
 
 def kernel_space(problem: Problem) -> KernelSpace:
@@ -58,7 +61,7 @@ def kernel_space(problem: Problem) -> KernelSpace:
         InputError: a pattern's input is zero at all times up to a supervised one, so that its output cannot be
             anything but zero.
     """
-    x = driving_inputs(problem)
+    x = driving_inputs(problem, problem.x)
     _refuse_dead_patterns(problem, x)
     P = problem.P
     if x.shape[2] >= P and _conditioning(x[:, 0]) > CLEAR:

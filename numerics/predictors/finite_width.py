@@ -4,17 +4,17 @@ See docs/theory.md section 13.
 
 The linear network's kernel has, at any width N ≥ m, the exact density (m rows of the unknown matrix, dH flat)
 
-``-ln P(H) = N F(H) + A(H) + const``,  ``A = ½ ln|v𝒯H𝒯ᵀ+κ| + ½(m+1) ln|H|``:
+``-ln P(H) = N F(H) + A(H) + const``,  ``A = ½ Σ_c ln|v𝒯_cH𝒯_cᵀ+κ| + ½(m+1) ln|H|``:
 
-the first part of A comes from integrating out the read-out, the second is the Jacobian from N trajectories to their
-kernel (that of the Wishart law). Around a minimum, with ``H = L(1+S)Lᵀ`` and the Hessian 𝓗 of F in S,
+the first part of A comes from integrating out the read-outs V_c, the second is the Jacobian from N trajectories to
+their kernel (that of the Wishart law). Around a minimum, with ``H = L(1+S)Lᵀ`` and the Hessian 𝓗 of F in S,
 
 ``Cov(S) = 𝓗⁻¹/N``,  ``⟨S⟩ = -(1/N) 𝓗⁻¹ (∇A + ½ Σ_jk F'''_{·jk} (𝓗⁻¹)_jk)``  up to higher orders in 1/N.
 
 The volume element is ``dH = |H|^{(m+1)/2} dS``, which cancels the second part of A, so that the probability of the
 region around a minimum is, up to a factor that all minima share,
 
-``∫ P dH = exp(-N F - ½ ln|v𝒯H𝒯ᵀ+κ|) (2π/N)^{m(m+1)/4} |𝓗|^{-1/2} (1 + O(1/N))``  (`log_mass`).
+``∫ P dH = exp(-N F - ½ Σ_c ln|v𝒯_cH𝒯_cᵀ+κ|) (2π/N)^{m(m+1)/4} |𝓗|^{-1/2} (1 + O(1/N))``  (`log_mass`).
 
 Close to a transition the higher orders are not small. There mean and probability are found from the density itself, by
 importance sampling from a Student distribution with the shape of this expansion (`kernel_mean`, for small kernels).
@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from numerics.errors import InputError
 from numerics.inputs.scalars import integer
 from numerics.linalg import FloatArray, from_vector, symmetric
-from numerics.linear.functional import KernelPoint, kernel_functional
+from numerics.linear.functional import KernelFunctional, KernelPoint, kernel_functional
 from numerics.linear.solution import linear_state
 from numerics.results.solution import Solution
 from numerics.threads import one_thread
@@ -55,7 +55,6 @@ def kernel_sd(solution: Solution, width: int) -> FloatArray:
     Raises:
         InputError: the state is no minimum, N < 1, or the kernel is too large for a dense Hessian.
     """
-    solution.problem.plain("kernel_sd")
     _require_width(width)
     at = modes(solution)
     variance = np.zeros_like(solution.kernel)
@@ -71,7 +70,6 @@ def kernel_covariance(solution: Solution, width: int) -> FloatArray:
     Raises:
         InputError: as for `kernel_sd`.
     """
-    solution.problem.plain("kernel_covariance")
     _require_width(width)
     at = modes(solution)
     weighted = np.array(list(at.changes(at.modes))) / np.sqrt(at.values)[:, None, None]
@@ -82,12 +80,11 @@ def kernel_covariance(solution: Solution, width: int) -> FloatArray:
 def kernel_shift(solution: Solution) -> FloatArray:
     """``lim N (⟨H⟩_N - H)``: the mean kernel at width N is ``H + shift/N``, (nP, nP).
 
-    Where W → -W relates two minima, this is the mean within one of them.
+    Where a sign symmetry relates minima, this is the mean within one of them.
 
     Raises:
         InputError: the state is no minimum, or the kernel is too large for a dense Hessian.
     """
-    solution.problem.plain("kernel_shift")
     at = modes(solution)
     force = _measure_gradient(at.point)
     for value, mode in zip(at.values, at.modes, strict=True):
@@ -143,7 +140,6 @@ def kernel_mean(
     Raises:
         InputError: as for `kernel_sd`, and for a width below m or a kernel with too many entries.
     """
-    solution.problem.plain("kernel_mean")
     _require_width(width)
     at = modes(solution)
     f, size = at.point.functional, len(at.values)
@@ -193,18 +189,17 @@ def _student_constant(size: int) -> float:
 def log_mass(solution: Solution, width: int) -> float:
     """Log of the probability of the region around a minimum at width N, to leading order in 1/N.
 
-    The constant that all minima of a problem share is left out. A minimum that ``W → -W`` changes has its image beside
-    it, which is not counted here.
+    The constant that all minima of a problem share is left out. A minimum that sign symmetries change has its images
+    beside it, which are not counted here.
 
     Raises:
         InputError: as for `kernel_sd`.
     """
-    solution.problem.plain("log_mass")
     _require_width(width)
     at = modes(solution)
     f, size = at.point.functional, len(at.values)
-    gram = f.v * f.readout @ at.point.H @ f.readout.T + f.kappa * np.eye(len(f.labels))
-    fluctuations = float(np.linalg.slogdet(gram)[1] + np.sum(np.log(at.values)) - size * math.log(2 * math.pi / width))
+    readouts = sum(float(log) for _, log in _read_out(f, at.point.H))
+    fluctuations = readouts + float(np.sum(np.log(at.values)) - size * math.log(2 * math.pi / width))
     return -width * solution.free_energy - 0.5 * fluctuations
 
 
@@ -218,14 +213,23 @@ def _action(point: KernelPoint, one_plus_S: FloatArray, width: int) -> FloatArra
     units = np.array([f.w * f.space.shifted(unit) for unit in basis]).reshape(len(basis), -1)
     coordinates = H.reshape(len(H), -1) @ basis.reshape(len(basis), -1).T
     C = f.input_covariance + (coordinates @ units).reshape(H.shape)
-    gram = f.v * f.readout @ H @ f.readout.T + f.kappa * np.eye(len(f.labels))
-    log_H, log_C, log_gram = (np.linalg.slogdet(matrix)[1] for matrix in (H, C, gram))
-    dual = np.linalg.solve(gram, np.broadcast_to(f.labels, (len(H), len(f.labels)))[..., None])[..., 0]
+    log_H, log_C = (np.linalg.slogdet(matrix)[1] for matrix in (H, C))
     trace = np.trace(np.linalg.solve(C, H), axis1=1, axis2=2)
-    F = 0.5 * (dual @ f.labels + trace - log_H + log_C)
     action = np.full(len(allowed), np.inf)
-    action[allowed] = width * F + 0.5 * log_gram + 0.5 * (f.dimension + 1) * log_H
+    action[allowed] = 0.5 * width * (trace - log_H + log_C) + 0.5 * (f.dimension + 1) * log_H
+    for labels, log_gram in _read_out(f, H):
+        action[allowed] += 0.5 * width * labels + 0.5 * log_gram
     return action
+
+
+def _read_out(f: KernelFunctional, H: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """``Σ_c y_cᵀ(v𝒯H𝒯ᵀ+κ)⁻¹y_c`` and ``Σ_c ln|v𝒯H𝒯ᵀ+κ|`` of each set of outputs with one supervised set, (…,) for
+    kernels (…, m, m)."""
+    for target in f.targets:
+        y = target.labels
+        gram = f.v * target.readout @ H @ target.readout.T + f.kappa * np.eye(len(y))
+        dual = np.linalg.solve(gram, np.broadcast_to(y, (*gram.shape[:-2], *y.shape)))
+        yield np.sum(y * dual, axis=(-2, -1)), y.shape[1] * np.linalg.slogdet(gram)[1]
 
 
 def _require_width(width: int) -> None:
@@ -252,7 +256,6 @@ def modes(solution: Solution) -> Modes:
     Raises:
         InputError: the state is no minimum, or the kernel is too large for a dense Hessian.
     """
-    solution.problem.plain("modes")
     state = linear_state(solution)
     functional = kernel_functional(state.problem)
     m = functional.dimension
@@ -274,12 +277,14 @@ def modes(solution: Solution) -> Modes:
 
 
 def _measure_gradient(point: KernelPoint) -> FloatArray:
-    """``∇A`` in S: ``½ v Rᵀ(vRRᵀ+κ)⁻¹R + ½(m+1)``, ``R = 𝒯L``."""
+    """``∇A`` in S: ``½ v Σ_c Rᵀ(vRRᵀ+κ)⁻¹R + ½(m+1)``, ``R = 𝒯_c L``."""
     f = point.functional
-    R = f.readout @ point.L
-    gram = f.v * R @ R.T + f.kappa * np.eye(len(R))
-    gradient = 0.5 * f.v * R.T @ sla.solve(gram, R, assume_a="pos")
-    return symmetric(gradient + 0.5 * (f.dimension + 1) * np.eye(f.dimension))
+    gradient = 0.5 * (f.dimension + 1) * np.eye(f.dimension)
+    for target in f.targets:
+        R = target.readout @ point.L
+        gram = f.v * R @ R.T + f.kappa * np.eye(len(R))
+        gradient = gradient + 0.5 * f.v * target.labels.shape[1] * R.T @ sla.solve(gram, R, assume_a="pos")
+    return symmetric(gradient)
 
 
 def _third_derivative(point: KernelPoint, mode: FloatArray) -> FloatArray:

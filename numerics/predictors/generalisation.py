@@ -3,7 +3,8 @@
 A test pattern is an unsupervised pattern of the joint kernel (docs/theory.md section 6). Nothing pulls on it, so that
 its hidden states follow from the training patterns' by the forward covariance alone, time after time:
 ``H_{ab} = C_{ab} C⁻¹ H`` and ``H_{aa} = C_{aa} - C_{ab}C⁻¹C_{ba} + C_{ab}C⁻¹HC⁻¹C_{ba}`` for a test pattern a and the
-training patterns b, with ``C_{ab} = w[H_{ab}⁻] + uX⁻_{ab}``.
+training patterns b, where C is that of the drives, ``C_{ab} = w M∘H_{ab}⁻ + uX⁻_{ab} + βB``, of which a skip connection
+makes the hidden states (docs/theory.md sections 10 and 11).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import scipy.linalg as sla
 from numerics.errors import InputError
 from numerics.linalg import FloatArray, from_vector, symmetric, to_vector
 from numerics.linear import trust_region
+from numerics.linear.coordinates import driving_inputs
 from numerics.linear.functional import KernelPoint, kernel_functional
 from numerics.linear.krylov import Preconditioned
 from numerics.linear.solution import LinearSolution, linear_state
@@ -34,7 +36,7 @@ class Predictions:
     """Outputs of a set of patterns.
 
     Attributes:
-        mean: ``⟨f⟩`` at N → ∞, (patterns, n); column t-1 is f^(t+1).
+        mean: ``⟨f⟩`` at N → ∞, (patterns, n), or (O, patterns, n) of several outputs; column t-1 is f^(t+1).
         scaled_variance: N times the variance of f over the posterior at large N: of the read-out given the kernel, and,
             where it is included (see the function), of the kernel.
         sign_arbitrary: hidden times t, 1-based, at which a symmetry of the posterior reverses a pattern's mean: over
@@ -55,21 +57,21 @@ def training(solution: Solution) -> Predictions:
         InputError: the state is not a minimum, so that it has no fluctuations.
         NotSolvedError: of ``numerics.linear.krylov``: fluctuations of a large kernel, too close to a transition.
     """
-    solution.problem.plain("training")
     state = linear_state(solution)
     problem, H = state.problem, state.kernel
     if not state.stable:
         raise InputError("solution: is not a minimum; accepted: a stable state")
-    given, weights, dual = _readout(state, H[:, problem.supervised], np.diagonal(H))
     functional = kernel_functional(problem)
     point = functional.at(state.reduced)
     frame = functional.space.full_basis() @ point.L
-    # df_a = v (e_a - 𝒯ᵀweights_a)ᵀ dH 𝒯ᵀq = v ⟨left_a, S q̂⟩
-    left = frame - weights @ frame[problem.supervised]
-    fluctuating = np.einsum("ai,ij,aj->a", left, _message_response(point, dual @ frame[problem.supervised]), left)
-    variance = given + problem.v**2 * fluctuating
-    variance = variance.reshape(problem.n, problem.P).T
-    return Predictions(observables.predict(state), variance, state.sign_arbitrary)
+    variances = []
+    for output, (T, _) in enumerate(problem.targets):
+        given, weights, dual = _readout(state, H[:, T], np.diagonal(H), output)
+        # df_a = v (e_a - 𝒯ᵀweights_a)ᵀ dH 𝒯ᵀq = v ⟨left_a, S q̂⟩
+        left = frame - weights @ frame[T]
+        fluctuating = np.einsum("ai,ij,aj->a", left, _message_response(point, dual @ frame[T]), left)
+        variances.append((given + problem.v**2 * fluctuating).reshape(problem.n, problem.P).T)
+    return Predictions(observables.predict(state), _of_outputs(variances), state.sign_arbitrary)
 
 
 def _message_response(point: KernelPoint, message: FloatArray) -> FloatArray:
@@ -97,7 +99,6 @@ def held_out(solution: Solution) -> Predictions:
     Raises:
         InputError: the problem has no test patterns.
     """
-    solution.problem.plain("held_out")
     problem = solution.problem
     if problem.x_test is None:
         raise InputError("problem: has no test patterns; accepted: a problem with x_test")
@@ -109,16 +110,18 @@ def held_out(solution: Solution) -> Predictions:
         (cross, own), tolerance = held_out_kernel(linear_state(solution)), SMALL
     count = cross.shape[1]
     rows = cross.transpose(1, 0, 2).reshape(count * problem.n, -1)
-    variance, weights, _ = _readout(solution, rows[:, problem.supervised], own.ravel())
-    mean = weights @ problem.labels
-    mean, variance = mean.reshape(count, problem.n), variance.reshape(count, problem.n)
-    odd = problem.activation.odd
-    return Predictions(mean, variance, reversed_times(problem, mean, odd=odd, tolerance=tolerance, held_out=True))
+    means, variances = [], []
+    for output, (T, labels) in enumerate(problem.targets):
+        given, weights, _ = _readout(solution, rows[:, T], own.ravel(), output)
+        means.append((weights @ labels).reshape(count, problem.n))
+        variances.append(given.reshape(count, problem.n))
+    mean, odd = _of_outputs(means), problem.activation.odd
+    arbitrary = reversed_times(problem, mean, odd=odd, tolerance=tolerance, held_out=True)
+    return Predictions(mean, _of_outputs(variances), arbitrary)
 
 
 def held_out_kernel(solution: LinearSolution) -> tuple[FloatArray, FloatArray]:
     """Kernel of test with training patterns ``H_{ab}``, (n, Q, nP), and of each test pattern, ``H_aa^{tt}``, (Q, n)."""
-    solution.problem.plain("held_out_kernel")
     problem = solution.problem
     assert problem.x_test is not None
     n, Q = problem.n, len(problem.x_test)
@@ -129,27 +132,38 @@ def held_out_kernel(solution: LinearSolution) -> tuple[FloatArray, FloatArray]:
     forward = sla.solve(C, solution.reduced, assume_a="pos")
     # H_aa from C_aa: the posterior's change of what the training patterns explain
     change = forward @ np.linalg.inv(C) - np.linalg.inv(C)
-    inputs = problem.x_test / np.sqrt(problem.D)
-    cross = np.zeros((n, Q, functional.dimension))
-    own = np.zeros((Q, n, n))
-    C_cross = np.zeros_like(cross)
+    inputs = driving_inputs(problem, problem.x_test) / np.sqrt(problem.D)
+    # of hidden states, and of the drives that they are made of
+    cross, own = np.zeros((n, Q, functional.dimension)), np.zeros((Q, n, n))
+    C_cross, own_drive = np.zeros_like(cross), np.zeros_like(own)
+    lags = np.subtract.outer(np.arange(n), np.arange(n))
+    passed = np.where(lags >= 0, problem.skip ** np.maximum(lags, 0.0), 0.0)
     for t in range(n):
         C_cross[t] = u * inputs[:, t] @ space.inputs.T
+        cross[t] = problem.skip * cross[t - 1] if t else 0.0
         if t:
             C_cross[t] += w * space.received(cross[t - 1], t)
-        cross[t] = C_cross[t] @ forward
+        cross[t] += C_cross[t] @ forward
         for s in range(t + 1):
             covariance = u * np.sum(inputs[:, t] * inputs[:, s], axis=1)
-            if s and (problem.arch == "rnn" or s == t):
-                covariance = covariance + w * own[:, t - 1, s - 1]
-            own[:, t, s] = own[:, s, t] = covariance + np.sum((C_cross[t] @ change) * C_cross[s], axis=1)
+            if s:
+                covariance = covariance + w * problem.sharing[t - 1, s - 1] * own[:, t - 1, s - 1]
+            explained = np.sum((C_cross[t] @ change) * C_cross[s], axis=1)
+            own_drive[:, t, s] = own_drive[:, s, t] = covariance + explained
+        now = slice(t + 1)
+        own[:, now, now] = passed[now, now] @ own_drive[:, now, now] @ passed[now, now].T
     return cross @ space.full_basis().T, np.diagonal(own, axis1=1, axis2=2)
 
 
+def _of_outputs(arrays: list[FloatArray]) -> FloatArray:
+    """Those of several outputs stacked."""
+    return arrays[0] if len(arrays) == 1 else np.stack(arrays)
+
+
 def _readout(
-    solution: observables.KernelState, cross: FloatArray, own: FloatArray
+    solution: observables.KernelState, cross: FloatArray, own: FloatArray, output: int
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Read-out variance times N, regression weights on the labels, and ``q = (vH_{𝒯𝒯}+κ)⁻¹y``."""
+    """Of one output: read-out variance times N, regression weights on the labels, and ``q = (vH_{𝒯𝒯}+κ)⁻¹y``."""
     problem = solution.problem
-    weights, dual = observables.regression(solution, cross)
+    weights, dual = observables.regression(solution, cross, output)
     return problem.v * (own - np.sum(weights * cross, axis=1)), weights, dual

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from numerics.errors import InputError
 from numerics.inputs.arrays import finite_array
 from numerics.inputs.problem import Problem
-from numerics.linalg import ComplexArray, FloatArray, IntArray, alignment
+from numerics.linalg import ComplexArray, FloatArray, alignment
 from numerics.linear.functional import kernel_functional
 from numerics.linear.solution import linear_state
 from numerics.nonlinear.solution import NonlinearSolution
@@ -39,28 +39,22 @@ class KernelState(Protocol):
 
 
 def predict(solution: KernelState) -> FloatArray:
-    """Mean outputs ``⟨f_a⟩ = v Φ_{a𝒯} (vΦ_{𝒯𝒯} + κ)⁻¹ y``, (P, n), or (O, P, n) for several; column t-1 is f^(t+1)."""
+    """Mean outputs ``⟨f_a⟩ = v Φ_{a𝒯} (vΦ_{𝒯𝒯} + κ)⁻¹ y``, (P, n), or (O, P, n) of several; column t-1 is f^(t+1)."""
     problem = solution.problem
-    means = []
-    for positions, labels in problem.targets:
-        weights, _ = _regression(solution, positions, labels, solution.kernel[:, positions])
-        means.append((weights @ labels).reshape(problem.n, problem.P).T)
+    means = [
+        (regression(solution, solution.kernel[:, T], output)[0] @ labels).reshape(problem.n, problem.P).T
+        for output, (T, labels) in enumerate(problem.targets)
+    ]
     return means[0] if problem.outputs == 1 else np.stack(means)
 
 
-def regression(solution: KernelState, cross: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Weights ``v Φ_{a𝒯}(vΦ_{𝒯𝒯}+κ)⁻¹`` on the labels, (a, s), for rows ``Φ_{a𝒯}``, and ``(vΦ_{𝒯𝒯}+κ)⁻¹y``, (s,).
+def regression(solution: KernelState, cross: FloatArray, output: int = 0) -> tuple[FloatArray, FloatArray]:
+    """Weights ``v Φ_{a𝒯}(vΦ_{𝒯𝒯}+κ)⁻¹`` on labels, (a, s), for rows ``Φ_{a𝒯}``, and ``(vΦ_{𝒯𝒯}+κ)⁻¹y``, (s,).
 
-    Without noise, rows that determine each other, as those of equal patterns, share the weights of least norm.
+    𝒯 and y are those of one of the outputs, the first unless given. Without noise, rows that determine each other, as
+    those of equal patterns, share the weights of least norm.
     """
-    return _regression(solution, solution.problem.supervised, solution.problem.labels, cross)
-
-
-def _regression(
-    solution: KernelState, T: IntArray, labels: FloatArray, cross: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """`regression` on the labels of one output."""
-    problem = solution.problem
+    problem, (T, labels) = solution.problem, solution.problem.targets[output]
     gram = problem.v * solution.kernel[np.ix_(T, T)] + problem.kappa * np.eye(len(T))
     size = np.sqrt(np.diagonal(gram))
     values, frame = np.linalg.eigh(gram / np.outer(size, size))
@@ -70,36 +64,46 @@ def _regression(
 
 
 @one_thread
-def outliers(solution: Solution) -> ComplexArray:
-    """Eigenvalues of W outside the bulk of radius √w, N → ∞; of largest modulus first. Empty for a DNN.
+def outliers(solution: Solution) -> tuple[ComplexArray, ...]:
+    """Eigenvalues of each W^(s) outside its bulk of radius ``√(w M_ss)``, N → ∞; s = 1 … n-1, or the RNN's one W.
 
-    The labels depend on W through the hidden states h alone. Given these, W is its Gaussian prior conditioned on
-    ``h = Wφ⁻ + Ux⁻``, for any φ: ``⟨W⟩ = (w/N) h C⁻¹ φ⁻ᵀ`` has rank at most nP, and the rest R of W is Gaussian and
-    smaller along φ⁻. Then ``|z - W| = |z - R| |1 - w C⁻¹ φ⁻ᵀ (z - R)⁻¹ h/N|``, and ``φ⁻ᵀ R^k h/N`` vanishes at large N
-    for k ≥ 1, as h is independent of the Gaussian. So the outliers are the eigenvalues of ``w C⁻¹ (φ⁻ᵀh/N)`` of modulus
-    above √w, with ``(φ⁻ᵀh/N)^{tt'} = ⟨φ(h^{t-1}) h^{t'}⟩`` over the state's law of one neuron's trajectory
-    (docs/theory.md section 8). For linear φ that is ``H^{t-1,t'}``, and for one pattern with input at t = 0 the matrix
-    is the companion matrix of the regression of h^n on h^1 … h^{n-1}. For other φ the average is over a sample of fixed
-    seed.
+    The labels depend on W through the hidden states h alone. Given these, the W are their Gaussian prior conditioned on
+    the drives ``d^t = W^(t-1)φ^(t-1) + Ux^(t-1) + b^(t)``, for any φ: ``⟨W^(s)⟩ = (w/N) d C⁻¹ D_s φ⁻ᵀ``, C the drives'
+    covariance and ``D_s = diag(M_st)``, has rank at most nP, and the rest R of W^(s) is Gaussian and smaller along φ⁻.
+    Then ``|z - W| = |z - R| |1 - w C⁻¹ D_s φ⁻ᵀ (z - R)⁻¹ d/N|``, and ``φ⁻ᵀ R^k d/N`` vanishes at large N for k ≥ 1, as
+    d is independent of the Gaussian. So outliers are the eigenvalues of ``w C⁻¹ D_s (φ⁻ᵀd/N)`` beyond the bulk, with
+    ``(φ⁻ᵀd/N)^{tt'} = ⟨φ(h^{t-1}) d^{t'}⟩`` over the state's law of one neuron's trajectory (docs/theory.md section 8).
+    For linear φ and no skip connection that is ``H^{t-1,t'}``, and for the RNN, one pattern and input at t = 0 the
+    matrix is the companion matrix of the regression of h^n on h^1 … h^{n-1}. For other φ the average is over a sample
+    of fixed seed.
     """
-    problem = solution.problem
-    if problem.arch != "rnn":
-        problem.plain("outliers")
-        return np.zeros(0, dtype=np.complex128)
+    problem, w = solution.problem, solution.problem.w
+    rows = problem.sharing[: 1 if problem.arch == "rnn" else None]
     if isinstance(solution, NonlinearSolution):
-        covariance, moment = _sampled_moment(solution)
+        covariance, moments = _sampled_moments(solution, rows)
     else:
         functional = kernel_functional(problem)
-        H = linear_state(solution).reduced
-        covariance, moment = functional.covariance(H), functional.space.shift_rows(H)
-    eigenvalues = np.linalg.eigvals(problem.w * sla.solve(covariance, moment, assume_a="pos")).astype(np.complex128)
-    outside = eigenvalues[np.abs(eigenvalues) > np.sqrt(problem.w)]
-    # a fixed order: modulus, then the positive imaginary part of a pair first
+        H, space = linear_state(solution).reduced, functional.space
+        covariance, whole = functional.covariance(H), space.shift_rows(H)
+        weights = np.zeros((len(rows), len(whole)))
+        for t, step in enumerate(space.steps):
+            weights[:, step.target] = rows[:, t, None]
+        moments = [row[:, None] * whole for row in weights]
+    return tuple(
+        _beyond(w * sla.solve(covariance, moment, assume_a="pos"), float(np.sqrt(w * row[s])))
+        for s, (row, moment) in enumerate(zip(rows, moments, strict=True))
+    )
+
+
+def _beyond(matrix: FloatArray, radius: float) -> ComplexArray:
+    """Eigenvalues outside the bulk, in a fixed order: modulus, then the positive imaginary part of a pair first."""
+    values = np.linalg.eigvals(matrix).astype(np.complex128)
+    outside = values[np.abs(values) > radius]
     return np.asarray(outside[np.lexsort((-outside.imag, -np.round(np.abs(outside), 12)))])
 
 
-def _sampled_moment(solution: NonlinearSolution) -> tuple[FloatArray, FloatArray]:
-    """C and ``⟨φ⁻gᵀ⟩`` of a nonlinear network, in the coordinates g of a trajectory, (d, d) each.
+def _sampled_moments(solution: NonlinearSolution, sharing: FloatArray) -> tuple[FloatArray, list[FloatArray]]:
+    """C and ``D_s⟨φ⁻gᵀ⟩`` of a nonlinear network for rows s of M, in the coordinates g of a trajectory, (d, d) each.
 
     The part of φ that is linear in g has its average from the state's own ``⟨hhᵀ⟩``, so that a sample's fluctuations
     enter through the rest alone.
@@ -111,7 +115,8 @@ def _sampled_moment(solution: NonlinearSolution) -> tuple[FloatArray, FloatArray
     squares = (g * at.point.average.probability[:, None]).T @ g
     slopes = sla.solve(squares, g.T @ weighted, assume_a="pos").T
     moment = slopes @ space.inverse_embedding @ second @ space.inverse_embedding.T
-    return space.covariance(at.point.kernel), space.receive @ moment
+    weights = np.pad(sharing, ((0, 0), (0, 1)))[:, space.classes.times]
+    return space.covariance(at.point.kernel), [space.receive @ (row[:, None] * moment) for row in weights]
 
 
 def temporal_coherence(solution: KernelState) -> FloatArray:

@@ -9,12 +9,13 @@ signs are open, single entries are looked at in the same order. With the one sym
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from numerics.inputs.problem import Problem
-from numerics.linalg import FloatArray
-from numerics.symmetry.group import sign_symmetries
+from numerics.linalg import BoolArray, FloatArray, IntArray
+from numerics.symmetry.group import SignSymmetry, sign_symmetries
 from numerics.symmetry.held_out import held_out_signs
 
 #: Predictions smaller than this, relative to the largest, are 0.
@@ -23,51 +24,140 @@ SMALL = 1e-6
 ABSENT = 1e-9
 
 
-def gauge_signs(problem: Problem, kernel: FloatArray, *, odd: bool) -> FloatArray:
-    """The signs s over the joint index, (nP,), that take a state to the sign of the rule: to ``s_a s_b Φ_ab``."""
-    signs = np.ones(len(kernel))
-    remaining = [symmetry.rows for symmetry in sign_symmetries(problem, odd)]
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One choice between a state and an image of it.
+
+    Attributes:
+        block: entries of a kernel, rows and columns, whose sum has a sign.
+        positive: whether it is positive in the state.
+        symmetry: what reverses the sum, and none of the steps before.
+    """
+
+    block: tuple[IntArray, IntArray]
+    positive: bool
+    symmetry: SignSymmetry
+
+    def sums(self, kernels: FloatArray) -> FloatArray:
+        """The sum, of kernels (…, nP, nP)."""
+        return np.asarray(kernels[..., self.block[0], self.block[1]].sum(axis=-1))
+
+
+@dataclass(frozen=True, eq=False)
+class Gauge:
+    """What tells a state from its images.
+
+    Attributes:
+        steps: of one state; with k of them it has 2^k images, itself among them.
+    """
+
+    steps: tuple[Step, ...]
+
+    @property
+    def images(self) -> tuple[SignSymmetry, ...]:
+        """What makes the state's other images of it."""
+        found: list[SignSymmetry] = []
+        for step in self.steps:
+            found += [step.symmetry, *(known.times(step.symmetry) for known in found)]
+        return tuple(found)
+
+    @property
+    def of_rule(self) -> Gauge:
+        """The same with the rule's image, of positive sums, in the state's place."""
+        return Gauge(tuple(replace(step, positive=True) for step in self.steps))
+
+    def taken(self, kernels: FloatArray) -> FloatArray:
+        """Kernels (…, nP, nP) on the state's side."""
+        for symmetry, where in self.turning(kernels):
+            kernels = np.where(where[..., None, None], symmetry.of_kernel(kernels), kernels)
+        return kernels
+
+    def turning(self, kernels: FloatArray) -> Iterator[tuple[SignSymmetry, BoolArray]]:
+        """Symmetries, and which of some kernels (…, nP, nP) each has to turn, (…,), for them to be on the state's side.
+
+        In this order: a symmetry is applied before the next is asked for.
+        """
+        for step in self.steps:
+            where = (step.sums(kernels) < 0) == step.positive
+            yield step.symmetry, where
+            kernels = np.where(where[..., None, None], step.symmetry.of_kernel(kernels), kernels)
+
+    def sided(self, kernels: FloatArray) -> BoolArray:
+        """Which of some kernels, (…, nP, nP), are on the state's side, (…,)."""
+        there = np.ones(kernels.shape[:-2], dtype=bool)
+        for step in self.steps:
+            there &= (step.sums(kernels) < 0) != step.positive
+        return there
+
+
+def gauge(problem: Problem, kernel: FloatArray, *, odd: bool, error: FloatArray | None = None) -> Gauge:
+    """The rule's steps at a state; none where no symmetry changes it.
+
+    Args:
+        problem: what is learnt.
+        kernel: of the state.
+        odd: φ is odd.
+        error: of the kernel's entries; what is within three times it is 0.
+    """
+    steps: list[Step] = []
+    remaining = list(sign_symmetries(problem, odd))
     for kind in (_traces, _entries):
-        if not remaining:
-            break
-        for value, a, b in kind(kernel, problem.P):
-            turning = [rows for rows in remaining if rows[a] * rows[b] < 0]
+        for sum_, rows, columns, a, b in kind(kernel, problem.P, error) if remaining else ():
+            turning = [symmetry for symmetry in remaining if symmetry.rows[a] * symmetry.rows[b] < 0]
             if not turning:
                 continue
             chosen = turning[0]
-            if value * signs[a] * signs[b] < 0:
-                signs = signs * chosen
+            steps.append(Step((rows, columns), sum_ > 0, chosen))
             # what is left keeps this sum
-            remaining = [rows * chosen if rows[a] * rows[b] < 0 else rows for rows in remaining if rows is not chosen]
+            rest = [each for each in remaining if each is not chosen]
+            remaining = [each.times(chosen) if each.rows[a] * each.rows[b] < 0 else each for each in rest]
             if not remaining:
                 break
+    return Gauge(tuple(steps))
+
+
+def gauge_signs(problem: Problem, kernel: FloatArray, *, odd: bool) -> FloatArray:
+    """The signs s over the joint index, (nP,), that take a state to the sign of the rule: to ``s_a s_b Φ_ab``."""
+    signs = np.ones(len(kernel))
+    for step in gauge(problem, kernel, odd=odd).steps:
+        a, b = (index[np.abs(kernel[step.block]).argmax()] for index in step.block)
+        if step.positive == (signs[a] * signs[b] < 0):
+            signs = signs * step.symmetry.rows
     return signs
 
 
-def _traces(kernel: FloatArray, P: int) -> Iterator[tuple[float, int, int]]:
-    """``Σ_p Φ^{tt'}_{pp}`` that are not 0, in the rule's order, with an entry that changes sign with it."""
+#: A sum of entries, their rows and columns, and one of them that is not 0.
+_Sum = tuple[float, IntArray, IntArray, int, int]
+
+
+def _traces(kernel: FloatArray, P: int, error: FloatArray | None) -> Iterator[_Sum]:
+    """``Σ_p Φ^{tt'}_{pp}`` that are not 0, in the rule's order."""
     n = len(kernel) // P
-    blocks = kernel.reshape(n, P, n, P)
-    size = np.sqrt(np.maximum(np.einsum("tptp->tp", blocks), 0.0))
+    size = np.sqrt(np.maximum(np.diagonal(kernel), 0.0))
     for lag in range(1, n):
         for t in range(n - 1, lag - 1, -1):
-            entries, scale = np.diagonal(blocks[t, :, t - lag]), size[t] * size[t - lag]
-            if abs(entries.sum()) > ABSENT * scale.sum():
+            rows = np.arange(t * P, (t + 1) * P)
+            columns = rows - lag * P
+            entries = kernel[rows, columns]
+            least = ABSENT * float(size[rows] @ size[columns])
+            least = least if error is None else max(least, 3 * float(error[rows, columns].sum()))
+            if abs(entries.sum()) > least:
                 p = int(np.abs(entries).argmax())
-                yield float(entries.sum()), t * P + p, (t - lag) * P + p
+                yield float(entries.sum()), rows, columns, int(rows[p]), int(columns[p])
 
 
-def _entries(kernel: FloatArray, P: int) -> Iterator[tuple[float, int, int]]:
+def _entries(kernel: FloatArray, P: int, error: FloatArray | None) -> Iterator[_Sum]:
     """Entries that are not 0, in the rule's order."""
     n = len(kernel) // P
     size = np.sqrt(np.maximum(np.diagonal(kernel), 0.0))
+    least = ABSENT * np.outer(size, size)
+    least = least if error is None else np.maximum(least, 3 * error)
     for lag in range(n):
         for t in range(n - 1, lag - 1, -1):
             rows, columns = slice(t * P, (t + 1) * P), slice((t - lag) * P, (t - lag + 1) * P)
-            present = np.abs(kernel[rows, columns]) > ABSENT * np.outer(size[rows], size[columns])
-            for p, q in np.argwhere(present).tolist():
+            for p, q in np.argwhere(np.abs(kernel[rows, columns]) > least[rows, columns]).tolist():
                 a, b = t * P + p, (t - lag) * P + q
-                yield float(kernel[a, b]), a, b
+                yield float(kernel[a, b]), np.array([a]), np.array([b]), a, b
 
 
 def fixed(problem: Problem, kernel: FloatArray, *, odd: bool) -> FloatArray:
@@ -81,11 +171,14 @@ def is_broken(problem: Problem, kernel: FloatArray, *, odd: bool, error: FloatAr
 
     A state that all of them leave as it is has no sign, coherent or not: the DNN's, and those of even lags only.
     """
+    return bool(settled(problem, kernel, odd=odd, error=error).steps)
+
+
+def settled(problem: Problem, kernel: FloatArray, *, odd: bool, error: FloatArray | None = None) -> Gauge:
+    """`gauge` of a state that a solver found: entries within `SMALL` of its diagonal are 0 too."""
     size = np.sqrt(np.maximum(np.diagonal(kernel), 0.0))
-    rounding = SMALL * np.outer(size, size)
-    present = np.abs(kernel) > (rounding if error is None else np.maximum(rounding, 3 * error))
-    generators = (symmetry.rows for symmetry in sign_symmetries(problem, odd))
-    return any(bool(present[rows[:, None] != rows].any()) for rows in generators)
+    rounding = SMALL / 3 * np.outer(size, size)
+    return gauge(problem, kernel, odd=odd, error=rounding if error is None else np.maximum(rounding, error))
 
 
 def reversed_times(

@@ -134,6 +134,10 @@ class SignSymmetry:
         """s over the joint index, time-major, (nP,)."""
         return self.signs.ravel()
 
+    def times(self, other: SignSymmetry) -> SignSymmetry:
+        """One after the other."""
+        return SignSymmetry(self.matrices * other.matrices, self.signs * other.signs, self.readouts @ other.readouts)
+
     def of_kernel(self, kernel: FloatArray) -> FloatArray:
         """``s_a s_b Φ_ab``, (…, nP, nP)."""
         return np.asarray(self.rows[:, None] * kernel * self.rows)

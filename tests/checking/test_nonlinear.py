@@ -21,6 +21,7 @@ def state(branch="coherent"):
 class Planted(SimpleNamespace):
     """A simulation whose mean kernel has a shift at finite width, in the negative basin until it is fixed."""
 
+    problem = endpoint(4, 40.0, activation="erf")
     has_sign_symmetry = True
     rhat, ess = 1.0, 1000.0
 

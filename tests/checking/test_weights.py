@@ -7,7 +7,7 @@ import pytest
 
 from numerics import solve
 from numerics.checking import weights
-from numerics.checking.regions import is_doubled, nearest, region
+from numerics.checking.regions import gauge_of, nearest, region
 from numerics.inputs.problem import Problem, endpoint
 from numerics.nonlinear import trajectories
 from numerics.nonlinear.search import lowest_state
@@ -61,9 +61,9 @@ def test_weights_are_those_of_the_exact_law(T, kappa, signal, monkeypatch):
 def test_a_mirror_image_doubles_the_weight(monkeypatch):
     monkeypatch.setattr(weights, "DRAWS_OF_SEVERAL", 20_000)
     incoherent, coherent = two_phases(endpoint(4, 500.0, kappa=60.0))
-    assert not is_doubled(incoherent)
-    assert is_doubled(coherent)
-    assert not is_doubled(solve(endpoint(4, 40.0, arch="dnn")))
+    assert not gauge_of(incoherent).steps
+    assert gauge_of(coherent).steps
+    assert not gauge_of(solve(endpoint(4, 40.0, arch="dnn"))).steps
     first, second = sorted(weights.phases([incoherent, coherent], 256), key=lambda phase: phase.state.branch)
     assert first.state is coherent
     odds = np.log(2) + laplace([incoherent, coherent], 256)

@@ -94,7 +94,7 @@ def test_any_problem_is_scanned():
         (["endpoint", "--T", "4", "--signal", "1:2"], "signal"),
         (["endpoint", "--T", "4", "--signal=5:2:10"], "signal"),
         (["endpoint", "--T", "4", "--over", "kappa=1:2:3"], "--signal"),
-        (["endpoint", "--T", "4", "--over", "z=1:2:3", "--signal", "1"], "signal, kappa, u, v or w"),
+        (["endpoint", "--T", "4", "--over", "z=1:2:3", "--signal", "1"], "signal, kappa, u, v, w, rho, skip or bias"),
         (["endpoint", "--T", "4", "--over", "signal=1:2:1"], "count"),
         (["endpoint", "--T", "2", "--signal", "1:2:3"], "T"),
         (["endpoint", "--T", "4", "--signal", "1:2:3", "--kappa", "nan"], "kappa"),

@@ -70,7 +70,7 @@ def test_unseen_directions_are_predicted_as_the_theory_predicts_test_patterns():
 
 
 def test_spectra_are_drawn_with_theory_and_teacher(tmp_path):
-    theory = outliers(sequential.solved("rnn"))
+    theory = outliers(sequential.solved("rnn"))[0]
     near = [[float(theory[0].real) + shift, float(theory[0].imag)] for shift in (-0.02, 0.02)]
     networks = {
         "rnn": {"width": 8, "spectrum": [[0.1, 0.2]], "theory": teacher_eigenvalues.pairs(theory), "outliers": near,

@@ -149,7 +149,7 @@ def test_responses_give_what_other_coordinates_give(arch, skip):
     """F of corresponding kernels, its minimum and the prior do not depend on the coordinates."""
     rng = np.random.default_rng(3)
     problem = random_problem(rng, n=5, P=2, D=2, arch=arch, skip=skip, bias=0.0)
-    x = coordinates.driving_inputs(problem)
+    x = coordinates.driving_inputs(problem, problem.x)
     V, _ = coordinates._input_directions(x)
     space = coordinates._of_responses(problem, x, V)
     usual = kernel_functional(problem).space
