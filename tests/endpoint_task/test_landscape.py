@@ -2,12 +2,21 @@
 
 import numpy as np
 import pytest
+from scipy.linalg import expm
 from scipy.optimize import minimize
 
 from numerics import solve, solve_all
-from numerics.endpoint_task.landscape import landscape, negative_log_density, plane
+from numerics.endpoint_task.chain import chain
+from numerics.endpoint_task.landscape import (
+    _constraint,
+    _free_energy_derivatives,
+    landscape,
+    negative_log_density,
+    plane,
+)
 from numerics.errors import InputError
 from numerics.inputs.problem import endpoint
+from numerics.linalg import from_vector
 from numerics.linear.functional import kernel_functional
 
 
@@ -21,6 +30,31 @@ def test_the_minimum_and_the_maximum_are_the_coherent_and_incoherent_states():
     np.testing.assert_allclose(curve.kernel[3], low.kernel, rtol=1e-8, atol=1e-8)
     assert F[3] < min(F[2], F[4])
     assert curve.order_parameter[0] == -curve.order_parameter[3]
+
+
+def along(L, S):
+    """H, and the correlation of the last two times, at ``L exp(S) Lᵀ``."""
+    H = L @ expm(S) @ L.T
+    return H, H[-1, -2] / np.sqrt(H[-1, -1] * H[-2, -2])
+
+
+def test_slopes_and_curvatures_along_natural_coordinates_are_differences():
+    rng = np.random.default_rng(0)
+    n, signal, kappa, h = 4, 7.0, 0.6, 1e-4
+    L = np.linalg.cholesky(np.cov(rng.standard_normal((n, 12))))
+    functional = kernel_functional(endpoint(n + 1, signal, kappa=kappa))
+    slope, bend, gap = _constraint(L, 0.3)
+    gradient, hessian, scale = _free_energy_derivatives(chain(L[None]), signal, kappa)
+    assert gap == pytest.approx(0.3 - along(L, np.zeros((n, n)))[1])
+    assert scale > np.linalg.norm(gradient)
+    for _ in range(5):
+        z = rng.standard_normal(n * (n + 1) // 2)
+        z /= np.linalg.norm(z)
+        kernels, q = zip(*(along(L, k * h * from_vector(z, n)) for k in (-1, 0, 1)), strict=True)
+        F = [functional.at(H).free_energy for H in kernels]
+        for values, first, second in ((q, slope, bend), (F, gradient, hessian)):
+            assert (values[2] - values[0]) / (2 * h) == pytest.approx(first @ z, rel=1e-5, abs=1e-7)
+            assert (values[2] - 2 * values[1] + values[0]) / h**2 == pytest.approx(z @ second @ z, rel=1e-4, abs=1e-5)
 
 
 def test_one_well_below_the_transition_and_two_above():

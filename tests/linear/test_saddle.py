@@ -153,6 +153,19 @@ def test_states_of_longer_periods_are_found_and_lag_2_states_in_both_signs():
         assert first.kernel[period, 0] * second.kernel[period, 0] < 0
 
 
+def test_states_of_lag_2_are_two_that_differ_in_sign():
+    """At T = 6 the incoherent state is unstable to lag 2 beyond λ = (r-1)(r⁵+1)²/r⁵ = 4.86, r = 3/2."""
+    functional = kernel_functional(endpoint(6, 8.0))
+    first, second = search._of_longer_periods(functional, 1e-10)
+    for stop in (first, second):
+        assert stop.converged
+        assert symmetry.lag_period(functional, stop.point.H) == 2
+    sign = (-1.0) ** (np.arange(5) // 2)
+    np.testing.assert_allclose(first.point.H, np.outer(sign, sign) * second.point.H, atol=1e-6)
+    assert abs(first.point.H[2, 0]) > 0.01
+    assert not list(search._of_longer_periods(kernel_functional(endpoint(6, 4.8)), 1e-10))
+
+
 @pytest.mark.parametrize("arch", ["rnn", "dnn"])
 def test_degenerate_inputs_are_solved_in_their_own_space(arch):
     """Four patterns in two dimensions: the kernel follows from two independent directions, exactly."""
