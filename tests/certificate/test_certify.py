@@ -13,7 +13,7 @@ from numerics.inputs.teachers import sequence
 pytest.importorskip("flint")
 
 from numerics.certificate import balls
-from numerics.certificate.certify import certify
+from numerics.certificate.certify import _negative_circles, certify
 
 
 def test_both_branches_at_t_4_are_proved_with_their_signatures():
@@ -147,3 +147,29 @@ def test_refusals():
         certify(dataclasses.replace(solution, problem=endpoint(26, 1.0)))
     with pytest.raises(InputError, match="linear"):
         certify(dataclasses.replace(solution, problem=solution.problem.with_(activation="erf")))
+
+
+def test_circles_count_negative_eigenvalues_only_where_none_may_hold_0():
+    import flint
+
+    def circles(rows, radius=0.0):
+        return _negative_circles(flint.arb_mat([[flint.arb(entry, radius) for entry in row] for row in rows]))
+
+    assert circles([[1.0, 0.0, 0.0], [0.0, -2.0, 0.0], [0.0, 0.0, 3.0]]) == 1
+    assert circles([[-1.0, 0.9], [0.9, -1.0]]) == 2
+    assert circles([[1.0, 0.9], [0.9, 1.0]]) == 0
+    assert circles([[1.0, 1.0], [1.0, 2.0]]) is None
+    assert circles([[0.4, -0.5], [-0.5, 2.0]]) is None
+    assert circles([[0.4, 0.2, 0.3], [0.2, 2.0, 0.0], [0.3, 0.0, 2.0]]) is None
+    assert circles([[1.0, 0.9], [0.9, 1.0]], radius=0.06) is None
+    assert circles([[0.05]], radius=0.06) is None
+
+
+@pytest.mark.parametrize("u", [1e-4, 1.0, 1e4])
+def test_the_radius_is_relative_to_the_kernels_size(u):
+    state = solve(endpoint(4, 20.0, u=u))
+    moved = dataclasses.replace(state, kernel=(1 + 1e-7) * state.kernel)
+    assert certify(state).radius < 1e-12
+    proof = certify(moved)
+    assert proof.proved
+    assert proof.radius == pytest.approx(1e-7, rel=1e-3)

@@ -12,9 +12,11 @@ from numerics.inputs.problem import endpoint
 from numerics.nonlinear import by_quadrature, iteration
 from numerics.nonlinear.by_quadrature import Quadrature
 from numerics.nonlinear.by_sampling import Sampling, Start
+from numerics.nonlinear.descent import Descent
 from numerics.nonlinear.engine import continued
 from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.iteration import MomentMap
+from numerics.nonlinear.laws import law_at, minimised, newton_step
 from numerics.nonlinear.sample import fitted, sample, standard
 from numerics.nonlinear.space import TrajectorySpace, trajectory_space
 
@@ -171,3 +173,40 @@ def test_a_fitted_mixture_is_nearly_as_likely_as_the_density_itself():
     found, normal = (np.logaddexp.reduce(each.log_densities(white), axis=1).mean() for each in (mixture, standard(3)))
     assert likelihood - found < 0.25  # 0.16 for the share of the wide part, the rest for the widening
     assert likelihood - normal > 0.6
+
+
+def test_a_way_down_that_has_not_ended_is_not_called_ended():
+    space, prior = task(4, 6.0)
+    descent = Descent(space.d, ERF, 0)
+    start = descent.normal(space, space.covariance(prior))
+    nodes = descent._nodes(space, start.mean, 1.3 * start.covariance)
+    first = law_at(space, ERF, nodes, start.precision, start.tilt)
+    once, ended = minimised(space, ERF, nodes, first, steps=1)
+    assert not ended
+    assert once.free_energy < first.free_energy
+    last, ended = minimised(space, ERF, nodes, first, steps=100)
+    assert ended
+    assert last.free_energy < once.free_energy
+    step = newton_step(space, nodes, last, 1.0)
+    assert step.inside
+    assert step.length < 0.1
+    again, ended = minimised(space, ERF, nodes, last, steps=1)
+    assert ended
+    assert again is last
+
+
+@pytest.mark.parametrize("radius", [0.05, 0.5, 1e3])
+def test_a_step_down_is_no_longer_than_its_radius_and_gains_what_it_says(radius):
+    """For a short step F falls by the gain that is told, to second order."""
+    space, prior = task(4, 60.0)
+    descent = Descent(space.d, ERF, 0)
+    start = descent.normal(space, space.covariance(prior))
+    nodes = descent._nodes(space, start.mean, 2 * start.covariance)
+    law = law_at(space, ERF, nodes, start.precision, start.tilt)
+    step = newton_step(space, nodes, law, radius)
+    assert step.length <= radius * (1 + 1e-6)
+    assert step.inside == (step.length < 0.999 * radius)
+    assert step.gain > 0
+    if radius < 0.1:
+        new = law_at(space, ERF, nodes, law.precision + step.precision, law.tilt + step.tilt)
+        assert law.free_energy - new.free_energy == pytest.approx(step.gain, rel=0.1)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from functools import partial
+from importlib import import_module
 
 import mpmath
 import numpy as np
@@ -43,6 +46,38 @@ def test_every_statement_follows_for_symbolic_T():
     assert_onset()
     assert_amplitudes()
     assert_crossing()
+
+
+@pytest.mark.parametrize(
+    ("field", "proof", "told"),
+    [
+        ("signal", assert_onset, "λ_"),
+        ("isotherm", assert_amplitudes, "A at the onset"),
+        ("jump_squared", assert_amplitudes, "B at the onset"),
+        ("fold_distance_squared", assert_amplitudes, "C at the onset"),
+    ],
+)
+def test_a_changed_statement_does_not_follow(field, proof, told, monkeypatch):
+    module = import_module("theory.learning_onset")
+    right = module.onset
+
+    def wrong(T):
+        return replace(right(T), **{field: 2 * getattr(right(T), field)})
+
+    monkeypatch.setattr(module, "onset", wrong)
+    with pytest.raises(ArithmeticError, match=told):
+        proof.__wrapped__()
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("fold_noise", "κ of a fold at r_c is not"), ("onset_ratio", "r_* - r_c is not as stated")]
+)
+def test_a_changed_crossing_does_not_follow(name, told, monkeypatch):
+    module = import_module("theory.learning_coherence")
+    right = getattr(module, name)
+    monkeypatch.setattr(module, name, lambda *given: right(*given) + 1)
+    with pytest.raises(ArithmeticError, match=re.escape(told)):
+        assert_crossing.__wrapped__()
 
 
 @pytest.mark.parametrize("T", [3, 4, 5, 6, 9, 20])
