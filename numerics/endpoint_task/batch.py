@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sympy import Float
 
 from numerics.endpoint_task import branches, chain
 from numerics.errors import InputError
@@ -29,6 +30,7 @@ from numerics.results.plotting import branch as draw_branch
 from numerics.results.plotting import order_parameter_axes
 from numerics.threads import one_thread
 from theory import symbols
+from theory.critical_point import critical_signal
 from theory.free_energy import endpoint_free_energy
 
 Branch = Literal["incoherent", "coherent", "lowest"]
@@ -45,17 +47,20 @@ PART = 8192
 
 @dataclass(frozen=True, eq=False, repr=False)
 class EndpointBatch(Result):
-    """Stationary kernels of B endpoint problems, all on one branch, or on the lower of two.
+    """Stationary kernels of endpoint problems, all on one branch, or on the lower of two.
+
+    Arrays have the shape S to which the parameters broadcast, (1,) for single numbers.
 
     Attributes:
         T: index of the last output.
         arch: ``"rnn"`` or ``"dnn"``.
         branch: ``"incoherent"``, ``"coherent"`` or ``"lowest"``.
-        signal, kappa: the parameters, (B,).
-        kernel: ``H``, (B, n, n); NaN where the branch does not exist or Newton did not converge.
-        free_energy, energy, entropy: (B,), NaN likewise.
-        exists: whether the branch exists at these parameters, (B,).
-        converged, stable, residual: as in ``numerics.linear.newton.Roots``, (B,).
+        signal, kappa: the parameters, S.
+        kernel: ``H``, S + (n, n); NaN where the branch does not exist or Newton did not converge.
+        free_energy, energy, entropy: S, NaN likewise.
+        exists: whether the branch exists at these parameters, S.
+        converged, stable, residual: as in ``numerics.linear.newton.Roots``, S.
+        reduced_kappa: ``κ/(v w^(T-2) u)``, S, which with λ decides everything but the kernel's scale.
     """
 
     T: int
@@ -71,25 +76,58 @@ class EndpointBatch(Result):
     converged: NDArray[np.bool_]
     stable: NDArray[np.bool_]
     residual: FloatArray
+    reduced_kappa: FloatArray | None = None
 
     def facts(self) -> Facts:
         """Which states, how many, and how well solved."""
         return (
             ("branch", f"{self.branch}, {self.arch.upper()}, T = {self.T}"),
-            ("problems", f"{len(self.signal)}: {int(self.exists.sum())} have it, {int(self.stable.sum())} stable"),
+            ("problems", f"{_sizes(self.signal)}: {int(self.exists.sum())} have it, {int(self.stable.sum())} stable"),
             ("converged", f"{int(self.converged.sum())} of {int(self.exists.sum())}"),
         )
 
     def draw(self, ax: Any) -> None:
-        """The order parameter against λ."""
-        order = np.argsort(self.signal, kind="stable")
-        draw_branch(self.signal[order], self.order_parameter[order], self.stable[order], ax, color="C0")
+        """The order parameter: against λ (or κ where λ is one number), or over two parameters as a map.
+
+        The map has the RNN's exact critical line λ_c(κ) (docs/theory.md section 5).
+        """
+        if self.signal.ndim == 2:
+            self._draw_map(ax)
+            return
+        along = self.kappa if np.ptp(self.signal) == 0 and np.ptp(self.kappa) > 0 else self.signal
+        order = np.argsort(along, kind="stable")
+        draw_branch(along[order], self.order_parameter[order], self.stable[order], ax, color="C0")
         order_parameter_axes(self.T, ax)
+        if along is self.kappa:
+            ax.set_xlabel(r"noise $\kappa$")
+
+    def _draw_map(self, ax: Any) -> None:
+        size = self.order_parameter
+        image = ax.pcolormesh(self.signal, self.kappa, np.ma.masked_invalid(size), shading="nearest", cmap="viridis")
+        ax.figure.colorbar(image, ax=ax, label=rf"order parameter $H^{{{self.T - 1},{self.T - 2}}}$")
+        ax.set(xlabel=r"signal $\lambda$", ylabel=r"noise $\kappa$")
+        limits = ax.get_xlim(), ax.get_ylim()
+        if self.arch == "rnn" and self.T >= 4 and self.reduced_kappa is not None:
+            noise = np.linspace(self.kappa.min(), self.kappa.max(), 60)
+            reduced = np.interp(noise, np.sort(self.kappa, axis=None), np.sort(self.reduced_kappa, axis=None))
+            ax.plot(critical_signals(self.T, reduced), noise, "--", color="C1", label=r"$\lambda_c(\kappa)$")
+            ax.legend()
+        ax.set(xlim=limits[0], ylim=limits[1])
 
     @property
     def order_parameter(self) -> FloatArray:
-        """``H^{T-1,T-2} ≥ 0``, (B,)."""
-        return self.kernel[:, -1, -2]
+        """``H^{T-1,T-2} ≥ 0``, S."""
+        return self.kernel[..., -1, -2]
+
+
+def _sizes(array: FloatArray) -> str:
+    return " × ".join(map(str, array.shape))
+
+
+def critical_signals(T: int, kappa: ArrayLike) -> FloatArray:
+    """``λ_c(κ)``, where the RNN's incoherent branch turns unstable, at each κ (units u = v = w = 1)."""
+    exact = critical_signal(T)
+    return np.array([float(exact.subs(symbols.kappa, Float(float(k), 17))) for k in np.ravel(kappa)])
 
 
 @lru_cache(maxsize=16)
@@ -120,7 +158,9 @@ def solve_endpoint_batch(
     w: ArrayLike = 1.0,
     tolerance: float = 1e-10,
 ) -> EndpointBatch:
-    """One branch at every signal λ, noise κ and widths u, v, w (broadcast against each other and flattened).
+    """One branch at every signal λ, noise κ and widths u, v, w, broadcast against each other.
+
+    ``solve_endpoint_batch(4, *np.meshgrid(signals, noises))`` gives, and draws, a map over two parameters.
 
     The coherent branch is the one that leaves the incoherent branch at λ_c, upper sign. Where a branch has several
     states at the same parameters, on either side of its folds, the one of lowest free energy is given; where it has
@@ -135,7 +175,7 @@ def solve_endpoint_batch(
     T = integer(T, "T", 3, LONGEST_BATCH, longest)
     if branch == "lowest":
         return _lower_of_both(T, signal, kappa, arch, {"u": u, "v": v, "w": w}, tolerance)
-    lam, noise, u_, v_, w_ = _checked(T, arch, branch, signal=signal, kappa=kappa, u=u, v=v, w=w)
+    (lam, noise, u_, v_, w_), shape = _checked(T, arch, branch, signal=signal, kappa=kappa, u=u, v=v, w=w)
     n = T - 1
     reduced = np.ascontiguousarray([lam, noise / (v_ * w_ ** (n - 1) * u_)])
     start, exists = _starts(branches.spline(n, 0 if branch == "incoherent" else 1), *reduced)
@@ -157,20 +197,21 @@ def solve_endpoint_batch(
         # H^{ts} = u w^{(t+s)/2-1} times its value in units u = v = w = 1
         np.multiply(states.x[k], hide * u_ * w_ ** float((i + j) / 2), out=kernel[i, j])
         kernel[j, i] = kernel[i, j]
+    found = {
+        "signal": lam,
+        "kappa": np.broadcast_to(noise, lam.shape),
+        "free_energy": (states.energy + states.entropy) * hide,
+        "energy": states.energy * hide,
+        "entropy": states.entropy * hide,
+        "exists": exists,
+        "converged": converged,
+        "stable": states.stable & converged,
+        "residual": states.residual,
+        "reduced_kappa": reduced[1],
+    }
+    shaped: dict[str, Any] = {name: values.reshape(shape) for name, values in found.items()}
     return EndpointBatch(
-        T=T,
-        arch=arch,
-        branch=branch,
-        signal=lam,
-        kappa=np.broadcast_to(noise, lam.shape),
-        kernel=np.moveaxis(kernel, 2, 0),
-        free_energy=(states.energy + states.entropy) * hide,
-        energy=states.energy * hide,
-        entropy=states.entropy * hide,
-        exists=exists,
-        converged=converged,
-        stable=states.stable & converged,
-        residual=states.residual,
+        T=T, arch=arch, branch=branch, kernel=np.moveaxis(kernel, 2, 0).reshape(*shape, n, n), **shaped
     )
 
 
@@ -245,8 +286,8 @@ def _starts(curve: branches.CurveSpline, signal: FloatArray, noise: FloatArray) 
     return np.concatenate([entries for entries, _ in pieces], axis=1), np.concatenate([there for _, there in pieces])
 
 
-def _checked(T: int, arch: str, branch: str, **parameters: ArrayLike) -> list[FloatArray]:
-    """λ and κ (B,), and u, v, w (B,) or, where one number serves all, (1,)."""
+def _checked(T: int, arch: str, branch: str, **parameters: ArrayLike) -> tuple[list[FloatArray], tuple[int, ...]]:
+    """λ and κ flattened, (B,), and u, v, w (B,) or, where one number serves all, (1,); and their common shape."""
     if arch not in ARCHITECTURES:
         raise InputError(f"arch: is {arch!r}; accepted: {' or '.join(ARCHITECTURES)}")
     if branch not in ("incoherent", "coherent"):
@@ -266,4 +307,5 @@ def _checked(T: int, arch: str, branch: str, **parameters: ArrayLike) -> list[Fl
         shapes = [array.shape for array in given.values()]
         raise InputError(f"signal, kappa, u, v, w: have shapes {shapes}; accepted: shapes that broadcast") from None
     single = [name in ("u", "v", "w") and array.size == 1 for name, array in given.items()]
-    return [array.ravel()[:1] if one else array.ravel() for array, one in zip(arrays, single, strict=True)]
+    flat = [array.ravel()[:1] if one else array.ravel() for array, one in zip(arrays, single, strict=True)]
+    return flat, arrays[0].shape or (1,)

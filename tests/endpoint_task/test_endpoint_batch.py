@@ -8,7 +8,7 @@ import pytest
 
 from numerics import solve
 from numerics.endpoint_task import branches
-from numerics.endpoint_task.batch import lowered_endpoint, solve_endpoint_batch
+from numerics.endpoint_task.batch import critical_signals, lowered_endpoint, solve_endpoint_batch
 from numerics.errors import InputError
 from numerics.inputs.problem import endpoint
 from numerics.linear.newton import newton, polish, positive_definite
@@ -228,3 +228,36 @@ def test_the_solver_is_on_the_exact_branch_of_t_4(kappa):
         state = solve(endpoint(4, (last + kappa) ** 2 / (4 * s * (s - 1)), kappa=kappa))
         size = np.sqrt(np.diagonal(exact))
         assert (np.abs(state.kernel - exact) / (size[:, None] * size)).max() < 1e-9
+
+
+def test_shapes_are_kept_and_two_parameters_draw_a_map_with_the_critical_line():
+    from matplotlib.figure import Figure
+
+    signal, kappa = np.meshgrid(np.linspace(1.0, 20.0, 7), np.linspace(0.2, 2.0, 4))
+    batch = solve_endpoint_batch(4, signal, kappa, branch="lowest", v=2.0)
+    assert batch.kernel.shape == (4, 7, 3, 3)
+    assert all(
+        getattr(batch, name).shape == (4, 7) for name in ("signal", "kappa", "free_energy", "stable", "residual")
+    )
+    one = solve_endpoint_batch(4, signal[2, 5], kappa[2, 5], branch="lowest", v=2.0)
+    assert one.signal.shape == (1,)
+    np.testing.assert_allclose(batch.kernel[2, 5], one.kernel[0], rtol=1e-12)
+    assert "4 × 7" in dict(batch.facts())["problems"]
+    coherent = batch.order_parameter > 1e-6
+    np.testing.assert_array_equal(coherent, signal > critical_signals(4, kappa / 2.0).reshape(4, 7))
+    assert coherent.any()
+    assert not coherent.all()
+    ax = Figure().subplots()
+    batch.draw(ax)
+    (line,) = ax.lines
+    np.testing.assert_allclose(line.get_xdata(), critical_signals(4, line.get_ydata() / 2.0))
+    assert (ax.get_xlabel(), ax.get_ylabel()) == (r"signal $\lambda$", r"noise $\kappa$")
+
+
+def test_where_only_the_noise_varies_it_is_the_axis():
+    from matplotlib.figure import Figure
+
+    ax = Figure().subplots()
+    solve_endpoint_batch(4, 20.0, [2.0, 0.5, 1.0], branch="coherent").draw(ax)
+    assert ax.lines[0].get_xdata().tolist() == [0.5, 1.0, 2.0]
+    assert ax.get_xlabel() == r"noise $\kappa$"
