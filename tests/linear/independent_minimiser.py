@@ -1,10 +1,10 @@
 """The lowest kernel free energy of a linear network by another road than the solver's: multi-start L-BFGS over weights.
 
-``F(H) = ½ yᵀ(v 𝒯H𝒯ᵀ+κ)⁻¹y + ½ tr[HC⁻¹] - ½ ln(|H|/|C|) - m/2`` is docs/theory.md section 3 once more.
-The kernel is ``H = ZZᵀ`` with the activities ``Z_{t+1} = √w Z_t W_tᵀ`` of a network with m neurons and free weights
-(one W or one for each step): every positive-definite kernel is one. Starts are random networks, most with planted
-weights of low rank that carry patterns or the labels' direction on with a gain, in fresh directions, along one,
-turning, cyclic. Shares no code with ``numerics``; only a problem's arrays are read.
+``F(H) = ½ yᵀ(v 𝒯H𝒯ᵀ+κ)⁻¹y + ½ tr[HC⁻¹] - ½ ln(|H|/|C|) - m/2`` is docs/theory.md section 3 once more, with the C of
+sections 10 and 11. The kernel is ``H = ZZᵀ`` with the activities ``Z_{t+1} = √w Z_t W_tᵀ`` of a network with m neurons
+and free weights (one W for the RNN, one for each step else): every positive-definite kernel is one. Starts are random
+networks, most with planted weights of low rank that carry patterns or the labels' direction on with a gain, in fresh
+directions, along one, turning, cyclic. Shares no code with ``numerics``; only a problem's arrays are read.
 """
 
 from __future__ import annotations
@@ -28,8 +28,14 @@ class Network:
         y = np.asarray(problem.y).T.ravel()
         self.rows = np.flatnonzero(np.isfinite(y))
         self.y = y[self.rows]
-        time = np.arange(m) // P
-        self.mask = np.ones((m, m)) if problem.arch == "rnn" else (time[:, None] == time).astype(float)
+        #: M_st of C at times s+1 and t+1.
+        self.mask = np.zeros((m, m))
+        self.mask[P:, P:] = np.kron(np.asarray(problem.sharing), np.ones((P, P)))
+        steps = np.eye(n) - problem.skip * np.eye(n, k=-1)
+        self.back = np.kron(np.linalg.inv(steps), np.eye(P))
+        self.given = problem.bias * np.kron(np.asarray(problem.bias_sharing), np.ones((P, P)))
+        self.given[:P, :P] += self.inputs
+        self.tied = problem.arch != "dnn"
 
     def activities(self, A, W):
         Z = [A]
@@ -57,9 +63,9 @@ class Network:
         Z = self.activities(A, W)
         stacked = np.concatenate(Z)
         H = stacked @ stacked.T
-        C = np.zeros((m, m))
-        C[:P, :P] = self.inputs
-        C[P:, P:] = self.w * (self.mask * H)[:-P, :-P]
+        C = self.given.copy()
+        C[P:, P:] += self.w * self.mask[P:, P:] * H[:-P, :-P]
+        C = self.back @ C @ self.back.T
         size = np.sqrt(np.diagonal(C))  # units in which C is well conditioned
         K = np.linalg.inv(C / size[:, None] / size) / size[:, None] / size
         logC, logZ = (
@@ -73,7 +79,7 @@ class Network:
         if not np.isfinite(F):
             return 1e30, np.zeros_like(z)
         dH = 0.5 * K
-        message = 0.5 * (K - KH @ K)
+        message = self.back.T @ (0.5 * (K - KH @ K)) @ self.back
         dH[:-P, :-P] += self.w * (self.mask[P:, P:] * message[P:, P:])
         dH[np.ix_(self.rows, self.rows)] -= 0.5 * self.v * np.outer(q, q)
         dZ = (dH + dH.T) @ stacked - np.linalg.inv(stacked).T  # of -ln|det Z|
@@ -95,6 +101,12 @@ class Network:
         )
         return float(result.fun), result.x
 
+    def alike(self):
+        """A network with one W, of the same size and labels."""
+        one = object.__new__(Network)
+        vars(one).update(vars(self) | {"layers": 1})
+        return one
+
     def start(self, rng):
         """A random network with planted directions."""
         P, m, n = self.P, self.m, self.n
@@ -102,6 +114,13 @@ class Network:
         basis = np.linalg.qr(rng.normal(size=(m, m)))[0]
         A = root @ basis[:P]
         A += 1e-3 * np.abs(A).max() * rng.normal(size=A.shape)
+        if (
+            self.tied and self.layers > 1 and rng.random() < 0.7
+        ):  # one plan for all layers, and differences between them
+            plan = Network.start(self.alike(), rng)
+            A, W = self.alike().unpack(plan)
+            differences = rng.normal(size=(self.layers, m, m)) * rng.choice([0.0, 0.1, 0.5]) / np.sqrt(m)
+            return np.concatenate([A.ravel(), (W + differences).ravel()])
         W = rng.normal(size=(self.layers, m, m)) / np.sqrt(m)
         kind = int(rng.integers(0, 6))
         if kind:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import sympy
 
 from numerics.inputs.problem import Problem, endpoint
-from numerics.linear import coordinates, recursion, search
+from numerics.linear import coordinates, recursion, search, trust_region
 from numerics.linear.functional import kernel_functional
 from numerics.predictors.observables import predict
 from tests.linear.dense_reference import Dense
+from theory.sharing_stability import instability
+from theory.sharing_transition import signal_at
 
 FAMILIES = ("shared:0.5", "drift:0.7", "looped:2", "looped:3", "rnn", "dnn", "matrix")
 
@@ -176,11 +179,65 @@ def test_predictions_of_several_outputs_are_those_of_each():
         np.testing.assert_allclose(found, mean.reshape(4, 2).T, atol=1e-12)
 
 
-def test_stronger_tied_weights_do_not_cost_more_states_than_there_are():
-    """Below the critical signal the state of every sharing matrix is the incoherent one, whatever the sharing."""
-    incoherent = search.lowest_state(endpoint(5, 1.0, arch="dnn")).free_energy
-    for arch in ("shared:0.5", "drift:0.3", "looped:2", np.array([[2.0, 0, 0], [0, 1, 0], [0, 0, 0.5]])):
-        state = search.lowest_state(endpoint(5, 1.0, arch=arch))
+TIED_PAIR = np.eye(5)
+TIED_PAIR[1, 3] = TIED_PAIR[3, 1] = 1.0
+
+
+@pytest.mark.parametrize(
+    ("arch", "T"),
+    [("shared:0.5", 4), ("shared:0.25", 6), ("drift:0.5", 5), ("drift:0.75", 7), ("looped:2", 6), ("looped:3", 7),
+     (TIED_PAIR, 7)],
+)  # fmt: skip
+@pytest.mark.parametrize("kappa", [0.25, 2.0])
+def test_coherence_appears_at_the_critical_signal_of_the_theory(arch, T, kappa):
+    """The incoherent state is a minimum up to λ_c of ``theory.sharing_stability`` and none beyond it."""
+    M = endpoint(T, 1.0, arch=arch).sharing
+    exact = sympy.ImmutableMatrix(T - 1 - 1, T - 1 - 1, lambda s, t: sympy.nsimplify(M[s, t], rational=True))
+    signal = float(signal_at(T, instability(exact).ratio, sympy.Rational(str(kappa))))
+
+    def smallest(factor):
+        problem = endpoint(T, factor * signal, arch=arch, kappa=kappa)
+        functional = kernel_functional(problem)
+        times = np.arange(problem.n)
+        alternate = [np.where(times == t, -1.0, 1.0) for t in times]
+        stop = trust_region.minimise(functional.at(functional.prior_kernel()), signs=alternate)
+        assert stop.converged
+        state = search.solution_of(problem, stop)
         assert state.branch == "incoherent"
-        if isinstance(arch, str):
-            assert state.free_energy == pytest.approx(incoherent, abs=1e-12)
+        assert state.stable == (factor < 1)
+        return state.hessian_smallest
+
+    below, above = smallest(1 - 1e-4), smallest(1 + 1e-4)
+    assert below > 0 > above
+    assert below == pytest.approx(-above, rel=1e-2)
+    assert search.lowest_state(endpoint(T, 1.05 * signal, arch=arch, kappa=kappa)).branch == "coherent"
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.5])
+@pytest.mark.parametrize("arch", ["rnn", "dnn", "looped:2", "shared:0.5"])
+def test_the_prior_of_a_skip_network_is_that_of_sampled_random_networks(arch, bias):
+    rng = np.random.default_rng(11)
+    a, w, N, draws, n = 0.6, 0.7, 100, 300, 4
+    layers = {"rnn": [0, 0, 0], "dnn": [0, 1, 2], "looped:2": [0, 1, 0]}.get(arch)
+    problem = Problem(rng.normal(size=(2, 2, 3)), np.ones((2, n)), arch=arch, skip=a, w=w, bias=bias)
+    B = np.linalg.cholesky(problem.bias_sharing + 1e-12 * np.eye(n))
+    found = np.zeros((draws, 8, 8))
+    for k in range(draws):
+        Z = rng.normal(size=(4, N, N)) * np.sqrt(w / N)
+        W = [Z[i] for i in layers] if layers else [np.sqrt(0.5) * (Z[3] + Z[i]) for i in range(3)]
+        U, b = rng.normal(size=(N, 3)) / np.sqrt(3), np.sqrt(bias) * B @ rng.normal(size=(n, N))
+        h = np.zeros((N, 2))
+        path = []
+        for t in range(n):
+            came = W[t - 1] @ h if t else np.zeros_like(h)
+            h = a * h + came + U @ problem.x[:, t].T + b[t][:, None]
+            path.append(h.T)
+        path = np.concatenate(path)
+        found[k] = path @ path.T / N
+    state = kernel_functional(problem)
+    expected = state.space.expand(state.prior_kernel())
+    error = found.std(axis=0) / np.sqrt(draws)
+    z = (found.mean(axis=0) - expected) / error
+    assert np.abs(z).max() < 5.0
+    wrong = kernel_functional(problem.with_(skip=0.65))
+    assert np.abs((found.mean(axis=0) - wrong.space.expand(wrong.prior_kernel())) / error).max() > 6.0

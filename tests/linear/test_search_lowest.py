@@ -32,8 +32,31 @@ def late_labels(rng):
     return Problem(x, y, **options)
 
 
-def compare(seed):
-    problem = late_labels(np.random.default_rng(seed))
+def late_labels_of_any_network(rng):
+    """The same for any sharing matrix, half of them with skip connections, half with biases, at T ≤ 8; noise and labels
+    relative to what the random network gives."""
+    T, P = int(rng.integers(4, 9)), int(rng.integers(1, 3))
+    n = T - 1
+    families = [f"shared:{rng.uniform(0.1, 1.0)}", f"drift:{rng.uniform(0.3, 1.0)}", "looped:2", "looped:3", "blocks"]
+    arch = families[int(rng.integers(len(families)))]
+    if arch == "blocks":
+        root = rng.normal(size=(n - 1, int(rng.integers(1, n))))
+        arch = root @ root.T + np.diag(rng.uniform(0.1, 0.5, size=n - 1))
+    w, noise = np.exp(rng.uniform(np.log(0.1), np.log(2.0))), np.exp(rng.uniform(0.0, np.log(1e5)))
+    skip, bias = (float(rng.choice(values)) if rng.random() < 0.5 else 0.0 for values in ([0.3, 0.7, 1.0], [0.1, 1.0]))
+    M = Problem(np.ones((1, 1)), np.ones((1, n)), arch=arch).sharing
+    size = 1.0 + bias
+    for t in range(n - 1):
+        size = (skip**2 + w * M[t, t]) * size + bias
+    y = np.full((P, n), np.nan)
+    times = rng.choice(np.arange(max(1, n - 3), n), size=int(rng.integers(1, 3)), replace=False)
+    y[:, times] = np.sqrt(np.exp(rng.uniform(0.0, np.log(100.0))) * noise * size) * rng.normal(size=(P, len(times)))
+    x = np.sqrt(max(P, 2)) * np.eye(max(P, 2))[:P] if rng.random() < 0.5 else rng.normal(size=(P, P + 2))
+    return Problem(x, y, w=w, kappa=noise * size, arch=arch, skip=skip, bias=bias)
+
+
+def compare(seed, drawn=late_labels):
+    problem = drawn(np.random.default_rng(seed))
     state, other = search.lowest_state(problem), lowest(problem, starts=16, seed=seed)[0]
     assert state.converged
     assert state.stable
@@ -45,6 +68,13 @@ def compare(seed):
 def test_no_lower_state_is_known(seed):
     """Seeds 8, 41, 88 and 111 are answered with a higher state where the search starts from the random network only."""
     compare(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(5))
+def test_no_lower_state_is_known_of_100_problems_of_any_network(part):
+    for seed in range(20 * part, 20 * part + 20):
+        compare(seed, late_labels_of_any_network)
 
 
 def test_the_random_networks_side_alone_misses_states(monkeypatch):
