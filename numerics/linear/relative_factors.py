@@ -8,8 +8,6 @@ one time is carried on to all later ones.
 
 from __future__ import annotations
 
-import math
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,40 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
-from numerics.linalg import FloatArray, symmetric
+from numerics.linalg import FloatArray
+from numerics.linear.carrying import Carried
 from numerics.linear.functional import KernelFunctional
 
 #: Logarithms of Q's diagonal are kept within this.
 LARGEST_LOGARITHM = 80.0
-
-
-def _transpose_solved(K: FloatArray, B: FloatArray) -> FloatArray:
-    """``K⁻ᵀB`` for a lower triangular K."""
-    return np.asarray(lapack.dtrtrs(K, B, lower=1, trans=1)[0])
-
-
-def carried(functional: KernelFunctional, Q: FloatArray, prior: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """``L = KQ`` and K with ``KKᵀ = C[LLᵀ]``, for one lower triangular Q, (m, m).
-
-    Raises:
-        numpy.linalg.LinAlgError: beyond double precision.
-    """
-    space = functional.space
-    if not space.is_independent or not functional.is_separate:
-        H = prior
-        for _ in range(space.n):  # after t rounds they are right up to time t
-            K = np.asarray(np.linalg.cholesky(functional.covariance(H)))
-            L = K @ Q
-            H = L @ L.T
-        return L, K
-    L, K, first = np.zeros_like(Q), np.zeros_like(Q), slice(0, space.sizes[0])
-    K[first, first] = np.linalg.cholesky(functional.input_covariance[first, first])
-    L[first] = K[first, first] @ Q[first]
-    for link in space.links:
-        rows = math.sqrt(functional.w) * link.rows(L)
-        K[link.target, link.target] = np.linalg.cholesky(rows @ rows.T)
-        L[link.target] = K[link.target, link.target] @ Q[link.target]
-    return L, K
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,14 +28,13 @@ class RelativeFactors:
     """F in z: the lower triangle of Q, with logarithms on the diagonal; for stacks of kernels, (k, m, m) and (k, d)."""
 
     functional: KernelFunctional
-    prior: FloatArray
     rows: NDArray[np.intp]
     columns: NDArray[np.intp]
 
     @staticmethod
     def of(functional: KernelFunctional) -> RelativeFactors:
         """Of a problem whose coordinates are ordered in time."""
-        return RelativeFactors(functional, functional.prior_kernel(), *np.tril_indices(functional.dimension))
+        return RelativeFactors(functional, *np.tril_indices(functional.dimension))
 
     def vector(self, H: FloatArray) -> FloatArray:
         """z of one kernel, (d,).
@@ -84,12 +53,9 @@ class RelativeFactors:
         if self._first is not None:
             L = self._carried(self._matrices(z), self._first)[0]
             return L @ np.swapaxes(L, -1, -2)
-        H = np.full((len(z), self.functional.dimension, self.functional.dimension), np.nan)
-        for k, Q in enumerate(self._matrices(z)):
-            with suppress(np.linalg.LinAlgError):
-                L = self._forward(Q)[0]
-                H[k] = L @ L.T
-        return H
+        with np.errstate(all="ignore"):
+            L = Carried.of(self.functional, self._matrices(z)).L
+            return L @ np.swapaxes(L, -1, -2)
 
     def values_and_gradients(self, z: FloatArray) -> tuple[FloatArray, FloatArray]:
         """F and its derivative at each z, (k,) and (k, d); infinity where double precision does not carry it."""
@@ -100,8 +66,9 @@ class RelativeFactors:
                 if self._first is not None:
                     values, gradients = self._all_carried(Q, self._first)
                 else:
-                    for k, one in enumerate(Q):
-                        values[k], gradients[k] = self._value_and_gradient(one)
+                    carried = Carried.of(self.functional, Q)
+                    energy, dL = self._energies(carried.L)
+                    values, gradients = self._with_entropy(energy, carried.back(dL), Q)
             except np.linalg.LinAlgError:
                 if len(z) > 1:  # not all of them
                     each = [self.values_and_gradients(one[None]) for one in z]
@@ -178,24 +145,3 @@ class RelativeFactors:
         g = (dQ + Q)[:, self.rows, self.columns]
         g[:, self._on] = g[:, self._on] * diagonal - 1.0
         return energy + entropy, g
-
-    # --- any inputs ------------------------------------------------------------------------------------------------
-
-    def _forward(self, Q: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """L and the factor K of its covariance."""
-        return carried(self.functional, Q, self.prior)
-
-    def _value_and_gradient(self, Q: FloatArray) -> tuple[float, FloatArray]:
-        f = self.functional
-        L, K = self._forward(Q)
-        energy, from_energy = self._energies(L[None])
-        # backwards through H = KQQᵀKᵀ, K = chol C, C = C[H]: each round adds what comes from one time later
-        dL = from_energy[0]
-        for _ in range(f.space.n):
-            back = K.T @ dL
-            half = np.tril(back @ Q.T)
-            half.flat[:: len(half) + 1] *= 0.5
-            dC = _transpose_solved(K, _transpose_solved(K, symmetric(half)).T)
-            dL = from_energy[0] + 2.0 * f.covariance_adjoint(dC) @ L
-        value, g = self._with_entropy(energy, back[None], Q[None])
-        return float(value[0]), g[0]

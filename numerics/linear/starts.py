@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from numerics.linalg import FloatArray, symmetric
+from numerics.linear.carrying import Carried
 from numerics.linear.energy import Target
 from numerics.linear.functional import KernelFunctional, KernelPoint
-from numerics.linear.relative_factors import carried
 
 #: Angles per step, over π, by which a carried direction turns.
 ANGLES = (0.0, 1 / 2, 1 / 3, 2 / 3, 1 / 4, 3 / 4)
@@ -78,16 +78,16 @@ def kernels(functional: KernelFunctional, *, groups: bool) -> Iterator[FloatArra
     largest = max((_gain(functional, prior, message, 1) for message in whole), default=LEAST_GAIN)
     for _ in range(RANDOM if groups else min(FEW_RANDOM, functional.dimension)):
         # of every size, from little growth to that which fits the labels
-        yield _random(functional, prior, LEAST_GAIN * (largest / LEAST_GAIN) ** rng.random(), rng)
+        yield _random(functional, LEAST_GAIN * (largest / LEAST_GAIN) ** rng.random(), rng)
 
 
-def _random(functional: KernelFunctional, prior: FloatArray, x: float, rng: np.random.Generator) -> FloatArray:
+def _random(functional: KernelFunctional, x: float, rng: np.random.Generator) -> FloatArray:
     """``H = KQQᵀKᵀ``, ``KKᵀ = C[H]``, with a random lower triangular Q: variances that grow by up to x at each step,
     and directions that are mixed with those of earlier times."""
     m = functional.dimension
     Q = np.tril(rng.normal(size=(m, m)) * np.sqrt(rng.uniform(0.0, x) / m), -1)
     Q[np.diag_indices(m)] = np.exp(rng.uniform(0.0, 0.5 * np.log(x), size=m))
-    L = carried(functional, Q, prior)[0]
+    L = Carried.of(functional, Q[None]).L[0]
     return np.asarray(L @ L.T)
 
 
