@@ -189,11 +189,8 @@ def test_margin_is_positive():
     assert factor(matrix_quartic()[0] - matrix_quartic()[1] - orthogonality_margin()) == 0
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_lowest_states_of_equal_outputs_are_on_the_manifold(seed):
-    """SciPy from random kernels: O times the F of one output, and W's outliers on a circle, wherever Q ends."""
-    rng = np.random.default_rng(seed)
-    at, noise = Rational(int(rng.integers(23, 45)), 10), int(rng.integers(0, 4))
+def lowest(signals, noise, rng):
+    """A minimum from a random kernel, T = 4: F, and the moduli of W's two largest eigenvalues beside their values."""
     lower = np.tril_indices(6)
 
     def kernel(x):
@@ -202,16 +199,40 @@ def test_lowest_states_of_equal_outputs_are_on_the_manifold(seed):
         return L @ L.T
 
     start = np.diag(np.repeat(1.5 ** np.arange(3), 2)) + 0.4 * rng.normal(size=(6, 6))
-    signals = [signal_at(at, noise)] * 2
     found = minimize(
         lambda x: free_energy(kernel(x), signals, noise), start[lower], method="BFGS", options={"gtol": 1e-8}
     )
-    one = float(coherent_branch(Rational(noise)).free_energy.subs(s, at))
-    assert found.fun == pytest.approx(2 * one, abs=1e-6)
     H = kernel(found.x)
     eigenvalues = np.linalg.eigvals(np.linalg.solve(H[:4, :4], H[:4, 2:]))
-    largest = np.sort(np.abs(eigenvalues))[-2:]
-    np.testing.assert_allclose(largest, float(coherent_branch().outlier.subs(s, at)), rtol=2e-3)
+    return found.fun, eigenvalues[np.argsort(np.abs(eigenvalues))[-2:]]
+
+
+def one_output(at, noise):
+    return float(coherent_branch(Rational(noise)).free_energy.subs(s, at)), float(coherent_branch().outlier.subs(s, at))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_lowest_states_of_equal_outputs_are_on_the_manifold(seed):
+    """SciPy from random kernels: O times the F of one output, and W's outliers on a circle, wherever Q ends."""
+    rng = np.random.default_rng(seed)
+    at, noise = Rational(int(rng.integers(23, 45)), 10), int(rng.integers(0, 4))
+    F, eigenvalues = lowest([signal_at(at, noise)] * 2, noise, rng)
+    alone, outlier = one_output(at, noise)
+    assert pytest.approx(2 * alone, abs=1e-6) == F
+    np.testing.assert_allclose(np.abs(eigenvalues), outlier, rtol=2e-3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_lowest_states_of_unequal_outputs_are_those_of_each_alone(seed):
+    """The manifold is lifted: real outliers of either sign, one for each output, and F the sum."""
+    rng = np.random.default_rng(seed)
+    places, noise = (Rational(27, 10), Rational(38, 10)), 1
+    signals = [signal_at(at, noise) for at in places]
+    F, eigenvalues = min((lowest(signals, noise, rng) for _ in range(2)), key=lambda found: found[0])
+    alone = [one_output(at, noise) for at in places]
+    assert pytest.approx(sum(value for value, _ in alone), abs=1e-6) == F
+    np.testing.assert_allclose(np.abs(eigenvalues), sorted(outlier for _, outlier in alone), rtol=5e-3)
+    np.testing.assert_allclose(eigenvalues.imag, 0, atol=1e-2)
 
 
 @pytest.mark.parametrize("signs", [(1, 1), (1, -1)])

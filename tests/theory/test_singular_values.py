@@ -142,7 +142,7 @@ def test_crossover_correlations():
         assert np.linalg.eigvalsh(K)[-1] == pytest.approx(2, abs=1e-12)
 
 
-@pytest.mark.parametrize("T", [5, 6])
+@pytest.mark.parametrize("T", [5, pytest.param(6, marks=pytest.mark.slow)])
 def test_outlier_signals_to_forty_digits(T):
     """Stationary for any κ by a gradient written again; the conditions from eigenvalues; the order changes at T = 6."""
     with mpmath.workdps(60):
