@@ -74,7 +74,7 @@ assert_threshold()
 # $$P_s=H_-+H_-D_s\,\left[C'^{-1}H_+C'^{-1}-C'^{-1}\right]D_sH_-,\qquad C'=M\circ H_-,\quad D_s=\mathrm{diag}(M_{st}),$$
 #
 # $H_-$ and $H_+$ the kernel at times $1\dots n-1$ and $2\dots n$, and the α are the eigenvalues of $H_-^{-1}P_s$. The bracket is the $B$ that carries label
-# messages back in time (section 7 of the theory page). For the RNN $P=H_+$: α compares the activity with itself one step later.
+# messages back in time (docs/theory.md section 7). For the RNN $P=H_+$: α compares the activity with itself one step later.
 #
 # On the incoherent branch $H^{tt}=r^t$ the matrix is diagonal, $\alpha=1+M_{st}^2(r-1)$.
 
