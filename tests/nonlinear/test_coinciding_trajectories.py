@@ -156,6 +156,15 @@ def test_rows_that_depend_on_each_other_are_named():
         lowest_state(Problem(x, final([1.0, 2.0, 3.0], 2), kappa=1.0))
 
 
+def test_only_the_rows_that_depend_on_each_other_are_named():
+    x = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.0, 1.0, 0.0]])
+    with pytest.raises(InputError, match=r"makes rows 1, 2, 3 depend on each other at t"):
+        lowest_state(Problem(x, final([1.0, 2.0, 3.0, 4.0], 2), kappa=1.0))
+    many = np.concatenate([np.eye(9), np.ones((1, 9))])
+    with pytest.raises(InputError, match=r"makes rows 0, 1, 2, 3, 4, 5, … depend"):
+        lowest_state(Problem(many, final(np.arange(10.0), 2), kappa=1.0))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("activation", ["erf", "tanh"])
 @pytest.mark.parametrize("task", [delayed_xor, flip_flop])

@@ -17,7 +17,7 @@ from numerics.nonlinear.engine import continued
 from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.iteration import MomentMap
 from numerics.nonlinear.laws import law_at, minimised, newton_step
-from numerics.nonlinear.sample import fitted, sample, standard
+from numerics.nonlinear.sample import fitted, sample, standard, with_tails
 from numerics.nonlinear.space import TrajectorySpace, trajectory_space
 
 ERF = NAMED["erf"]
@@ -210,3 +210,24 @@ def test_a_step_down_is_no_longer_than_its_radius_and_gains_what_it_says(radius)
     if radius < 0.1:
         new = law_at(space, ERF, nodes, law.precision + step.precision, law.tilt + step.tilt)
         assert law.free_energy - new.free_energy == pytest.approx(step.gain, rel=0.1)
+
+
+@pytest.mark.parametrize("name", ["erf", "relu"])
+def test_a_mixture_is_fitted_anew_for_activations_that_are_not_odd(name):
+    phi = NAMED[name]
+    space = trajectory_space(endpoint(3, 1.0, activation=name))
+    engine = Sampling(phi, 1024, 0)
+    state = engine.settle(space, engine.random_network(space, forward_kernel(space, phi)))
+    assert state.reached
+    again = engine._refitted(space, state)
+    np.testing.assert_array_equal(again.moments[0], state.point.kernel)
+    if phi.odd:
+        assert again.mixture is state.sample.mixture
+        assert len(again.mixture.weight) == 1
+    else:
+        assert again.mixture is not state.sample.mixture
+        p, points = state.point.average.probability, state.nodes.points
+        z = np.linalg.solve(np.linalg.cholesky(again.moments[2]), (points - again.moments[1]).T).T
+        log_q = np.logaddexp.reduce(again.mixture.log_densities(z), axis=1)
+        tails = np.logaddexp.reduce(with_tails(space.d).log_densities(z), axis=1)
+        assert p @ log_q > p @ tails + 0.05  # likelier than what the state was found with
