@@ -1,0 +1,115 @@
+"""Laws that fit the labels, from which minima on the learnt side are looked for: their sizes, signs and number."""
+
+import numpy as np
+import pytest
+
+from numerics.inputs.problem import Problem, endpoint
+from numerics.nonlinear.forward import forward_kernel
+from numerics.nonlinear.learnt import SHARES, _growth, _subsets, learnt_covariances
+from numerics.nonlinear.space import trajectory_space
+
+nan = np.nan
+
+
+def prepared(problem):
+    space = trajectory_space(problem)
+    return space, space.covariance(forward_kernel(space, problem.activation))
+
+
+def late(labels, n=3, **options):
+    x = np.array([[1.0, 0.2], [0.1, 0.9], [-0.6, 0.5]])[: len(labels)]
+    y = np.full((len(labels), n), nan)
+    y[:, -1] = labels
+    return Problem(x, y, activation="erf", w=0.5, **options)
+
+
+@pytest.mark.parametrize("share", SHARES)
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_activity_grows_by_one_factor_to_the_labels_size(share, sign):
+    problem = late([50.0 * sign], v=1.7)
+    space, prior = prepared(problem)
+    h = space.embedding @ _growth(space, prior, share, problem.y)
+    size = np.sqrt(np.diagonal(space.embedding @ prior @ space.embedding.T))
+    assert h[-1] == pytest.approx(sign * share * 50.0 / np.sqrt(1.7))
+    ratio = h / (sign * size)
+    np.testing.assert_allclose(ratio, ratio[0] ** np.arange(1, 4), rtol=1e-9)
+    # a label that the random network reaches is met without growth
+    weak = late([1e-3])
+    h = space.embedding @ _growth(space, prior, share, weak.y)
+    np.testing.assert_allclose(h, size, rtol=1e-9)
+
+
+def test_between_labels_activity_grows_to_the_next_and_after_the_last_on():
+    problem = late([1.0])
+    space, prior = prepared(problem)
+    y = np.array([[nan, -30.0, nan]])
+    h = space.embedding @ _growth(space, prior, 1.0, y)
+    size = np.sqrt(np.diagonal(space.embedding @ prior @ space.embedding.T))
+    assert h[1] == pytest.approx(-30.0)
+    ratio = -h / size
+    np.testing.assert_allclose(ratio, (30.0 / size[1]) ** (np.arange(1, 4) / 2), rtol=1e-9)
+    both = space.embedding @ _growth(space, prior, 1.0, np.array([[nan, -30.0, 400.0]]))
+    np.testing.assert_allclose(both[:2], h[:2])
+    assert both[2] == pytest.approx(400.0)
+    assert not _growth(space, prior, 1.0, np.array([[nan, 0.0, nan]])).any()
+
+
+def test_patterns_that_share_a_row_grow_as_their_mean_and_reversed_ones_in_reverse():
+    x = np.array([[1.0, 0.2], [-1.0, -0.2], [1.0, 0.2]])
+    y = np.array([[nan, 40.0], [nan, -40.0], [nan, 40.0]])
+    three = Problem(x, y, activation="erf", w=0.5)
+    one = Problem(x[:1], y[:1], activation="erf", w=0.5)
+    space, prior = prepared(three)
+    single, single_prior = prepared(one)
+    expected = _growth(single, single_prior, 1.0, one.y)
+    np.testing.assert_allclose(_growth(space, prior, 1.0, three.y), expected, rtol=1e-9)
+    apart = y.copy()
+    apart[1, 1] = 40.0  # against the sign of its row: 40 - 40 + 40 over three
+    assert space.embedding[1] @ _growth(space, prior, 1.0, apart) == pytest.approx(40.0 / 3)
+
+
+@pytest.mark.parametrize("arch", ["rnn", "dnn"])
+def test_covariances_are_coherent_first_then_each_time_for_itself(arch):
+    problem = late([50.0, -20.0, 30.0], arch=arch)
+    space, prior = prepared(problem)
+    found = list(learnt_covariances(space, prior, few=True))
+    growth = _growth(space, prior, SHARES[0], problem.y)
+    together = prior + np.outer(growth, growth)
+    apart = prior + np.where(space.times[:, None] == space.times, np.outer(growth, growth), 0.0)
+    expected = [together, apart] if arch == "rnn" else [apart]
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12)
+    whole = list(learnt_covariances(space, prior, few=False))
+    np.testing.assert_allclose(whole[0], expected[0], rtol=1e-12)
+    # for each share and all or one of three patterns: lags 1, 3 and 2, or 3 alone
+    assert len(whole) == len(SHARES) * 4 * (3 if arch == "rnn" else 1)
+    for each in whole:
+        assert np.linalg.eigvalsh(each - prior)[0] > -1e-9 * np.linalg.norm(each)
+
+
+def test_subsets_are_all_labels_then_those_of_a_time_and_of_a_pattern():
+    y = np.array([[1.0, nan, 2.0], [nan, nan, 3.0]])
+    space = trajectory_space(Problem([[1.0, 0.0], [0.0, 1.0]], y, activation="erf"))
+    found = [one[0] for one in _subsets(space)]
+    expected = [
+        y,
+        [[1.0, nan, nan], [nan, nan, nan]],
+        [[nan, nan, 2.0], [nan, nan, 3.0]],
+        [[1.0, nan, 2.0], [nan, nan, nan]],
+        [[nan, nan, nan], [nan, nan, 3.0]],
+    ]
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert len(_subsets(trajectory_space(endpoint(4, 2.0, activation="erf")))) == 1
+
+
+def test_labels_at_several_times_are_met_with_either_sign_of_the_weights():
+    y = np.array([[nan, 30.0, -60.0]])
+    space, prior = prepared(Problem([[1.0]], y, activation="erf", w=0.5))
+    found = list(learnt_covariances(space, prior, few=False))
+    growth = _growth(space, prior, SHARES[0], y)
+    turned = growth * (-1.0) ** space.times
+    assert any(np.allclose(each, prior + np.outer(turned, turned), rtol=1e-12) for each in found)
+    assert len(found) == len(SHARES) * 3 * (3 + 1)  # all and either time: lags 1, 3, 2, and 1 turned
