@@ -1,3 +1,4 @@
+from . import tasks as tasks
 from .certificate.certify import Certificate as Certificate
 from .certificate.certify import certify as certify
 from .checking.agreement import Agreement as Agreement
