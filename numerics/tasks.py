@@ -200,7 +200,7 @@ def from_data(
     Args:
         x: patterns (P, D), the input at t = 0, with T; or (P, times, D), a series for each, T = times + 1. Arrays,
             DataFrames, xarray.
-        y: labels of the last output, numbers (P,) or (P, O); or classes, (P,), as text, truth values or integers: ±1 for
+        y: labels of the last output, numbers (P,) or (P, O); or classes (P,), text, truth values or integers: ±1 for
             two, one output for each (1 where it is the class, else 0) for more; or numbers at every time, (P, times) or
             (P, times, O), NaN where unsupervised.
         T: index of the last output, for patterns seen once.
