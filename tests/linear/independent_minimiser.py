@@ -1,7 +1,8 @@
 """The lowest kernel free energy of a linear network by another road than the solver's: multi-start L-BFGS over weights.
 
 ``F(H) = ½ yᵀ(v 𝒯H𝒯ᵀ+κ)⁻¹y + ½ tr[HC⁻¹] - ½ ln(|H|/|C|) - m/2`` is docs/theory.md section 3 once more, with C of
-docs/theory.md sections 10 and 11. The kernel is ``H = ZZᵀ`` with the activities ``Z_{t+1} = √w Z_t W_tᵀ`` of a network with m neurons
+docs/theory.md sections 10 and 11. The kernel is ``H = ZZᵀ`` with the activities ``Z_{t+1} = √w Z_t W_tᵀ`` of a
+network with m neurons
 and free weights (one W for the RNN, one for each step else): every positive-definite kernel is one. Starts are random
 networks, most with planted weights of low rank that carry patterns or the labels' direction on with a gain, in fresh
 directions, along one, turning, cyclic. Shares no code with ``numerics``; only a problem's arrays are read.
