@@ -1,12 +1,15 @@
 """The exploration of the learnt side: what it varies is what it says."""
 
 from dataclasses import fields
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from numerics.inputs.problem import endpoint
 from numerics.inputs.teachers import sequence
+from numerics.nonlinear import exploration
+from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.space import trajectory_space
 
 
@@ -22,3 +25,155 @@ def test_a_problem_with_another_noise_has_that_problems_space(problem, factor):
             values = getattr(one, field.name), getattr(other, field.name)
             if isinstance(values[1], np.ndarray | float):
                 np.testing.assert_allclose(*values, rtol=1e-14)
+
+
+def law(place, free_energy):
+    return SimpleNamespace(kernel=np.array([[float(place)]]), free_energy=free_energy, place=place)
+
+
+class Space(SimpleNamespace):
+    """That knows the labels and the noise it was asked for."""
+
+    def with_labels(self, part):
+        return Space(part=self.part * part, noise=self.noise)
+
+    def with_noise(self, factor):
+        return Space(part=self.part, noise=self.noise * factor)
+
+
+class Downhill:
+    """A descent that goes where it is told: `down` notes what it is asked, and answers by place."""
+
+    def __init__(self, answers=None):
+        self.asked, self.answers = [], answers or {}
+
+    def down(self, space, start, steps):
+        self.asked.append((space.part, round(space.noise, 9), start.place, steps))
+        return self.answers.get(start.place, (start, True))
+
+    def normal(self, space, covariance):
+        return covariance
+
+
+@pytest.fixture
+def planted(monkeypatch):
+    monkeypatch.setattr(exploration, "images", lambda space, phi, kernel: [kernel, -kernel])
+    return lambda answers=None, ceiling=100.0: exploration._Exploration(
+        Space(part=1.0, noise=1.0), None, Downhill(answers), ceiling
+    )
+
+
+def found(one):
+    return [(each.place, each.free_energy, done) for each, done in one.found]
+
+
+def test_of_laws_that_are_one_state_the_lowest_is_kept(planted):
+    one = planted()
+    one.keep(law(10, 3.0), True)
+    one.keep(law(20, 2.0), False)
+    assert found(one) == [(20, 2.0, False), (10, 3.0, True)]
+    one.keep(law(21, 1.5), True)  # within 15 % of 20
+    one.keep(law(-11, 3.5), False)  # an image of 10, and higher
+    assert found(one) == [(21, 1.5, True), (10, 3.0, True)]
+    one.keep(law(40, 100.5), True)  # above the random network's own law
+    one.keep(law(40, np.nan), True)
+    one.keep(law(40, 100.0), True)
+    assert [place for place, _, _ in found(one)] == [21, 10, 40]
+    one.keep(law(15.5, 1.0), False)  # near none of them
+    assert [place for place, _, _ in found(one)] == [15.5, 21, 10, 40]
+
+
+def test_laws_compete_within_a_margin(planted):
+    one = planted()
+    assert one.competing(1.0) == []
+    for place, F in ((10, 4.0), (20, 4.9), (40, 5.1)):
+        one.keep(law(place, F), True)
+    assert [each.place for each, _ in one.competing(0.2)] == [10, 20]  # 4 + 0.2 (1 + 4)
+
+
+def test_those_that_have_not_ended_go_on_while_they_fall(planted):
+    one = planted()
+    fall = iter([3.0, 2.5, 2.49])
+
+    def down(space, start, steps):
+        one.descent.asked.append((start.place, steps))
+        if start.place == 20:
+            return law(20, 4.56), False
+        return law(10, next(fall)), False
+
+    one.descent.down = down
+    for place, F, done in ((10, 4.0, False), (20, 4.6, False), (40, 4.2, True), (80, 99.0, False)):
+        one.keep(law(place, F), done)
+    one.go_on()
+    # 20 falls by less than a hundredth of 1 + F; 10 until the third round; what has ended or does not compete stays
+    expected = [(10, exploration.STEPS), (20, exploration.STEPS), (10, exploration.STEPS), (10, exploration.STEPS)]
+    assert one.descent.asked == expected
+    assert found(one) == [(10, 2.49, False), (40, 4.2, True), (20, 4.56, False), (80, 99.0, False)]
+
+
+def test_rounds_and_laws_that_go_on_are_bounded(planted):
+    one = planted()
+
+    def down(space, start, steps):
+        one.descent.asked.append(start.place)
+        return law(start.place, start.free_energy - 1.0), False
+
+    one.descent.down = down
+    for k in range(10):
+        one.keep(law(10 * 2**k, 50.0), False)
+    one.go_on()
+    assert len(one.descent.asked) == exploration.MOST_GOING_ON * exploration.ROUNDS
+    assert len(set(one.descent.asked)) == exploration.MOST_GOING_ON
+
+
+def test_from_the_random_network_at_once_and_by_labels_that_grow(planted):
+    one = planted()
+    one.random_side(law(10, 5.0), grown=False)
+    assert one.descent.asked == [(1.0, 1.0, 10, exploration.FIRST_STEPS)]
+    one = planted()
+    one.random_side(law(10, 5.0), grown=True)
+    assert [part for part, *_ in one.descent.asked] == [1.0, *exploration.PARTS, 1.0]
+    assert [steps for *_, steps in one.descent.asked[1:-1]] == [exploration.WAY_STEPS] * len(exploration.PARTS)
+    assert one.descent.asked[-1][-1] == exploration.FIRST_STEPS
+    one = planted()
+    one.random_side(None, grown=True)  # a covariance that is singular
+    assert one.descent.asked == one.found == []
+
+
+def test_the_lowest_is_followed_to_stronger_labels_and_weaker_noise_and_back(planted):
+    one = planted()
+    one.continued()
+    assert one.descent.asked == []
+    one.keep(law(20, 9.0), True)
+    one.keep(law(10, 5.0), True)
+    one.continued()
+    first = len(exploration.STRONGER) + 1
+    stronger, weaker = one.descent.asked[:first], one.descent.asked[first:]
+    assert [(part, noise) for part, noise, *_ in stronger] == [*((part, 1.0) for part in exploration.STRONGER), (1, 1)]
+    assert [(part, noise) for part, noise, *_ in weaker] == [*((1.0, noise) for noise in exploration.WEAKER), (1, 1)]
+    assert {place for _, _, place, _ in one.descent.asked} == {10}
+
+
+def test_labels_within_reach_are_hardly_explored():
+    """κ = 1 beside v Φ of 1: within reach up to three times that; and labels of small energy change nothing."""
+
+    def explored(signal, kappa):
+        problem = endpoint(4, signal, kappa=kappa, activation="erf")
+        space = trajectory_space(problem)
+        prior = forward_kernel(space, problem.activation)
+        told = []
+        result = exploration.explore(space, problem.activation, prior, 0, told.append)
+        return result, told, float(prior[-1, -1])
+
+    weak, told, size = explored(0.1, 1.0)
+    assert weak.within_reach == (3 * size >= 1.0)
+    near, told, size = explored(0.1, 2.9 * size)
+    assert near.within_reach
+    assert (near.laws, near.ended, near.bounded, told) == ([], [], False, [])
+    far, told, _ = explored(0.1, 3.1 * size)
+    assert not far.within_reach
+    assert len(told) == 2
+    strong, told, _ = explored(4.0, 2.0 * size)
+    assert strong.within_reach
+    assert len(told) == 1
+    assert strong.laws[0].free_energy == min(each.free_energy for each in strong.laws)
