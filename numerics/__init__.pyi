@@ -22,6 +22,7 @@ from .inputs.teachers import sequence as sequence
 from .linear.solution import LinearSolution as LinearSolution
 from .lowering.scalar import lower as lower
 from .nonlinear.critical import critical_signal as critical_signal
+from .nonlinear.forward import prior_kernel as prior_kernel
 from .nonlinear.solution import NonlinearSolution as NonlinearSolution
 from .predictors.finite_width import kernel_sd as kernel_sd
 from .predictors.finite_width import kernel_shift as kernel_shift

@@ -220,7 +220,7 @@ WITHOUT = {
     "Activation", "Agreement", "Check", "InputError", "NonlinearSolution", "Problem", "Scan", "Simulation",
     "Solution", "Teacher", "cka", "compare", "endpoint", "hysteresis", "landscape", "load", "load_problem", "lower",
     "check", "continue_branch", "held_out", "kernel_covariance", "kernel_mean", "kernel_sd", "kernel_shift", "outliers",
-    "plot", "predict", "scan", "rotation_teacher", "save", "Solutions", "sequence", "simulate", "solve",
+    "plot", "predict", "prior_kernel", "scan", "rotation_teacher", "save", "Solutions", "sequence", "simulate", "solve",
     "critical_signal", "solve_all", "solve_endpoint_batch", "state_near", "sweep",
 }  # fmt: skip
 

@@ -8,8 +8,10 @@ import numpy as np
 
 from numerics.errors import InputError
 from numerics.inputs.activation import Activation
+from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray
-from numerics.nonlinear.space import TrajectorySpace
+from numerics.nonlinear.space import TrajectorySpace, trajectory_space
+from numerics.threads import one_thread
 
 #: Half-width in standard deviations and points of a panel, for each of two variables.
 EDGE, POINTS = 9.0, 40
@@ -62,6 +64,24 @@ def forward_kernel(space: TrajectorySpace, activation: Activation) -> FloatArray
         i, j = rows[new], columns[new]
         kernel[i, j] = kernel[j, i] = pair_averages(activation, C[i, i], C[j, j], C[i, j])
     return kernel
+
+
+@one_thread
+def prior_kernel(problem: Problem) -> FloatArray:
+    """Φ of the random network over all times and patterns, (nP, nP), time-major, for any φ: the kernel without labels.
+
+    ``Φ^{tt'}_{pq} = ⟨φ(h^t_p) φ(h^t'_q)⟩`` over ``N(0, C[Φ])``, where C of a time needs Φ of earlier ones only
+    (docs/theory.md sections 2, 10 and 11). Each entry is an integral over two variables, to rounding. Φ need not be
+    regular: there may be more patterns than dimensions.
+
+    Args:
+        problem: inputs, architecture and prior widths; of the labels it takes their times only.
+
+    Raises:
+        InputError: patterns without input until a label, and without biases.
+    """
+    space = trajectory_space(problem)
+    return space.classes.expand(forward_kernel(space, problem.activation))
 
 
 def require_regular(space: TrajectorySpace, kernel: FloatArray) -> None:

@@ -11,9 +11,9 @@ import pytest
 
 from derivations.commands import states
 from numerics.continuation.nonlinear import joined
-from numerics.inputs.problem import endpoint
+from numerics.inputs.problem import Problem, endpoint
 from numerics.nonlinear.search import lowest_state
-from numerics.predictors.observables import outliers
+from numerics.predictors.observables import outliers, predict
 from tests.commands.test_program import run
 
 
@@ -27,6 +27,36 @@ def test_solve_prints_the_fields_of_a_nonlinear_state():
     assert np.max(fields["kernel_error"]) < 1e-7
     expected = outliers(lowest_state(endpoint(4, signal=100.0, activation="erf")))[0]
     np.testing.assert_allclose(fields["outliers"], [[z.real, z.imag] for z in expected])
+
+
+TASK = ("solve", "endpoint", "--T", "4", "--signal", "20", "--activation", "erf", "--json")
+
+
+@pytest.mark.parametrize(
+    "options", [("--arch", "shared:0.5"), ("--arch", "drift:0.9", "--skip", "0.5"), ("--bias", "0.3")]
+)
+def test_solve_takes_every_architecture_skip_and_biases(options):
+    result = run(*TASK, *options)
+    assert result.returncode == 0, result.stderr
+    fields = json.loads(result.stdout)
+    words = dict(zip([word.removeprefix("--") for word in options[::2]], options[1::2], strict=True))
+    given = {name: value if name == "arch" else float(value) for name, value in words.items()}
+    state = lowest_state(endpoint(4, 20.0, activation="erf", **given))
+    np.testing.assert_allclose(fields["kernel"], state.kernel, atol=1e-12)
+    assert fields["free_energy"] == pytest.approx(state.free_energy)
+
+
+def test_solve_takes_the_sharing_matrix_and_the_outputs_of_a_file(tmp_path):
+    y = np.full((1, 3, 2), np.nan)
+    y[0, 2], y[0, 1, 1] = (2.0, -1.0), 0.5
+    sharing = [[1.0, -0.5], [-0.5, 0.8]]
+    np.savez(tmp_path / "task.npz", x=np.ones((1, 1)), y=y, sharing=sharing)
+    result = run("solve", str(tmp_path / "task.npz"), "--activation", "tanh", "--bias", "0.2", "--json")
+    assert result.returncode == 0, result.stderr
+    fields = json.loads(result.stdout)
+    state = lowest_state(Problem(np.ones((1, 1)), y, sharing, "tanh", bias=0.2))
+    assert np.shape(fields["prediction"]) == (2, 1, 3)
+    np.testing.assert_allclose(fields["prediction"], predict(state), atol=1e-10)
 
 
 def test_options_of_the_linear_network_are_refused():

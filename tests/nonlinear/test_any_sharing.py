@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 from numerics.inputs.problem import Problem, endpoint
 from numerics.linalg import symmetric_vectors
 from numerics.nonlinear.by_quadrature import Quadrature
-from numerics.nonlinear.forward import forward_kernel
+from numerics.nonlinear.forward import forward_kernel, prior_kernel
 from numerics.nonlinear.reduced import hessian, reduced_point
 from numerics.nonlinear.search import all_states, incoherent_state, lowest_state
 from numerics.nonlinear.space import trajectory_space
@@ -83,9 +83,7 @@ def test_random_networks_have_the_kernel_of_the_forward_recursion(arch, activati
         kernel = np.zeros((problem.n * problem.P,) * 2)
         for _ in range(problem.n):
             kernel = average(reference.covariance(kernel, problem))
-        space = trajectory_space(problem)
-        found = space.classes.expand(forward_kernel(space, problem.activation))
-        np.testing.assert_allclose(found, kernel, atol=3e-8)  # ρ = 1 between patterns: arcsin's root of rounding
+        np.testing.assert_allclose(prior_kernel(problem), kernel, atol=3e-8)  # ρ = 1: arcsin's root of rounding
 
 
 def test_random_networks_have_the_kernel_that_sampled_ones_have():
@@ -104,16 +102,25 @@ def test_random_networks_have_the_kernel_that_sampled_ones_have():
             h.append(0.5 * h[-1] + W[t - 1] @ np.tanh(h[-1]) + U @ x[:, t].T + b[t][:, None])
         phi = np.tanh(np.concatenate(h, axis=1))
         kernels.append(phi.T @ phi / N)
-    space = trajectory_space(problem)
-    found = space.classes.expand(forward_kernel(space, problem.activation))
+    found = prior_kernel(problem)
     error = np.std(kernels, axis=0, ddof=1) / np.sqrt(draws)
     z = (np.mean(kernels, axis=0) - found) / error
     assert np.abs(z).max() < 4
     assert error.max() < 0.01
     for wrong in ({"arch": "shared:0.3"}, {"skip": 0.4}, {"bias": 0.3}):
-        other = trajectory_space(problem.with_(**wrong))
-        shifted = other.classes.expand(forward_kernel(other, problem.activation))
+        shifted = prior_kernel(problem.with_(**wrong))
         assert np.abs((np.mean(kernels, axis=0) - shifted) / error).max() > 6
+
+
+def test_the_prior_of_more_patterns_than_dimensions_is_exact():
+    """Eighteen rows, linear and erf: the kernels are singular or nearly so, and no state could be refined to this."""
+    x = np.random.default_rng(0).standard_normal((18, 4))
+    for activation, average in (("linear", lambda C: C), ("erf", arcsine)):
+        problem = Problem(x, np.ones((18, 3)), activation=activation, arch="drift:0.7", skip=0.5)
+        kernel = np.zeros((54, 54))
+        for _ in range(3):
+            kernel = average(reference.covariance(kernel, problem))
+        np.testing.assert_allclose(prior_kernel(problem), kernel, rtol=1e-11, atol=1e-13)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -52,6 +52,27 @@ def test_without_labels_the_random_networks_kernel_is_found_with_an_error_that_f
     assert np.median(few.cross_error / many.cross_error) > 3.5  # 5.7 for independent points
 
 
+@pytest.mark.parametrize(
+    "features",
+    [{"arch": "shared:0.5", "skip": 0.6}, {"arch": "drift:0.8", "bias": 0.5}, {"arch": [[1, -0.4], [-0.4, 0.7]]}],
+    ids=["skip", "bias", "matrix"],
+)
+def test_without_labels_of_two_outputs_the_random_networks_kernel_is_found(features):
+    """Any weight sharing, skip and biases: from one time to the next as the joint problem's forward covariance."""
+    rng = np.random.default_rng(3)
+    x = np.zeros((4, 3, 4))
+    x[:, 0], x[1, 2], x[3, 2] = rng.normal(size=(4, 4)), rng.normal(size=4), rng.normal(size=4)
+    problem = Problem(x[:2], np.zeros((2, 3, 2)), activation="erf", x_test=x[2:], **features)
+    joint = Problem(x, np.zeros((4, 3)), activation="erf", **features)
+    exact = forward_kernel(trajectory_space(joint), NAMED["erf"]).reshape(3, 4, 3, 4)
+    state = lowest_state(problem, engine="sampling", size=128, tolerance=1.0)
+    found = held_out_kernel(state, size=2048)
+    limit = 5 * found.cross_error + 5e-3 * exact.max()
+    assert (np.abs(found.cross - exact[:, 2:, :, :2].reshape(3, 2, 6)) < limit).all()
+    own = np.einsum("tptp->pt", exact)[2:]
+    np.testing.assert_allclose(found.own, own, atol=5e-3 * exact.max())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("activation", "arch"), [("erf", "rnn"), ("erf", "dnn"), ("relu", "rnn")])
 def test_test_patterns_are_unsupervised_patterns_of_the_joint_problem(activation, arch):
