@@ -221,7 +221,7 @@ WITHOUT = {
     "Solution", "Teacher", "cka", "compare", "endpoint", "hysteresis", "landscape", "load", "load_problem", "lower",
     "check", "continue_branch", "held_out", "kernel_covariance", "kernel_mean", "kernel_sd", "kernel_shift", "outliers",
     "plot", "predict", "prior_kernel", "scan", "rotation_teacher", "save", "Solutions", "sequence", "simulate", "solve",
-    "critical_signal", "solve_all", "solve_endpoint_batch", "state_near", "sweep",
+    "critical_signal", "singular_outliers", "solve_all", "solve_endpoint_batch", "state_near", "sweep", "tasks",
 }  # fmt: skip
 
 
