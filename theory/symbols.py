@@ -43,6 +43,10 @@ rho = Symbol("rho", positive=True)
 #: Weight a of the skip connection, and variance β of the biases, whose plain name is a function of SymPy's.
 skip = Symbol("a", nonnegative=True)
 beta = Symbol("beta_b", nonnegative=True)
+#: Coherence of successive times in units of the skip's: ``H^{t,t+1}/H^{tt}`` over a.
+g = Symbol("g", real=True)
+#: Second parameter of the states with a skip at T = 4 (``theory.skip_tied``); 2/a² where g = 1.
+chi = Symbol("chi", positive=True)
 #: Complex variable of characteristic polynomials: the eigenvalues of W.
 z = Symbol("z")
 
