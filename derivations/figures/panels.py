@@ -30,6 +30,8 @@ NAMES = (
     "mechanism",
     "nonlinear-sequences",
     "learning-transition",
+    "sharing-phases",
+    "skip-unfolding",
 )
 
 
