@@ -8,7 +8,8 @@ See docs/theory.md section 11. Units ``u = v = w = 1``. With ``A'`` the last n-1
 ``∂(2F)/∂H = A'ᵀKA' + e₁e₁ᵀ - λ/(H^{nn}+κ)² e_n e_nᵀ - H⁻¹ + pad(M∘(K - KBK))``,
 
 and its derivatives along a direction follow term by term. At fixed a and κ the states are curves, λ(ψ) with ψ =
-H^{n,n-1}; at a cusp ``dλ/dψ = 0``, so that the curve's tangent V is a null vector of the Hessian, and ``F'''[V,V,V] = 0``.
+``H^{n,n-1}``; at a cusp ``dλ/dψ = 0``, so that the curve's tangent V is a null vector of the Hessian, and
+``F'''[V,V,V] = 0``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import mpmath
 from mpmath import mp
 from sympy import Expr, Integer, Rational, sympify
 
@@ -228,7 +228,9 @@ def skip_cusp(T: int, kappa: Expr, arch: Sharing = RNN, digits: int = 40) -> Cus
         raise ValueError("kappa: is symbolic; accepted: an exact number ≥ 0")
     tricritical = tricritical_noise(T, arch)
     if noise <= tricritical:
-        raise ValueError(f"kappa: is {kappa}; accepted: above the tricritical {float(tricritical):.6g} at T = {T}, {arch}")
+        raise ValueError(
+            f"kappa: is {kappa}; accepted: above the tricritical {float(tricritical):.6g} at T = {T}, {arch}"
+        )
     with mp.workdps(ROUGH):
         excess = _number(noise - tricritical)
         ratio = _number(_first_instability(T, arch).ratio)
@@ -243,7 +245,7 @@ def skip_cusp(T: int, kappa: Expr, arch: Sharing = RNN, digits: int = 40) -> Cus
             guess = (found[0] * mp.sqrt(stretch), found[1] * stretch**2)
             found, before = _solved(T, arch, _number(tricritical) + offset, guess, found[2], found[3]), offset
     with mp.workdps(digits + 15):
-        order_parameter, skip, H, signal = _solved(T, arch, _number(noise), found[:2], found[2], found[3])
+        _, skip, H, signal = _solved(T, arch, _number(noise), found[:2], found[2], found[3])
         return Cusp(T, str(arch), _number(noise), skip, signal, H)
 
 

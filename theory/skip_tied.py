@@ -6,13 +6,13 @@ See docs/theory.md section 11. Units ``u = v = w = 1``, skip a > 0. In two param
 
 every other entry and λ rational too (``tied_states``). g > 1 or g < -1, and χ > g²-g: at fixed a, χ is one function of
 g (``chi_at``), so that there are two curves of states. The **aligned** one, g > 1, begins at the random network (g = 1,
-λ = 0); on the **opposed** one, g < -1, times 1 and 2 correlate against the skip. So ``|H^{12}| > a H^{11}`` at every λ
-> 0: the order parameter vanishes nowhere, ``W -> -W`` is no symmetry, and the pitchfork is unfolded. Reversing the sign
-of every second time takes an opposed state to a kernel of lower F: the lowest state is aligned.
+λ = 0); on the **opposed** one, g < -1, times 1 and 2 correlate against the skip. So ``|H^{12}| > a H^{11}`` at every
+λ > 0: the order parameter vanishes nowhere, ``W -> -W`` is no symmetry, and the pitchfork is unfolded. Reversing every
+second time takes an opposed state to a kernel of lower F: the lowest state is aligned.
 
-At fixed a and κ, λ(g) folds where κ is ``fold_noise`` (g, χ). The opposed curve has a fold for every κ: the state of the
-other sign, which the pitchfork leaves behind. The aligned curve has two or none, and they meet in the cusp of the (λ, a)
-plane (``theory.skip_cusps``).
+At fixed a and κ, λ(g) folds where κ is ``fold_noise`` (g, χ). The opposed curve has a fold for every κ: the state
+of the other sign, which the pitchfork leaves behind. The aligned curve has two or none, and they meet in the cusp of
+the (λ, a) plane (``theory.skip_cusps``).
 """
 
 from __future__ import annotations
@@ -218,8 +218,10 @@ def assert_elimination() -> None:
         claims[f"H{times}"] = on_surface(value) - states.kernel[times]
     claims["the residual"] = on_surface(S) - states.residual
     claims["the stress"] = on_surface(solved[stress]) - states.stress
-    claims["F"] = on_surface(reduced + log(S)) + states.stress * states.kernel[3, 3] - (
-        2 * states.free_energy + log(states.residual) - states.stress * symbols.kappa
+    claims["F"] = (
+        on_surface(reduced + log(S))
+        + states.stress * states.kernel[3, 3]
+        - (2 * states.free_energy + log(states.residual) - states.stress * symbols.kappa)
     )
     claims["e"] = on_surface(e) - 8 * g**3 * chi**2 * (chi + 2 * g) ** 2 * (chi + g**2 + g) / (
         (g + 1) ** 3 * (chi + 2) ** 3 * (chi - g**2 + g) ** 2

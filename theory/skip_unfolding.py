@@ -1,4 +1,4 @@
-"""A weak skip connection at the critical point: the pitchfork unfolded, for any sharing matrix (docs/theory.md section 11).
+"""A weak skip at the critical point: the pitchfork unfolded, for any sharing matrix (docs/theory.md section 11).
 
 Units and critical mode as in ``theory.sharing_landau``. The skip enters ``2F`` by ``-2a tr[X (M∘E)⁻¹] + O(a²)``, with
 ``E = H_{1…n-1}`` and ``X`` the block of H with rows 2 … n and columns 1 … n-1. To first order in the entries of lag 1,
@@ -6,13 +6,16 @@ Units and critical mode as in ``theory.sharing_landau``. The skip enters ``2F`` 
 
 ``tr[X (M∘E)⁻¹] = √r α φ``, ``φ = Σ_t (1 - M_{t,t+1}) a_t``, ``M_{n-1,n} = 0``
 
-(for the RNN the last entry alone, φ = 1), so that the reduced free energy is tilted, ``F = F₀ - √r φ a α + ½ a₂ (r-r_c) α² +
-¼ b α⁴ + ⅙ c α⁶``. With ψ the order parameter ``H^{t,t+1}`` at the mode's last time t, and A of ``theory.sharing_landau``,
+(for the RNN the last entry alone, φ = 1), so that the reduced free energy is tilted,
+
+``F = F₀ - √r φ a α + ½ a₂ (r-r_c) α² + ¼ b α⁴ + ⅙ c α⁶``.
+
+With ψ the order parameter ``H^{t,t+1}`` at the mode's last time t, and A of ``theory.sharing_landau``,
 
 ``ψ³ - A (λ-λ_c) ψ = B a``, ``B = r^{3t+2} φ/b``:
 
-ψ = (Ba)^{1/3} at λ_c, and a fold of the other sign at ``(λ-λ_c)³ = (27/4) B²a²/A³``. Where b = 0 (tricritical κ) ψ⁵ = ``r^{5t+3}
-φ a/c``. Where b < 0 < c the two folds of the same sign meet at the **wing's cusp**
+``ψ = (Ba)^{1/3}`` at λ_c, and a fold of the other sign at ``(λ-λ_c)³ = (27/4) B²a²/A³``. Where b = 0 (tricritical κ),
+``ψ⁵ = r^{5t+3} φ a/c``. Where b < 0 < c the two folds of the same sign meet at the **wing's cusp**
 
 ``α² = -3b/(10c)``, ``a = (6/25) b²α/(√r φ c)``, ``a₂(r-r_c) = 9b²/(20c)``:
 
@@ -155,7 +158,9 @@ def wing(expansion: LandauExpansion, overlap: Expr) -> Wing:
     """
     b, c, r = expansion.quartic, expansion.sextic, expansion.ratio
     if not (b < 0 < c):
-        raise ValueError(f"expansion: has b = {b}, c = {c}; accepted: b < 0 < c, a discontinuous transition with a fold")
+        raise ValueError(
+            f"expansion: has b = {b}, c = {c}; accepted: b < 0 < c, a discontinuous transition with a fold"
+        )
     amplitude = sqrt(-3 * b / (10 * c))
     return Wing(
         skip=Rational(6, 25) * b**2 * amplitude / (sqrt(r) * overlap * c),

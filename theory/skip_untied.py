@@ -33,7 +33,6 @@ from sympy import (
     log,
     prod,
     simplify,
-    sqrt,
     symarray,
     sympify,
     together,
@@ -111,9 +110,7 @@ def skip_branch(T: int | Symbol, kappa: Expr = symbols.kappa, skip: Expr = a) ->
     noise, n, b = require_noise(kappa), _length(T), sympify(skip) ** 2
     first, x, excess = first_variance(skip), step_ratio(skip), drive_excess(skip)
     last = first * x ** (n - 1)
-    # d ln(excess) + (2ζ-1) d ln H^{nn} = 0, ζ = H^{nn}/(H^{nn}+κ)
-    rise = diff(log(first), g) + (n - 1) * diff(log(x), g)
-    share = factor(together((1 - diff(log(excess), g) / rise) / 2))
+    share = fold_share(T, skip)
     entropy = first - 1 - log(first) + (n - 1) * (g - 1 - log(g) + b * (g - 1) ** 2)
     return SkipBranch(
         T=T,
@@ -125,18 +122,24 @@ def skip_branch(T: int | Symbol, kappa: Expr = symbols.kappa, skip: Expr = a) ->
     )
 
 
+def _rise(T: int | Symbol, skip: Expr) -> Expr:
+    """``d ln H^{nn}/dg``."""
+    return diff(log(first_variance(skip)), g) + (_length(T) - 1) * diff(log(step_ratio(skip)), g)
+
+
 def fold_share(T: int | Symbol, skip: Expr = a) -> Expr:
-    """The ``ζ = H^{nn}/(H^{nn}+κ)`` at which λ(g) has a fold; positive where there is a κ for it."""
-    branch = skip_branch(T, symbols.kappa, skip)
-    return factor(1 / (1 + branch.fold_noise / branch.last_variance))
+    """The ``ζ = H^{nn}/(H^{nn}+κ)`` at which λ(g) has a fold; a κ ≥ 0 belongs to it where it is in (0, 1].
+
+    ``d ln λ = d ln((g-1)(1+a²g)) + (2ζ-1) d ln H^{nn}``.
+    """
+    return factor(together((1 - diff(log(drive_excess(skip)), g) / _rise(T, skip)) / 2))
 
 
 def cusp_polynomial(T: int | Symbol) -> Poly:
     """The polynomial in g that vanishes where two folds meet, of degree 8, with coefficients in a and T."""
-    branch = skip_branch(T)
-    slope = diff(log(branch.last_variance), g) + diff(log(branch.fold_noise / branch.last_variance), g)
-    numerator = fraction(factor(together(slope)))[0]
-    return Poly(numerator, g)
+    share = fold_share(T)
+    slope = _rise(T, a) + diff(log((1 - share) / share), g)
+    return Poly(fraction(factor(together(slope)))[0], g)
 
 
 @dataclass(frozen=True)
@@ -222,7 +225,7 @@ def assert_untied(size: int = 4) -> None:
     Raises:
         ArithmeticError: if a step fails.
     """
-    h, c, x, pull = (Symbol(name, positive=True) for name in ("h", "c", "x", "m"))
+    h, c, x = (Symbol(name, positive=True) for name in ("h", "c", "x"))
     step = (x - 2 * a * c + a**2 - 1 - log(x - c**2)) / 2
     solved = c**2 + c / a
     claims: dict[str, Expr] = {
@@ -233,8 +236,7 @@ def assert_untied(size: int = 4) -> None:
         "H11": 1 + drive_excess() - first_variance(),
         "its pull": h * diff(h - 1 - log(h), h) - (h - 1),
         "the residual variance": (x - c**2).subs(x, solved).subs(c, a * g) - g,
-        "F of a step": step.subs(x, solved).subs(c, a * g)
-        - (g - 1 - log(g) + a**2 * (g - 1) ** 2) / 2,
+        "F of a step": step.subs(x, solved).subs(c, a * g) - (g - 1 - log(g) + a**2 * (g - 1) ** 2) / 2,
         "the rise of the pull": diff((c - a) * (c + 1 / a), c) - (2 * c + 1 / a - a),
     }
     # 2. on the chain the inverse of H has no entry of lag ≥ 2
@@ -267,11 +269,7 @@ def assert_untied(size: int = 4) -> None:
     share = symbols.zeta
     slope = diff(log(drive_excess()), g) + (2 * share - 1) * diff(log(last), g)
     claims["a fold"] = slope.subs(share, last / (last + branch.fold_noise))
-    claims["the fold of a = 0"] = (
-        branch.fold_noise.subs(a, 0) / last.subs(a, 0) - ((n + 1) * g - n) / ((n - 1) * g - n)
-    )
+    claims["the fold of a = 0"] = branch.fold_noise.subs(a, 0) / last.subs(a, 0) - ((n + 1) * g - n) / ((n - 1) * g - n)
     for name, difference in claims.items():
         if simplify(difference) != 0:
             raise ArithmeticError(f"{name}: the difference {simplify(difference)} does not vanish")
-
-

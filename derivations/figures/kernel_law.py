@@ -1,4 +1,4 @@
-"""The exact law of the kernel at width N for T = 4: any correlation of the two matrices, any skip; endpoint supervision.
+"""The exact law of the kernel at width N, endpoint supervision, T = 4: any correlation of the two W, any skip.
 
 ``P(H) ∝ exp(-N F(H)) (H^{33}+κ)^{-1/2} |H|^{-2}`` (docs/theory.md section 13), written out for one pattern in units u =
 v = w = 1 and sampled by an ensemble of walkers (stretch moves: Goodman and Weare 2010).
@@ -79,9 +79,7 @@ def coherence(coordinates: FloatArray) -> FloatArray:
     """``H^{23}/√(H^{22}H^{33})``."""
     _, l2, l3, c21, c31, c32 = np.moveaxis(coordinates, -1, 0)
     d2, d3 = np.exp(l2), np.exp(l3)
-    return np.asarray(
-        (c21 * c31 + d2 * c32) / np.sqrt((c21**2 + d2**2) * (c31**2 + c32**2 + d3**2))
-    )
+    return np.asarray((c21 * c31 + d2 * c32) / np.sqrt((c21**2 + d2**2) * (c31**2 + c32**2 + d3**2)))
 
 
 def mean_coherence(

@@ -44,14 +44,14 @@ PANEL = Panel(
     "7b",
     "sharing-phases",
     "Between independent and shared weights",
-    "Beyond the poster: matrices of different times that have the correlation ρ (shared:ρ), from the DNN, ρ = 0, to the "
-    "RNN, ρ = 1. (a) T = 4: temporal coherence of the last two times, H^{23}/√(H^{22}H^{33}), of the state of lowest F "
-    "at N → ∞ (colour), and its root mean square in sampled networks of width N (circles, in the same colours; below the "
-    "line it is not 0, but falls as 1/√N). The transition is continuous up to the tricritical point (star) and "
-    "discontinuous beyond; κ = 729/28, so that the star is at ρ = 4/5. (b) Near it, signals over λ_c: where F is equal, "
-    "and the range in which both states are minima (shaded), from the fold to λ_c. (c) The tricritical κ along ρ: below "
-    "a line the transition is continuous. drift:ρ, the correlation ρ^|s-t|, is the same as shared:ρ at T = 4 and differs "
-    "beyond.",
+    "Beyond the poster: matrices of different times that have the correlation ρ (shared:ρ), from the DNN, ρ = 0, "
+    "to the RNN, ρ = 1. (a) T = 4: temporal coherence of the last two times, H^{23}/√(H^{22}H^{33}), of the state"
+    " of lowest F at N → ∞ (colour), and its root mean square in sampled networks of width N (circles, in the "
+    "same colours; below the line it is not 0, but falls as 1/√N). The transition is continuous up to the "
+    "tricritical point (star) and discontinuous beyond; κ = 729/28, so that the star is at ρ = 4/5. (b) Near it, "
+    "signals over λ_c: where F is equal, and the range in which both states are minima (shaded), from the fold to"
+    " λ_c. (c) The tricritical κ along ρ: below a line the transition is continuous. drift:ρ, the correlation "
+    "ρ^|s-t|, is the same as shared:ρ at T = 4 and differs beyond.",
 )
 
 T, KAPPA = 4, Rational(729, 28)
@@ -62,7 +62,7 @@ RHOS, SIGNALS = (0.3, 1.0), (60.0, 600.0)
 #: Signals of the networks at each ρ; the second at ρ = 4/5 is its λ_c.
 NETWORKS: dict[float, tuple[float, ...]] = {
     0.4: (150.0, 220.0, 480.0),
-    0.6: (100.0, 150.0, 260.0, 480.0),
+    0.6: (150.0, 260.0, 480.0),
     0.8: (75.0, 153.71520471941, 230.0, 400.0),
     0.97: (75.0, 110.0, 170.0, 300.0),
 }
@@ -75,13 +75,16 @@ LINES: dict[tuple[str, int], tuple[str, str]] = {
 }
 LARGEST_KAPPA = 90.0
 GRID, MAP_GRID = 200, 90
+#: s = H^{11} at the end of the branch; λ is beyond what is shown there.
+LARGEST = 20.0
 
 
 @dataclass(frozen=True)
 class Curve:
-    """The coherent branch at one ρ beyond its fold, s ascending: λ, F and coherence, with λ_c and the fold's λ."""
+    """The coherent branch at one ρ from its fold on, s = `first`: λ, F, coherence; λ_c, the fold's λ, and equal F."""
 
     rho: float
+    first: float
     signal: FloatArray
     free_energy: FloatArray
     coherence: FloatArray
@@ -161,7 +164,7 @@ def critical_signal(rho: float) -> float:
 
 def curve_at(rho: float) -> Curve:
     """The branch at one ρ up to the largest signal shown."""
-    start, end = (1 + rho) / rho, 20.0
+    start, end = (1 + rho) / rho, LARGEST
     fold = start
     if _THEORY["fold_noise"](start, rho) < float(KAPPA):
         fold = brentq(lambda s: _THEORY["fold_noise"](s, rho) - float(KAPPA), start, end)
@@ -175,7 +178,7 @@ def curve_at(rho: float) -> Curve:
         excess = energy - incoherent_free_energy(signal)
         change = int(np.argmax(excess < 0))
         equal = float(np.interp(0.0, excess[change - 1 : change + 1][::-1], signal[change - 1 : change + 1][::-1]))
-    return Curve(float(rho), signal, energy, coherence, critical, float(signal[0]), equal)
+    return Curve(float(rho), fold, signal, energy, coherence, critical, float(signal[0]), equal)
 
 
 def incoherent_free_energy(signal: FloatArray) -> FloatArray:
@@ -244,8 +247,7 @@ def lowest_kernel(rho: float, signal: float) -> FloatArray:
         r = np.linspace(1.0, 40.0, 40001)
         ratio = np.interp(signal, _THEORY["diagonal_signal"](r), r)
         return np.diag([ratio, ratio**2, ratio**3])
-    s = float(brentq(lambda s: _THEORY["signal"](s, rho) - signal, (1 + rho) / rho if curve.fold == curve.critical else
-                     brentq(lambda x: _THEORY["fold_noise"](x, rho) - float(KAPPA), (1 + rho) / rho, 20.0), 20.0))  # fmt: skip
+    s = float(brentq(lambda s: _THEORY["signal"](s, rho) - signal, curve.first, LARGEST))
     put = {symbols.s: s, symbols.rho: rho}
     entries = {times: float(value.subs(put)) for times, value in shared_branch(symbols.rho, KAPPA).kernel.items()}
     return np.array([[entries[min(t, u), max(t, u)] for u in (1, 2, 3)] for t in (1, 2, 3)])
@@ -263,7 +265,7 @@ def draw(
     """The map above; the tricritical point from near and the tricritical lines below."""
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplot_mosaic([["a", "a"], ["b", "c"]], figsize=(3.4, 4.3), height_ratios=(3, 2))
+    figure, axes = plt.subplot_mosaic(["aaaaa", "bbccc"], figsize=(3.4, 4.3), height_ratios=(3, 2))
     draw_map(axes["a"], curves, points)
     draw_near(axes["b"], near)
     draw_lines(axes["c"], lines)
@@ -311,7 +313,7 @@ def draw_near(axes: Axes, near: Sequence[Curve]) -> None:
     for text, place, line in (("equal $F$", 0.9, equal), ("fold", 0.95, fold)):
         at = float(np.interp(place, rho, line))
         axes.annotate(text, (place, at), (0.72, at), fontsize=6, va="center", arrowprops=arrow)
-    axes.set(xlim=(0.7, 1.0), ylim=(0.974, 1.006), xticks=(0.7, 0.8, 0.9, 1.0), xlabel=r"$\rho$",
+    axes.set(xlim=(0.7, 1.0), ylim=(0.974, 1.006), xticks=(0.7, 0.85, 1.0), xlabel=r"$\rho$",
              ylabel=r"$\lambda/\lambda_c(\rho)$")  # fmt: skip
     axes.set_title("(b) two minima", loc="left")
 

@@ -44,26 +44,28 @@ PANEL = Panel(
     "7c",
     "skip-unfolding",
     "A skip connection unfolds the pitchfork",
-    "Beyond the poster: h^t = a h^(t-1) + W h^(t-1) breaks the symmetry W → -W; RNN, T = 4. (a) Coherence of the last two "
-    "times at κ = 1: with a skip it is not 0 at any λ > 0, one sign is connected to the random network and the other ends "
-    "in a fold (dashed: unstable; grey: a = 0). Diamonds are networks of width N that started in either sign, with two "
-    "standard errors, black dashes the exact law of their kernel at that width. (b) The fold in the plane of skip and "
-    "signal: two cusped lines from λ_c, exact and by the leading law (λ_f-λ_c)³ ∝ a² (dashed); both signs are minima "
-    "between them (shaded), and at a = 0 they exchange. (c) κ = 30, beyond the tricritical 56/3: along λ too, two minima "
-    "of one sign exchange at equal F (thick), within their folds (dotted), up to the wings' cusps (stars).",
+    "Beyond the poster: h^t = a h^(t-1) + W h^(t-1) breaks the symmetry W → -W; RNN, T = 4. (a) Coherence of the "
+    "last two times at κ = 1: with a skip it is not 0 at any λ > 0, one sign is connected to the random network "
+    "and the other ends in a fold (dashed: unstable; grey: a = 0). Diamonds are networks of width N that started "
+    "in either sign, with two standard errors, black dashes the exact law of their kernel at that width. (b) The "
+    "fold in the plane of skip and signal: two cusped lines from λ_c, exact and by the leading law (λ_f-λ_c)³ ∝ "
+    "a² (dashed); both signs are minima between them (shaded), and at a = 0 they exchange. (c) κ = 30, beyond the"
+    " tricritical 56/3: along λ too, two minima of one sign exchange at equal F (thick), within their folds "
+    "(dotted), up to the wings' cusps (stars).",
 )
 
 T, KAPPA, WING_KAPPA = 4, 1, 30
 SKIP, WIDTH, SEED = 0.02, 256, 20261128
 LARGEST_SIGNAL = 42.0
 #: Signals of the networks that start in each sign of the order parameter.
-SIGNALS: dict[int, tuple[float, ...]] = {1: (4.0, 8.0, 12.0, 20.0, 32.0), -1: (26.0, 34.0, 40.0)}
+SIGNALS: dict[int, tuple[float, ...]] = {1: (4.0, 8.0, 12.0, 20.0, 32.0), -1: (30.0, 35.0, 40.0)}
 STARTS = {1: "coherent", -1: "coherent-negative"}
 NAMES = {1: "aligned with the skip", -1: "opposed to it"}
 COLOURS = {1: "C0", -1: "C2"}
+SAMPLED, AT_WIDTH = f"sampled, $N = {WIDTH}$", f"theory, $N = {WIDTH}$"
 #: Skips of the planes.
 SKIPS, WING_SKIPS = 0.06, 0.2
-#: Share of a network's draws that must keep the sign in which it started.
+#: Share of a network's draws that must keep the sign in which it started, where both signs are minima.
 STAYS = 0.9
 GRID = 20_000
 
@@ -214,11 +216,11 @@ def simulated_points(out: Path, effort: Effort, progress: Progress) -> dict[str,
     common |= {"steps": 200 if effort.quick else 4000}
     jobs = {
         out / "skip-unfolding-runs" / f"{STARTS[sign]}-{signal:g}.json": common
-        | {"sign": sign, "signal": signal, "seed": SEED + number}
+        | {"sign": sign, "signal": signal, "within": kept_sign(sign, signal), "seed": SEED + number}
         for number, (sign, signal) in enumerate(places)
     }
     sampled = finished_runs(jobs, network, effort.workers, progress)
-    tasks = [Task(WIDTH, 1.0, SKIP, signal, float(KAPPA), sign) for sign, signal in places]
+    tasks = [Task(WIDTH, 1.0, SKIP, signal, float(KAPPA), kept_sign(sign, signal)) for sign, signal in places]
     starts = [minimum(sign, signal) for sign, signal in places]
     law, law_error = mean_coherence(tasks, starts, 1, SEED, 1000 if effort.quick else 6000)
     rows = []
@@ -229,13 +231,18 @@ def simulated_points(out: Path, effort: Effort, progress: Progress) -> dict[str,
     return in_columns(rows)
 
 
+def kept_sign(sign: int, signal: float) -> int:
+    """The sign that a network keeps, 0 where there is one minimum only."""
+    return sign if signal > curve(SKIP, float(KAPPA), -1).folds()[-1] else 0
+
+
 def network(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Simulate one network; the mean coherence of its last two times over the draws of the sign in which it started."""
+    """Simulate one network; the mean coherence of its last two times over the draws of the sign that it keeps."""
     task = endpoint(T, settings["signal"], kappa=settings["kappa"], skip=settings["skip"])
     run = {name: settings[name] for name in ("chains", "warmup", "steps", "seed")}
     kernels = simulate(task, settings["width"], init=STARTS[settings["sign"]], **run, workers=1).kernels
     coherence = kernels[:, :, 1, 2] / np.sqrt(kernels[:, :, 1, 1] * kernels[:, :, 2, 2])
-    inside = coherence * settings["sign"] > 0
+    inside = coherence * settings["within"] >= 0
     share = float(inside.mean())
     mean = float(coherence[inside].mean())
     # the mean over a part of the draws, linearised, for its standard error
@@ -301,16 +308,15 @@ def draw_coherence(axes: Axes, sheets: Mapping[int, Curve], points: Mapping[str,
         names = ("signal", "coherence", "standard_error", "law")
         column = {name: np.array([points[name][i] for i in rows]) for name in names}
         axes.errorbar(column["signal"], column["coherence"], yerr=2 * column["standard_error"], fmt="D", zorder=3,
-                      color=COLOURS[sign], mfc="white", label=f"sampled, $N = {WIDTH}$" if sign == 1 else None)  # fmt: skip
-        axes.plot(column["signal"], column["law"], "_", color="k", ms=9, mew=1.2, zorder=4,
-                  label=f"theory, $N = {WIDTH}$" if sign == 1 else None)  # fmt: skip
+                      color=COLOURS[sign], mfc="white", label=SAMPLED)  # fmt: skip
+        axes.plot(column["signal"], column["law"], "_", color="k", ms=9, mew=1.2, zorder=4, label=AT_WIDTH)
     axes.set(xlim=(0, LARGEST_SIGNAL), ylim=(-1, 1.75), yticks=(-1, -0.5, 0, 0.5, 1), xlabel=r"signal $\lambda$",
              ylabel=r"coherence $H^{23}/\sqrt{H^{22}H^{33}}$")  # fmt: skip
     axes.set_title(rf"(a) $T = {T}$, $\kappa = {KAPPA}$, skip $a = {SKIP:g}$", loc="left")
     handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    order = ("$a = 0$", NAMES[1], NAMES[-1], f"theory, $N = {WIDTH}$", f"sampled, $N = {WIDTH}$")
-    axes.legend([handles[name] for name in order], order, loc="upper left", ncols=2, handlelength=1.4, labelspacing=0.25,
-                borderaxespad=0.1, columnspacing=1.2)  # fmt: skip
+    order = ("$a = 0$", NAMES[1], NAMES[-1], AT_WIDTH, SAMPLED)
+    axes.legend([handles[name] for name in order], order, loc="upper left", ncols=2, handlelength=1.4,
+                labelspacing=0.25, borderaxespad=0.1, columnspacing=1.2)  # fmt: skip
 
 
 def draw_pitchfork(axes: Axes, lines: Mapping[str, tuple[FloatArray, FloatArray]]) -> None:
@@ -326,7 +332,9 @@ def draw_pitchfork(axes: Axes, lines: Mapping[str, tuple[FloatArray, FloatArray]
     axes.plot([0, 0], [critical, top], color="k", lw=2.6)
     axes.plot([0], [critical], "o", color="k", ms=4)
     axes.annotate(r"$\lambda_c$", (0, critical), (0, -9), textcoords="offset points", ha="center", fontsize=7)
-    axes.set(xlim=(-SKIPS, SKIPS), ylim=(7, top), xlabel="skip $a$", ylabel=r"signal $\lambda$", xticks=(-0.05, 0, 0.05))
+    axes.set(
+        xlim=(-SKIPS, SKIPS), ylim=(7, top), xlabel="skip $a$", ylabel=r"signal $\lambda$", xticks=(-0.05, 0, 0.05)
+    )
     axes.set_title(rf"(b) $\kappa = {KAPPA}$", loc="left")
 
 

@@ -1,0 +1,89 @@
+"""A weak skip at the critical point, and the cusps of the (λ, a) plane."""
+
+from __future__ import annotations
+
+import mpmath
+import pytest
+from mpmath import mp
+from sympy import Integer, Rational, factor, lambdify
+
+from tests.theory.skip_reference import largest_slope
+from theory.landau import landau_expansion
+from theory.sharing import sharing
+from theory.sharing_stability import instability
+from theory.sharing_transition import critical_point_of, signal_at
+from theory.skip_cusps import _network, skip_cusp, state_at, tricritical_noise
+from theory.skip_tied import cusp_condition, fold_noise, tied_states
+from theory.skip_unfolding import assert_tilt, unfolding, wing
+from theory.symbols import chi, g, kappa, rho
+
+
+def test_derivation_and_closed_forms():
+    assert_tilt()
+    fork = unfolding(4)
+    assert factor(fork.amplitude_cubed - 1024 * (40 - kappa) / (56 - 3 * kappa)) == 0
+    assert factor(fork.fold_cubed - 27 * (40 - kappa) ** 2 * (kappa + 8) ** 3 * (56 - 3 * kappa) / 4096) == 0
+    partly = unfolding(4, kappa, sharing("shared:rho"))
+    assert factor(partly.amplitude_cubed.subs(rho, 1) - fork.amplitude_cubed) == 0
+    assert factor(partly.amplitude_cubed.subs(rho, Rational(1, 2))) == factor(
+        unfolding(4, kappa, sharing("shared:1/2")).amplitude_cubed
+    )
+    assert unfolding(4, Rational(56, 3)).amplitude_cubed is None
+
+
+@pytest.mark.parametrize(("word", "T", "noise"), [("rnn", 5, 1), ("shared:4/5", 5, 0), ("drift:1/2", 6, 2)])
+def test_the_order_parameter_at_the_critical_signal(word, T, noise):
+    """On the full free energy: the state with ψ = (Ba)^{1/3} is at λ_c up to corrections of relative order ψ²."""
+    arch, n = sharing(word), T - 1
+    fork = unfolding(T, Integer(noise), arch)
+    found = instability(arch.matrix(n))
+    with mp.workdps(40):
+        ratio, A, B = (mp.mpf(x.evalf(40)) for x in (found.ratio, fork.amplitude_squared, fork.amplitude_cubed))
+        critical = mp.mpf(signal_at(T, found.ratio, Integer(noise)).evalf(40))
+        off = []
+        for power in (12, 15):
+            skip = mp.mpf(10) ** -power
+            order = mp.cbrt(B * skip)
+            network = _network(T, arch, skip, mp.mpf(noise))
+            H, signal = state_at(network, order, mp.diag([ratio**t for t in range(1, n + 1)]), critical)
+            off.append(A * (signal - critical) / order**2)
+            assert largest_slope(H, network.M.tolist(), skip, signal, mp.mpf(noise)) < mp.mpf(10) ** -18
+        assert abs(off[1]) < 1e-3
+        assert abs(off[0] / off[1] - 100) < 5  # ψ² is a hundred times smaller
+
+
+@pytest.mark.slow
+def test_the_cusp_is_that_of_the_exact_surface():
+    found = skip_cusp(4, Integer(30), digits=25)
+    with mpmath.workdps(40):
+        H = found.kernel
+        x = H[0, 1] / (found.skip * H[0, 0])
+        states = tied_states()
+        rest = H[1, 1] / H[0, 1] - H[0, 1] / H[0, 0]
+        y = rest / found.skip * (x + 1) + x**2 - x
+        assert abs(lambdify((g, chi), states.skip_squared, "mpmath")(x, y) - found.skip**2) < mp.mpf(10) ** -25
+        assert abs(lambdify((g, chi), fold_noise(), "mpmath")(x, y) - 30) < mp.mpf(10) ** -20
+        condition = lambdify((g, chi), cusp_condition(), "mpmath")
+        assert abs(condition(x, y) / (x * mp.diff(condition, (x, y), (1, 0)))) < mp.mpf(10) ** -20
+
+
+def test_the_wing_begins_at_the_tricritical_point():
+    off = []
+    for offset in (Rational(1, 5), Rational(1, 20)):
+        near = tricritical_noise(4) + offset
+        leading = wing(landau_expansion(4, near), Integer(1))
+        off.append(skip_cusp(4, near, digits=15).skip / mp.mpf(leading.skip.evalf(20)) - 1)
+    assert abs(off[1]) < 0.05  # it falls in proportion to the distance
+    assert abs(off[0] / off[1] - 4) < 0.5
+
+
+def test_refusals():
+    with pytest.raises(ValueError, match=r"kappa: is 18; accepted: above the tricritical 18\.6667"):
+        skip_cusp(4, Integer(18))
+    with pytest.raises(ValueError, match="mode has lag 2"):
+        unfolding(6, Integer(0), sharing("looped:2"))
+    with pytest.raises(ValueError, match="coherence never grows"):
+        unfolding(5, Integer(0), sharing("dnn"))
+    with pytest.raises(ValueError, match="accepted: b < 0 < c"):
+        wing(landau_expansion(4, Integer(1)), Integer(1))
+    assert critical_point_of(sharing("rnn"), 4, Integer(1)).order == "continuous"
