@@ -265,7 +265,7 @@ def draw(
     """The map above; the tricritical point from near and the tricritical lines below."""
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplot_mosaic(["aaaaa", "bbccc"], figsize=(3.4, 4.3), height_ratios=(3, 2))
+    figure, axes = plt.subplot_mosaic("aa;bc", figsize=(3.4, 4.3), height_ratios=(3, 2), width_ratios=(2, 3))
     draw_map(axes["a"], curves, points)
     draw_near(axes["b"], near)
     draw_lines(axes["c"], lines)

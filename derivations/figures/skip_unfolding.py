@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import norm
 from sympy import Integer, lambdify
 
@@ -67,7 +68,8 @@ SAMPLED, AT_WIDTH = f"sampled, $N = {WIDTH}$", f"theory, $N = {WIDTH}$"
 SKIPS, WING_SKIPS = 0.06, 0.2
 #: Share of a network's draws that must keep the sign in which it started, where both signs are minima.
 STAYS = 0.9
-GRID = 20_000
+#: Points of a curve, and of a plane's lines.
+GRID, LINE_GRID = 10_000, 40
 
 
 @dataclass(frozen=True)
@@ -78,14 +80,14 @@ class Curve:
     coherence: FloatArray
     free_energy: FloatArray
 
-    def turns(self) -> FloatArray:
+    def turns(self) -> NDArray[np.intp]:
         """Places where λ turns round along the curve."""
         rises = np.sign(np.diff(self.signal))
         return np.flatnonzero(rises[1:] != rises[:-1]) + 1
 
     def folds(self) -> FloatArray:
         """λ where it turns round."""
-        return self.signal[self.turns()]
+        return np.asarray(self.signal[self.turns()])
 
 
 def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
@@ -183,7 +185,7 @@ def curve(skip: float, kappa: float, sign: int) -> Curve:
 def plane(kappa: int, largest: float) -> dict[str, tuple[FloatArray, FloatArray]]:
     """Lines of the (a, λ) plane, a > 0: the opposed state's fold, and the aligned states' folds and equal F."""
     rows: dict[str, list[tuple[float, float]]] = {"opposed": [], "upper": [], "lower": [], "equal": []}
-    for skip in largest * np.linspace(0.04, 1.0, 60) ** 1.5:
+    for skip in largest * np.linspace(0.04, 1.0, LINE_GRID) ** 1.5:
         # along the branch of saddle points λ falls up to the fold of the minimum
         opposed = curve(skip, kappa, -1)
         rows["opposed"].append((skip, float(opposed.signal[opposed.turns()[-1]])))
@@ -196,7 +198,7 @@ def plane(kappa: int, largest: float) -> dict[str, tuple[FloatArray, FloatArray]
     return {name: tuple(np.array(found).reshape(-1, 2).T) for name, found in rows.items()}  # type: ignore[misc]
 
 
-def equal_signal(found: Curve, turns: FloatArray) -> float:
+def equal_signal(found: Curve, turns: NDArray[np.intp]) -> float:
     """λ at which the two minima of a curve with two folds have equal F."""
     signal = np.linspace(found.signal[turns[1]], found.signal[turns[0]], 400)
     before, after = slice(0, turns[0] + 1), slice(turns[1], None)
@@ -292,7 +294,7 @@ def draw_coherence(axes: Axes, sheets: Mapping[int, Curve], points: Mapping[str,
     entries = {key: lambdify(symbols.s, fork.kernel[key], "numpy")(s) for key in ((2, 2), (2, 3), (3, 3))}
     arm = np.nan_to_num(entries[2, 3]) / np.sqrt(entries[2, 2] * entries[3, 3])
     signal = lambdify(symbols.s, fork.signal, "numpy")(s)
-    grey = {"color": "0.65", "lw": 0.9, "zorder": 1}
+    grey: dict[str, Any] = {"color": "0.65", "lw": 0.9, "zorder": 1}
     for side in (1, -1):
         axes.plot(signal, side * arm, **grey)
     axes.plot([0, critical], [0, 0], label="$a = 0$", **grey)
@@ -327,7 +329,7 @@ def draw_pitchfork(axes: Axes, lines: Mapping[str, tuple[FloatArray, FloatArray]
     top = 25.0
     axes.fill_between(a, fold, top, where=fold < top, color="0.88", lw=0)
     axes.plot(a, fold, color="C2")
-    law = critical + np.cbrt(float(unfolding(T, Integer(KAPPA)).fold_cubed) * a**2)
+    law = critical + np.cbrt(float(unfolding(T, Integer(KAPPA)).fold_cubed or 0) * a**2)
     axes.plot(a, law, "--", color="k", lw=0.8)
     axes.plot([0, 0], [critical, top], color="k", lw=2.6)
     axes.plot([0], [critical], "o", color="k", ms=4)

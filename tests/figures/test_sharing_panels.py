@@ -43,6 +43,7 @@ def test_the_law_far_beyond_the_transition_is_the_theory():
     assert abs(mean[0] - exact) < 5 * error[0] + 1e-4
 
 
+@pytest.mark.slow
 def test_the_law_at_the_tricritical_point():
     """There F grows as cα⁶/6: ``⟨α²⟩ = (6/(cN))^{1/3} Γ(1/2)/Γ(1/6)``, with corrections of order N^{-1/3}."""
     kappa = sharing_phases.KAPPA
@@ -109,8 +110,11 @@ def test_the_panels_are_made(module, tmp_path, monkeypatch):
     if module is sharing_phases:
         monkeypatch.setattr(module, "NETWORKS", {0.8: (75.0, 300.0)})
         monkeypatch.setattr(module, "MAP_GRID", 12)
+        monkeypatch.setattr(module, "GRID", 20)
     else:
         monkeypatch.setattr(module, "SIGNALS", {1: (8.0,), -1: (40.0,)})
+        monkeypatch.setattr(module, "GRID", 2000)
+        monkeypatch.setattr(module, "LINE_GRID", 8)
     record = module.make(tmp_path, Effort(quick=True, workers=1), lambda done, what: None)
     assert all(Path(name).is_file() for name in record["files"])
     name = module.PANEL.name

@@ -43,8 +43,12 @@ def places():
             zip(rng.exponential(2.0, 4), 10 ** rng.uniform(-2, 1, 4), strict=True)]  # fmt: skip
 
 
-def test_derivations():
+def test_the_derivation_of_untied_states():
     assert_untied()
+
+
+@pytest.mark.slow
+def test_the_derivation_of_tied_states():
     assert_elimination()
 
 
