@@ -1,4 +1,4 @@
-"""F of section 3 with a skip connection, written from its definition; its slopes by differences."""
+"""F (docs/theory.md section 3) with a skip connection, written from its definition; its slopes by differences."""
 
 from __future__ import annotations
 
