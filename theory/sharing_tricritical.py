@@ -1,7 +1,10 @@
 """Tricritical points of shared:ρ and drift:ρ: where the transition turns from continuous to discontinuous along ρ.
 
 docs/theory.md section 10. Units ``u = v = w = 1``. ``p + qζ`` of ``theory.sharing_landau`` as a function of ρ, at any
-precision; its zeros for T = 5 and 6 without noise are algebraic numbers whose polynomials follow here.
+precision; its zeros for T = 5 and 6 without noise are algebraic numbers whose polynomials follow here. How many there
+are without noise is proved for each T: ρ and Λ are rational in ``c = cos θ`` of the critical mode,
+``ρ = cos(nθ/2)/cos((n-2)θ/2)`` and ``Λ = (1-ρ²)/(1-2ρc+ρ²)``, with ρ from 0 to 1 as c rises from cos π/n to 1, and
+Sturm's theorem counts the zeros of the numerator of ``p + q``, a polynomial in c.
 """
 
 from __future__ import annotations
@@ -11,7 +14,21 @@ from itertools import pairwise
 from typing import Any
 
 import mpmath
-from sympy import QQ, Poly, construct_domain, fraction, resultant
+from sympy import (
+    QQ,
+    Expr,
+    Poly,
+    Rational,
+    Symbol,
+    cancel,
+    chebyshevt,
+    construct_domain,
+    cos,
+    floor,
+    fraction,
+    pi,
+    resultant,
+)
 
 from theory import symbols
 from theory.kernel import require_horizon
@@ -24,6 +41,9 @@ from theory.sharing_stability import EIGENVALUE, eigenvalue_condition
 GRID = 100
 #: Longest network whose polynomial is found by elimination.
 LONGEST_POLYNOMIAL = 6
+#: c = cos θ, and the resolution at which its lower end cos π/n, where ρ = 0, is enclosed.
+COSINE = Symbol("c")
+RESOLUTION = 10**9
 
 
 def largest_eigenvalue(size: int, rho: Any) -> Any:
@@ -114,3 +134,59 @@ def tricritical_polynomial(family: str, T: int) -> Poly:
     condition = Poly(eigenvalue_condition(n - 1), EIGENVALUE, domain=QQ.frac_field(rho))
     reduced = fraction(numerator.rem(condition).as_expr().together())[0]
     return Poly(resultant(reduced, condition.as_expr(), EIGENVALUE), rho).primitive()[1]
+
+
+def correlation_at_cosine(n: int) -> Expr:
+    """``ρ = cos(nθ/2)/cos((n-2)θ/2)`` as a rational function of c."""
+    if n % 2 == 0:
+        return chebyshevt(n // 2, COSINE) / chebyshevt(n // 2 - 1, COSINE)
+    half = Symbol("y")
+
+    def even_part(k: int) -> Expr:
+        """``cos(kθ/2)/cos(θ/2)``, k odd, by ``cos²(θ/2) = (1+c)/2``."""
+        terms = Poly(cancel(chebyshevt(k, half) / half), half).terms()
+        return sum(coefficient * ((1 + COSINE) / 2) ** (power // 2) for (power,), coefficient in terms)
+
+    return even_part(n) / even_part(n - 2)
+
+
+@cache
+def continuity_numerator(family: str, T: int) -> Poly:
+    """The numerator of ``p + q`` (κ = 0) as a polynomial in c; its denominator vanishes nowhere within.
+
+    Raises:
+        ArithmeticError: if the denominator does.
+    """
+    require_horizon(T, 4)
+    n = T - 1
+    field = QQ.frac_field(COSINE)
+    rho, c, one = field.from_sympy(cancel(correlation_at_cosine(n))), field.gens[0], field.one
+    eigenvalue = (one - rho**2) / (one - 2 * rho * c + rho**2)
+    powers = [one] + [rho if family == "shared" else rho**k for k in range(1, n - 1)]
+    rows = [[powers[abs(s - t)] for t in range(n - 1)] for s in range(n - 1)]
+    found = quartic(rows, 1, (1, n - 1), eigenvalue / (eigenvalue - one), one)
+    value = found.constant + found.share
+    outer, inner = _count_within(Poly(value.denom.as_expr(), COSINE), n)
+    if inner or outer > 1:  # one at ρ = 0 itself, where p + q diverges
+        raise ArithmeticError(f"{family}, T = {T}: the denominator vanishes within")
+    return Poly(value.numer.as_expr(), COSINE)
+
+
+def tricritical_count(family: str, T: int) -> int:
+    """How many ρ in (0, 1) are tricritical at κ = 0, by Sturm's theorem.
+
+    Raises:
+        ArithmeticError: if a zero is too close to ρ = 0 to be told from it.
+    """
+    outer, inner = _count_within(continuity_numerator(family, T), T - 1)
+    if outer != inner:
+        raise ArithmeticError(f"{family}, T = {T}: a zero within 1/{RESOLUTION} of ρ = 0")
+    return inner
+
+
+def _count_within(polynomial: Poly, n: int) -> tuple[int, int]:
+    """Its different zeros in c < 1, from just below and from just above cos π/n."""
+    below = Rational(int(floor(cos(pi / n) * RESOLUTION)), RESOLUTION)
+    at_one = int(polynomial.eval(1) == 0)
+    outer, inner = (polynomial.count_roots(low, 1) - at_one for low in (below, below + Rational(1, RESOLUTION)))
+    return outer, inner

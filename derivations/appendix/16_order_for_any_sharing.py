@@ -32,7 +32,12 @@ from theory.sharing import Sharing, sharing
 from theory.sharing_landau import quartic
 from theory.sharing_stability import LagChain, instability
 from theory.sharing_transition import critical_point_of, exact_quartic
-from theory.sharing_tricritical import tricritical_correlations, tricritical_polynomial
+from theory.sharing_tricritical import (
+    continuity_at,
+    tricritical_correlations,
+    tricritical_count,
+    tricritical_polynomial,
+)
 from theory.symbols import T, kappa, r, rho
 from theory.symbols import zeta as share
 
@@ -241,13 +246,22 @@ for n in range(3, 8):
 #
 # For `shared:ρ` and `drift:ρ` without noise, $p+q$ as a function of $\rho$ changes sign at $T=5$ for `shared` and from $T=6$ on for `drift`:
 #
-# - `shared:ρ`, $T=4$: continuous for all $\rho$; $T=5$: discontinuous below $\rho_t=0.6433$, continuous above; $T\ge6$ (to 10): discontinuous.
+# - `shared:ρ`, $T=4$: continuous for all $\rho$; $T=5$: discontinuous below $\rho_t=0.6433$, continuous above; $T\ge6$ (to 12): discontinuous.
 # - `drift:ρ`, $T=4,5$: continuous; $T\ge6$ (to 10): continuous below $\rho_t$, discontinuous above.
+#
+# These are all there are: in $c=\cos\theta$ of the critical mode, $\rho=\cos\frac{n\theta}2/\cos\frac{(n-2)\theta}2$ and Λ are rational, so that $p+q$ has a
+# polynomial numerator, and Sturm's theorem counts its zeros between $\cos\frac\pi n$ (ρ = 0) and 1. Its denominator has none there.
 #
 # So one exact copy in common with layers of their own turns the transition abrupt, and a drift smoothes it: the lag-2
 # correlations, $\rho$ against $\rho^2$, make the difference. At $T=5$ and 6 elimination of $\Lambda$ gives the polynomial of $\rho_t$.
 
 # %%
+for horizon in range(4, 13):
+    assert tricritical_count("shared", horizon) == (horizon == 5)
+    with mpmath.workdps(20):
+        assert (continuity_at("shared", horizon, mpmath.mpf(9) / 10, 0) > 0) == (horizon <= 5)
+for horizon in range(4, 11):
+    assert tricritical_count("drift", horizon) == (horizon >= 6)
 polynomial = tricritical_polynomial("shared", 5)
 inside = [base for base, _ in polynomial.factor_list()[1] if base.degree() > 1]
 assert len(inside) == 1

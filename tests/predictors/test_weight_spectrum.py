@@ -118,6 +118,25 @@ def test_coherent_state_of_any_scale(w):
     np.testing.assert_allclose(values, [np.sqrt(w) * alpha / np.sqrt(alpha - 1)], rtol=1e-7)
 
 
+@pytest.mark.parametrize("correlation", [0.5, 0.8])
+def test_coherent_state_of_partly_shared_weights(correlation):
+    """√((1+ρ)s) for both matrices (docs/theory.md section 8)."""
+    s, gain = 4.0, 1 + correlation
+    signal = (gain**2 * s * (s - 1) ** 2 + 1) ** 2 / (gain**2 * s * (s - 1))
+    found = singular_outliers(solve(endpoint(4, signal, arch=f"shared:{correlation}")))
+    for values in found:
+        np.testing.assert_allclose(values, [np.sqrt(gain * s)], rtol=1e-7)
+    assert len(found) == 2
+
+
+def test_equal_outputs_have_each_twice():
+    """Two orthogonal outputs of one signal: whichever minimum of the manifold is found (docs/theory.md section 12)."""
+    y = np.full((2, 3, 2), np.nan)
+    y[:, -1] = np.sqrt(49.0**2 / 24) * np.eye(2)
+    (values,) = singular_outliers(solve(Problem(np.sqrt(2) * np.eye(2), y)))
+    np.testing.assert_allclose(values, [np.sqrt(6)] * 2, rtol=1e-7)
+
+
 def test_equal_patterns_are_one():
     once = endpoint(4, 60.0)
     twice = Problem(np.repeat(once.x, 2, axis=0), np.repeat(once.y, 2, axis=0), kappa=2.0)

@@ -15,8 +15,12 @@ from theory.sharing import DNN, RNN, Sharing, sharing
 from theory.sharing_stability import EIGENVALUE, eigenvalue_condition, instability
 from theory.sharing_transition import closed_eigenvalue, critical_point_of, exact_quartic, tricritical_noise
 from theory.sharing_tricritical import (
+    COSINE,
     continuity_at,
+    continuity_numerator,
+    correlation_at_cosine,
     tricritical_correlations,
+    tricritical_count,
     tricritical_polynomial,
 )
 
@@ -402,3 +406,28 @@ def test_square_roots_of_noise_are_exact_too():
     assert abs(float(point.amplitude_squared / near.amplitude_squared) - 1) < 1e-8
     assert Symbol("kappa") not in point.signal.free_symbols
     assert moved(mp.eye(2), (0, 1), 1)[1, 0] == 1
+
+
+@pytest.mark.parametrize("T", [4, 5, 6, *(pytest.param(T, marks=pytest.mark.slow) for T in (7, 8, 9))])
+def test_tricritical_correlations_are_all_there_are(T):
+    """Sturm's count, against the roots that a grid finds; ρ and the sign against numbers at a cosine within."""
+    for family in ("shared", "drift"):
+        expected = (T == 5) if family == "shared" else (T >= 6)
+        assert tricritical_count(family, T) == expected
+        with mpmath.workdps(30):
+            n = T - 1
+            at = Rational(int((mpmath.cos(mpmath.pi / n) + 1) / 2 * 10**6), 10**6)
+            rho_value = mpmath.mpf(correlation_at_cosine(n).subs(COSINE, at).evalf(30))
+            angle = mpmath.acos(mpmath.mpf(at.p) / at.q)
+            assert abs(rho_value - mpmath.cos(n * angle / 2) / mpmath.cos((n - 2) * angle / 2)) < mpmath.mpf(10) ** -25
+            value = continuity_at(family, T, rho_value, 0)
+            near = continuity_at(family, T, rho_value * (1 + mpmath.mpf(10) ** -6), 0)
+            numerator = continuity_numerator(family, T)
+            roots = [root for root in numerator.nroots(n=25) if abs(root.as_real_imag()[1]) < 1e-15]
+            within = [root for root in roots if float(mpmath.cos(mpmath.pi / n)) < root.as_real_imag()[0] < 1]
+            assert len(within) == expected
+            assert (value > 0) == (near > 0)
+        if expected:
+            (root,) = tricritical_correlations(family, T, digits=20)
+            there = correlation_at_cosine(T - 1).subs(COSINE, within[0].as_real_imag()[0]).evalf(20)
+            assert abs(there - root) < 1e-12
