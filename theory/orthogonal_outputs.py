@@ -19,6 +19,10 @@ volume of the manifold, the antisymmetric part gives Haar's measure, so that at 
 ``dP(Q) ∝ |s(4ζ-1) + (s-1)(2ζ-1) ½(Ad_Q + Ad_Qᵀ)|^(-1/2) dQ``,
 
 the determinant that of an operator on symmetric O × O matrices, ``Ad_Q X = Q X Qᵀ``. N has dropped out: no Q is chosen.
+
+Unequal outputs, each on its own branch at s = a and b, either sign: between them the 9 × 9 form has the determinant
+`unequal_determinant`, a sum of ``(a-b)²`` times positive terms wherever both branches are stable: each output is as if
+it were alone, and no mode between them is unstable.
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ from functools import cache
 from itertools import product
 from typing import Any
 
-from sympy import QQ, Expr, Symbol, cos, expand, factor, pi, sqrt
+from sympy import QQ, Expr, Poly, Symbol, cos, diff, expand, factor, fraction, pi, sqrt
 from sympy.polys.matrices import DomainMatrix
 
 from theory import symbols
@@ -59,6 +63,41 @@ def phase_density(angle: Expr = ANGLE, zeta: Expr = symbols.zeta) -> Expr:
     """
     A, B = coefficients(zeta)
     return sqrt(A**2 - B**2) / (2 * pi * symmetric_determinant(angle, zeta))
+
+
+#: Parameters s of two outputs, and their shares ζ.
+FIRST, SECOND = Symbol("a", positive=True), Symbol("b", positive=True)
+SHARES = Symbol("zeta_a", positive=True), Symbol("zeta_b", positive=True)
+
+
+def unequal_determinant() -> Expr:
+    """Of 2F₂ in the nine entries between two coherent outputs, ``a ≠ b``; the same for either sign of each.
+
+    ``(a-b)² [(ζ_a/(a-1) + ζ_b/(b-1))(a²+ab+b²-2a-2b+1) - (a+b-1)]/(2²² (ab)⁶ ((a-1)(b-1))⁴)``. Found from its exact
+    values at rational points, not derived; tests have it to 40 digits at others. At a = b the bracket is
+    `symmetric_determinant` at ψ = 0, up to a factor.
+    """
+    a, b = FIRST, SECOND
+    pull = SHARES[0] / (a - 1) + SHARES[1] / (b - 1)
+    bracket = pull * (a**2 + a * b + b**2 - 2 * a - 2 * b + 1) - (a + b - 1)
+    return (a - b) ** 2 * bracket / (2**22 * (a * b) ** 6 * ((a - 1) * (b - 1)) ** 4)
+
+
+def assert_unequal_stable() -> None:
+    """Where both are stable, ``ζ_s > (2s-1)/(6s-2)``, the bracket is above ``(a-b)²`` times a positive function.
+
+    Raises:
+        ArithmeticError: if a step fails.
+    """
+    a, b = FIRST, SECOND
+    bracket = unequal_determinant() * 2**22 * (a * b) ** 6 * ((a - 1) * (b - 1)) ** 4 / (a - b) ** 2
+    bounds = dict(zip(SHARES, ((2 * s - 1) / (6 * s - 2) for s in (a, b)), strict=True))
+    least = factor(factor(bracket).subs(bounds) / (a - b) ** 2)
+    x, y = Symbol("x", positive=True), Symbol("y", positive=True)
+    above, below = (Poly(expand(part.subs({a: 1 + x, b: 1 + y})), x, y) for part in fraction(least))
+    rising = all(diff(bracket, share).subs({a: 2 + x, b: 2 + y}).expand().is_positive for share in SHARES)
+    if not (rising and min(above.coeffs()) > 0 and min(below.coeffs()) > 0):
+        raise ArithmeticError(f"the determinant between unequal outputs is not seen to be positive: {least}")
 
 
 @cache

@@ -12,7 +12,12 @@ from sympy import Integer, Rational, cos, factor
 from theory import orthogonal_outputs, several_outputs
 from theory.coherent_branch import coherent_branch
 from theory.critical_point import critical_ratio
-from theory.orthogonal_outputs import phase_density, symmetric_determinant
+from theory.orthogonal_outputs import (
+    assert_unequal_stable,
+    phase_density,
+    symmetric_determinant,
+    unequal_determinant,
+)
 from theory.several_outputs import (
     lifting,
     matrix_quartic,
@@ -251,6 +256,49 @@ def test_unequal_outputs_are_stable_as_if_alone(signs):
         size = np.array([np.sqrt(whole[i, i] * whole[j, j]) for i in range(6) for j in range(i, 6)])
         smallest = np.linalg.eigvalsh(hessian(whole, signals, noise, 1e-4) * np.outer(size, size))[0]
         assert smallest > 1e-3 if at != other else abs(smallest) < 1e-5
+
+
+@pytest.mark.parametrize(("places", "noise", "signs"), [(("5/2", "4"), 0, (1, 1)), (("3", "17/5"), 7, (1, -1))])
+def test_determinant_between_unequal_outputs(places, noise, signs):
+    """F of all 21 entries in mpmath, differences in the nine between two outputs, to 40 digits."""
+    branch = coherent_branch()
+    with mpmath.workdps(150):
+        H, signals, values = mp.matrix(6, 6), [], {}
+        for k, (at, sign) in enumerate(zip(places, signs, strict=True)):
+            put = {s: Rational(at), kappa: Integer(noise)}
+            for (t, u), value in branch.kernel.items():
+                entry = sign ** (u - t) * mp.mpf(value.subs(put).evalf(150))
+                H[2 * t - 2 + k, 2 * u - 2 + k] = H[2 * u - 2 + k, 2 * t - 2 + k] = entry
+            signals.append(mp.mpf(branch.signal.subs(put).evalf(150)))
+            values[(orthogonal_outputs.FIRST, orthogonal_outputs.SECOND)[k]] = Rational(at)
+            last = branch.kernel[3, 3].subs(put)
+            values[orthogonal_outputs.SHARES[k]] = last / (last + noise)
+        between = [(2 * t, 2 * u + 1) for t in range(3) for u in range(3)]
+        h = mp.mpf(10) ** -35
+
+        def moved(*moves):
+            K = H.copy()
+            for (i, j), step in moves:
+                K[i, j] += step * h
+                K[j, i] += step * h
+            return free_energy(K, signals, noise, mp)
+
+        form = mp.matrix(9, 9)
+        for k in range(9):
+            for q in range(k + 1):
+                corners = [c * d * moved((between[k], c), (between[q], d)) for c in (1, -1) for d in (1, -1)]
+                form[k, q] = form[q, k] = mp.fsum(corners) / (4 * h * h)
+        # F₂ = ½ eᵀ(∂²F)e, so that ∂²F is the form of 2F₂
+        expected = mp.mpf(unequal_determinant().subs(values).evalf(100))
+        assert abs(mp.det(form) / expected - 1) < mp.mpf(10) ** -40
+
+
+def test_unequal_outputs_are_proved_stable():
+    assert_unequal_stable()
+    a, b, (first, second) = orthogonal_outputs.FIRST, orthogonal_outputs.SECOND, orthogonal_outputs.SHARES
+    bracket = factor(unequal_determinant() / (a - b) ** 2).subs({b: a, second: first})
+    alone = symmetric_determinant(Integer(0), first).subs(s, a)
+    assert not (factor(bracket / alone)).has(first)
 
 
 def test_mixed_entries_of_the_incoherent_state():
