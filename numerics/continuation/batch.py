@@ -18,8 +18,8 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from numerics.linalg import BoolArray, FloatArray, IntArray, symmetric, symmetric_vectors
-from numerics.linear.coordinates import RANK
 from numerics.linear.functional import KernelFunctional
+from numerics.linear.responses import RANK
 
 #: Entries of the largest arrays that are made at once.
 LARGEST = 4_000_000

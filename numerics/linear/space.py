@@ -75,8 +75,8 @@ def _block(part: Coordinates) -> tuple[Coordinates, Coordinates]:
     return (part, part) if isinstance(part, slice) else (part[:, None], part)
 
 
-def _together(parts: Sequence[Coordinates]) -> Coordinates:
-    """Several, in their order."""
+def together(parts: Sequence[Coordinates]) -> Coordinates:
+    """Several coordinates, in their order."""
     numbers = np.concatenate([_numbers(part) for part in parts])
     return slice(int(numbers[0]), int(numbers[-1]) + 1) if (np.diff(numbers) == 1).all() else numbers
 
@@ -87,12 +87,13 @@ class KernelSpace:
 
     Attributes:
         n, P: hidden times and patterns.
-        sizes: coordinates of each of the n blocks.
+        sizes: coordinates of each block: of each time, unless some of several times have one block.
         inputs: F with ``uX⁻ + βB = u F Fᵀ`` in the coordinates, one column for each input dimension, (m, D).
-        steps: what each W^(t) takes to block t+1, n-1 of them, with M = 1.
-        sharing: M, (n-1, n-1).
+        steps: what the matrix of each block but the first takes there, with M = 1.
+        sharing: M of these matrices.
         pattern_basis: q (P, r) if the basis is ``Q = 1_n ⊗ q``, else None.
         basis: Q, (nP, m), where it is not of that form.
+        of_times: M between W^(t), n-1 of them, and the matrix of each step; None where these are the same.
     """
 
     n: int
@@ -103,6 +104,7 @@ class KernelSpace:
     sharing: FloatArray
     pattern_basis: FloatArray | None
     basis: FloatArray | None
+    of_times: FloatArray | None = None
 
     @property
     def dimension(self) -> int:
@@ -168,7 +170,7 @@ class KernelSpace:
     @cached_property
     def links(self) -> tuple[Link, ...]:
         """Times whose matrices are correlated together, groups of them in order of their first."""
-        groups = connected_components(self.sharing != 0, directed=False)[1] if self.n > 1 else np.zeros(0)
+        groups = connected_components(self.sharing != 0, directed=False)[1] if self.steps else np.zeros(0)
         found = []
         for group in dict.fromkeys(groups.tolist()):
             times = np.flatnonzero(groups == group)
@@ -176,11 +178,11 @@ class KernelSpace:
         return tuple(found)
 
     def _joined(self, steps: Sequence[Link], M: FloatArray) -> Link:
-        target = _together([step.target for step in steps])
+        target = together([step.target for step in steps])
         if len(steps) == 1 and M[0, 0] == 1:
             return steps[0]
         if all(step.sent is None for step in steps) and len(steps) > 1:
-            source, sent = _together([step.source for step in steps]), None
+            source, sent = together([step.source for step in steps]), None
         else:
             present = np.unique(np.concatenate([_numbers(step.source) for step in steps]))
             identity = np.eye(self.dimension)[:, present]
@@ -229,8 +231,12 @@ class KernelSpace:
 
     def received(self, cross: FloatArray, t: int) -> FloatArray:
         """What W^(t) h^t of further patterns has in common with the drives, over w, from their ``⟨h^t g⟩``, (…, m)."""
-        moved = np.zeros_like(cross)
-        for s, step in enumerate(self.steps):
-            if self.sharing[t - 1, s]:
-                moved[:, step.target] = self.sharing[t - 1, s] * step.rows(cross.T).T
-        return moved
+        return self.of_matrix(t) * (cross @ self.taken.T)
+
+    def of_matrix(self, t: int) -> FloatArray:
+        """M between W^(t), t = 1 … n-1, and the matrix that each coordinate is a response of, (m,); 0 in the first
+        block."""
+        found, row = np.zeros(self.dimension), (self.sharing if self.of_times is None else self.of_times)[t - 1]
+        for step, value in zip(self.steps, row, strict=True):
+            found[step.target] = value
+        return found

@@ -85,10 +85,7 @@ def outliers(solution: Solution) -> tuple[ComplexArray, ...]:
         functional = kernel_functional(problem)
         H, space = linear_state(solution).reduced, functional.space
         covariance, whole = functional.covariance(H), space.shift_rows(H)
-        weights = np.zeros((len(rows), len(whole)))
-        for t, step in enumerate(space.steps):
-            weights[:, step.target] = rows[:, t, None]
-        moments = [row[:, None] * whole for row in weights]
+        moments = [space.of_matrix(s + 1)[:, None] * whole for s in range(len(rows))]
     return tuple(
         _beyond(w * sla.solve(covariance, moment, assume_a="pos"), float(np.sqrt(w * row[s])))
         for s, (row, moment) in enumerate(zip(rows, moments, strict=True))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import sympy
 
 from numerics.inputs.problem import Problem, endpoint
-from numerics.linear import coordinates, recursion, search, trust_region
+from numerics.linear import coordinates, recursion, responses, search, trust_region
+from numerics.linear.directions import input_directions
 from numerics.linear.functional import kernel_functional
+from numerics.linear.labels import targets_of
 from numerics.predictors.observables import predict
 from tests.linear.dense_reference import Dense
 from theory.sharing_stability import instability
@@ -146,24 +150,61 @@ def test_dependent_inputs_are_the_limit_of_independent_ones(kind, arch):
     assert (4 * found[1] - found[0]) / 3 == pytest.approx(state.free_energy, abs=2e-5)
 
 
-@pytest.mark.parametrize("arch", ["shared:0.5", "looped:2", "looped:3", "matrix", "rnn", "dnn"])
-@pytest.mark.parametrize("skip", [0.0, 0.7])
-def test_responses_give_what_other_coordinates_give(arch, skip):
-    """F of corresponding kernels, its minimum and the prior do not depend on the coordinates."""
-    rng = np.random.default_rng(3)
-    problem = random_problem(rng, n=5, P=2, D=2, arch=arch, skip=skip, bias=0.0)
+def inputs_of(problem):
     x = coordinates.driving_inputs(problem, problem.x)
-    V, _ = coordinates._input_directions(x)
-    space = coordinates._of_responses(problem, x, V)
-    usual = kernel_functional(problem).space
-    Q, inputs = space.full_basis(), space.inputs @ space.inputs.T
-    prior = inputs
-    for _ in range(problem.n):
-        prior = space.shifted(prior) + inputs
-    one = problem.with_(w=1.0, u=1.0)
-    expected = kernel_functional(one)
-    np.testing.assert_allclose(Q @ prior @ Q.T, usual.expand(expected.prior_kernel()), atol=1e-11 * np.abs(prior).max())
-    assert np.linalg.eigvalsh(prior)[0] > 1e-6 * np.linalg.eigvalsh(prior)[-1]
+    return x, *input_directions(x)
+
+
+def of_responses(problem):
+    return responses.of_responses(problem, *inputs_of(problem)[:2])
+
+
+def of_products(problem):
+    return responses.of_products(problem, *inputs_of(problem))
+
+
+@pytest.mark.parametrize(
+    ("made", "arch"),
+    [(of_responses, arch) for arch in FAMILIES] + [(of_products, arch) for arch in ("looped:2", "looped:3", "rnn")],
+)
+@pytest.mark.parametrize("skip", [0.0, 0.7])
+def test_other_coordinates_give_the_same_minimum(made, arch, skip):
+    rng = np.random.default_rng(3)
+    problem = random_problem(rng, n=4, P=2, D=2, arch=arch, skip=skip, bias=0.0)
+    space, usual = made(problem), kernel_functional(problem)
+    functional = dataclasses.replace(
+        usual,
+        space=space,
+        targets=targets_of(problem, space),
+        input_covariance=problem.u * space.inputs @ space.inputs.T,
+        reversals=(),
+    )
+    prior = functional.prior_kernel()
+    np.testing.assert_allclose(space.expand(prior), Dense(problem).prior(), atol=1e-12 * np.abs(prior).max())
+    stop = trust_region.minimise(functional.at(prior))
+    assert stop.converged
+    reference = trust_region.minimise(usual.at(usual.prior_kernel()))
+    assert stop.point.free_energy == pytest.approx(reference.point.free_energy, abs=1e-10)
+    found, expected = space.expand(stop.point.H), usual.space.expand(reference.point.H)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-7 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("arch", ["rnn", "looped:2", "shared:0.5", "dnn"])
+def test_close_patterns_have_the_states_of_equal_ones(arch):
+    """The kernel of patterns at a distance ε goes to that of equal ones, and no digits are lost on the way."""
+
+    def state(eps):
+        x = np.zeros((2, 5, 2))
+        x[:, 0], x[:, 1] = [[1.0, 0.3], [1.0, 0.3 + eps]], [0.2, 0.1]
+        x[0, 2], x[1, 2] = [0.5, 1.0], [0.9, 1.3]
+        y = np.full((2, 5), np.nan)
+        y[:, 4], y[0, 2] = [1.0, -2.0], 0.5
+        return search.lowest_state(Problem(x, y, arch=arch, w=0.8, kappa=0.3))
+
+    states = [state(eps) for eps in (0.0, 1e-9, 1e-6, 1e-3)]
+    assert all(each.converged and each.residual < 1e-13 for each in states)
+    for each, eps in zip(states[1:], (1e-9, 1e-6, 1e-3), strict=True):
+        assert each.free_energy == pytest.approx(states[0].free_energy, abs=30 * eps + 1e-12)
 
 
 def test_predictions_of_several_outputs_are_those_of_each():
