@@ -48,7 +48,9 @@ ANY_SHARING = (*ANY_PROBLEM, "critical-point", "learning-transition", "coherent-
     "--kappa", help="A rational number such as 1/2, or 'symbolic'. [default: 1; symbolic in expressions of F]"
 )
 @click.option("--arch", help="rnn, dnn; where the result exists shared:ρ, drift:ρ, looped:p. [rnn, or the file's]")
-@click.option("--skip", help="PROBLEM, matrix expressions: a, a rational number, or 'symbolic'. [default: 0]")
+@click.option(
+    "--skip", help="PROBLEM, matrix expressions, coherent-branch: a, a rational number, or 'symbolic'. [default: 0]"
+)
 @click.option("--bias", help="PROBLEM, matrix expressions: β, a rational number, or 'symbolic'. [default: 0]")
 @click.option("--outputs", type=int, default=1, show_default=True, help="Matrix expressions: how many outputs.")
 @click.option("--signal", type=float, help="endpoint: λ; a symbol if not given.")
@@ -92,7 +94,8 @@ def command(
     critical-point       λ_c, the order of the transition, exponent and amplitude; any T, any --arch
     learning-transition  where the diagonal branch folds, the same for any --arch; any T ≥ 3
     coexistence          fold and equal-free-energy point where the transition is discontinuous
-    coherent-branch      the whole branch at T = 4 in one parameter, also for shared:ρ; at T = 5 on an elliptic curve
+    coherent-branch      the whole branch at T = 4 in one parameter, also for shared:ρ; at T = 5 on an elliptic curve;
+                         with --skip all states, T = 4 for rnn and any T for dnn
     strong-signal        its leading terms for λ → ∞
     outlier-threshold    the λ at which eigenvalues and singular values of W leave their bulks, and which is first
     fluctuations         N × covariance of the kernel, and N × the shift of its mean
@@ -107,7 +110,7 @@ def command(
         raise click.UsageError(f"--format: is {form!r}; accepted: text, latex or json")
     beside = {"PROBLEM": problem, "--skip": skip, "--bias": bias, "--outputs": outputs if outputs != 1 else None}
     extra = [name for name, value in beside.items() if value is not None]
-    if extra and what not in ANY_PROBLEM:
+    if extra and what not in ANY_PROBLEM and (what, extra) != ("coherent-branch", ["--skip"]):
         raise click.UsageError(f"{extra[0]}: does not apply to {what}; accepted: {', '.join(ANY_PROBLEM)}")
     if outputs < 1:
         raise click.UsageError(f"--outputs: is {outputs}; accepted: an integer ≥ 1")

@@ -54,6 +54,8 @@ def coherent_branch(request: Request) -> Fields:
     from theory.coherent_branch import coherent_branch as derive
 
     arch = sharing_of(request)
+    if request.skip != 0:
+        return _states_with_skip(request)
     if str(arch) == "rnn" and request.T == 5:
         return _elliptic_branch(request)
     if str(arch) not in ("rnn", "dnn"):
@@ -95,6 +97,43 @@ def _partly_shared_branch(request: Request) -> Fields:
         "free_energy": branch.free_energy,
         "outlier": branch.outlier,
         "fold_at_kappa": branch.fold_noise,
+    }
+
+
+def _states_with_skip(request: Request) -> Fields:
+    """Every state of a network with a skip connection: in g for independent matrices, in g and χ for one at T = 4."""
+    from sympy import sympify
+
+    from theory import symbols
+    from theory.skip_tied import chi_at, tied_states
+    from theory.skip_untied import skip_branch
+
+    arch, skip = str(sharing_of(request)), sympify(request.skip)
+    fields: Fields = {"T": request.T, "kappa": request.noise, "arch": arch, "skip": skip}
+    if arch == "dnn":
+        branch = skip_branch(request.T, request.noise, skip)
+        times = [(t, s) for t in range(1, request.T) for s in range(t, request.T)] if isinstance(request.T, int) else []
+        return fields | {
+            "parameter": symbols.g,
+            "domain": "g >= 1",
+            "signal": branch.signal,
+            "kernel": {entry(t, s): branch.kernel_entry(t, s) for t, s in times} or None,
+            "last_variance": branch.last_variance,
+            "free_energy": branch.free_energy,
+            "fold_at_kappa": branch.fold_noise,
+        }
+    if arch != "rnn" or request.T != 4:
+        raise InputError(f"--skip: is {skip} for {arch} at T = {request.T}; accepted: rnn at T = 4, or dnn")
+    states = tied_states(request.noise)
+    odd = {times: value * (skip if sum(times) % 2 else 1) for times, value in states.kernel.items()}
+    return fields | {
+        "parameters": (symbols.g, symbols.chi),
+        "domain": "g >= 1 (aligned with the skip) or g < -1 (opposed), chi > g**2 - g",
+        "skip_squared": states.skip_squared,
+        "chi": chi_at(skip),
+        "signal": states.signal,
+        "kernel": {entry(*times): value for times, value in odd.items()},
+        "free_energy": states.free_energy,
     }
 
 

@@ -13,6 +13,7 @@ import sympy
 from click.testing import CliRunner
 
 from derivations.__main__ import cli
+from tests.theory import skip_reference
 
 
 def derive(*arguments: str) -> dict:
@@ -327,3 +328,34 @@ def test_outlier_thresholds(arguments, first):
             assert largest_slope(H, fields["singular_signal_float"], 1) < 1e-12
     else:
         assert fields["signal_float"] > fields["singular_signal_float"]
+
+
+@pytest.mark.parametrize(("arch", "T"), [("rnn", 4), ("dnn", 5)])
+def test_printed_states_with_a_skip_are_stationary(arch, T):
+    fields = derive("coherent-branch", "--T", str(T), "--arch", arch, "--skip", "2/3", "--kappa", "7/3")
+    names = {"g": sympy.Symbol("g"), "chi": sympy.Symbol("chi")}
+    point = {names["g"]: sympy.Rational(9, 4)}
+    if arch == "rnn":
+        point[names["chi"]] = sympy.sympify(fields["chi"], locals=names).subs(point)
+
+    def value(text):
+        return mpmath.mpf(sympy.sympify(text, locals=names).subs(point).evalf(60))
+
+    with mpmath.workdps(60):
+        H = mpmath.matrix(T - 1, T - 1)
+        for name, text in fields["kernel"].items():
+            t, s = int(name[0]) - 1, int(name[1]) - 1
+            H[t, s] = H[s, t] = value(text)
+        given = (skip_reference.tied(T - 1, untied=arch == "dnn"), mpmath.mpf(2) / 3, value(fields["signal"]))
+        noise = mpmath.mpf(7) / 3
+        assert skip_reference.largest_slope(H, *given, noise) < mpmath.mpf(10) ** -30 * given[2]
+        F = skip_reference.free_energy(H, *given, noise)
+        assert abs(F - value(fields["free_energy"])) < mpmath.mpf(10) ** -40 * abs(F)
+
+
+def test_skip_of_a_branch_is_refused_where_it_is_not_known():
+    for arguments in (("--arch", "shared:1/2"), ("--T", "5")):
+        result = CliRunner().invoke(
+            cli, ["derive", "coherent-branch", "--skip", "1", *arguments], standalone_mode=False
+        )
+        assert "accepted: rnn at T = 4, or dnn" in result.exception.format_message()
