@@ -218,7 +218,7 @@ def test_the_reference_would_see_a_wrong_kernel(monkeypatch: pytest.MonkeyPatch)
         (lambda: endpoint(4, 1.0, kappa=1e300), "kappa: is 1e\\+300"),
         (lambda: endpoint(10**9, 1.0), "T: is 1000000000"),
         (lambda: Problem([[1e-200]], [[1.0]]), "x: has inputs of size 1e-200"),
-        (lambda: Problem([[1e-20]], [[1.0]]), "y: is y²/\\(v H_0\\) = 1e\\+40"),
+        (lambda: Problem([[1e-20]], [[1.0]]), "y: has at t = 1 a label whose square is 1e\\+40 times v H_0"),
         (lambda: sequence(7, 1.0, 1e40, (1,)), "amplitude: is 1e\\+40"),
     ],
 )
