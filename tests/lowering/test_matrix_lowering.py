@@ -7,7 +7,7 @@ import pytest
 from sympy import Matrix, MatrixSymbol, Rational, Symbol, Trace
 
 from numerics.errors import InputError
-from numerics.lowering.matrix import lower_matrix
+from numerics.lowering.matrix import _NAMESPACE, BLOCK, PROJECTION, lower_matrix
 from theory.matrix_calculus import LogDet, Shift, SymmetricSymbol
 from theory.matrix_calculus.explicit import Layout, evaluate
 from theory.matrix_calculus.kernel_functional import (
@@ -181,6 +181,21 @@ def test_unknown_symbols_and_names_are_refused():
         lower_matrix({"value": LogDet(H)}, (H, Symbol("a b")))
     with pytest.raises(InputError, match="accepted: the node set"):
         lower_matrix({"value": H.applyfunc(lambda x: x**2)}, (H,))
+
+
+@pytest.mark.parametrize(
+    "name", [BLOCK, PROJECTION, f"{PROJECTION}2", "t3", *(name for name in _NAMESPACE if name.isidentifier())]
+)
+def test_names_of_the_lowered_text_are_refused(name):
+    with pytest.raises(InputError, match=f"the name {name} is taken by the lowered text"):
+        lower_matrix({"value": LogDet(H)}, (H, Symbol(name)))
+
+
+@pytest.mark.parametrize("name", ["t", "tx", "t3x", "x3"])
+def test_names_that_are_like_these_are_taken(name):
+    A = MatrixSymbol(name, 2, 2)
+    found = lower_matrix({"value": Trace(A)}, (A,))(**{name: np.array([[1.0, 2.0], [3.0, 4.0]])})
+    assert found["value"] == pytest.approx(5.0)
 
 
 def test_one_matrix_is_enough_for_a_shift():
