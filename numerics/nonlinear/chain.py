@@ -40,7 +40,7 @@ def is_chain(space: TrajectorySpace, phi: Activation) -> bool:
     """Whether the random network's branch is a chain of single variables."""
     classes = independent(space, phi)
     single = classes is not None and len(np.unique(classes.rows)) == space.m
-    return single and space.problem.P == 1 and space.problem.arch != "dnn"
+    return single and space.problem.P == 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -267,7 +267,7 @@ def test_the_gaussian_approximation_is_a_bound_and_exact_for_linear_networks(cas
     )
 
 
-@pytest.mark.parametrize("arch", [[[1.0, 0.7], [0.7, 0.49]], "shared:0.5", "looped:2"])
+@pytest.mark.parametrize("arch", [[[1.0, 0.7], [0.7, 0.49]], "shared:0.5", "dnn"])
 def test_the_diagonal_state_is_a_chain_for_every_sharing_matrix(arch):
     """One quadrature for each time against one over all, stability included."""
     problem = endpoint(4, 30.0, arch=arch, activation="erf")
@@ -278,6 +278,18 @@ def test_the_diagonal_state_is_a_chain_for_every_sharing_matrix(arch):
     np.testing.assert_allclose(chain.kernel, whole.kernel, atol=1e-7)
     assert chain.hessian_smallest == pytest.approx(whole.hessian_smallest, abs=1e-6)
     assert chain.stable == whole.stable == (len(states) == 1)
+
+
+def test_deep_independent_layers_have_no_sampling_error():
+    """Seven times, beyond quadrature over all of them: the DNN's state is the RNN's diagonal one."""
+    problem = endpoint(8, 30.0, activation="erf")
+    diagonal = incoherent_state(problem)
+    for arch in ("dnn", "shared:0.05"):
+        state = lowest_state(problem.with_(arch=arch))
+        assert (state.engine, state.stable, state.branch) == ("quadrature", True, "incoherent")
+        assert state.kernel_error.max() < 1e-12
+        np.testing.assert_allclose(state.kernel, diagonal.kernel, rtol=1e-12)
+    assert not diagonal.stable
 
 
 def compared(problem, **options):
