@@ -53,7 +53,7 @@ def test_proofs():
     module.assert_threshold()
     module.assert_growth(2)
     module.assert_coherent()
-    for T in (4, 5, 6, 7):
+    for T in (4, 5, 6):
         module.assert_order(T)
 
 
