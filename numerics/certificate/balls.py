@@ -1,9 +1,10 @@
 """The linear network's free energy (docs/theory.md section 3) in ball arithmetic: value, gradient and Hessian.
 
 Around a kernel ``H_0 = LLᵀ``, L any exact lower-triangular matrix of floats, kernels are ``H = L Ĥ Lᵀ``. In this frame
-``Ĉ = L⁻¹CL⁻ᵀ = Σ_k D_k Ĥ D_kᵀ + X̂``, with one D_k for the RNN and one for each time that the DNN's mask lets pass, and
+``Ĉ = L⁻¹CL⁻ᵀ = Σ_k c_k D_k Ĥ D_kᵀ + X̂``, with one D_k for each term of the sharing matrix ``M = Σ_k d_k l_k l_kᵀ``,
+``c_k = w d_k`` (docs/theory.md sections 10 to 12), and, summed over outputs,
 
-``2 ∂F/∂Ĥ = Ĉ⁻¹ - Ĥ⁻¹ + Σ_k D_kᵀ (Ĉ⁻¹ - Ĉ⁻¹ĤĈ⁻¹) D_k - v T̂ᵀqqᵀT̂``, ``q = (vT̂ĤT̂ᵀ + κ)⁻¹y``, ``T̂ = 𝒯L``.
+``2 ∂F/∂Ĥ = Ĉ⁻¹ - Ĥ⁻¹ + Σ_k c_k D_kᵀ (Ĉ⁻¹ - Ĉ⁻¹ĤĈ⁻¹) D_k - v T̂ᵀqqᵀT̂``, ``q = (vT̂ĤT̂ᵀ + κ)⁻¹y``, ``T̂ = 𝒯L``.
 
 Every number is a ball of python-flint's arb that contains the exact value; matrices are ``arb_mat``. The problem's
 numbers are taken as the exact binary fractions that they are.
@@ -14,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem
@@ -37,19 +40,19 @@ def flint_module() -> Any:
 class ExactSpace:
     """The kernels that a problem's inputs allow, by independent rows of the joint index: ``H_full = Q H Qᵀ``, exactly.
 
-    Every other row of a trajectory is a combination of these, with rational coefficients: those of what the responses
-    to independent random weights have in common (``responses``).
+    Every other row of a trajectory is a combination of these, with rational coefficients.
 
     Attributes:
         rows: positions of the independent rows, m of them, increasing.
         basis: Q, (nP, m) fractions; the identity on `rows`.
-        inputs: ``X⁻`` times D on the rows, (m, m), as fractions.
-        maps: the A_k with ``[H⁻] = Σ_k A_k H A_kᵀ``, each (m, m): one for the RNN, one for each W of a DNN.
+        inputs: what inputs and biases give to C on the rows, (m, m), as fractions.
+        weights, maps: c_k and A_k with ``C = Σ_k c_k A_k H A_kᵀ + inputs``, each (m, m): as many as M has rank.
     """
 
     rows: tuple[int, ...]
     basis: Any
     inputs: Any
+    weights: tuple[Any, ...]
     maps: tuple[Any, ...]
 
     @property
@@ -59,53 +62,80 @@ class ExactSpace:
 
 
 def exact_space(problem: Problem) -> ExactSpace:
-    """Independent rows of the joint index, found in exact arithmetic, and what depends on them."""
+    """Independent rows of the joint index, found in exact arithmetic, and what depends on them.
+
+    Trajectories depend on each other as the rows of the random network's kernel do: it is made in fractions.
+
+    Raises:
+        InputError: the sharing matrix, or that of biases, is positive semi-definite to rounding only.
+    """
     flint = flint_module()
-    P = problem.P
-    response = _responses(problem)
-    # row reduction of the transpose: pivots are independent rows of the joint index, in order of time
-    reduced, rank = response.transpose().rref()
+    n, P = problem.n, problem.P
+    x = problem.x.transpose(1, 0, 2).reshape(n * P, -1)
+    gram = _matrix_of(x) * _matrix_of(x).transpose() * (_fraction(problem.u) / problem.D)
+    ones = flint.fmpq_mat(P, P, [1] * (P * P))
+    steps = _matrix_of(np.eye(n) - problem.skip * np.eye(n, k=-1)).inv()
+    back = _kron(steps, _matrix_of(np.eye(P)))
+    drives = gram + _kron(_matrix_of(problem.bias_sharing), ones) * _fraction(problem.bias)
+    inputs = back * drives * back.transpose()
+    weights, maps = [], []
+    for weight, column in _factors(_matrix_of(problem.sharing)):
+        shift = flint.fmpq_mat(n, n)
+        for t, value in enumerate(column):
+            shift[t + 1, t] = value
+        weights.append(weight * _fraction(problem.w))
+        maps.append(back * _kron(shift, _matrix_of(np.eye(P))))
+    prior = inputs
+    for _ in range(n - 1):
+        prior = _sum(inputs, (A * prior * A.transpose() * weight for weight, A in zip(weights, maps, strict=True)))
+    # row reduction: pivots are independent rows of the joint index, in order of time
+    reduced, rank = prior.rref()
     entries = reduced.tolist()[:rank]
     rows = tuple(next(i for i, value in enumerate(row) if value != 0) for row in entries)
     basis = flint.fmpq_mat(entries).transpose()
-    whole = problem.x.transpose(1, 0, 2).reshape(-1, problem.D)
-    inputs = flint.fmpq_mat([[_fraction(flint, value) for value in whole[i]] for i in rows])
-    times = [i // P for i in rows]
-    # h^(t+1) of a pattern takes what h^t of the same pattern is made of
-    before = [basis.tolist()[i - P] if i >= P else [flint.fmpq(0)] * rank for i in rows]
-    groups: list[set[int]] = [set(times)] if problem.arch == "rnn" else [{t} for t in range(1, problem.n)]
-    maps = []
-    for group in groups:
-        kept = [row if t in group else [flint.fmpq(0)] * rank for row, t in zip(before, times, strict=True)]
-        maps.append(flint.fmpq_mat(kept))
-    return ExactSpace(rows, basis, inputs * inputs.transpose(), tuple(maps))
+    return ExactSpace(
+        rows=rows,
+        basis=basis,
+        inputs=_kept(inputs, rows, rows),
+        weights=tuple(weights),
+        maps=tuple(_kept(A * basis, rows, range(rank)) for A in maps),
+    )
 
 
-def _responses(problem: Problem) -> Any:
-    """Responses to independent weights, (nP, columns): their span is the range of the random network's kernel.
+def _factors(M: Any) -> list[tuple[Any, list[Any]]]:
+    """``d_k`` and ``l_k`` with ``M = Σ_k d_k l_k l_kᵀ``, exactly."""
+    left, found, size = M, [], M.nrows()
+    for k in range(size):
+        pivot, column = left[k, k], [left[s, k] for s in range(size)]
+        if pivot < 0 or (pivot == 0 and any(value != 0 for value in column)):
+            raise InputError("arch: is positive semi-definite to rounding only; accepted: exactly so, for certificates")
+        if pivot > 0:
+            column = [value / pivot for value in column]
+            found.append((pivot, column))
+            outer = [[pivot * first * second for second in column] for first in column]
+            left = left - flint_module().fmpq_mat(outer)
+    return found
 
-    RNN: those to W^k U, one for each k. DNN: those to U, and for each time those of the fresh W to the span of the time
-    before.
-    """
+
+def _kron(A: Any, B: Any) -> Any:
     flint = flint_module()
-    n, P, D = problem.n, problem.P, problem.D
-    x = [[[_fraction(flint, value) for value in problem.x[p, s]] for p in range(P)] for s in range(n)]
-    zero = flint.fmpq(0)
-    rows = []
-    for t in range(n):
-        for p in range(P):
-            if problem.arch == "rnn":
-                row = [value for k in range(n) for value in (x[t - k][p] if k <= t else [zero] * D)]
-            else:
-                row = list(x[t][p])
-                for after in range(1, n):
-                    row += [value for s in range(after) for value in (x[s][p] if after == t else [zero] * D)]
-            rows.append(row)
-    return flint.fmpq_mat(rows)
+    first, second = A.tolist(), B.tolist()
+    return flint.fmpq_mat([[a * b for a in row for b in other] for row in first for other in second])
 
 
-def _fraction(flint: Any, value: float) -> Any:
-    return flint.fmpq(*float(value).as_integer_ratio())
+def _kept(A: Any, rows: Iterable[int], columns: Iterable[int]) -> Any:
+    entries, columns = A.tolist(), list(columns)
+    return flint_module().fmpq_mat([[entries[i][j] for j in columns] for i in rows])
+
+
+def _matrix_of(values: FloatArray) -> Any:
+    """The exact fractions that floats are."""
+    flint = flint_module()
+    return flint.fmpq_mat([[_fraction(float(value)) for value in row] for row in values])
+
+
+def _fraction(value: float) -> Any:
+    return flint_module().fmpq(*float(value).as_integer_ratio())
 
 
 def ball_matrix(matrix: Any) -> Any:
@@ -121,19 +151,20 @@ class BallFunctional:
     Attributes:
         size: rows of the unknown matrix, m.
         L: the frame, exact.
-        maps: the D_k, with √w in them.
+        weights, maps: the c_k and D_k.
         inputs: ``X̂``.
-        readout: ``T̂``, (s, m).
-        labels: y, (s, 1).
+        readouts: ``T̂`` of each output, (s, m).
+        labels: its y, (s, 1).
         v, kappa: balls.
     """
 
     size: int
     L: Any
+    weights: tuple[Any, ...]
     maps: tuple[Any, ...]
     inputs: Any
-    readout: Any
-    labels: Any
+    readouts: tuple[Any, ...]
+    labels: tuple[Any, ...]
     v: Any
     kappa: Any
 
@@ -144,18 +175,19 @@ class BallFunctional:
         arb, m = flint.arb, len(L)
         frame = flint.arb_mat(L.tolist())
         inverse = frame.inv()
-        root = arb(problem.w).sqrt()
-        maps = [root * (inverse * ball_matrix(A) * frame) for A in space.maps]
-        X = arb(problem.u) / problem.D * ball_matrix(space.inputs)
+        maps = [inverse * ball_matrix(A) * frame for A in space.maps]
         whole = space.basis.tolist()
-        supervised = ball_matrix(flint.fmpq_mat([whole[int(i)] for i in problem.supervised]))
         return cls(
             size=m,
             L=frame,
+            weights=tuple(arb(weight) for weight in space.weights),
             maps=tuple(maps),
-            inputs=inverse * X * inverse.transpose(),
-            readout=supervised * frame,
-            labels=flint.arb_mat([[float(value)] for value in problem.labels]),
+            inputs=inverse * ball_matrix(space.inputs) * inverse.transpose(),
+            readouts=tuple(
+                ball_matrix(flint.fmpq_mat([whole[int(i)] for i in positions])) * frame
+                for positions, _ in problem.targets
+            ),
+            labels=tuple(flint.arb_mat([[float(value)] for value in labels]) for _, labels in problem.targets),
             v=arb(problem.v),
             kappa=arb(problem.kappa),
         )
@@ -171,11 +203,22 @@ class BallFunctional:
         Raises:
             ZeroDivisionError: a matrix that must be inverted may be singular.
         """
-        covariance = _sum(self.inputs, (D * H * D.transpose() for D in self.maps))
-        noisy = self.v * (self.readout * H * self.readout.transpose())
-        for k in range(noisy.nrows()):
-            noisy[k, k] = noisy[k, k] + self.kappa
-        return BallPoint(self, H, H.inv(), covariance, covariance.inv(), noisy.inv())
+        covariance = self.inputs + self.received(H)
+        gains = []
+        for readout in self.readouts:
+            noisy = self.v * (readout * H * readout.transpose())
+            for k in range(noisy.nrows()):
+                noisy[k, k] = noisy[k, k] + self.kappa
+            gains.append(noisy.inv())
+        return BallPoint(self, H, H.inv(), covariance, covariance.inv(), tuple(gains))
+
+    def received(self, H: Any) -> Any:
+        """``Σ_k c_k D_k Ĥ D_kᵀ``."""
+        return _sum(0 * H, (c * (D * H * D.transpose()) for c, D in zip(self.weights, self.maps, strict=True)))
+
+    def received_back(self, force: Any) -> Any:
+        """Its adjoint."""
+        return _sum(0 * force, (c * (D.transpose() * force * D) for c, D in zip(self.weights, self.maps, strict=True)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +228,7 @@ class BallPoint:
     Attributes:
         functional: F in its frame.
         H, inverse, covariance, precision: Ĥ, Ĥ⁻¹, Ĉ, Ĉ⁻¹.
-        gain: ``(vT̂ĤT̂ᵀ + κ)⁻¹``.
+        gains: ``(vT̂ĤT̂ᵀ + κ)⁻¹`` of each output.
     """
 
     functional: BallFunctional
@@ -193,35 +236,42 @@ class BallPoint:
     inverse: Any
     covariance: Any
     precision: Any
-    gain: Any
+    gains: tuple[Any, ...]
 
     def free_energy(self) -> Any:
         """``F``, with the ``-m/2`` that makes the entropy a divergence."""
         f = self.functional
-        energy = (f.labels.transpose() * self.gain * f.labels)[0, 0]
+        energy = sum((y.transpose() * gain * y)[0, 0] for y, gain in zip(f.labels, self.gains, strict=True))
         entropy = (self.H * self.precision).trace() - f.size - self.H.det().log() + self.covariance.det().log()
         return (energy + entropy) / 2
 
     def gradient(self) -> Any:
         """``2 ∂F/∂Ĥ``, (m, m), every entry taken as independent."""
         f = self.functional
-        pull = f.readout.transpose() * (self.gain * f.labels)
-        total = self.precision - self.inverse - f.v * (pull * pull.transpose())
+        total = self.precision - self.inverse
+        for pull in self._pulls():
+            total = total - f.v * (pull * pull.transpose())
         response = self.precision - self.precision * self.H * self.precision
-        return _sum(total, (D.transpose() * response * D for D in f.maps))
+        return total + f.received_back(response)
+
+    def _pulls(self) -> list[Any]:
+        """``T̂ᵀq`` of each output."""
+        f = self.functional
+        outputs = zip(f.readouts, self.gains, f.labels, strict=True)
+        return [readout.transpose() * (gain * y) for readout, gain, y in outputs]
 
     def gradient_change(self, S: Any) -> Any:
         """The derivative of ``gradient`` along a symmetric direction, (m, m)."""
         f, Q = self.functional, self.precision
-        change = _sum(0 * S, (D * S * D.transpose() for D in f.maps))
+        change = f.received(S)
         K = Q * change * Q
         KHQ = K * self.H * Q
         response = KHQ + KHQ.transpose() - K - Q * S * Q
-        pull = f.readout.transpose() * (self.gain * f.labels)
-        moved = f.v * (f.readout.transpose() * (self.gain * (f.readout * (S * pull))))
-        rank = moved * pull.transpose()
-        total = self.inverse * S * self.inverse - K + f.v * (rank + rank.transpose())
-        return _sum(total, (D.transpose() * response * D for D in f.maps))
+        total = self.inverse * S * self.inverse - K
+        for readout, gain, pull in zip(f.readouts, self.gains, self._pulls(), strict=True):
+            rank = f.v * (readout.transpose() * (gain * (readout * (S * pull)))) * pull.transpose()
+            total = total + f.v * (rank + rank.transpose())
+        return total + f.received_back(response)
 
     def hessian(self) -> Any:
         """Derivatives of the entries (i ≤ j) of ``gradient`` by the independent entries of Ĥ, (d, d)."""

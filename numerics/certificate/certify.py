@@ -110,7 +110,6 @@ def certifiable(problem: Problem) -> ExactSpace:
     Raises:
         InputError: as for ``certify``.
     """
-    problem.plain("certify")
     if problem.activation.name != "linear":
         raise InputError(f"activation: is {problem.activation.name!r}; accepted: linear, for certificates")
     space = exact_space(problem)

@@ -5,8 +5,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from numerics.errors import InputError
 from numerics.inputs.problem import Problem, endpoint
 from numerics.linear.functional import kernel_functional
+from tests.linear.test_any_sharing import FAMILIES, random_kernel, random_problem
 from theory import symbols
 from theory.free_energy import endpoint_free_energy
 
@@ -72,8 +74,33 @@ def test_several_patterns_and_times_are_the_numeric_functional(arch):
     np.testing.assert_allclose(numbers, 2 * point.euclidean_hessian_product(S), atol=1e-8)
 
 
+@pytest.mark.parametrize("seed", range(7))
+def test_any_network_is_the_numeric_functional(seed):
+    rng = np.random.default_rng(seed)
+    problem = random_problem(rng, n=4, P=1, arch=FAMILIES[seed])
+    H = random_kernel(problem, rng)
+    functional = kernel_functional(problem)
+    steps = np.linalg.inv(functional.space.full_basis())
+    point = functional.at(steps @ H @ steps.T)
+    balls = BallFunctional.around(problem, exact_space(problem), np.linalg.cholesky(H))
+    at = balls.at(flint.arb_mat(np.eye(4).tolist()))
+    assert abs(float(at.free_energy().mid()) - point.free_energy) < 1e-10
+    S = rng.normal(size=(4, 4))
+    S = S + S.T
+    change = at.gradient_change(flint.arb_mat(S.tolist()))
+    for found, expected in ((at.gradient(), point.gradient), (change, point.euclidean_hessian_product(S))):
+        numbers = np.array([[float(entry.mid()) for entry in row] for row in found.tolist()])
+        np.testing.assert_allclose(numbers, 2 * expected, atol=1e-8 * (1 + np.abs(expected).max()))
+
+
+def test_a_matrix_that_is_semi_definite_to_rounding_only_is_refused():
+    M = np.array([[1.0, 1.0 + 1e-12], [1.0 + 1e-12, 1.0]])
+    with pytest.raises(InputError, match=r"^arch: is positive semi-definite to rounding only; accepted: exactly so"):
+        exact_space(endpoint(4, 1.0, arch=M))
+
+
 def test_dependent_patterns_have_an_exact_basis():
-    """Three patterns of two dimensions, one twice another: X⁻ is reproduced in fractions."""
+    """Three patterns of two dimensions, one twice another: uX⁻ is reproduced in fractions."""
     x = np.array([[0.1, 0.3], [0.2, 0.6], [1.7, -0.4]])
     problem = Problem(x, [[np.nan, 1.0], [np.nan, 2.0], [np.nan, 0.5]])
     space = exact_space(problem)
@@ -84,7 +111,7 @@ def test_dependent_patterns_have_an_exact_basis():
     for i in range(3):
         for j in range(3):
             inside = sum(q[i][a] * inputs[a][b] * q[j][b] for a in range(4) for b in range(4))
-            assert inside == sum(s * t for s, t in zip(exact[i], exact[j], strict=True))
+            assert inside == sum(s * t for s, t in zip(exact[i], exact[j], strict=True)) / 2
 
 
 @pytest.mark.parametrize("arch", ["rnn", "dnn"])
