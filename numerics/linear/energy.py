@@ -1,5 +1,7 @@
 """The energy of labels, ``½ Σ_c y_cᵀ(v𝒯H𝒯ᵀ+κ)⁻¹y_c`` over outputs c with one supervised set, and its derivatives.
 
+They are derived in ``theory.matrix_calculus.natural`` and lowered to ``numerics.linear.derived``.
+
 See docs/theory.md sections 3 and 12. With ``q̂ = Lᵀ𝒯ᵀ(v𝒯H𝒯ᵀ+κ)⁻¹y``, one column for each output, and
 ``Ŵ = Lᵀ𝒯ᵀ(v𝒯H𝒯ᵀ+κ)⁻¹𝒯L``, for ``H → L exp(S) Lᵀ`` the gradient is ``-½ v q̂q̂ᵀ`` and the Hessian, along straight lines,
 ``½v² (Ŵ S q̂q̂ᵀ + q̂q̂ᵀ S Ŵ)``.
@@ -12,7 +14,9 @@ from functools import cached_property
 
 import numpy as np
 
-from numerics.linalg import FloatArray, solve_factored, solve_lower
+from numerics.linalg import FloatArray, solve_factored
+from numerics.linear.derived import ENERGY
+from numerics.lowering.stages import Point
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,24 +68,28 @@ class Energy:
         return solve_factored(self.noisy_factor, self.target.labels)
 
     @cached_property
+    def _point(self) -> Point:
+        return ENERGY.at(T=self.rows, y=self.target.labels, K=self.noisy_factor, v=self.v)
+
+    @property
     def q(self) -> FloatArray:
         """q̂, (m, outputs)."""
-        return np.asarray(self.rows.T @ self.dual)
+        return np.asarray(self._point.get("pull"))
 
-    @cached_property
+    @property
     def response(self) -> FloatArray:
         """Half of Ŵ: ``Ŵ = rᵀr``, (s, m)."""
-        return solve_lower(self.noisy_factor, self.rows)
+        return np.asarray(self._point.get("response"))
 
     @property
     def value(self) -> float:
         """The energy of what kernels reach."""
-        return 0.5 * float(np.vdot(self.target.labels, self.dual))
+        return float(self._point.get("value"))
 
     @property
     def gradient(self) -> FloatArray:
         """``-½ v q̂q̂ᵀ``, (m, m)."""
-        return -0.5 * self.v * (self.q @ self.q.T)
+        return np.asarray(self._point.get("gradient"))
 
     @property
     def gradient_size(self) -> float:
@@ -90,9 +98,7 @@ class Energy:
 
     def curvature(self, S: FloatArray) -> FloatArray:
         """The change of the gradient along a straight line S, or along a stack of them (…, m, m)."""
-        change = -self.v * (self.response.T @ (self.response @ (S @ self.q)))
-        half = -0.5 * self.v * (change @ self.q.T)
-        return np.asarray(half + np.swapaxes(half, -1, -2))
+        return self._point.change(S)
 
     def curvature_terms(self) -> tuple[FloatArray, FloatArray]:
         """X and Y, (m, m) each, with ``½(X S Yᵀ + Y S Xᵀ)`` that change."""

@@ -5,14 +5,12 @@ coordinates of ``numerics.linear.space`` (docs/theory.md sections 3 and 10-12): 
 C_0 there.
 
 A kernel close to ``H = LLᵀ`` is ``L exp(S) Lᵀ`` with a symmetric ``S``: then H stays positive-definite, and the entropy
-is of order one in S whatever the scales of H. Gradient and Hessian here are in S: ``dF = ⟨G, S⟩ + ½⟨S, 𝓗S⟩ + …``. With
-one W for all times, ``M = LᵀC⁻¹L``, ``D = √w L⁻¹RL``, ``N = MD``, ``A = DᵀMD`` and ``B = NᵀN - ½A``,
+is of order one in S whatever the scales of H. Gradient and Hessian here are in S: ``dF = ⟨G, S⟩ + ½⟨S, 𝓗S⟩ + …``; the
+Hessian is that along straight lines and ``½(GS + SG)``, the curvature of the path ``exp(S)`` itself.
 
-``G  = energy + ½(M - 1) + ½(A - NᵀN)``,
-``𝓗S = ½S - ½NSNᵀ - ½NᵀSN + ½(ASB + BSA) + energy + ½(GS + SG)``,
-
-where the last pair is the curvature of the path ``exp(S)`` itself; the energy's parts are those of
-``numerics.linear.energy``, and the rest for any other M that of ``numerics.linear.received``.
+They are derived from the matrix expression of F in ``theory.matrix_calculus.natural`` and lowered to
+``numerics.linear.derived``. Where M ties times in groups that are independent of each other, the groups' blocks are
+followed by hand, which is quicker: ``numerics.linear.received`` (tests/benchmarks/test_lowered_functional.py).
 """
 
 from __future__ import annotations
@@ -27,10 +25,12 @@ import numpy as np
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray, solve_factored, solve_lower, symmetric
 from numerics.linear.coordinates import kernel_space
+from numerics.linear.derived import ENTROPY_MASKED, ENTROPY_TIED
 from numerics.linear.energy import Energy, Target
 from numerics.linear.labels import targets_of
 from numerics.linear.received import Received
 from numerics.linear.space import KernelSpace
+from numerics.lowering.stages import Point
 from numerics.symmetry.actions import actions
 
 
@@ -140,10 +140,26 @@ class KernelPoint:
         return solve_lower(self.L, np.eye(len(self.L)))
 
     @cached_property
+    def _entropy(self) -> Point:
+        """The lowered entropy, without what W takes."""
+        stages = ENTROPY_TIED if self.functional.space.is_tied else ENTROPY_MASKED
+        return stages.at(L=self.L, K=self._covariance_factor, w=self.functional.w)
+
+    @cached_property
+    def _derivatives(self) -> Point | None:
+        """The lowered entropy; None where groups of times are independent of each other."""
+        space, point = self.functional.space, self._entropy
+        if not space.is_tied and len(space.links) > 1:
+            return None
+        point.state["B"] = space.shift_rows(self.L)
+        if not space.is_tied:
+            point.state.update(M=space.mask, P=1)
+        return point
+
+    @property
     def M(self) -> FloatArray:
         """``LᵀC⁻¹L``; its eigenvalues are those of ``C⁻¹H``."""
-        half = solve_lower(self._covariance_factor, self.L)
-        return half.T @ half
+        return np.asarray(self._entropy.get("relative"))
 
     @cached_property
     def energies(self) -> tuple[Energy, ...]:
@@ -173,9 +189,8 @@ class KernelPoint:
     @cached_property
     def _messages(self) -> FloatArray:
         """``½ × `` the adjoint of the covariance map on ``C⁻¹ - C⁻¹HC⁻¹``, in S-coordinates."""
-        if self.functional.space.is_tied:
-            return 0.5 * (self._A - self._NN)
-        return self._received.adjoint
+        lowered = self._derivatives
+        return self._received.adjoint if lowered is None else np.asarray(lowered.get("messages"))
 
     @cached_property
     def energy_gradient(self) -> FloatArray:
@@ -201,27 +216,6 @@ class KernelPoint:
     # --- Hessian ------------------------------------------------------------------------------------------------
 
     @cached_property
-    def _D(self) -> FloatArray:
-        shifted = self.functional.space.shift_rows(self.L)
-        return math.sqrt(self.functional.w) * solve_lower(self.L, shifted)
-
-    @cached_property
-    def _N(self) -> FloatArray:
-        return self.M @ self._D
-
-    @cached_property
-    def _A(self) -> FloatArray:
-        return self._D.T @ self._N
-
-    @cached_property
-    def _NN(self) -> FloatArray:
-        return self._N.T @ self._N
-
-    @cached_property
-    def _B(self) -> FloatArray:
-        return self._NN - 0.5 * self._A
-
-    @cached_property
     def _received(self) -> Received:
         inverse = solve_factored(self._covariance_factor, np.eye(self.functional.dimension))
         return Received.of(self.functional.space, self.functional.w, inverse, self.L, self.functional.is_separate)
@@ -238,12 +232,8 @@ class KernelPoint:
         energy = self.energies[0].curvature(S)
         for part in self.energies[1:]:
             energy = energy + part.curvature(S)
-        if not self.functional.space.is_tied:
-            return 0.5 * S + energy + self._received.curvature(S)
-        N = self._N
-        forward = N @ (S @ N.T)
-        backward = N.T @ (S @ N)
-        return 0.5 * S - 0.5 * (forward + backward) + symmetric(self._A @ (S @ self._B)) + energy
+        lowered = self._derivatives
+        return energy + (0.5 * S + self._received.curvature(S) if lowered is None else lowered.change(S))
 
     def distance(self, other: KernelPoint) -> float:
         """``‖L'⁻¹HL'⁻ᵀ - 1‖`` in the natural metric at another kernel."""
@@ -251,12 +241,14 @@ class KernelPoint:
         return float(np.linalg.norm(half @ half.T - np.eye(len(half))))
 
     def curvature_terms(self) -> tuple[FloatArray, FloatArray]:
-        """X and Y, (4 + targets, m, m) each, with ``sym Σ X S Yᵀ`` the change of ``Lᵀ(∂F/∂H)L``, where all times share
-        W."""
-        identity, N, A = np.eye(len(self.L)), self._N, self._A
+        """X and Y, (terms, m, m) each, with ``sym Σ X S Yᵀ`` the change of ``Lᵀ(∂F/∂H)L``, where all times share W."""
+        lowered = self._derivatives
+        assert lowered is not None
+        names = [name for name in lowered.stages.early if name.startswith("left_")]
         pulls, pulled = zip(*(part.curvature_terms() for part in self.energies), strict=True)
-        X = np.array([0.5 * identity, *pulls, -0.5 * N, -0.5 * N.T, A])
-        return X, np.array([identity, *pulled, N, N.T, self._B])
+        X = np.array([*(lowered.get(name) for name in names), *pulls])
+        right = [lowered.get(name.replace("left", "right")).T for name in names]
+        return X, np.array([*right, *pulled])
 
     # --- moves --------------------------------------------------------------------------------------------------
 

@@ -18,90 +18,30 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lapack
 from sympy import MatrixSymbol
 from sympy.printing.pycode import pycode
 
 from numerics.errors import InputError
-from numerics.linalg import FloatArray
+from numerics.linalg import FloatArray, solve_lower, symmetric
+from numerics.lowering.operations import (
+    adjoint_shift,
+    embed,
+    factor,
+    inverse,
+    log_determinant,
+    mask,
+    restrict,
+    shift,
+)
 from theory.matrix_calculus.assignments import Assignment, Program, assignments
 
 BLOCK = "P"
 PROJECTION = "supervised"
 
 
-def factor(A: FloatArray) -> FloatArray:
-    """Lower Cholesky factor; ``LinAlgError`` if A is not positive-definite."""
-    return np.asarray(np.linalg.cholesky(A), dtype=np.float64)
-
-
-def inverse(L: FloatArray) -> FloatArray:
-    """``(LLᵀ)^{-1}``, exactly symmetric, from the lower factor."""
-    half, info = lapack.dpotri(L, lower=1)
-    if info != 0:
-        raise np.linalg.LinAlgError(f"dpotri returned {info}")
-    lower = np.tril(half)
-    return np.asarray(lower + np.tril(half, -1).T)
-
-
-def log_determinant(L: FloatArray) -> float:
-    """``ln |LLᵀ|`` from the lower factor."""
-    return float(2.0 * np.log(np.diagonal(L)).sum())
-
-
-def shift(A: FloatArray, P: int) -> FloatArray:
-    """``A⁻``: rows and columns moved one time block on, zeros in the first."""
-    result = np.zeros_like(A)
-    result[P:, P:] = A[:-P, :-P]
-    return result
-
-
-def adjoint_shift(A: FloatArray, P: int) -> FloatArray:
-    """``A⁺``: rows and columns moved one time block back, zeros in the last."""
-    result = np.zeros_like(A)
-    result[:-P, :-P] = A[P:, P:]
-    return result
-
-
-def mask(A: FloatArray, P: int, M: FloatArray | None = None) -> FloatArray:
-    """``M∘A``, each P × P block times its entry of M; the diagonal blocks where M is None."""
-    if M is not None:
-        weighted = A.reshape(len(M), P, len(M), P) * M[:, None, :, None]
-        return weighted.reshape(A.shape)
-    result = np.zeros_like(A)
-    blocks = np.arange(len(A)).reshape(-1, P)
-    rows, columns = blocks[:, :, None], blocks[:, None, :]
-    result[rows, columns] = A[rows, columns]
-    return result
-
-
-def restrict(A: FloatArray, supervised: NDArray[Any]) -> FloatArray:
-    """``𝒯A𝒯ᵀ``."""
-    if supervised.ndim == 1:
-        return np.asarray(A[np.ix_(supervised, supervised)])
-    return np.asarray(supervised @ A @ supervised.T)
-
-
-def embed(A: FloatArray, supervised: NDArray[Any], rows: int) -> FloatArray:
-    """``𝒯ᵀA𝒯``."""
-    if supervised.ndim == 1:
-        result = np.zeros((rows, rows))
-        result[np.ix_(supervised, supervised)] = A
-        return result
-    return np.asarray(supervised.T @ A @ supervised)
-
-
-_NAMESPACE = {
-    "np": np,
-    "factor": factor,
-    "inverse": inverse,
-    "log_determinant": log_determinant,
-    "shift": shift,
-    "adjoint_shift": adjoint_shift,
-    "mask": mask,
-    "restrict": restrict,
-    "embed": embed,
-}
+#: What lowered text may call.
+NAMES = (factor, inverse, log_determinant, solve_lower, symmetric, shift, adjoint_shift, mask, restrict, embed)
+_NAMESPACE: dict[str, Any] = {"np": np} | {operation.__name__: operation for operation in NAMES}
 
 
 @dataclass(frozen=True)
@@ -198,8 +138,8 @@ def lower_matrix(
     matrices = [s for s in arguments if isinstance(s, MatrixSymbol) and s not in late]
     scalars = [s for s in arguments if not isinstance(s, MatrixSymbol)]
     source = _source(program, matrices, scalars, structure, list(late))
-    namespace: dict[str, Any] = dict(_NAMESPACE)
-    exec(compile(source, "<lowered matrix expressions>", "exec"), namespace)
+    found = dict(_NAMESPACE)
+    exec(compile(source, "<lowered matrix expressions>", "exec"), found)
     return LoweredMatrixFunction(
         tuple(outputs),
         tuple(matrices),
@@ -208,8 +148,8 @@ def lower_matrix(
         tuple(structure),
         source,
         program,
-        namespace["early"],
-        namespace["finish"],
+        found["early"],
+        found["finish"],
     )
 
 
@@ -305,7 +245,7 @@ def _projection(value: Any, name: str, rows: Assignment, sizes: dict[Any, int]) 
 
 
 def _source(program: Program, matrices: Any, scalars: Any, structure: Any, late: Any) -> str:
-    sizes = _size_sources(matrices, program)
+    sizes = size_sources(matrices, program)
     names = [s.name for s in (*matrices, *scalars)] + list(structure)
     early = [a for a in program.assignments if not a.late]
     after = [a for a in program.assignments if a.late]
@@ -318,17 +258,17 @@ def _source(program: Program, matrices: Any, scalars: Any, structure: Any, late:
     text = [f"def early({', '.join(names)}):"]
     text += [f"    {name} = {how}" for name, how in zip(size_names, sizes.values(), strict=True)]
     table = dict(zip(sizes, size_names, strict=True))
-    text += [_line(a, table) for a in early]
+    text += [line(a, table) for a in early]
     kept += [name for name in size_names if after]
     text += [f"    return {{{', '.join(f'{name!r}: {name}' for name in kept)}}}", "", ""]
     text += [f"def finish({', '.join(['state', *(s.name for s in late)])}):"]
     text += [f"    {name} = state[{name!r}]" for name in kept]
-    text += [_line(a, table) for a in after]
+    text += [line(a, table) for a in after]
     results = ", ".join(f"{output!r}: {name}" for output, name in program.outputs.items())
     return "\n".join([*text, f"    return {{{results}}}", ""])
 
 
-def _size_sources(matrices: Any, program: Program) -> dict[Any, str]:
+def size_sources(matrices: Any, program: Program) -> dict[Any, str]:
     """How each symbolic number of rows that is asked for can be read off an argument."""
     known: dict[Any, str] = {}
     for symbol in matrices:
@@ -344,7 +284,8 @@ def _size_sources(matrices: Any, program: Program) -> dict[Any, str]:
     return {size: how for size, how in known.items() if size in wanted}
 
 
-def _line(assignment: Assignment, sizes: Mapping[Any, str]) -> str:
+def line(assignment: Assignment, sizes: Mapping[Any, str]) -> str:
+    """An assignment as text; ``sizes`` names the symbolic numbers of rows."""
     return f"    {assignment.target} = {_right_hand_side(assignment, sizes)}"
 
 
@@ -366,6 +307,9 @@ def _right_hand_side(assignment: Assignment, sizes: Mapping[Any, str]) -> str:
         "log-determinant": "log_determinant({0})",
         "product": "{0} @ {1}",
         "transpose": "{0}.T",
+        "whitened": "solve_lower({0}, {1})",
+        "symmetric": "symmetric({0})",
+        "square": "np.vdot({0}, {0})",
         "identity": f"np.eye({rows})",
         "zero": f"np.zeros(({rows}, {rows}))",
         "shift": f"shift({{0}}, {BLOCK})",

@@ -4,18 +4,21 @@ Operations, and what their operands are (names of earlier assignments or of matr
 
 ========================  ==============================================================================
 ``factor``                A: the Cholesky factor of a symmetric positive-definite A
+``whitened``              a factor, B: the factor's inverse times B
 ``inverse``               a factor: the inverse of the matrix it factorises
 ``general-inverse``       A: the inverse of a matrix not known to be symmetric
 ``log-determinant``       a factor: ln of the determinant of the matrix it factorises
 ``product``               A, B
 ``transpose``             A
 ``combination``           A, B, …: their sum with the scalar ``coefficients``
+``symmetric``             A: half the sum with its transpose
 ``identity``, ``zero``    none; the size is ``rows``
 ``step``                  none: Σ; the size is ``rows``
 ``shift``, ``adjoint-shift``   A
 ``mask``                  A, and M where it is not the identity
 ``restrict``, ``embed``   A; the size of the result is ``rows``, and 𝒯 that of ``output``
 ``trace``                 A; or A, B: the trace of their product, which is never formed
+``square``                A: ``tr AᵀA``
 ``scalar-combination``    scalars: their sum with ``coefficients``, the last of which is a constant summand
 ========================  ==============================================================================
 
@@ -49,13 +52,18 @@ from sympy import (
 
 from theory.matrix_calculus.nodes import (
     AdjointShift,
+    Bracket,
     Embed,
+    Factored,
     LinearMap,
     LogDet,
+    LowerSymbol,
     Mask,
     Restrict,
     Shift,
     Step,
+    Symmetrised,
+    Whitened,
     split_factor,
     transposed,
 )
@@ -128,7 +136,13 @@ class _Builder:
         """Name of the expression's value."""
         if expression in self.of_expression:
             return self.of_expression[expression]
-        if isinstance(expression, MatrixSymbol):
+        if isinstance(expression, Factored):
+            name = self._emit(
+                "product",
+                (str(expression.name), self._emit("transpose", (str(expression.name),), expression)),
+                expression,
+            )
+        elif isinstance(expression, MatrixSymbol):
             name = str(expression.name)
         elif getattr(expression, "is_Matrix", False):
             other = transposed(expression)
@@ -176,6 +190,13 @@ class _Builder:
             return self._chain([base] * abs(int(expression.exp)))
         if isinstance(expression, Transpose):
             return self._emit("transpose", (self.compile(expression.arg),), expression)
+        if isinstance(expression, Symmetrised):
+            return self._emit("symmetric", (self.compile(expression.argument),), expression)
+        if isinstance(expression, Bracket):
+            return self.compile(expression.argument)
+        if isinstance(expression, Whitened):
+            covariance, matrix = expression.args
+            return self._emit("whitened", (self._factor(covariance), self.compile(matrix)), expression)
         if isinstance(expression, LinearMap):
             return self._map(expression)
         raise ValueError(
@@ -202,6 +223,12 @@ class _Builder:
         return self._emit("inverse", (self._factor(matrix),), expression)
 
     def _factor(self, matrix: Any) -> str:
+        if isinstance(matrix, Factored):
+            return str(matrix.name)
+        if isinstance(matrix, MatMul) and isinstance(matrix.args[0], LowerSymbol):
+            L = matrix.args[0]
+            if matrix.args[1:] == (transposed(L),):
+                return self.compile(L)
         return self._emit("factor", (self.compile(matrix),), matrix)
 
     def _is_late(self, expression: Any) -> bool:
@@ -251,6 +278,8 @@ class _Builder:
         if factor != 1:
             return self.compile(factor * Trace(product))
         if isinstance(product, MatMul):
+            if len(product.args) == 2 and product.args[0] == transposed(product.args[1]):
+                return self._emit("square", (self.compile(product.args[1]),), expression)
             left = MatMul(*product.args[:-1]).doit(deep=False)
             operands = (self.compile(left), self.compile(product.args[-1]))
             return self._emit("trace", operands, expression)

@@ -31,6 +31,7 @@ from sympy import (
     MatrixExpr,
     MatrixSymbol,
     OneMatrix,
+    Transpose,
     ZeroMatrix,
     latex,
     sympify,
@@ -232,6 +233,68 @@ class Step(MatrixExpr):  # type: ignore[misc]
         return r"\Sigma"
 
 
+class Bracket(MatrixExpr):  # type: ignore[misc]
+    """A matrix that products around it leave whole: it says in which order they are taken."""
+
+    def __new__(cls, argument: Any) -> Any:  # noqa: D102 (see the class)
+        return argument if isinstance(argument, Bracket) else MatrixExpr.__new__(cls, sympify(argument))
+
+    @property
+    def argument(self) -> Any:
+        """The matrix."""
+        return self.args[0]
+
+    @property
+    def shape(self) -> tuple[Any, Any]:
+        """That of the matrix."""
+        return self.argument.shape  # type: ignore[no-any-return]
+
+    def doit(self, **_hints: Any) -> Any:
+        """Itself."""
+        return self
+
+
+class Symmetrised(Bracket):
+    """``½(A + Aᵀ)``."""
+
+
+class Whitened(MatrixExpr):  # type: ignore[misc]
+    """``U A`` with ``C⁻¹ = UᵀU``, U the inverse of the lower Cholesky factor of a covariance C; ``args`` is (C, A)."""
+
+    @property
+    def shape(self) -> tuple[Any, Any]:
+        """That of A."""
+        return self.args[1].shape  # type: ignore[no-any-return]
+
+    def doit(self, **_hints: Any) -> Any:
+        """Itself."""
+        return self
+
+
+class LowerSymbol(MatrixSymbol):  # type: ignore[misc]
+    """A lower triangular matrix symbol of positive diagonal: its own Cholesky factor."""
+
+    def __new__(cls, name: str, dimension: Any) -> LowerSymbol:  # noqa: D102 (see the class)
+        return MatrixSymbol.__new__(cls, name, dimension, dimension)  # type: ignore[no-any-return]
+
+    @property
+    def func(self) -> Any:
+        """Rebuild from ``args`` (name, rows, columns), as SymPy's traversals ask."""
+        return lambda name, rows, _columns: LowerSymbol(str(name), rows)
+
+
+class Factored(SymmetricSymbol):
+    """A covariance that is given by its lower Cholesky factor, under this name."""
+
+    def __new__(cls, name: str, dimension: Any) -> Factored:  # noqa: D102 (see the class)
+        return MatrixSymbol.__new__(cls, name, dimension, dimension)  # type: ignore[no-any-return]
+
+    @property
+    def func(self) -> Any:
+        """Rebuild from ``args`` (name, rows, columns), as SymPy's traversals ask."""
+        return lambda name, rows, _columns: Factored(str(name), rows)
+
+
 class LogDet(Expr):  # type: ignore[misc]
     """``ln |A|`` of a square matrix expression: a scalar."""
 
@@ -261,8 +324,12 @@ def _superscript(printer: Any, matrix: Any, sign: str) -> str:
 @cache
 def transposed(matrix: Any) -> Any:
     """``Aᵀ`` in the form in which an equal symmetric expression is recognised; evaluates no more than that."""
-    if isinstance(matrix, SymmetricSymbol | Identity):
+    if isinstance(matrix, SymmetricSymbol | Identity | Symmetrised):
         return matrix
+    if isinstance(matrix, Transpose):
+        return matrix.arg
+    if isinstance(matrix, Bracket | Whitened | MatrixSymbol):
+        return Transpose(matrix)
     if isinstance(matrix, MatAdd):
         return MatAdd(*map(transposed, matrix.args)).doit(deep=False)
     if isinstance(matrix, MatMul):

@@ -1,0 +1,397 @@
+"""Energy and entropy of the linear network in the natural metric (docs/theory.md sections 3 and 10-12).
+
+Written by ``python -m numerics.lowering.natural`` from ``theory.matrix_calculus.natural``, where gradient and Hessian
+are derived: not to be edited. ENERGY is that of one supervised set; ENTROPY_TIED is for one W at all times,
+ENTROPY_MASKED for any sharing matrix.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from numerics.linalg import FloatArray, solve_lower, symmetric
+from numerics.lowering.operations import inverse, log_determinant, mask
+from numerics.lowering.stages import Stages, State
+
+
+def energy_value(state: State) -> Any:
+    """`value`."""
+    K = state["K"]
+    y = state["y"]
+    t0 = solve_lower(K, y)
+    t1 = np.vdot(t0, t0)
+    t2 = (1 / 2) * t1
+    state["t0"] = t0
+    state["t2"] = t2
+    return t2
+
+
+def energy_response(state: State) -> Any:
+    """`response`."""
+    K = state["K"]
+    T = state["T"]
+    t3 = solve_lower(K, T)
+    state["t3"] = t3
+    return t3
+
+
+def energy_pull(state: State) -> Any:
+    """`pull`."""
+    t0 = state["t0"]
+    t3 = state["t3"]
+    t4 = t3.T
+    t5 = t4 @ t0
+    state["t4"] = t4
+    state["t5"] = t5
+    return t5
+
+
+def energy_gradient(state: State) -> Any:
+    """`gradient`."""
+    t5 = state["t5"]
+    v = state["v"]
+    t6 = t5.T
+    t7 = t5 @ t6
+    t8 = (-1 / 2 * v) * t7
+    state["t6"] = t6
+    state["t8"] = t8
+    return t8
+
+
+def energy_prepared(state: State) -> Any:
+    """`prepared`."""
+    return (
+        state["t3"],
+        state["t4"],
+        state["t5"],
+        state["t6"],
+        state["v"],
+    )
+
+
+def energy_change(kept: Any, S: FloatArray) -> Any:
+    """`change`."""
+    (
+        t3,
+        t4,
+        t5,
+        t6,
+        v,
+    ) = kept
+    t9 = S @ t5
+    t10 = t3 @ t9
+    t11 = t4 @ t10
+    t12 = t11 @ t6
+    t13 = (v**2) * t12
+    t14 = symmetric(t13)
+    return t14
+
+
+ENERGY = Stages(
+    {
+        "value": (energy_value, ()),
+        "response": (energy_response, ()),
+        "pull": (energy_pull, ("value", "response")),
+        "gradient": (energy_gradient, ("pull",)),
+        "prepared": (energy_prepared, ("response", "pull", "gradient")),
+    },
+    energy_change,
+)
+
+
+def entropy_tied_relative(state: State) -> Any:
+    """`relative`."""
+    K = state["K"]
+    L = state["L"]
+    t0 = solve_lower(K, L)
+    t1 = t0.T
+    t2 = t1 @ t0
+    state["t0"] = t0
+    state["t2"] = t2
+    return t2
+
+
+def entropy_tied_messages(state: State) -> Any:
+    """`messages`."""
+    B = state["B"]
+    K = state["K"]
+    t0 = state["t0"]
+    w = state["w"]
+    t3 = solve_lower(K, B)
+    t4 = t3.T
+    t5 = t4 @ t0
+    t6 = t5.T
+    t7 = t5 @ t6
+    t8 = t4 @ t3
+    t9 = (-1 / 2 * w) * t7 + ((1 / 2) * w) * t8
+    state["t5"] = t5
+    state["t6"] = t6
+    state["t7"] = t7
+    state["t8"] = t8
+    state["t9"] = t9
+    return t9
+
+
+def entropy_tied_left_0(state: State) -> Any:
+    """`left_0`."""
+    L = state["L"]
+    rows_0 = L.shape[0]
+    t10 = np.eye(rows_0)
+    state["t10"] = t10
+    return t10
+
+
+def entropy_tied_right_0(state: State) -> Any:
+    """`right_0`."""
+    t10 = state["t10"]
+    t11 = (1 / 2) * t10
+    state["t11"] = t11
+    return t11
+
+
+def entropy_tied_left_1(state: State) -> Any:
+    """`left_1`."""
+    return state["t6"]
+
+
+def entropy_tied_right_1(state: State) -> Any:
+    """`right_1`."""
+    t5 = state["t5"]
+    w = state["w"]
+    t12 = (-1 / 2 * w) * t5
+    state["t12"] = t12
+    return t12
+
+
+def entropy_tied_left_2(state: State) -> Any:
+    """`left_2`."""
+    return state["t5"]
+
+
+def entropy_tied_right_2(state: State) -> Any:
+    """`right_2`."""
+    t6 = state["t6"]
+    w = state["w"]
+    t13 = (-1 / 2 * w) * t6
+    state["t13"] = t13
+    return t13
+
+
+def entropy_tied_left_3(state: State) -> Any:
+    """`left_3`."""
+    return state["t8"]
+
+
+def entropy_tied_right_3(state: State) -> Any:
+    """`right_3`."""
+    t7 = state["t7"]
+    t8 = state["t8"]
+    w = state["w"]
+    t14 = (-1 / 2 * w**2) * t8 + (w**2) * t7
+    state["t14"] = t14
+    return t14
+
+
+def entropy_tied_value(state: State) -> Any:
+    """`value`."""
+    K = state["K"]
+    L = state["L"]
+    t0 = state["t0"]
+    t15 = log_determinant(K)
+    t16 = np.vdot(t0, t0)
+    t17 = log_determinant(L)
+    t18 = (1 / 2) * t15 + (1 / 2) * t16 + (-1 / 2) * t17
+    state["t18"] = t18
+    return t18
+
+
+def entropy_tied_gradient(state: State) -> Any:
+    """`gradient`."""
+    t10 = state["t10"]
+    t2 = state["t2"]
+    t7 = state["t7"]
+    t8 = state["t8"]
+    w = state["w"]
+    t19 = (-1 / 2) * t10 + (1 / 2) * t2 + (-1 / 2 * w) * t7 + ((1 / 2) * w) * t8
+    state["t19"] = t19
+    return t19
+
+
+def entropy_tied_prepared(state: State) -> Any:
+    """`prepared`."""
+    return (
+        state["t14"],
+        state["t5"],
+        state["t6"],
+        state["t8"],
+        state["w"],
+    )
+
+
+def entropy_tied_change(kept: Any, S: FloatArray) -> Any:
+    """`change`."""
+    (
+        t14,
+        t5,
+        t6,
+        t8,
+        w,
+    ) = kept
+    t20 = S @ t14
+    t21 = t8 @ t20
+    t22 = S @ t5
+    t23 = t6 @ t22
+    t24 = S @ t6
+    t25 = t5 @ t24
+    t26 = (1 / 2) * S + t21 + (-1 / 2 * w) * t23 + (-1 / 2 * w) * t25
+    t27 = symmetric(t26)
+    return t27
+
+
+ENTROPY_TIED = Stages(
+    {
+        "relative": (entropy_tied_relative, ()),
+        "messages": (entropy_tied_messages, ("relative",)),
+        "left_0": (entropy_tied_left_0, ()),
+        "right_0": (entropy_tied_right_0, ("left_0",)),
+        "left_1": (entropy_tied_left_1, ("messages",)),
+        "right_1": (entropy_tied_right_1, ("messages",)),
+        "left_2": (entropy_tied_left_2, ("messages",)),
+        "right_2": (entropy_tied_right_2, ("messages",)),
+        "left_3": (entropy_tied_left_3, ("messages",)),
+        "right_3": (entropy_tied_right_3, ("messages",)),
+        "value": (entropy_tied_value, ("relative",)),
+        "gradient": (entropy_tied_gradient, ("left_0", "relative", "messages")),
+        "prepared": (entropy_tied_prepared, ("right_3", "messages")),
+    },
+    entropy_tied_change,
+)
+
+
+def entropy_masked_relative(state: State) -> Any:
+    """`relative`."""
+    K = state["K"]
+    L = state["L"]
+    t0 = solve_lower(K, L)
+    t1 = t0.T
+    t2 = t1 @ t0
+    state["t0"] = t0
+    state["t2"] = t2
+    return t2
+
+
+def entropy_masked_messages(state: State) -> Any:
+    """`messages`."""
+    B = state["B"]
+    K = state["K"]
+    L = state["L"]
+    M = state["M"]
+    P = state["P"]
+    w = state["w"]
+    t3 = B.T
+    t4 = inverse(K)
+    t5 = t4 @ L
+    t6 = t5.T
+    t7 = t5 @ t6
+    t8 = ((1 / 2) * w) * t4 + (-1 / 2 * w) * t7
+    t9 = mask(t8, P, M)
+    t10 = t3 @ t9
+    t11 = t10 @ B
+    state["t3"] = t3
+    state["t4"] = t4
+    state["t5"] = t5
+    state["t6"] = t6
+    state["t7"] = t7
+    state["t11"] = t11
+    return t11
+
+
+def entropy_masked_value(state: State) -> Any:
+    """`value`."""
+    K = state["K"]
+    L = state["L"]
+    t0 = state["t0"]
+    t12 = log_determinant(K)
+    t13 = np.vdot(t0, t0)
+    t14 = log_determinant(L)
+    t15 = (1 / 2) * t12 + (1 / 2) * t13 + (-1 / 2) * t14
+    state["t15"] = t15
+    return t15
+
+
+def entropy_masked_gradient(state: State) -> Any:
+    """`gradient`."""
+    L = state["L"]
+    t11 = state["t11"]
+    t2 = state["t2"]
+    rows_0 = L.shape[0]
+    t16 = np.eye(rows_0)
+    t17 = (-1 / 2) * t16 + (1 / 2) * t2 + t11
+    state["t17"] = t17
+    return t17
+
+
+def entropy_masked_prepared(state: State) -> Any:
+    """`prepared`."""
+    t4 = state["t4"]
+    t7 = state["t7"]
+    w = state["w"]
+    t21 = (-1 / 2 * w**2) * t4 + (w**2) * t7
+    state["t21"] = t21
+    return (
+        state["B"],
+        state["M"],
+        state["P"],
+        state["t21"],
+        state["t3"],
+        state["t4"],
+        state["t5"],
+        state["t6"],
+        state["w"],
+    )
+
+
+def entropy_masked_change(kept: Any, S: FloatArray) -> Any:
+    """`change`."""
+    (
+        B,
+        M,
+        P,
+        t21,
+        t3,
+        t4,
+        t5,
+        t6,
+        w,
+    ) = kept
+    t18 = S @ t3
+    t19 = B @ t18
+    t20 = mask(t19, P, M)
+    t22 = t20 @ t21
+    t23 = t4 @ t22
+    t24 = S @ t6
+    t25 = t5 @ t24
+    t26 = t23 + (-1 / 2 * w) * t25
+    t27 = symmetric(t26)
+    t28 = mask(t27, P, M)
+    t29 = t28 @ B
+    t30 = t3 @ t29
+    t31 = t20 @ t5
+    t32 = t6 @ t31
+    t33 = (1 / 2) * S + t30 + (-1 / 2 * w) * t32
+    t34 = symmetric(t33)
+    return t34
+
+
+ENTROPY_MASKED = Stages(
+    {
+        "relative": (entropy_masked_relative, ()),
+        "messages": (entropy_masked_messages, ()),
+        "value": (entropy_masked_value, ("relative",)),
+        "gradient": (entropy_masked_gradient, ("messages", "relative")),
+        "prepared": (entropy_masked_prepared, ("messages",)),
+    },
+    entropy_masked_change,
+)

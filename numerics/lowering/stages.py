@@ -1,0 +1,56 @@
+"""Functions of one point that share what they compute, each computed when it is first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from numerics.linalg import FloatArray
+
+#: Arguments by name, and what has been computed of them.
+State = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Outputs that share a straight-line program, as ``numerics.lowering.staged`` writes them.
+
+    Attributes:
+        early: the outputs by name, each with those that it needs; ``prepared`` is what the last one needs.
+        change: the output that depends on a matrix which comes last, from what was prepared.
+    """
+
+    early: Mapping[str, tuple[Callable[[State], Any], tuple[str, ...]]]
+    change: Callable[[Any, FloatArray], Any]
+
+    def at(self, **arguments: Any) -> Point:
+        """The functions at early arguments, arrays and numbers by name, taken as they are."""
+        return Point(self, arguments)
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """Outputs at one point; each stage runs once.
+
+    Attributes:
+        stages: the functions.
+        state: arguments, which may be completed until a stage needs them, and what follows from them.
+    """
+
+    stages: Stages
+    state: State
+    _known: dict[str, Any] = field(default_factory=dict)
+
+    def get(self, name: str) -> Any:
+        """An early output, after those that it needs."""
+        if name not in self._known:
+            compute, needs = self.stages.early[name]
+            for stage in needs:
+                self.get(stage)
+            self._known[name] = compute(self.state)
+        return self._known[name]
+
+    def change(self, S: FloatArray) -> FloatArray:
+        """The late output for S, or for a stack (…, m, m)."""
+        return self.stages.change(self.get("prepared"), S)  # type: ignore[no-any-return]
