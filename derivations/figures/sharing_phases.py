@@ -327,7 +327,7 @@ def draw_lines(axes: Axes, lines: Mapping[tuple[str, int], tuple[FloatArray, Flo
     star(axes, float(TRICRITICAL), float(KAPPA))
     axes.set(xlim=(0.3, 1), ylim=(0, LARGEST_KAPPA), xlabel=r"$\rho$", ylabel=r"tricritical $\kappa$")
     axes.set_title("(c) continuous below", loc="left")
-    axes.legend(fontsize=6, handlelength=1.6, labelspacing=0.2, borderaxespad=0.0, loc="upper right")
+    axes.legend(fontsize=6, handlelength=1.0, handletextpad=0.4, labelspacing=0.2, borderaxespad=0.0, loc="upper right")
 
 
 def star(axes: Axes, x: float, y: float, **style: Any) -> None:
