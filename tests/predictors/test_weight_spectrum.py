@@ -179,3 +179,24 @@ def test_singular_values_of_sampled_networks(monkeypatch):
     assert abs(trend.limit - np.sqrt(6)) < 4 * trend.limit_standard_error
     # what W would have if its noise did not fill the directions beside the state's: the largest singular value of ⟨W⟩
     assert abs(trend.limit - np.sqrt(3 + np.sqrt(3))) > 10 * trend.limit_standard_error
+
+
+@pytest.mark.slow
+def test_eigenvalues_of_sampled_networks_with_two_equal_outputs():
+    """Eight RNNs from the prior, N = 256: |z| = √3 in each, its phase anywhere (docs/theory.md section 12)."""
+    y = np.full((2, 3, 2), np.nan)
+    y[:, -1] = np.sqrt(49.0**2 / 24) * np.eye(2)
+    problem = Problem(np.sqrt(2) * np.eye(2), y)
+    runs = simulate(problem, 256, steps=60, warmup=60, chains=8, seed=3, workers=1)
+    pairs = np.array([drawn.values[:2] for drawn in runs.spectra])
+    chain = np.array([drawn.chain for drawn in runs.spectra])
+    sizes = np.sqrt(np.abs(pairs[:, 0] * pairs[:, 1]))
+    means = np.array([sizes[chain == k].mean() for k in range(8)])
+    error = means.std(ddof=1) / np.sqrt(8)
+    assert error < 0.01
+    assert abs(means.mean() - np.sqrt(3)) < 4 * error
+    last = np.array([pairs[chain == k][-1] for k in range(8)])
+    reflections = (last.imag == 0).all(axis=1) & (last.real.prod(axis=1) < 0)
+    assert 1 <= reflections.sum() <= 7
+    phases = np.abs(np.angle(last[~reflections, 0]))
+    assert np.ptp(phases) > 0.5
