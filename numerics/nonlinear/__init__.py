@@ -3,8 +3,9 @@
 ``F[Φ, Φ̃] = E(Φ) + tr Φ̃Φ - ln Z``, ``Z = ∫ dh N(h|0, C[Φ]) exp(φ(h)ᵀ Φ̃ φ(h))``. For each Φ, F is concave in Φ̃; its
 maximum over Φ̃ is the free energy of Φ, whose minima are the states of the network.
 
-Coordinates: ``space``, of one neuron's trajectory, in which its covariance C[Φ] is regular, for any sharing matrix, skip
-and biases; ``labels``, the energy of all outputs and its derivatives; ``forward``, the kernel without data. φ itself is ``numerics.inputs.activation``.
+Coordinates: ``space``, of one neuron's trajectory, in which its covariance C[Φ] is regular, for any sharing matrix,
+skip and biases; ``labels``, the energy of all outputs and its derivatives; ``forward``, the kernel without data. φ
+itself is ``numerics.inputs.activation``.
 
 Averages: ``nodes``, over the tilted trajectory, with their exact sensitivities, from weighted points; ``quadrature``,
 such points for few dimensions; ``sample``, for many. ``reduced``: F maximised over Φ̃, with gradient and Hessian;
