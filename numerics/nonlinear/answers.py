@@ -88,7 +88,8 @@ def _solution(search: Search, found: State, what: str) -> NonlinearSolution:
     refined = search.engine.refined(space, found, limit, lambda size: search.say(f"{what}: {size}"))
     state, point, problem = refined.state, refined.state.point, space.problem
     expand = space.classes.expand
-    signs = gauge_signs(problem, expand(point.kernel), odd=search.engine.phi.odd)
+    clear = np.where(np.abs(point.kernel) > 3 * refined.kernel_error, point.kernel, 0.0)  # noise has no sign
+    signs = gauge_signs(problem, expand(clear), odd=search.engine.phi.odd)
     worst = relative_error(point.kernel, refined.kernel_error)
     status = state.status
     if state.reached and not worst <= limit:
