@@ -38,6 +38,7 @@ from sympy import (
     eye,
     log,
     simplify,
+    zeros,
 )
 
 from numerics.linalg import FloatArray
@@ -54,10 +55,14 @@ from theory.matrix_calculus import (
     gradient,
     matrix_latex,
 )
+from theory.matrix_calculus.assignments import assignments
 from theory.matrix_calculus.explicit import Layout, evaluate
 from theory.matrix_calculus.kernel_functional import (
+    BIASES,
+    SHARING,
     X_SHIFTED,
     H,
+    Network,
     Y,
     dH,
     fold,
@@ -65,9 +70,11 @@ from theory.matrix_calculus.kernel_functional import (
     free_energy,
     free_energy_gradient,
     free_energy_hessian_vector_product,
+    labels,
     propagator,
 )
-from theory.symbols import kappa, u, v, w
+from theory.matrix_calculus.natural import S, entropy
+from theory.symbols import beta, kappa, skip, u, v, w
 
 # %% [markdown]
 # ## 1. Differentials and the trace pairing
@@ -162,12 +169,12 @@ for arch in ("rnn", "dnn"):
 # %%
 h11, h12, h22 = (Symbol(name, positive=True) for name in ("h11", "h12", "h22"))
 kernel = Matrix([[h11, h12], [h12, h22]])
-inputs, labels = Matrix([[2, 0], [0, Rational(1, 3)]]), Matrix([3, -2])
+inputs, outcomes = Matrix([[2, 0], [0, Rational(1, 3)]]), Matrix([3, -2])
 numbers = {u: Rational(3, 2), v: Rational(2, 3), w: Rational(4, 5), kappa: Rational(1, 3)}
 C = Matrix(2, 2, lambda i, j: numbers[u] * inputs[i, j] + (numbers[w] * kernel[0, 0] if i == j == 1 else 0))
 E = (numbers[v] * kernel + numbers[kappa] * eye(2)).inv()
-F = ((labels.T * E * labels)[0] + (kernel * C.inv()).trace() - log(kernel.det()) + log(C.det())) / 2
-small = {H: kernel, X_SHIFTED: inputs, Y: labels * labels.T, **numbers}
+F = ((outcomes.T * E * outcomes)[0] + (kernel * C.inv()).trace() - log(kernel.det()) + log(C.det())) / 2
+small = {H: kernel, X_SHIFTED: inputs, Y: outcomes * outcomes.T, **numbers}
 both = Layout.of_pairs(2, 1, [0, 1])
 for arch in ("rnn", "dnn"):  # at n = 2 the mask has nothing to cut
     G = evaluate(free_energy_gradient(arch), small, both)
@@ -192,9 +199,9 @@ direction = Matrix(size, size, lambda i, j: ((i + 1) * (j + 1) + i + j) % 4 - 1)
 direction = direction + direction.T
 inputs = eye(size) / 7
 inputs[:P, :P] += Matrix([[2, 1], [1, 3]])
-labels = Matrix([1, -2, 3])
+outcomes = Matrix([1, -2, 3])
 layout = Layout.of_pairs(n, P, positions)
-values = {H: kernel, dH: direction, X_SHIFTED: inputs, Y: labels * labels.T, **numbers}
+values = {H: kernel, dH: direction, X_SHIFTED: inputs, Y: outcomes * outcomes.T, **numbers}
 
 
 def mp(x: Rational) -> mpmath.mpf:
@@ -214,7 +221,7 @@ def along_line(arch: str, step: mpmath.mpf) -> mpmath.mpf:
     for i, a in enumerate(positions):
         for j, b in enumerate(positions):
             K[i, j] = mp(numbers[v]) * here[a, b] + (mp(numbers[kappa]) if i == j else 0)
-    y = mpmath.matrix([mp(x) for x in labels])
+    y = mpmath.matrix([mp(x) for x in outcomes])
     energy = (y.T * mpmath.inverse(K) * y)[0]
     product = here * mpmath.inverse(C)
     overlap = mpmath.fsum(product[i, i] for i in range(size))
@@ -259,7 +266,7 @@ def array(matrix: Matrix) -> FloatArray:
 
 
 bound = lowered.bind(
-    H=array(kernel), X=array(inputs), Y=array(labels * labels.T), P=P, supervised=np.array(positions),
+    H=array(kernel), X=array(inputs), Y=array(outcomes * outcomes.T), P=P, supervised=np.array(positions),
     **{str(name): float(number) for name, number in numbers.items()},
 )  # fmt: skip
 result = bound(dH=array(direction))
@@ -268,3 +275,59 @@ for name, known in (("gradient", G), ("product", dG)):
     print(f"{name}: relative difference from the exact rationals {difference:.1e}")
     assert difference < 1e-12
 assert isinstance(Restrict(H, 3).adjoint_map(Matrix.eye(3).as_immutable()), Embed)
+
+# %% [markdown]
+# ## 7. Any network
+#
+# With a sharing matrix $M$ over times, a skip connection $a$, biases of variance $\beta$ and several outputs the same
+# expression is, with $A=1-a\Sigma$ and the covariance $D=w\,M\circ H^-+uX^-+\beta B$ of the drive $Ah$,
+#
+# $$F=\tfrac12\sum_c\mathrm{tr}\,Y_c(v\,\mathcal T_cH\mathcal T_c^\top+\kappa)^{-1}
+#   +\tfrac12\mathrm{tr}\,AHA^\top D^{-1}-\tfrac12\ln|H|+\tfrac12\ln|D| .$$
+#
+# The mask is the entrywise product with $M$: for $M$ of ones it is no node, for $M=1$ the DNN's. It is its own adjoint.
+
+# %%
+general = Network(SHARING, skip, beta, 2)
+whole = free_energy_gradient(general)
+print("G =", matrix_latex(fold(whole, general)[0]))
+assert free_energy_gradient("shared:1") == free_energy_gradient("rnn")
+assert free_energy_gradient("shared:0") == free_energy_gradient("dnn")
+
+# %% [markdown]
+# $n=3$, $P=1$, a singular $M$, each output with its own labels: $F$ along a line, written with $C=A^{-1}DA^{-\top}$ and
+# explicit matrices, differentiated exactly by SymPy.
+
+# %%
+M = Matrix([[4, -2], [-2, 1]])
+a, b = Rational(1, 2), Rational(2, 3)
+step = Symbol("step")
+start, along = Matrix(3, 3, lambda i, j: Rational(1, 1 + i + j)) + eye(3), Matrix([[1, 2, 0], [2, -1, 1], [0, 1, 1]])
+over_times = zeros(3, 3)
+over_times[1:, 1:] = M
+given = {X_SHIFTED: eye(3) / 5, BIASES: Matrix(3, 3, lambda i, j: Rational(1, 2) ** abs(i - j)), SHARING: over_times}
+sets, answers = ([1, 2], [2]), (Matrix([1, -2]), Matrix([3]))
+given |= {labels(c): y * y.T for c, y in enumerate(answers, 1)}
+moved = start + step * along
+D = numbers[u] * given[X_SHIFTED] + b * given[BIASES]
+D[1:, 1:] += numbers[w] * M.multiply_elementwise(moved[:2, :2])
+back = (eye(3) - a * Matrix(3, 3, lambda i, j: int(i == j + 1))).inv()
+C = back * D * back.T
+F = ((moved * C.inv()).trace() - log(moved.det()) + log(C.det())) / 2
+for at, y in zip(sets, answers, strict=True):
+    F += (y.T * (numbers[v] * moved.extract(at, at) + numbers[kappa] * eye(len(at))).inv() * y)[0] / 2
+G = evaluate(whole, given | numbers | {H: start, skip: a, beta: b}, Layout.of_pairs(3, 1, *sets))
+assert simplify(diff(F, step).subs(step, 0) - (G * along).trace()) == 0
+print("n = 3: the gradient of the general F is exact")
+
+# %% [markdown]
+# ## 8. What the solver runs
+#
+# For $H=L\,e^{S}L^\top$ the differential is taken by $E=e^S$ at $E=1$. The sum of sandwiches $XSY$ that it gives is turned
+# until few different $X$ are left. With one $W$: six products of the whole size for each direction, ten for any $M$.
+
+# %%
+for tied, expected in ((True, 6), (False, 10)):
+    program = assignments({"change": entropy(tied)["change"]}, late=(S,)).assignments
+    assert sum(a.late and a.operation == "product" for a in program) == expected
+    assert not any(a.late and a.operation in ("factor", "inverse", "whitened") for a in program)
