@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from numerics.linalg import FloatArray, solve_lower, symmetric
-from numerics.lowering.operations import inverse, log_determinant, mask
+from numerics.lowering.operations import log_determinant, mask
 from numerics.lowering.stages import Stages, State
 
 
@@ -286,26 +286,29 @@ def entropy_masked_messages(state: State) -> Any:
     """`messages`."""
     B = state["B"]
     K = state["K"]
-    L = state["L"]
     M = state["M"]
     P = state["P"]
+    Z = state["Z"]
+    t0 = state["t0"]
     w = state["w"]
     t3 = B.T
-    t4 = inverse(K)
-    t5 = t4 @ L
-    t6 = t5.T
-    t7 = t5 @ t6
-    t8 = ((1 / 2) * w) * t4 + (-1 / 2 * w) * t7
-    t9 = mask(t8, P, M)
-    t10 = t3 @ t9
-    t11 = t10 @ B
+    t4 = solve_lower(K, Z)
+    t5 = t4.T
+    t6 = t5 @ t0
+    t7 = t6.T
+    t8 = t6 @ t7
+    t9 = t5 @ t4
+    t10 = (-1 / 2 * w) * t8 + ((1 / 2) * w) * t9
+    t11 = mask(t10, P, M)
+    t12 = t3 @ t11
+    t13 = t12 @ B
     state["t3"] = t3
-    state["t4"] = t4
-    state["t5"] = t5
     state["t6"] = t6
     state["t7"] = t7
-    state["t11"] = t11
-    return t11
+    state["t8"] = t8
+    state["t9"] = t9
+    state["t13"] = t13
+    return t13
 
 
 def entropy_masked_value(state: State) -> Any:
@@ -313,42 +316,42 @@ def entropy_masked_value(state: State) -> Any:
     K = state["K"]
     L = state["L"]
     t0 = state["t0"]
-    t12 = log_determinant(K)
-    t13 = np.vdot(t0, t0)
-    t14 = log_determinant(L)
-    t15 = (1 / 2) * t12 + (1 / 2) * t13 + (-1 / 2) * t14
-    state["t15"] = t15
-    return t15
+    t14 = log_determinant(K)
+    t15 = np.vdot(t0, t0)
+    t16 = log_determinant(L)
+    t17 = (1 / 2) * t14 + (1 / 2) * t15 + (-1 / 2) * t16
+    state["t17"] = t17
+    return t17
 
 
 def entropy_masked_gradient(state: State) -> Any:
     """`gradient`."""
     L = state["L"]
-    t11 = state["t11"]
+    t13 = state["t13"]
     t2 = state["t2"]
     rows_0 = L.shape[0]
-    t16 = np.eye(rows_0)
-    t17 = (-1 / 2) * t16 + (1 / 2) * t2 + t11
-    state["t17"] = t17
-    return t17
+    t18 = np.eye(rows_0)
+    t19 = (-1 / 2) * t18 + (1 / 2) * t2 + t13
+    state["t19"] = t19
+    return t19
 
 
 def entropy_masked_prepared(state: State) -> Any:
     """`prepared`."""
-    t4 = state["t4"]
-    t7 = state["t7"]
+    t8 = state["t8"]
+    t9 = state["t9"]
     w = state["w"]
-    t21 = (-1 / 2 * w**2) * t4 + (w**2) * t7
-    state["t21"] = t21
+    t23 = (-1 / 2 * w**2) * t9 + (w**2) * t8
+    state["t23"] = t23
     return (
         state["B"],
         state["M"],
         state["P"],
-        state["t21"],
+        state["t23"],
         state["t3"],
-        state["t4"],
-        state["t5"],
         state["t6"],
+        state["t7"],
+        state["t9"],
         state["w"],
     )
 
@@ -359,36 +362,36 @@ def entropy_masked_change(kept: Any, S: FloatArray) -> Any:
         B,
         M,
         P,
-        t21,
+        t23,
         t3,
-        t4,
-        t5,
         t6,
+        t7,
+        t9,
         w,
     ) = kept
-    t18 = S @ t3
-    t19 = B @ t18
-    t20 = mask(t19, P, M)
-    t22 = t20 @ t21
-    t23 = t4 @ t22
-    t24 = S @ t6
-    t25 = t5 @ t24
-    t26 = t23 + (-1 / 2 * w) * t25
-    t27 = symmetric(t26)
-    t28 = mask(t27, P, M)
-    t29 = t28 @ B
-    t30 = t3 @ t29
-    t31 = t20 @ t5
-    t32 = t6 @ t31
-    t33 = (1 / 2) * S + t30 + (-1 / 2 * w) * t32
-    t34 = symmetric(t33)
-    return t34
+    t20 = S @ t3
+    t21 = B @ t20
+    t22 = mask(t21, P, M)
+    t24 = t22 @ t23
+    t25 = t9 @ t24
+    t26 = S @ t7
+    t27 = t6 @ t26
+    t28 = t25 + (-1 / 2 * w) * t27
+    t29 = symmetric(t28)
+    t30 = mask(t29, P, M)
+    t31 = t30 @ B
+    t32 = t3 @ t31
+    t33 = t22 @ t6
+    t34 = t7 @ t33
+    t35 = (1 / 2) * S + t32 + (-1 / 2 * w) * t34
+    t36 = symmetric(t35)
+    return t36
 
 
 ENTROPY_MASKED = Stages(
     {
         "relative": (entropy_masked_relative, ()),
-        "messages": (entropy_masked_messages, ()),
+        "messages": (entropy_masked_messages, ("relative",)),
         "value": (entropy_masked_value, ("relative",)),
         "gradient": (entropy_masked_gradient, ("messages", "relative")),
         "prepared": (entropy_masked_prepared, ("messages",)),

@@ -28,7 +28,7 @@ from numerics.linear.coordinates import kernel_space
 from numerics.linear.derived import ENTROPY_MASKED, ENTROPY_TIED
 from numerics.linear.energy import Energy, Target
 from numerics.linear.labels import targets_of
-from numerics.linear.received import Received
+from numerics.linear.received import Received, taken
 from numerics.linear.space import KernelSpace
 from numerics.lowering.stages import Point
 from numerics.symmetry.actions import actions
@@ -151,9 +151,10 @@ class KernelPoint:
         space, point = self.functional.space, self._entropy
         if not space.is_tied and len(space.links) > 1:
             return None
-        point.state["B"] = space.shift_rows(self.L)
-        if not space.is_tied:
-            point.state.update(M=space.mask, P=1)
+        if space.is_tied:
+            point.state["B"] = space.shift_rows(self.L)
+        else:
+            point.state.update(taken(space, self.L))
         return point
 
     @property

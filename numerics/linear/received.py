@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -98,6 +99,13 @@ class Received:
         force = self._masked(0.5 * self.w * (2.0 * symmetric(KH) - K - JSJ))
         direct = blocks.times(-0.5 * change, self.J)
         return np.asarray(self._stacked.T @ np.concatenate([blocks.times(force, self.below), direct], axis=-2))
+
+
+def taken(space: KernelSpace, L: FloatArray) -> dict[str, Any]:
+    """What the lowered entropy of any M asks for: R L and M̂ on coordinates that receive something, and their places."""
+    rows = np.concatenate([step.received for step in space.steps])
+    places = np.eye(space.dimension)[:, rows]
+    return {"B": space.shift_rows(L)[rows], "M": space.mask[np.ix_(rows, rows)], "Z": places, "P": 1}
 
 
 def _mask(space: KernelSpace) -> FloatArray | None:

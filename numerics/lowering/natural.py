@@ -9,7 +9,6 @@ from pathlib import Path
 
 from numerics.lowering.staged import stages_source
 from theory.matrix_calculus import natural
-from theory.matrix_calculus.kernel_functional import SHARING
 from theory.symbols import kappa, v, w
 
 TARGET = Path(__file__).parents[1] / "linear" / "derived.py"
@@ -27,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from numerics.linalg import FloatArray, solve_lower, symmetric
-from numerics.lowering.operations import inverse, log_determinant, mask
+from numerics.lowering.operations import log_determinant, mask
 from numerics.lowering.stages import Stages, State
 
 
@@ -40,7 +39,11 @@ def source() -> str:
     labels = (natural.T, natural.LABELS, natural.NOISY, v, kappa, S)
     parts = [stages_source("ENERGY", natural.energy(), labels, S)]
     parts += [stages_source("ENTROPY_TIED", natural.entropy(True), (L, B, K, w, S), S)]
-    parts += [stages_source("ENTROPY_MASKED", natural.entropy(False), (L, B, K, SHARING, w, S), S)]
+    parts += [
+        stages_source(
+            "ENTROPY_MASKED", natural.entropy(False), (L, natural.TAKEN, natural.PLACES, K, natural.SHARING, w, S), S
+        )
+    ]
     return _HEAD + "\n\n".join(parts)
 
 

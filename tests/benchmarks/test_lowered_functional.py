@@ -13,7 +13,7 @@ from numerics.inputs.problem import Problem
 from numerics.linalg import solve_factored, symmetric
 from numerics.linear.derived import ENTROPY_MASKED, ENTROPY_TIED
 from numerics.linear.functional import kernel_functional
-from numerics.linear.received import Received
+from numerics.linear.received import Received, taken
 
 pytestmark = pytest.mark.benchmark
 
@@ -46,8 +46,10 @@ def test_lowered_against_hand_written(arch, n, P):
     S, K = symmetric(rng.normal(size=(m, m))), np.linalg.cholesky(point.covariance)
 
     def lowered():
-        stages = ENTROPY_TIED if space.is_tied else ENTROPY_MASKED
-        found = stages.at(L=point.L, K=K, B=space.shift_rows(point.L), M=space.mask, P=1, w=f.w)
+        if space.is_tied:
+            found = ENTROPY_TIED.at(L=point.L, K=K, B=space.shift_rows(point.L), w=f.w)
+        else:
+            found = ENTROPY_MASKED.at(L=point.L, K=K, w=f.w, **taken(space, point.L))
         found.get("messages")
         return found
 

@@ -31,7 +31,7 @@ def arranged(expression: Any, late: Any) -> Any:
     sandwiches = [(factor, *_around(factors, late)) for factor, factors in terms if _depends(factors, late)]
     if not sandwiches:
         return MatAdd(*early).doit(deep=False) if early else ZeroMatrix(*expression.shape)
-    whole = _sum_of(sandwiches)
+    whole = _sum_of(sandwiches, late)
     own = len(sandwiches) == 1 and sandwiches[0][2] == _transposed(sandwiches[0][3])
     return MatAdd(*early, whole if own else Symmetrised(whole)).doit(deep=False)
 
@@ -105,20 +105,21 @@ def _early(factors: Sequence[Any]) -> Any:
     return _product(found)
 
 
-def _narrow(factors: Sequence[Any], size: Any) -> int | None:
-    """Where a product ``X … Y`` has fewest columns in between, None where nowhere fewer than `size`."""
+def _narrow(factors: Sequence[Any], wide: Sequence[Any]) -> int | None:
+    """The middle of a product ``X … Y``, None where all columns in between are as many as in `wide`."""
     inner = [part.cols for part in factors[:-1]]
-    if all(columns == size for columns in inner):
+    if all(columns in wide for columns in inner):
         return None
     return len(inner) // 2
 
 
-def _sum_of(sandwiches: list[tuple[Any, Any, tuple[Any, ...], tuple[Any, ...]]]) -> Any:
+def _sum_of(sandwiches: list[tuple[Any, Any, tuple[Any, ...], tuple[Any, ...]]], late: Any) -> Any:
     """A sum whose symmetric part is that of the sandwiches."""
     found, wide = [], []
     for factor, core, left, right in sandwiches:
-        if _narrow(left, core.rows) is not None and _narrow(right, core.rows) is not None:
-            found.append(factor * _column_first(core, left, right))
+        sizes = (late.rows, core.rows)
+        if _narrow(left, sizes) is not None and _narrow(right, sizes) is not None:
+            found.append(factor * _column_first(core, left, right, sizes))
         else:
             wide.append((factor, core, left, right))
     for core, left, right in _grouped(wide):
@@ -152,11 +153,11 @@ def sandwich_terms(expression: Any, late: Any) -> list[tuple[Any, Any]]:
     return [(_product(left) if left else Identity(size), right) for _, left, right in _grouped(sandwiches)]
 
 
-def _column_first(core: Any, left: tuple[Any, ...], right: tuple[Any, ...]) -> Any:
+def _column_first(core: Any, left: tuple[Any, ...], right: tuple[Any, ...], sizes: Sequence[Any]) -> Any:
     """``X S q qᵀ`` from ``S q``: the side of more factors, which the labels are in, is ``q qᵀ``."""
     if len(left) > len(right):
         left, right = _transposed(right), _transposed(left)
-    middle = _narrow(right, core.rows)
+    middle = _narrow(right, sizes)
     assert middle is not None
     q, rest = right[: middle + 1], right[middle + 1 :]
     value = Bracket(MatMul(core, _product(q)))

@@ -6,7 +6,7 @@ F is the sum over supervised sets of the energy ``½ tr[yᵀ(v TETᵀ + κ)⁻¹
 
 with ``E = exp(S)``, ``B = RL`` for the rows R that W takes and ``T = 𝒯L`` (docs/theory.md sections 3 and 10 to 12). R,
 C_0 and 𝒯 hold skip connections and biases: in coordinates of the drive ``A h`` they are ``ΣA⁻¹``, ``uX⁻ + βB`` and
-``𝒯A⁻¹``. M is over coordinates here. Outputs with one supervised set are columns of one y.
+``𝒯A⁻¹``. M is over those coordinates that receive something. Outputs with one supervised set are columns of one y.
 
 Gradient and Hessian come from the package's own differential, taken by E and then at E = 1. They are those along
 straight lines, H to ``L(1 + S)Lᵀ``; the path ``exp(S)`` adds ``½(GS + SG)`` to the Hessian. C and ``v TTᵀ + κ`` there
@@ -18,11 +18,10 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from sympy import Identity, Inverse, MatMul, MatrixSymbol, OneMatrix, Rational, Symbol, Trace, Transpose
+from sympy import Identity, Inverse, MatMul, MatrixSymbol, Rational, Symbol, Trace, Transpose
 
 from theory.matrix_calculus.arrangement import arranged, sandwich_terms
 from theory.matrix_calculus.differential import differential, gradient
-from theory.matrix_calculus.kernel_functional import SHARING
 from theory.matrix_calculus.nodes import Factored, LogDet, LowerSymbol, Mask, SymmetricSymbol, Whitened
 from theory.symbols import P, kappa, m, n, v, w
 
@@ -32,6 +31,11 @@ HALF = Rational(1, 2)
 #: Cholesky factor of the kernel, what W takes of it, and the step.
 L = LowerSymbol("L", _SIZE)
 B = MatrixSymbol("B", _SIZE, _SIZE)
+#: For any M: the rows of B that receive something, and where they stand, unit columns.
+_RECEIVED = Symbol("r", integer=True, positive=True)
+TAKEN = MatrixSymbol("B", _RECEIVED, _SIZE)
+PLACES = MatrixSymbol("Z", _SIZE, _RECEIVED)
+SHARING = SymmetricSymbol("M", _RECEIVED)
 S = SymmetricSymbol("S", _SIZE)
 #: Rows that read out the labels of one supervised set, its labels, and what is inverted, by Cholesky factors.
 T = MatrixSymbol("T", m, _SIZE)
@@ -67,10 +71,13 @@ def entropy(tied: bool) -> dict[str, Any]:
     Args:
         tied: whether M is 1 everywhere, else a symbol.
     """
-    weights = OneMatrix(n, n) if tied else SHARING
 
     def whole(step: Any, earlier: Any) -> tuple[Any, Any]:
-        covariance = w * Mask(MatMul(B, earlier, Transpose(B)), weights) + _CONSTANT
+        if tied:
+            covariance = w * MatMul(B, earlier, Transpose(B)) + _CONSTANT
+        else:
+            received = Mask(MatMul(TAKEN, earlier, Transpose(TAKEN)), SHARING)
+            covariance = w * MatMul(PLACES, received, Transpose(PLACES)) + _CONSTANT
         moved = MatMul(L, step, Transpose(L))
         divergence = HALF * Trace(MatMul(Transpose(L), Inverse(covariance), L, step)) - HALF * LogDet(moved)
         return divergence + HALF * LogDet(covariance), covariance
