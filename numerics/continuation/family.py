@@ -92,10 +92,20 @@ def _require_smooth(free: Parameter, problem: Problem, space: KernelSpace) -> No
         InputError: they do: inputs at several times do not span what the matrices of different times have in common.
     """
     biased = problem.bias > 0 and free.name in ("u", "rho", "bias")
-    simple = space.is_tied or all(step.sent is None for step in space.steps)
+    simple = space.is_tied or _of_one_frame(problem, space)
     whole = np.linalg.matrix_rank(space.full_basis()) == space.dimension
     if (free.name == "skip" and not simple) or ((biased or free.framed) and not whole):
         raise InputError(
             f"x: has inputs at several times that span shared directions; accepted along {free.name}: patterns whose "
             "first inputs are independent, or inputs at t = 0 only"
         )
+
+
+def _of_one_frame(problem: Problem, space: KernelSpace) -> bool:
+    """Whether each block is that of one time's drive, in the same coordinates of patterns at all times."""
+    if len(set(space.sizes)) > 1:
+        return False
+    lags = np.subtract.outer(np.arange(problem.n), np.arange(problem.n))
+    powers = np.where(lags >= 0, problem.skip ** np.maximum(lags, 0.0), 0.0)
+    Q = space.full_basis()
+    return bool(np.allclose(Q, np.kron(powers, Q[: problem.P, : space.block]), rtol=0, atol=1e-12 * np.abs(Q).max()))

@@ -1,0 +1,75 @@
+"""Branches along the correlation of matrices, a skip connection and a bias."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from sympy import Integer
+
+from numerics import scan, solve
+from numerics.continuation.parameters import PARAMETERS
+from numerics.errors import InputError
+from numerics.inputs.problem import Problem, endpoint
+from theory.sharing import sharing
+from theory.sharing_transition import critical_point_of
+
+
+def several_times(**options):
+    """Two patterns with inputs at two times, two outputs."""
+    rng = np.random.default_rng(5)
+    y = np.full((2, 3, 2), np.nan)
+    y[:, 2, 0], y[0, 1, 1] = [2.0, -3.0], 2.5
+    return Problem(rng.normal(size=(2, 2, 3)), y, kappa=0.5, **options)
+
+
+PROBLEMS = {
+    "shared": (endpoint(4, 12.0, arch="shared:0.5"), "rho"),
+    "drift": (endpoint(5, 20.0, arch="drift:0.5"), "rho"),
+    "rho with bias": (endpoint(4, 12.0, arch="shared:0.5", bias=0.2), "rho"),
+    "rho, several times": (several_times(arch="drift:0.3"), "rho"),
+    "skip": (endpoint(4, 12.0, arch="shared:0.5"), "skip"),
+    "skip, several times": (several_times(), "skip"),
+    "bias": (endpoint(4, 12.0, arch="looped:2"), "bias"),
+    "bias, several times": (several_times(arch="dnn", skip=0.3), "bias"),
+    "u with bias": (several_times(bias=0.3), "u"),
+}
+
+
+@pytest.mark.parametrize("case", PROBLEMS)
+def test_the_states_are_those_of_problems_solved_by_themselves(case):
+    problem, name = PROBLEMS[case]
+    values = np.array([0.3, 0.6, 1.0])
+    found = scan(problem, {name: values})
+    assert found.finished, found.status
+    assert not found.incomplete.any()
+    for k, value in enumerate(values.tolist()):
+        alone = solve(PARAMETERS[name].applied(problem, value))
+        there = [branch for branch in found.branches if np.isfinite(branch.free_energy[k])]
+        lowest = min(there, key=lambda branch: branch.free_energy[k])
+        assert lowest.free_energy[k] == pytest.approx(alone.free_energy, rel=1e-9)
+        np.testing.assert_allclose(lowest.kernel[k], alone.kernel, rtol=1e-6, atol=1e-6 * np.abs(alone.kernel).max())
+        assert lowest.stable[k]
+
+
+def test_the_pitchfork_in_rho_is_where_the_critical_signal_is_the_problem_s():
+    """The exact one, from the theory, for a fraction next to ρ."""
+    found = scan(endpoint(4, 12.0, arch="shared:0.5"), {"rho": np.linspace(0.5, 1.0, 6)})
+    (point,) = [point for point in found.special_points if point.type == "pitchfork"]
+    near = Fraction(point.value).limit_denominator(1000)
+    exact = critical_point_of(sharing(f"shared:{near}"), 4, Integer(1))
+    assert float(exact.signal) == pytest.approx(12.0, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("problem", "over", "message"),
+    [
+        (endpoint(4, 12.0), {"rho": [0.5, 0.9]}, r"^arch: is 'rnn'; accepted: shared:ρ or drift:ρ"),
+        (endpoint(4, 12.0, arch="shared:0.5"), {"rho": [0.5, 1.1]}, r"^rho: is 1.1; accepted: at most 1$"),
+        (endpoint(4, 12.0), {"skip": [0.0, 1.1]}, r"^skip: is not positive and increasing"),
+    ],
+)
+def test_bad_input(problem, over, message):
+    with pytest.raises(InputError, match=message):
+        scan(problem, over)
