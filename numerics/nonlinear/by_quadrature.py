@@ -58,6 +58,7 @@ class Quadrature:
     refinement: float = COARSE
     name: Engine = "quadrature"
     same: float = 1e-5
+    walks: bool = False
 
     def random_network(self, space: TrajectorySpace, prior: FloatArray) -> Start:
         """The start without labels."""

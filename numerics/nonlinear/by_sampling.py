@@ -9,6 +9,8 @@ import numpy as np
 
 from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray, symmetric_vectors
+from numerics.nonlinear import by_walkers
+from numerics.nonlinear.by_walkers import WalkedState
 from numerics.nonlinear.engine import Progress, Refined, State, continued, relative_error
 from numerics.nonlinear.iteration import Iterate, MomentMap, Moments
 from numerics.nonlinear.laws import Law, law_at, minimised
@@ -78,6 +80,11 @@ class Sampling:
     seed: int
     name: Engine = "sampling"
     same: float = 1e-2
+
+    @property
+    def walks(self) -> bool:
+        """For odd φ, unless the number of points is given."""
+        return self.phi.odd and self.size is None
 
     def random_network(self, space: TrajectorySpace, prior: FloatArray) -> Start:
         """The start without labels."""
@@ -156,8 +163,12 @@ class Sampling:
                     starts.append(Start(moved, state.sample.mixture))
         return starts
 
-    def refined(self, space: TrajectorySpace, state: SampledState, limit: float, say: Progress) -> Refined:
+    def refined(
+        self, space: TrajectorySpace, state: SampledState | WalkedState, limit: float, say: Progress
+    ) -> Refined:
         """The state on as large a sample as its tolerance needs and `MOST` allows, or on the one that was asked for."""
+        if isinstance(state, WalkedState):
+            return by_walkers.refined(space, self.phi, state, limit, self.seed, say)
         size, most = (self._coarse(space), MOST) if self.size is None else (self.size, self.size)
         classes = kept_classes(space, self.phi, state.point.kernel)
         error = np.full_like(state.point.kernel, np.inf)

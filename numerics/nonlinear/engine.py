@@ -75,6 +75,10 @@ class Engine(Protocol):
     def same(self) -> float:
         """Relative distance below which two kernels are one state."""
 
+    @property
+    def walks(self) -> bool:
+        """Whether walkers may find and refine states where points are too few."""
+
     def random_network(self, space: TrajectorySpace, prior: FloatArray) -> Any:
         """The start without labels."""
 

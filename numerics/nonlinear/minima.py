@@ -6,16 +6,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from numerics.nonlinear.by_walkers import WalkedState, holds, walked_down
 from numerics.nonlinear.engine import State, continued
 from numerics.nonlinear.following import branches, followed
 from numerics.nonlinear.laws import Law
+from numerics.nonlinear.learnt import learnt_covariances
 from numerics.nonlinear.setting import RELAXATION, SAME_CHAIN, Search, close
 from numerics.nonlinear.settling import settled
+from numerics.symmetry.trajectories import near
 
 #: States after which no more are looked for.
 MOST_STATES = 12
 #: Minima met on few points that are made accurate, at most, where only the lowest state is asked for.
 MOST_SETTLED = 4
+#: Relative distance below which two kernels by walkers, before they are refined, are one state; standard errors of F by
+#: which two are apart; states by walkers that are made accurate, at most.
+WALKED, APART, MOST_WALKED = 0.12, 2.0, 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +66,10 @@ def search_states(search: Search, *, whole: bool) -> Found:
         keep(new)
         if new is None or not new.reached:
             failed.append(law)
+    if search.engine.walks and any(not holds(search.space, search.engine.phi, law, search.seed) for law in failed):
+        found_by_walkers = _by_walkers(search)
+        if found_by_walkers is not None:
+            return found_by_walkers
     if not queue and not way:
         way = followed(search, whole=True)
         found, queue = [way[-1][1]], [way[-1][1]] if way[-1][1].reached else []
@@ -98,6 +108,37 @@ def search_states(search: Search, *, whole: bool) -> Found:
         min((F for F, _ in others), default=np.inf),
         search.explored.bounded or bool(queue),
     )
+
+
+def _by_walkers(search: Search) -> Found | None:
+    """The states by walkers: from the random network, and from laws that fit the labels.
+
+    Those whose F may be the lowest by its error are to be refined, `MOST_WALKED` at most. None where there are none.
+    """
+    space, phi = search.space, search.engine.phi
+    C = space.covariance(search.prior)
+    found: list[WalkedState] = []
+    for number, covariance in enumerate([C, *learnt_covariances(space, C, few=True)], start=1):
+        search.say(f"walkers follow F down from start {number}")
+        new = walked_down(space, phi, covariance, (search.seed, number))
+        if new is not None:
+            found.append(new)
+    found.sort(key=lambda state: state.point.free_energy)
+    distinct: list[WalkedState] = []
+    for state in found:
+        if not any(near(space, phi, state.point.kernel, other.point.kernel, WALKED) for other in distinct):
+            distinct.append(state)
+    if not distinct:
+        return None
+    lowest = distinct[0]
+    competing = [
+        state
+        for state in distinct
+        if state.point.free_energy - lowest.point.free_energy
+        <= APART * np.hypot(state.free_energy_error, lowest.free_energy_error)
+    ][:MOST_WALKED]
+    others = [state.point.free_energy for state in distinct if not any(state is each for each in competing)]
+    return Found([*competing], [*competing], others, np.inf, False)
 
 
 def _competing(search: Search, *, whole: bool) -> list[Law]:

@@ -15,7 +15,7 @@ from numerics.nonlinear.laws import Law
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.symmetry.exchange import exchanges
-from numerics.symmetry.trajectories import images, kept_classes
+from numerics.symmetry.trajectories import kept_classes, near
 
 #: Relative distance from the chain of single variables at which a state without correlations between times is that.
 SAME_CHAIN = 0.1
@@ -76,15 +76,10 @@ class Search:
 
     def same(self, one: State, other: State) -> bool:
         """Whether two states are one, or images of one another."""
-        a, b = one.point.kernel, other.point.kernel
         exchanged = len(exchanges(self.space.problem, self.engine.phi.odd)) > 1  # the points do not have this symmetry
-        near = self.engine.same * (EXCHANGED if exchanged else 1.0) * np.linalg.norm(b)
-        return any(np.linalg.norm(a - each) <= near for each in images(self.space, self.engine.phi, b))
+        size = self.engine.same * (EXCHANGED if exchanged else 1.0)
+        return near(self.space, self.engine.phi, other.point.kernel, one.point.kernel, size)
 
     def near(self, law: Law, state: State) -> bool:
         """Whether a law is that of a state, but for the error of few points."""
-        size = NEAR * np.linalg.norm(state.point.kernel)
-        return any(
-            np.linalg.norm(law.kernel - each) <= size
-            for each in images(self.space, self.engine.phi, state.point.kernel)
-        )
+        return near(self.space, self.engine.phi, state.point.kernel, law.kernel, NEAR)

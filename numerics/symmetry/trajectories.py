@@ -111,6 +111,12 @@ def images(space: TrajectorySpace, phi: Activation, kernel: FloatArray) -> list[
     return found
 
 
+def near(space: TrajectorySpace, phi: Activation, one: FloatArray, other: FloatArray, size: float) -> bool:
+    """Whether a kernel, or an image of it, is another, but for a distance relative to its size."""
+    most = size * np.linalg.norm(one)
+    return any(np.linalg.norm(image - other) <= most for image in images(space, phi, one))
+
+
 def kept_matrices(space: TrajectorySpace, classes: Classes | None) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """The entries of Φ and of the covariance of g that need not vanish, (m, m) and (d, d)."""
     return (np.ones((space.m,) * 2, bool), np.ones((space.d,) * 2, bool)) if classes is None else classes.matrices()
