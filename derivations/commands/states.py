@@ -40,6 +40,7 @@ def state_fields(solution: Solution, width: int | None = None) -> dict[str, Any]
         fields["kernel_sd"] = finite_width.kernel_sd(solution, width)
     if isinstance(solution, NonlinearSolution):
         fields |= {"conjugate": solution.conjugate, "engine": solution.engine}
+        fields["free_energy_error"] = solution.free_energy_error
         if np.isfinite(solution.kernel_error).all():
             fields["kernel_error"] = solution.kernel_error
     return {name: value for name, value in fields.items() if value is not None}

@@ -16,6 +16,9 @@ from numerics.results.solution import coherence_beyond
 from numerics.symmetry.gauge import SMALL, gauge_signs, reversed_times
 from numerics.symmetry.trajectories import images, kept_classes, kept_entries
 
+#: Standard errors by which two F must differ for one state to be lower.
+UNDECIDED = 2.0
+
 
 def solutions(search: Search, found: list[State]) -> list[NonlinearSolution]:
     """The states refined, in order: minima first among those that converged."""
@@ -56,6 +59,8 @@ def compared(solutions: list[NonlinearSolution], found: Found, refined: list[Sta
             status, converged = f"not converged: a lower state, F ≈ {found.bound:.4g}, was met", False
         elif found.bounded and converged:
             status += "; the search for further minima ended at its bound"
+        if place == 0 and converged:
+            status += _undecided(solution, minima)
         answers.append(
             replace(
                 solution,
@@ -66,6 +71,16 @@ def compared(solutions: list[NonlinearSolution], found: Found, refined: list[Sta
             )
         )
     return answers
+
+
+def _undecided(lowest: NonlinearSolution, minima: list[NonlinearSolution]) -> str:
+    """What is said of another minimum that may lie lower, by the errors of F."""
+    for other in minima:
+        if other is not lowest and lowest.free_energy_error and other.free_energy_error:
+            error = np.hypot(lowest.free_energy_error, other.free_energy_error)
+            if other.free_energy - lowest.free_energy < UNDECIDED * error:
+                return f"; another minimum, F ≈ {other.free_energy:.5g}, lies within the error of F"
+    return ""
 
 
 def _alike(search: Search, one: NonlinearSolution, other: NonlinearSolution) -> bool:
@@ -113,6 +128,7 @@ def _solution(search: Search, found: State, what: str) -> NonlinearSolution:
         residual=float(np.linalg.norm(point.gradient[kept]) / max(point.scale, 1e-300)),
         engine=search.engine.name,
         kernel_error=np.abs(expand(refined.kernel_error)),
+        free_energy_error=refined.free_energy_error,
         points=len(state.nodes.points),
         effective_points=point.average.effective_size,
         converged=state.reached and worst <= limit,

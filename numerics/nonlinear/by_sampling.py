@@ -194,7 +194,7 @@ class Sampling:
         if state.reached:
             say("stability")
             stable = self._is_stable(space, state)
-        return Refined(state, error, stable, self._hessian_smallest(space, state))
+        return Refined(state, error, stable, self._hessian_smallest(space, state), _free_energy_error(state))
 
     def _coarse(self, space: TrajectorySpace) -> int:
         """Points of a batch with which states are found."""
@@ -306,3 +306,9 @@ class Sampling:
             return float(np.linalg.eigvalsh(natural_hessian(space, vectors, full))[0])
         except np.linalg.LinAlgError:
             return np.nan
+
+
+def _free_energy_error(state: SampledState) -> float:
+    """Standard error of F, that of ln Z, from the batches: F is stationary in all that follows from them."""
+    shares = BATCHES * np.bincount(state.sample.batch, state.point.average.probability, BATCHES)
+    return float(np.std(shares, ddof=1) / np.sqrt(BATCHES))

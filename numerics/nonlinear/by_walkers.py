@@ -29,7 +29,7 @@ SHARE = 0.3
 #: Steps down from a start, and those after them that are averaged.
 DOWN, AVERAGED = 240, 60
 #: Populations of a state; their steps before they are averaged, and in each half of the average; doublings of these.
-POPULATIONS, BEFORE, HALF, DOUBLINGS = 8, 40, 40, 2
+POPULATIONS, BEFORE, HALF, DOUBLINGS = 8, 100, 50, 2
 #: Change between the halves, over its standard error, that says that a state has not settled.
 DRIFT = 4.0
 #: By how much F over 1 + |F| of a law is larger on other points where its own were too few.
@@ -144,7 +144,7 @@ def refined(
     new = _state(space, phi, moments, np.random.default_rng((seed, 1)).spawn(POPULATIONS), iterations)
     if not settled:
         new = replace(new, reached=False, status="the walkers have not settled")
-    return Refined(new, error, settled, np.nan)
+    return Refined(new, error, settled, np.nan, new.free_energy_error)
 
 
 def _state(

@@ -46,12 +46,14 @@ class Refined:
         kernel_error: error of Φ's entries, (m, m); infinite where it is not known.
         stable: whether no direction leads down.
         hessian_smallest: smallest eigenvalue of the Hessian of F(Φ) in the natural metric; nan where it is not known.
+        free_energy_error: standard error of F; None for quadrature.
     """
 
     state: State
     kernel_error: FloatArray
     stable: bool
     hessian_smallest: float
+    free_energy_error: float | None = None
 
 
 #: Told what is being done.

@@ -29,6 +29,7 @@ class NonlinearSolution(Solution):
             taken to Φ through the inverse of the equations' Jacobian; for sampling one standard error, from states on
             independent parts of the sample.
         points, effective_points: points of the engine, and ``1/Σp²`` of their probabilities.
+        free_energy_error: standard error of F from the independent batches of a sample; None for quadrature.
     """
 
     conjugate: FloatArray
@@ -38,6 +39,7 @@ class NonlinearSolution(Solution):
     kernel_error: FloatArray
     points: int
     effective_points: float
+    free_energy_error: float | None = None
 
     def _averages(self) -> Facts:
         worst = f"{self.kernel_error.max():.1e}"
