@@ -19,6 +19,7 @@ class Answer:
     status: str = "converged"
     minima: int = 0
     next_free_energy: float | None = None
+    free_energy_error: float | None = None
 
 
 def met(minima=(), others=(), bound=np.inf, bounded=False):
@@ -56,3 +57,12 @@ def test_a_search_that_has_met_its_bound_says_so_of_every_converged_solution():
     assert answers[0].status == "converged; the search for further minima ended at its bound"
     assert answers[1].status == "lost"
     assert answers[0].converged
+
+
+@pytest.mark.parametrize(("apart", "said"), [(0.01, True), (0.04, False)])
+def test_a_minimum_within_the_error_of_the_lowest_ones_free_energy_is_named(apart, said):
+    lowest, other = Answer(1.0, free_energy_error=0.006), Answer(1.0 + apart, free_energy_error=0.008)
+    first, second = compared([lowest, other], met(), [])
+    assert ("; another minimum, F ≈ 1.01, lies within the error of F" in first.status) is said
+    assert first.converged
+    assert second.status == "converged"
