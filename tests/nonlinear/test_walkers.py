@@ -26,7 +26,7 @@ def test_walkers_have_the_moments_and_the_normalisation_of_a_law_with_two_maxima
     p = np.exp(np.sum(activity @ tilt * activity, axis=1) - 0.5 * np.sum(g @ precision * g, axis=1))
     Z = p.sum() * (line[1] - line[0]) ** 2
     p /= p.sum()
-    walkers = Walkers(space, PHI, np.eye(2), 40000, np.random.default_rng(1))
+    walkers = Walkers(space, PHI, np.eye(2), 20000, np.random.default_rng(1))
     walkers.anneal((precision, tilt), 4)
     assert abs(walkers.log_Z - np.log(Z)) < 0.03
     kernel, second = walkers.moments()
