@@ -132,9 +132,9 @@ def refined(
         halves = [[way.averaged(steps) for way in ways] for _ in range(2)]
         kernels, seconds = (np.array([[each[i] for each in half] for half in halves]) for i in range(2))
         whole = kernels.mean(axis=0)
-        error = whole.std(axis=0, ddof=1) / np.sqrt(POPULATIONS)
         change = kernels[1] - kernels[0]
         drift, noise = change.mean(axis=0), change.std(axis=0, ddof=1) / np.sqrt(POPULATIONS)
+        error = np.hypot(whole.std(axis=0, ddof=1) / np.sqrt(POPULATIONS), drift)  # all start from one state
         settled = bool(np.linalg.norm(drift) <= DRIFT * np.linalg.norm(noise))
         if settled and relative_error(whole.mean(axis=0), error) <= limit:
             break
