@@ -19,10 +19,13 @@ def test_standard_errors_are_as_large_as_the_errors():
     problem = endpoint(4, 6.0, activation="erf")
     exact, space = lowest_state(problem, tolerance=1e-7), trajectory_space(problem)
     start = Start((exact.kernel, np.zeros(space.d), exact.second_moment), standard(space.d))
-    z = []
+    z, of_free_energy = [], []
     for seed in range(24):
         engine = Sampling(NAMED["erf"], 256, seed)
         refined = engine.refined(space, engine.settle(space, start), 0.5, lambda told: None)
         assert refined.state.reached
         z.append(np.diag(refined.state.point.kernel - exact.kernel) / np.diag(refined.kernel_error))
+        assert refined.free_energy_error is not None
+        of_free_energy.append((refined.state.point.free_energy - exact.free_energy) / refined.free_energy_error)
     assert 0.7 < np.sqrt(np.mean(np.square(z))) < 1.4
+    assert 0.6 < np.sqrt(np.mean(np.square(of_free_energy))) < 1.6
