@@ -68,7 +68,7 @@ def kernel_space(problem: Problem) -> KernelSpace:
     V, counts = input_directions(x)
     if not x[:, 1:].any():
         return _of_first_input(problem, x, V)
-    different = equal_matrices(problem.sharing)[0]
+    different = equal_matrices(problem.sharing, problem.skip)[0]
     # equal matrices give close patterns no close responses if products are named one by one
     named = len(different) < problem.n - 1 and not is_singular(problem.sharing[np.ix_(different, different)])
     responses = of_products(problem, x, V, counts) if named or problem.n <= 2 else of_responses(problem, x, V)

@@ -26,7 +26,7 @@ def of_products(problem: Problem, x: FloatArray, V: FloatArray, counts: tuple[in
     with ``g_cw = (a + W_c) g_w``, for words cw of one length and one c, on the directions of inputs that are met.
     """
     n, P, skip = problem.n, problem.P, problem.skip
-    groups, matrix = equal_matrices(problem.sharing)
+    groups, matrix, factor = equal_matrices(problem.sharing, skip)
     words = {(t, s): tuple(matrix[s:t][::-1].tolist()) for t in range(n) for s in range(t + 1)}
     sizes: dict[tuple[int, ...], int] = {}
     for (_, s), word in words.items():
@@ -60,7 +60,7 @@ def of_products(problem: Problem, x: FloatArray, V: FloatArray, counts: tuple[in
         if skip:
             basis[t] += met @ products[word][: counts[s]]
         else:
-            basis[t, :, place[word] : place[word] + counts[s]] = met
+            basis[t, :, place[word] : place[word] + counts[s]] = np.prod(factor[s:t]) * met
     inputs = np.zeros((m, x.shape[2]))
     inputs[: blocks[0]] = V.T / math.sqrt(problem.D)
     M = problem.sharing
@@ -77,16 +77,24 @@ def of_products(problem: Problem, x: FloatArray, V: FloatArray, counts: tuple[in
     )
 
 
-def equal_matrices(M: FloatArray) -> tuple[list[int], IntArray]:
-    """The first of each group of equal matrices, and the number of each one's group."""
+def equal_matrices(M: FloatArray, skip: float) -> tuple[list[int], IntArray, FloatArray]:
+    """Groups of equal matrices: the first of each, each one's group, and how many times the first it is.
+
+    Multiples count where no connection skips: then a product of multiples is one of products.
+    """
     first: list[int] = []
-    number = np.zeros(len(M), dtype=np.intp)
+    number, factor = np.zeros(len(M), dtype=np.intp), np.ones(len(M))
     for t in range(len(M)):
+        size = [M[s, t] / np.sqrt(M[s, s] * M[t, t]) for s in first]
         same = [k for k, s in enumerate(first) if M[s, t] == M[s, s] == M[t, t]]
+        if not same and not skip:
+            same = [k for k, value in enumerate(size) if abs(value) >= 1.0 - RANK]
         number[t] = same[0] if same else len(first)
-        if not same:
+        if same:
+            factor[t] = M[first[same[0]], t] / M[first[same[0]], first[same[0]]]
+        else:
             first.append(t)
-    return first, number
+    return first, number, factor
 
 
 def is_singular(M: FloatArray) -> bool:
