@@ -9,6 +9,7 @@ import pytest
 
 from numerics import check, solve
 from numerics.checking import weights
+from numerics.checking.laws import law_of
 from numerics.checking.linear import compare
 from numerics.checking.regions import gauge_of
 from numerics.checking.signs import signed
@@ -54,8 +55,10 @@ def test_sampled_networks_agree(case, strong, activation):
 
 @pytest.mark.slow
 def test_another_correlation_disagrees():
-    run = simulate(CASES["shared"](True), 256, chains=4, steps=150, warmup=150, seed=3, workers=1)
-    assert compare(solve(run.problem), run).agreement.agrees
+    state = solve(CASES["shared"](True))
+    given = {"chains": 4, "steps": 300, "warmup": 150, "seed": 3, "workers": 1, "trajectories": law_of(state)}
+    run = simulate(state.problem, 256, **given)
+    assert compare(state, run).agreement.agrees
     assert not compare(solve(run.problem.with_(arch="shared:0.95")), run).agreement.agrees
 
 
