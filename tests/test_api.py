@@ -180,6 +180,80 @@ def test_results_draw_themselves(results, name):
     plt.close(figure)
 
 
+@pytest.mark.parametrize("name", RESULTS)
+def test_results_have_labels(results, name):
+    """As xarray and as a table that holds the same numbers, times and patterns from 1."""
+    xarray, pandas = pytest.importorskip("xarray"), pytest.importorskip("pandas")
+    result = results[name]
+    dataset, table = result.to_xarray(), result.to_dataframe()
+    assert isinstance(dataset, xarray.Dataset)
+    assert isinstance(table, pandas.DataFrame)
+    assert dataset.attrs["unrolled_version"]
+    assert dataset.attrs == table.attrs
+    rows = result.labelled().rows
+    assert tuple(table.index.names) == rows
+    assert len(table) == np.prod([dataset.sizes[dimension] for dimension in rows])
+    assert len(table.columns)
+    for column in table:
+        np.testing.assert_array_equal(table[column], dataset[column].transpose(*rows).values.ravel())
+    for dimension in {"time", "pattern", "time2", "pattern2"} & set(dataset.dims):
+        np.testing.assert_array_equal(dataset[dimension], np.arange(1, dataset.sizes[dimension] + 1))
+    if hasattr(result, "problem"):
+        assert dataset.attrs["T"] == result.problem.T
+    held = dataset.to_netcdf(engine="h5netcdf")  # what is no word or number is refused
+    xarray.testing.assert_identical(xarray.load_dataset(io.BytesIO(held), engine="h5netcdf"), dataset)
+
+
+def test_labels_find_the_numbers():
+    """Which entry of which array a label names, over several patterns, outputs and parameters."""
+    pytest.importorskip("xarray")
+    x, y = np.eye(2), np.full((2, 3, 2), np.nan)
+    y[:, 2] = [[1.0, -0.5], [0.3, 2.0]]
+    y[1, 0, 0] = 0.7
+    problem = numerics.Problem(x, y, kappa=0.5)
+    state = solve(problem)
+    data, means = state.to_xarray(), numerics.predict(state)
+    assert float(data.kernel.sel(time=3, pattern=2, time2=1, pattern2=1)) == state.kernel[2 * 2 + 1, 0]
+    assert float(data.prediction.sel(pattern=2, time=3)[1]) == means[1, 1, 2]
+    assert data.attrs["kappa"] == 0.5
+    table = state.to_dataframe()
+    assert table.loc[(3, 2, 1, 1), "kernel"] == state.kernel[5, 0]
+    signal, kappa = np.meshgrid([5.0, 20.0, 30.0], [0.5, 1.0])
+    batch = solve_endpoint_batch(4, signal, kappa, branch="coherent")
+    one = batch.to_xarray().sel(signal=20.0, kappa=1.0)
+    assert float(one.order_parameter) == batch.order_parameter[1, 1] == float(one.kernel.sel(time=3, time2=2).squeeze())
+    assert batch.to_dataframe().loc[(0.5, 30.0), "free_energy"] == batch.free_energy[0, 2]
+    both = solve_endpoint_batch(4, [5.0, 20.0], [0.5, 1.0]).to_dataframe()
+    assert both.loc[20.0, "kappa"] == 1.0
+    many = solve_all(endpoint(4, 20.0)).to_dataframe()
+    assert list(many.free_energy) == sorted(many.free_energy)
+    assert set(many.branch) >= {"coherent", "incoherent"}
+
+
+def test_a_simulations_labels(results):
+    pytest.importorskip("xarray")
+    run, data = results["Simulation"], results["Simulation"].to_xarray()
+    assert float(data.kernel_mean.sel(time=3, pattern=1, time2=2, pattern2=1)) == run.kernel_mean[2, 1]
+    np.testing.assert_array_equal(data.prediction, run.prediction)
+    assert (data.attrs["width"], data.attrs["seed"], data.attrs["rhat"]) == (16, 1, run.rhat)
+    checked = results["Check"]
+    part = checked.phases[0]
+    one = checked.to_xarray().sel(phase=1)
+    np.testing.assert_array_equal(np.ravel(one.predicted), part.predicted.ravel())
+    np.testing.assert_array_equal(np.ravel(one.sampled), part.simulations[-1].kernel_mean.ravel())
+    assert one.attrs["verdict"] == checked.verdict
+    pytest.importorskip("arviz_base")
+    tree = run.to_arviz()
+    np.testing.assert_array_equal(tree["posterior"]["kernel"], run.kernels)
+
+
+@pytest.mark.parametrize(("missing", "method"), [("xarray", "to_xarray"), ("pandas", "to_dataframe")])
+def test_what_is_not_installed_is_named(results, monkeypatch, missing, method):
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(InputError, match=rf"^{missing}: is not installed; accepted: pip install '\S+'$"):
+        getattr(results["LinearSolution"], method)()
+
+
 def test_a_scan_draws_its_states(results):
     from matplotlib import pyplot as plt
 

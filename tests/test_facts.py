@@ -195,7 +195,7 @@ def test_a_sweep(ax):
     F = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
     true = F > 2
     axes = (("kappa", (0.5, 1.0)), ("signal", (1, 2, 3)))
-    found = Sweep(axes, F, F, F, F, F, F > 1, true, true, np.zeros((2, 3, 1, 1)))
+    found = Sweep(axes, F, F, F, F, F, F > 1, true, true, np.zeros((2, 3, 1, 1)), F[..., None, None])
     assert dict(found.facts()) == {
         "kappa": "2 values, 0.5 to 1.0",
         "signal": "3 values, 1 to 3",

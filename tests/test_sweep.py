@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from numerics import solve
+from numerics import predict, solve
 from numerics.errors import InputError
 from numerics.inputs.problem import endpoint
 from numerics.results import sweep as module
@@ -14,16 +14,21 @@ from numerics.results.sweep import digest, sweep
 
 xarray = pytest.importorskip("xarray")
 AXES = {"signal": [4.0, 20.0], "kappa": [0.5, 1.0], "arch": ["rnn", "dnn"]}
+KERNEL = {"time": 3, "pattern": 1, "time2": 3, "pattern2": 1}
 MAKE = functools.partial(endpoint, 4)
 
 
 def test_a_sweep_is_labelled_and_saves_and_reloads(tmp_path):
     with ThreadPoolExecutor(2) as pool:
-        result = sweep(MAKE, AXES, tmp_path / "points", pool).dataset()
-    assert dict(result.sizes) == {"signal": 2, "kappa": 2, "arch": 2, "row": 3, "column": 3}
+        result = sweep(MAKE, AXES, tmp_path / "points", pool).to_xarray()
+    assert dict(result.sizes) == {"signal": 2, "kappa": 2, "arch": 2, **KERNEL}
     one = result.sel(signal=20.0, kappa=0.5, arch="rnn")
     single = solve(endpoint(4, 20.0, kappa=0.5))
-    np.testing.assert_allclose(one.kernel, single.kernel)
+    np.testing.assert_allclose(one.kernel.squeeze(), single.kernel)
+    assert float(one.order_parameter) == np.linalg.norm(single.order_parameter)
+    np.testing.assert_array_equal(one.prediction, predict(single))
+    assert [one[name].values.tolist() for name in KERNEL] == [[1, 2, 3], [1], [1, 2, 3], [1]]
+    assert (result.attrs["T"], result.attrs["u"], set(result.attrs) & set(AXES)) == (4, 1.0, set())
     assert float(one.free_energy) == single.free_energy
     assert bool(one.coherent)
     assert not bool(result.sel(signal=20.0, kappa=0.5, arch="dnn").coherent)
@@ -51,20 +56,20 @@ def test_an_interrupted_sweep_computes_only_what_is_missing(tmp_path, monkeypatc
     calls.clear()
     monkeypatch.setattr(module, "solved", counted)
     with ThreadPoolExecutor(1) as pool:
-        resumed = sweep(MAKE, AXES, tmp_path, pool).dataset()
+        resumed = sweep(MAKE, AXES, tmp_path, pool).to_xarray()
     assert len(calls) == 8 - kept
     with ThreadPoolExecutor(1) as pool:
-        whole = sweep(MAKE, AXES, tmp_path / "fresh", pool).dataset()
+        whole = sweep(MAKE, AXES, tmp_path / "fresh", pool).to_xarray()
     xarray.testing.assert_identical(resumed, whole)
 
 
 def test_a_damaged_or_truncated_point_is_computed_again(tmp_path):
     with ThreadPoolExecutor(1) as pool:
-        first = sweep(MAKE, {"signal": [4.0, 20.0]}, tmp_path, pool).dataset()
+        first = sweep(MAKE, {"signal": [4.0, 20.0]}, tmp_path, pool).to_xarray()
         paths = sorted(tmp_path.glob("*.npz"))
         paths[0].write_bytes(paths[0].read_bytes()[:50])
         paths[1].write_bytes(b"")
-        again = sweep(MAKE, {"signal": [4.0, 20.0]}, tmp_path, pool).dataset()
+        again = sweep(MAKE, {"signal": [4.0, 20.0]}, tmp_path, pool).to_xarray()
     xarray.testing.assert_identical(first, again)
 
 

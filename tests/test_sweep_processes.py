@@ -63,7 +63,9 @@ def test_a_dask_cluster_is_an_executor(tmp_path):
         distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster,
         distributed.Client(cluster) as client,
     ):
-        result = sweep(MAKE, {"signal": [4.0, 20.0], "arch": ["rnn", "dnn"]}, tmp_path, client.get_executor()).dataset()
+        result = sweep(
+            MAKE, {"signal": [4.0, 20.0], "arch": ["rnn", "dnn"]}, tmp_path, client.get_executor()
+        ).to_xarray()
     assert float(result.free_energy.sel(signal=20.0, arch="rnn")) == pytest.approx(
         solve(MAKE(20.0)).free_energy, rel=1e-13
     )

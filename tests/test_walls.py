@@ -18,9 +18,10 @@ def test_the_simulators_wall_names_every_module_of_numerics():
     files = {path.stem for path in (ROOT / "numerics").glob("*.py")} - {"__init__"}
     packages = {path.parent.name for path in (ROOT / "numerics").glob("*/__init__.py")}
     parts = {f"numerics.{name}" for name in files | packages}
-    # how any result is shown, drawn and stored; the others are what solvers return
+    # how any result is shown, drawn, stored and labelled; the others are what solvers return
     parts |= {f"numerics.results.{path.stem}" for path in (ROOT / "numerics/results").glob("*.py")}
-    parts -= {f"numerics.results{name}" for name in ("", ".__init__", ".base", ".display", ".plotting", ".storage")}
+    common = ("", ".__init__", ".base", ".display", ".labelled", ".plotting", ".storage")
+    parts -= {f"numerics.results{name}" for name in common}
     # what a problem is made of, the gates for input, and worker processes and threads: none of these solves anything
     shared = {"inputs", "errors", "files", "linalg", "machine", "processes", "threads"}
     assert parts - forbidden == {"numerics.sampling"} | {f"numerics.{name}" for name in shared}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from functools import partial
 from pathlib import Path
@@ -14,9 +15,8 @@ from derivations.commands.free_parameter import VariesSignal
 from derivations.commands.problems import ParameterType, problem_options
 
 if TYPE_CHECKING:
-    from xarray import Dataset
-
     from numerics.inputs.problem import Problem
+    from numerics.results.sweep import Sweep
 
 NUMERIC = ("signal", "kappa", "u", "v", "w", "rho", "skip", "bias")
 AXES = (*NUMERIC, "arch")
@@ -75,7 +75,8 @@ def command(
     """Solve PROBLEM at every combination of the axes' values, on all cores.
 
     The signal multiplies every label's square (the λ of an endpoint problem, which then needs no --signal); the other
-    parameters change with labels fixed. Needs xarray (the extra "sweeps"). Exit status 1 if a point did not converge.
+    parameters change with labels fixed. --out needs xarray (the extra "sweeps"). Exit status 1 if a point did not
+    converge.
     """
     if out is not None and out.suffix != ".nc":
         raise click.UsageError(f"--out: is {str(out)!r}; accepted: a file name ending in .nc")
@@ -87,47 +88,49 @@ def command(
     from numerics.results.sweep import sweep
 
     with output.working("sweep"):
-        result = sweep(partial(changed, problem), dict(axes), directory).dataset()
+        result = sweep(partial(changed, problem), dict(axes), directory)
     if out is not None:
-        write_netcdf(result, out)
+        write_netcdf(result.to_xarray(), out)
     if as_json:
         output.print_json(sweep_fields(result, dict(axes)))
     else:
-        print_sweep(result, names)
+        print_sweep(result)
         if out is not None:
             click.echo(out)
     return 0 if bool(result.converged.all()) else 1
 
 
-def sweep_fields(result: Dataset, axes: dict[str, Any]) -> dict[str, Any]:
+def sweep_fields(result: Sweep, axes: dict[str, Any]) -> dict[str, Any]:
     """The axes, and nested arrays over them in this order; null where a number is undefined."""
     import numpy as np
 
+    from numerics.results.sweep import ARRAYS, SCALARS
+
     fields: dict[str, Any] = {"axes": axes}
-    for name, array in result.data_vars.items():
-        values = array.values
+    for name in (*SCALARS, "order_parameter", *ARRAYS):
+        array = getattr(result, name)
+        values = array
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             values = values.astype(object)
-            values[~np.isfinite(array.values)] = None
-        fields[str(name)] = values
+            values[~np.isfinite(array)] = None
+        fields[name] = values
     return fields
 
 
-def print_sweep(result: Dataset, names: list[str]) -> None:
+def print_sweep(result: Sweep) -> None:
     """One row for each point, at most forty."""
-    points = result.stack(point=names).transpose("point", ...)
+    names = [name for name, _ in result.axes]
     rows = []
-    for k in range(min(points.sizes["point"], 40)):
-        one = points.isel(point=k)
+    for k, point in enumerate(itertools.islice(itertools.product(*(values for _, values in result.axes)), 40)):
         rows.append(
             [
-                *(str(one[name].item()) if name == "arch" else f"{one[name].item():.6g}" for name in names),
-                f"{float(one.free_energy):.10g}",
-                "coherent" if bool(one.coherent) else "incoherent",
-                f"{float(one.residual):.0e}",
-                "yes" if bool(one.converged) else "no",
+                *(value if isinstance(value, str) else f"{value:.6g}" for value in point),
+                f"{result.free_energy.flat[k]:.10g}",
+                "coherent" if result.coherent.flat[k] else "incoherent",
+                f"{result.residual.flat[k]:.0e}",
+                "yes" if result.converged.flat[k] else "no",
             ]
         )
     output.print_table("Lowest states", [*names, "free energy", "branch", "residual", "converged"], rows)
-    if points.sizes["point"] > len(rows):
-        click.echo(f"{points.sizes['point']} points; the first {len(rows)} are shown.")
+    if result.free_energy.size > len(rows):
+        click.echo(f"{result.free_energy.size} points; the first {len(rows)} are shown.")

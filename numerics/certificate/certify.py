@@ -13,7 +13,7 @@ rounding is part of the proof. Needs python-flint (the extra ``certify``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray
 from numerics.results.base import Result
 from numerics.results.display import Facts
+from numerics.results.labelled import Arrays
 from numerics.results.solution import Solution
 from numerics.threads import one_thread
 
@@ -81,6 +82,14 @@ class Certificate(Result):
         """The kernel as colours, with what is proved of it."""
         self.solution.draw(ax)
         ax.set_title(f"proved within {self.radius:.0e}" if self.proved else "not proved", loc="left")
+
+    def labelled(self) -> Arrays:
+        """The state's, with what is proved of it."""
+        arrays = self.solution.labelled()
+        low, high = self.free_energy
+        proved = {"proved": str(self.proved), "radius": self.radius, "negative": self.negative, "status": self.status}
+        bounds = {"free_energy_lower": low, "free_energy_upper": high}
+        return replace(arrays, attributes={**arrays.attributes, **proved, **bounds})
 
 
 @one_thread

@@ -20,6 +20,7 @@ from numerics.linalg import FloatArray
 from numerics.predictors.observables import cka
 from numerics.results.base import Result
 from numerics.results.display import Facts, number
+from numerics.results.labelled import Arrays, counted
 from numerics.results.plotting import kernel
 from numerics.sampling.diagnostics import ESS_LIMIT, RHAT_LIMIT
 
@@ -71,6 +72,13 @@ class Agreement(Result):
         """z for each entry, as colours."""
         kernel(self.z, 1, ax, label="difference, in standard errors", symmetric=True)
         ax.set_title(self.verdict, loc="left")
+
+    def labelled(self) -> Arrays:
+        """z over ``row`` and ``column`` of the kernel, time-major, which count from 1."""
+        rows = ("row", "column")
+        names = ("z_limit", "cka", "verdict", "reason")
+        coordinates = counted(row=len(self.z), column=self.z.shape[1])
+        return Arrays(rows, {"z": (rows, self.z)}, coordinates, {name: getattr(self, name) for name in names})
 
 
 def compare(predicted: ArrayLike, mean: ArrayLike, standard_error: ArrayLike, *, rhat: float, ess: float) -> Agreement:

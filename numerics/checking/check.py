@@ -24,6 +24,7 @@ from numerics.linear.functional import kernel_functional
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.results.base import Result
 from numerics.results.display import Facts
+from numerics.results.labelled import KERNEL, Arrays, counted, kernel_array, kernel_coordinates, problem_attributes
 from numerics.results.solution import Solution
 from numerics.sampling.joining import joined
 from numerics.sampling.plan import Plan
@@ -115,6 +116,29 @@ class Check(Result):
     def draw(self, ax: Any) -> None:
         """The differences in standard errors; the sampled kernel where nothing can be compared."""
         (self.agreement or self.simulation).draw(ax)
+
+    def labelled(self) -> Arrays:
+        """Predicted and sampled kernels along the phase (from 1, the one that carries most weight first).
+
+        ``z`` is the agreement of each phase (of the trend's limit, for a nonlinear network), NaN where there is none;
+        ``z_mixture`` that of all chains together.
+        """
+        problem, parts = self.problem, self.phases
+        nothing = np.full_like(parts[0].predicted, np.nan)
+        kernels = {
+            "predicted": [part.predicted for part in parts],
+            "sampled": [part.simulations[-1].kernel_mean for part in parts],
+            "standard_error": [part.simulations[-1].kernel_standard_error for part in parts],
+            "z": [nothing if part.agreement is None else part.agreement.z for part in parts],
+        }
+        data = {name: kernel_array(np.stack(values), problem.P, "phase") for name, values in kernels.items()}
+        data["free_energy"] = (("phase",), np.array([part.phase.state.free_energy for part in parts]))
+        data["weight"] = (("phase",), np.array([part.phase.weight for part in parts]))
+        if self.mixture is not None:
+            data["z_mixture"] = kernel_array(self.mixture.z, problem.P)
+        coordinates = {**counted(phase=len(parts)), **kernel_coordinates(problem.n, problem.P)}
+        described = {name: getattr(self, name) for name in ("width", "verdict", "reason")}
+        return Arrays(("phase", *KERNEL), data, coordinates, problem_attributes(problem) | described)
 
 
 @takes(Plan)

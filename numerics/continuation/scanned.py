@@ -15,6 +15,7 @@ from numerics.inputs.problem import Problem
 from numerics.linalg import BoolArray, FloatArray
 from numerics.results.base import Result
 from numerics.results.display import Facts, number
+from numerics.results.labelled import Arrays, Labelled, kernel_array, kernel_coordinates, problem_attributes
 from numerics.results.plotting import branch as draw_branch
 from numerics.results.plotting import order_parameter_axes
 
@@ -120,6 +121,29 @@ class Scan(Result):
             *((point.type, number(point.value)) for point in self.special_points),
             *(() if self.index_sums is None else (("signed counts", self.counted),)),
         )
+
+    def labelled(self) -> Arrays:
+        """Along the branch (its name) and the parameter; NaN where a branch does not exist. Special points likewise."""
+        rows = ("branch", self.parameter)
+        data: dict[str, Labelled] = {
+            name: (rows, np.array([getattr(branch, name) for branch in self.branches]))
+            for name in ("order_parameter", "free_energy", "hessian_smallest", "negative", "residual", "stable")
+        }
+        problem = self.problem
+        kernels = np.array([branch.kernel for branch in self.branches])
+        data["kernel"] = kernel_array(kernels, problem.P, *rows)
+        points = self.special_points
+        data["special_value"] = (("special_point",), np.array([point.value for point in points], dtype=float))
+        data["special_type"] = (("special_point",), np.array([point.type for point in points], dtype=str))
+        coordinates = {
+            "branch": (("branch",), np.array([branch.name for branch in self.branches], dtype=str)),
+            self.parameter: ((self.parameter,), self.value),
+            **kernel_coordinates(problem.n, problem.P),
+        }
+        described = {**problem_attributes(problem), "status": self.status}
+        for name in (self.parameter, "arch" if self.parameter == "rho" else ""):
+            described.pop(name, None)
+        return Arrays(rows, data, coordinates, described)
 
     def draw(self, ax: Any) -> None:
         """The order parameter of every branch along the parameter, with the special points."""

@@ -26,6 +26,7 @@ from numerics.linear.newton import newton
 from numerics.lowering.scalar import Lowered, lower
 from numerics.results.base import Result
 from numerics.results.display import Facts
+from numerics.results.labelled import Arrays, Labelled, kernel_array, kernel_coordinates
 from numerics.results.plotting import branch as draw_branch
 from numerics.results.plotting import order_parameter_axes
 from numerics.threads import one_thread
@@ -41,6 +42,8 @@ LONGEST = 5
 LONGEST_BATCH = 8
 #: What all states of a batch have in common.
 FIXED = ("T", "arch", "branch")
+#: What a table of a batch has for each state, besides its order parameter.
+TABLED = ("free_energy", "energy", "entropy", "exists", "converged", "stable", "residual", "reduced_kappa")
 #: Starts are found for so many problems together.
 PART = 8192
 
@@ -100,6 +103,27 @@ class EndpointBatch(Result):
         order_parameter_axes(self.T, ax)
         if along is self.kappa:
             ax.set_xlabel(r"noise $\kappa$")
+
+    def labelled(self) -> Arrays:
+        """Along the parameters: an axis along which λ or κ alone varies is named after it, others are ``axis1``, …"""
+        axes = [f"axis{k + 1}" for k in range(self.signal.ndim)]
+        for name in ("signal", "kappa"):
+            values = getattr(self, name)
+            varies = [k for k in range(values.ndim) if np.ptp(values, axis=k).any()]
+            if len(varies) == 1 and axes[varies[0]].startswith("axis"):
+                axes[varies[0]] = name
+        coordinates: dict[str, Labelled] = kernel_coordinates(self.T - 1, 1)
+        for name in ("signal", "kappa"):
+            values = getattr(self, name)
+            if name in axes:
+                along = axes.index(name)
+                coordinates[name] = ((name,), np.moveaxis(values, along, 0).reshape(values.shape[along], -1)[:, 0])
+            else:
+                coordinates[name] = (tuple(axes), values)
+        names = ("order_parameter", *(name for name in TABLED if getattr(self, name) is not None))
+        data: dict[str, Labelled] = {name: (tuple(axes), getattr(self, name)) for name in names}
+        data["kernel"] = kernel_array(self.kernel, 1, *axes)
+        return Arrays(tuple(axes), data, coordinates, {name: getattr(self, name) for name in FIXED})
 
     def _draw_map(self, ax: Any) -> None:
         size = self.order_parameter

@@ -23,6 +23,7 @@ from numerics.linalg import FloatArray, from_vector, to_vector
 from numerics.linear.search import lowest_state
 from numerics.results.base import Result
 from numerics.results.display import Facts, number
+from numerics.results.labelled import Arrays, Labelled, kernel_array, kernel_coordinates
 from numerics.threads import one_thread
 
 #: Residual to which the constrained minimum is solved, relative.
@@ -63,6 +64,15 @@ class Landscape(Result):
         order = np.argsort(self.correlation)
         ax.plot(self.correlation[order], self.free_energy[order])
         ax.set(xlabel="correlation of the last two times $q$", ylabel="free energy $F$")
+
+    def labelled(self) -> Arrays:
+        """Along the correlation."""
+        names = ("order_parameter", "free_energy", "residual")
+        data: dict[str, Labelled] = {name: (("correlation",), getattr(self, name)) for name in names}
+        data["kernel"] = kernel_array(self.kernel, 1, "correlation")
+        coordinates: dict[str, Labelled] = {"correlation": (("correlation",), self.correlation)}
+        coordinates |= kernel_coordinates(self.kernel.shape[-1], 1)
+        return Arrays(("correlation",), data, coordinates)
 
 
 @one_thread

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from numerics.errors import InputError
 from numerics.linalg import FloatArray
 from numerics.results.display import Facts
+from numerics.results.labelled import Arrays, kernel_array
 from numerics.results.solution import Solution
 
 Engine = Literal["quadrature", "sampling"]
@@ -40,6 +41,12 @@ class NonlinearSolution(Solution):
     points: int
     effective_points: float
     free_energy_error: float | None = None
+
+    def labelled(self) -> Arrays:
+        """As of every `Solution`, with the conjugate kernel and the error of the averages."""
+        arrays, P = super().labelled(), self.problem.P
+        own = {name: kernel_array(getattr(self, name), P) for name in ("conjugate", "kernel_error")}
+        return replace(arrays, data={**arrays.data, **own})
 
     def _averages(self) -> Facts:
         worst = f"{self.kernel_error.max():.1e}"

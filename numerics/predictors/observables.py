@@ -5,62 +5,22 @@ The formulas are those of docs/theory.md sections 6, 8 and 9.
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 import scipy.linalg as sla
 from numpy.typing import ArrayLike
 
 from numerics.errors import InputError
 from numerics.inputs.arrays import finite_array
-from numerics.inputs.problem import Problem
 from numerics.linalg import ComplexArray, FloatArray, alignment
 from numerics.linear.functional import kernel_functional
 from numerics.linear.solution import linear_state
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.trajectories import state_average
+from numerics.results.readout import KernelState as KernelState
+from numerics.results.readout import predict as predict
+from numerics.results.readout import regression as regression
 from numerics.results.solution import Solution
 from numerics.threads import one_thread
-
-#: Relative eigenvalues of a noiseless read-out's kernel below this are rounding.
-SINGULAR = 1e-13
-
-
-class KernelState(Protocol):
-    """A problem and a kernel ``Φ`` of its activations, (nP, nP): a solution for any activation, linear or not."""
-
-    @property
-    def problem(self) -> Problem:
-        """What is learnt."""
-
-    @property
-    def kernel(self) -> FloatArray:
-        """``Φ``, time-major."""
-
-
-def predict(solution: KernelState) -> FloatArray:
-    """Mean outputs ``⟨f_a⟩ = v Φ_{a𝒯} (vΦ_{𝒯𝒯} + κ)⁻¹ y``, (P, n), or (O, P, n) of several; column t-1 is f^(t+1)."""
-    problem = solution.problem
-    means = [
-        (regression(solution, solution.kernel[:, T], output)[0] @ labels).reshape(problem.n, problem.P).T
-        for output, (T, labels) in enumerate(problem.targets)
-    ]
-    return means[0] if problem.outputs == 1 else np.stack(means)
-
-
-def regression(solution: KernelState, cross: FloatArray, output: int = 0) -> tuple[FloatArray, FloatArray]:
-    """Weights ``v Φ_{a𝒯}(vΦ_{𝒯𝒯}+κ)⁻¹`` on labels, (a, s), for rows ``Φ_{a𝒯}``, and ``(vΦ_{𝒯𝒯}+κ)⁻¹y``, (s,).
-
-    𝒯 and y are those of one of the outputs, the first unless given. Without noise, rows that determine each other, as
-    those of equal patterns, share the weights of least norm.
-    """
-    problem, (T, labels) = solution.problem, solution.problem.targets[output]
-    gram = problem.v * solution.kernel[np.ix_(T, T)] + problem.kappa * np.eye(len(T))
-    size = np.sqrt(np.diagonal(gram))
-    values, frame = np.linalg.eigh(gram / np.outer(size, size))
-    kept = values > SINGULAR * values[-1] if problem.kappa == 0 else values > 0
-    half = frame[:, kept] / np.sqrt(values[kept]) / size[:, None]
-    return problem.v * (cross @ half) @ half.T, half @ (half.T @ labels)
 
 
 @one_thread

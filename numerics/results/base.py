@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from numerics.results.display import Shown
+from numerics.results.labelled import Tabled
 from numerics.results.plotting import Drawn
 from numerics.results.storage import Stored
 
 
-class Result(Shown, Drawn, Stored):
-    """A result that shows, draws, saves and loads itself."""
+class Result(Shown, Drawn, Stored, Tabled):
+    """A result that shows, draws, saves and loads itself, and gives its numbers with labels."""

@@ -11,12 +11,24 @@ from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray
 from numerics.results.base import Result
 from numerics.results.display import Facts, number, sign_fact
+from numerics.results.labelled import (
+    KERNEL,
+    Arrays,
+    Labelled,
+    kernel_array,
+    kernel_coordinates,
+    output_array,
+    problem_attributes,
+)
 from numerics.results.plotting import kernel
+from numerics.results.readout import predict
 
 Branch = Literal["incoherent", "coherent"]
 
 #: Temporal coherence beyond the random network's above which a state counts as coherent.
 COHERENCE_TOLERANCE = 1e-6
+#: What is one number for each state.
+SCALARS = ("free_energy", "energy", "entropy", "residual", "hessian_smallest", "converged", "stable")
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -96,6 +108,16 @@ class Solution(Result):
         """The kernel as colours."""
         kernel(self.kernel, self.problem.P, ax, label=r"kernel $\Phi^{tt'}$")
         ax.set_title(f"{self.problem.network}, {self.branch}", loc="left")
+
+    def labelled(self) -> Arrays:
+        """The kernel, the predictions and what is known of the state."""
+        problem = self.problem
+        data: dict[str, Labelled] = {name: ((), getattr(self, name)) for name in SCALARS}
+        data["kernel"] = kernel_array(self.kernel, problem.P)
+        data["prediction"] = output_array(predict(self), problem.outputs)
+        described = {"branch": self.branch, "status": self.status}
+        coordinates = kernel_coordinates(problem.n, problem.P)
+        return Arrays(KERNEL, data, coordinates, problem_attributes(problem) | described)
 
     @property
     def order_parameter(self) -> FloatArray:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, overload
 
+import numpy as np
+
+from numerics.errors import InputError
 from numerics.results.base import Result
 from numerics.results.display import Facts, number
+from numerics.results.labelled import Arrays, counted, problem_attributes
 from numerics.results.solution import Solution
 
 
@@ -62,6 +66,24 @@ class Solutions(Result, Sequence[Solution]):
             color = "C1" if state.branch == "coherent" else "C0"
             ax.plot(place, state.free_energy, "o", color=color, mfc=color if state.stable else "none")
         ax.set(xlabel="state", ylabel="free energy $F$", xticks=range(1, len(self) + 1))
+
+    def labelled(self) -> Arrays:
+        """The states along a dimension ``state``, which counts from 1 in order of free energy.
+
+        Raises:
+            InputError: there is none.
+        """
+        if not self.states:
+            raise InputError("states: are none; accepted: at least one")
+        each = [state.labelled() for state in self.states]
+        data = {
+            name: (("state", *dimensions), np.stack([arrays.data[name][1] for arrays in each]))
+            for name, (dimensions, _) in each[0].data.items()
+        }
+        data["branch"] = (("state",), np.array([state.branch for state in self.states]))
+        coordinates = {**counted(state=len(self)), **each[0].coordinates}
+        described = {**problem_attributes(self.states[0].problem), "index_sum": self.index_sum}
+        return replace(each[0], rows=("state",), data=data, coordinates=coordinates, attributes=described)
 
 
 #: States that one line names.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -25,14 +25,21 @@ from numerics.inputs.problem_file import UNREADABLE
 from numerics.linalg import BoolArray, FloatArray
 from numerics.results.base import Result
 from numerics.results.display import Facts, number
+from numerics.results.labelled import (
+    Arrays,
+    Labelled,
+    kernel_array,
+    kernel_coordinates,
+    output_array,
+    problem_attributes,
+)
+from numerics.results.readout import predict
 from numerics.solving import solve
 
-if TYPE_CHECKING:
-    from xarray import Dataset
-
 #: What is kept of each solution, and raised with its meaning.
-VERSION = 1
+VERSION = 2
 SCALARS = ("free_energy", "energy", "entropy", "residual", "hessian_smallest", "converged", "stable", "coherent")
+ARRAYS = ("kernel", "prediction")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -44,6 +51,8 @@ class Sweep(Result):
         free_energy, energy, entropy, residual, hessian_smallest, converged, stable: as in `Solution`.
         coherent: whether `Solution.branch` is that.
         kernel: with two further axes, (…, nP, nP), time-major.
+        prediction: mean outputs, (…, P, n), or (…, O, P, n) of several.
+        parameters: what all problems have in common, names with values.
     """
 
     axes: tuple[tuple[str, tuple[Any, ...]], ...]
@@ -56,6 +65,14 @@ class Sweep(Result):
     stable: BoolArray
     coherent: BoolArray
     kernel: FloatArray
+    prediction: FloatArray
+    parameters: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def order_parameter(self) -> FloatArray:
+        """Frobenius norm of ``Φ^{T-1,T-2}``, with the axes of the parameters."""
+        P = self.prediction.shape[-2]
+        return np.asarray(np.linalg.norm(self.kernel[..., -P:, -2 * P : -P], axis=(-2, -1)))
 
     def facts(self) -> Facts:
         """The grid, and what was found on it."""
@@ -77,20 +94,16 @@ class Sweep(Result):
         if len(self.axes) > 1:
             ax.legend()
 
-    def dataset(self) -> Dataset:
-        """As an `xarray.Dataset`, whose kernel has the further dimensions `row` and `column`.
-
-        Raises:
-            InputError: xarray is not installed.
-        """
-        try:
-            import xarray
-        except ImportError:
-            raise InputError("sweep: xarray is not installed; accepted: pip install 'unrolled[sweeps]'") from None
-        names = [name for name, _ in self.axes]
-        data: dict[str, Any] = {name: (names, getattr(self, name)) for name in SCALARS}
-        data["kernel"] = ([*names, "row", "column"], self.kernel)
-        return xarray.Dataset(data, coords={name: list(values) for name, values in self.axes})
+    def labelled(self) -> Arrays:
+        """Along the parameters, in the order of `axes`."""
+        rows = tuple(name for name, _ in self.axes)
+        n, P, shape = self.prediction.shape[-1], self.prediction.shape[-2], self.free_energy.shape
+        outputs = self.prediction.shape[-3] if self.prediction.ndim > len(shape) + 2 else 1
+        data: dict[str, Labelled] = {name: (rows, getattr(self, name)) for name in (*SCALARS, "order_parameter")}
+        data["kernel"] = kernel_array(self.kernel, P, *rows)
+        data["prediction"] = output_array(self.prediction, outputs, *rows)
+        coordinates: dict[str, Labelled] = {name: ((name,), list(values)) for name, values in self.axes}
+        return Arrays(rows, data, {**coordinates, **kernel_coordinates(n, P)}, dict(self.parameters))
 
 
 def sweep(
@@ -120,15 +133,22 @@ def sweep(
         folder.mkdir(parents=True, exist_ok=True)
     points = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
     problems = [problem_of(**point) for point in points]
-    shapes = {(problem.n, problem.P) for problem in problems}
+    shapes = {(problem.n, problem.P, problem.outputs) for problem in problems}
     if len(shapes) > 1:
-        raise InputError(f"axes: give kernels of different sizes {sorted(shapes)}; accepted: one n and one P")
+        raise InputError(
+            f"axes: give kernels of different sizes {sorted(shapes)}; accepted: one n, P and number of outputs"
+        )
     results = _finished_and_missing(problems, folder, executor)
     shape = tuple(len(values) for values in axes.values())
-    rows = problems[0].n * problems[0].P
-    arrays = {name: np.array([result[name] for result in results]).reshape(shape) for name in SCALARS}
-    kernels = np.array([result["kernel"] for result in results]).reshape(*shape, rows, rows)
-    return Sweep(tuple((name, tuple(values)) for name, values in axes.items()), kernel=kernels, **arrays)
+    stacked = {name: np.stack([result[name] for result in results]) for name in (*SCALARS, *ARRAYS)}
+    arrays: dict[str, Any] = {name: each.reshape(*shape, *each.shape[1:]) for name, each in stacked.items()}
+    described = [problem_attributes(problem) for problem in problems]
+    common = tuple(
+        (name, value)
+        for name, value in described[0].items()
+        if name not in axes and all(each[name] == value for each in described)
+    )
+    return Sweep(tuple((name, tuple(values)) for name, values in axes.items()), parameters=common, **arrays)
 
 
 def digest(problem: Problem) -> str:
@@ -161,15 +181,15 @@ def _finished_and_missing(problems: Sequence[Problem], folder: Path, executor: E
 def solved(problem: Problem) -> dict[str, Any]:
     """The parts of one solution that a sweep keeps."""
     solution = solve(problem)
-    values = {**vars(solution), "coherent": solution.branch == "coherent"}
-    return {name: values[name] for name in (*SCALARS, "kernel")}
+    values = {**vars(solution), "coherent": solution.branch == "coherent", "prediction": predict(solution)}
+    return {name: values[name] for name in (*SCALARS, *ARRAYS)}
 
 
 def _read(path: Path) -> dict[str, Any] | None:
     """A finished point; None if there is none, or the file is damaged."""
     try:
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            return {name: archive[name] for name in (*SCALARS, "kernel")}
+            return {name: archive[name] for name in (*SCALARS, *ARRAYS)}
     except UNREADABLE:  # FileNotFoundError, an OSError, among them
         return None
 

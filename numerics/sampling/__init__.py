@@ -1,6 +1,6 @@
 """Langevin and Hamiltonian sampling of the unrolled network's weights; knows neither theory nor solvers."""
 
-from numerics.sampling.archive import save_netcdf, to_datatree
+from numerics.sampling.archive import save_netcdf
 from numerics.sampling.ensemble import ensemble
 from numerics.sampling.hysteresis import Hysteresis, hysteresis
 from numerics.sampling.plan import Plan
@@ -24,5 +24,4 @@ __all__ = [
     "last_weights",
     "save_netcdf",
     "simulate",
-    "to_datatree",
 ]

@@ -16,6 +16,7 @@ from numerics.inputs.scalars import integer
 from numerics.linalg import FloatArray
 from numerics.results.base import Result
 from numerics.results.display import Facts, number
+from numerics.results.labelled import Arrays, counted
 from numerics.sampling.collapsed import CollapsedHMC, CollapsedState, activations
 from numerics.sampling.diagnostics import Summary, summarise
 from numerics.sampling.network import make_network
@@ -76,6 +77,14 @@ class Hysteresis(Result):
             ax.plot(self.strengths, np.abs(sweep.order_parameter).mean(axis=1), style, label=label)
         ax.set(xlabel="strength of the labels", ylabel="size of the order parameter")
         ax.legend()
+
+    def labelled(self) -> Arrays:
+        """Along the direction, the strength and the chain, which counts from 1."""
+        rows = ("direction", "strength", "chain")
+        names = ("order_parameter", "standard_error", "overlap", "basin")
+        data = {name: (rows, np.stack([getattr(self.up, name), getattr(self.down, name)])) for name in names}
+        coordinates = {"direction": (("direction",), np.array(["up", "down"])), **counted(chain=self.up.basin.shape[1])}
+        return Arrays(rows, data, {**coordinates, "strength": (("strength",), self.strengths)})
 
     @property
     def bistable(self) -> FloatArray:

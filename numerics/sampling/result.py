@@ -15,6 +15,16 @@ from numerics.inputs.problem import Problem
 from numerics.linalg import ComplexArray, FloatArray, alignment, direction
 from numerics.results.base import Result
 from numerics.results.display import Facts
+from numerics.results.labelled import (
+    KERNEL,
+    Arrays,
+    Labelled,
+    counted,
+    kernel_array,
+    kernel_coordinates,
+    output_array,
+    problem_attributes,
+)
 from numerics.results.plotting import kernel
 from numerics.sampling.controls import controlled, flips
 from numerics.sampling.curvature import euler_bias, is_small
@@ -30,6 +40,7 @@ from numerics.sampling.observables import (
     order_parameter,
     outliers,
 )
+from numerics.sampling.posterior import datatree
 
 #: Binder cumulant from which the order parameter has two values: half of what it is for these.
 COHERENT = 1 / 3
@@ -114,6 +125,38 @@ class Simulation(Result):
         """The mean kernel as colours."""
         kernel(self.kernel_mean, self.problem.P, ax, label=r"mean kernel $\Phi^{tt'}$")
         ax.set_title(f"{self.problem.network}, $N = {self.width}$", loc="left")
+
+    def labelled(self) -> Arrays:
+        """Means over draws, with their standard errors (`to_arviz` has the draws)."""
+        problem, P = self.problem, self.problem.P
+        names = ("kernel_mean", "kernel_standard_error", "kernel_sd")
+        data: dict[str, Labelled] = {name: kernel_array(getattr(self, name), P) for name in names}
+        coordinates = kernel_coordinates(problem.n, P)
+        for name in ("prediction", "prediction_standard_error"):
+            data[name] = output_array(getattr(self, name), problem.outputs)
+            held_out = getattr(self, f"test_{name}")
+            if held_out is not None:
+                data[f"test_{name}"] = output_array(held_out, problem.outputs, pattern="test_pattern")
+                coordinates |= counted(test_pattern=held_out.shape[-2])
+        words = ("width", "sampler", "seed", "chains", "draws", "ess", "rhat", "acceptance", "seconds")
+        described = {name: getattr(self, name) for name in words}
+        return Arrays(KERNEL, data, coordinates, problem_attributes(problem) | described)
+
+    def to_arviz(self) -> Any:
+        """The draws as ArviZ keeps a posterior: a DataTree with groups ``posterior`` and ``constant_data``.
+
+        ``posterior`` has, along (chain, draw): ``kernel`` (row, column; time-major), ``output`` (pattern, time) and
+        ``basin`` (the sign of the order parameter). ``constant_data`` has the task. Needs arviz-base (the extra
+        ``arviz``).
+
+        Raises:
+            InputError: arviz-base is not installed.
+        """
+        draws = {"kernel": self.kernels, "output": self.outputs, "basin": self.basins}
+        words: dict[str, Any] = {
+            name: getattr(self, name) for name in ("width", "sampler", "seed", "seconds", "acceptance")
+        }
+        return datatree(self.problem, draws, {**words, "step_size": list(self.step_size)})
 
     @cached_property
     def _kernel(self) -> Summary:

@@ -157,11 +157,9 @@ def test_an_ensembles_runs_have_folders_of_their_own_and_a_failure_comes_last(tm
 
 def test_a_simulation_as_arviz_keeps_it():
     pytest.importorskip("arviz_base")
-    from numerics.sampling.archive import to_datatree
-
     problem = Problem([[1.0], [2.0]], [[nan, 1.0], [nan, 2.0]], kappa=0.3, x_test=[[3.0]])
     run = planted(problem, test=1)
-    tree = to_datatree(run)
+    tree = run.to_arviz()
     posterior = tree["posterior"]
     assert posterior["kernel"].dims == ("chain", "draw", "row", "column")
     assert posterior["output"].dims == ("chain", "draw", "pattern", "time")
