@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from numerics.inputs.problem import Problem
-from numerics.nonlinear.reduced import dual_variables
 from numerics.nonlinear.space import trajectory_space
 from numerics.symmetry.exchange import exchanges
 from numerics.symmetry.trajectories import images
@@ -61,7 +60,7 @@ def test_images_keep_what_enters_the_free_energy_and_other_orders_do_not(activat
     kernel = g.T @ g / 50
 
     def parts(matrix):
-        return space.energy(dual_variables(space, matrix)[1]), np.linalg.slogdet(space.covariance(matrix))[1]
+        return space.labels.duals(matrix).energy, np.linalg.slogdet(space.covariance(matrix))[1]
 
     found = images(space, problem.activation, kernel)
     assert len(found) == 4 * (2 if activation == "erf" else 1)  # times W → -W
