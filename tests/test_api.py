@@ -162,6 +162,7 @@ def test_what_a_solution_says_is_escaped_and_true(results):
     solution = results["LinearSolution"]
     assert "coherent, stable" in repr(solution)
     assert f"{solution.kernel[2, 2]:.4g}" in solution._repr_html_()
+    assert "<table><tr><th>t</th><th>1</th><th>2</th><th>3</th></tr><tr><th>1</th>" in solution._repr_html_()
     odd = dataclasses.replace(solution, status="a < b", converged=False)
     assert "a &lt; b" in odd._repr_html_()
     assert "NOT converged" in repr(odd)
@@ -265,6 +266,29 @@ def test_a_scan_draws_its_states(results):
     plt.close("all")
     with pytest.raises(InputError, match=r"^result: is a int; accepted"):
         plot(3)
+
+
+def test_a_problem_shows_and_draws_its_task():
+    from matplotlib import pyplot as plt
+
+    y = np.full((2, 5), np.nan)
+    y[:, 4], y[0, 1:3] = [1.0, -2.0], 0.5
+    problem = numerics.Problem(np.ones((2, 2, 3)), y, kappa=0.5, skip=0.25)
+    told = "t = 3, 4, 6 (4 of 6 labels)"
+    assert f"f^t supervised at {told}, u = 1, v = 1, w = 1, kappa = 0.5, skip = 0.25)" in repr(problem)
+    facts = dict(problem.facts())
+    assert (facts["outputs"], facts["inputs"]) == (f"1, supervised at {told}", "3, at t = 0, 1")
+    assert told in problem._repr_html_()
+    assert "f^t supervised at t = 4," in repr(endpoint(4, 2.0))
+    assert "t = 2–6," in repr(numerics.Problem(np.ones((1, 1)), np.ones((1, 5))))
+    figure, axes = plt.subplots()
+    assert problem.plot(axes) is plot(problem, axes) is axes
+    np.testing.assert_array_equal(axes.lines[0].get_xydata(), [[0, 1], [1, 1], [0, 2], [1, 2]])
+    marks = axes.collections[0]
+    np.testing.assert_array_equal(marks.get_offsets(), [[3, 1], [4, 1], [6, 1], [6, 2]])
+    np.testing.assert_array_equal(marks.get_array(), [0.5, 0.5, 1.0, -2.0])
+    figure.savefig(io.BytesIO())
+    plt.close(figure)
 
 
 def same(a, b):

@@ -51,11 +51,18 @@ def test_numbers_and_eigenvalues():
 
 def test_a_small_matrix_is_a_table_shaded_by_size():
     table = _html_matrix(np.array([[2.0, -1.0], [nan, 0.0]]))
-    assert table.count("<tr>") == 2
+    assert table.startswith("<table><tr><th>row</th><th>1</th><th>2</th></tr><tr><th>1</th><td")
+    assert table.count("<tr>") == 3
     assert table.count("<td") == 4
     for shade, entry in (("0.60", "2"), ("0.30", "-1"), ("0.00", "nan"), ("0.00", "0")):
         assert f'rgba(0,114,178,{shade})">{entry}</td>' in table
     assert 'rgba(0,114,178,0.00)">0</td>' in _html_matrix(np.zeros((1, 1)))
+    noisy = _html_matrix(np.array([[2.0, 1e-28], [1e-28, 1.0]]), 1)
+    assert noisy.startswith("<table><tr><th>t</th>")
+    assert noisy.count(">0</td>") == 2
+    pairs = _html_matrix(np.ones((4, 4)), 2)
+    headers = "".join(f"<th>{name}</th>" for name in ("t, p", "1, 1", "1, 2", "2, 1", "2, 2"))
+    assert pairs.startswith(f"<table><tr>{headers}</tr><tr><th>1, 1</th>")
     assert _html_matrix(np.ones((12, 12)))
     assert _html_matrix(np.ones((13, 13))) == _html_matrix(None) == _html_matrix(np.ones(3)) == ""
 

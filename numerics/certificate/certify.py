@@ -78,6 +78,10 @@ class Certificate(Result):
         """The kernel."""
         return self.solution.kernel
 
+    def matrix_patterns(self) -> int:
+        """P."""
+        return self.solution.problem.P
+
     def draw(self, ax: Any) -> None:
         """The kernel as colours, with what is proved of it."""
         self.solution.draw(ax)

@@ -29,7 +29,10 @@ from numerics.inputs.sizes import (
     require,
     require_representable,
 )
+from numerics.inputs.told import inputs_told, labels_told, raster
 from numerics.linalg import FloatArray
+from numerics.results.display import Facts, Shown
+from numerics.results.plotting import Drawn
 
 #: Those of the poster. What else `Problem.arch` may be: numerics/inputs/sharing.py.
 ARCHITECTURES = ("rnn", "dnn")
@@ -69,7 +72,7 @@ def _labels(value: ArrayLike) -> FloatArray:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Problem:
+class Problem(Shown, Drawn):
     """A regression task for the unrolled network (docs/theory.md sections 1 and 10 to 12).
 
     ``h^t = a h^(t-1) + W^(t-1) φ(h^(t-1)) + U x^(t-1) + b^(t)`` with ``h^0 = 0`` (so that no W acts at t = 1) and
@@ -298,9 +301,30 @@ class Problem:
     def __repr__(self) -> str:
         parts = [self.network, str(self.activation), *(f"{name} = {getattr(self, name)}" for name in ("T", "P", "D"))]
         parts += [f"{self.outputs} outputs"] if self.outputs > 1 else []
-        parts += [f"{name} = {getattr(self, name):g}" for name in ("u", "v", "w", "kappa")]
-        parts += [f"{name} = {value:g}" for name in ("skip", "bias") if (value := getattr(self, name))]
+        parts += [f"f^t supervised at {labels_told(self.y)}", self._numbers()]
         return f"Problem({', '.join(parts)})"
+
+    def _numbers(self) -> str:
+        parts = [f"{name} = {getattr(self, name):g}" for name in ("u", "v", "w", "kappa")]
+        return ", ".join(parts + [f"{name} = {value:g}" for name in ("skip", "bias") if (value := getattr(self, name))])
+
+    def facts(self) -> Facts:
+        """The network, and who is given what, and supervised, when."""
+        held_out = 0 if self.x_test is None else len(self.x_test)
+        return (
+            ("network", f"{self.network}, φ {self.activation}, T = {self.T}"),
+            ("patterns", f"{self.P}" + (f", and {held_out} held out" if held_out else "")),
+            ("inputs", f"{self.D}, at {inputs_told(self.x)}"),
+            ("outputs", f"{self.outputs}, supervised at {labels_told(self.y)}"),
+            ("parameters", self._numbers()),
+        )
+
+    def draw(self, ax: Any) -> None:
+        """A raster: a square where a pattern has an input, a circle coloured by the label where it is supervised.
+
+        The labels of several outputs are drawn one below the other.
+        """
+        raster(self.x, self.y, ax)
 
 
 @takes(Problem, but=("x", "y"))

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 Facts = Sequence[tuple[str, str]]
 #: Larger kernels are not written out.
 LARGEST_SHOWN = 12
+#: Entries smaller than this part of the largest are shown as 0.
+ROUNDING = 1e-14
 
 
 class Shown:
@@ -28,12 +30,17 @@ class Shown:
         """A matrix that belongs to the result, shown where it is small."""
         return None
 
+    def matrix_patterns(self) -> int:
+        """P, where the matrix is a kernel whose rows are (t, p), time-major; 0 where its rows are only counted."""
+        return 0
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}: {value}' for name, value in self.facts())})"
 
     def _repr_html_(self) -> str:
         rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in self.facts())
-        return f"<table><caption>{type(self).__name__}</caption>{rows}</table>{_html_matrix(self.matrix())}"
+        matrix = _html_matrix(self.matrix(), self.matrix_patterns())
+        return f"<table><caption>{type(self).__name__}</caption>{rows}</table>{matrix}"
 
     def __rich__(self) -> Any:
         from rich.table import Table
@@ -62,16 +69,25 @@ def eigenvalue(value: complex) -> str:
     return f"{value.real:.4g}" if value.imag == 0 else f"{value.real:.4g}{value.imag:+.4g}i"
 
 
-def _html_matrix(matrix: NDArray[Any] | None) -> str:
-    """A matrix as a table whose cells are shaded by the size of its entries."""
+def row_names(rows: int, P: int) -> list[str]:
+    """Names of a kernel's rows: t, or (t, p) where there are several patterns; their numbers for P = 0."""
+    if P <= 1:
+        return [str(row + 1) for row in range(rows)]
+    return [f"{row // P + 1}, {row % P + 1}" for row in range(rows)]
+
+
+def _html_matrix(matrix: NDArray[Any] | None, P: int = 0) -> str:
+    """A matrix as a table whose cells are shaded by the size of its entries, with headers; rounding noise is 0."""
     if matrix is None or matrix.ndim != 2 or len(matrix) > LARGEST_SHOWN:
         return ""
     largest = float(np.nanmax(np.abs(matrix))) or 1.0
-    rows = []
-    for row in matrix:
+    names = [f"<th>{name}</th>" for name in row_names(max(matrix.shape), P)]
+    corner = ("row" if P == 0 else "t") if P <= 1 else "t, p"
+    rows = [f"<tr><th>{corner}</th>{''.join(names[: matrix.shape[1]])}</tr>"]
+    for name, row in zip(names, np.where(np.abs(matrix) < ROUNDING * largest, 0.0, matrix), strict=False):
         cells = "".join(
             f'<td style="background:rgba(0,114,178,{0.6 * abs(x) / largest if np.isfinite(x) else 0:.2f})">{x:.4g}</td>'
             for x in row
         )
-        rows.append(f"<tr>{cells}</tr>")
+        rows.append(f"<tr>{name}{cells}</tr>")
     return f"<table>{''.join(rows)}</table>"

@@ -104,6 +104,10 @@ class Solution(Result):
         """The kernel."""
         return self.kernel
 
+    def matrix_patterns(self) -> int:
+        """P."""
+        return self.problem.P
+
     def draw(self, ax: Any) -> None:
         """The kernel as colours."""
         kernel(self.kernel, self.problem.P, ax, label=r"kernel $\Phi^{tt'}$")

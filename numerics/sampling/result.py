@@ -121,6 +121,10 @@ class Simulation(Result):
         """The mean kernel."""
         return self.kernel_mean
 
+    def matrix_patterns(self) -> int:
+        """P."""
+        return self.problem.P
+
     def draw(self, ax: Any) -> None:
         """The mean kernel as colours."""
         kernel(self.kernel_mean, self.problem.P, ax, label=r"mean kernel $\Phi^{tt'}$")
