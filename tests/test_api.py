@@ -255,6 +255,43 @@ def test_what_is_not_installed_is_named(results, monkeypatch, missing, method):
         getattr(results["LinearSolution"], method)()
 
 
+STYLES = {"lw": 3.5, "c": "tab:red", "ls": ":"}
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_keywords_of_matplotlib_pass_through(results, name):
+    import matplotlib.colors
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots()
+    results[name].plot(axes)
+    has_image = bool(axes.images)
+    plt.close(figure)
+    figure, axes = plt.subplots()
+    plot(results[name], axes, **({"cmap": "magma", "vmax": 7.0} if has_image else STYLES))
+    if has_image:
+        assert [(image.get_cmap().name, image.get_clim()[1]) for image in axes.images] == [("magma", 7.0)]
+    else:
+        curves = [line for line in axes.lines if line.get_linewidth() == 3.5]
+        assert curves
+        assert all(matplotlib.colors.same_color(line.get_color(), "tab:red") for line in curves)
+        assert all(line.get_linestyle() == ":" for line in curves)
+    plt.close(figure)
+
+
+def test_maps_and_tasks_take_keywords_too():
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots()
+    solve_endpoint_batch(4, *np.meshgrid([5.0, 20.0], [0.5, 1.0])).plot(axes, cmap="magma")
+    assert axes.collections[0].get_cmap().name == "magma"
+    endpoint(4, 2.0).plot(axes, cmap="magma")
+    assert axes.collections[-1].get_cmap().name == "magma"
+    with pytest.raises(AttributeError, match="nonsense"):
+        solve(endpoint(4, 2.0)).plot(axes, nonsense=1)
+    plt.close(figure)
+
+
 def test_a_scan_draws_its_states(results):
     from matplotlib import pyplot as plt
 

@@ -82,9 +82,9 @@ class Certificate(Result):
         """P."""
         return self.solution.problem.P
 
-    def draw(self, ax: Any) -> None:
+    def draw(self, ax: Any, **style: Any) -> None:
         """The kernel as colours, with what is proved of it."""
-        self.solution.draw(ax)
+        self.solution.draw(ax, **style)
         ax.set_title(f"proved within {self.radius:.0e}" if self.proved else "not proved", loc="left")
 
     def labelled(self) -> Arrays:

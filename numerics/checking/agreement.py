@@ -68,9 +68,9 @@ class Agreement(Result):
         """z for each entry."""
         return self.z
 
-    def draw(self, ax: Any) -> None:
+    def draw(self, ax: Any, **style: Any) -> None:
         """z for each entry, as colours."""
-        kernel(self.z, 1, ax, label="difference, in standard errors", symmetric=True)
+        kernel(self.z, 1, ax, **{"label": "difference, in standard errors", "symmetric": True, **style})
         ax.set_title(self.verdict, loc="left")
 
     def labelled(self) -> Arrays:

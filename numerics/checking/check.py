@@ -113,9 +113,9 @@ class Check(Result):
         weights = ", ".join(f"{part.phase.state.free_energy:.6g} ({part.phase.weight:.2g})" for part in self.phases)
         return (("verdict", f"{self.verdict}: {self.reason}"), (f"free energies (weight at N = {self.width})", weights))
 
-    def draw(self, ax: Any) -> None:
+    def draw(self, ax: Any, **style: Any) -> None:
         """The differences in standard errors; the sampled kernel where nothing can be compared."""
-        (self.agreement or self.simulation).draw(ax)
+        (self.agreement or self.simulation).draw(ax, **style)
 
     def labelled(self) -> Arrays:
         """Predicted and sampled kernels along the phase (from 1, the one that carries most weight first).

@@ -17,7 +17,7 @@ from numerics.results.base import Result
 from numerics.results.display import Facts, number
 from numerics.results.labelled import Arrays, Labelled, kernel_array, kernel_coordinates, problem_attributes
 from numerics.results.plotting import branch as draw_branch
-from numerics.results.plotting import order_parameter_axes
+from numerics.results.plotting import lines, order_parameter_axes
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,11 +145,11 @@ class Scan(Result):
             described.pop(name, None)
         return Arrays(rows, data, coordinates, described)
 
-    def draw(self, ax: Any) -> None:
+    def draw(self, ax: Any, **style: Any) -> None:
         """The order parameter of every branch along the parameter, with the special points."""
         for index, branch in enumerate(self.branches):
-            color = f"C{index}"
-            draw_branch(self.value, branch.order_parameter, branch.stable, ax, color=color, label=branch.name)
+            drawn = lines(style, color=f"C{index}", label=branch.name)
+            draw_branch(self.value, branch.order_parameter, branch.stable, ax, **drawn)
         for point in self.special_points:
             ax.axvline(point.value, color="0.6", lw=0.6, ls=":", zorder=0)
         order_parameter_axes(self.problem.T, ax)

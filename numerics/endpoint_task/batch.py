@@ -89,17 +89,17 @@ class EndpointBatch(Result):
             ("converged", f"{int(self.converged.sum())} of {int(self.exists.sum())}"),
         )
 
-    def draw(self, ax: Any) -> None:
+    def draw(self, ax: Any, **style: Any) -> None:
         """The order parameter: against λ (or κ where λ is one number), or over two parameters as a map.
 
         The map has the RNN's exact critical line λ_c(κ) (docs/theory.md section 5).
         """
         if self.signal.ndim == 2:
-            self._draw_map(ax)
+            self._draw_map(ax, **style)
             return
         along = self.kappa if np.ptp(self.signal) == 0 and np.ptp(self.kappa) > 0 else self.signal
         order = np.argsort(along, kind="stable")
-        draw_branch(along[order], self.order_parameter[order], self.stable[order], ax, color="C0")
+        draw_branch(along[order], self.order_parameter[order], self.stable[order], ax, **{"color": "C0", **style})
         order_parameter_axes(self.T, ax)
         if along is self.kappa:
             ax.set_xlabel(r"noise $\kappa$")
@@ -125,9 +125,10 @@ class EndpointBatch(Result):
         data["kernel"] = kernel_array(self.kernel, 1, *axes)
         return Arrays(tuple(axes), data, coordinates, {name: getattr(self, name) for name in FIXED})
 
-    def _draw_map(self, ax: Any) -> None:
+    def _draw_map(self, ax: Any, **style: Any) -> None:
         size = self.order_parameter
-        image = ax.pcolormesh(self.signal, self.kappa, np.ma.masked_invalid(size), shading="nearest", cmap="viridis")
+        style = {"shading": "nearest", "cmap": "viridis", **style}
+        image = ax.pcolormesh(self.signal, self.kappa, np.ma.masked_invalid(size), **style)
         ax.figure.colorbar(image, ax=ax, label=rf"order parameter $H^{{{self.T - 1},{self.T - 2}}}$")
         ax.set(xlabel=r"signal $\lambda$", ylabel=r"noise $\kappa$")
         limits = ax.get_xlim(), ax.get_ylim()

@@ -59,10 +59,10 @@ class Landscape(Result):
             ("largest residual", f"{float(self.residual.max()):.1e}"),
         )
 
-    def draw(self, ax: Any) -> None:
+    def draw(self, ax: Any, **style: Any) -> None:
         """F against q."""
         order = np.argsort(self.correlation)
-        ax.plot(self.correlation[order], self.free_energy[order])
+        ax.plot(self.correlation[order], self.free_energy[order], **style)
         ax.set(xlabel="correlation of the last two times $q$", ylabel="free energy $F$")
 
     def labelled(self) -> Arrays:

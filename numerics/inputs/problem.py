@@ -319,12 +319,12 @@ class Problem(Shown, Drawn):
             ("parameters", self._numbers()),
         )
 
-    def draw(self, ax: Any) -> None:
+    def draw(self, ax: Any, **style: Any) -> None:
         """A raster: a square where a pattern has an input, a circle coloured by the label where it is supervised.
 
         The labels of several outputs are drawn one below the other.
         """
-        raster(self.x, self.y, ax)
+        raster(self.x, self.y, ax, **style)
 
 
 @takes(Problem, but=("x", "y"))

@@ -33,7 +33,7 @@ def labels_told(y: FloatArray) -> str:
     return f"t = {spelled((times + 2).tolist())}{part}"
 
 
-def raster(x: FloatArray, y: FloatArray, ax: Any) -> None:
+def raster(x: FloatArray, y: FloatArray, ax: Any, **style: Any) -> None:
     """Squares where x, (P, n, D), is not 0, and circles coloured by the labels y, (P, n) or (P, n, O)."""
     P, n = y.shape[:2]
     labels = y.reshape(P, n, -1)
@@ -43,7 +43,7 @@ def raster(x: FloatArray, y: FloatArray, ax: Any) -> None:
     values = labels[pattern, column, output]
     largest = float(np.abs(values).max()) or 1.0
     lower = (output - (labels.shape[2] - 1) / 2) / (labels.shape[2] + 1)
-    style = {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest, "edgecolors": "0.3"}
+    style = {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest, "edgecolors": "0.3", **style}
     marks = ax.scatter(column + 2, pattern + 1 + lower, c=values, label="label of $f^t$", **style)
     ax.figure.colorbar(marks, ax=ax, label="label")
     ax.set(xlabel="time $t$", ylabel="pattern", xlim=(-0.5, n + 1.5), ylim=(P + 0.5, 0.5))

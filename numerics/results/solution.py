@@ -108,9 +108,9 @@ class Solution(Result):
         """P."""
         return self.problem.P
 
-    def draw(self, ax: Any) -> None:
+    def draw(self, ax: Any, **style: Any) -> None:
         """The kernel as colours."""
-        kernel(self.kernel, self.problem.P, ax, label=r"kernel $\Phi^{tt'}$")
+        kernel(self.kernel, self.problem.P, ax, **{"label": r"kernel $\Phi^{tt'}$", **style})
         ax.set_title(f"{self.problem.network}, {self.branch}", loc="left")
 
     def labelled(self) -> Arrays:

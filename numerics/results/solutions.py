@@ -12,6 +12,7 @@ from numerics.errors import InputError
 from numerics.results.base import Result
 from numerics.results.display import Facts, number
 from numerics.results.labelled import Arrays, counted, problem_attributes
+from numerics.results.plotting import lines
 from numerics.results.solution import Solution
 
 
@@ -60,11 +61,13 @@ class Solutions(Result, Sequence[Solution]):
         count = () if self.index_sum is None else (("signed count", str(self.index_sum)),)
         return (("states", str(len(self))), ("free energies", ", ".join([*kinds, *rest])), *count)
 
-    def draw(self, ax: Any) -> None:
+    def draw(self, ax: Any, **style: Any) -> None:
         """The free energies in order: filled where the state is stable, of another colour where it is coherent."""
         for place, state in enumerate(self.states, start=1):
             color = "C1" if state.branch == "coherent" else "C0"
-            ax.plot(place, state.free_energy, "o", color=color, mfc=color if state.stable else "none")
+            filled = color if state.stable else "none"
+            mark = lines(style, linestyle="", marker="o", color=color, markerfacecolor=filled)
+            ax.plot(place, state.free_energy, **mark)
         ax.set(xlabel="state", ylabel="free energy $F$", xticks=range(1, len(self) + 1))
 
     def labelled(self) -> Arrays:

@@ -33,6 +33,7 @@ from numerics.results.labelled import (
     output_array,
     problem_attributes,
 )
+from numerics.results.plotting import lines
 from numerics.results.readout import predict
 from numerics.solving import solve
 
@@ -83,13 +84,13 @@ class Sweep(Result):
             ("converged", f"{int(self.converged.sum())} of {self.converged.size}"),
         )
 
-    def draw(self, ax: Any) -> None:
+    def draw(self, ax: Any, **style: Any) -> None:
         """F against the first parameter, a line for each value of the others."""
         name, values = self.axes[0]
         others = itertools.product(*(each for _, each in self.axes[1:]))
         for line, place in zip(self.free_energy.reshape(len(values), -1).T, others, strict=True):
             label = ", ".join(f"{other} = {value}" for (other, _), value in zip(self.axes[1:], place, strict=True))
-            ax.plot(values, line, "o-", ms=3, label=label or None)
+            ax.plot(values, line, **lines(style, marker="o", markersize=3, label=label or None))
         ax.set(xlabel=name, ylabel="free energy $F$")
         if len(self.axes) > 1:
             ax.legend()

@@ -17,6 +17,7 @@ from numerics.linalg import FloatArray
 from numerics.results.base import Result
 from numerics.results.display import Facts, number
 from numerics.results.labelled import Arrays, counted
+from numerics.results.plotting import lines
 from numerics.sampling.collapsed import CollapsedHMC, CollapsedState, activations
 from numerics.sampling.diagnostics import Summary, summarise
 from numerics.sampling.network import make_network
@@ -71,10 +72,12 @@ class Hysteresis(Result):
             ("both phases at", bistable or "none"),
         )
 
-    def draw(self, ax: Any) -> None:
+    def draw(self, ax: Any, **style: Any) -> None:
         """The order parameter's size up and down, averaged over chains."""
-        for sweep, style, label in ((self.up, "^-", "up"), (self.down, "v-", "down")):
-            ax.plot(self.strengths, np.abs(sweep.order_parameter).mean(axis=1), style, label=label)
+        for sweep, marker, label in ((self.up, "^", "up"), (self.down, "v", "down")):
+            ax.plot(
+                self.strengths, np.abs(sweep.order_parameter).mean(axis=1), **lines(style, marker=marker, label=label)
+            )
         ax.set(xlabel="strength of the labels", ylabel="size of the order parameter")
         ax.legend()
 

@@ -125,9 +125,9 @@ class Simulation(Result):
         """P."""
         return self.problem.P
 
-    def draw(self, ax: Any) -> None:
+    def draw(self, ax: Any, **style: Any) -> None:
         """The mean kernel as colours."""
-        kernel(self.kernel_mean, self.problem.P, ax, label=r"mean kernel $\Phi^{tt'}$")
+        kernel(self.kernel_mean, self.problem.P, ax, **{"label": r"mean kernel $\Phi^{tt'}$", **style})
         ax.set_title(f"{self.problem.network}, $N = {self.width}$", loc="left")
 
     def labelled(self) -> Arrays:
