@@ -37,7 +37,14 @@ RESULTS: dict[str, Callable[[Request], Fields]] = {
 #: Results that exist for any problem, skip connections, biases and several outputs.
 ANY_PROBLEM = ("free-energy", "stationarity", "hessian")
 #: Results that exist for shared:ρ, drift:ρ and looped:p too, ρ a rational number or rho.
-ANY_SHARING = (*ANY_PROBLEM, "critical-point", "learning-transition", "coherent-branch", "outlier-threshold")
+ANY_SHARING = (
+    *ANY_PROBLEM,
+    "critical-point",
+    "learning-transition",
+    "coherent-branch",
+    "outlier-threshold",
+    "perturbation",
+)
 
 
 @click.command("derive")
@@ -99,7 +106,7 @@ def command(
     strong-signal        its leading terms for λ → ∞
     outlier-threshold    the λ at which eigenvalues and singular values of W leave their bulks, and which is first
     fluctuations         N × covariance of the kernel, and N × the shift of its mean
-    perturbation         the kernel order by order in Y, with its time paths
+    perturbation         the kernel order by order in Y, with its time paths; any --arch, with what it leaves of the RNN's
     gaussian-averages    ⟨φ(x)φ(y)⟩ and ⟨φ'(x)φ'(y)⟩ for linear, erf and relu
 
     Kernel entries are H_ts, the signal is lamda. All but the first three and perturbation are in units u = v = w = 1.

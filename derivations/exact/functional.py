@@ -108,8 +108,9 @@ def _named_matrices(task: Task, put: dict[Any, Any]) -> Fields:
 
 
 def perturbation(request: Request) -> Fields:
-    """The kernel order by order in Y, and the time paths behind each entry."""
+    """The kernel order by order in Y, the time paths behind each entry, and what a sharing leaves of the RNN's."""
     from theory import symbols
+    from theory.perturbation import path_shares
     from theory.perturbation import perturbation as derive
 
     expansion = derive(
@@ -119,16 +120,21 @@ def perturbation(request: Request) -> Fields:
     orders = []
     for k, kernel in enumerate(expansion.kernel):
         paths = expansion.paths(k) if k else {}
-        orders.append(
-            {
-                "order": k,
-                "kernel": {entry(*times): value.subs(put) for times, value in sorted(kernel.items())},
-                "paths": {
-                    entry(*times): {str(path): path.weight.subs(put) for path in found}
-                    for times, found in sorted(paths.items())
-                },
+        fields: Fields = {
+            "order": k,
+            "kernel": {entry(*times): value.subs(put) for times, value in sorted(kernel.items())},
+            "paths": {
+                entry(*times): {str(path): path.weight.subs(put) for path in found}
+                for times, found in sorted(paths.items())
+            },
+        }
+        if k and request.arch not in ("rnn", "dnn"):
+            shares = {
+                entry(*times): {str(path): share.subs(put) for path, share in found.items() if share != 1}
+                for times, found in path_shares(expansion.T, request.arch, k, expansion.supervised).items()
             }
-        )
+            fields["shares_of_rnn"] = {times: found for times, found in shares.items() if found}
+        orders.append(fields)
     return {
         "T": expansion.T,
         "arch": expansion.arch,

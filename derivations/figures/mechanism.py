@@ -18,7 +18,7 @@ from derivations.figures.panel import Effort, Panel, Progress, named, save_figur
 from numerics import solve
 from numerics.inputs.teachers import Teacher, rotation_teacher
 from numerics.predictors.observables import predict
-from theory.perturbation import cut_paths, paths, series
+from theory.perturbation import cut_paths, paths, series, sharing_matrix, weight_steps
 from theory.symbols import label, label_propagator, u, v, w
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ def expansion(arch: str) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]
     prior = {(t, t): 1.0 for t in range(1, n + 1)}
     messages = {(t, t): 0.5 for t in SUPERVISED}  # 1/(v h + κ)
     pairs = {(a, b): float(y[a - 1] * y[b - 1]) for a in SUPERVISED for b in SUPERVISED}
-    found = series(prior, messages, pairs, arch, order + 1, n=n, v=1.0, w=1.0)  # propagators end one order earlier
+    steps = weight_steps(sharing_matrix(arch, n), 1.0, element=float)
+    found = series(prior, messages, pairs, steps, order + 1, v=1.0)  # propagators end one order earlier
     kernels, propagators = (
         tuple(_dense(matrix, n) for matrix in orders) for orders in (found.kernel, found.propagator)
     )

@@ -11,22 +11,41 @@ from theory.perturbation import Task, expand
 ORDER = 6
 
 
-def cases(arch):
+#: The matrices of times 1 and 3 are one; beside it a matrix of unequal widths and negative correlations.
+TIED = np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 1.0]])
+UNEVEN = np.array([[1.5, -0.5, 0.25], [-0.5, 1.0, 0.5], [0.25, 0.5, 0.75]])
+NETWORKS = {
+    "rnn": ("rnn", 0.0, 0.0),
+    "dnn": ("dnn", 0.0, 0.0),
+    "shared": ("shared:0.5", 0.0, 0.0),
+    "drift": ("drift:0.7", 0.0, 0.0),
+    "looped": ("looped:2", 0.0, 0.0),
+    "tied pair": (TIED, 0.0, 0.0),
+    "uneven": (UNEVEN, 0.0, 0.0),
+    "drift, skip and bias": ("drift:0.7", 0.5, 0.25),
+    "looped, skip and bias": ("looped:2", 0.75, 0.5),
+    "tied pair, skip and bias": (TIED, 0.5, 0.25),
+}
+
+
+def cases(network):
     """A problem of two patterns with labels at three of four times, and its exact Taylor coefficients in Y."""
+    arch, skip, bias = NETWORKS[network]
     x = np.array([[1.0, 0.5, 0.0], [-0.25, 1.0, 0.5]])
     y = np.full((2, 4), np.nan)
     y[:, 0], y[0, 1], y[:, 3] = [0.5, -0.25], 0.75, [1.0, -0.5]
-    problem = Problem(x, y, arch=arch, u=1.5, v=0.75, w=1.25, kappa=0.5)
+    problem = Problem(x, y, arch=arch, u=1.5, v=0.75, w=1.25, kappa=0.5, skip=skip, bias=bias)
     pairs = tuple((int(k) // 2 + 1, int(k) % 2 + 1) for k in problem.supervised)
     gram = sympy.Matrix((x @ x.T).tolist()) / 3
-    task = Task(4, gram, pairs, sympy.Matrix(problem.labels.tolist()), 1.5, 0.75, 1.25, 0.5)
-    exact = [np.array(term.tolist(), dtype=float) for term in expand(task, arch, ORDER)]
+    task = Task(4, gram, pairs, sympy.Matrix(problem.labels.tolist()), 1.5, 0.75, 1.25, 0.5, skip, bias)
+    sharing = arch if isinstance(arch, str) else sympy.ImmutableMatrix(arch.tolist())
+    exact = [np.array(term.tolist(), dtype=float) for term in expand(task, sharing, ORDER)]
     return problem, exact
 
 
-@pytest.mark.parametrize("arch", ["rnn", "dnn"])
-def test_kernels_are_those_of_the_expansion(arch):
-    problem, terms = cases(arch)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_kernels_are_those_of_the_expansion(network):
+    problem, terms = cases(network)
 
     def remainder(size, order):
         found = solve(problem.with_(y=np.sqrt(size) * problem.y)).kernel

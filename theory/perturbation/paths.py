@@ -1,4 +1,4 @@
-"""The time paths that contribute to each kernel entry, in every order, and those that the DNN's mask cuts.
+"""The time paths that contribute to each kernel entry, in every order, and those that a sharing matrix cuts or weakens.
 
 See docs/theory.md section 7.
 """
@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sympy import Expr, Mul
+from sympy import Expr, Mul, S
+from sympy.polys.domains import QQ
+from sympy.polys.rings import ring
 
-from theory.perturbation.series import TimeMatrix, polynomials, series, validated
-from theory.symbols import label, u, v, w
+from theory.perturbation.algebra import Architecture, one_pattern, sharing_matrix
+from theory.perturbation.series import TimeMatrix, series, validated
+from theory.symbols import label, u, v
 
 
 @dataclass(frozen=True)
@@ -88,36 +91,36 @@ def _join(left: _PathSum, right: _PathSum, time: int) -> _PathSum:
 
 @cache
 def paths(
-    T: int, arch: str, order: int, supervised: tuple[int, ...] | None = None
+    T: int, arch: Architecture, order: int, supervised: tuple[int, ...] | None = None
 ) -> Mapping[tuple[int, int], tuple[Path, ...]]:
     """Every path of this order in Y, for each kernel entry (t, t') with t ≤ t'.
 
     A path ``t3 ← t2 ← t1`` (order 2) is a product of two messages, of the label pairs (a, b) and (c, d), which
-    meet at t2. Steps along a diagonal of the kernel (both times moved together, factor w each) are summed in
-    its weight. The contributions of an entry's paths add up to its entry in ``perturbation``.
+    meet at t2. Steps along a diagonal of the kernel (both times moved together, from (s, t) with the factor ``w M_st``)
+    are summed in its weight, which is a product of the M along them where there is one way only. The contributions of an entry's paths add up to its entry in ``perturbation``.
     """
-    times = validated(T, arch, order, supervised)
-    generators, prior, propagator = polynomials(T - 1, times)
+    times = validated(T, order, supervised)
+    algebra = one_pattern(sharing_matrix(arch, T - 1), times)
 
     def plain(matrix: TimeMatrix) -> TimeMatrix:
         return {key: _PathSum({((), ()): element}) for key, element in matrix.items()}
 
-    one = generators[u] ** 0
+    one = algebra.generators[u] ** 0
     labels = {(a, b): _PathSum({(((a, b),), ()): one}) for a in times for b in times}
     orders = series(
-        plain(prior),
-        plain(propagator),
+        plain(algebra.prior),
+        plain(algebra.propagator),
         labels,
-        arch,
+        algebra.steps,
         order,
-        n=T - 1,
-        v=generators[v],
-        w=generators[w],
+        v=algebra.generators[v],
         product=_join,
     )
     return {
         entry: tuple(
-            Path(entry, pairs, links, weight.as_expr()) for (pairs, links), weight in sorted(total.terms.items())
+            Path(entry, pairs, links, weight.as_expr())
+            for (pairs, links), weight in sorted(total.terms.items())
+            if weight != 0  # ways of opposite M may cancel
         )
         for entry, total in sorted(orders.kernel[order].items())
         if entry[0] <= entry[1]
@@ -125,10 +128,10 @@ def paths(
 
 
 def cut_paths(
-    T: int, order: int, supervised: tuple[int, ...] | None = None
+    T: int, order: int, supervised: tuple[int, ...] | None = None, arch: Architecture = "dnn"
 ) -> Mapping[tuple[int, int], tuple[Path, ...]]:
-    """The RNN's paths of this order that the DNN's mask removes, for each kernel entry."""
-    kept = paths(T, "dnn", order, supervised)
+    """The RNN's paths of this order that another sharing removes, for each kernel entry."""
+    kept = paths(T, arch, order, supervised)
     result = {}
     for entry, whole in paths(T, "rnn", order, supervised).items():
         left = {(path.labels, path.links) for path in kept.get(entry, ())}
@@ -136,3 +139,27 @@ def cut_paths(
         if removed:
             result[entry] = removed
     return result
+
+
+def path_shares(
+    T: int, arch: Architecture, order: int, supervised: tuple[int, ...] | None = None
+) -> Mapping[tuple[int, int], Mapping[Path, Expr]]:
+    """What this sharing leaves of each of the RNN's paths, by kernel entry: its weight over the RNN's.
+
+    1 where nothing is lost, 0 where the path is cut. A path that can be taken in one way only keeps the product of
+    the ``M_st`` along its steps, else a mean of the ways', each with its weight; the ``E_t`` are those of the sharing.
+    """
+    kept = paths(T, arch, order, supervised)
+    result = {}
+    for entry, whole in paths(T, "rnn", order, supervised).items():
+        weights = {(path.labels, path.links): path.weight for path in kept.get(entry, ())}
+        result[entry] = {path: _share(weights.get((path.labels, path.links), S.Zero), path.weight) for path in whole}
+    return result
+
+
+def _share(weight: Expr, whole: Expr) -> Expr:
+    if weight in (0, whole):
+        return S.One if weight == whole else S.Zero
+    polynomial = ring(sorted(weight.free_symbols | whole.free_symbols, key=str), QQ)[0].from_expr
+    above, below = polynomial(weight).cancel(polynomial(whole))
+    return above.as_expr() / below.as_expr()

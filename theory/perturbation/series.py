@@ -1,19 +1,22 @@
 r"""The kernel's expansion in the labels around the random-weight kernel, to any order (docs/theory.md section 7).
 
-Stationarity of the linear kernel free energy reads ``H^{-1} = C^{-1} - Λ`` with the message
-``Λ = M + w S*[B]``, ``B = C^{-1}HC^{-1} - C^{-1}``, ``M = v 𝒯ᵀEYE𝒯``, ``E = (v𝒯H𝒯ᵀ + κ)^{-1}``,
-``C = w[SHSᵀ] + uX⁻``, where S moves one time forward and S* is its adjoint. Eliminating the inverses,
+The covariance of a trajectory is ``C = 𝒮H + C_0``, affine in the kernel: one pass of the weights takes a pair of
+times (s, t) to (s+1, t+1) with the factor ``w M_st`` of the sharing matrix M, ``(𝒮H)^{s+1,t+1} = w M_st H^{st}``; with a
+skip connection a, ``C = A^{-1}(w M∘SHSᵀ + uX⁻ + βB)A^{-T}``, on to all later pairs as well, ``a^{i+j}`` for i and j steps.
+Stationarity of the linear kernel free energy reads ``H^{-1} = C^{-1} - Λ`` with the message ``Λ = Q + 𝒮*B``,
+``B = C^{-1}HC^{-1} - C^{-1}``, ``Q = v 𝒯ᵀEYE𝒯``, ``E = (v𝒯H𝒯ᵀ + κ)^{-1}`` and 𝒮* the adjoint: a message goes back
+along each step with the same factor. Eliminating the inverses,
 
 ``H = C + C B C``, ``B = Λ + Λ H Λ``.
 
 Counting powers of Y, order by order and without inverting any kernel but the m × m one of the labels:
 
-- ``M_k = v Σ_{i+j=k-1} E_i Y E_j``, ``E_i = -v Σ_{j≥1} E_0 H_j E_{i-j}``: known from lower orders;
-- ``Λ_k = M_k + w S*[Λ_k + (ΛHΛ)_k]``: solved from the last time back, messages travelling backward;
-- ``H_k = w[S H_k Sᵀ] + Σ_{b≥1} C_a B_b C_c``: solved from the first time on.
+- ``Q_k = v Σ_{i+j=k-1} E_i Y E_j``, ``E_i = -v Σ_{j≥1} E_0 H_j E_{i-j}``: known from lower orders;
+- ``Λ_k = Q_k + 𝒮*(Λ_k + (ΛHΛ)_k)``: solved from the last time back, messages travelling backward;
+- ``H_k = 𝒮H_k + Σ_{b≥1} C_a B_b C_c``: solved from the first time on.
 
-The expansion starts at ``H_0 = w[S H_0 Sᵀ] + uX⁻``, where ``Λ_0 = B_0 = 0``. It stays exact where ``H_0`` is
-singular (inputs of deficient rank).
+A path is weakened by the product of the M along its steps, and cut where one is 0. The expansion starts at
+``H_0 = 𝒮H_0 + C_0``, where ``Λ_0 = B_0 = 0``. It stays exact where ``H_0`` is singular (inputs of deficient rank).
 """
 
 from __future__ import annotations
@@ -21,19 +24,17 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product as pairs_of
 from typing import Any
 
-from sympy import Symbol
-from sympy.polys.domains import QQ
-from sympy.polys.rings import ring
+from sympy import ImmutableMatrix
 
-from theory.symbols import label, label_propagator, u, v, w
-
+Pair = tuple[int, int]
 #: A matrix over hidden times (1-based): (t, t') to an element of some algebra; what is absent is zero.
-TimeMatrix = Mapping[tuple[int, int], Any]
+TimeMatrix = Mapping[Pair, Any]
+#: Where a linear map takes each pair of times, and with which factors; what is absent it takes to zero.
+Steps = Mapping[Pair, TimeMatrix]
 Product = Callable[[Any, Any, int], Any]
-
-ARCHITECTURES = ("rnn", "dnn")
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,10 @@ def series(
     prior: TimeMatrix,
     propagator: TimeMatrix,
     labels: TimeMatrix,
-    arch: str,
+    steps: Steps,
     order: int,
     *,
-    n: int,
     v: Any,
-    w: Any,
     product: Product = lambda a, b, _: operator.mul(a, b),
 ) -> Series:
     """The recursion above in any algebra: numbers, polynomials, noncommuting symbols, matrices over patterns.
@@ -63,10 +62,9 @@ def series(
         prior: ``H_0``.
         propagator: ``𝒯ᵀ(v𝒯H_0𝒯ᵀ + κ)^{-1}𝒯``, zero off the supervised pairs.
         labels: ``𝒯ᵀY𝒯``.
-        arch: ``"rnn"`` or ``"dnn"``.
+        steps: 𝒮, made by ``weight_steps``; its factors may multiply the algebra's elements from the left.
         order: the last power of Y.
-        n: number of hidden times.
-        v, w: prior widths, elements that may multiply those of the algebra from the left.
+        v: prior width of the read-out, which may do so too.
         product: of two elements that meet at the time given third.
     """
 
@@ -76,11 +74,13 @@ def series(
             result = _multiply(result, factor, product)
         return result
 
+    back = _adjoint(steps)
+
     def forward(matrix: TimeMatrix) -> TimeMatrix:
-        return {(t + 1, s + 1): w * a for (t, s), a in masked(matrix, arch).items() if max(t, s) < n}
+        return carried(matrix, steps)
 
     def backward(matrix: TimeMatrix) -> TimeMatrix:
-        return {(t - 1, s - 1): w * a for (t, s), a in masked(matrix, arch).items() if min(t, s) > 1}
+        return carried(matrix, back)
 
     H: list[TimeMatrix] = [prior]
     C: list[TimeMatrix] = [prior]
@@ -122,9 +122,42 @@ def _multiply(left: TimeMatrix, right: TimeMatrix, product: Product) -> TimeMatr
     return total
 
 
-def masked(matrix: TimeMatrix, arch: str) -> TimeMatrix:
-    """``[A]``: all of it for the RNN, equal times for the DNN."""
-    return matrix if arch == "rnn" else {(t, s): a for (t, s), a in matrix.items() if t == s}
+def weight_steps(M: ImmutableMatrix, w: Any, skip: Any = 0, element: Callable[[Any], Any] = lambda entry: entry) -> Steps:
+    """𝒮 for the sharing matrix M, ``(n-1) × (n-1)``: where it is 0 there is no step.
+
+    ``element`` makes a factor of an entry of M.
+    """
+    n = M.rows + 1
+    return {
+        (s, t): skipped((s + 1, t + 1), n, w * element(M[s - 1, t - 1]), skip)
+        for s, t in pairs_of(range(1, n), repeat=2)
+        if M[s - 1, t - 1] != 0
+    }
+
+
+def skipped(pair: Pair, n: int, factor: Any, skip: Any) -> TimeMatrix:
+    """What ``A^{-1} · A^{-T}`` makes of one entry: ``a^{i+j}`` times the factor, i and j times later."""
+    s, t = pair
+    if not skip:
+        return {pair: factor}
+    return {(s + i, t + j): factor * skip ** (i + j) for i in range(n + 1 - s) for j in range(n + 1 - t)}
+
+
+def carried(matrix: TimeMatrix, steps: Steps) -> TimeMatrix:
+    """The image of a matrix."""
+    return _sum(
+        {there: factor * element}
+        for here, element in matrix.items()
+        for there, factor in steps.get(here, {}).items()
+    )
+
+
+def _adjoint(steps: Steps) -> Steps:
+    found: dict[Pair, dict[Pair, Any]] = {}
+    for here, reached in steps.items():
+        for there, factor in reached.items():
+            found.setdefault(there, {})[here] = factor
+    return found
 
 
 def geometric(first: TimeMatrix, step: Callable[[TimeMatrix], TimeMatrix]) -> TimeMatrix:
@@ -135,24 +168,13 @@ def geometric(first: TimeMatrix, step: Callable[[TimeMatrix], TimeMatrix]) -> Ti
     return total
 
 
-def validated(T: int, arch: str, order: int, supervised: Iterable[int] | None) -> tuple[int, ...]:
+def validated(T: int, order: int, supervised: Iterable[int] | None) -> tuple[int, ...]:
     """The supervised times in order, or a ValueError that names the argument."""
     if isinstance(T, bool) or not isinstance(T, int) or T < 2:
         raise ValueError(f"T: is {T}; accepted: an integer ≥ 2")
-    if arch not in ARCHITECTURES:
-        raise ValueError(f"arch: is {arch!r}; accepted: rnn or dnn")
     if isinstance(order, bool) or not isinstance(order, int) or order < 0:
         raise ValueError(f"order: is {order}; accepted: an integer ≥ 0")
     times = tuple(sorted(set(range(1, T) if supervised is None else supervised)))
     if not times or not all(isinstance(t, int) and 1 <= t < T for t in times):
         raise ValueError(f"supervised: is {times}; accepted: hidden times from 1 to {T - 1}")
     return times
-
-
-def polynomials(n: int, supervised: Sequence[int]) -> tuple[dict[Symbol, Any], TimeMatrix, TimeMatrix]:
-    """Polynomials over the rationals, with the prior kernel and the label propagator among them."""
-    symbols = [u, v, w, *(label_propagator(t) for t in supervised), *(label(t) for t in supervised)]
-    elements = ring(symbols, QQ)[1:]
-    generators = dict(zip(symbols, elements, strict=True))
-    prior = {(t, t): generators[u] * generators[w] ** (t - 1) for t in range(1, n + 1)}
-    return generators, prior, {(t, t): generators[label_propagator(t)] for t in supervised}

@@ -1,4 +1,7 @@
-"""The expansion in exact numbers, for any inputs, patterns and supervised pairs (t, p) (docs/theory.md section 7)."""
+"""The expansion in exact numbers: any inputs, patterns, supervised pairs (t, p), skip and biases.
+
+See docs/theory.md sections 7, 10 and 11.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sympy import ImmutableMatrix, Matrix, Rational, sympify
+from sympy import ImmutableMatrix, Matrix
 from sympy.polys.constructor import construct_domain
 from sympy.polys.matrices import DomainMatrix
 
-from theory.perturbation.series import TimeMatrix, geometric, masked, series, validated
+from theory.perturbation.algebra import Architecture, exact, sharing_matrix
+from theory.perturbation.series import TimeMatrix, carried, geometric, series, skipped, validated, weight_steps
+from theory.sharing import bias_correlations, sharing
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,7 @@ class Task:
         supervised: pairs (t, p), 1-based.
         labels: ``Y`` over the supervised pairs, m × m; or the m labels, of which it is the outer product.
         u, v, w, kappa: prior widths and noise.
+        skip, bias: a and β, 0 for none.
 
     Raises:
         ValueError: shapes that do not fit, or a supervised pair out of range or given twice.
@@ -36,6 +42,8 @@ class Task:
     v: Any = 1
     w: Any = 1
     kappa: Any = 1
+    skip: Any = 0
+    bias: Any = 0
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -61,43 +69,43 @@ def supervise(times: Iterable[int], P: int) -> tuple[tuple[int, int], ...]:
     return tuple((t, p) for t in times for p in range(1, P + 1))
 
 
-def expand(task: Task, arch: str, order: int, *, inputs_at_all_times: bool = False) -> tuple[ImmutableMatrix, ...]:
+def expand(task: Task, arch: Architecture, order: int, *, inputs_at_all_times: bool = False) -> tuple[ImmutableMatrix, ...]:
     """``H_0, Δ_1, …, Δ_order`` as exact nP × nP matrices (time-major), for any inputs and supervision.
 
     Args:
         task: the task; floats are taken as the rationals that they are.
-        arch: ``"rnn"`` or ``"dnn"``.
+        arch: a word of ``theory.sharing``, such as ``drift:1/2``, or a sharing matrix.
         order: the last power of Y.
         inputs_at_all_times: the input kernel is the whole ``X⁻``, not that of t = 0.
     """
     P = task.patterns(inputs_at_all_times)
-    validated(task.n + 1, arch, order, {t for t, _ in task.supervised})
+    validated(task.n + 1, order, {t for t, _ in task.supervised})
+    M = sharing_matrix(arch, task.n)
     positions = [(t - 1) * P + p - 1 for t, p in task.supervised]
     if len(set(positions)) != len(positions) or not all(1 <= p <= P for _, p in task.supervised):
         raise ValueError(f"supervised: {task.supervised}; accepted: different pairs (t, p), p from 1 to {P}")
     n, size = task.n, task.n * P
     X = Matrix.zeros(size, size)
     X[: task.input_kernel.rows, : task.input_kernel.cols] = task.input_kernel
+    B = sharing(arch).biases(n) if isinstance(arch, str) else bias_correlations(M)
+    C = task.u * X + task.bias * Matrix(size, size, lambda i, j: B[i // P, j // P])
     Y = Matrix.zeros(size, size)
     for i, a in enumerate(positions):
         for j, b in enumerate(positions):
             Y[a, b] = task.labels[i, j]
-    numbers = [_exact(x) for x in (task.u, task.v, task.w, task.kappa, *X, *Y)]
+    numbers = [exact(x) for x in (task.v, task.w, task.kappa, task.skip, *C, *Y, *M)]
     domain, elements = construct_domain(numbers, field=True)
-    u_, v_, w_, kappa_ = elements[:4]
-    whole = {"X": elements[4 : 4 + size * size], "Y": elements[4 + size * size :]}
-    blocks = {
-        name: _blocks([values[i * size : (i + 1) * size] for i in range(size)], n, P, domain)
-        for name, values in whole.items()
-    }
-    prior = _prior({key: u_ * a for key, a in blocks["X"].items()}, arch, n, w_)
+    v_, w_, kappa_, skip_ = elements[:4]
+    sources, labels = (
+        _blocks([elements[k + i * size : k + (i + 1) * size] for i in range(size)], n, P, domain)
+        for k in (4, 4 + size * size)
+    )
+    steps = weight_steps(M, w_, skip_, domain.from_sympy)
+    entering = carried(sources, {pair: skipped(pair, n, domain.one, skip_) for pair in sources})
+    prior = geometric(entering, lambda matrix: carried(matrix, steps))
     propagator = _label_propagator(prior, positions, n, P, v_, kappa_, domain)
-    orders = series(prior, propagator, blocks["Y"], arch, order, n=n, v=v_, w=w_)
+    orders = series(prior, propagator, labels, steps, order, v=v_)
     return tuple(_assemble(matrix, n, P) for matrix in orders.kernel)
-
-
-def _exact(number: Any) -> Any:
-    return Rational(number) if isinstance(number, float) or getattr(number, "is_Float", False) else sympify(number)
 
 
 def _blocks(rows: Sequence[Sequence[Any]], n: int, P: int, domain: Any) -> TimeMatrix:
@@ -108,15 +116,6 @@ def _blocks(rows: Sequence[Sequence[Any]], n: int, P: int, domain: Any) -> TimeM
             if any(element for row in block for element in row):
                 blocks[t + 1, s + 1] = DomainMatrix(block, (P, P), domain)
     return blocks
-
-
-def _prior(source: TimeMatrix, arch: str, n: int, w: Any) -> TimeMatrix:
-    """``H_0 = w[S H_0 Sᵀ] + uX⁻``."""
-
-    def forward(matrix: TimeMatrix) -> TimeMatrix:
-        return {(t + 1, s + 1): w * a for (t, s), a in masked(matrix, arch).items() if max(t, s) < n}
-
-    return geometric(source, forward)
 
 
 def _label_propagator(
