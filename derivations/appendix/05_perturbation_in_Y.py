@@ -27,13 +27,14 @@ from collections.abc import Callable
 from itertools import product
 
 import mpmath
-from sympy import Expr, Matrix, Rational, S, Symbol, expand, eye, latex, zeros
+from sympy import Expr, ImmutableMatrix, Matrix, Rational, S, Symbol, expand, eye, latex, prod, symbols, zeros
 
 from theory.matrix_calculus.explicit import Layout, evaluate
-from theory.matrix_calculus.kernel_functional import X_SHIFTED, H, Y, free_energy_gradient
-from theory.perturbation import Task, block_perturbation, cut_paths, paths, perturbation, supervise
+from theory.matrix_calculus.kernel_functional import BIASES, GENERAL, SHARING, X_SHIFTED, H, Y, free_energy_gradient
+from theory.perturbation import Task, block_perturbation, cut_paths, path_shares, paths, perturbation, supervise
 from theory.perturbation import expand as expand_task
-from theory.symbols import kappa, label, label_propagator, u, v, w
+from theory.sharing import bias_correlations, sharing
+from theory.symbols import beta, kappa, label, label_propagator, rho, skip, u, v, w
 
 
 def shift(n: int, P: int = 1) -> Matrix:
@@ -53,10 +54,10 @@ def mask(A: Matrix, arch: str, P: int = 1) -> Matrix:
 # gradient of $F$ is
 #
 # $$2\,\partial F=C^{-1}-H^{-1}-\Lambda,\qquad
-#   \Lambda=\underbrace{v\,\mathcal T^\top EYE\,\mathcal T}_{M}+w\,S^\top[B]\,S,\qquad
+#   \Lambda=\underbrace{v\,\mathcal T^\top EYE\,\mathcal T}_{Q}+w\,S^\top[B]\,S,\qquad
 #   B=C^{-1}HC^{-1}-C^{-1}.$$
 #
-# $\Lambda$ is twice the conjugate kernel. $M$ is what the labels say at their own times; the second term carries it
+# $\Lambda$ is twice the conjugate kernel. $Q$ is what the labels say at their own times; the second term carries it
 # back by one time. We assert the identity exactly on rational matrices (three times, two patterns, two of six pairs
 # supervised) against the gradient derived by the matrix calculus.
 
@@ -75,14 +76,14 @@ Sh = shift(n, P)
 for arch in ("rnn", "dnn"):
     C = w_ * mask(Sh * kernel * Sh.T, arch, P) + u_ * inputs
     E = (v_ * Tsup * kernel * Tsup.T + kappa_ * eye(2)).inv()
-    M = v_ * Tsup.T * E * labels * labels.T * E * Tsup
+    Q = v_ * Tsup.T * E * labels * labels.T * E * Tsup
     B = C.inv() * kernel * C.inv() - C.inv()
-    message = M + w_ * Sh.T * mask(B, arch, P) * Sh
+    message = Q + w_ * Sh.T * mask(B, arch, P) * Sh
     values = {H: kernel, X_SHIFTED: inputs, Y: labels * labels.T, **parameters}
     G = evaluate(free_energy_gradient(arch), values, Layout.of_pairs(n, P, positions))
     assert C.inv() - kernel.inv() - message == 2 * G
     # the same with the adjoint shift replaced by the shift is wrong
-    assert C.inv() - kernel.inv() - (M + w_ * Sh * mask(B, arch, P) * Sh.T) != 2 * G
+    assert C.inv() - kernel.inv() - (Q + w_ * Sh * mask(B, arch, P) * Sh.T) != 2 * G
 
 # %% [markdown]
 # ## 2. Eliminating the inverses
@@ -106,8 +107,8 @@ assert message + message * kernel * message == B
 # Let $k$ count powers of $Y$. $\Lambda_0=B_0=0$, $C_0=H_0$, $H_0=w[SH_0S^\top]+uX^-$, and
 #
 # \begin{align}
-# M_k&=v\sum_{i+j=k-1}E_iYE_j, & E_i&=-v\sum_{j\ge1}E_0H_jE_{i-j},\\
-# \Lambda_k&=M_k+w\,S^\top[\Lambda_k+(\Lambda H\Lambda)_k]S, & B_k&=\Lambda_k+(\Lambda H\Lambda)_k,\\
+# Q_k&=v\sum_{i+j=k-1}E_iYE_j, & E_i&=-v\sum_{j\ge1}E_0H_jE_{i-j},\\
+# \Lambda_k&=Q_k+w\,S^\top[\Lambda_k+(\Lambda H\Lambda)_k]S, & B_k&=\Lambda_k+(\Lambda H\Lambda)_k,\\
 # H_k&=w[SH_kS^\top]+\sum_{b\ge1}C_aB_bC_c, & C_k&=w[SH_kS^\top].
 # \end{align}
 #
@@ -151,11 +152,11 @@ print("Δ_1^{12} (DNN) =", latex(first["dnn"].kernel[1][1, 2]))
 # Written out, with $J=\Lambda_1H_0\Lambda_1$:
 #
 # \begin{align}
-# M_2&=-v^2(E_0H_1E_0YE_0+E_0YE_0H_1E_0),\qquad \Lambda_2=M_2+wS^\top[\Lambda_2+J]S,\\
+# Q_2&=-v^2(E_0H_1E_0YE_0+E_0YE_0H_1E_0),\qquad \Lambda_2=Q_2+wS^\top[\Lambda_2+J]S,\\
 # H_2&=w[SH_2S^\top]+C_1\Lambda_1H_0+H_0\Lambda_1C_1+H_0(\Lambda_2+J)H_0 .
 # \end{align}
 #
-# $M_2$ is feedback: the labels are partly explained already, so they say less. $J$ links two messages by the prior
+# $Q_2$ is feedback: the labels are partly explained already, so they say less. $J$ links two messages by the prior
 # kernel. Assertion, with explicit matrices in place of the recursion:
 
 # %%
@@ -182,12 +183,12 @@ for arch in ("rnn", "dnn"):
     def on(A: Matrix, arch: str = arch) -> Matrix:
         return w * mask(Sh * A * Sh.T, arch)
 
-    M1 = v * E0 * Yfull * E0
-    L1 = sweep(M1, back)
+    Q1 = v * E0 * Yfull * E0
+    L1 = sweep(Q1, back)
     H1 = sweep(H0 * L1 * H0, on)
-    M2 = -(v**2) * (E0 * H1 * E0 * Yfull * E0 + E0 * Yfull * E0 * H1 * E0)
+    Q2 = -(v**2) * (E0 * H1 * E0 * Yfull * E0 + E0 * Yfull * E0 * H1 * E0)
     J = L1 * H0 * L1
-    L2 = sweep(M2 + back(J), back)
+    L2 = sweep(Q2 + back(J), back)
     H2 = sweep(on(H1) * L1 * H0 + H0 * L1 * on(H1) + H0 * (L2 + J) * H0, on)
     for t, s in product(range(n), repeat=2):
         entry = (min(t, s) + 1, max(t, s) + 1)
@@ -251,7 +252,7 @@ assert len(cut[entry]) == 3
 # labels do not hold. Three further limits of the formula as written: it is for the message, so the kernel has
 # $h_th_{t'}$ times it (with the forward sweep on top); at $\kappa>0$ the labels are
 # $\hat Y=v H_0\Lambda_1H_0$ with $E_t=1/(vh_t+\kappa)$, not $1/(vh_t)$; and at lags that have a label pair the
-# feedback $M_2$ is there as well.
+# feedback $Q_2$ is there as well.
 
 # %%
 n = 6
@@ -300,25 +301,27 @@ def to_mp(matrix: Matrix) -> mpmath.matrix:
     return mpmath.matrix([[mpmath.mpf(x.p) / x.q for x in row] for row in Matrix(matrix).tolist()])
 
 
-def solve(task: Task, arch: str, strength: mpmath.mpf) -> mpmath.matrix:
-    """The stationary kernel by fixed-point iteration, one pattern or several, input at t = 0."""
+def solve(task: Task, arch: str | ImmutableMatrix, strength: mpmath.mpf) -> mpmath.matrix:
+    """The stationary kernel by fixed-point iteration, one pattern or several, input at t = 0; any sharing and skip."""
     size, P = task.n * task.input_kernel.rows, task.input_kernel.rows
     X = zeros(size, size)
     X[:P, :P] = task.input_kernel
     uX, S_, labels = to_mp(task.u * X), to_mp(shift(task.n, P)), strength * to_mp(task.labels)
+    sharing_ = sharing(arch).matrix(task.n) if isinstance(arch, str) else arch
+    weights = to_mp(Matrix(size, size, lambda i, j: sharing_[i // P - 1, j // P - 1] if min(i, j) >= P else 1))
+    A_ = to_mp((eye(size) - task.skip * shift(task.n, P)).inv())
     rows = to_mp(Matrix(len(task.supervised), size, lambda i, j: int((task.supervised[i][0] - 1) * P
                  + task.supervised[i][1] - 1 == j)))  # fmt: skip
     v_, w_, kappa_ = (mpmath.mpf(Rational(x).p) / Rational(x).q for x in (task.v, task.w, task.kappa))
 
     def masked(A: mpmath.matrix) -> mpmath.matrix:
-        if arch == "dnn":
-            for i, j in product(range(size), repeat=2):
-                if i // P != j // P:
-                    A[i, j] = 0
-        return A
+        return mpmath.matrix([[weights[i, j] * A[i, j] for j in range(size)] for i in range(size)])
 
     def covariance(A: mpmath.matrix) -> mpmath.matrix:
-        return w_ * masked(S_ * A * S_.T) + uX
+        return A_ * (w_ * masked(S_ * A * S_.T) + uX) * A_.T
+
+    def returned(B: mpmath.matrix) -> mpmath.matrix:
+        return w_ * S_.T * masked(A_.T * B * A_) * S_
 
     def spoken(A: mpmath.matrix) -> mpmath.matrix:
         E = (v_ * rows * A * rows.T + kappa_ * mpmath.eye(rows.rows)) ** -1
@@ -331,13 +334,13 @@ def solve(task: Task, arch: str, strength: mpmath.mpf) -> mpmath.matrix:
     for _ in range(60):
         said = spoken(here)
         for _ in range(task.n):
-            heard = said + w_ * S_.T * masked(heard + heard * here * heard) * S_
+            heard = said + returned(heard + heard * here * heard)
         B = heard + heard * here * heard
         for _ in range(task.n):
             C = covariance(here)
             here = C + C * B * C
         Cinv = covariance(here) ** -1
-        back = w_ * S_.T * masked(Cinv * here * Cinv - Cinv) * S_
+        back = returned(Cinv * here * Cinv - Cinv)
         if mpmath.norm(Cinv - here**-1 - spoken(here) - back, mpmath.inf) < mpmath.mpf(10) ** -40:
             return here
     raise AssertionError("the iteration did not converge")
@@ -346,7 +349,7 @@ def solve(task: Task, arch: str, strength: mpmath.mpf) -> mpmath.matrix:
 STRENGTHS = (Rational(1, 10**4), Rational(1, 10**5))
 
 
-def slopes(task: Task, arch: str, order: int) -> list[float]:
+def slopes(task: Task, arch: str | ImmutableMatrix, order: int) -> list[float]:
     """Slope of the error in log–log for each order up to `order`."""
     with mpmath.workdps(50):
         orders = [to_mp(D) for D in expand_task(task, arch, order)]
@@ -387,3 +390,139 @@ for (t, s), block in blocks.items():
         print(rf"\Delta_1^{{{t}{s}}} =", latex(block))
 X, E2, E3, Y23 = (Symbol(name, commutative=False) for name in ("X", "E_2", "E_3", "Y_23"))
 assert blocks[1, 2] == u**2 * v * w**2 * X * E2 * Y23 * E3 * X
+
+# %% [markdown]
+# ## 7. Any sharing of weights: paths that are weakened or cut
+#
+# Let the matrices of different times have the correlations $M_{st}$, let there be a skip connection $a$ and biases
+# $\beta$: with $A=1-aS$, $C=A^{-1}\big(w\,M\circ SHS^\top+uX^-+\beta B_b\big)A^{-\top}$ ($M_{st}$ stands at the times
+# $s+1,t+1$). $C$ is still affine in $H$, so that only the adjoint in $\Lambda$ changes:
+#
+# $$\Lambda=v\,\mathcal T^\top EYE\,\mathcal T+w\,S^\top\big[M\circ(A^{-\top}BA^{-1})\big]S .$$
+#
+# Asserted for a matrix $M$ of unequal widths, and wrong if messages were not weakened on their way back.
+
+# %%
+n, P = 3, 2
+M = ImmutableMatrix([[Rational(9, 4), -Rational(2, 5)], [-Rational(2, 5), 1]])
+padded = Matrix(n, n, lambda s, t: M[s - 1, t - 1] if s and t else 5)  # its first row and column meet zeros
+biases = bias_correlations(M)
+joint, apart = (Matrix(n * P, n * P, lambda i, j, small=small: small[i // P, j // P]) for small in (padded, biases))
+a_, b_ = Rational(2, 3), Rational(1, 4)
+Sh = shift(n, P)
+A = eye(n * P) - a_ * Sh
+C = A.inv() * (w_ * joint.multiply_elementwise(Sh * kernel * Sh.T) + u_ * inputs + b_ * apart) * A.inv().T
+B = C.inv() * kernel * C.inv() - C.inv()
+E = (v_ * Tsup * kernel * Tsup.T + kappa_ * eye(2)).inv()
+answered = A.inv().T * B * A.inv()
+values = {H: kernel, X_SHIFTED: inputs, Y: labels * labels.T, SHARING: padded, BIASES: apart, skip: a_, beta: b_}
+G = evaluate(free_energy_gradient(GENERAL), values | parameters, Layout.of_pairs(n, P, positions))
+rest = C.inv() - kernel.inv() - v_ * Tsup.T * E * labels * labels.T * E * Tsup - 2 * G
+assert rest == w_ * Sh.T * joint.multiply_elementwise(answered) * Sh
+assert rest != w_ * Sh.T * answered * Sh
+
+# %% [markdown]
+# Section 2 holds for any $C$. So the recursion stays, with $\mathcal S$, $(\mathcal SH)^{s+1,t+1}=w\,M_{st}H^{st}$, in place of
+# $w[S\cdot S^\top]$: **each step of a path from $(s,t)$ to $(s+1,t+1)$, forward or back, carries the factor $M_{st}$**. One
+# pattern, no skip: $H_0$ is diagonal for every $M$, $h_{t+1}=w\,M_{tt}h_t$, and the first order sums over meeting times
+# $s$, back from $(a,a+l)$ and on to $(t,t+l)$:
+#
+# $$\Delta_1^{t,t+l}=v\sum_aE_aE_{a+l}\,y^ay^{a+l}\sum_{s\le\min(t,a)}h_sh_{s+l}
+#   \prod_{q=s}^{a-1}w\,M_{q,q+l}\prod_{q=s}^{t-1}w\,M_{q,q+l}.$$
+#
+# Asserted with every entry of $M$ a symbol; the second order with explicit matrices.
+
+# %%
+T, n = 4, 3
+m11, m12, m22 = symbols("m11 m12 m22")
+M = ImmutableMatrix([[m11, m12], [m12, m22]])
+general = perturbation(T, M, 2)
+h = [u, u * w * m11, u * w**2 * m11 * m22]
+
+
+def passed(s: int, t: int, lag: int) -> Expr:
+    """The factors of the steps from (s, s + l) to (t, t + l)."""
+    return prod(w * M[q - 1, q + lag - 1] for q in range(s, t))
+
+
+E0, Sh, H0 = Matrix(n, n, lambda i, j: label_propagator(i + 1) if i == j else 0), shift(n), Matrix.diag(*h)
+Yfull = Matrix(n, n, lambda i, j: label(i + 1) * label(j + 1))
+whole_M = Matrix(n, n, lambda s, t: M[s - 1, t - 1] if s and t else 0)
+for t, lag in product(range(1, n + 1), range(n)):
+    if t + lag > n:
+        continue
+    known = sum(
+        v * label_propagator(a) * label_propagator(a + lag) * label(a) * label(a + lag)
+        * h[b - 1] * h[b + lag - 1] * passed(b, a, lag) * passed(b, t, lag)
+        for a in range(1, n + 1 - lag) for b in range(1, min(t, a) + 1)
+    )  # fmt: skip
+    assert expand(general.kernel[1][t, t + lag] - known) == 0
+for symbol, value in general.propagators.items():
+    assert value == 1 / (v * h[int(symbol.name[2:]) - 1] + kappa)
+
+
+def returned(A: Matrix) -> Matrix:
+    return w * Sh.T * whole_M.multiply_elementwise(A) * Sh
+
+
+def carried(A: Matrix) -> Matrix:
+    return w * whole_M.multiply_elementwise(Sh * A * Sh.T)
+
+
+L1 = sweep(v * E0 * Yfull * E0, returned)
+H1 = sweep(H0 * L1 * H0, carried)
+J = L1 * H0 * L1
+L2 = sweep(-(v**2) * (E0 * H1 * E0 * Yfull * E0 + E0 * Yfull * E0 * H1 * E0) + returned(J), returned)
+H2 = sweep(carried(H1) * L1 * H0 + H0 * L1 * carried(H1) + H0 * (L2 + J) * H0, carried)
+for t, s in product(range(n), repeat=2):
+    at = (min(t, s) + 1, max(t, s) + 1)
+    assert expand(H2[t, s] - general.kernel[2].get(at, S.Zero)) == 0
+print(r"\Delta_1^{23} =", latex(general.kernel[1][2, 3]))
+
+# %% [markdown]
+# What a family leaves of the RNN's paths: where a path has one way only, the product of the $M$ along it. A step at
+# lag $l$ costs $\rho$ in `shared:ρ`, whatever the lag, and $\rho^l$ in `drift:ρ`; `looped:p` takes the lags that are
+# multiples of $p$ at full weight and cuts the others, as the DNN cuts all. So at $T=7$, supervised $\{1,3,6\}$, the
+# unsupervised entry $(2,3)$, which only linked messages reach:
+
+# %%
+entry = (2, 3)
+kept = {arch: path_shares(7, arch, 2, supervised)[entry] for arch in ("shared:rho", "drift:rho", "looped:2", "dnn")}
+for path in paths(7, "rnn", 2, supervised)[entry]:
+    print(path, {arch: str(found[path]) for arch, found in kept.items()})
+assert [str(share) for share in kept["shared:rho"].values()] == ["rho**5/2 + rho**3/2", "rho**4", "rho**3"]
+assert [str(share) for share in kept["drift:rho"].values()] == ["rho**9/2 + rho**7/2", "rho**9", "rho**7"]
+assert set(kept["looped:2"].values()) == set(kept["dnn"].values()) == {S.Zero}
+assert {share.subs(rho, 1) for share in kept["drift:rho"].values()} == {S.One}
+
+# %% [markdown]
+# A looped network still links label pairs of other lags, but at their own times: to order 2 an entry whose lag is no
+# multiple of $p$ has a supervised end, such as $(5,6)$ at $p=2$, where $(1,3)$ moves on to $(3,5)$ and meets $(3,6)$.
+
+# %%
+for p in (2, 3):
+    looped = perturbation(7, f"looped:{p}", 2, supervised=supervised)
+    filled = {key for k in (1, 2) for key in looped.kernel[k] if key[0] != key[1]}
+    assert all({t, s} & set(supervised) for t, s in filled if (t - s) % p)
+    print(f"looped:{p}, off-diagonal entries filled:", len(filled), "of 15")
+    assert [str(path) for path in looped.paths(2).get((5, 6), ())][:1] == (
+        ["5 ← 3 ← 6  [y3·y1 y3·y6]"] if p == 2 else []
+    )
+
+# %% [markdown]
+# Confirmation as in section 6, the kernel solved without any power series.
+
+# %%
+four = Task(4, Matrix([[1]]), supervise((1, 2, 4), 1), Matrix([2, 1, -1]), w=Rational(9, 10), kappa=Rational(1, 2))
+leaky = Task(4, *(four.input_kernel, four.supervised, four.labels), w=Rational(9, 10), skip=Rational(1, 2))
+tied = ImmutableMatrix([[1, 0, 1], [0, 1, 0], [1, 0, 1]])
+for name, task, arch in (
+    ("shared:1/2", four, "shared:1/2"),
+    ("drift:7/10", four, "drift:7/10"),
+    ("looped:2", four, "looped:2"),
+    ("first and last tied", four, tied),
+    ("drift:7/10 with a skip connection", leaky, "drift:7/10"),
+):
+    found = slopes(task, arch, 3)
+    print(f"{name}: slopes", ", ".join(f"{x:.4f}" for x in found))
+    assert all(abs(x - (k + 2)) < 0.01 for k, x in enumerate(found))

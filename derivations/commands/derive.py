@@ -106,7 +106,8 @@ def command(
     strong-signal        its leading terms for λ → ∞
     outlier-threshold    the λ at which eigenvalues and singular values of W leave their bulks, and which is first
     fluctuations         N × covariance of the kernel, and N × the shift of its mean
-    perturbation         the kernel order by order in Y, with its time paths; any --arch, with what it leaves of the RNN's
+    perturbation         the kernel order by order in Y, with its time paths; for any --arch, with the share of the
+                         RNN's weight that it leaves to each path
     gaussian-averages    ⟨φ(x)φ(y)⟩ and ⟨φ'(x)φ'(y)⟩ for linear, erf and relu
 
     Kernel entries are H_ts, the signal is lamda. All but the first three and perturbation are in units u = v = w = 1.

@@ -359,3 +359,20 @@ def test_skip_of_a_branch_is_refused_where_it_is_not_known():
             cli, ["derive", "coherent-branch", "--skip", "1", *arguments], standalone_mode=False
         )
         assert "accepted: rnn at T = 4, or dnn" in result.exception.format_message()
+
+
+def test_printed_paths_of_a_sharing_are_weakened_by_each_step():
+    fields = derive("perturbation", "--order", "1", "--arch", "drift:rho")
+    names = {"rho": sympy.Symbol("rho"), "E_1": sympy.Symbol("E_1"), "E_2": sympy.Symbol("E_2")}
+    whole = derive("perturbation", "--order", "1")["orders"][1]
+    first = fields["orders"][1]
+    # (2, 3) goes back one step, or none: ρ² or 1
+    assert first["shares_of_rnn"]["23"] == {"2 ← 3  [y1·y2]": "rho", "2 ← 3  [y2·y3]": "rho**2/2 + 1/2"}
+    for entry, those in first["paths"].items():
+        for path, weight in those.items():
+            share = sympy.sympify(first["shares_of_rnn"].get(entry, {}).get(path, "1"), locals=names)
+            known = share * sympy.sympify(whole["paths"][entry][path], locals=names)
+            assert sympy.expand(sympy.sympify(weight, locals=names) - known) == 0
+    cut = derive("perturbation", "--order", "1", "--arch", "looped:2")["orders"][1]
+    assert set(cut["shares_of_rnn"]["23"].values()) == {"0", "1/2"}
+    assert "shares_of_rnn" not in whole

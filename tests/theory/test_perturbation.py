@@ -5,12 +5,13 @@ from itertools import pairwise
 
 import mpmath
 import pytest
-from sympy import Matrix, Rational, expand, eye, symbols
+from sympy import ImmutableMatrix, Matrix, Rational, expand, eye, prod, symbols
 
 from theory.perturbation import (
     Task,
     block_perturbation,
     cut_paths,
+    path_shares,
     paths,
     perturbation,
     supervise,
@@ -18,7 +19,7 @@ from theory.perturbation import (
 from theory.perturbation import (
     expand as expand_task,
 )
-from theory.symbols import kappa, label, label_propagator, u, v, w
+from theory.symbols import kappa, label, label_propagator, rho, u, v, w
 
 DIGITS = 45
 
@@ -78,7 +79,7 @@ class Saddle:
     def __init__(self, task, arch, whole):
         self.P = task.patterns(whole)
         self.size = task.n * self.P
-        self.rnn = arch == "rnn"
+        self.arch = arch
         self.at = [(t - 1) * self.P + p - 1 for t, p in task.supervised]
         self.Y = numeric(task.labels)
         self.u, self.v, self.w, self.kappa = (number(x) for x in (task.u, task.v, task.w, task.kappa))
@@ -87,15 +88,23 @@ class Saddle:
             for j in range(task.input_kernel.rows):
                 self.X[i, j] = number(task.input_kernel[i, j])
 
-    def linked(self, i, j):
-        return self.rnn or i // self.P == j // self.P
+    def shared(self, i, j):
+        """M between the matrices that lead to the times of two rows."""
+        s, t = i // self.P - 1, j // self.P - 1
+        family, _, number_ = str(self.arch).partition(":")
+        if family == "looped":
+            return int((s - t) % int(number_) == 0)
+        if family in ("shared", "drift"):
+            return number(Rational(number_)) ** (abs(s - t) if family == "drift" else min(abs(s - t), 1))
+        if isinstance(self.arch, str):
+            return int(self.arch == "rnn" or s == t)
+        return number(self.arch[s, t])
 
     def covariance(self, H):
         C, P = self.u * self.X, self.P
         for i in range(P, self.size):
             for j in range(P, self.size):
-                if self.linked(i, j):
-                    C[i, j] += self.w * H[i - P, j - P]
+                C[i, j] += self.w * self.shared(i, j) * H[i - P, j - P]
         return C
 
     def free_energy(self, H):
@@ -114,8 +123,7 @@ class Saddle:
         G, D, message = Q - mpmath.inverse(H), Q - Q * H * Q, E * self.Y * E
         for i in range(self.size - self.P):
             for j in range(self.size - self.P):
-                if self.linked(i, j):
-                    G[i, j] += self.w * D[i + self.P, j + self.P]
+                G[i, j] += self.w * self.shared(i + self.P, j + self.P) * D[i + self.P, j + self.P]
         for a, i in enumerate(self.at):
             for b, j in enumerate(self.at):
                 G[i, j] -= self.v * message[a, b]
@@ -155,7 +163,7 @@ class Saddle:
         raise AssertionError("Newton did not converge")
 
 
-def slopes(task, arch, order, *, change=1):
+def slopes(task, arch, order, *, change=1, network=None):
     """Slopes in log–log of the error of the sum up to each order 1 … k, between two label strengths."""
     whole = task is TASKS[WHOLE]
     strengths = [Rational(1, 10**4), Rational(1, 10**5)]
@@ -164,7 +172,7 @@ def slopes(task, arch, order, *, change=1):
         orders = [numeric(D) for D in expand_task(task, arch, order, inputs_at_all_times=whole)]
         orders[-1] *= change
         for strength in strengths:
-            weak = Saddle(scaled(task, strength), arch, whole)
+            weak = Saddle(scaled(task, strength), network or arch, whole)
             solved = weak.solve(weak.prior())
             total, row = orders[0], []
             for k in range(1, order + 1):
@@ -174,7 +182,17 @@ def slopes(task, arch, order, *, change=1):
         return [float(mpmath.log10(a / b)) for a, b in zip(*errors, strict=True)]
 
 
+#: The first and the last of three matrices are one; unequal widths, a negative correlation.
+TIED = ImmutableMatrix([[1, 0, 1], [0, 1, 0], [1, 0, 1]])
+UNEVEN = ImmutableMatrix([[Rational(3, 2), -Rational(1, 3)], [-Rational(1, 3), Rational(3, 4)]])
 CHECKED = [
+    ("one pattern", "shared:1/2", 3),
+    ("one pattern", "drift:7/10", 3),
+    ("one pattern", "looped:2", 3),
+    ("one pattern", TIED, 3),
+    ("rotation, two patterns", TIED, 2),
+    (WHOLE, "drift:7/10", 2),
+    (WHOLE, UNEVEN, 2),
     ("one pattern", "rnn", 4),
     ("one pattern", "dnn", 3),
     ("supervise 1, 3, 6 at T = 7", "rnn", 2),
@@ -196,6 +214,13 @@ def test_a_changed_coefficient_lowers_the_slope():
     assert slope == pytest.approx(2, abs=0.1)
 
 
+@pytest.mark.parametrize("network", ["shared:51/100", "drift:1/2"])
+def test_another_sharing_lowers_the_slopes(network):
+    """Of the kernel of a network whose weights are correlated otherwise, the expansion misses the first order."""
+    found = slopes(TASKS["one pattern"], "shared:1/2", 2, network=network)
+    assert found == pytest.approx([1, 1], abs=0.1)
+
+
 def test_the_numerical_solution_is_a_stationary_point_of_the_free_energy():
     """The gradient of the independent route against differences of F itself."""
     task = TASKS[WHOLE]
@@ -212,6 +237,81 @@ def test_the_numerical_solution_is_a_stationary_point_of_the_free_energy():
                 ends.append(saddle.free_energy(moved))
             slope = (ends[0] - ends[1]) / (2 * step)
             assert abs(slope - (2 - (i == j)) * G[i, j]) < mpmath.mpf(10) ** -20
+
+
+# --- any sharing --------------------------------------------------------------------------------------------
+
+
+def test_first_order_of_any_sharing_matrix_in_closed_form():
+    """Each step from (q, q + l) carries w M_{q,q+l}, back to the meeting time and on from it."""
+    n = 4
+    a, b, c, d, e, f = symbols("a b c d e f")
+    M = ImmutableMatrix([[a, b, c], [b, d, e], [c, e, f]])
+    result = perturbation(n + 1, M, 1)
+    h = [u * prod(w * M[q, q] for q in range(t)) for t in range(n)]
+    E = {t: label_propagator(t) for t in range(1, n + 1)}
+    assert result.propagators == {E[t]: 1 / (v * h[t - 1] + kappa) for t in E}
+
+    def steps(start, end, lag):
+        return prod(w * M[q - 1, q + lag - 1] for q in range(start, end))
+
+    for t in range(1, n + 1):
+        for lag in range(n + 1 - t):
+            known = sum(
+                v * E[x] * E[x + lag] * label(x) * label(x + lag)
+                * h[s - 1] * h[s + lag - 1] * steps(s, x, lag) * steps(s, t, lag)
+                for x in range(1, n + 1 - lag) for s in range(1, min(t, x) + 1)
+            )  # fmt: skip
+            assert expand(result.kernel[1][t, t + lag] - known) == 0
+
+
+@pytest.mark.parametrize(
+    ("arch", "same"),
+    [("shared:1", "rnn"), ("drift:0", "dnn"), ("looped:1", "rnn"), ("looped:3", "dnn"), (eye(3), "dnn")],
+)
+def test_ends_of_the_families_are_the_rnn_and_the_dnn(arch, same):
+    arch = arch if isinstance(arch, str) else ImmutableMatrix(arch)
+    found, known = (perturbation(5, which, 2, supervised=(1, 2, 4)) for which in (arch, same))
+    assert found.kernel == known.kernel
+    assert found.message == known.message
+
+
+def test_symbolic_correlation_holds_every_number():
+    symbolic = {family: perturbation(4, f"{family}:rho", 2, supervised=(2, 3)) for family in ("shared", "drift")}
+    for family, result in symbolic.items():
+        for value in (Rational(0), Rational(2, 7), Rational(1)):
+            known = perturbation(4, f"{family}:{value}", 2, supervised=(2, 3))
+            for k in range(3):
+                assert result.explicit(k).subs(rho, value).expand() == known.explicit(k).expand()
+
+
+def test_paths_of_a_sharing_add_up_and_lose_the_product_along_their_steps():
+    supervised = (1, 3, 6)
+    for arch in ("shared:rho", TIED):
+        T = 7 if isinstance(arch, str) else 5
+        times = supervised if T == 7 else (1, 2, 4)
+        result = perturbation(T, arch, 2, supervised=times)
+        for entry, those in paths(T, arch, 2, times).items():
+            assert expand(sum(path.contribution for path in those) - result.kernel[2].get(entry, 0)) == 0
+    # 2 ← 1 ← 3: the pair (3, 6) goes back twice to (1, 4), the linked pair (3, 4) once to (2, 3), or twice and on again
+    powers = {"shared:rho": [rho**5 / 2 + rho**3 / 2, rho**4, rho**3], "looped:2": [0, 0, 0], "looped:3": [0, 0, 0]}
+    powers["drift:rho"] = [rho**9 / 2 + rho**7 / 2, rho**9, rho**7]
+    for arch, known in powers.items():
+        found = path_shares(7, arch, 2, supervised)[2, 3]
+        assert all(expand(share - other) == 0 for share, other in zip(found.values(), known, strict=True))
+
+
+def test_cut_paths_of_a_sharing_are_those_of_share_zero():
+    supervised = (1, 2, 4)
+    tied = ImmutableMatrix([[1, 0, 0], [0, 1, 1], [0, 1, 1]])
+    for arch in ("dnn", "looped:2", tied):
+        cut = cut_paths(5, 2, supervised, arch)
+        shares = path_shares(5, arch, 2, supervised)
+        none = {entry: tuple(path for path, share in those.items() if share == 0) for entry, those in shares.items()}
+        assert cut == {entry: those for entry, those in none.items() if those}
+    # only the step from (2, 3) to (3, 4) is left of lag 1
+    assert set(perturbation(5, tied, 1, supervised=(2, 3)).kernel[1]) & {(1, 2), (2, 3), (3, 4)} == {(2, 3), (3, 4)}
+    assert cut_paths(5, 2, supervised, "shared:1/3") == {}
 
 
 # --- structure ----------------------------------------------------------------------------------------------
@@ -350,6 +450,12 @@ def test_second_order_formula_misses_the_feedback_at_lags_with_a_label_pair():
         ((4, "rnn", -1), {}, "order"),
         ((4, "rnn", 1), {"supervised": (4,)}, "supervised"),
         ((4, "rnn", 1), {"supervised": ()}, "supervised"),
+        ((4, "shared:2"), {}, "arch"),
+        ((4, eye(3)), {}, "symmetric matrix"),
+        ((4, Matrix([[1, 0], [Rational(1, 2), 1]])), {}, "symmetric matrix"),
+        ((4, Matrix([[0, 0], [0, 1]])), {}, "diagonal"),
+        ((4, Matrix([[1, 2], [2, 1]])), {}, "eigenvalue -1"),
+        ((4, Matrix([[1, 1 / symbols("x")], [1 / symbols("x"), 1]])), {}, "polynomials"),
     ],
 )
 def test_bad_arguments(arguments, options, message):

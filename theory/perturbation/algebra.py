@@ -43,7 +43,9 @@ def sharing_matrix(arch: Architecture, n: int) -> ImmutableMatrix:
     if M.rows and not M.free_symbols:
         smallest = min(mpmath.eigsy(mpmath.matrix(M.evalf(20).tolist()), eigvals_only=True))
         if smallest < -_ROUNDING * max(M.diagonal()):
-            raise ValueError(f"arch: has the eigenvalue {float(smallest):.3g}; accepted: a positive semi-definite matrix")
+            raise ValueError(
+                f"arch: has the eigenvalue {float(smallest):.3g}; accepted: a positive semi-definite matrix"
+            )
     return M
 
 

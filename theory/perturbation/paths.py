@@ -96,8 +96,8 @@ def paths(
     """Every path of this order in Y, for each kernel entry (t, t') with t ≤ t'.
 
     A path ``t3 ← t2 ← t1`` (order 2) is a product of two messages, of the label pairs (a, b) and (c, d), which
-    meet at t2. Steps along a diagonal of the kernel (both times moved together, from (s, t) with the factor ``w M_st``)
-    are summed in its weight, which is a product of the M along them where there is one way only. The contributions of an entry's paths add up to its entry in ``perturbation``.
+    meet at t2. Ways along a diagonal of the kernel (both times moved together, from (s, t) with the factor ``w M_st``)
+    are summed in its weight. The contributions of an entry's paths add up to its entry in ``perturbation``.
     """
     times = validated(T, order, supervised)
     algebra = one_pattern(sharing_matrix(arch, T - 1), times)

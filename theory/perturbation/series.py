@@ -1,8 +1,8 @@
 r"""The kernel's expansion in the labels around the random-weight kernel, to any order (docs/theory.md section 7).
 
-The covariance of a trajectory is ``C = 𝒮H + C_0``, affine in the kernel: one pass of the weights takes a pair of
-times (s, t) to (s+1, t+1) with the factor ``w M_st`` of the sharing matrix M, ``(𝒮H)^{s+1,t+1} = w M_st H^{st}``; with a
-skip connection a, ``C = A^{-1}(w M∘SHSᵀ + uX⁻ + βB)A^{-T}``, on to all later pairs as well, ``a^{i+j}`` for i and j steps.
+The covariance of a trajectory is affine in the kernel, ``C = 𝒮H + C_0``. One pass of the weights takes a pair of
+times (s, t) to (s+1, t+1) with the factor ``w M_st``, M the sharing matrix: ``(𝒮H)^{s+1,t+1} = w M_st H^{st}``. With a
+skip connection a it goes on to later pairs, ``a^{i+j}`` for i and j steps: ``𝒮H = A^{-1}(w M∘SHSᵀ)A^{-T}``.
 Stationarity of the linear kernel free energy reads ``H^{-1} = C^{-1} - Λ`` with the message ``Λ = Q + 𝒮*B``,
 ``B = C^{-1}HC^{-1} - C^{-1}``, ``Q = v 𝒯ᵀEYE𝒯``, ``E = (v𝒯H𝒯ᵀ + κ)^{-1}`` and 𝒮* the adjoint: a message goes back
 along each step with the same factor. Eliminating the inverses,
@@ -22,7 +22,7 @@ A path is weakened by the product of the M along its steps, and cut where one is
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product as pairs_of
 from typing import Any
@@ -122,7 +122,9 @@ def _multiply(left: TimeMatrix, right: TimeMatrix, product: Product) -> TimeMatr
     return total
 
 
-def weight_steps(M: ImmutableMatrix, w: Any, skip: Any = 0, element: Callable[[Any], Any] = lambda entry: entry) -> Steps:
+def weight_steps(
+    M: ImmutableMatrix, w: Any, skip: Any = 0, element: Callable[[Any], Any] = lambda entry: entry
+) -> Steps:
     """𝒮 for the sharing matrix M, ``(n-1) × (n-1)``: where it is 0 there is no step.
 
     ``element`` makes a factor of an entry of M.
@@ -146,9 +148,7 @@ def skipped(pair: Pair, n: int, factor: Any, skip: Any) -> TimeMatrix:
 def carried(matrix: TimeMatrix, steps: Steps) -> TimeMatrix:
     """The image of a matrix."""
     return _sum(
-        {there: factor * element}
-        for here, element in matrix.items()
-        for there, factor in steps.get(here, {}).items()
+        {there: factor * element} for here, element in matrix.items() for there, factor in steps.get(here, {}).items()
     )
 
 

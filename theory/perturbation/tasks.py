@@ -69,7 +69,9 @@ def supervise(times: Iterable[int], P: int) -> tuple[tuple[int, int], ...]:
     return tuple((t, p) for t in times for p in range(1, P + 1))
 
 
-def expand(task: Task, arch: Architecture, order: int, *, inputs_at_all_times: bool = False) -> tuple[ImmutableMatrix, ...]:
+def expand(
+    task: Task, arch: Architecture, order: int, *, inputs_at_all_times: bool = False
+) -> tuple[ImmutableMatrix, ...]:
     """``H_0, Δ_1, …, Δ_order`` as exact nP × nP matrices (time-major), for any inputs and supervision.
 
     Args:
