@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import mpmath
 import pytest
-from sympy import ImmutableMatrix, Matrix, Rational, expand, eye, prod, symbols
+from sympy import I, ImmutableMatrix, Matrix, Rational, expand, eye, prod, sqrt, symbols
 
 from theory.perturbation import (
     Task,
@@ -455,6 +455,8 @@ def test_second_order_formula_misses_the_feedback_at_lags_with_a_label_pair():
         ((4, Matrix([[1, 0], [Rational(1, 2), 1]])), {}, "symmetric matrix"),
         ((4, Matrix([[0, 0], [0, 1]])), {}, "diagonal"),
         ((4, Matrix([[1, 2], [2, 1]])), {}, "eigenvalue -1"),
+        ((4, Matrix([[1, I / 2], [I / 2, 1]])), {}, "not real"),
+        ((4, Matrix([[1, sqrt(2) / 2], [sqrt(2) / 2, 1]])), {}, "polynomials"),
         ((4, Matrix([[1, 1 / symbols("x")], [1 / symbols("x"), 1]])), {}, "polynomials"),
     ],
 )

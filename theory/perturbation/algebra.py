@@ -38,7 +38,9 @@ def sharing_matrix(arch: Architecture, n: int) -> ImmutableMatrix:
     M = ImmutableMatrix(arch).applyfunc(exact)
     if M.shape != (n - 1, n - 1) or M != M.T:
         raise ValueError(f"arch: a matrix {M.shape}; accepted: a word, or a symmetric matrix ({n - 1}, {n - 1})")
-    if any(entry.is_number and not entry > 0 for entry in M.diagonal()):
+    if any(entry.is_number and not entry.is_real for entry in M):
+        raise ValueError("arch: a matrix with entries that are not real; accepted: real numbers, or symbols")
+    if any(entry.is_number and not entry.is_positive for entry in M.diagonal()):
         raise ValueError("arch: a number that is not positive on the diagonal; accepted: a sharing matrix, where it is")
     if M.rows and not M.free_symbols:
         smallest = min(mpmath.eigsy(mpmath.matrix(M.evalf(20).tolist()), eigvals_only=True))
