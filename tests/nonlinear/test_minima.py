@@ -34,7 +34,7 @@ class Planted:
             bounded=given.get("bounded", False),
         )
         self.chain = given.get("chain")
-        self.engine = SimpleNamespace(perturbed=self.perturbed, settle=self.settle)
+        self.engine = SimpleNamespace(perturbed=self.perturbed, settle=self.settle, walks=False)
         self.space, self.say = None, lambda doing: None
         self.followed = []
         monkeypatch.setattr(minima, "followed", self.follow)

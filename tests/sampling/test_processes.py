@@ -116,7 +116,8 @@ def test_a_worker_ends_with_its_parent(monkeypatch, has_parent):
     assert seen == (["joined", 1] if has_parent else [])
 
 
-def test_a_worker_is_told_of_no_main_module_by_the_thread_that_starts_it():
+def test_a_worker_is_told_of_no_main_module_by_the_thread_that_starts_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "__main__", SimpleNamespace(__spec__=None, __file__="script.py"))
     whole = spawn.get_preparation_data("worker")
     told = []
     with processes._without_main():
