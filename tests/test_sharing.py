@@ -263,6 +263,7 @@ def test_states_of_every_network_are_proved(option, tmp_path, monkeypatch):
 SMALL = ("--width", "12", "--chains", "2", "--steps", "12", "--workers", "1", "--json")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", ["shared:0.5", "drift:0.9", "looped:2"])
 def test_simulate_takes_every_architecture(arch):
     task = ("simulate", "endpoint", "--T", "5", "--signal", "4", "--activation", "erf")
@@ -275,6 +276,7 @@ def test_simulate_takes_every_architecture(arch):
     assert other["kernel_mean"] != fields["kernel_mean"]
 
 
+@pytest.mark.slow
 def test_simulate_takes_the_sharing_matrix_and_the_outputs_of_a_file(tmp_path):
     y = np.full((2, 5, 2), np.nan)
     y[:, -1] = [[1.0, -1.0], [0.5, 2.0]]

@@ -30,6 +30,7 @@ with ThreadPoolExecutor(1) as pool:
 """
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_loses_nothing_that_was_finished(tmp_path, monkeypatch):
     process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path)])
     deadline = time.monotonic() + 60

@@ -77,8 +77,10 @@ SHORT = ("--width", "8", "--chains", "2", "--steps", "30", "--workers", "1", "--
     "words",
     [
         ("solve", "endpoint", "--T", "4", "--signal", "20", "--w", "0.3", "--all-branches"),
-        ("scan", "endpoint", "--T", "4", "--over", "kappa=0.5:2:3", "--signal", "3"),
-        ("simulate", "endpoint", "--T", "4", "--signal", "20", *SHORT),
+        pytest.param(
+            ("scan", "endpoint", "--T", "4", "--over", "kappa=0.5:2:3", "--signal", "3"), marks=pytest.mark.slow
+        ),
+        pytest.param(("simulate", "endpoint", "--T", "4", "--signal", "20", *SHORT), marks=pytest.mark.slow),
     ],
 )
 def test_a_command_runs_again_from_its_json(words, tmp_path):

@@ -37,7 +37,10 @@ PROBLEMS = {
 }
 
 
-@pytest.mark.parametrize("case", PROBLEMS)
+LONG = ("skip, several times", "drift", "u with bias", "rho, several times")
+
+
+@pytest.mark.parametrize("case", [pytest.param(each, marks=[pytest.mark.slow] * (each in LONG)) for each in PROBLEMS])
 def test_the_states_are_those_of_problems_solved_by_themselves(case):
     problem, name = PROBLEMS[case]
     values = np.array([0.3, 0.6, 1.0])

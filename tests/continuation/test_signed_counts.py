@@ -30,6 +30,7 @@ def parts(six):
     return pieces, [states_on_grid(piece, six.value) for piece in pieces]
 
 
+@pytest.mark.slow
 def test_the_counts_hold_for_every_period_at_t_6(six):
     assert six.periods == (0, 1, 2, 3, 4)
     assert six.index_sums.shape == (5, 14)

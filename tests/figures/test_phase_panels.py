@@ -53,6 +53,7 @@ def test_both_minima_exist_between_the_folds_only(arch):
     assert learning_transition.last_signal(scan, "unlearnt", 1700.0) < 1600
 
 
+@pytest.mark.slow
 def test_learning_transition(tmp_path, small, monkeypatch):
     small(learning_transition)
     monkeypatch.setattr(weights, "DRAWS", 5000)

@@ -101,6 +101,7 @@ def test_curves_with_a_skip_are_the_solver_s_states():
     assert len(skip_unfolding.curve(0.15, 30.0, 1).turns()) == 0  # beyond the wing's cusp at 0.1369
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", [sharing_phases, skip_unfolding])
 def test_the_panels_are_made(module, tmp_path, monkeypatch):
     def run(jobs, network, workers, progress):

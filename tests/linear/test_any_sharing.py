@@ -192,7 +192,9 @@ def test_other_coordinates_give_the_same_minimum(made, arch, skip):
 MULTIPLES = np.outer([0.5, -1.0, 1e-3, 0.7], [0.5, -1.0, 1e-3, 0.7])
 
 
-@pytest.mark.parametrize("arch", ["rnn", "looped:2", "shared:0.5", "dnn", MULTIPLES])
+@pytest.mark.parametrize(
+    "arch", ["rnn", "looped:2", "shared:0.5", "dnn", pytest.param(MULTIPLES, marks=pytest.mark.slow)]
+)
 def test_close_patterns_have_the_states_of_equal_ones(arch):
     """The kernel of patterns at a distance ε goes to that of equal ones, and no digits are lost on the way."""
 

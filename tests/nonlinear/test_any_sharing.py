@@ -207,6 +207,7 @@ def test_a_pattern_without_input_is_learnt_by_its_biases():
     assert trajectory_space(opposite).m == 2  # the bias is not reversed
 
 
+@pytest.mark.slow
 def test_equal_outputs_are_one_with_a_larger_label_and_a_rotation_of_outputs_changes_nothing():
     y = np.array([[NAN, 1.5, 3.0]])
     two = np.stack([y, y], axis=2)
@@ -254,6 +255,7 @@ def test_linear_activations_are_the_linear_theorys(case):
     assert np.abs(found.x).max() < 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_the_gaussian_approximation_is_a_bound_and_exact_for_linear_networks(case):
     problem = task(case, 3.0)
@@ -267,6 +269,7 @@ def test_the_gaussian_approximation_is_a_bound_and_exact_for_linear_networks(cas
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", [[[1.0, 0.7], [0.7, 0.49]], "shared:0.5", "dnn"])
 def test_the_diagonal_state_is_a_chain_for_every_sharing_matrix(arch):
     """One quadrature for each time against one over all, stability included."""

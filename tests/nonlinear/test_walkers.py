@@ -1,6 +1,7 @@
 """Walkers stay in a law, and laws whose points are too few for them are told."""
 
 import numpy as np
+import pytest
 from scipy.special import erf
 
 from numerics.inputs.activation import NAMED
@@ -38,6 +39,7 @@ def test_walkers_have_the_moments_and_the_normalisation_of_a_law_with_two_maxima
     np.testing.assert_allclose(walkers.moments()[1], (g * p[:, None]).T @ g, rtol=0.03)
 
 
+@pytest.mark.slow
 def test_the_bound_of_a_law_holds_on_points_that_it_was_not_fitted_to():
     """In three dimensions; in 21, a search on 8192 points ends in a law that fits these only."""
     space = trajectory_space(endpoint(4, 6.0, activation="erf"))

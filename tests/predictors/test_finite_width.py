@@ -113,6 +113,7 @@ def test_refusals():
     assert kernel_sd(solve(sequence(4, 1.0, 1.0, (1, 3))), 10).shape == (6, 6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("T", "signal", "arch"), [(4, 20.0, "rnn"), (4, 6.0, "rnn"), (5, 20.0, "rnn"), (4, 20.0, "dnn")]
 )

@@ -38,6 +38,7 @@ def test_linear_networks_have_the_closed_form(arch):
     np.testing.assert_allclose(found.own, own, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", ["rnn", "dnn"])
 def test_without_labels_the_random_networks_kernel_is_found_with_an_error_that_falls_with_the_size(arch):
     """ReLU: points from a mixture, whose last round has as many as asked for."""

@@ -186,6 +186,7 @@ def least_p_value(arch: str, monkeypatch) -> float:
     return float(min(ks_2samp(a, b).pvalue for a, b in zip(at_once.T, later.T, strict=True))) * at_once.shape[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", ["rnn", "dnn"])
 def test_steps_have_the_law_of_steps_drawn_at_once(arch, monkeypatch):
     assert least_p_value(arch, monkeypatch) > 1e-3

@@ -162,6 +162,7 @@ def test_tiny_linear_network_against_quadrature(kind):
     assert worst_z(run(make_network(linear_pair(), 2, "float64"), kind, 500, 14), by_quadrature(60)) < Z_LIMIT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_tiny_network_against_importance_sampling(kind, tiny_truth):
     series = run(make_network(tiny(), 2, "float64"), kind, 600, 11)

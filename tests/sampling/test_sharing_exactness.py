@@ -72,6 +72,7 @@ def worst_z(series: np.ndarray, mean: np.ndarray, error: np.ndarray | float = 0.
     return float(np.max(np.abs(seen.mean - mean) / np.sqrt(seen.standard_error**2 + np.square(error) + 1e-30)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("case", "kind"), RUNS)
 def test_posterior_of_tiny_networks(case, kind):
     steps = 500 if (case, kind) in FAST else 3000

@@ -82,6 +82,7 @@ def test_one_fold_beyond_the_tricritical_noise():
     assert rise.is_positive
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 def test_lowest_states_are_on_the_branch_or_diagonal(seed):
     """NumPy and SciPy from random kernels: no state lies lower than the lowest of the two branches."""

@@ -98,6 +98,7 @@ def test_incoherent_covariance_to_forty_digits(point, arch):
         assert abs(numeric[0, 0] - value(matrix[0, 0], exact) * (1 + mp.mpf(10) ** -6)) > mp.mpf(10) ** -8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("place", "noise"), [("2.3317", "0.8204"), ("3.7712", "4.4403"), ("9.1029", "0")])
 def test_coherent_covariance_to_forty_digits(coherent, place, noise):
     branch = coherent_branch()
@@ -224,6 +225,7 @@ def bessel_mean(width, signal, noise, power):
     return mp.quad(lambda d: weight(d, 1), bounds) / norm
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("times", "power"), [((2, 2), 2), ((1, 1), 1)])
 def test_mean_shift_against_the_exact_integral(times, power):
     """T = 3, r = 3/2, κ = 1: the exact ⟨H⟩ at widths 100 to 400, extrapolated in 1/N."""

@@ -144,6 +144,7 @@ def test_density_is_normalised():
         assert abs(mp.fsum(values) * 2 * mp.pi / 100 - 1) < mp.mpf(10) ** -20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hidden", [3, 4, 5])
 def test_quartic_on_the_full_free_energy(hidden):
     """F at fixed coherence ψQ between neighbouring times, all else minimised, Q = 1 and Q a single step, κ = 1/2.

@@ -120,6 +120,7 @@ def test_untied_states_are_stationary(horizon):
             assert abs(free_energy(*given) - F) < mp.mpf(10) ** -50 * (1 + abs(F))
 
 
+@pytest.mark.slow
 def test_the_untied_cusp():
     assert cusp_polynomial(T).degree() == 8
     with mpmath.workdps(30):

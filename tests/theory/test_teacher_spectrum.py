@@ -122,6 +122,7 @@ def test_bad_input_is_refused():
         aliases(1, (3,))
 
 
+@pytest.mark.slow
 def test_extraneous_factor_is_a_polynomial_in_z():
     psi = trajectory(ROTATION, Matrix([1, 0]), 4)
     rest = extraneous_factor(psi, ROTATION, 1, Rational(1))
