@@ -2,9 +2,10 @@ from . import tasks as tasks
 from .certificate.certify import Certificate as Certificate
 from .certificate.certify import certify as certify
 from .checking.agreement import Agreement as Agreement
-from .checking.agreement import compare as compare
 from .checking.check import Check as Check
 from .checking.check import check as check
+from .checking.comparison import Comparison as Comparison
+from .checking.comparison import compare as compare
 from .continuation.diagram import continue_branch as continue_branch
 from .continuation.scan import scan as scan
 from .continuation.scanned import Scan as Scan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import inspect
 import io
@@ -24,6 +25,7 @@ import unrolled
 from numerics import (
     InputError,
     check,
+    compare,
     endpoint,
     load,
     plot,
@@ -34,7 +36,7 @@ from numerics import (
     solve_all,
 )
 from numerics.certificate.certify import certify
-from numerics.checking.agreement import compare
+from numerics.checking import agreement
 from numerics.endpoint_task.batch import solve_endpoint_batch
 from numerics.endpoint_task.landscape import landscape
 from numerics.results.base import Result
@@ -65,7 +67,10 @@ def results(tmp_path_factory):
         landscape(4, 20.0, [-0.5, 0.0, 0.5]),
         simulation,
         sampled_hysteresis(endpoint(3, 1.0), 8, [1.0, 2.0, 3.0], steps=16),
-        compare(solution.kernel, simulation.kernel_mean, simulation.kernel_standard_error, rhat=1.0, ess=200.0),
+        agreement.compare(
+            solution.kernel, simulation.kernel_mean, simulation.kernel_standard_error, rhat=1.0, ess=200.0
+        ),
+        compare(solution, simulation),
         check(endpoint(3, 2.0), 8, steps=20, chains=2, warmup=40, seed=1, workers=1),
         certify(solution),
         swept,
@@ -277,6 +282,45 @@ def test_keywords_of_matplotlib_pass_through(results, name):
         assert all(matplotlib.colors.same_color(line.get_color(), "tab:red") for line in curves)
         assert all(line.get_linestyle() == ":" for line in curves)
     plt.close(figure)
+
+
+def test_kernels_are_drawn_side_by_side_on_one_scale(results):
+    from matplotlib import pyplot as plt
+
+    state, run = results["LinearSolution"], results["Simulation"]
+    found = compare(state, run)
+    wide = dataclasses.replace(run, width=1000)
+    first_order = np.abs(state.kernel + numerics.kernel_shift(state) / 1000)
+    np.testing.assert_allclose(np.abs(compare(state, wide).predicted), first_order, atol=5e-3)
+    assert abs(first_order - np.abs(state.kernel))[2, 1] > 0.02
+    assert found.predicted[2, 1] * found.simulation.kernel_mean[2, 1] > 0
+    for drawn, first, second in (
+        (found.plot, found.predicted, found.simulation.kernel_mean),
+        (functools.partial(plot, [state, run]), state.kernel, run.kernel_mean),
+    ):
+        figure, axes = plt.subplots()
+        drawn(ax=axes)
+        (image,) = axes.images
+        whole = np.ma.filled(image.get_array(), np.nan)
+        np.testing.assert_array_equal(whole[:, :3], first)
+        assert np.isnan(whole[:, 3]).all()
+        np.testing.assert_array_equal(whole[:, 4:], second)
+        assert image.get_clim()[1] == max(np.abs(first).max(), np.abs(second).max())
+        assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "2", "3", "1", "2", "3"]
+        assert len(axes.texts) == 2
+        plt.close(figure)
+    with pytest.raises(InputError, match=r"^result: is a list of other things"):
+        plot([state, results["Scan"]])
+    with pytest.raises(InputError, match=r"^simulation: is of another problem"):
+        compare(solve(endpoint(4, 19.0)), run)
+    curved = endpoint(3, 5.0, activation="erf")
+    sampled = simulate(curved, 16, steps=10, chains=2, warmup=40, seed=1, workers=1)
+    beside = compare(results["NonlinearSolution"], sampled)
+    assert beside.agreement is None
+    assert "N → ∞" in dict(beside.facts())["verdict"]
+    assert "z" not in beside.to_xarray()
+    beside.plot()
+    plt.close("all")
 
 
 def test_maps_and_tasks_take_keywords_too():

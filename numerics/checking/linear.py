@@ -17,7 +17,7 @@ from numerics.sampling.result import Simulation
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class PhaseComparison:
     """A state of a problem, a simulation of it, and how they agree.
 
     Attributes:
@@ -33,13 +33,13 @@ class Comparison:
     agreement: Agreement
 
 
-def compare(solution: Solution, simulation: Simulation) -> Comparison:
+def compare(solution: Solution, simulation: Simulation) -> PhaseComparison:
     """Compare a simulation with one state of the theory at its width, in the same sign of the order parameter."""
     (phase,) = phases([solution], simulation.width)
     return compare_phase(phase, simulation)
 
 
-def compare_phase(phase: Phase, simulation: Simulation, inside: FloatArray | None = None) -> Comparison:
+def compare_phase(phase: Phase, simulation: Simulation, inside: FloatArray | None = None) -> PhaseComparison:
     """Compare the draws of a simulation that are in a phase with the phase's mean kernel.
 
     Args:
@@ -57,7 +57,7 @@ def compare_phase(phase: Phase, simulation: Simulation, inside: FloatArray | Non
         rhat=seen.rhat,
         ess=seen.ess,
     )
-    return Comparison(solution, simulation, predicted, verdict)
+    return PhaseComparison(solution, simulation, predicted, verdict)
 
 
 def within(kernels: FloatArray, inside: FloatArray) -> FloatArray:

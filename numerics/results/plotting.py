@@ -5,6 +5,7 @@ A class that takes part has `draw`; colours and sizes are those of the matplotli
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,10 @@ from numerics.linalg import BoolArray, FloatArray
 
 class Drawn:
     """A result that draws itself."""
+
+    def title(self) -> str:
+        """What it is, in a few words."""
+        return type(self).__name__
 
     def draw(self, ax: Any, **style: Any) -> None:
         """Draw on matplotlib axes; the style is that of `plot`."""
@@ -40,7 +45,8 @@ def plot(result: Any, ax: Any = None, **style: Any) -> Any:
     """Draw a result: kernels as colours, curves as lines (`Solution`, `Simulation`, `Scan`, `Landscape`, …).
 
     Args:
-        result: any result.
+        result: any result; or a list of states and simulations, whose kernels are drawn side by side on one colour
+            scale.
         ax: matplotlib axes; the current ones unless given.
         style: keywords of matplotlib, as of the result's own ``plot``.
 
@@ -48,13 +54,28 @@ def plot(result: Any, ax: Any = None, **style: Any) -> Any:
         The axes.
 
     Raises:
-        InputError: it is no result.
+        InputError: it is no result, or results of a list have no kernel, or kernels of different sizes.
     """
+    if isinstance(result, list | tuple) and result and all(isinstance(each, Drawn) for each in result):
+        return _plot_together(result, ax, style)
     if not isinstance(result, Drawn):
         raise InputError(
             f"result: is a {type(result).__name__}; accepted: a result, such as a Solution or a Simulation"
         )
     return result.plot(ax, **style)
+
+
+def _plot_together(results: Sequence[Any], ax: Any, style: dict[str, Any]) -> Any:
+    kernels = [(each.title(), each.matrix(), each.matrix_patterns()) for each in results]
+    sizes = {None if matrix is None or P == 0 else (len(matrix), P) for _, matrix, P in kernels}
+    if len(sizes) > 1 or None in sizes:
+        raise InputError("result: is a list of other things than kernels of one size; accepted: states and simulations")
+    if ax is None:
+        from matplotlib import pyplot as plt
+
+        ax = plt.gca()
+    side_by_side([(title, matrix) for title, matrix, _ in kernels], kernels[0][2], ax, **style)
+    return ax
 
 
 def lines(style: dict[str, Any], **defaults: Any) -> dict[str, Any]:
@@ -81,12 +102,7 @@ def kernel(
     has keywords of ``imshow``.
     """
     n = len(matrix) // P
-    largest = float(np.abs(matrix).max()) if largest is None else largest
-    both_signs = symmetric or bool(matrix.min() < -0.05 * largest)
-    limits = (-largest, largest) if both_signs else (0.0, largest)
-    if "norm" not in style:  # which has limits of its own
-        style = {"vmin": limits[0], "vmax": limits[1], **style}
-    image = ax.imshow(matrix, **{"cmap": "RdBu_r" if both_signs else "viridis", **style})
+    _image(matrix, ax, label, symmetric, largest, style)
     middle = np.arange(n) * P + (P - 1) / 2
     ax.set(xticks=middle, yticks=middle, xticklabels=range(1, n + 1), yticklabels=range(1, n + 1))
     if P > 1:
@@ -94,6 +110,38 @@ def kernel(
             ax.axhline(edge, color="w", lw=0.5)
             ax.axvline(edge, color="w", lw=0.5)
     ax.set(xlabel="time $t'$", ylabel="time $t$")
+
+
+def side_by_side(kernels: Sequence[tuple[str, FloatArray]], P: int, ax: Any, **style: Any) -> None:
+    """Kernels (nP, nP) of one size, each under its title, as one image with one colour scale."""
+    size = len(kernels[0][1])
+    n, gap = size // P, max(1, size // 8)
+    starts = np.arange(len(kernels)) * (size + gap)
+    whole = np.full((size, len(kernels) * (size + gap) - gap), np.nan)
+    for start, (title, matrix) in zip(starts, kernels, strict=True):
+        whole[:, start : start + size] = matrix
+        place = (start + (size - 1) / 2, -0.5)
+        ax.annotate(title, place, xytext=(0, 4), textcoords="offset points", ha="center", va="bottom")
+        if P > 1:
+            edges = np.arange(1, n) * P - 0.5
+            ax.hlines(edges, start - 0.5, start + size - 0.5, color="w", lw=0.5)
+            ax.vlines(start + edges, -0.5, size - 0.5, color="w", lw=0.5)
+    _image(whole, ax, r"kernel $\Phi^{tt'}$", False, None, style)
+    middle = np.arange(n) * P + (P - 1) / 2
+    ax.set(yticks=middle, yticklabels=range(1, n + 1), xticks=np.add.outer(starts, middle).ravel())
+    ax.set(xticklabels=[*range(1, n + 1)] * len(kernels), xlabel="time $t'$", ylabel="time $t$")
+
+
+def _image(
+    matrix: FloatArray, ax: Any, label: str, symmetric: bool, largest: float | None, style: dict[str, Any]
+) -> None:
+    """A matrix as colours, NaN where nothing is drawn."""
+    largest = float(np.nanmax(np.abs(matrix))) if largest is None else largest
+    both_signs = symmetric or bool(np.nanmin(matrix) < -0.05 * largest)
+    limits = (-largest, largest) if both_signs else (0.0, largest)
+    if "norm" not in style:  # which has limits of its own
+        style = {"vmin": limits[0], "vmax": limits[1], **style}
+    image = ax.imshow(matrix, **{"cmap": "RdBu_r" if both_signs else "viridis", **style})
     ax.figure.colorbar(image, ax=ax, label=label)
 
 

@@ -108,10 +108,14 @@ class Solution(Result):
         """P."""
         return self.problem.P
 
+    def title(self) -> str:
+        """The architecture and the branch."""
+        return f"{self.problem.network}, {self.branch}"
+
     def draw(self, ax: Any, **style: Any) -> None:
         """The kernel as colours."""
         kernel(self.kernel, self.problem.P, ax, **{"label": r"kernel $\Phi^{tt'}$", **style})
-        ax.set_title(f"{self.problem.network}, {self.branch}", loc="left")
+        ax.set_title(self.title(), loc="left")
 
     def labelled(self) -> Arrays:
         """The kernel, the predictions and what is known of the state."""

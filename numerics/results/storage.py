@@ -30,6 +30,7 @@ KINDS = {
     "Agreement": "numerics.checking.agreement",
     "Certificate": "numerics.certificate.certify",
     "Check": "numerics.checking.check",
+    "Comparison": "numerics.checking.comparison",
     "EndpointBatch": "numerics.endpoint_task.batch",
     "Gauge": "numerics.symmetry.gauge",
     "HysteresisLoop": "numerics.continuation.hysteresis",

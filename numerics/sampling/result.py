@@ -125,10 +125,14 @@ class Simulation(Result):
         """P."""
         return self.problem.P
 
+    def title(self) -> str:
+        """The architecture and the width."""
+        return f"{self.problem.network}, $N = {self.width}$"
+
     def draw(self, ax: Any, **style: Any) -> None:
         """The mean kernel as colours."""
         kernel(self.kernel_mean, self.problem.P, ax, **{"label": r"mean kernel $\Phi^{tt'}$", **style})
-        ax.set_title(f"{self.problem.network}, $N = {self.width}$", loc="left")
+        ax.set_title(self.title(), loc="left")
 
     def labelled(self) -> Arrays:
         """Means over draws, with their standard errors (`to_arviz` has the draws)."""

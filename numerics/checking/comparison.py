@@ -1,0 +1,93 @@
+"""A state beside a simulation of its problem, on one colour scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from numerics.checking.agreement import Agreement
+from numerics.checking.linear import compare_phase
+from numerics.checking.weights import phases
+from numerics.errors import InputError
+from numerics.linalg import FloatArray
+from numerics.nonlinear.solution import NonlinearSolution
+from numerics.predictors.observables import cka
+from numerics.results.base import Result
+from numerics.results.display import Facts, number
+from numerics.results.labelled import KERNEL, Arrays, Labelled, kernel_array, kernel_coordinates, problem_attributes
+from numerics.results.plotting import side_by_side
+from numerics.results.solution import Solution
+from numerics.sampling.result import Simulation
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Result):
+    """A state of a problem and a simulation of it.
+
+    Attributes:
+        solution: the theory's state, N → ∞.
+        simulation: with the sign symmetries removed that turn the state into another.
+        predicted: the kernel in the simulation's sign, (nP, nP): of a linear network the mean at the simulated width,
+            of a nonlinear one the state's own, N → ∞.
+        agreement: the verdict; None for a nonlinear network, whose shift at finite N one width cannot tell (`check`
+            samples three).
+    """
+
+    solution: Solution
+    simulation: Simulation
+    predicted: FloatArray
+    agreement: Agreement | None
+
+    @property
+    def cka(self) -> float:
+        """Kernel alignment of the predicted kernel with the sampled mean."""
+        return cka(self.predicted, self.simulation.kernel_mean)
+
+    def facts(self) -> Facts:
+        """The alignment, and the verdict where there is one."""
+        told = (("state", self.solution.title()), ("simulation", self.simulation.title()))
+        verdict = "none of one width: the prediction is for N → ∞"
+        return (
+            *told,
+            *((("verdict", verdict), ("alignment (CKA)", number(self.cka))) if self.agreement is None else ()),
+            *(() if self.agreement is None else self.agreement.facts()),
+        )
+
+    def labelled(self) -> Arrays:
+        """The predicted and the sampled kernel, and z where there is a verdict."""
+        problem = self.solution.problem
+        kernels = {
+            "predicted": self.predicted,
+            "sampled": self.simulation.kernel_mean,
+            "standard_error": self.simulation.kernel_standard_error,
+        }
+        if self.agreement is not None:
+            kernels["z"] = self.agreement.z
+        data: dict[str, Labelled] = {name: kernel_array(each, problem.P) for name, each in kernels.items()}
+        described = {**problem_attributes(problem), "width": self.simulation.width, "cka": self.cka}
+        return Arrays(KERNEL, data, kernel_coordinates(problem.n, problem.P), described)
+
+    def draw(self, ax: Any, **style: Any) -> None:
+        """The predicted kernel beside the sampled one."""
+        width = f"$N = {self.simulation.width}$"
+        theory = "theory, $N \\to \\infty$" if self.agreement is None else f"theory, {width}"
+        kernels = {theory: self.predicted, f"sampled, {width}": self.simulation.kernel_mean}
+        side_by_side(list(kernels.items()), self.solution.problem.P, ax, **style)
+
+
+def compare(state: Solution, simulation: Simulation) -> Comparison:
+    """A state beside a simulation of the same problem, in the same sign (`numerics.symmetry`).
+
+    Args:
+        state: a minimum of the problem's free energy.
+        simulation: of the same problem.
+
+    Raises:
+        InputError: the simulation is of another problem.
+    """
+    if state.problem != simulation.problem:
+        raise InputError("simulation: is of another problem than the state; accepted: one of the same problem")
+    (phase,) = phases([state], simulation.width)
+    found = compare_phase(phase, simulation)
+    verdict = None if isinstance(state, NonlinearSolution) else found.agreement
+    return Comparison(state, found.simulation, found.predicted, verdict)
