@@ -19,8 +19,10 @@ import mpmath
 from sympy import Expr
 
 from theory.critical_point import critical_point, critical_ratio
+from theory.display import Equations, Typeset
 from theory.kernel import require_horizon
 from theory.landau import require_noise
+from theory.typesetting import Row, over_times
 
 #: Step of the continuation, in the order parameter over its scale √(h_n h_{n-1}) at the critical point.
 STEP = 0.04
@@ -53,7 +55,7 @@ class BranchPoint:
 
 
 @dataclass(frozen=True)
-class Coexistence:
+class Coexistence(Typeset):
     """A discontinuous transition.
 
     Attributes:
@@ -70,6 +72,17 @@ class Coexistence:
     critical_signal: Any
     fold: BranchPoint
     equal: BranchPoint
+
+    def equations(self) -> Equations:
+        """λ, order parameter and F at the fold and at equal free energy, and λ_c, in decimals."""
+        H = over_times("H", self.T - 1, self.T - 2)
+        points = {r"\text{fold}": self.fold, "=": self.equal}
+        rows = [
+            Row(f"{left}_{{{name}}}", float(value), relation=r"\approx")
+            for name, point in points.items()
+            for left, value in ((r"\lambda", point.signal), (H, point.order_parameter), ("F", point.free_energy))
+        ]
+        return [*rows, Row(r"\lambda_c", float(self.critical_signal), relation=r"\approx")]
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ from theory import symbols
 from theory.coherent_elimination import HORIZON, SIZE, eliminate, simplified_logs, unit_free_energy
 from theory.display import Equations, Typeset
 from theory.kernel import normalised_noise
+from theory.typesetting import Row, over_times
 
 
 @dataclass(frozen=True)
@@ -80,12 +81,13 @@ class CoherentBranch(Typeset):
         object.__setattr__(self, "kernel", MappingProxyType(dict(self.kernel)))
 
     def equations(self) -> Equations:
-        """λ, the kernel and W's outlier in the branch's parameter."""
+        """λ, the kernel, F and W's outlier in the branch's parameter, and its range."""
         return (
             (rf"\lambda({self.parameter})", self.signal),
-            ("H", self.kernel_matrix()),
-            (r"\text{outlier}", self.outlier),
-            (str(self.parameter), self.domain),
+            *((over_times("H", *times), value) for times, value in sorted(self.kernel.items())),
+            ("F", self.free_energy),
+            ("z_1", self.outlier),
+            Row(str(self.parameter), self.domain, relation=r"\in"),
         )
 
     def kernel_matrix(self) -> ImmutableMatrix:
@@ -181,7 +183,7 @@ def coherent_branch(kappa: Expr = symbols.kappa) -> CoherentBranch:
 
 
 @dataclass(frozen=True)
-class StrongSignal:
+class StrongSignal(Typeset):
     """Leading terms for λ → ∞ on the coherent branch, in units ``u = v = w = 1``; independent of κ.
 
     Attributes:
@@ -195,6 +197,12 @@ class StrongSignal:
     kernel: Mapping[tuple[int, int], Expr]
     outlier: Expr
     free_energy: Expr
+
+    def equations(self) -> Equations:
+        """The leading terms."""
+        entries = [(over_times("H", *times), value) for times, value in sorted(self.kernel.items())]
+        rows = [("s", self.parameter), *entries, ("z_1", self.outlier), ("F", self.free_energy)]
+        return [Row(left, value, relation=r"\simeq") for left, value in rows]
 
 
 def strong_signal() -> StrongSignal:

@@ -45,12 +45,14 @@ from sympy import (
 )
 
 from theory import symbols
+from theory.display import Equations, Typeset
+from theory.typesetting import over_times
 
 HORIZON = 5
 
 
 @dataclass(frozen=True)
-class CoherentCurve:
+class CoherentCurve(Typeset):
     """The curve and the kernel on it.
 
     Attributes:
@@ -70,6 +72,12 @@ class CoherentCurve:
     odd: Mapping[str, Expr]
     stress: Expr
     last: Expr
+
+    def equations(self) -> Equations:
+        """The relation of the parameters, ``p_1``, λ and the kernel's entries."""
+        odd = {times: "/p_1" if sum(times) % 2 else "" for times in self.kernel()}
+        entries = [(over_times("H", *times) + odd[times], value) for times, value in sorted(self.kernel().items())]
+        return [("0", self.relation), ("p_1^2", self.square), (r"\lambda", self.signal()), *entries]
 
     def signal(self, kappa: Expr = symbols.kappa) -> Expr:
         """``λ = μ(H^{44}+κ)²``."""

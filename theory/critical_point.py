@@ -28,6 +28,7 @@ from theory.display import Equations, Typeset
 from theory.kernel import require_horizon
 from theory.landau import landau_expansion, require_noise
 from theory.landau_closed_form import quartic_coefficient
+from theory.typesetting import Row, Series, over_times
 
 CONTINUOUS, DISCONTINUOUS = "continuous", "discontinuous"
 
@@ -77,17 +78,35 @@ class CriticalPoint(Typeset):
     conditions: tuple[Expr, ...] = ()
 
     def equations(self) -> Equations:
-        """The point, and the first power of the order parameter squared in ``λ - λ_c``."""
-        diagonal, last = self.kernel_diagonal, self.T - 1
+        """The point, and the first powers of ``λ - λ_c`` in the order parameter."""
+        diagonal = self.kernel_diagonal
+        powers = leading_powers(
+            self.T, self.lag, self.amplitude_squared, self.next_coefficient, self.amplitude_fourth
+        )
         return (
             (r"\lambda_c", self.signal),
             ("H^{tt}", diagonal if len(diagonal) > 1 else diagonal[0]),
-            (
-                rf"\left.\frac{{d}}{{d\lambda}} \left(H^{{{last},{last - self.lag}}}\right)^2 \right|_{{\lambda_c}}",
-                self.amplitude_squared,
-            ),
+            (powers.left, powers.value),
             (r"\text{order}", self.order),
         )
+
+
+def order_parameter(T: int | Expr, lag: int | Expr) -> str:
+    """LaTeX of ``H^{n,n-l}``."""
+    return over_times("H", T - 1, T - 1 - lag)
+
+
+def leading_powers(
+    T: int | Expr, lag: int | Expr, first: Expr | None, second: Expr | None = None, fourth: Expr | None = None
+) -> Row:
+    """``(H^{n,n-l})² = A (λ-λ_c) + B (λ-λ_c)² + …``, at a tricritical point ``(H^{n,n-l})⁴ = A (λ-λ_c) + …``."""
+    power, known = (2, (first, second)) if fourth is None else (4, (fourth,))
+    left = rf"\left({order_parameter(T, lag)}\right)^{{{power}}}"
+    if known[0] is None:
+        return Row(left, None)
+    powers = (r"\left(\lambda - \lambda_{c}\right)", r"\left(\lambda - \lambda_{c}\right)^{2}")
+    terms = Series((each, above) for each, above in zip(known, powers, strict=False) if each is not None)
+    return Row(left, terms, "order parameter at the critical point")
 
 
 def critical_ratio(T: int | Symbol) -> Expr:

@@ -31,9 +31,11 @@ from sympy import Expr, Integer, Symbol, root
 
 from theory import symbols
 from theory.bracketing import bracketed_root
+from theory.display import Equations, Typeset
 from theory.kernel import require_horizon
 from theory.landau import require_noise
 from theory.learning_onset import onset_noise, onset_ratio
+from theory.typesetting import Row
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Exchange:
 
 
 @dataclass(frozen=True)
-class LearningTransition:
+class LearningTransition(Typeset):
     """The transition at one noise beyond the onset.
 
     Attributes:
@@ -79,6 +81,12 @@ class LearningTransition:
     kappa: Expr
     folds: tuple[Fold, Fold]
     equal: Exchange
+
+    def equations(self) -> Equations:
+        """Both folds and the point of equal free energy, in decimals."""
+        values = (self.folds[0].signal, self.folds[1].signal, self.equal.signal)
+        lefts = (r"\lambda_-", r"\lambda_+", r"\lambda_=")
+        return [Row(left, float(value), relation=r"\approx") for left, value in zip(lefts, values, strict=True)]
 
 
 def learning_transition(T: int, kappa: Expr, digits: int = 40) -> LearningTransition | None:

@@ -38,12 +38,13 @@ from sympy import (
 
 from theory import symbols
 from theory.critical_point import closed_form_amplitude, critical_ratio, critical_signal
+from theory.display import Equations, Typeset
 from theory.free_energy import endpoint_free_energy
 from theory.kernel import require_architecture, require_horizon
 
 
 @dataclass(frozen=True)
-class LagSector:
+class LagSector(Typeset):
     """The tridiagonal second variation at one lag, for a chain of m entries (m may be symbolic).
 
     Attributes:
@@ -59,6 +60,17 @@ class LagSector:
     diagonal: Expr
     last: Expr
     off_diagonal: Expr
+
+    def equations(self) -> Equations:
+        """Size, entries and determinant."""
+        L, m = f"L_{{{self.lag}}}", f"m_{{{self.lag}}}"
+        return [
+            (m, self.size),
+            (f"{L}^{{tt}}", self.diagonal),
+            (f"{L}^{{mm}}", self.last),
+            (f"{L}^{{t,t+1}}", self.off_diagonal),
+            (rf"\left|{L}\right|", self.determinant()),
+        ]
 
     def matrix(self) -> ImmutableMatrix:
         """``L_l``, ``m × m``.

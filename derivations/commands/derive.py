@@ -10,7 +10,7 @@ import click
 from derivations import output
 from derivations.commands.problems import NumberList, TimeList, make_problem
 from derivations.exact import branches, functional, transitions
-from derivations.exact.request import Fields, Request
+from derivations.exact.request import Fields, Request, one_entry
 
 if TYPE_CHECKING:
     from sympy import Expr, Symbol
@@ -66,6 +66,7 @@ ANY_SHARING = (
 @click.option("--patterns", type=int, help="sequence: random patterns instead of the two orthonormal ones.")
 @click.option("--pattern-seed", type=int, help="sequence: seed of the random patterns. [0]")
 @click.option("--order", type=int, default=2, show_default=True, help="perturbation: the last power of Y.")
+@click.option("--entry", type=TimeList(), help="perturbation: one kernel entry H^{t,t'}, such as 2,3.")
 @click.option("--supervise", type=TimeList(), help="sequence, perturbation: supervised hidden times, such as 1,3.")
 @click.option("--format", "form", default="text", show_default=True, help="text, latex or json.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
@@ -84,6 +85,7 @@ def command(
     patterns: int | None,
     pattern_seed: int | None,
     order: int,
+    entry: tuple[int, ...] | None,
     supervise: tuple[int, ...] | None,
     form: str,
     as_json: bool,
@@ -110,7 +112,7 @@ def command(
                          RNN's weight that it leaves to each path
     gaussian-averages    ⟨φ(x)φ(y)⟩ and ⟨φ'(x)φ'(y)⟩ for linear, erf and relu
 
-    Kernel entries are H_ts, the signal is lamda. All but the first three and perturbation are in units u = v = w = 1.
+    Kernel entries are H_ts, the signal is lamda; --format latex has align* environments for a paper (with amsmath). All but the first three and perturbation are in units u = v = w = 1.
     """
     if what not in RESULTS:
         raise click.UsageError(f"WHAT: is {what!r}; accepted: {', '.join(RESULTS)}")
@@ -131,6 +133,8 @@ def command(
         raise click.UsageError(f"--arch: is {word!r}; accepted: rnn or dnn for {what}")
     if outputs != 1 and (found is not None or (T != "symbolic" and what != "hessian")):
         raise click.UsageError(f"--outputs: is {outputs} beside a problem or a T; accepted: with --T symbolic")
+    if entry is not None and what != "perturbation":
+        raise click.UsageError(f"--entry: does not apply to {what}; accepted: with perturbation")
     request = Request(
         _horizon(T or "4") if found is None else found.n + 1,
         _number(kappa, "kappa"),
@@ -148,14 +152,17 @@ def command(
     try:
         with output.working(f"deriving {what}"):
             fields = RESULTS[what](request)
+        if entry is not None:
+            fields = one_entry(fields, entry)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     if as_json or form == "json":
         output.print_json(fields)
     else:
-        from derivations.expressions import as_latex, as_text
+        from derivations.expressions import as_text
+        from derivations.formulas import as_latex, told
 
-        click.echo(as_latex(fields) if form == "latex" else as_text(fields))
+        click.echo(as_latex(what, fields) if form == "latex" else as_text(told(fields)))
     return 0
 
 

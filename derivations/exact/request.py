@@ -90,3 +90,21 @@ def as_float(expression: Expr) -> float | None:
 def entry(t: int, s: int) -> str:
     """The name of a kernel entry: ``12``, or ``1,12``."""
     return f"{t}{s}" if max(t, s) < 10 else f"{t},{s}"
+
+
+def one_entry(fields: Fields, times: tuple[int, ...]) -> Fields:
+    """An expansion's fields with one kernel entry of each order, (t, t') or (t', t), and its paths.
+
+    Raises:
+        InputError: times that are no two hidden times.
+    """
+    n = fields["T"] - 1
+    if len(times) != 2 or not all(1 <= t <= n for t in times):
+        given = ",".join(map(str, times))
+        raise InputError(f"--entry: is {given}; accepted: two hidden times from 1 to {n}, such as {n - 1},{n}")
+    name = entry(*sorted(times))
+    orders = []
+    for order in fields["orders"]:
+        tables = {key: table for key, table in order.items() if isinstance(table, dict)}
+        orders.append(order | {key: {k: v for k, v in table.items() if k == name} for key, table in tables.items()})
+    return fields | {"orders": orders}

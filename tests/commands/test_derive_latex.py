@@ -1,0 +1,273 @@
+"""What `unrolled derive --format latex` prints compiles, fits a page, and says what the expressions say."""
+
+from __future__ import annotations
+
+import math
+import re
+import shutil
+import subprocess
+from functools import cache
+
+import pytest
+import sympy
+from click.testing import CliRunner
+
+import theory
+from derivations.__main__ import cli
+from derivations.commands.derive import RESULTS
+from derivations.report.typeset import mathml
+from theory.typesetting import ROOM, Latex, Row, Series, align, lines, width
+
+#: Every word, with what is awkward about some.
+WORDS = (
+    "free-energy",
+    "free-energy --T symbolic --skip symbolic --bias 1/2",
+    "free-energy sequence --T 3 --supervise 1,2 --arch shared:1/2 --angle 1 --amplitude 2",
+    "stationarity --T 5",
+    "stationarity endpoint --T 4 --arch looped:2 --bias 1/3",
+    "hessian --outputs 2 --arch drift:rho",
+    "hessian sequence --T 3 --supervise 1,2 --arch drift:rho --skip 1/2",
+    "incoherent-branch --T symbolic",
+    "stability --T symbolic",
+    "critical-point",
+    "critical-point --T 6",
+    "critical-point --T 4 --kappa 56/3",
+    "critical-point --T symbolic --kappa symbolic",
+    "critical-point --T 7 --arch drift:rho",
+    "learning-transition --kappa 60",
+    "coexistence --T 6",
+    "coherent-branch",
+    "coherent-branch --T 5 --kappa symbolic",
+    "coherent-branch --skip 1/2",
+    "coherent-branch --arch shared:rho",
+    "strong-signal",
+    "outlier-threshold",
+    "outlier-threshold --T 5",
+    "fluctuations",
+    "perturbation --order 2 --supervise 1,3",
+    "gaussian-averages",
+)
+COMPILERS = [name for name in ("pdflatex", "tectonic") if shutil.which(name)]
+
+
+@cache
+def latex(words: str) -> str:
+    result = CliRunner().invoke(cli, ["derive", *words.split(), "--format", "latex"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def derive(words: str) -> str:
+    return CliRunner().invoke(cli, ["derive", *words.split()], catch_exceptions=False).stdout
+
+
+def test_every_word_is_here():
+    assert {words.split()[0] for words in WORDS} == set(RESULTS)
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_formulas_are_aligned_and_have_symbols_of_their_own(words):
+    text = latex(words)
+    assert text.isascii()
+    assert text.count(r"\begin{align*}") == text.count(r"\end{align*}") > 0
+    for environment in re.findall(r"\\begin\{align\*\}.*?\\end\{align\*\}", text, flags=re.DOTALL):
+        bare = re.sub(r"%.*", "", environment)
+        mathml(bare, display=True)  # raises on a command that it does not know
+        for line in bare.splitlines()[1:-1]:
+            assert line.count("&") - line.count("&=&") >= 1
+            left = line.split("&")[0]
+            # no field's name stands for a symbol
+            assert not re.search(r"\\text\{[a-z ]*\}\s*$", left), left
+            depth = re.sub(r"\\[{}]", "", line)
+            assert depth.count("{") == depth.count("}")
+        for opening, closing in ((r"\left", r"\right"), (r"\Bigl", r"\Bigr"), (r"\bigl", r"\bigr")):
+            count = [len(re.findall(re.escape(name) + r"(?![a-z])", bare)) for name in (opening, closing)]
+            assert count[0] == count[1]
+
+
+@pytest.mark.skipif(not COMPILERS, reason="no TeX is installed (apt-get install texlive-latex-base)")
+def test_every_word_compiles_and_fits_a_page(tmp_path):
+    results = [theory.critical_point(4), theory.coherent_branch(), theory.endpoint_free_energy(4), theory.onset(4)]
+    body = "\n".join([*map(latex, WORDS), *(result.latex() for result in results)])
+    # eight matrices of a written-out problem are as wide as they are
+    page = r"\usepackage[a4paper,margin=2.5cm]{geometry}"
+    head = "\\documentclass{article}\n" + page + "\n\\usepackage{amsmath,amssymb}\n\\begin{document}\n"
+    (tmp_path / "paper.tex").write_text(head + body + "\n\\end{document}\n")
+    command = {"pdflatex": ["pdflatex", "-halt-on-error", "-interaction=nonstopmode"], "tectonic": ["tectonic"]}
+    run = subprocess.run(
+        [*command[COMPILERS[0]], "paper.tex"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert run.returncode == 0, run.stdout[-2000:]
+    assert (tmp_path / "paper.pdf").stat().st_size > 10_000
+    assert "Overfull" not in run.stdout
+
+
+# --- what is written is what was meant: read again by a grammar of these formulas alone --------------------------------
+
+TOKEN = re.compile(r"\\(?:left|right|[Bb]ig[lr])\s*|\\quad|\\\\|&|\s+|\\[A-Za-z]+|\d+|[A-Za-z]|.")
+
+
+class Reader:
+    """Values of sums, products, fractions, roots, logarithms and powers in LaTeX, at numbers for the symbols."""
+
+    def __init__(self, text: str, values: dict[str, float]):
+        skipped = re.compile(r"\\(?:left|right|[Bb]ig[lr])\s*|\\quad|\\\\|&|\s+")
+        names = "|".join(re.escape(name) for name in sorted(values, key=len, reverse=True))
+        tokens = re.findall(f"{names}|{TOKEN.pattern}", text) if names else TOKEN.findall(text)
+        self.tokens = [token for token in tokens if not skipped.fullmatch(token)]
+        self.values = values
+        self.at = 0
+
+    def next(self) -> str:
+        return self.tokens[self.at] if self.at < len(self.tokens) else ""
+
+    def take(self, expected: str | None = None) -> str:
+        token = self.next()
+        assert expected is None or token == expected, (token, expected, self.at)
+        self.at += 1
+        return token
+
+    def sum(self) -> float:
+        total, sign = 0.0, 1.0
+        if self.next() in ("+", "-"):
+            sign = -1.0 if self.take() == "-" else 1.0
+        while True:
+            total += sign * self.product()
+            if self.next() not in ("+", "-"):
+                return total
+            sign = -1.0 if self.take() == "-" else 1.0
+
+    def product(self) -> float:
+        value = self.power()
+        while self.next() not in ("", "+", "-", ")", "}", "]"):
+            if self.next() == r"\times":
+                self.take()
+            value *= self.power()
+        return value
+
+    def group(self) -> float:
+        self.take("{")
+        value = self.sum()
+        self.take("}")
+        return value
+
+    def power(self) -> float:
+        value = self.atom()
+        if self.next() == "^":
+            self.take()
+            value **= self.group()
+        return value
+
+    def atom(self) -> float:
+        token = self.take()
+        if token == "(":
+            value = self.sum()
+            self.take(")")
+            return value
+        if token == "{":
+            value = self.sum()
+            self.take("}")
+            return value
+        if token in (r"\frac", r"\tfrac"):
+            above = self.group()
+            return above / self.group()
+        if token == r"\sqrt":
+            return math.sqrt(self.group())
+        if token == r"\ln":
+            return math.log(self.atom())
+        return self.values[token] if token in self.values else float(token)
+
+
+def read(text: str, expression: sympy.Basic) -> tuple[float, float]:
+    printer = Latex()
+    symbols = sorted(expression.free_symbols, key=str)
+    point = {symbol: sympy.Rational(13 + 7 * index, 11 + 3 * index) for index, symbol in enumerate(symbols)}
+    reader = Reader(text, {printer.doprint(symbol): float(value) for symbol, value in point.items()})
+    found = reader.sum()
+    assert reader.next() == ""
+    return found, float(expression.subs(point).evalf(30))
+
+
+a, b, c, d = sympy.symbols("a b c d", positive=True)
+EXPRESSIONS = [
+    theory.critical_point(4).signal,
+    theory.coherent_branch().free_energy,
+    *theory.coherent_branch().kernel.values(),
+    sympy.Mul(-2, sympy.Add(a, b, evaluate=False), evaluate=False) + c,
+    sympy.Mul(-1, a - b, c + d, 1 / (a + b + c) ** 2, sympy.log(a + b**2 + c), evaluate=False) - a / (b + c),
+    -sympy.sqrt(a + b * (c + d) ** 3) / (a * b * c * (1 + d)) + sympy.Rational(-3, 7) * a**sympy.Rational(5, 2),
+    sympy.Rational(-1, 2) * sympy.log((a * b + c) / (d * (a + 1))) - (a + b) ** 2 * (c - d) / (1 + a * d) ** 3,
+    (a + b + c + d) ** 3 / ((a - b + c * d) ** 2 + 1) ** sympy.Rational(3, 2),
+    *theory.endpoint_free_energy(3).stationarity(),
+    *theory.endpoint_free_energy(4).terms.values(),
+]
+
+
+@pytest.mark.parametrize("room", [12, 25, ROOM, 10**6])
+def test_broken_formulas_have_the_value_of_the_expression(room):
+    longest = 0
+    for expression in EXPRESSIONS:
+        broken = lines(expression, Latex(), room)
+        longest = max(longest, len(broken))
+        found, expected = read(" ".join(broken), expression)
+        assert found == pytest.approx(expected, rel=1e-9), "\n".join(broken)
+    assert longest == 1 if room == 10**6 else longest > 4 or room == ROOM
+
+
+def test_lines_are_as_long_as_there_is_room():
+    for condition in theory.endpoint_free_energy(4).stationarity():
+        assert max(map(width, lines(condition, Latex()))) <= ROOM + 12
+
+
+def test_a_series_breaks_off_with_dots():
+    row = Row("H", Series([(sympy.Rational(-1, 2), "x"), (a + b, "x^{2}")]))
+    assert align([row]) == (
+        "\\begin{align*}\nH &= - \\frac{1}{2} x + \\Bigl( a + b \\Bigr) x^{2} + \\cdots\n\\end{align*}"
+    )
+
+
+# --- symbols and words ------------------------------------------------------------------------------------------------
+
+
+def test_the_theory_s_own_symbols():
+    assert r"\lambda_{c} &= \frac{81}{8} = 10.125" in latex("critical-point")
+    assert r"T &= 4,\quad \kappa = 1,\quad M_{st} = 1" in latex("critical-point")
+    assert r"\left(H^{32}\right)^{2} &= \frac{1024}{477} \left(\lambda - \lambda_{c}\right)" in latex("critical-point")
+    assert r"M_{st} = \rho^{|s-t|}" in latex("critical-point --T 7 --arch drift:rho")
+    assert r"\frac{\partial F}{\partial H^{11}} &=" in latex("stationarity --T 5")
+    assert r"H^{12}_{21}" in latex("hessian sequence --T 3 --supervise 1,2 --arch drift:rho --skip 1/2")
+    assert r"y^{1}_{2}" in latex("hessian sequence --T 3 --supervise 1,2 --arch drift:rho --skip 1/2")
+    assert r"E_{1}^{2} u^{2} v \left(y^{1}\right)^{2}" in latex("perturbation --order 2 --supervise 1,3")
+
+
+def test_a_discontinuous_transition_has_no_exponent():
+    continuous, discontinuous = latex("critical-point"), latex("critical-point --T 6")
+    assert r"H^{32} &\propto \left(\lambda - \lambda_{c}\right)^{1/2}" in continuous
+    assert r"\propto" not in discontinuous
+    assert "discontinuous" in discontinuous
+    assert "exponent = 1/2" in derive("critical-point")
+    assert "exponent" not in derive("critical-point --T 6")
+    assert r"^{1/4}" in latex("critical-point --T 4 --kappa 56/3")
+
+
+def test_one_entry_of_the_expansion():
+    whole, one = latex("perturbation --order 2 --supervise 1,3"), latex(
+        "perturbation --order 2 --supervise 1,3 --entry 3,2"
+    )
+    assert set(re.findall(r"\\Delta_\{\d\}\^\{(\d+)\}", one)) == {"23"}
+    rows = [line.split("  %")[0].removesuffix(r" \\") for line in one.splitlines() if line.startswith(r"\Delta")]
+    assert rows
+    assert all(row in whole for row in rows)
+
+
+@pytest.mark.parametrize("given", ["1", "0,2", "2,4", "1,2,3"])
+def test_an_entry_is_two_hidden_times(given):
+    result = CliRunner().invoke(cli, ["derive", "perturbation", "--entry", given])
+    assert result.exit_code == 2
+    assert "--entry" in result.output
+
+
+def test_an_entry_belongs_to_the_expansion():
+    result = CliRunner().invoke(cli, ["derive", "stability", "--entry", "1,2"])
+    assert result.exit_code == 2
+    assert "does not apply to stability" in result.output

@@ -1,0 +1,303 @@
+r"""Formulas as LaTeX for a paper: the theory's own symbols, aligned at the equals signs, long ones broken.
+
+Kernel entries are ``H^{tt'}``, between patterns ``H^{tt'}_{pp'}``, labels ``y^t`` or ``y^t_p`` (docs/theory.md sections
+1 and 2). What is written needs amsmath.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from sympy import Add, Basic, MatAdd, MatMul, MatrixSymbol, Mul, Number, Pow, Symbol, Tuple, fraction, log
+from sympy.core.function import _coeff_isneg
+from sympy.printing.latex import LatexPrinter
+from sympy.printing.precedence import PRECEDENCE
+
+#: Characters of a line of an article in one column, without the left-hand side.
+ROOM = 56
+#: How SymPy's printer is set: ln, arcsin, and long numerators beside their fraction.
+STYLE = {"ln_notation": True, "inv_trig_style": "full", "long_frac_ratio": 3}
+#: Matrices over hidden times, whose entries have their times above.
+OVER_TIMES = "HJQR"
+
+
+class Remembered:
+    """What a printer has written of each part: the determinants of a long chain recur in every equation."""
+
+    def __init__(self, settings: dict[str, Any] | None = None) -> None:
+        super().__init__(settings)  # type: ignore[call-arg]
+        self._written: dict[tuple[Basic, tuple[tuple[str, Any], ...]], str] = {}
+
+    def _print(self, expr: Any, **settings: Any) -> str:
+        # numbers print as they are typed: 1 and 1.0 are equal
+        if not isinstance(expr, Basic) or not expr.args:
+            return super()._print(expr, **settings)  # type: ignore[misc,no-any-return]
+        key = (expr, tuple(sorted(settings.items())))
+        if key not in self._written:
+            self._written[key] = super()._print(expr, **settings)  # type: ignore[misc]
+        return self._written[key]
+
+
+class Latex(Remembered, LatexPrinter):  # type: ignore[misc]
+    """LaTeX of SymPy expressions.
+
+    Args:
+        joint: letters whose names hold times and patterns (``theory.symbols.joint_entry`` and ``joint_label``).
+    """
+
+    def __init__(self, joint: str = "") -> None:
+        super().__init__(dict(STYLE))
+        self._joint = joint
+
+    def _print_Symbol(self, expr: Symbol, style: str = "plain") -> str:
+        letter, _, places = expr.name.partition("_")
+        if expr.name == "beta_b":  # ``theory.symbols.beta``
+            return r"\beta"
+        if not re.fullmatch(r"[\dp_]+", places) or letter not in (*OVER_TIMES, "y"):
+            return str(super()._print_Symbol(expr, style))
+        parts = places.split("_")
+        if letter == "y":
+            return _label(parts) if "y" in self._joint else f"y^{{{places}}}"
+        if letter in self._joint:
+            (t, p), (s, q) = map(_place, parts)
+            comma = "," if max(map(len, (t, p, s, q))) > 1 else ""
+            return f"{letter}^{{{t}{comma}{s}}}_{{{p}{comma}{q}}}"
+        return f"{letter}^{{{','.join(parts)}}}"
+
+
+def _label(parts: list[str]) -> str:
+    """``y^t_p``, of several outputs ``y^t_{c,p}``."""
+    t, p = _place(parts[-1])
+    return f"y^{{{t}}}_{{{','.join([*parts[:-1], p])}}}"
+
+
+def _place(text: str) -> tuple[str, str]:
+    t, _, p = text.partition("p") if "p" in text else (text[:1], "", text[1:])
+    return t, p
+
+
+def over_times(letter: str, t: Any, s: Any) -> str:
+    """``H^{tt'}``: an entry of a matrix over hidden times, numbers or expressions."""
+    plain = len(f"{t}{s}") == 2
+    return f"{letter}^{{{t}{'' if plain else ','}{s}}}"
+
+
+class Raw(str):
+    """LaTeX that is written already."""
+
+
+class Series(tuple[tuple[Any, str], ...]):
+    """First terms of a power series: coefficients, each with its power in LaTeX."""
+
+
+class Row(NamedTuple):
+    """One formula: left-hand side in LaTeX, value, what it is called, and the relation between the two."""
+
+    left: str
+    value: Any
+    phrase: str = ""
+    relation: str = "="
+
+
+def align(rows: Iterable[Row], printer: Latex | None = None) -> str:
+    """Rows as ``align*``; what each is called stands behind it as a comment."""
+    body = []
+    printer = printer or Latex()
+    for row in rows:
+        room = max(ROOM // 2, ROOM - width(row.left))
+        first, *more = lines(row.value, printer, room)
+        body.append([f"{row.left} &{row.relation} {first}", *(rf"&\quad {line}" for line in more)])
+        body[-1][-1] += "\0" + row.phrase
+    text = " \\\\\n".join(line for written in body for line in written)
+    ended = re.sub(r"\0(.*?)( \\\\)?$", lambda m: f"{m[2] or ''}{'  % ' + m[1] if m[1] else ''}", text, flags=re.M)
+    return "\\begin{align*}\n" + ended + "\n\\end{align*}"
+
+
+def width(latex: str) -> int:
+    """About how many characters wide a formula is."""
+    text = re.sub(r"\\text\{([^{}]*)\}|\\operatorname\{([^{}]*)\}", r"\1\2", latex)
+    text = re.sub(r"\\(left|right|quad|[Bb]ig+[lr]|limits|,|;)(?![a-z])", " ", text)
+    previous = None
+    while previous != text:
+        previous = text
+        text = re.sub(r"[_^]\{([^{}]*)\}", lambda m: "i" * ((2 * len(m[1].replace(" ", "")) + 2) // 3), text)
+        text = re.sub(r"\\frac\{([^{}]*)\}\{([^{}]*)\}", lambda m: max(m[1], m[2], key=len), text)
+        text = re.sub(r"\\sqrt\{([^{}]*)\}", r"x\1", text)
+        text = re.sub(r"(?<![\w}])\{([^{}]*)\}", r"\1", text)
+    text = re.sub(r"\\(ln|log|det|tr|arcsin|arccos)(?![a-z])", "xxx", text)
+    text = re.sub(r"\\[A-Za-z]+", "x", text)
+    # relations and signs have space around them, products none
+    return len(re.sub(r"\s+", "", text)) + 2 * len(re.findall(r"[+=<>-]", text))
+
+
+def written(value: Any, printer: Latex) -> str:
+    """A value on one line."""
+    if isinstance(value, Raw):
+        return value
+    if isinstance(value, str):
+        return rf"\text{{{value}}}"
+    if isinstance(value, float):
+        return decimal(f"{value:.10g}")
+    if isinstance(value, Series):
+        return " ".join(part for broken in _terms(value, printer, 10**6) for part in broken)
+    if isinstance(value, list | tuple):
+        return r"\left(" + r",\ ".join(written(item, printer) for item in value) + r"\right)"
+    if isinstance(value, Basic) or hasattr(value, "shape"):
+        return str(printer.doprint(value)).replace("+ -", "-")
+    return decimal(str(value))
+
+
+def decimal(text: str) -> str:
+    """A number as it is printed, its power of ten set as one."""
+    mantissa, e, power = text.partition("e")
+    return rf"{mantissa} \cdot 10^{{{int(power)}}}" if e else text
+
+
+def lines(value: Any, printer: Latex, room: int = ROOM) -> list[str]:
+    """A value in lines of at most ``room`` characters, as far as sums, products and lists can be broken."""
+    whole = written(value, printer)
+    if width(whole) <= room:
+        return [whole]
+    if isinstance(value, Series):
+        return _filled(_terms(value, printer, room), room)
+    if isinstance(value, list | tuple | Tuple):
+        items = [written(item, printer) for item in value]
+        between = [[rf"\bigl( {items[0]},"], *([f"{item},"] for item in items[1:-1]), [rf"{items[-1]} \bigr)"]]
+        return _filled(between, room) if len(items) > 1 else [whole]
+    if isinstance(value, MatMul):
+        return _matrix_product(value, printer, room)
+    if hasattr(value, "adjoint_map"):
+        return _mapped(value, whole, printer, room)
+    if isinstance(value, MatAdd):
+        return _filled(_signed(value.args, printer, room), room)
+    if isinstance(value, Add):
+        return _filled(_signed(printer._as_ordered_terms(value), printer, room), room)
+    if isinstance(value, Mul | Pow | log) and value.is_commutative:
+        return _product(value, printer, room)
+    return [whole]
+
+
+def _terms(value: Series, printer: Latex, room: int) -> list[list[str]]:
+    """Each term of a series in lines, and that more follow."""
+    result = []
+    for index, (coefficient, power) in enumerate(value):
+        (broken,) = _signed([Mul(coefficient, 1)], printer, room - width(power) if room > 2 * width(power) else room)
+        if isinstance(coefficient, Add):
+            broken = [rf"\Bigl( {broken[0]}", *broken[1:-1], *broken[1:][-1:]]
+            broken[-1] += r" \Bigr)"
+        if index and not broken[0].startswith("-"):
+            broken[0] = "+ " + broken[0]
+        result.append([*broken[:-1], f"{broken[-1]} {power}"])
+    return [*result, [r"+ \cdots"]]
+
+
+def _signed(terms: Iterable[Any], printer: Latex, room: int) -> list[list[str]]:
+    """Each term in lines, with its sign before it; none before the first where it is positive."""
+    result = []
+    for index, term in enumerate(terms):
+        # the opposite of a number times a sum is a sum, before which no sign may stand
+        negative = _coeff_isneg(term) and isinstance(term, Mul | MatMul | Number) and not isinstance(-term, Add | MatAdd)
+        broken = lines(-term if negative else term, printer, room - 3)
+        if not negative and broken[0].lstrip().startswith("-"):
+            sign = ""
+        else:
+            sign = "- " if negative else "+ " if index else ""
+        result.append([sign + broken[0], *(rf"\quad {line}" for line in broken[1:])])
+    return result
+
+
+def _product(value: Any, printer: Latex, room: int) -> list[str]:
+    """Factors, broken between two of them with ×; the longest ones in brackets over several lines."""
+    numerator, denominator = fraction(value)
+    above = [factor for factor in Mul.make_args(numerator) if factor != 1]
+    below = [denominator] if denominator != 1 else []
+    if below and width(written(1 / denominator, printer)) > room:
+        below = list(Mul.make_args(denominator))
+    numbers = Mul(*(factor for factor in above if factor.is_number)) / Mul(*(f for f in below if f.is_number))
+    factors = [f for f in above if not f.is_number]
+    inverted = [f for f in below if not f.is_number]
+    sign = ""
+    if numbers.could_extract_minus_sign():
+        numbers, sign = -numbers, "- "
+    long = [factor for factor in factors if factor.has(Add)]
+    first = numbers * Mul(*(factor for factor in factors if not factor.has(Add)))
+    leading = [first / inverted[0], *(1 / factor for factor in inverted[1:])] if inverted else [first]
+    leading = [factor for factor in leading if factor != 1]
+    parts = []
+    for factor in leading:
+        above, below = fraction(factor)
+        if width(written(factor, printer)) <= room:
+            parts.append([written(factor, printer)])
+        else:
+            parts += [[written(above, printer)]] if above != 1 else []
+            parts += [_factor(1 / each, printer, room - 3) for each in Mul.make_args(below) if each != 1]
+    parts += [_factor(factor, printer, room - 3) for factor in long]
+    if not parts:
+        return [written(value, printer)]
+    parts[0][0] = sign + parts[0][0]
+    return _filled(parts, room, r"\times ")
+
+
+def _factor(factor: Any, printer: Latex, room: int) -> list[str]:
+    """One factor: where it is too long, in brackets over several lines."""
+    whole = str(printer.parenthesize(factor, PRECEDENCE["Mul"]))
+    if width(whole) <= room:
+        return [whole]
+    opening, inside, closing = r"\Bigl(", factor, r"\Bigr)"
+    if isinstance(factor, log):
+        opening, inside = r"\ln \Bigl(", factor.args[0]
+    elif isinstance(factor, Pow) and isinstance(factor.base, Add):
+        inside, exponent = factor.as_base_exp()
+        closing += f"^{{{written(exponent, printer).replace('frac', 'tfrac')}}}"
+    elif not isinstance(factor, Add):
+        return [whole]
+    broken = lines(inside, printer, room - 2)
+    if len(broken) == 1:
+        return [whole]
+    broken = [f"{opening} {broken[0]}", *(rf"\quad {line}" for line in broken[1:])]
+    return [*broken[:-1], f"{broken[-1]} {closing}"]
+
+
+def _matrix_product(value: Any, printer: Latex, room: int) -> list[str]:
+    """Matrices one after the other, each in lines where it is a map of a long one."""
+    coefficient, matrices = value.as_coeff_matrices()
+    parts = [[written(coefficient, printer)]] if coefficient != 1 else []
+    if coefficient == -1:
+        parts = [["-"]]
+    for matrix in matrices:
+        whole = str(printer.parenthesize(matrix, PRECEDENCE["Mul"]))
+        parts.append([whole] if width(whole) <= room else _mapped(matrix, whole, printer, room - 3))
+    return _filled(parts, room)
+
+
+def _mapped(matrix: Any, whole: str, printer: Latex, room: int) -> list[str]:
+    """A linear map of a long matrix, such as ``(A)^+``, in lines; other long matrices as they are."""
+    if not hasattr(matrix, "adjoint_map"):
+        return [whole]
+    short = MatrixSymbol("X", *matrix.argument.shape)
+    before, _, after = str(printer._print(matrix.func(short, *matrix.args[1:]))).rpartition("X")
+    for opening, closing in ((r"\left(", r"\right)"), ("{", "}")):
+        if before.endswith(opening) and after.startswith(closing):
+            before, after = before.removesuffix(opening), after.removeprefix(closing)
+    if before.endswith(r"\left["):
+        before, after = before.removesuffix(r"\left["), after.removeprefix(r"\right]")
+        opening, closing = r"\Bigl[", r"\Bigr]"
+    else:
+        opening, closing = r"\Bigl(", r"\Bigr)"
+    broken = lines(matrix.argument, printer, room - width(before))
+    broken = [f"{before}{opening} {broken[0]}", *(rf"\quad {line}" for line in broken[1:])]
+    return [*broken[:-1], f"{broken[-1]} {closing}{after}"]
+
+
+def _filled(parts: list[list[str]], room: int, between: str = "") -> list[str]:
+    """Parts one after the other, as many on a line as it has room for; ``between`` stands before one on a new line."""
+    result: list[str] = []
+    for part in parts:
+        if result and width(result[-1]) + width(part[0]) + 2 <= room:
+            result[-1] += " " + part[0]
+            result += part[1:]
+        else:
+            result += [(between if result else "") + part[0], *part[1:]]
+    return result
