@@ -181,8 +181,13 @@ def _domain(value: Any, fields: Fields, printer: Latex) -> Groups:
         typeset = typeset.replace(plain, latex)
     first, _, rest = typeset.partition(r"\text{ or }")
     other, _, last = rest.partition(",")
-    return [[Row("", Raw(rf"{first.strip()} \text{{ or}}"), "", ""), Row("", Raw(f"{other.strip()},"), "", ""),
-             Row("", Raw(last.strip()), words, "")]]
+    return [
+        [
+            Row("", Raw(rf"{first.strip()} \text{{ or}}"), "", ""),
+            Row("", Raw(f"{other.strip()},"), "", ""),
+            Row("", Raw(last.strip()), words, ""),
+        ]
+    ]
 
 
 def _terms(value: Fields, fields: Fields, printer: Latex) -> Groups:
@@ -196,7 +201,8 @@ def _pair(name: str, value: Any) -> tuple[str, Any, str]:
 
 def _slopes(value: Fields, fields: Fields, printer: Latex) -> Groups:
     return [
-        [Row(rf"\frac{{\partial F}}{{\partial {printer.doprint(Symbol(name))}}}", slope)] for name, slope in value.items()
+        [Row(rf"\frac{{\partial F}}{{\partial {printer.doprint(Symbol(name))}}}", slope)]
+        for name, slope in value.items()
     ]
 
 
@@ -259,7 +265,9 @@ def _covariance(first: str, second: str) -> str:
 def _mean_shift(value: Fields, fields: Fields, printer: Latex) -> Groups:
     entries = {rf"H^{{{name}}}": entry for name, entry in value.items()}
     words = "shift of the mean at finite width"
-    return [[Row(rf"N \left(\left\langle {H} \right\rangle - {H}\right)", shift, words)] for H, shift in entries.items()]
+    return [
+        [Row(rf"N \left(\left\langle {H} \right\rangle - {H}\right)", shift, words)] for H, shift in entries.items()
+    ]
 
 
 def _propagators(value: Fields, fields: Fields, printer: Latex) -> Groups:
@@ -274,7 +282,9 @@ def _orders(value: list[Fields], fields: Fields, printer: Latex) -> Groups:
         words = "prior kernel" if k == 0 else f"order {k} in Y"
         groups.append([Row(of[name], entry, words) for name, entry in each["kernel"].items()])
         for name, found in each["paths"].items():
-            groups.append([Row(rf"{of[name]}{_path(path)}", weight, "weight of a path") for path, weight in found.items()])
+            groups.append(
+                [Row(rf"{of[name]}{_path(path)}", weight, "weight of a path") for path, weight in found.items()]
+            )
     return groups
 
 

@@ -80,9 +80,7 @@ class CriticalPoint(Typeset):
     def equations(self) -> Equations:
         """The point, and the first powers of ``λ - λ_c`` in the order parameter."""
         diagonal = self.kernel_diagonal
-        powers = leading_powers(
-            self.T, self.lag, self.amplitude_squared, self.next_coefficient, self.amplitude_fourth
-        )
+        powers = leading_powers(self.T, self.lag, self.amplitude_squared, self.next_coefficient, self.amplitude_fourth)
         return (
             (r"\lambda_c", self.signal),
             ("H^{tt}", diagonal if len(diagonal) > 1 else diagonal[0]),

@@ -51,6 +51,9 @@ class Latex(Remembered, LatexPrinter):  # type: ignore[misc]
         super().__init__(dict(STYLE))
         self._joint = joint
 
+    def _print_Identity(self, expr: Any) -> str:
+        return "I"
+
     def _print_Symbol(self, expr: Symbol, style: str = "plain") -> str:
         letter, _, places = expr.name.partition("_")
         if expr.name == "beta_b":  # ``theory.symbols.beta``
@@ -198,7 +201,9 @@ def _signed(terms: Iterable[Any], printer: Latex, room: int) -> list[list[str]]:
     result = []
     for index, term in enumerate(terms):
         # the opposite of a number times a sum is a sum, before which no sign may stand
-        negative = _coeff_isneg(term) and isinstance(term, Mul | MatMul | Number) and not isinstance(-term, Add | MatAdd)
+        negative = (
+            _coeff_isneg(term) and isinstance(term, Mul | MatMul | Number) and not isinstance(-term, Add | MatAdd)
+        )
         broken = lines(-term if negative else term, printer, room - 3)
         if not negative and broken[0].lstrip().startswith("-"):
             sign = ""
@@ -215,9 +220,10 @@ def _product(value: Any, printer: Latex, room: int) -> list[str]:
     below = [denominator] if denominator != 1 else []
     if below and width(written(1 / denominator, printer)) > room:
         below = list(Mul.make_args(denominator))
-    numbers = Mul(*(factor for factor in above if factor.is_number)) / Mul(*(f for f in below if f.is_number))
-    factors = [f for f in above if not f.is_number]
-    inverted = [f for f in below if not f.is_number]
+    # a sum such as 3 + √17 is no plain number: SymPy would multiply it out, and it needs brackets
+    numbers = Mul(*filter(_plain, above)) / Mul(*filter(_plain, below))
+    factors = [factor for factor in above if not _plain(factor)]
+    inverted = [factor for factor in below if not _plain(factor)]
     sign = ""
     if numbers.could_extract_minus_sign():
         numbers, sign = -numbers, "- "
@@ -238,6 +244,10 @@ def _product(value: Any, printer: Latex, room: int) -> list[str]:
         return [written(value, printer)]
     parts[0][0] = sign + parts[0][0]
     return _filled(parts, room, r"\times ")
+
+
+def _plain(factor: Any) -> bool:
+    return bool(factor.is_number) and not factor.has(Add)
 
 
 def _factor(factor: Any, printer: Latex, room: int) -> list[str]:

@@ -112,7 +112,8 @@ def command(
                          RNN's weight that it leaves to each path
     gaussian-averages    ⟨φ(x)φ(y)⟩ and ⟨φ'(x)φ'(y)⟩ for linear, erf and relu
 
-    Kernel entries are H_ts, the signal is lamda; --format latex has align* environments for a paper (with amsmath). All but the first three and perturbation are in units u = v = w = 1.
+    Kernel entries are H_ts, the signal is lamda; --format latex has H^{ts}, and align* environments for a paper (with
+    amsmath). All but the first three and perturbation are in units u = v = w = 1.
     """
     if what not in RESULTS:
         raise click.UsageError(f"WHAT: is {what!r}; accepted: {', '.join(RESULTS)}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import random
-import re
 
 import mpmath
 import pytest
@@ -139,24 +138,6 @@ WHATS = {
     "hessian": [],
     "learning-transition": ["--T", "5", "--kappa", "40"],
 }
-
-
-@pytest.mark.parametrize("what", WHATS)
-def test_latex_has_balanced_braces_and_displays(what):
-    result = CliRunner().invoke(cli, ["derive", what, *WHATS[what], "--format", "latex"], catch_exceptions=False)
-    assert result.exit_code == 0
-    text = result.stdout
-    assert text.isascii()
-    for line in filter(None, text.splitlines()):
-        assert line.startswith(r"\[")
-        assert line.endswith(r"\]")
-        bare = re.sub(r"\\[{}]", "", line)
-        depth = 0
-        for character in bare:
-            depth += (character == "{") - (character == "}")
-            assert depth >= 0
-        assert depth == 0
-        assert len(re.findall(r"\\left(?![a-z])", line)) == len(re.findall(r"\\right(?![a-z])", line))
 
 
 @pytest.mark.parametrize("what", [name for name in WHATS if name != "hessian"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import cmath
 import re
 import shutil
 import subprocess
@@ -16,6 +16,7 @@ import theory
 from derivations.__main__ import cli
 from derivations.commands.derive import RESULTS
 from derivations.report.typeset import mathml
+from theory.coherent_branch import strong_signal
 from theory.typesetting import ROOM, Latex, Row, Series, align, lines, width
 
 #: Every word, with what is awkward about some.
@@ -37,16 +38,16 @@ WORDS = (
     "learning-transition --kappa 60",
     "coexistence --T 6",
     "coherent-branch",
-    "coherent-branch --T 5 --kappa symbolic",
     "coherent-branch --skip 1/2",
     "coherent-branch --arch shared:rho",
     "strong-signal",
     "outlier-threshold",
     "outlier-threshold --T 5",
-    "fluctuations",
+    "fluctuations --T symbolic",
     "perturbation --order 2 --supervise 1,3",
     "gaussian-averages",
 )
+LONG = ("fluctuations", "coherent-branch --T 5 --kappa symbolic")
 COMPILERS = [name for name in ("pdflatex", "tectonic") if shutil.which(name)]
 
 
@@ -65,7 +66,7 @@ def test_every_word_is_here():
     assert {words.split()[0] for words in WORDS} == set(RESULTS)
 
 
-@pytest.mark.parametrize("words", WORDS)
+@pytest.mark.parametrize("words", [*WORDS, *(pytest.param(words, marks=pytest.mark.slow) for words in LONG)])
 def test_formulas_are_aligned_and_have_symbols_of_their_own(words):
     text = latex(words)
     assert text.isascii()
@@ -74,7 +75,7 @@ def test_formulas_are_aligned_and_have_symbols_of_their_own(words):
         bare = re.sub(r"%.*", "", environment)
         mathml(bare, display=True)  # raises on a command that it does not know
         for line in bare.splitlines()[1:-1]:
-            assert line.count("&") - line.count("&=&") >= 1
+            assert line.count("&") >= 1
             left = line.split("&")[0]
             # no field's name stands for a symbol
             assert not re.search(r"\\text\{[a-z ]*\}\s*$", left), left
@@ -85,24 +86,34 @@ def test_formulas_are_aligned_and_have_symbols_of_their_own(words):
             assert count[0] == count[1]
 
 
+def compile_and_measure(folder, words: tuple[str, ...]) -> list[str]:
+    """TeX's complaints about formulas wider than an A4 page."""
+    branch = theory.coherent_branch()
+    results = (theory.critical_point(4), branch, branch.rescaled(), theory.endpoint_free_energy(4), strong_signal())
+    body = "\n".join([*map(latex, words), *(result.latex() for result in results)])
+    packages = r"\usepackage[a4paper,margin=2.5cm]{geometry}\usepackage{amsmath}\allowdisplaybreaks"
+    text = f"\\documentclass{{article}}{packages}\n\\begin{{document}}\n{body}\n\\end{{document}}\n"
+    (folder / "paper.tex").write_text(text)
+    options = ["-halt-on-error", "-interaction=nonstopmode"] if COMPILERS[0] == "pdflatex" else []
+    command = [COMPILERS[0], *options, "paper.tex"]
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=50)
+    assert run.returncode == 0, run.stdout[-2000:]
+    assert (folder / "paper.pdf").stat().st_size > 10_000
+    return [line for line in (run.stdout + run.stderr).splitlines() if "Overfull \\hbox" in line]
+
+
 @pytest.mark.skipif(not COMPILERS, reason="no TeX is installed (apt-get install texlive-latex-base)")
 def test_every_word_compiles_and_fits_a_page(tmp_path):
-    results = [theory.critical_point(4), theory.coherent_branch(), theory.endpoint_free_energy(4), theory.onset(4)]
-    body = "\n".join([*map(latex, WORDS), *(result.latex() for result in results)])
-    # eight matrices of a written-out problem are as wide as they are
-    page = r"\usepackage[a4paper,margin=2.5cm]{geometry}"
-    head = "\\documentclass{article}\n" + page + "\n\\usepackage{amsmath,amssymb}\n\\begin{document}\n"
-    (tmp_path / "paper.tex").write_text(head + body + "\n\\end{document}\n")
-    command = {"pdflatex": ["pdflatex", "-halt-on-error", "-interaction=nonstopmode"], "tectonic": ["tectonic"]}
-    run = subprocess.run(
-        [*command[COMPILERS[0]], "paper.tex"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300
-    )
-    assert run.returncode == 0, run.stdout[-2000:]
-    assert (tmp_path / "paper.pdf").stat().st_size > 10_000
-    assert "Overfull" not in run.stdout
+    assert compile_and_measure(tmp_path, WORDS) == []
 
 
-# --- what is written is what was meant: read again by a grammar of these formulas alone --------------------------------
+@pytest.mark.slow
+@pytest.mark.skipif(not COMPILERS, reason="no TeX is installed (apt-get install texlive-latex-base)")
+def test_long_formulas_compile_and_fit_a_page(tmp_path):
+    assert compile_and_measure(tmp_path, LONG) == []
+
+
+# --- what is written is what was meant: read again by a grammar of these formulas alone -------------------------------
 
 TOKEN = re.compile(r"\\(?:left|right|[Bb]ig[lr])\s*|\\quad|\\\\|&|\s+|\\[A-Za-z]+|\d+|[A-Za-z]|.")
 
@@ -127,8 +138,8 @@ class Reader:
         self.at += 1
         return token
 
-    def sum(self) -> float:
-        total, sign = 0.0, 1.0
+    def sum(self) -> complex:
+        total, sign = 0j, 1.0
         if self.next() in ("+", "-"):
             sign = -1.0 if self.take() == "-" else 1.0
         while True:
@@ -137,7 +148,7 @@ class Reader:
                 return total
             sign = -1.0 if self.take() == "-" else 1.0
 
-    def product(self) -> float:
+    def product(self) -> complex:
         value = self.power()
         while self.next() not in ("", "+", "-", ")", "}", "]"):
             if self.next() == r"\times":
@@ -145,20 +156,20 @@ class Reader:
             value *= self.power()
         return value
 
-    def group(self) -> float:
+    def group(self) -> complex:
         self.take("{")
         value = self.sum()
         self.take("}")
         return value
 
-    def power(self) -> float:
+    def power(self) -> complex:
         value = self.atom()
         if self.next() == "^":
             self.take()
             value **= self.group()
         return value
 
-    def atom(self) -> float:
+    def atom(self) -> complex:
         token = self.take()
         if token == "(":
             value = self.sum()
@@ -172,20 +183,20 @@ class Reader:
             above = self.group()
             return above / self.group()
         if token == r"\sqrt":
-            return math.sqrt(self.group())
+            return cmath.sqrt(self.group())
         if token == r"\ln":
-            return math.log(self.atom())
+            return cmath.log(self.atom())
         return self.values[token] if token in self.values else float(token)
 
 
-def read(text: str, expression: sympy.Basic) -> tuple[float, float]:
+def read(text: str, expression: sympy.Basic) -> tuple[complex, complex]:
     printer = Latex()
     symbols = sorted(expression.free_symbols, key=str)
     point = {symbol: sympy.Rational(13 + 7 * index, 11 + 3 * index) for index, symbol in enumerate(symbols)}
     reader = Reader(text, {printer.doprint(symbol): float(value) for symbol, value in point.items()})
     found = reader.sum()
     assert reader.next() == ""
-    return found, float(expression.subs(point).evalf(30))
+    return found, complex(expression.subs(point).evalf(30))
 
 
 a, b, c, d = sympy.symbols("a b c d", positive=True)
@@ -195,9 +206,11 @@ EXPRESSIONS = [
     *theory.coherent_branch().kernel.values(),
     sympy.Mul(-2, sympy.Add(a, b, evaluate=False), evaluate=False) + c,
     sympy.Mul(-1, a - b, c + d, 1 / (a + b + c) ** 2, sympy.log(a + b**2 + c), evaluate=False) - a / (b + c),
-    -sympy.sqrt(a + b * (c + d) ** 3) / (a * b * c * (1 + d)) + sympy.Rational(-3, 7) * a**sympy.Rational(5, 2),
+    -sympy.sqrt(a + b * (c + d) ** 3) / (a * b * c * (1 + d)) + sympy.Rational(-3, 7) * a ** sympy.Rational(5, 2),
     sympy.Rational(-1, 2) * sympy.log((a * b + c) / (d * (a + 1))) - (a + b) ** 2 * (c - d) / (1 + a * d) ** 3,
     (a + b + c + d) ** 3 / ((a - b + c * d) ** 2 + 1) ** sympy.Rational(3, 2),
+    sympy.Rational(-49, 16) * (3 + sympy.sqrt(17)) * (a + b + c) / ((1 + sympy.sqrt(2)) * (a + d) ** 2),
+    2 * (3 + sympy.sqrt(17)) * a * b / ((a + b) * (c + d)) - (1 - sympy.sqrt(3)) * (a + b),
     *theory.endpoint_free_energy(3).stationarity(),
     *theory.endpoint_free_energy(4).terms.values(),
 ]
@@ -251,10 +264,9 @@ def test_a_discontinuous_transition_has_no_exponent():
 
 
 def test_one_entry_of_the_expansion():
-    whole, one = latex("perturbation --order 2 --supervise 1,3"), latex(
-        "perturbation --order 2 --supervise 1,3 --entry 3,2"
-    )
-    assert set(re.findall(r"\\Delta_\{\d\}\^\{(\d+)\}", one)) == {"23"}
+    words = "perturbation --order 2 --supervise 1,3"
+    whole, one = latex(words), latex(f"{words} --entry 3,1")
+    assert set(re.findall(r"\\Delta_\{\d\}\^\{(\d+)\}", one)) == {"13"}
     rows = [line.split("  %")[0].removesuffix(r" \\") for line in one.splitlines() if line.startswith(r"\Delta")]
     assert rows
     assert all(row in whole for row in rows)

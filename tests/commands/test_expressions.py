@@ -2,15 +2,18 @@
 
 from sympy import Float, Integer, Symbol, latex
 
-from derivations.expressions import Latex, Text
+from derivations.expressions import Text
 from theory.free_energy import endpoint_free_energy
+from theory.typesetting import STYLE, Latex
 
 
 def test_equations_are_written_as_sympy_writes_them():
     text, tex = Text(), Latex()
-    for condition in endpoint_free_energy(5, "rnn").stationarity():
+    F = endpoint_free_energy(5, "rnn")
+    names = {entry: f"H^{{{str(entry)[2:]}}}" for entry in F.variables}
+    for condition in F.stationarity():
         assert text.doprint(condition) == str(condition)
-        assert tex.doprint(condition) == latex(condition)
+        assert tex.doprint(condition) == latex(condition, symbol_names=names, **STYLE)
 
 
 def test_equal_parts_in_other_places_and_numbers_keep_their_own_form():
