@@ -329,7 +329,9 @@ def test_maps_and_tasks_take_keywords_too():
     figure, axes = plt.subplots()
     solve_endpoint_batch(4, *np.meshgrid([5.0, 20.0], [0.5, 1.0])).plot(axes, cmap="magma")
     assert axes.collections[0].get_cmap().name == "magma"
+    solve(endpoint(4, 2.0)).plot(axes)  # which names its ticks
     endpoint(4, 2.0).plot(axes, cmap="magma")
+    assert all(float(label.get_text()).is_integer() for label in axes.get_yticklabels() if label.get_text())
     assert axes.collections[-1].get_cmap().name == "magma"
     with pytest.raises(AttributeError, match="nonsense"):
         solve(endpoint(4, 2.0)).plot(axes, nonsense=1)

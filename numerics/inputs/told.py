@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from numerics.linalg import FloatArray
+from numerics.results.plotting import whole_ticks
 
 
 def spelled(times: list[int]) -> str:
@@ -47,6 +48,5 @@ def raster(x: FloatArray, y: FloatArray, ax: Any, **style: Any) -> None:
     marks = ax.scatter(column + 2, pattern + 1 + lower, c=values, label="label of $f^t$", **style)
     ax.figure.colorbar(marks, ax=ax, label="label")
     ax.set(xlabel="time $t$", ylabel="pattern", xlim=(-0.5, n + 1.5), ylim=(P + 0.5, 0.5))
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.get_major_locator().set_params(integer=True)
+    whole_ticks(ax)
     ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)

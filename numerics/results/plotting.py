@@ -154,6 +154,15 @@ def branch(
     ax.plot(x, np.where(stable, np.nan, y), **{"linestyle": "--", **drawn, "label": None})
 
 
+def whole_ticks(ax: Any) -> None:
+    """Ticks at whole numbers on both axes."""
+    from matplotlib.ticker import MaxNLocator, ScalarFormatter
+
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axis.set_major_formatter(ScalarFormatter())
+
+
 def order_parameter_axes(T: int, ax: Any) -> None:
     """The labels of the order parameter against the signal."""
     ax.set(xlabel=r"signal $\lambda$", ylabel=rf"order parameter $H^{{{T - 1},{T - 2}}}$")
