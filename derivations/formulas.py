@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sympy import Float, Interval, Rational, Symbol, sympify
+from sympy import CRootOf, Float, Interval, Rational, Symbol, sympify
 
 from derivations.quantities import symbol_and_phrase
 from theory.critical_point import DISCONTINUOUS, leading_powers, order_parameter
@@ -121,16 +121,19 @@ def _rows(what: str, name: str, value: Any, fields: Fields, printer: Latex) -> l
     if name == "kernel_diagonal" and isinstance(value, list | tuple):
         single = len(value) == 1
         return [Row(left if single else r"\operatorname{diag} H", value[0] if single else tuple(value), words)]
-    return [Row(left, _with_digits(value, fields.get(f"{name}_float"), printer), words, relation)]
+    return _with_digits(Row(left, value, words, relation), fields.get(f"{name}_float"), printer)
 
 
-def _with_digits(value: Any, number: float | None, printer: Latex) -> Any:
-    """An exact value and, where that is not plain, its decimals."""
-    if number is None or sympify(value).is_Integer or len(lines(value, printer)) > 1:
-        return value
-    digits = f"{number:.10g}"
-    sign = "=" if Rational(digits) == value else r"\approx"
-    return Raw(rf"{written(value, printer)} {sign} {decimal(digits)}")
+def _with_digits(row: Row, number: float | None, printer: Latex) -> list[Row]:
+    """An exact value and, where that is not plain, its decimals: beside it, or below a long one."""
+    value = row.value
+    if number is None or sympify(value).is_Integer:
+        return [row]
+    digits = Raw(decimal(f"{number:.10g}"))
+    if value.has(CRootOf) or len(lines(value, printer)) > 1:
+        return [row, row._replace(value=digits, relation=r"\approx")]
+    sign = "=" if Rational(f"{number:.10g}") == value else r"\approx"
+    return [row._replace(value=Raw(rf"{written(value, printer)} {sign} {digits}"))]
 
 
 def _remark(name: str, value: Any, words: str, fields: Fields) -> list[Row]:
@@ -145,11 +148,6 @@ def _remark(name: str, value: Any, words: str, fields: Fields) -> list[Row]:
 
 
 # --- tables -----------------------------------------------------------------------------------------------------------
-
-
-def _times(name: str) -> str:
-    """The superscript of an entry's name in the fields."""
-    return name.replace("_", ",")
 
 
 def _kernel(value: Fields, fields: Fields, printer: Latex) -> Groups:
@@ -285,6 +283,9 @@ def _orders(value: list[Fields], fields: Fields, printer: Latex) -> Groups:
             groups.append(
                 [Row(rf"{of[name]}{_path(path)}", weight, "weight of a path") for path, weight in found.items()]
             )
+        for name, found in each.get("shares_of_rnn", {}).items():
+            words = "share that is left of the RNN's path"
+            groups.append([Row(rf"M_{{{k}}}^{{{name}}}{_path(path)}", share, words) for path, share in found.items()])
     return groups
 
 

@@ -64,11 +64,3 @@ def symbol_and_phrase(what: str, field: str) -> tuple[str, str]:
     """
     name = field.removesuffix("_float")
     return _NAMES[what, name] if (what, name) in _NAMES else _NAMES[name]
-
-
-def phrase(what: str, field: str) -> str:
-    """The phrase alone; empty for tables and names that say it themselves."""
-    try:
-        return symbol_and_phrase(what, field)[1]
-    except KeyError:
-        return ""

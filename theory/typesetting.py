@@ -10,7 +10,22 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from sympy import Add, Basic, MatAdd, MatMul, MatrixSymbol, Mul, Number, Pow, Symbol, Tuple, fraction, log
+from sympy import (
+    Add,
+    Basic,
+    CRootOf,
+    MatAdd,
+    MatMul,
+    MatrixSymbol,
+    Mul,
+    Number,
+    Pow,
+    Symbol,
+    Tuple,
+    default_sort_key,
+    fraction,
+    log,
+)
 from sympy.core.function import _coeff_isneg
 from sympy.printing.latex import LatexPrinter
 from sympy.printing.precedence import PRECEDENCE
@@ -108,7 +123,7 @@ def align(rows: Iterable[Row], printer: Latex | None = None) -> str:
     """Rows as ``align*``; what each is called stands behind it as a comment."""
     body = []
     printer = printer or Latex()
-    for row in rows:
+    for row in _with_roots_named(list(rows)):
         room = max(ROOM // 2, ROOM - width(row.left))
         first, *more = lines(row.value, printer, room)
         body.append([f"{row.left} &{row.relation} {first}", *(rf"&\quad {line}" for line in more)])
@@ -116,6 +131,31 @@ def align(rows: Iterable[Row], printer: Latex | None = None) -> str:
     text = " \\\\\n".join(line for written in body for line in written)
     ended = re.sub(r"\0(.*?)( \\\\)?$", lambda m: f"{m[2] or ''}{'  % ' + m[1] if m[1] else ''}", text, flags=re.M)
     return "\\begin{align*}\n" + ended + "\n\\end{align*}"
+
+
+def _with_roots_named(rows: list[Row]) -> list[Row]:
+    """Roots of polynomials that have no closed form as x, with rows that say what x is."""
+    roots = sorted({root for row in rows for root in _roots_in(row.value)}, key=default_sort_key)
+    names = {root: Symbol("x" if len(roots) == 1 else f"x_{k}") for k, root in enumerate(roots, 1)}
+    told = [row._replace(value=_replaced(row.value, names)) for row in rows]
+    for root, x in names.items():
+        told.append(Row("0", root.poly.as_expr(x), f"defines {x}"))
+        told.append(Row(str(x).replace("_", "_{") + "}" * ("_" in str(x)), float(root), "the root meant", r"\approx"))
+    return told
+
+
+def _roots_in(value: Any) -> set[Any]:
+    if isinstance(value, list | tuple) and not isinstance(value, str):
+        return {root for item in value for root in _roots_in(item)}
+    return value.atoms(CRootOf) if isinstance(value, Basic) else set()
+
+
+def _replaced(value: Any, names: dict[Any, Symbol]) -> Any:
+    if not names or isinstance(value, str):
+        return value
+    if isinstance(value, list | tuple):
+        return type(value)(_replaced(item, names) for item in value)
+    return value.xreplace(names) if isinstance(value, Basic) else value
 
 
 def width(latex: str) -> int:

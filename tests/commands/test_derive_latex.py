@@ -242,6 +242,19 @@ def test_a_series_breaks_off_with_dots():
 # --- symbols and words ------------------------------------------------------------------------------------------------
 
 
+def test_a_root_without_a_closed_form_is_named_and_defined():
+    polynomial = sympy.Poly(a**5 - a - 1)
+    root = sympy.CRootOf(polynomial, 0)
+    text = align([Row("z", 3 * root**2 + b), Row("w", (root, b))])
+    assert text == (
+        "\\begin{align*}\nz &= b + 3 x^{2} \\\\\nw &= \\left(x,\\ b\\right) \\\\\n"
+        "0 &= x^{5} - x - 1 \\\\  % defines x\nx &\\approx 1.167303978  % the root meant\n\\end{align*}"
+    )
+    two = align([Row("z", root + sympy.CRootOf(sympy.Poly(a**5 - 2 * a - 2), 0))])
+    assert r"x_{1} + x_{2}" in two
+    assert r"x_{2} &\approx" in two
+
+
 def test_the_theory_s_own_symbols():
     assert r"\lambda_{c} &= \frac{81}{8} = 10.125" in latex("critical-point")
     assert r"T &= 4,\quad \kappa = 1,\quad M_{st} = 1" in latex("critical-point")
