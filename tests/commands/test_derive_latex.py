@@ -204,7 +204,7 @@ EXPRESSIONS = [
     theory.critical_point(4).signal,
     theory.coherent_branch().free_energy,
     *theory.coherent_branch().kernel.values(),
-    sympy.Mul(-2, sympy.Add(a, b, evaluate=False), evaluate=False) + c,
+    sympy.Add(c, sympy.Mul(-1, a + b, evaluate=False), a * b * d, evaluate=False),
     sympy.Mul(-1, a - b, c + d, 1 / (a + b + c) ** 2, sympy.log(a + b**2 + c), evaluate=False) - a / (b + c),
     -sympy.sqrt(a + b * (c + d) ** 3) / (a * b * c * (1 + d)) + sympy.Rational(-3, 7) * a ** sympy.Rational(5, 2),
     sympy.Rational(-1, 2) * sympy.log((a * b + c) / (d * (a + 1))) - (a + b) ** 2 * (c - d) / (1 + a * d) ** 3,
