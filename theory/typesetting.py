@@ -69,6 +69,17 @@ class Latex(Remembered, LatexPrinter):  # type: ignore[misc]
     def _print_Identity(self, expr: Any) -> str:
         return "I"
 
+    def _print_MatMul(self, expr: Any) -> str:
+        return " ".join(self.factors(expr)[0])
+
+    def factors(self, product: Any) -> tuple[list[str], list[Any]]:
+        """Coefficient, if it is not 1, and matrices of a product in LaTeX, sums in brackets; and the matrices."""
+        coefficient, matrices = product.as_coeff_matrices()
+        number = self.parenthesize(coefficient, PRECEDENCE["Mul"]) if coefficient.is_Add else self._print(coefficient)
+        leading = ["-"] if coefficient == -1 else [str(number)]
+        written = [str(self.parenthesize(matrix, PRECEDENCE["Mul"])) for matrix in matrices]
+        return ([] if coefficient == 1 else leading) + written, list(matrices)
+
     def _print_Symbol(self, expr: Symbol, style: str = "plain") -> str:
         letter, _, places = expr.name.partition("_")
         if expr.name == "beta_b":  # ``theory.symbols.beta``
@@ -312,12 +323,9 @@ def _factor(factor: Any, printer: Latex, room: int) -> list[str]:
 
 def _matrix_product(value: Any, printer: Latex, room: int) -> list[str]:
     """Matrices one after the other, each in lines where it is a map of a long one."""
-    coefficient, matrices = value.as_coeff_matrices()
-    parts = [[written(coefficient, printer)]] if coefficient != 1 else []
-    if coefficient == -1:
-        parts = [["-"]]
-    for matrix in matrices:
-        whole = str(printer.parenthesize(matrix, PRECEDENCE["Mul"]))
+    factors, matrices = printer.factors(value)
+    parts = [[factor] for factor in factors[: len(factors) - len(matrices)]]
+    for matrix, whole in zip(matrices, factors[-len(matrices) :], strict=True):
         parts.append([whole] if width(whole) <= room else _mapped(matrix, whole, printer, room - 3))
     return _filled(parts, room)
 

@@ -232,6 +232,17 @@ def test_lines_are_as_long_as_there_is_room():
         assert max(map(width, lines(condition, Latex()))) <= ROOM + 12
 
 
+@pytest.mark.parametrize("room", [10, 10**6])
+def test_coefficients_of_matrices_that_are_sums_stand_in_brackets(room):
+    A, B = (sympy.MatrixSymbol(name, 3, 3) for name in "AB")
+    half = sympy.Rational(1, 2)
+    assert " ".join(lines((1 - a) * A * (A + B), Latex(), room)) == r"\left(1 - a\right) A \left(A + B\right)"
+    assert " ".join(lines(half * A.I - B * A, Latex(), room)) in (
+        r"\frac{1}{2} A^{-1} - B A",
+        r"- B A + \frac{1}{2} A^{-1}",
+    )
+
+
 def test_a_series_breaks_off_with_dots():
     row = Row("H", Series([(sympy.Rational(-1, 2), "x"), (a + b, "x^{2}")]))
     assert align([row]) == (
