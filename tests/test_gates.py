@@ -18,7 +18,6 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numerics import (
     Problem,
     cka,
-    compare,
     continue_branch,
     endpoint,
     rotation_teacher,
@@ -28,7 +27,7 @@ from numerics import (
     solve_all,
     solve_endpoint_batch,
 )
-from numerics.checking.agreement import width_trend
+from numerics.checking.agreement import compare, width_trend
 from numerics.endpoint_task.landscape import landscape, plane
 from numerics.errors import InputError
 from numerics.inputs.arrays import finite_array, real_array
