@@ -1,4 +1,4 @@
-"""One entry for the states of RNNs and DNNs of any activation, which chooses the engine behind it.
+"""One entry for the states of networks of any sharing and activation, which chooses the engine behind it.
 
 ``numerics.linear.search`` and ``numerics.continuation.states`` solve linear networks, ``numerics.nonlinear.search``
 all others.
