@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from numerics.errors import InputError
+from numerics.inputs.driving import driving_inputs
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray
-from numerics.linear.coordinates import driving_inputs
 from numerics.linear.functional import KernelFunctional, kernel_functional
 
 

@@ -33,24 +33,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from numerics.errors import InputError
+from numerics.inputs.driving import driving_inputs
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray
 from numerics.linear.directions import along, block_starts, conditioning, input_directions
-from numerics.linear.responses import RANK, equal_matrices, is_singular, of_products, of_responses
+from numerics.linear.responses import equal_matrices, is_singular, of_products, of_responses
 from numerics.linear.space import CLEAR, CUT, KernelSpace, Link
-
-
-def driving_inputs(problem: Problem, x: FloatArray) -> FloatArray:
-    """Inputs (P, n, D) of some patterns, and biases as further dimensions of them, (P, n, D + rank of B).
-
-    ``uX⁻ + βB = (u/D) x̃ x̃ᵀ``.
-    """
-    if problem.bias == 0:
-        return x
-    values, vectors = np.linalg.eigh(problem.bias_sharing)
-    kept = values > RANK * values[-1]
-    roots = vectors[:, kept] * np.sqrt(values[kept] * problem.bias * problem.D / problem.u)
-    return np.concatenate([x, np.broadcast_to(roots, (len(x), *roots.shape))], axis=2)
 
 
 def kernel_space(problem: Problem) -> KernelSpace:

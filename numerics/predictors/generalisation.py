@@ -15,9 +15,9 @@ import numpy as np
 import scipy.linalg as sla
 
 from numerics.errors import InputError
+from numerics.inputs.driving import driving_inputs
 from numerics.linalg import FloatArray, from_vector, symmetric, to_vector
 from numerics.linear import trust_region
-from numerics.linear.coordinates import driving_inputs
 from numerics.linear.functional import KernelPoint, kernel_functional
 from numerics.linear.krylov import Preconditioned
 from numerics.linear.solution import LinearSolution, linear_state

@@ -36,6 +36,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from numerics.inputs.driving import driving_inputs
 from numerics.inputs.problem import Problem
 from numerics.linalg import BoolArray, FloatArray, IntArray
 
@@ -173,16 +174,9 @@ def conditions(problem: Problem, odd: bool) -> Conditions:
 
 
 def joint_inputs(problem: Problem, x: FloatArray) -> FloatArray:
-    """Inputs (P, n, D) of some patterns over the joint index, with biases as further dimensions, (nP, D + n).
-
-    Those of a bias are such that the inner products are ``x·x' + (D β/u) B_tt'``.
-    """
-    inputs = x.transpose(1, 0, 2).reshape(-1, problem.D)
-    if problem.bias == 0:
-        return inputs
-    values, vectors = np.linalg.eigh(problem.bias_sharing)
-    root = vectors * np.sqrt(np.maximum(values, 0.0) * problem.bias * problem.D / problem.u)
-    return np.concatenate([inputs, np.repeat(root, len(x), axis=0)], axis=1)
+    """`driving_inputs` of some patterns (P, n, D) over the joint index, a row for each time and pattern."""
+    driving = driving_inputs(problem, x)
+    return driving.transpose(1, 0, 2).reshape(-1, driving.shape[2])
 
 
 def overlapping(rows: FloatArray) -> IntArray:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import sympy
 
+from numerics.inputs.driving import driving_inputs
 from numerics.inputs.problem import Problem, endpoint
-from numerics.linear import coordinates, recursion, responses, search, trust_region
+from numerics.linear import recursion, responses, search, trust_region
 from numerics.linear.directions import input_directions
 from numerics.linear.functional import kernel_functional
 from numerics.linear.labels import targets_of
@@ -151,7 +152,7 @@ def test_dependent_inputs_are_the_limit_of_independent_ones(kind, arch):
 
 
 def inputs_of(problem):
-    x = coordinates.driving_inputs(problem, problem.x)
+    x = driving_inputs(problem, problem.x)
     return x, *input_directions(x)
 
 
