@@ -71,7 +71,7 @@ def no_file_is_half_written(folder: Path) -> None:
 # --- a folder that cannot be written ---------------------------------------------------------------------------------
 
 SCAN = ("scan", "endpoint", "--T", "3", "--signal", "1:5:3")
-SIMULATE = ("simulate", "endpoint", "--T", "3", "--signal", "2", "--width", "4", "--chains", "1", "--steps", "8")
+SIMULATE = ("simulate", "endpoint", "--T", "3", "--signal", "2", "--width", "4", "--chains", "1", "--steps", "2000")
 SWEEP = ("sweep", "endpoint", "--T", "6", "--over", "signal=1:2:2", "--directory")
 
 
