@@ -3,11 +3,11 @@
 The faults are those of cosmic-ray's operators (a sign, a factor, a comparison, a number, a branch, a loop). The
 candidates are the lines of `theory/` and `numerics/` in order; the sample is one line out of each of as many equal
 stretches, so that every module has its share, and one fault of each line. For each, the fast tests that run the line
-are run, the quickest first, until one fails. Left out are texts, annotations, decorators, what is shown, `strict=` of
+are run, the quickest first, until one fails that passes by itself without the fault. Left out are texts, annotations, decorators, what is shown, `strict=` of
 `zip`, and the tuning constants on top of a module. Faults come in random order. Nothing is written outside the folder
 that is given; an interrupted run is taken up again.
 
-    python -m tests.mutants DIR [--sample 200] [--seed 0] [--only numerics/linear] [--tests tests/linear] [--budget 60]
+    python -m tests.mutants DIR [--sample 200] [--seed 0] [--only numerics/linear] [--tests tests/linear] [--budget 12]
 """
 
 from __future__ import annotations
@@ -23,17 +23,14 @@ import subprocess
 import sys
 import time
 import traceback
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import accumulate
-from math import inf
+from difflib import unified_diff
 from pathlib import Path
 
-from tests.brief import CUT
+from tests.brief import PACKAGES, blocks
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("theory", "numerics")
 #: Operators of cosmic-ray. Comparisons of floats that differ in equality only are no faults.
 OPERATORS = (
     *(f"ReplaceBinaryOperator_{pair}" for pair in ("Add_Sub", "Sub_Add", "Mul_Div", "Div_Mul", "Mul_Add", "Pow_Mul")),
@@ -48,6 +45,7 @@ OPERATORS = (
 ELSEWHERE = (
     "tests/report",
     "tests/hardening/test_environment.py",
+    "tests/hardening/test_command_fuzz.py",
     "tests/test_docs.py",
     "tests/test_readme.py",
     "tests/test_appendix.py",
@@ -56,6 +54,8 @@ ELSEWHERE = (
 LONG = 20.0
 #: A test that takes this many seconds, and this many times as long as without the fault, hangs.
 PATIENCE, SLOWER = 30, 6
+#: Seconds of a test and of a test file beside the tests themselves, and until the first test; tests in the first step.
+TEST, FILE, START, FIRST = 0.02, 0.2, 5.0, 20
 
 
 @dataclass(frozen=True, order=True)
@@ -139,6 +139,12 @@ def mutated(source: str, fault: Fault) -> str | None:
     return None if any(isinstance(node, ast.arguments) and node.posonlyargs for node in ast.walk(tree)) else str(code)
 
 
+def difference(source: str, fault: Fault) -> str:
+    """What the fault changes."""
+    lines = source.splitlines(), (mutated(source, fault) or "").splitlines()
+    return "\n".join(line for line in unified_diff(*lines, lineterm="", n=0) if not line.startswith(("---", "+++")))
+
+
 def drawn(root: Path, size: int, seed: int, only: str) -> list[Fault]:
     """The sample."""
     rng = random.Random(seed)
@@ -172,153 +178,202 @@ def copied(out: Path) -> Path:
 
 
 def run_once(out: Path, tree: Path, tests: Sequence[str]) -> None:
-    """The fast tests without any fault: which lines each runs in its first seconds, and how long it takes."""
-    if (out / "durations.xml").exists():
+    """The fast tests without any fault: which blocks each runs in its first seconds, and how long it takes."""
+    if (out / "seen.jsonl").exists():
         return
-    settings = out / "coveragerc"
-    settings.write_text(f"[run]\nsource = {','.join(PACKAGES)}\ndata_file = {out / 'coverage'}\n", encoding="utf-8")
-    options = ["--cov", f"--cov-config={settings}", "--cov-context=test", "--cov-report=", "--timeout=600"]
-    options += ["-p", "tests.brief", *(f"--ignore={place}" for place in ELSEWHERE)]
-    command = [sys.executable, "-m", "pytest", "-n", "2", *options, f"--junitxml={out / 'running.xml'}", *tests]
-    if subprocess.run(command, cwd=tree).returncode not in (0, 1):
+    options = ["-p", "tests.brief", "--seen", str(out / "running.jsonl"), "-p", "no:cacheprovider", "--timeout=600"]
+    options += [f"--ignore={place}" for place in ELSEWHERE]
+    (out / "running.jsonl").unlink(missing_ok=True)
+    if subprocess.run([sys.executable, "-m", "pytest", *options, *tests], cwd=tree).returncode not in (0, 1):
         raise SystemExit("the fast tests could not be run")
     # every fault's tests import the sources: compiled once, but for the file that has the fault
     keeping = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     collect = [sys.executable, "-m", "pytest", "--collect-only", "-p", "no:cacheprovider", *tests]
     subprocess.run(collect, cwd=tree, env=keeping, check=True, stdout=subprocess.DEVNULL)
-    (out / "running.xml").rename(out / "durations.xml")
+    (out / "running.jsonl").rename(out / "seen.jsonl")
 
 
-def durations(out: Path) -> dict[str, float]:
-    """Seconds of each test, by its name for pytest; infinitely many where it fails without any fault."""
-    seconds = {}
-    for case in ElementTree.parse(out / "durations.xml").iter("testcase"):
-        file = case.get("classname", "").replace(".", "/") + ".py"
-        name = f"{file}::{case.get('name')}"
-        told = [case.find(outcome) for outcome in ("failure", "error")]
-        if any(CUT in (outcome.get("message") or "") for outcome in told if outcome is not None):
-            seconds[name] = LONG
-        elif any(outcome is not None for outcome in told):
-            print(f"left out, fails without any fault: {name}", flush=True)
-            seconds[name] = inf
-        else:
-            seconds[name] = float(case.get("time", 0))
-    return seconds
+class Seen:
+    """What the fast tests run without any fault."""
 
+    def __init__(self, out: Path, tree: Path):
+        self.tree, self.seconds = tree, {}
+        self.by_block: dict[str, set[str]] = {}
+        self.imports: dict[str, str] = {}
+        for line in (out / "seen.jsonl").read_text(encoding="utf-8").splitlines():
+            entry = json.loads(line)
+            name, outcome = entry["test"], entry["outcome"]
+            if outcome == "failed":
+                print(f"left out, fails without any fault: {name}", flush=True)
+            if outcome in ("passed", "cut"):
+                self.seconds[name] = LONG if outcome == "cut" else entry["seconds"]
+                for block in entry["seen"]:
+                    self.by_block.setdefault(block, set()).add(name)
+        for file in {name.split("::")[0] for name in self.seconds}:
+            self.imports[file] = (tree / file).read_text(encoding="utf-8")
 
-def tests_of(out: Path, tree: Path, fault: Fault, seconds: dict[str, float], budget: float) -> list[str]:
-    """Tests that run the line of a fault, the quickest first, as many as fit into the budget.
+    def _at(self, fault: Fault) -> set[str]:
+        """Tests that run the line; if it runs on import, as of a default, its function, class or module."""
+        tree = ast.parse((self.tree / fault.path).read_text(encoding="utf-8"))
+        spans = [(block[0].lineno, block[-1].end_lineno or 0) for _, block in blocks(tree)]
+        inside = [span for span in spans if span[0] <= fault.line <= span[1]]
+        if inside:
+            return self.by_block.get(f"{fault.path}:{min(inside, key=lambda span: span[1] - span[0])[0]}", set())
+        nodes = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+        around = [(node.lineno, node.end_lineno or 0) for node in nodes]
+        around = sorted((span for span in around if span[0] <= fault.line <= span[1]), key=lambda s: s[1] - s[0])
+        for first, last in [*around, (0, sys.maxsize)]:
+            within = [f"{fault.path}:{line}" for line, _ in spans if first <= line <= last]
+            found = set().union(*(self.by_block.get(block, set()) for block in within))
+            if found:
+                return found
+        module = fault.path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+        return {name for name in self.seconds if module in self.imports[name.split("::")[0]]}
 
-    A line that runs on import, as of a default, is that of the function or class that it stands in, or of the module.
-    """
-    import coverage
+    def tests_of(self, fault: Fault, budget: float) -> list[str]:
+        """Tests that run the line of a fault, as many as fit into the budget: the quickest first, those of files that
+        import the module before others. Then the rest of their files, as tests leave values to the next.
+        """
+        module = fault.path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+        parent, _, last = module.rpartition(".")
+        near = (module, f"from {parent} import {last}")
+        found = self._at(fault)
+        files = {name.split("::")[0] for name in found}
 
-    data = coverage.CoverageData(str(out / "coverage"))
-    data.read()
-    by_line = data.contexts_by_lineno(str(tree / fault.path))
+        def rank(name: str) -> tuple[bool, float]:
+            text = self.imports[name.split("::")[0]]
+            return name not in found, (self.seconds[name] + 0.1) * (1 if any(word in text for word in near) else 3)
 
-    def within(first: int, last: int) -> set[str]:
-        return {context for line in range(first, last + 1) for context in by_line.get(line, [])}
-
-    nodes = ast.walk(ast.parse((tree / fault.path).read_text(encoding="utf-8")))
-    spans = [
-        (node.lineno, node.end_lineno) for node in nodes if isinstance(node, ast.stmt) and node.lineno <= fault.line
-    ]
-    spans = sorted((span for span in spans if fault.line <= span[1]), key=lambda span: span[1] - span[0])
-    contexts = within(fault.line, fault.line) or within(*spans[0])
-    for span in [*spans, (1, max(by_line, default=1))]:
-        if contexts == {""}:
-            contexts = within(*span)
-    found = {context.rsplit("|", 1)[0] for context in contexts if context}
-    quickest = sorted((seconds.get(name, 1.0), name) for name in found if seconds.get(name) != inf)
-    totals = accumulate(duration for duration, _ in quickest)
-    return [name for (_, name), total in zip(quickest, totals, strict=True) if total < budget]
+        chosen, opened, left = [], set(), budget
+        for name in sorted((name for name in self.seconds if name.split("::")[0] in files), key=rank):
+            file = name.split("::")[0]
+            cost = self.seconds[name] + TEST + (FILE if file not in opened else 0.0)
+            if cost < left:
+                left -= cost
+                opened.add(file)
+                chosen.append(name)
+        return chosen
 
 
 class Patience:
-    """A plugin of pytest that gives every test its time."""
+    """A plugin of pytest that gives every test its time, and all of them the budget in seconds of this process."""
 
-    def __init__(self, seconds: dict[str, float]):
-        self.seconds = seconds
+    def __init__(self, tests: Sequence[str], seconds: dict[str, float], budget: float):
+        self.order = {name: place for place, name in enumerate(tests)}
+        self.seconds, self.budget = seconds, budget
 
     def pytest_collection_modifyitems(self, items):
         import pytest
 
+        items.sort(key=lambda item: self.order.get(item.nodeid, len(self.order)))
         for item in items:
             item.add_marker(
                 pytest.mark.timeout(max(PATIENCE, SLOWER * self.seconds.get(item.nodeid, 0.0))), append=False
             )
 
+    def pytest_runtest_protocol(self, item):
+        if time.process_time() > 2 * self.budget + START:
+            item.session.shouldstop = "budget"
 
-def survives(tree: Path, fault: Fault, tests: list[str], seconds: dict[str, float]) -> tuple[bool, str]:
-    """Whether all tests pass with the fault, and the last lines that they print."""
-    file = tree / fault.path
-    source = file.read_text(encoding="utf-8")
-    for compiled in (file.parent / "__pycache__").glob(f"{file.stem}.*.pyc"):
-        compiled.unlink()
-    file.write_text(mutated(source, fault), encoding="utf-8")
-    try:
-        return _run(tree, tests, seconds)
-    finally:
-        file.write_text(source, encoding="utf-8")
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            print(f"\nFAILED AT {report.nodeid}", flush=True)
 
 
-def _run(tree: Path, tests: list[str], seconds: dict[str, float]) -> tuple[bool, str]:
-    """pytest in a process of its own, which has its imports already."""
-    import pytest
+class Planted:
+    """Runs tests of the tree with and without faults, in processes that have their imports already."""
 
-    log = tree.parent / "last.log"
-    child = os.fork()
-    if not child:
-        os.setsid()
-        with log.open("wb") as stream:
-            os.dup2(stream.fileno(), 1)
-            os.dup2(stream.fileno(), 2)
-        os.chdir(tree)
-        sys.path[:] = [str(tree), *(path for path in sys.path if path not in ("", str(ROOT)))]
-        sys.dont_write_bytecode = True
-        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
-        for name in [name for name in sys.modules if name.split(".")[0] == "tests"]:
-            del sys.modules[name]
-        code = 99
-        try:
-            plugins = ["-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov"]
-            code = int(pytest.main(["-x", *plugins, *tests], plugins=[Patience(seconds)]))
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            os._exit(code)
-    end = time.monotonic() + SLOWER * max(PATIENCE, sum(seconds.get(name, 0.0) for name in tests))
-    while True:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            code, text = os.waitstatus_to_exitcode(status), log.read_text(encoding="utf-8", errors="replace")
-            # pytest's: passed, failed, not importable (2, 4), no test; killed by a signal
-            assert code in (0, 1, 2, 4, 5) or code < 0, text
-            return code in (0, 5), " | ".join(text.strip().splitlines()[-2:])[-200:]
-        if time.monotonic() > end:
-            os.killpg(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            return False, "too long"
-        time.sleep(0.05)
+    def __init__(self, tree: Path, seen: Seen, budget: float):
+        self.tree, self.seen, self.budget = tree, seen, budget
+        self._trusted: dict[str, bool] = {}
+
+    def caught(self, fault: Fault) -> dict[str, object]:
+        """Whether a test fails with the fault, and not without, and what it was; in two steps, as most fail at once."""
+        source, tested = (self.tree / fault.path).read_text(encoding="utf-8"), 0
+        code = mutated(source, fault)
+        assert code is not None
+        tests = self.seen.tests_of(fault, self.budget)
+        told = "no fast test runs this line"
+        for some in (tests[:FIRST], tests[FIRST:]):
+            while some:
+                for compiled in (self.tree / fault.path).parent.glob(f"__pycache__/{Path(fault.path).stem}.*.pyc"):
+                    compiled.unlink()
+                (self.tree / fault.path).write_text(code, encoding="utf-8")
+                try:
+                    passed, told, at = self._run(some)
+                finally:
+                    (self.tree / fault.path).write_text(source, encoding="utf-8")
+                if not passed and (not at or self._passes(at)):
+                    return {"caught": True, "tests": tested, "told": told, "by": at}
+                tested += len(some)
+                some = some[some.index(at) + 1 :] if not passed else []
+        return {"caught": False, "tests": tested, "told": told}
+
+    def _passes(self, name: str) -> bool:
+        """Whether a test passes by itself without any fault."""
+        if name not in self._trusted:
+            self._trusted[name] = self._run([name])[0]
+        return self._trusted[name]
+
+    def _run(self, tests: list[str]) -> tuple[bool, str, str]:
+        """Whether all tests pass; the last lines that are printed; the test that fails, of those that were given."""
+        import pytest
+
+        log = self.tree.parent / "last.log"
+        child = os.fork()
+        if not child:
+            os.setsid()
+            with log.open("wb") as stream:
+                os.dup2(stream.fileno(), 1)
+                os.dup2(stream.fileno(), 2)
+            os.chdir(self.tree)
+            sys.path[:] = [str(self.tree), *(path for path in sys.path if path not in ("", str(ROOT)))]
+            for name in [name for name in sys.modules if name.split(".")[0] == "tests"]:
+                del sys.modules[name]
+            sys.dont_write_bytecode = True
+            os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+            code = 99
+            try:
+                plugins = ["-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov"]
+                patience = Patience(tests, self.seen.seconds, self.budget)
+                code = int(pytest.main(["-x", *plugins, *tests], plugins=[patience]))
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                os._exit(code)
+        end = time.monotonic() + SLOWER * max(PATIENCE, sum(self.seen.seconds.get(name, 0.0) for name in tests))
+        while True:
+            done, status = os.waitpid(child, os.WNOHANG)
+            if done:
+                code, text = os.waitstatus_to_exitcode(status), log.read_text(encoding="utf-8", errors="replace")
+                # pytest's: passed, failed, not importable or out of budget (2, 4), no test; killed by a signal
+                assert code in (0, 1, 2, 4, 5) or code < 0, text
+                at = next((line[10:] for line in text.splitlines() if line.startswith("FAILED AT ")), "")
+                passed = code in (0, 5) or "budget !!!" in text
+                return passed, " | ".join(text.strip().splitlines()[-2:])[-200:], at if at in tests else ""
+            if time.monotonic() > end:
+                os.killpg(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                return False, "too long", ""
+            time.sleep(0.05)
 
 
 def main() -> None:
     """Draw the sample, plant it, and print the share that is caught."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("out", type=Path, help="folder for the copy, the coverage and results.jsonl")
+    parser.add_argument("out", type=Path, help="folder for the copy, what tests run, and results.jsonl")
     parser.add_argument("--sample", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="paths that start so")
     parser.add_argument("--tests", nargs="*", default=[], help="files or folders of tests; all unless given")
-    parser.add_argument("--budget", type=float, default=60, help="seconds for the tests of one fault")
+    parser.add_argument("--budget", type=float, default=12, help="seconds for the tests of one fault")
     options = parser.parse_args()
     out = options.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     tree = copied(out)
     run_once(out, tree, options.tests)
-    seconds, results = durations(out), out / "results.jsonl"
+    planted, results = Planted(tree, Seen(out, tree), options.budget), out / "results.jsonl"
     known: dict[Fault, bool] = {}
     for line in results.read_text(encoding="utf-8").splitlines() if results.exists() else []:
         entry = json.loads(line)
@@ -332,14 +387,13 @@ def main() -> None:
     sample = drawn(tree, options.sample, options.seed, options.only)
     for number, fault in enumerate(sample, 1):
         if fault not in known:
-            tests = tests_of(out, tree, fault, seconds, options.budget)
-            alive, told = survives(tree, fault, tests, seconds) if tests else (True, "no fast test runs this line")
-            known[fault] = not alive
+            entry = planted.caught(fault)
+            known[fault] = entry["caught"]
             with results.open("a", encoding="utf-8") as stream:
-                stream.write(
-                    json.dumps({"fault": asdict(fault), "caught": not alive, "tests": len(tests), "told": told}) + "\n"
-                )
+                stream.write(json.dumps({"fault": asdict(fault), **entry}) + "\n")
         print(f"{number}/{len(sample)} {'caught' if known[fault] else 'ALIVE '} {fault}", flush=True)
+        if not known[fault]:
+            print(difference((tree / fault.path).read_text(encoding="utf-8"), fault), flush=True)
     caught = sum(known[fault] for fault in sample)
     print(f"{caught} of {len(sample)} caught: {caught / len(sample):.0%}")
 
