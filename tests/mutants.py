@@ -3,9 +3,9 @@
 The faults are those of cosmic-ray's operators (a sign, a factor, a comparison, a number, a branch, a loop). The
 candidates are the lines of `theory/` and `numerics/` in order; the sample is one line out of each of as many equal
 stretches, so that every module has its share, and one fault of each line. For each, the fast tests that run the line
-are run, the quickest first, until one fails that passes by itself without the fault. Left out are texts, annotations, decorators, what is shown, `strict=` of
-`zip`, and the tuning constants on top of a module. Faults come in random order. Nothing is written outside the folder
-that is given; an interrupted run is taken up again.
+are run, the quickest first, until one fails that passes by itself without the fault. Left out are texts, annotations,
+decorators, what is shown, `strict=` of `zip`, and the tuning constants on top of a module. Faults come in random order.
+Nothing is written outside the folder that is given; an interrupted run is taken up again.
 
     python -m tests.mutants DIR [--sample 200] [--seed 0] [--only numerics/linear] [--tests tests/linear] [--budget 12]
 """
