@@ -43,7 +43,8 @@ def test_gradient_and_jacobian_are_differences(place):
         # doubled, and both places of an off-diagonal entry at once
         assert abs(gradient[i, j] * (1 if i != j else mp.mpf(1) / 2) - slope) < mp.mpf(10) ** -20
         difference = (states.gradient(ahead, signal) - states.gradient(behind, signal)) / (2 * h)
-        assert mp.norm(difference - mp.matrix(columns[place_])) < mp.mpf(10) ** -20 * mp.norm(mp.matrix(columns[place_]))
+        column = mp.matrix(columns[place_])
+        assert mp.norm(difference - column) < mp.mpf(10) ** -20 * mp.norm(column)
 
 
 def test_the_linear_system_holds_the_order_parameter_and_moves_the_signal(place):
