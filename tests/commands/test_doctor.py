@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -68,6 +69,17 @@ def test_each_bad_setting_is_named_once(what: str):
 def test_a_version_outside_the_required_range_is_unmet():
     found = machine.installed(["numpy>=2.0", "numpy-that-nobody-made>=1", "scipy>=1000"])
     assert machine.unmet(found) == ["numpy-that-nobody-made", "scipy"]
+
+
+def test_without_a_checkout_the_installed_metadata_has_each_extras_requirements(monkeypatch, tmp_path):
+    lines = ["numpy>=2", 'flint>=1; extra == "proofs"', 'h5py; python_version > "3" and extra == "files"']
+    extras = SimpleNamespace(get_all={"Provides-Extra": ["proofs", "files"]}.get)
+    installed = SimpleNamespace(metadata=lambda _: extras, requires=lambda _: lines, version=lambda _: "7.1")
+    monkeypatch.setattr(machine, "metadata", installed)
+    monkeypatch.setattr(machine, "__file__", str(tmp_path / "numerics" / "machine.py"))
+    found = machine.declared()
+    assert found.version == "7.1"
+    assert found.requirements == {"": lines[:1], "proofs": lines[1:2], "files": lines[2:]}
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -110,6 +110,10 @@ def test_strong_noise_folds_the_incoherent_branch_of_both_architectures():
     middle = [b for b in scan.branches if np.isfinite(b.free_energy).any() and not b.stable.any()]
     assert len(middle) == 1
     assert [p.type for p in scan.special_points].count("equal-free-energy") == 1
+    stable = {b.name: bool(b.stable.any()) for b in scan.branches}
+    for point in scan.special_points:
+        # both minima meet in free energy, a minimum and the middle branch where it folds
+        assert sorted(stable[name] for name in point.names) == [point.type == "equal-free-energy", True]
 
 
 def test_lag_2_states_of_both_signs_differ_in_stability_at_t_7():

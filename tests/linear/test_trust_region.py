@@ -94,6 +94,18 @@ def test_a_minimum_is_reached_in_few_steps_each_downhill(problem, dense, monkeyp
     assert np.max(np.diff(energies)) < 1e-9 * (1 + abs(energies[-1]))
 
 
+@pytest.mark.parametrize("share", [0.5, 2.0])
+def test_of_the_last_two_points_the_better_one_is_returned(share, monkeypatch):
+    """Where differences of F are rounding, and a step no longer divides the residual by ten."""
+    minimum = trust_region.minimise(point_of(endpoint(4, 2.0))).point
+    S = symmetric(np.random.default_rng(0).normal(size=minimum.gradient.shape))
+    at, trial = minimum.move(1e-11 * S), minimum.move(share * 1e-11 * S)
+    monkeypatch.setattr(trust_region.steps, "moved", lambda *_: trial)
+    stop = trust_region.minimise(at)
+    assert stop.iterations == 1
+    assert stop.point.residual == min(at.residual, trial.residual)
+
+
 def test_newton_converges_to_a_saddle_from_beside_it():
     problem = endpoint(4, 60.0)
     point = trust_region.minimise(point_of(problem)).point  # a symmetric start ends at the saddle

@@ -1,5 +1,7 @@
 """The Gaussian approximation: exact for linear φ, an upper bound for others, its gradient and its kernels."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import scipy.linalg as sla
@@ -8,6 +10,7 @@ from numerics import solve
 from numerics.errors import InputError
 from numerics.inputs.activation import NAMED
 from numerics.inputs.problem import Problem, endpoint
+from numerics.nonlinear import variational
 from numerics.nonlinear.forward import pair_averages
 from numerics.nonlinear.search import lowest_state
 from numerics.nonlinear.space import trajectory_space
@@ -97,6 +100,15 @@ def test_many_patterns_are_fast_and_converge():
     found = solve_gaussian(problem)
     assert found.converged, found.status
     assert np.linalg.eigvalsh(found.kernel).min() > 0
+
+
+def test_the_lowest_minimum_that_converged_is_returned(monkeypatch):
+    planted = [(False, 1.0), (True, 2.0), (True, 3.0)]
+    for first, second, expected in ((0, 1, 1), (2, 1, 1), (1, 2, 1), (2, 0, 2)):
+        found = iter(SimpleNamespace(converged=planted[k][0], free_energy=planted[k][1]) for k in (first, second))
+        monkeypatch.setattr(variational, "_minimum", lambda *_, found=found: next(found))
+        answer = solve_gaussian(patterns("erf"))
+        assert (answer.converged, answer.free_energy) == planted[expected]
 
 
 def test_refuses_what_it_cannot_answer():

@@ -327,6 +327,15 @@ def test_a_dnns_energy_with_any_off_diagonal_entry_is_noticed(entry, monkeypatch
         assert_dnn_stable(5)
 
 
+@pytest.mark.parametrize("pair", range(6))
+def test_the_dnns_curvature_of_every_pair_of_times_is_asserted(pair, monkeypatch):
+    stability = importlib.import_module("theory.stability")
+    calls = iter(range(6))
+    monkeypatch.setattr(stability, "simplify", lambda difference: simplify(difference) + (next(calls) == pair))
+    with pytest.raises(ArithmeticError, match="the DNN's curvature"):
+        assert_dnn_stable(5)
+
+
 def test_changed_sector_moves_the_critical_point():
     """With another boundary weight, the sector is no longer singular at ``r_c``: the location rests on it."""
     wrong = LagSector(1, T - 2, 2 * r, sympify(1) + Rational(1, 100), -r)
