@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from numerics.nonlinear.answers import compared
+from numerics.inputs.problem import endpoint
+from numerics.nonlinear.answers import compared, solutions
+from numerics.nonlinear.search import _prepared
 
 
 @dataclass(frozen=True)
@@ -66,3 +68,60 @@ def test_a_minimum_within_the_error_of_the_lowest_ones_free_energy_is_named(apar
     assert ("; another minimum, F ≈ 1.01, lies within the error of F" in first.status) is said
     assert first.converged
     assert second.status == "converged"
+
+
+class Planted:
+    """An engine that takes another's state for refined, with changes to its point and to what is said of it."""
+
+    def __init__(self, engine, point, **said):
+        self.engine, self.point, self.said = engine, point, said
+
+    def __getattr__(self, name):
+        return getattr(self.engine, name)
+
+    def refined(self, space, state, limit, say):
+        refined = self.engine.refined(space, state, limit, say)
+        point = replace(refined.state.point, **self.point)
+        return replace(refined, state=replace(refined.state, point=point), **self.said)
+
+
+@pytest.fixture(scope="module")
+def settled():
+    search = _prepared(endpoint(3, 1.0, activation="erf"), "quadrature", None, None, 0, None)
+    return search, search.engine.settle(search.space, search.engine.random_network(search.space, search.prior))
+
+
+def answer(settled, point=None, **said):
+    search, state = settled
+    (found,) = solutions(replace(search, engine=Planted(search.engine, point or {}, **said)), [state])
+    return found
+
+
+def test_the_residual_is_the_gradient_over_its_scale(settled):
+    gradient = np.array([3e-3, 0.0, -4e-3])
+    for scale in (0.25, 4.0):
+        assert answer(settled, {"gradient": gradient, "scale": scale}).residual == pytest.approx(5e-3 / scale)
+
+
+@pytest.mark.parametrize(
+    ("share", "said"), [(0.5, "converged"), (2.0, "2.0e-08 of the largest entry"), (np.inf, "is not known")]
+)
+def test_a_state_has_converged_where_the_error_of_the_averages_is_within_the_tolerance(settled, share, said):
+    search, state = settled
+    error = np.diag([0.1, share]) * search.limit * np.abs(state.point.kernel).max()
+    found = answer(settled, kernel_error=np.where(np.eye(2) > 0, error, 0.0))
+    assert found.converged == (share < 1)
+    assert said in found.status
+    assert found.kernel_error[1, 1] == error[1, 1]
+
+
+@pytest.mark.parametrize("correlated", [2e-6, 1e-3])
+def test_correlations_beyond_the_error_are_coherence(settled, correlated):
+    _, state = settled
+    kernel = state.point.kernel + correlated * (1 - np.eye(2))
+    top = np.abs(kernel).max()
+    coherence = correlated / np.sqrt(kernel[0, 0] * kernel[1, 1])
+    for share, branch in ((0.1, "coherent"), (3.0, "incoherent")):
+        found = answer(settled, {"kernel": kernel}, kernel_error=np.diag([0.0, share * coherence * top / 3]))
+        assert found.branch == branch
+        assert found.kernel[0, 1] == pytest.approx(correlated)

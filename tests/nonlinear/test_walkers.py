@@ -10,8 +10,10 @@ from numerics.nonlinear.by_walkers import holds
 from numerics.nonlinear.descent import Descent
 from numerics.nonlinear.exploration import explore
 from numerics.nonlinear.forward import forward_kernel
+from numerics.nonlinear.laws import law_at
+from numerics.nonlinear.nodes import Nodes
 from numerics.nonlinear.space import trajectory_space
-from numerics.nonlinear.walkers import Walkers
+from numerics.nonlinear.walkers import Walkers, on_other_points
 from tests.linear.test_delayed_tasks import match_to_sample
 
 PHI = NAMED["erf"]
@@ -21,7 +23,7 @@ def test_walkers_have_the_moments_and_the_normalisation_of_a_law_with_two_maxima
     """Against a grid over two dimensions."""
     space = trajectory_space(endpoint(3, 4.0, activation="erf"))
     precision, tilt = np.array([[0.6, 0.1], [0.1, 0.3]]), np.array([[0.4, 1.1], [1.1, 1.5]])
-    line = np.linspace(-16, 16, 801)
+    line = np.linspace(-16, 16, 401)
     g = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
     activity = erf(np.sqrt(np.pi) / 2 * g @ space.embedding.T)
     p = np.exp(np.sum(activity @ tilt * activity, axis=1) - 0.5 * np.sum(g @ precision * g, axis=1))
@@ -33,6 +35,15 @@ def test_walkers_have_the_moments_and_the_normalisation_of_a_law_with_two_maxima
     kernel, second = walkers.moments()
     np.testing.assert_allclose(kernel, (activity * p[:, None]).T @ activity, atol=0.01)
     np.testing.assert_allclose(second, (g * p[:, None]).T @ g, rtol=0.03)
+    # a sum over them is an integral, of the law's own density and in its free energy
+    nodes = walkers.nodes()
+    height = np.sum(nodes.activity @ tilt * nodes.activity, axis=1)
+    height -= 0.5 * np.sum(nodes.points @ precision * nodes.points, axis=1)
+    assert np.log(np.exp(height + nodes.log_weight).sum()) == pytest.approx(walkers.log_Z, abs=1e-9)
+    law = law_at(space, PHI, Nodes(g, activity, np.full(len(g), 2 * np.log(line[1] - line[0]))), precision, tilt)
+    other = on_other_points(space, PHI, law, 20000, 2, 2)
+    assert other.free_energy == pytest.approx(law.free_energy, abs=0.03)
+    np.testing.assert_allclose(other.kernel, law.kernel, atol=0.01)
     before = walkers.points
     walkers.towards((precision, tilt), 20)  # the chain leaves the law as it is
     assert np.abs(before - walkers.points).min() > 0
