@@ -18,12 +18,12 @@
 # $H^{12}\ne0$: one curve, rational in one parameter, with $\rho$ and the noise $\kappa$ as symbols. Units $u=v=w=1$.
 
 # %%
-from typing import Any
 
 import mpmath
 from mpmath import mp
 from sympy import Rational, factor, latex, simplify
 
+from derivations.by_differences import free_energy, newton
 from theory.coherent_branch import coherent_branch
 from theory.coherent_sharing import assert_elimination, assert_outlier, outlier_start, shared_branch
 from theory.outliers import outlier_threshold
@@ -131,35 +131,6 @@ for value in (Rational(1, 10), Rational(1, 2), Rational(1)):
 
 
 # %%
-def free_energy(entries: Any, correlation: Any, lam: Any, noise: Any) -> Any:
-    h11, h12, h13, h22, h23, h33 = entries
-    K = mp.matrix([[h11, h12, h13], [h12, h22, h23], [h13, h23, h33]])
-    forward = mp.matrix([[1, 0, 0], [0, h11, correlation * h12], [0, correlation * h12, h22]])
-    product = K * mp.inverse(forward)
-    logs = mp.log(mp.det(K)) - mp.log(mp.det(forward))
-    return (lam / (h33 + noise) + product[0, 0] + product[1, 1] + product[2, 2] - 3 - logs) / 2
-
-
-def newton(entries: list[Any], *arguments: Any) -> list[Any]:
-    h = mp.mpf(10) ** (-mp.dps // 6)
-
-    def at(moves: dict[int, int]) -> Any:
-        return free_energy([x + h * moves.get(k, 0) for k, x in enumerate(entries)], *arguments)
-
-    for _ in range(60):
-        slopes = mp.matrix([(8 * (at({k: 1}) - at({k: -1})) - (at({k: 2}) - at({k: -2}))) / (12 * h) for k in range(6)])
-        second = mp.matrix(6, 6)
-        for j in range(6):
-            for k in range(j + 1):
-                corners = [at({j: p, k: q} if j != k else {j: p + q}) * p * q for p in (1, -1) for q in (1, -1)]
-                second[j, k] = second[k, j] = mp.fsum(corners) / (4 * h * h)
-        step = mp.lu_solve(second, slopes)
-        entries = [x - d for x, d in zip(entries, step, strict=True)]
-        if mp.norm(step, mp.inf) < mp.mpf(10) ** -60:
-            return entries
-    raise AssertionError("Newton's method has not converged")
-
-
 with mpmath.workdps(150):
     for correlation, noise, at in (
         (Rational(1, 3), Rational(7, 2), Rational(11, 2)),

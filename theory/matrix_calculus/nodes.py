@@ -161,58 +161,50 @@ class Mask(LinearMap):
         return rf"{printer._print(self.weights)} \circ \left({inner}\right)"
 
 
-class Restrict(LinearMap):
-    """``𝒯 A 𝒯ᵀ``: the supervised rows and columns of one output; ``rows`` is their number m."""
+class _Supervised(LinearMap):
+    """A map between all entries and the supervised ones of one output; ``rows`` is the number of rows that it gives."""
 
-    def __new__(cls, argument: Any, rows: Any, output: Any = 0) -> Any:  # noqa: D102 (see the class)
+    def __new__(cls, argument: Any, rows: Any, output: Any = 0) -> Any:
         return super().__new__(cls, argument, rows, output)
 
     @property
     def shape(self) -> tuple[Any, Any]:
-        """m × m."""
+        """``rows × rows``."""
         return (self.args[1], self.args[1])
 
     @property
     def output(self) -> int:
         """c = 1, 2, …; 0 for the only one."""
         return int(self.args[2])
+
+    def _latex_parts(self, printer: Any) -> tuple[str, str]:
+        """What is mapped, and 𝒯."""
+        name = rf"\mathcal{{T}}_{{{self.output}}}" if self.output else r"\mathcal{T}"
+        return printer.parenthesize(self.argument, PRECEDENCE["Mul"]), name
+
+
+class Restrict(_Supervised):
+    """``𝒯 A 𝒯ᵀ``: the supervised rows and columns of one output; ``rows`` is their number m."""
 
     def adjoint_map(self, argument: Any) -> Any:
         """``tr[K 𝒯A𝒯ᵀ] = tr[𝒯ᵀK𝒯 A]``."""
         return Embed(argument, self.argument.rows, self.output)
 
     def _latex(self, printer: Any) -> str:
-        inner, name = printer.parenthesize(self.argument, PRECEDENCE["Mul"]), _projection_latex(self.output)
+        inner, name = self._latex_parts(printer)
         return rf"{name} {inner} {name}^{{\top}}"
 
 
-class Embed(LinearMap):
+class Embed(_Supervised):
     """``𝒯ᵀ A 𝒯``: supervised entries put back among zeros; ``rows`` is nP."""
-
-    def __new__(cls, argument: Any, rows: Any, output: Any = 0) -> Any:  # noqa: D102 (see the class)
-        return super().__new__(cls, argument, rows, output)
-
-    @property
-    def shape(self) -> tuple[Any, Any]:
-        """nP × nP."""
-        return (self.args[1], self.args[1])
-
-    @property
-    def output(self) -> int:
-        """c = 1, 2, …; 0 for the only one."""
-        return int(self.args[2])
 
     def adjoint_map(self, argument: Any) -> Any:
         """``tr[K 𝒯ᵀA𝒯] = tr[𝒯K𝒯ᵀ A]``."""
         return Restrict(argument, self.argument.rows, self.output)
 
     def _latex(self, printer: Any) -> str:
-        inner, name = printer.parenthesize(self.argument, PRECEDENCE["Mul"]), _projection_latex(self.output)
+        inner, name = self._latex_parts(printer)
         return rf"{name}^{{\top}} {inner} {name}"
-
-
-def _projection_latex(output: int) -> str:
-    return rf"\mathcal{{T}}_{{{output}}}" if output else r"\mathcal{T}"
 
 
 class Step(MatrixExpr):  # type: ignore[misc]
