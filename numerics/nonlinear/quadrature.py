@@ -25,6 +25,8 @@ PANELS = (-9.0, -5.5, -3.0, -1.0, 1.0, 3.0, 5.5, 9.0)
 PANEL_POINTS = {1: 12, 2: 10, 3: 7, 4: 6}
 #: Points whose density falls short of the largest by this (e^-38 = 3e-17) do not count.
 NEGLIGIBLE = 38.0
+#: Points of a grid that are worked on together.
+TOGETHER = 1 << 16
 #: The coordinates are at most this much wider than the tilted covariance says, where the untilted one is wider.
 WIDEST = 2.5
 #: Most that an axis is refined for modes that are narrower than the tilted covariance.
@@ -54,40 +56,62 @@ def quadrature_nodes(
         density = log_density(nodes, C, conjugate)
         matters = density > density.max() - NEGLIGIBLE
         return Nodes(nodes.points[matters], nodes.activity[matters], nodes.log_weight[matters])
-    axes, transform = _even_axes(space, moments, C, refinement)
-    shift = moments[0]
-    half = activation.odd  # g and -g count alike
-    if half:
+    axes, factor = _even_axes(space, moments, C, refinement)
+    shift, weights = moments[0], np.prod([line[1] - line[0] for line in axes]) * np.prod(np.diagonal(factor))
+    if activation.odd:  # g and -g count alike
         shift = np.zeros(space.d)
-        line, weight = axes[0]
-        axes[0] = (line[line > 0], 2 * weight[line > 0])
-    log_jacobian = float(np.linalg.slogdet(transform)[1])
-    rest, rest_weight = np.zeros((1, 0)), np.ones(1)  # one point where there is no other axis
-    for line, weight in axes[1:]:
-        rest = np.column_stack([np.repeat(rest, len(line), axis=0), np.tile(line, len(rest))])
-        rest_weight = np.outer(rest_weight, weight).ravel()
-    kept: list[Nodes] = []
-    densities: list[FloatArray] = []
-    for value, weight in zip(*axes[0], strict=True):
-        points = np.column_stack([np.full(len(rest), value), rest]) @ transform.T + shift
-        slab = Nodes(points, activation.value(points @ space.embedding.T), np.log(weight * rest_weight) + log_jacobian)
-        density = log_density(slab, C, conjugate)
-        here = density > max(density.max(), *(d.max() for d in densities), -np.inf) - NEGLIGIBLE
-        if here.any():
-            kept.append(Nodes(points[here], slab.activity[here], slab.log_weight[here]))
-            densities.append(density[here])
-    whole = np.concatenate(densities)
-    matters = whole > whole.max() - NEGLIGIBLE
-    return Nodes(
-        np.concatenate([slab.points for slab in kept])[matters],
-        np.concatenate([slab.activity for slab in kept])[matters],
-        np.concatenate([slab.log_weight for slab in kept])[matters],
-    )
+        axes[0], weights = axes[0][axes[0] > 0], 2 * weights
+    points, activity = _grid(space, activation, (axes, factor, shift), C, conjugate)
+    return Nodes(points, activity, np.full(len(points), np.log(weights)))
+
+
+def _grid(
+    space: TrajectorySpace,
+    activation: Activation,
+    place: tuple[list[FloatArray], FloatArray, FloatArray],
+    C: FloatArray,
+    conjugate: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    """The points g = (lower triangle) z + shift of a grid in z that count, (K, d), and φ there, (K, m).
+
+    Only the last coordinate differs from point to point; whatever depends on the others is computed once for a line.
+    """
+    axes, factor, shift = place
+    last, line = space.d - 1, axes[-1]
+    rows = space.embedding[:, last] != 0  # of activities that know the last coordinate
+    root = sla.cholesky(C, lower=True)
+    own, cross, both = conjugate[np.ix_(~rows, ~rows)], conjugate[np.ix_(~rows, rows)], conjugate[np.ix_(rows, rows)]
+    z = np.stack(np.meshgrid(*axes[:-1], indexing="ij"), axis=-1).reshape(-1, last) if last else np.zeros((1, 0))
+    kept: list[tuple[FloatArray, FloatArray, FloatArray]] = []
+    best = -np.inf
+    for start in range(0, len(z), size := max(1, TOGETHER // len(line))):
+        white = z[start : start + size]
+        g = white @ factor[:last, :last].T + shift[:last]
+        end = (white @ factor[last, :last] + shift[last])[:, None] + factor[last, last] * line
+        scaled = sla.solve_triangular(root[:last, :last], g.T, lower=True) if last else g.T
+        phi = activation.value(g @ space.embedding[~rows, :last].T)
+        ends = [activation.value((g @ row[:last])[:, None] + row[last] * end) for row in space.embedding[rows]]
+        density = -0.5 * ((end - (root[last, :last] @ scaled)[:, None]) / root[last, last]) ** 2
+        density += (np.sum((phi @ own) * phi, axis=1) - 0.5 * np.sum(scaled**2, axis=0))[:, None]
+        for k, value in enumerate(ends):
+            with_others = (2 * phi @ cross[:, k])[:, None] + both[k, k] * value
+            for j in range(k):
+                with_others += 2 * both[k, j] * ends[j]
+            density += value * with_others
+        best = max(best, float(density.max()))
+        at, along = np.nonzero(density > best - NEGLIGIBLE)
+        activity = np.empty((len(at), space.m))
+        activity[:, ~rows] = phi[at]
+        activity[:, rows] = np.stack([value[at, along] for value in ends], axis=1)
+        kept.append((np.column_stack([g[at], end[at, along]]), activity, density[at, along]))
+    points, activity, density = (np.concatenate(part) for part in zip(*kept, strict=True))
+    matters = density > best - NEGLIGIBLE
+    return points[matters], activity[matters]
 
 
 def _even_axes(
     space: TrajectorySpace, moments: tuple[FloatArray, FloatArray], C: FloatArray, refinement: float
-) -> tuple[list[tuple[FloatArray, FloatArray]], FloatArray]:
+) -> tuple[list[FloatArray], FloatArray]:
     """An even grid in whitened coordinates, symmetric about 0 without a point there.
 
     A tilt that splits the density into two modes leaves each as narrow as the untilted conditional, not as the whole:
@@ -101,8 +125,7 @@ def _even_axes(
     for share in np.clip(narrow, 1.0, NARROWEST):
         spacing = SPACING[space.d] / (refinement * share)
         count = np.ceil(edge / spacing)
-        line = (np.arange(2 * int(count)) + 0.5 - count) * spacing
-        axes.append((line, np.full(len(line), spacing)))
+        axes.append((np.arange(2 * int(count)) + 0.5 - count) * spacing)
     return axes, factor
 
 
