@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 DEPENDENCIES := $(shell sed -n '/^\[build-system\]/,/^\[tool/p' pyproject.toml | cksum | cut -d ' ' -f 1)
 INSTALLED := $(VENV)/.installed-$(DEPENDENCIES)
 
-.PHONY: help reproduce report test slow-test lint derivations docs gallery benchmarks clean
+.PHONY: help reproduce report test slow-test lint derivations notebooks docs gallery benchmarks clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,8 +33,11 @@ lint: $(INSTALLED)  ## ruff, mypy and the import walls
 derivations: $(INSTALLED)  ## run the literate derivations; notebooks and HTML in derivations-out/
 	$(BIN)/python -m derivations.report.notebooks --out derivations-out
 
-docs: $(INSTALLED)  ## README, how-to pages and API reference as HTML in docs-out/; fails on a dead link
-	$(BIN)/python -m derivations.report.site --out docs-out
+notebooks: $(INSTALLED)  ## run the notebooks of docs/notebooks; for Jupyter and as HTML in notebooks-out/
+	$(BIN)/python -m derivations.report.notebooks --scripts docs/notebooks --out notebooks-out
+
+docs: $(INSTALLED)  ## all pages, notebooks, derivations and API reference as HTML in docs-out/; fails on a dead link
+	$(BIN)/python -m derivations.report.site --out docs-out --runs derivations-out
 
 gallery: $(INSTALLED)  ## remake docs/gallery.md and its pictures from the panels in figures/
 	$(BIN)/unrolled reproduce --quick --out $(OUT)
@@ -56,4 +59,4 @@ python-is-recent:
 	{ echo "unrolled needs Python 3.11 or newer; choose one with: make PYTHON=/path/to/python3 ..." >&2; exit 1; }
 
 clean:  ## remove the virtual environment and everything that was made
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache derivations-out docs-out
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache derivations-out notebooks-out docs-out

@@ -11,8 +11,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+import unrolled
 from derivations.figures.panels import NAMES, panel
-from derivations.report import site
+from derivations.report import reference, site
+from derivations.report.links import dead_links
+from derivations.report.notebooks import APPENDIX
+from derivations.report.typeset import document
 from tests.pages import ROOT
 
 THEORY = "docs/theory.md"
@@ -34,8 +38,8 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_no_link_is_dead_and_every_module_is_there(website: Path):
-    assert site.dead_links(website) == []
-    for package in site.PACKAGES:
+    assert dead_links(website) == []
+    for package in reference.PACKAGES:
         for source in (ROOT / package).rglob("*.py"):
             page = website / "api" / source.relative_to(ROOT).with_suffix(".html")
             if source.name == "__init__.py":
@@ -46,21 +50,65 @@ def test_no_link_is_dead_and_every_module_is_there(website: Path):
 @pytest.mark.slow
 def test_the_public_names_are_documented(website: Path):
     text = (website / "api" / "numerics.html").read_text(encoding="utf-8")
+    landing = (website / "index.html").read_text(encoding="utf-8")
     for name in ("Problem", "solve", "endpoint", "Solution"):
         assert f'id="{name}"' in text
+    for name in set(unrolled.__all__) - {"numerics", "theory", "tasks"}:
+        assert f'href="api/unrolled.html#{name}"' in landing
+    assert 'href="api/numerics/tasks.html"' in landing
+
+
+@pytest.mark.slow
+def test_the_reference_is_typeset_and_leads_back(website: Path):
+    for page in website.rglob("*.html"):
+        if page.name != "index.html":
+            assert re.search(r'href="(\.\./)*index\.html"', page.read_text(encoding="utf-8")), page
+    text = (website / "api" / "theory" / "critical_point.html").read_text(encoding="utf-8")
+    assert text.count("<math") > 5
+    assert 'href="../../docs/theory.html#section-5"' in text
+
+
+@pytest.mark.slow
+def test_the_search_has_no_repeats(website: Path):
+    entries = re.findall(r'"fullname": ?"([\w.]+)"', (website / "api" / "search.js").read_text(encoding="utf-8"))
+    assert len(entries) > 1000
+    for name in ("solve", "Problem", "Problem.patterns", "critical_point"):
+        functions = [entry for entry in entries if entry.endswith(f".{name}")]
+        assert functions[0] in (f"unrolled.{name}", f"theory.{name}"), functions
+        assert not [
+            entry for entry in functions[1:] if entry.startswith(("numerics.inputs", "numerics.solving", "numerics.S"))
+        ]
+
+
+@pytest.mark.slow
+def test_every_derivation_is_a_page(website: Path):
+    landing = (website / "index.html").read_text(encoding="utf-8")
+    for script in APPENDIX.glob("[0-9]*.py"):
+        assert f'href="derivations/{script.stem}.html"' in landing
 
 
 def test_a_dead_link_is_found(tmp_path: Path):
     (tmp_path / "a.html").write_text('<a href="b.html#x">1</a> <a href="b.html#y">2</a> <img src="c.png">')
     (tmp_path / "b.html").write_text('<p id="x"></p> <a href="https://example.org/absent">3</a>')
-    assert sorted(site.dead_links(tmp_path)) == ["a.html: b.html#y", "a.html: c.png"]
+    assert sorted(dead_links(tmp_path)) == ["a.html: b.html#y", "a.html: c.png"]
 
 
 def test_pages_become_html_with_their_pictures(tmp_path: Path):
     for name in site.DOCUMENTS:
         site.write_document(ROOT / name, tmp_path)
-    dead = [link for link in site.dead_links(tmp_path) if "api/" not in link]
-    assert dead == []
+    made = ("api/", "derivations/", "index.html", ".css")  # by the whole site
+    assert [link for link in dead_links(tmp_path) if not any(part in link for part in made)] == []
+
+
+def test_formulas_of_the_theory_page_are_typeset(tmp_path: Path):
+    markup = document((ROOT / THEORY).read_text(encoding="utf-8"))
+    code = re.findall(r"<code[^>]*>(.*?)</code>", markup, flags=re.DOTALL)
+    # what stays code: files, words, words with a parameter, indexed arrays
+    word = r"[\w./]+|[a-z]+:[\w−]+|[xy]\[.*\]|docs/theory.md section N|unrolled .*"
+    assert [text for text in code if not re.fullmatch(word, text)] == []
+    assert markup.count("<math") > 400
+    for section in theory_sections():
+        assert f'<h2 id="{section}-' in markup
 
 
 def test_the_gallery_shows_panels_as_they_are_registered():

@@ -6,6 +6,7 @@ import html
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from derivations.report.typeset import code, mathml, prose
@@ -34,9 +35,10 @@ class Derivation:
     assertions: int
 
 
-def derivation(name: str, notebook: NotebookNode, heading: int) -> Derivation:
-    """Render an executed notebook whose title becomes a heading of level ``heading``."""
-    parts = [_RENDERERS[cell.cell_type](cell) for cell in notebook.cells if cell.cell_type in _RENDERERS]
+def derivation(name: str, notebook: NotebookNode, heading: int, *, folded: bool = True) -> Derivation:
+    """Render an executed notebook whose title becomes a heading of level ``heading``; its code is folded or shown."""
+    kinds: dict[str, Callable[[Any], str]] = {"markdown": prose_cell, "code": partial(code_cell, folded=folded)}
+    parts = [kinds[cell.cell_type](cell) for cell in notebook.cells if cell.cell_type in kinds]
     whole = _demoted("\n".join(parts), heading - 1)
     title = re.search(rf"<h{heading}>(.*?)</h{heading}>\s*", whole, flags=re.DOTALL)
     if title is None:
@@ -51,21 +53,22 @@ def _demoted(markup: str, levels: int) -> str:
     return re.sub(r"(</?h)([1-6])>", lambda tag: f"{tag[1]}{min(6, int(tag[2]) + levels)}>", markup)
 
 
-def _text(cell: Any) -> str:
+def prose_cell(cell: Any) -> str:
+    """Markdown with formulas."""
     return prose(cell.source)
 
 
-def _code(cell: Any) -> str:
+def code_cell(cell: Any, *, folded: bool) -> str:
+    """Source, and what the cell printed and showed."""
     if not cell.source.strip():
         return ""
-    folded = f'<details class="source"><summary>Code</summary>{code(cell.source)}</details>'
+    source = code(cell.source)
+    if folded:
+        source = f'<details class="source"><summary>Code</summary>{source}</details>'
     # what one cell printed comes in pieces, as they reached the kernel's client
     text = "".join(output.text for output in cell.outputs if output.output_type == "stream" and output.name == "stdout")
     shown = [_output(output) for output in cell.outputs if output.output_type in ("display_data", "execute_result")]
-    return "".join([folded, printed(text) if text.strip() else "", *shown])
-
-
-_RENDERERS: dict[str, Callable[[Any], str]] = {"markdown": _text, "code": _code}
+    return "".join([source, printed(text) if text.strip() else "", *shown])
 
 
 def _output(output: Any) -> str:
@@ -74,6 +77,8 @@ def _output(output: Any) -> str:
         return f'<img alt="picture that this cell drew" src="data:image/png;base64,{data["image/png"].strip()}">'
     if "text/latex" in data:
         return prose(data["text/latex"])
+    if "text/html" in data:
+        return f'<div class="scroll" tabindex="0">{data["text/html"]}</div>'
     return printed(data["text/plain"]) if "text/plain" in data else ""
 
 

@@ -1,4 +1,4 @@
-"""`make derivations`: execute every literate derivation and write it as a notebook and as a page of HTML."""
+"""`make derivations` and `make notebooks`: literate scripts are run and written as notebooks and pages of HTML."""
 
 from __future__ import annotations
 
@@ -16,28 +16,35 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 APPENDIX = ROOT / "derivations" / "appendix"
+NOTEBOOKS = ROOT / "docs" / "notebooks"
 
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write to.")
+@click.option(
+    "--scripts",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=APPENDIX,
+    help="Folder of literate scripts.  [default: the derivations]",
+)
 @click.argument("names", nargs=-1)
-def main(out: Path, names: tuple[str, ...]) -> None:
-    """Execute the derivations (all, or those whose file names begin with NAMES)."""
+def main(out: Path, scripts: Path, names: tuple[str, ...]) -> None:
+    """Execute the scripts (all, or those whose file names begin with NAMES)."""
     from derivations.report.page import derivation_page
 
-    scripts = [path for path in scripts_in_order() if not names or path.name.startswith(names)]
-    if not scripts:
+    chosen = [path for path in scripts_in_order(scripts) if not names or path.name.startswith(names)]
+    if not chosen:
         raise click.UsageError(f"NAMES: none begins with {', '.join(names)}")
-    for script in scripts:
+    for script in chosen:
         click.echo(f"{script.stem} …", err=True)
         page = out / f"{script.stem}.html"
-        write_text(page, derivation_page(script.stem, executed(script, out)))
+        write_text(page, derivation_page(script.stem, executed(script, out), folded=scripts.resolve() == APPENDIX))
         click.echo(page)
 
 
-def scripts_in_order() -> list[Path]:
-    """The literate derivations."""
-    return sorted(APPENDIX.glob("[0-9]*.py"))
+def scripts_in_order(folder: Path = APPENDIX) -> list[Path]:
+    """The literate scripts of a folder, the derivations by default."""
+    return sorted(folder.resolve().glob("[0-9]*.py"))
 
 
 def executed(script: Path, folder: Path) -> NotebookNode:

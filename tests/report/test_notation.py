@@ -1,0 +1,109 @@
+"""The plain notation of docstrings and pages becomes LaTeX of the same meaning; code stays code."""
+
+from __future__ import annotations
+
+import ast
+import re
+import unicodedata
+from collections.abc import Iterator
+
+import pytest
+
+from derivations.report.notation import inline_formulas, is_formula, latex
+from derivations.report.typeset import mathml, typeset_block, typeset_span, typeset_text
+from tests.pages import ROOT
+
+
+@pytest.mark.parametrize(
+    ("plain", "expected"),
+    [
+        ("H^{T-1,T-2}", "H^{T-1,T-2}"),
+        ("W^(t−1) φ(h^t)", r"W^{(t-1)}\,\phi (h^{t})"),
+        ("w^(T−2)", "w^{T-2}"),
+        ("H_0Λ_1H_0", r"H_{0}\Lambda_{1}H_{0}"),
+        ("Φ^{tt'}_{pp'}", r"\Phi_{pp'}^{tt'}"),
+        ("(v 𝒯H𝒯ᵀ + κ)⁻¹", r"(v\,\mathcal{T}H\mathcal{T}^{\mathsf{T}}+\kappa )^{-1}"),
+        ("W^(s)ᵀ", r"W^{(s)\mathsf{T}}"),
+        ("Ĥ", r"\hat{H}"),
+        ("½ tr[HC⁻¹]", r"\tfrac{1}{2}\,\operatorname{tr} [HC^{-1}]"),
+        ("√(3n²+1)", r"\sqrt{3n^{2}+1}"),
+        ("Σ_k G_sk", r"\sum_{k} G_{sk}"),
+        ("1 − aΣ", r"1-a\Sigma"),
+        ("U* x^0", r"U^{*}\,x^{0}"),
+        ("λ_- < λ_c", r"\lambda_{-}<\lambda_{c}"),
+    ],
+)
+def test_symbols(plain: str, expected: str):
+    assert re.sub(r"\s+(?=[}\]+^_]|$)", "", latex(plain)) == re.sub(r"\s+(?=[}\]+^_]|$)", "", expected)
+
+
+@pytest.mark.parametrize(
+    ("plain", "expected"),
+    [
+        ("(r−1)(r^n+κ)²/r^n", r"\frac{(r-1)(r^{n}+\kappa )^{2}}{r^{n}}"),
+        ("a + (b+c)/(d+e)", r"a+\frac{b+c}{d+e}"),
+        ("|H|/|C|", r"\frac{|H|}{|C|}"),
+        ("x/2m", r"\frac{x}{2m}"),
+    ],
+)
+def test_quotients_of_factors_are_fractions_in_a_display(plain: str, expected: str):
+    assert latex(plain, display=True) == expected
+    assert "/" in latex(plain)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "unrolled check",
+        "x_test",
+        "shared:ρ",
+        "y[p, t-1]",
+        "--kappa",
+        "a += 1",
+        "2**n",
+        "numerics/inputs/problem.py",
+        "kappa",
+        "drift:0.9",
+        "critical_signal(T)",
+        "import unrolled",
+        "signal = (kappa + 8)**2/8",
+        "(open",
+    ],
+)
+def test_code_stays_code(text: str):
+    assert not is_formula(text)
+    assert typeset_span(text) is None
+
+
+def test_symbols_in_prose_are_told_apart():
+    text = "Beyond λ_c (see h^t_p), x_test and 1/N."
+    assert [piece for piece, formula in inline_formulas(text) if formula] == ["λ_c", "h^t_p"]
+    assert "".join(piece for piece, _ in inline_formulas(text)) == text
+    assert "<math" in typeset_text(text)
+    assert "&lt;b&gt;" in typeset_text("<b> λ_c")
+
+
+def test_a_block_is_typeset_only_if_all_of_it_is_a_formula():
+    assert typeset_block("Φ  = ⟨φφᵀ⟩\nΛ  = Q   where the task has no input\n")
+    assert typeset_block("make test   # λ\n") is None
+    assert typeset_block("x = y\n") is None
+
+
+def spans() -> Iterator[str]:
+    """Every span of code in the docstrings of what has pages."""
+    for folder in ("theory", "numerics"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                    for span in re.findall(r"`+([^`]+)`+", ast.get_docstring(node) or ""):
+                        yield " ".join(span.split())
+
+
+def test_every_formula_of_a_docstring_becomes_mathml():
+    formulas = {span for span in spans() if is_formula(span)}
+    assert len(formulas) > 1000
+    for span in sorted(formulas):
+        markup = mathml(latex(span))  # refuses what it does not know
+        shown = re.sub(r"<[^>]*>|&#x\w+;", "", markup)
+        plain = unicodedata.normalize("NFKD", re.sub("[𝒯𝓗𝒟𝒮𝒰ᵀℓ]", "", span))
+        assert sorted(re.findall("[A-Za-z]", plain)) == sorted(re.findall("[A-Za-z]", shown)), span  # none is lost
