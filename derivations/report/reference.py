@@ -101,6 +101,7 @@ def _typeset(parts: list[str], place: int, kept: list[str], root: str) -> str:
         formula = typeset_span(text)
         if formula is not None:
             parts[place - 1] = parts[place + 1] = ""
+            kept.pop()
             return formula
     return parts[place]
 
