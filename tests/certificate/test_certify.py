@@ -143,6 +143,9 @@ def test_refusals():
     unfinished = certify(dataclasses.replace(solution, converged=False))
     assert not unfinished.proved
     assert "converged" in unfinished.status
+    singular = certify(dataclasses.replace(solution, kernel=np.zeros((3, 3))))
+    assert not singular.proved
+    assert "singular to rounding" in singular.status
     with pytest.raises(InputError, match="at most 24"):
         certify(dataclasses.replace(solution, problem=endpoint(26, 1.0)))
     with pytest.raises(InputError, match="linear"):

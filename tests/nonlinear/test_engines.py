@@ -231,3 +231,22 @@ def test_a_mixture_is_fitted_anew_for_activations_that_are_not_odd(name):
         log_q = np.logaddexp.reduce(again.mixture.log_densities(z), axis=1)
         tails = np.logaddexp.reduce(with_tails(space.d).log_densities(z), axis=1)
         assert p @ log_q > p @ tails + 0.05  # likelier than what the state was found with
+
+
+@pytest.mark.parametrize("fixed", [None, 4])
+def test_coordinates_of_moments_are_relative_to_a_frame_and_have_their_inverse(fixed):
+    """In those of the moments themselves Φ and the covariance are 1, the mean is in standard deviations."""
+    rng = np.random.default_rng(0)
+    kernel, covariance = (A @ A.T for A in (rng.standard_normal((2, 3)), rng.standard_normal((3, 4))))
+    mean, moving = rng.standard_normal(3), np.ones(16)
+    if fixed is not None:
+        moving[fixed] = moving[-1] = 0.0
+    frame = iteration._Frame(*(np.linalg.cholesky(A) for A in (kernel, covariance)), None if fixed is None else moving)
+    x = frame.coordinates(kernel, mean, covariance)
+    expected = np.concatenate([np.eye(2).ravel(), np.eye(3).ravel(), np.linalg.solve(frame.covariance, mean)])
+    np.testing.assert_allclose(x, expected * moving, atol=1e-12)
+    other = [A + 0.1 * np.diag(np.diagonal(A)) for A in (kernel, covariance)]
+    if fixed is None:
+        back = frame.state(frame.coordinates(other[0], mean, other[1]))
+        for value, right in zip(back, (other[0], mean, other[1]), strict=True):
+            np.testing.assert_allclose(value, right, atol=1e-12)

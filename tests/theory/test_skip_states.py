@@ -43,6 +43,7 @@ def places():
             zip(rng.exponential(2.0, 4), 10 ** rng.uniform(-2, 1, 4), strict=True)]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_derivation_of_untied_states():
     assert_untied()
 
