@@ -309,6 +309,9 @@ def test_kernels_are_drawn_side_by_side_on_one_scale(results):
         assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "2", "3", "1", "2", "3"]
         assert len(axes.texts) == 2
         plt.close(figure)
+    figure, axes = plt.subplots()
+    assert plot([state, run]) is axes
+    plt.close(figure)
     with pytest.raises(InputError, match=r"^result: is a list of other things"):
         plot([state, results["Scan"]])
     with pytest.raises(InputError, match=r"^simulation: is of another problem"):

@@ -195,6 +195,15 @@ def test_every_form_of_the_same_numbers_is_one_array(values, data):
         assert not np.shares_memory(taken, values)
 
 
+def test_an_array_that_cannot_be_converted_is_one_line():
+    class Broken:
+        def __array__(self, dtype=None, copy=None):
+            raise RuntimeError("on another device\nuse .cpu()")
+
+    with pytest.raises(InputError, match=r"^y: cannot be read \(on another device\); accepted: "):
+        Problem(np.ones((2, 1)), Broken())
+
+
 def test_pandas_and_xarray():
     pandas, xarray = pytest.importorskip("pandas"), pytest.importorskip("xarray")
     table = pandas.DataFrame({"unit": [1, None], "b": [3, 4]}, dtype="Int64")

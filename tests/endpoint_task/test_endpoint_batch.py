@@ -1,6 +1,7 @@
 """Batched Newton at T = 4 and 5: both branches, near and far from the transition, honest where it fails."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import mpmath
 import numpy as np
@@ -110,6 +111,21 @@ def test_strong_noise_makes_the_incoherent_branch_fold_and_the_lowest_state_is_g
     F = 0.5 * 5.0e4 / (real**3 + 1000) + 1.5 * (real - 1 - np.log(real))
     batch = solve_endpoint_batch(4, 5.0e4, 1000.0)
     np.testing.assert_allclose(batch.kernel[0, 0, 0], real[np.argmin(F)], rtol=1e-9)
+
+
+def test_the_residual_of_a_polished_point_is_relative_to_each_entrys_own_scale():
+    gradients = []
+    planted = SimpleNamespace(
+        dimension=3, precise=lambda *_: SimpleNamespace(hessian=mpmath.eye(3), gradient=gradients.pop(0))
+    )
+    for first, second, expected in ((4.0, 9.0, 3.0), (1.0, 16.0, 4.0)):
+        gradients[:] = [mpmath.zeros(3, 1), mpmath.matrix([0.0, -0.5, 0.25])]
+        entries, residual = polish(planted, np.array([first, 0.3, second]), ["1"])
+        assert [float(entry) for entry in entries] == [first, 0.3, second]
+        assert float(residual) == pytest.approx(expected)  # √H_11H_22 ½, or H_22 ¼
+    gradients[:] = [mpmath.matrix([0.7, 0.0, 0.0])] * 100
+    with pytest.raises(InputError, match="does not converge"):
+        polish(planted, np.ones(3), ["1"], digits=20)
 
 
 def test_polish_reaches_50_digits():

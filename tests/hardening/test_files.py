@@ -88,6 +88,18 @@ def unwritable(tmp_path: Path) -> list[Path]:
 
 
 @posix
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0])
+def test_files_have_the_permissions_that_open_gives(mask: int, tmp_path: Path):
+    before = os.umask(mask)
+    try:
+        write_text(tmp_path / "ours", "text")
+        (tmp_path / "plain").write_text("text")
+        assert os.umask(mask) == mask
+    finally:
+        os.umask(before)
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path):
     for place in unwritable(tmp_path):
         for arguments in (

@@ -1,6 +1,7 @@
 """Sign symmetries of random problems, against networks whose weights are reversed and against an enumeration."""
 
 from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from numerics.linear.functional import kernel_functional
 from numerics.predictors.observables import predict
 from numerics.symmetry import group
 from numerics.symmetry.actions import acted
+from numerics.symmetry.held_out import _signs
 from tests.sampling.sharing_cases import root
 
 #: Inputs that are orthogonal, parallel or neither, so that reflections of the input space matter.
@@ -343,3 +345,18 @@ def test_labels_at_times_of_both_parities_leave_no_symmetry(labels):
     assert group.sign_symmetries(Problem([[1.0]], y), True) == ()
     # ... but phases of order 3 may leave classes that do not correlate
     assert len(set(group.independent_classes(Problem([[1.0]], y), True))) == (3 if labels == (1, 4) else 1)
+
+
+def test_a_held_out_pattern_has_no_sign_before_its_first_input_and_one_that_its_inputs_allow():
+    symmetry = SimpleNamespace(matrices=(-1.0, 1.0, -1.0))
+    learnt, of_learnt = np.array([[1.0, 0.0]]), np.array([-1.0])
+    late = np.array([[0, 0], [0, 0.5], [0, 0], [0, 0]])
+    np.testing.assert_array_equal(_signs(late, symmetry, learnt, of_learnt), [0, -1, -1, 1])
+    # along the learnt input it takes that one's sign, and none where two inputs along it would differ
+    late[1] = [0.5, 0.5]
+    np.testing.assert_array_equal(_signs(late, symmetry, learnt, of_learnt), [0, -1, -1, 1])
+    np.testing.assert_array_equal(_signs(late, symmetry, learnt, -of_learnt), [0, 1, 1, -1])
+    late[3] = [0.5, 0]
+    np.testing.assert_array_equal(_signs(late, symmetry, learnt, of_learnt), np.zeros(4))
+    late[3] = [0, 0.5]  # orthogonal to what is learnt, not to its own input of the other sign
+    np.testing.assert_array_equal(_signs(late, symmetry, learnt, of_learnt), np.zeros(4))
