@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -192,3 +193,19 @@ def test_bad_input_is_one_line(arguments, line):
     for function in (lambda: hysteresis(endpoint(4, 1.0), 16, *arguments), lambda: ladder(small(), 4, *arguments)):
         with pytest.raises(InputError, match=line):
             function()
+
+
+def test_steps_of_a_hysteresis_loop_follow_the_acceptance_in_the_half_that_is_thrown_away(monkeypatch):
+    module, sizes = sys.modules[StrengthSweep.__module__], []
+    acceptance = iter([0.5, 0.5, 0.95, 0.7, 0.1, 1.0, 0.1, 1.0])
+
+    class Planted(CollapsedHMC):
+        def step(self, rng, state):
+            sizes.append(self.step_size)
+            return state, SimpleNamespace(acceptance=next(acceptance))
+
+    monkeypatch.setattr(module, "CollapsedHMC", Planted)
+    (stay,) = module._sweep(endpoint(4, 1.0), 4, np.ones(1), "prior", 8, (0, 0, 0))
+    expected = module._STEP * np.array([1, 0.9, 0.81, 0.81 * 1.02])
+    np.testing.assert_allclose(sizes, [*expected, *[expected[-1]] * 4])
+    assert stay.order.shape[0] == 4
