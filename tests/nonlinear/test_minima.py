@@ -115,6 +115,43 @@ def test_a_law_that_is_not_settled_bounds_the_answer(monkeypatch):
     assert found.bound == 0.5
 
 
+@pytest.mark.parametrize("held", [False, True])
+def test_where_points_are_too_few_walkers_find_the_states_that_compete(held, monkeypatch):
+    """One is found twice, the third within the error, the fourth too, but there are enough of them, the fifth above."""
+    lost = state(4, 0.5, reached=False)
+    search = Planted(monkeypatch, [state(1, 1.0), lost], {}, [law(4, 0.5)], [True], way=[1])
+    search.engine.walks, search.engine.phi, search.seed, search.prior = True, None, 7, np.eye(1)
+    search.space = SimpleNamespace(covariance=lambda prior: "prior")
+    ways = [(20, 1.05), (10, 1.0), (20.1, 1.06), None, (30, 1.2), (40, 1.11)]
+    asked = []
+
+    def down(space, phi, covariance, seed):
+        asked.append((covariance, seed))
+        if ways[len(asked) - 1] is None:
+            return None
+        found = state(*ways[len(asked) - 1])
+        found.free_energy_error = 0.04
+        return found
+
+    monkeypatch.setattr(minima, "walked_down", down)
+    monkeypatch.setattr(minima, "learnt_covariances", lambda space, C, few: [f"learnt {k}" for k in range(5)])
+    monkeypatch.setattr(minima, "near", lambda space, phi, one, other, size: abs(one - other)[0, 0] < 0.5)
+    monkeypatch.setattr(minima, "holds", lambda space, phi, law, seed: held)
+    found = minima.search_states(search, whole=True)
+    if held:
+        assert asked == []
+        assert places(found.states) == [1]
+        return
+    assert asked == [(name, (7, k)) for k, name in enumerate(["prior", *(f"learnt {k}" for k in range(5))], start=1)]
+    assert [each.place for each in found.states] == [each.place for each in found.minima] == [10, 20]
+    assert found.others == [1.11, 1.2]
+    assert found.bound == np.inf
+    assert not found.bounded
+    asked.clear()
+    ways[:] = [None] * 6
+    assert places(minima.search_states(search, whole=True).states) == [1]
+
+
 def test_a_random_side_that_is_not_reached_is_a_state_but_nothing_is_looked_below(monkeypatch):
     search = Planted(monkeypatch, [state(1, 1.0, reached=False)], {}, way=[1])
     found = minima.search_states(search, whole=False)

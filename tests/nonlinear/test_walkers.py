@@ -6,12 +6,15 @@ from scipy.special import erf
 
 from numerics.inputs.activation import NAMED
 from numerics.inputs.problem import Problem, endpoint
+from numerics.nonlinear import by_walkers
 from numerics.nonlinear.by_walkers import holds
 from numerics.nonlinear.descent import Descent
+from numerics.nonlinear.engine import relative_error
 from numerics.nonlinear.exploration import explore
 from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.laws import law_at
 from numerics.nonlinear.nodes import Nodes
+from numerics.nonlinear.search import lowest_state
 from numerics.nonlinear.space import trajectory_space
 from numerics.nonlinear.walkers import Walkers, on_other_points
 from tests.linear.test_delayed_tasks import match_to_sample
@@ -48,6 +51,34 @@ def test_walkers_have_the_moments_and_the_normalisation_of_a_law_with_two_maxima
     walkers.towards((precision, tilt), 20)  # the chain leaves the law as it is
     assert np.abs(before - walkers.points).min() > 0
     np.testing.assert_allclose(walkers.moments()[1], (g * p[:, None]).T @ g, rtol=0.03)
+
+
+def test_few_walkers_find_a_state_and_its_error(monkeypatch):
+    """Against quadrature; a state is not said to have settled while its populations still drift."""
+    for name, few in {"COUNT": 512, "DOWN": 40, "AVERAGED": 20, "POPULATIONS": 4, "BEFORE": 10, "HALF": 10}.items():
+        monkeypatch.setattr(by_walkers, name, few)
+    problem = endpoint(3, 4.0, activation="erf")
+    exact, space = lowest_state(problem), trajectory_space(problem)
+    state = by_walkers.walked_down(space, PHI, space.covariance(forward_kernel(space, PHI)), (0,))
+    assert state.iterations == 60
+    assert len(state.nodes.points) == 4 * 512
+    said = []
+    refined = by_walkers.refined(space, PHI, state, 0.05, 0, said.append)
+    assert said == ["2048 walkers, 20 steps"]
+    assert refined.stable
+    assert refined.state.reached
+    assert refined.state.iterations == 60 + 4 * 30
+    assert relative_error(refined.state.point.kernel, refined.kernel_error) < 0.05
+    for found in (state, refined.state):
+        kernel = np.abs(found.point.kernel)
+        np.testing.assert_allclose(kernel, np.abs(exact.kernel), atol=0.05 * exact.kernel.max())
+        assert found.point.free_energy == pytest.approx(exact.free_energy, abs=0.05)
+        assert 0 < found.free_energy_error < 0.05
+    monkeypatch.setattr(by_walkers, "DRIFT", 0.0)
+    lost = by_walkers.refined(space, PHI, state, 0.05, 0, said.append)
+    assert said[1:] == [f"2048 walkers, {steps} steps" for steps in (20, 40, 80)]
+    assert not lost.state.reached
+    assert not lost.stable
 
 
 @pytest.mark.slow
