@@ -216,18 +216,17 @@ class Seen:
             self.imports[file] = (tree / file).read_text(encoding="utf-8")
 
     def _at(self, fault: Fault) -> set[str]:
-        """Tests that run the line; if it runs on import, as of a default, its function, class or module."""
+        """Tests that run the line; if none is known to, as on import or in another process, its function, class or
+        module."""
         tree = ast.parse((self.tree / fault.path).read_text(encoding="utf-8"))
         spans = [(block[0].lineno, block[-1].end_lineno or 0) for _, block in blocks(tree)]
-        inside = [span for span in spans if span[0] <= fault.line <= span[1]]
-        if inside:
-            return self.by_block.get(f"{fault.path}:{min(inside, key=lambda span: span[1] - span[0])[0]}", set())
         nodes = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)]
-        around = [(node.lineno, node.end_lineno or 0) for node in nodes]
+        around = spans + [(node.lineno, node.end_lineno or 0) for node in nodes]
         around = sorted((span for span in around if span[0] <= fault.line <= span[1]), key=lambda s: s[1] - s[0])
         for first, last in [*around, (0, sys.maxsize)]:
-            within = [f"{fault.path}:{line}" for line, _ in spans if first <= line <= last]
-            found = set().union(*(self.by_block.get(block, set()) for block in within))
+            # of a block its own mark, of all else every mark in it
+            marks = [first] if (first, last) in spans else [line for line, _ in spans if first <= line <= last]
+            found = set().union(*(self.by_block.get(f"{fault.path}:{line}", set()) for line in marks))
             if found:
                 return found
         module = fault.path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from derivations.commands import states
+from numerics.continuation import nonlinear
 from numerics.continuation.nonlinear import joined
 from numerics.inputs.problem import Problem, endpoint
 from numerics.nonlinear.search import lowest_state
@@ -121,3 +122,37 @@ def test_states_are_joined_to_branches_by_kind():
     assert (incoherent.name, coherent.name) == ("incoherent", "coherent")
     np.testing.assert_allclose(incoherent.free_energy, [2.0, 3.0])
     np.testing.assert_allclose(coherent.order_parameter, [np.nan, 0.3])
+
+
+def test_a_nonlinear_scan_has_its_states_at_each_value_and_a_pitchfork_where_the_incoherent_one_turns(monkeypatch):
+    problem, asked, told = endpoint(3, 1.0, activation="erf"), [], []
+
+    def found(branch, stable, converged):
+        return SimpleNamespace(
+            branch=branch, problem=problem, free_energy=1.0, kernel=np.eye(2), hessian_smallest=1.0, residual=0.0,
+            stable=stable, converged=converged,
+        )  # fmt: skip
+
+    def states(at, tolerance):
+        asked.append((float(at.y[0, -1]) ** 2, tolerance))
+        signal = asked[-1][0]
+        here = [found("incoherent", signal < 2.5, converged=signal < 5.5)]
+        return here if signal < 2.5 else [found("coherent", False, True), *here]
+
+    monkeypatch.setattr(nonlinear, "all_states", states)
+    critical = SimpleNamespace(scale=2.4, interval=(2.3, 2.5))
+    monkeypatch.setattr(nonlinear, "critical_signal", lambda at, low, high: critical if (low, high) == (2, 3) else None)
+    values = np.arange(1.0, 6.0)
+    scan = nonlinear.scan_nonlinear(problem, "signal", values, lambda *count: told.append(count))
+    np.testing.assert_allclose([signal for signal, _ in asked], values)
+    assert {tolerance for _, tolerance in asked} == {nonlinear.TOLERANCE}
+    assert told == [(k, 5) for k in range(1, 6)]
+    assert scan.converged
+    assert [branch.name for branch in scan.branches] == ["incoherent", "coherent"]
+    np.testing.assert_array_equal(np.isfinite(scan.branches[1].free_energy), values > 2.5)
+    (point,) = scan.special_points
+    assert (point.type, point.value, point.interval) == ("pitchfork", 2.4, (2.3, 2.5))
+    assert point.names == ("incoherent", "coherent")
+    assert not nonlinear.scan_nonlinear(problem, "signal", np.arange(5.0, 7.0)).converged
+    over_kappa = nonlinear.scan_nonlinear(problem, "kappa", np.array([0.5, 1.0]))
+    assert over_kappa.special_points == ()
