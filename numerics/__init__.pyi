@@ -29,7 +29,8 @@ from .predictors.finite_width import kernel_sd as kernel_sd
 from .predictors.finite_width import kernel_shift as kernel_shift
 from .predictors.observables import cka as cka
 from .predictors.observables import outliers as outliers
-from .predictors.observables import predict as predict
+from .predictors.predictions import Predictions as Predictions
+from .predictors.predictions import predict as predict
 from .predictors.weight_spectrum import singular_outliers as singular_outliers
 from .results.plotting import plot as plot
 from .results.solution import Solution as Solution

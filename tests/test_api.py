@@ -29,6 +29,7 @@ from numerics import (
     endpoint,
     load,
     plot,
+    predict,
     save,
     scan,
     simulate,
@@ -74,6 +75,7 @@ def results(tmp_path_factory):
         check(endpoint(3, 2.0), 8, steps=20, chains=2, warmup=40, seed=1, workers=1),
         certify(solution),
         swept,
+        predict(solve(endpoint(4, 20.0).with_(x_test=[[0.5], [-2.0]])), 256),
     ]
     return {type(result).__name__: result for result in found}
 
@@ -218,7 +220,7 @@ def test_labels_find_the_numbers():
     y[1, 0, 0] = 0.7
     problem = numerics.Problem(x, y, kappa=0.5)
     state = solve(problem)
-    data, means = state.to_xarray(), numerics.predict(state)
+    data, means = state.to_xarray(), numerics.predict(state).mean
     assert float(data.kernel.sel(time=3, pattern=2, time2=1, pattern2=1)) == state.kernel[2 * 2 + 1, 0]
     assert float(data.prediction.sel(pattern=2, time=3)[1]) == means[1, 1, 2]
     assert data.attrs["kappa"] == 0.5

@@ -26,7 +26,7 @@ def test_ten_classes_of_digits_as_ten_outputs():
     state = unrolled.solve(problem)
     assert state.converged
     theory = held_out(state).mean[..., -1]
-    assert accuracy(unrolled.predict(state)[..., -1], digits.target[seen]) == 1.0
+    assert accuracy(unrolled.predict(state).mean[..., -1], digits.target[seen]) == 1.0
     run = unrolled.simulate(problem, 256, chains=2, steps=60, warmup=60, seed=1, workers=1)
     sampled = run.test_prediction[..., -1]
     assert np.corrcoef(theory.ravel(), sampled.ravel())[0, 1] > 0.999

@@ -32,7 +32,7 @@ from sympy import Matrix, Rational, eye, factor, nsimplify, pi, sqrt
 from numerics import rotation_teacher, sequence, solve
 from numerics.inputs.teachers import orthonormal_patterns
 from numerics.linalg import FloatArray
-from numerics.predictors.observables import outliers, predict
+from numerics.predictors.observables import mean_outputs, outliers
 from theory.matrix_calculus.explicit import Layout, evaluate
 from theory.matrix_calculus.kernel_functional import X_SHIFTED, H, Y, free_energy_gradient
 from theory.perturbation import Task, expand, supervise
@@ -135,7 +135,7 @@ task = (8, 2 * math.pi / 5, 3.0, (1, 2, 4, 7))
 unsupervised = [2, 4, 5]
 for arch in ("rnn", "dnn"):
     solution = solve(sequence(*task, arch=arch, w=0.3))
-    found = predict(solution)[:, unsupervised]
+    found = mean_outputs(solution)[:, unsupervised]
     error = np.abs(found - rotation_teacher(*task[1:3]).labels(x.T, 7)[:, unsupervised]).max()
     print(f"{arch.upper()}: largest |f| at unsupervised times {np.abs(found).max():.2e}, largest error {error:.2f}")
     assert (np.abs(found).max() < 1e-9) == (arch == "dnn")

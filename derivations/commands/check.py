@@ -66,8 +66,9 @@ def command(problem: Problem, out: Path | None, as_json: bool, **options: Any) -
 
 def draw(checked: Check, out: Path) -> None:
     """Theory and simulation side by side, in the phase that carries most weight."""
-    from derivations.figures.states import Outputs, picture
-    from numerics.predictors.observables import predict
+    from derivations.figures.states import picture
+    from numerics.predictors.observables import mean_outputs
+    from numerics.results.outputs import Outputs
 
     part, simulation = checked.phases[0], checked.simulation
     kernels = {
@@ -75,7 +76,7 @@ def draw(checked: Check, out: Path) -> None:
         f"sampled, $N = {simulation.width}$": simulation.kernel_mean,
     }
     outputs = {
-        r"theory, $N \to \infty$": Outputs(predict(checked.solution)),
+        r"theory, $N \to \infty$": Outputs(mean_outputs(checked.solution)),
         "sampled, ± 2 standard errors": Outputs(simulation.prediction, 2 * simulation.prediction_standard_error),
     }
     picture(checked.problem, kernels, outputs, out)

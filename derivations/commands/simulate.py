@@ -87,7 +87,8 @@ def _phase_fields(drawn: Simulation, *, fixed: bool) -> dict[str, Any]:
 
 def draw(result: Simulation, out: Path) -> None:
     """The picture of a simulation."""
-    from derivations.figures.states import Outputs, picture
+    from derivations.figures.states import picture
+    from numerics.results.outputs import Outputs
 
     outputs = Outputs(result.prediction, 2 * result.prediction_standard_error)
     title = f"{result.problem.network}, $N = {result.width}$"

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from derivations import output
 from derivations.commands.free_parameter import require_picture
 from derivations.commands.problems import problem_options
-from derivations.commands.states import all_converged, print_overview, print_state, state_fields
+from derivations.commands.states import all_converged, prediction_fields, print_overview, print_state, state_fields
 
 if TYPE_CHECKING:
     from numerics.inputs.problem import Problem
+    from numerics.predictors.predictions import Predictions
     from numerics.results.solution import Solution
 
 
 @click.command("solve")
 @problem_options
 @click.option("--all-branches", is_flag=True, help="Every stationary state found, in order of free energy.")
-@click.option("--width", type=int, help="Network width N: adds kernel_sd, the kernel's fluctuations at this width.")
+@click.option("--width", type=int, help="Network width N: adds fluctuations of kernel and outputs, and their mean.")
 @click.option("--digits", type=int, help="Adds kernel_exact, the kernel to this many digits (endpoint, T ≤ 5).")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Picture: FILE.png, .pdf or .svg.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
@@ -33,7 +34,7 @@ def command(
     --all-branches if their signed count shows that some are missing.
     """
     require_picture(out)
-    from numerics import solve, solve_all
+    from numerics import predict, solve, solve_all
     from numerics.endpoint_task.digits import kernel_digits, require_digits
     from numerics.inputs.scalars import integer
     from numerics.results.solutions import Solutions
@@ -49,19 +50,23 @@ def command(
     with output.working("solving") as doing:
         every = all_branches
         solutions = solve_all(problem, progress=doing) if every else Solutions((solve(problem, progress=doing),))
-    states = [state_fields(solution, width) for solution in solutions]
+        outputs = [predict(solution, width) for solution in solutions]
+    states = [
+        state_fields(solution, width) | prediction_fields(found)
+        for solution, found in zip(solutions, outputs, strict=True)
+    ]
     if digits is not None:
         for solution, fields in zip(solutions, states, strict=True):
             fields["kernel_exact"] = kernel_digits(solution, digits)
     if out is not None:
-        draw(solutions[0], states[0]["prediction"], out)
+        draw(solutions[0], outputs[0], out)
     if as_json:
         output.print_json({"branches": states} if all_branches else states[0])
     else:
         if len(solutions) > 1:
             print_overview(solutions)
-        for solution, fields in zip(solutions, states, strict=True):
-            print_state(solution, fields)
+        for solution, fields, found in zip(solutions, states, outputs, strict=True):
+            print_state(solution, fields, found)
         if out is not None:
             click.echo(out)
     if solutions.incomplete:
@@ -70,9 +75,9 @@ def command(
     return 0 if all_converged(solutions) and not solutions.incomplete else 1
 
 
-def draw(solution: Solution, prediction: Any, out: Path) -> None:
+def draw(solution: Solution, found: Predictions, out: Path) -> None:
     """The picture of a state, the lowest one of several."""
-    from derivations.figures.states import Outputs, picture
+    from derivations.figures.states import picture
 
     title = f"{solution.problem.network}, {solution.branch}"
-    picture(solution.problem, {title: solution.kernel}, {"prediction": Outputs(prediction)}, out)
+    picture(solution.problem, {title: solution.kernel}, found.lines(), out)

@@ -11,11 +11,12 @@ from derivations import output
 
 if TYPE_CHECKING:
     from numerics.inputs.problem import Problem
+    from numerics.predictors.predictions import Predictions
     from numerics.results.solution import Solution
 
 
 def state_fields(solution: Solution, width: int | None = None) -> dict[str, Any]:
-    """The contract's fields of one stationary state; those of `width` where a linear network's state is stable."""
+    """The contract's fields of one stationary state; those of `width` where fluctuations are known."""
     import numpy as np
 
     from numerics.linear.solution import LinearSolution
@@ -25,7 +26,7 @@ def state_fields(solution: Solution, width: int | None = None) -> dict[str, Any]
     names = ("kernel", "free_energy", "energy", "entropy", "residual", "stable", "branch", "converged", "status")
     fields: dict[str, Any] = {name: getattr(solution, name) for name in names}
     fields |= {
-        "prediction": observables.predict(solution),
+        "prediction": observables.mean_outputs(solution),
         "coherence": observables.temporal_coherence(solution),
         "autocorrelation": observables.autocorrelation(solution),
         "minima": solution.minima or None,
@@ -44,6 +45,33 @@ def state_fields(solution: Solution, width: int | None = None) -> dict[str, Any]
         if np.isfinite(solution.kernel_error).all():
             fields["kernel_error"] = solution.kernel_error
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def prediction_fields(found: Predictions) -> dict[str, Any]:
+    """What is known of outputs beside the training patterns' means: of test patterns, and at a width."""
+    fields = {
+        "prediction_sd": found.sd,
+        "prediction_shift": found.shift,
+        "test_prediction": found.test_mean,
+        "test_prediction_sd": found.test_sd,
+        "test_prediction_shift": found.test_shift,
+        "missing": found.missing or None,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def print_predictions(found: Predictions) -> None:
+    """Outputs as a table: by pattern and time, or, of means alone, a row for each pattern."""
+    if found.width is None and found.test_mean is None:
+        output.print_outputs("Prediction ⟨f^(t+1)⟩", found.mean)
+    else:
+        header, *rows = found.table()
+        shown = rows[: output.MOST_ROWS]
+        output.print_table("Predictions", header, shown)
+        if len(rows) > len(shown):
+            click.echo(f"{len(shown)} of {len(rows)} rows; all: with --json.")
+    for sentence in found.missing:
+        click.echo(f"{sentence[0].upper()}{sentence[1:]}.", err=True)
 
 
 def _of_matrices(solution: Solution, found: tuple[Any, ...]) -> Any:
@@ -65,7 +93,7 @@ def _listed(rows: list[str]) -> str:
     return "; ".join(row or "none" for row in rows) if any(rows) else "none"
 
 
-def print_state(solution: Solution, fields: dict[str, Any]) -> None:
+def print_state(solution: Solution, fields: dict[str, Any], outputs: Predictions) -> None:
     """One stationary state as tables."""
     from numerics.results.display import sign_fact
 
@@ -87,7 +115,7 @@ def print_state(solution: Solution, fields: dict[str, Any]) -> None:
     elif solution.minima:
         scalars.append(("minima compared", str(solution.minima)))
     output.print_table("State", ["quantity", "value"], scalars)
-    output.print_outputs("Prediction ⟨f^(t+1)⟩", fields["prediction"])
+    print_predictions(outputs)
     for name, fact in sign_fact(solution.sign_arbitrary):
         click.echo(f"{name.capitalize()} {fact}")
     if "outliers" in fields:

@@ -17,7 +17,7 @@ import numpy as np
 from derivations.figures.panel import Effort, Panel, Progress, named, save_figure, save_table, styled
 from numerics import solve
 from numerics.inputs.teachers import Teacher, rotation_teacher
-from numerics.predictors.observables import predict
+from numerics.predictors.observables import mean_outputs
 from theory.perturbation import cut_paths, paths, series, sharing_matrix, weight_steps
 from theory.symbols import label, label_propagator, u, v, w
 
@@ -110,7 +110,7 @@ def curves() -> dict[str, list[float]]:
             )
         full = [solve(teacher(float(a)).problem(T, PATTERN, SUPERVISED, arch=arch)) for a in AMPLITUDES]
         table[f"{arch}_entry_full"] = [solution.kernel[i, j] for solution in full]
-        table[f"{arch}_output_full"] = [predict(solution)[0, TIME - 1] for solution in full]
+        table[f"{arch}_output_full"] = [mean_outputs(solution)[0, TIME - 1] for solution in full]
     return {name: np.asarray(column, dtype=float).tolist() for name, column in table.items()}
 
 

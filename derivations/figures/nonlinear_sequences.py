@@ -20,7 +20,7 @@ from numerics import Problem, solve
 from numerics.checking import agreement
 from numerics.inputs.teachers import rotation_teacher
 from numerics.nonlinear.solution import nonlinear_state
-from numerics.predictors.observables import cka, predict
+from numerics.predictors.observables import cka, mean_outputs
 from numerics.sampling import simulate
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def run(settings: Mapping[str, Any]) -> dict[str, Any]:
         return {
             "kernel": state.kernel.tolist(),
             "kernel_error": state.kernel_error.tolist(),
-            "outputs": predict(state).tolist(),
+            "outputs": mean_outputs(state).tolist(),
             "converged": state.converged,
         }
     options = {name: settings[name] for name in ("chains", "steps", "warmup", "seed")}

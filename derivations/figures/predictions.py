@@ -14,8 +14,7 @@ import numpy as np
 
 from derivations.figures.panel import Effort, Panel, Progress, finished_runs, save_figure, save_table, stacked, styled
 from numerics import Problem, solve
-from numerics.predictors import generalisation
-from numerics.predictors.output_shift import output_shift
+from numerics.predictors.predictions import predict
 from numerics.sampling import simulate
 
 if TYPE_CHECKING:
@@ -84,11 +83,13 @@ def problem(arch: str, test_angles: np.ndarray) -> Problem:
 def theory_lines(arch: str) -> dict[str, np.ndarray]:
     """f^T over the circle, and its standard deviation at this width."""
     angles = np.pi * np.linspace(-1.0, 1.0, 181)
-    predicted = generalisation.held_out(solve(problem(arch, angles)))
+    predicted = predict(solve(problem(arch, angles)), WIDTH)
+    assert predicted.test_mean is not None
+    assert predicted.test_sd is not None
     return {
         "angle": angles,
-        "output": predicted.mean[:, -1],
-        "sd": np.sqrt(predicted.scaled_variance[:, -1] / WIDTH),
+        "output": predicted.test_mean[:, -1],
+        "sd": predicted.test_sd[:, -1],
     }
 
 
@@ -124,10 +125,10 @@ def network(settings: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Simulate one architecture's networks: their mean outputs at the test angles, beside the theory's."""
     task = problem(settings["arch"], TEST_ANGLES)
     solution = solve(task)
-    predicted = generalisation.held_out(solution).mean[:, -1]
-    # a linear network's outputs are linear in the input, and so is their shift at finite width
-    combination = np.linalg.lstsq(task.x[:, 0].T, circle(TEST_ANGLES).T)[0].T
-    at_width = predicted + combination @ output_shift(solution)[:, -1] / settings["width"]
+    predicted = predict(solution, settings["width"])
+    assert predicted.test_mean is not None
+    assert predicted.test_at_width is not None
+    at_width = predicted.test_at_width[:, -1]
     run = {name: settings[name] for name in ("steps", "warmup", "chains", "seed")}
     simulation = simulate(task, settings["width"], **run, workers=1)
     mean, error = simulation.test_prediction, simulation.test_prediction_standard_error
@@ -136,7 +137,7 @@ def network(settings: Mapping[str, Any]) -> dict[str, list[Any]]:
     return {
         "arch": [settings["arch"]] * len(TEST_ANGLES),
         "angle": TEST_ANGLES.tolist(),
-        "theory": predicted.tolist(),
+        "theory": predicted.test_mean[:, -1].tolist(),
         "theory_at_width": at_width.tolist(),
         "sampled": mean[:, -1].tolist(),
         "standard_error": error[:, -1].tolist(),

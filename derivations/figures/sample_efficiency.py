@@ -29,7 +29,7 @@ from derivations.figures.panel import (
 from derivations.figures.sequential import ARCHITECTURES, COLOURS, PATTERNS, TEACHER, T, W
 from numerics import Problem, solve
 from numerics.inputs.teachers import Teacher, orthonormal_patterns, random_patterns
-from numerics.predictors.observables import predict
+from numerics.predictors.observables import mean_outputs
 from numerics.sampling import simulate
 from numerics.sampling.diagnostics import summarise
 
@@ -125,7 +125,7 @@ def point(settings: Mapping[str, Any]) -> dict[str, Any]:
     axis, count, arch = settings["axis"], settings["count"], settings["arch"]
     solution = solve(problem(axis, count, arch))
     row: dict[str, Any] = {
-        "axis": axis, "count": count, "arch": arch, "theory": error(axis, solution.problem, predict(solution)),
+        "axis": axis, "count": count, "arch": arch, "theory": error(axis, solution.problem, mean_outputs(solution)),
         "converged": solution.converged, "width": 0, "theory_at_width": "", "sampled": "", "standard_error": "",
         "largest_z": "", "rhat": "", "ess": "", "agrees": "",
     }  # fmt: skip

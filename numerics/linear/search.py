@@ -27,7 +27,7 @@ from numerics.linear.descent import SAME_FREE_ENERGY, descend
 from numerics.linear.functional import KernelFunctional, KernelPoint, kernel_functional
 from numerics.linear.solution import LinearSolution
 from numerics.linear.trust_region import Stop
-from numerics.predictors.observables import predict
+from numerics.predictors.observables import mean_outputs
 from numerics.results.solution import COHERENCE_TOLERANCE, coherence_beyond
 from numerics.symmetry import phases as symmetry
 from numerics.symmetry.actions import acted, action
@@ -359,4 +359,4 @@ def solution_of(problem: Problem, stop: Stop, *, smallest: float | None = None) 
         iterations=stop.iterations,
         reduced=np.array(reduced),
     )
-    return replace(solution, sign_arbitrary=reversed_times(problem, predict(solution), odd=True))
+    return replace(solution, sign_arbitrary=reversed_times(problem, mean_outputs(solution), odd=True))

@@ -11,7 +11,7 @@ from numerics.nonlinear.engine import State, relative_error
 from numerics.nonlinear.minima import Found
 from numerics.nonlinear.setting import Search, close
 from numerics.nonlinear.solution import NonlinearSolution
-from numerics.predictors.observables import predict
+from numerics.predictors.observables import mean_outputs
 from numerics.results.solution import coherence_beyond
 from numerics.symmetry.gauge import SMALL, gauge_signs, reversed_times
 from numerics.symmetry.trajectories import images, kept_classes, kept_entries
@@ -138,5 +138,5 @@ def _solution(search: Search, found: State, what: str) -> NonlinearSolution:
         branch="coherent" if beyond > max(1e-6, 3 * worst) else "incoherent",
         iterations=state.iterations,
     )
-    times = reversed_times(problem, predict(solution), odd=search.engine.phi.odd, tolerance=max(SMALL, 3 * worst))
+    times = reversed_times(problem, mean_outputs(solution), odd=search.engine.phi.odd, tolerance=max(SMALL, 3 * worst))
     return replace(solution, sign_arbitrary=times)

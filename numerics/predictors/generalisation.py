@@ -16,9 +16,10 @@ import scipy.linalg as sla
 
 from numerics.errors import InputError
 from numerics.inputs.driving import driving_inputs
+from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray, from_vector, symmetric, to_vector
 from numerics.linear import trust_region
-from numerics.linear.functional import KernelPoint, kernel_functional
+from numerics.linear.functional import KernelFunctional, KernelPoint, kernel_functional
 from numerics.linear.krylov import Preconditioned
 from numerics.linear.solution import LinearSolution, linear_state
 from numerics.nonlinear import held_out as nonlinear_held_out
@@ -32,8 +33,8 @@ DENSE, CHUNK = 24, 32
 
 
 @dataclass(frozen=True, eq=False)
-class Predictions:
-    """Outputs of a set of patterns.
+class OutputLaw:
+    """Mean and variance of the outputs of a set of patterns.
 
     Attributes:
         mean: ``⟨f⟩`` at N → ∞, (patterns, n), or (O, patterns, n) of several outputs; column t-1 is f^(t+1).
@@ -48,7 +49,7 @@ class Predictions:
     sign_arbitrary: tuple[int, ...] = ()
 
 
-def training(solution: Solution) -> Predictions:
+def training(solution: Solution) -> OutputLaw:
     """Training patterns at every time, supervised or not; the variance includes the kernel's fluctuations.
 
     ``N Var f_a = v[H_aa - v H_{a𝒯}(vH_{𝒯𝒯}+κ)⁻¹H_{𝒯a}] + ∇f_aᵀ (∂²F)⁻¹ ∇f_a``, with f_a as a function of the kernel.
@@ -71,7 +72,7 @@ def training(solution: Solution) -> Predictions:
         left = frame - weights @ frame[T]
         fluctuating = np.einsum("ai,ij,aj->a", left, _message_response(point, dual @ frame[T]), left)
         variances.append((given + problem.v**2 * fluctuating).reshape(problem.n, problem.P).T)
-    return Predictions(observables.predict(state), _of_outputs(variances), state.sign_arbitrary)
+    return OutputLaw(observables.mean_outputs(state), _of_outputs(variances), state.sign_arbitrary)
 
 
 def _message_response(point: KernelPoint, message: FloatArray) -> FloatArray:
@@ -91,7 +92,7 @@ def _message_response(point: KernelPoint, message: FloatArray) -> FloatArray:
     return symmetric(response)
 
 
-def held_out(solution: Solution) -> Predictions:
+def held_out(solution: Solution) -> OutputLaw:
     """The problem's test patterns ``x_test``; the variance is that of the read-out given the kernel.
 
     For a nonlinear state their kernel is an average over a sample: see ``numerics.nonlinear.held_out``.
@@ -117,25 +118,43 @@ def held_out(solution: Solution) -> Predictions:
         variances.append(given.reshape(count, problem.n))
     mean, odd = _of_outputs(means), problem.activation.odd
     arbitrary = reversed_times(problem, mean, odd=odd, tolerance=tolerance, held_out=True)
-    return Predictions(mean, _of_outputs(variances), arbitrary)
+    return OutputLaw(mean, _of_outputs(variances), arbitrary)
 
 
 def held_out_kernel(solution: LinearSolution) -> tuple[FloatArray, FloatArray]:
     """Kernel of test with training patterns ``H_{ab}``, (n, Q, nP), and of each test pattern, ``H_aa^{tt}``, (Q, n)."""
-    problem = solution.problem
+    functional = kernel_functional(solution.problem)
+    found = following(functional, solution.problem, solution.reduced)
+    return found.cross @ functional.space.full_basis().T, np.diagonal(found.own, axis1=1, axis2=2)
+
+
+@dataclass(frozen=True, eq=False)
+class Following:
+    """Hidden states of test patterns, which follow from the training patterns'.
+
+    Attributes:
+        cross: ``⟨h_a^t g⟩`` with the training patterns' coordinates g, (n, Q, m).
+        own: ``H_aa^{tt'}`` of each test pattern, (Q, n, n).
+        rest: covariance over times of the part of the drives that g does not determine, (Q, n, n).
+    """
+
+    cross: FloatArray
+    own: FloatArray
+    rest: FloatArray
+
+
+def following(functional: KernelFunctional, problem: Problem, reduced: FloatArray) -> Following:
+    """The test patterns of a linear problem where the training patterns' kernel, reduced, is this one, (m, m)."""
     assert problem.x_test is not None
     n, Q = problem.n, len(problem.x_test)
-    functional = kernel_functional(problem)
     space, u, w = functional.space, problem.u, problem.w
     # by the coordinates g of the training patterns: H_ag = C_ag C⁻¹ G
-    C = functional.covariance(solution.reduced)
-    forward = sla.solve(C, solution.reduced, assume_a="pos")
-    # H_aa from C_aa: the posterior's change of what the training patterns explain
-    change = forward @ np.linalg.inv(C) - np.linalg.inv(C)
+    C = functional.covariance(reduced)
+    forward, inverse = sla.solve(C, reduced, assume_a="pos"), np.linalg.inv(C)
     inputs = driving_inputs(problem, problem.x_test) / np.sqrt(problem.D)
     # of hidden states, and of the drives that they are made of
     cross, own = np.zeros((n, Q, functional.dimension)), np.zeros((Q, n, n))
-    C_cross, own_drive = np.zeros_like(cross), np.zeros_like(own)
+    C_cross, own_drive, rest = np.zeros_like(cross), np.zeros_like(own), np.zeros_like(own)
     lags = np.subtract.outer(np.arange(n), np.arange(n))
     passed = np.where(lags >= 0, problem.skip ** np.maximum(lags, 0.0), 0.0)
     for t in range(n):
@@ -143,16 +162,18 @@ def held_out_kernel(solution: LinearSolution) -> tuple[FloatArray, FloatArray]:
         cross[t] = problem.skip * cross[t - 1] if t else 0.0
         if t:
             C_cross[t] += w * space.received(cross[t - 1], t)
+        explained = C_cross[t] @ inverse
         cross[t] += C_cross[t] @ forward
         for s in range(t + 1):
             covariance = u * np.sum(inputs[:, t] * inputs[:, s], axis=1)
             if s:
                 covariance = covariance + w * problem.sharing[t - 1, s - 1] * own[:, t - 1, s - 1]
-            explained = np.sum((C_cross[t] @ change) * C_cross[s], axis=1)
-            own_drive[:, t, s] = own_drive[:, s, t] = covariance + explained
+            rest[:, t, s] = rest[:, s, t] = covariance - np.sum(explained * C_cross[s], axis=1)
+            known = np.sum((explained @ reduced @ inverse) * C_cross[s], axis=1)
+            own_drive[:, t, s] = own_drive[:, s, t] = rest[:, t, s] + known
         now = slice(t + 1)
         own[:, now, now] = passed[now, now] @ own_drive[:, now, now] @ passed[now, now].T
-    return cross @ space.full_basis().T, np.diagonal(own, axis1=1, axis2=2)
+    return Following(cross, own, rest)
 
 
 def _of_outputs(arrays: list[FloatArray]) -> FloatArray:

@@ -51,6 +51,14 @@ class Shown:
         return table
 
 
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns of words, the first to the left and numbers to the right."""
+    every = [list(header), *map(list, rows)]
+    widths = [max(map(len, column)) for column in zip(*every, strict=True)]
+    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in every]
+    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+
+
 def number(value: float) -> str:
     """Six significant digits."""
     return f"{value:.6g}"

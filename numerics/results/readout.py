@@ -25,7 +25,7 @@ class KernelState(Protocol):
         """``Φ``, time-major."""
 
 
-def predict(solution: KernelState) -> FloatArray:
+def mean_outputs(solution: KernelState) -> FloatArray:
     """Mean outputs ``⟨f_a⟩ = v Φ_{a𝒯} (vΦ_{𝒯𝒯} + κ)⁻¹ y``, (P, n), or (O, P, n) of several; column t-1 is f^(t+1)."""
     problem = solution.problem
     means = [

@@ -21,7 +21,7 @@ from numerics.results.labelled import (
     problem_attributes,
 )
 from numerics.results.plotting import kernel
-from numerics.results.readout import predict
+from numerics.results.readout import mean_outputs
 
 Branch = Literal["incoherent", "coherent"]
 
@@ -122,7 +122,7 @@ class Solution(Result):
         problem = self.problem
         data: dict[str, Labelled] = {name: ((), getattr(self, name)) for name in SCALARS}
         data["kernel"] = kernel_array(self.kernel, problem.P)
-        data["prediction"] = output_array(predict(self), problem.outputs)
+        data["prediction"] = output_array(mean_outputs(self), problem.outputs)
         described = {"branch": self.branch, "status": self.status}
         coordinates = kernel_coordinates(problem.n, problem.P)
         return Arrays(KERNEL, data, coordinates, problem_attributes(problem) | described)

@@ -42,6 +42,7 @@ KINDS = {
     "Passage": "numerics.continuation.hysteresis",
     "Phase": "numerics.checking.weights",
     "PhaseCheck": "numerics.checking.check",
+    "Predictions": "numerics.predictors.predictions",
     "Problem": "numerics.inputs.problem",
     "Region": "numerics.checking.regions",
     "Scan": "numerics.continuation.scanned",

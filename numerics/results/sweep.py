@@ -34,7 +34,7 @@ from numerics.results.labelled import (
     problem_attributes,
 )
 from numerics.results.plotting import lines
-from numerics.results.readout import predict
+from numerics.results.readout import mean_outputs
 from numerics.solving import solve
 
 #: What is kept of each solution, and raised with its meaning.
@@ -182,7 +182,7 @@ def _finished_and_missing(problems: Sequence[Problem], folder: Path, executor: E
 def solved(problem: Problem) -> dict[str, Any]:
     """The parts of one solution that a sweep keeps."""
     solution = solve(problem)
-    values = {**vars(solution), "coherent": solution.branch == "coherent", "prediction": predict(solution)}
+    values = {**vars(solution), "coherent": solution.branch == "coherent", "prediction": mean_outputs(solution)}
     return {name: values[name] for name in (*SCALARS, *ARRAYS)}
 
 

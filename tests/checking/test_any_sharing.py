@@ -14,7 +14,7 @@ from numerics.checking.linear import compare
 from numerics.checking.regions import gauge_of
 from numerics.checking.signs import signed
 from numerics.inputs.problem import Problem, endpoint
-from numerics.predictors.observables import predict
+from numerics.predictors.observables import mean_outputs
 from numerics.sampling import simulate
 from tests.checking.test_check import planted
 
@@ -91,7 +91,7 @@ def test_draws_of_every_sign_are_taken_to_the_state(case, monkeypatch):
 
 
 def predict_of(problem, kernel):
-    return predict(State(problem, kernel))
+    return mean_outputs(State(problem, kernel))
 
 
 class State:

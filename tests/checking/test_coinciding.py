@@ -125,7 +125,7 @@ def test_whatever_a_state_is_asked(task, activation, tmp_path):
     """An answer, or one line that says what is not had."""
     state = solved(task, activation)
     problem, positions = state.problem, state.problem.n * state.problem.P
-    assert predict(state).shape == (problem.P, problem.n)
+    assert predict(state).mean.shape == (problem.P, problem.n)
     assert (np.abs(outliers(state)) > np.sqrt(problem.w)).all()
     save(state, tmp_path / "state.npz")
     np.testing.assert_array_equal(load(tmp_path / "state.npz").kernel, state.kernel)

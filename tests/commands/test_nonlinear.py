@@ -14,7 +14,7 @@ from numerics.continuation import nonlinear
 from numerics.continuation.nonlinear import joined
 from numerics.inputs.problem import Problem, endpoint
 from numerics.nonlinear.search import lowest_state
-from numerics.predictors.observables import outliers, predict
+from numerics.predictors.observables import mean_outputs, outliers
 from tests.commands.test_program import run
 
 
@@ -57,7 +57,7 @@ def test_solve_takes_the_sharing_matrix_and_the_outputs_of_a_file(tmp_path):
     fields = json.loads(result.stdout)
     state = lowest_state(Problem(np.ones((1, 1)), y, sharing, "tanh", bias=0.2))
     assert np.shape(fields["prediction"]) == (2, 1, 3)
-    np.testing.assert_allclose(fields["prediction"], predict(state), atol=1e-10)
+    np.testing.assert_allclose(fields["prediction"], mean_outputs(state), atol=1e-10)
 
 
 def test_options_of_the_linear_network_are_refused():

@@ -14,7 +14,7 @@ from derivations.figures import (
     teacher_eigenvalues,
 )
 from derivations.figures.panel import Effort, styled
-from numerics.predictors.observables import outliers, predict
+from numerics.predictors.observables import mean_outputs, outliers
 
 
 def silent(done, what):
@@ -65,7 +65,7 @@ def test_unseen_directions_are_predicted_as_the_theory_predicts_test_patterns():
     labels, combination, size = sample_efficiency.directions("patterns", trained)
     basis = 2.0 * np.eye(4)
     solution = solve(trained.with_(x_test=basis))
-    np.testing.assert_allclose(held_out(solution).mean, combination @ predict(solution), atol=1e-9)
+    np.testing.assert_allclose(held_out(solution).mean, combination @ mean_outputs(solution), atol=1e-9)
     assert size == pytest.approx(np.sum(labels**2))
 
 

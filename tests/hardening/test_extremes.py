@@ -17,7 +17,7 @@ from mpmath import mpf
 from numerics import Problem, endpoint, scan, sequence, solve
 from numerics.errors import InputError
 from numerics.predictors.finite_width import kernel_sd
-from numerics.predictors.observables import predict
+from numerics.predictors.observables import mean_outputs
 
 DIGITS = 60
 
@@ -164,7 +164,7 @@ def check_against_newton(problem: Problem, tolerance: float = 1e-9) -> None:
         mean = np.array([float(f) for f in outputs]).reshape(problem.n, problem.P).T
     size = np.sqrt(np.outer(np.diagonal(exact), np.diagonal(exact)))
     np.testing.assert_allclose(solution.kernel / size, exact / size, atol=tolerance)
-    np.testing.assert_allclose(predict(solution), mean, atol=1e4 * tolerance * np.abs(problem.labels).max())
+    np.testing.assert_allclose(mean_outputs(solution), mean, atol=1e4 * tolerance * np.abs(problem.labels).max())
     np.testing.assert_allclose(kernel_sd(solution, 100) / size, sd / size, rtol=1e3 * tolerance)
 
 

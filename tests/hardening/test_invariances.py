@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from numerics import Problem, endpoint, solve
 from numerics.linear.functional import kernel_functional
-from numerics.predictors.observables import predict
+from numerics.predictors.observables import mean_outputs
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +43,7 @@ def test_labels_and_readout_share_a_unit(seed: int, arch: str, a: float):
     first = solve(problem)
     second = solve(problem.with_(y=factor * problem.y, v=factor**2, kappa=factor**2 * problem.kappa))
     np.testing.assert_allclose(second.kernel, first.kernel, rtol=1e-7, atol=1e-8)
-    np.testing.assert_allclose(predict(second), factor * predict(first), rtol=1e-6, atol=1e-8 * factor)
+    np.testing.assert_allclose(mean_outputs(second), factor * mean_outputs(first), rtol=1e-6, atol=1e-8 * factor)
 
 
 @few

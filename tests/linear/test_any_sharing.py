@@ -14,7 +14,7 @@ from numerics.linear import recursion, responses, search, trust_region
 from numerics.linear.directions import input_directions
 from numerics.linear.functional import kernel_functional
 from numerics.linear.labels import targets_of
-from numerics.predictors.observables import predict
+from numerics.predictors.observables import mean_outputs
 from tests.linear.dense_reference import Dense
 from theory.sharing_stability import instability
 from theory.sharing_transition import signal_at
@@ -217,7 +217,7 @@ def test_predictions_of_several_outputs_are_those_of_each():
     rng = np.random.default_rng(7)
     problem = random_problem(rng, n=4, P=2, arch="shared:0.4")
     state = search.lowest_state(problem)
-    outputs = predict(state)
+    outputs = mean_outputs(state)
     outputs = outputs[None] if problem.outputs == 1 else outputs
     assert outputs.shape == (problem.outputs, 2, 4)
     for found, (rows, y) in zip(outputs, problem.targets, strict=True):

@@ -14,7 +14,7 @@ import pytest
 from numerics.checking.agreement import compare, width_trend
 from numerics.inputs.problem import endpoint
 from numerics.nonlinear.search import lowest_state
-from numerics.predictors.observables import predict
+from numerics.predictors.observables import mean_outputs
 from numerics.sampling import simulate
 from numerics.symmetry.gauge import fixed
 from tests.nonlinear import quadrature_reference as reference
@@ -71,7 +71,7 @@ def test_coherent_erf_network_agrees_and_wrong_physics_does_not():
     trend, output, *_ = sampled(key, True)
     assert trend.misfit > 1e-3  # a line in 1/N describes these widths
     state = type("State", (), {"problem": endpoint(4, 40.0, activation="erf"), "kernel": kernel})()
-    assert np.abs((output.limit - predict(state)) / output.limit_standard_error).max() < 4
+    assert np.abs((output.limit - mean_outputs(state)) / output.limit_standard_error).max() < 4
     faults = {"noise": {"kappa": 2.0}, "prior of W": {"w": 1.15}, "activation": {"activation": "tanh"}}
     for fault, change in faults.items():
         wrong = agreement(key, True, theory(key, COHERENT, **change))

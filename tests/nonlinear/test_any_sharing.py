@@ -14,7 +14,7 @@ from numerics.nonlinear.reduced import hessian, reduced_point
 from numerics.nonlinear.search import all_states, incoherent_state, lowest_state
 from numerics.nonlinear.space import trajectory_space
 from numerics.nonlinear.variational import solve_gaussian
-from numerics.predictors.observables import predict
+from numerics.predictors.observables import mean_outputs
 from tests.nonlinear import quadrature_reference as reference
 from tests.nonlinear.sharing_problems import CASES, NAN, task
 
@@ -200,7 +200,7 @@ def test_a_pattern_without_input_is_learnt_by_its_biases():
     assert space.classes.row.reshape(2, 3).tolist() == [[0, 1, 1], [2, 3, 3]]
     state = lowest_state(Problem(x, y, activation="erf", bias=0.5, kappa=0.5))
     assert state.converged
-    outputs = predict(state)
+    outputs = mean_outputs(state)
     assert outputs[1] == pytest.approx(outputs[2], abs=1e-12)
     assert outputs[1] < -0.3
     opposite = Problem([[1.0], [-1.0]], np.ones((2, 1)), activation="erf", bias=0.1)
@@ -214,7 +214,7 @@ def test_equal_outputs_are_one_with_a_larger_label_and_a_rotation_of_outputs_cha
     one, both = lowest_state(task("shared", y=np.sqrt(2) * y)), lowest_state(task("shared", y=two))
     np.testing.assert_allclose(both.kernel, one.kernel, rtol=1e-9)
     assert both.free_energy == pytest.approx(one.free_energy, rel=1e-10)
-    np.testing.assert_allclose(predict(both), np.stack([predict(one)] * 2) / np.sqrt(2), rtol=1e-8)
+    np.testing.assert_allclose(mean_outputs(both), np.stack([mean_outputs(one)] * 2) / np.sqrt(2), rtol=1e-8)
     different = np.stack([y, -0.4 * y[:, ::-1]], axis=2)
     different[0, 0] = np.nan
     different[0, 1, 1] = 0.7
@@ -222,7 +222,7 @@ def test_equal_outputs_are_one_with_a_larger_label_and_a_rotation_of_outputs_cha
     turn = np.array([[np.cos(0.7), -np.sin(0.7)], [np.sin(0.7), np.cos(0.7)]])
     first, second = lowest_state(task("shared", y=different)), lowest_state(task("shared", y=different @ turn))
     np.testing.assert_allclose(second.kernel, first.kernel, rtol=1e-8)
-    np.testing.assert_allclose(predict(second), np.einsum("cpt,cd->dpt", predict(first), turn), rtol=1e-7)
+    np.testing.assert_allclose(mean_outputs(second), np.einsum("cpt,cd->dpt", mean_outputs(first), turn), rtol=1e-7)
 
 
 def linear_free_energy(H, problem):

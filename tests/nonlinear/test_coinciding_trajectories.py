@@ -73,11 +73,11 @@ def test_a_pattern_given_three_times_is_one_with_a_third_of_the_noise(activation
     assert three.converged
     np.testing.assert_allclose(three.free_energy, one.free_energy + 0.5 * 0.5 / 1.5, rtol=1e-10)
     np.testing.assert_allclose(three.kernel, np.kron(one.kernel, np.ones((3, 3))), rtol=1e-9)
-    outputs = np.tile(observables.predict(one), (3, 1))
-    np.testing.assert_allclose(observables.predict(three), outputs, rtol=1e-8)
+    outputs = np.tile(observables.mean_outputs(one), (3, 1))
+    np.testing.assert_allclose(observables.mean_outputs(three), outputs, rtol=1e-8)
     np.testing.assert_allclose(np.vdot(three.conjugate, three.kernel), np.vdot(one.conjugate, one.kernel), rtol=1e-8)
     if activation == "erf":
-        np.testing.assert_allclose(generalisation.held_out(three).mean, observables.predict(one), atol=1e-3)
+        np.testing.assert_allclose(generalisation.held_out(three).mean, observables.mean_outputs(one), atol=1e-3)
 
 
 def test_the_gaussian_approximation_takes_equal_patterns():
@@ -113,7 +113,7 @@ def test_linear_activities_are_the_linear_theorys(arch):
     sampled, exact = lowest_state(problem, engine="sampling", size=512), solve(problem)
     assert sampled.converged
     np.testing.assert_allclose(sampled.free_energy, exact.free_energy, rtol=1e-5)
-    np.testing.assert_allclose(observables.predict(sampled), observables.predict(exact), atol=1e-4)
+    np.testing.assert_allclose(observables.mean_outputs(sampled), observables.mean_outputs(exact), atol=1e-4)
 
 
 @pytest.mark.parametrize("arch", ["rnn", "dnn"])
@@ -181,7 +181,7 @@ def test_delayed_tasks_at_six_times(task, activation):
     space, both = trajectory_space(problem), 5 * (state.kernel_error.max() + other.kernel_error.max()) + 1e-3
     assert any(np.abs(state.kernel - each).max() < both for each in images(space, problem.activation, other.kernel))
     assert state.free_energy == pytest.approx(other.free_energy, rel=0.01)
-    outputs = observables.predict(state)
+    outputs = observables.mean_outputs(state)
     rows, factor = (part.reshape(problem.n, problem.P) for part in (space.classes.row, space.classes.factor))
     for t in range(problem.n):
         for p in range(problem.P):

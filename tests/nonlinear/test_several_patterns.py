@@ -12,7 +12,7 @@ from numerics.nonlinear import by_sampling, iteration
 from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.search import all_states, lowest_state
 from numerics.nonlinear.space import trajectory_space
-from numerics.predictors.observables import predict
+from numerics.predictors.observables import mean_outputs
 from numerics.sampling import simulate
 from numerics.symmetry.gauge import fixed
 
@@ -76,7 +76,7 @@ def test_both_architectures_at_unsupervised_times_of_a_sequence():
         problem = sequence(6, 1.2566, 1.0, (1, 2, 4), arch=arch, kappa=0.2, activation="erf")
         state = lowest_state(problem)
         assert state.converged, state.status
-        outputs = predict(state)[:, [2, 4]]
+        outputs = mean_outputs(state)[:, [2, 4]]
         assert (np.abs(outputs).max() > 0.2) == (arch == "rnn")
 
 

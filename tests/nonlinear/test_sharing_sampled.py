@@ -9,7 +9,7 @@ import pytest
 from numerics.checking.agreement import compare, width_trend
 from numerics.inputs.problem import Problem
 from numerics.nonlinear.search import lowest_state
-from numerics.predictors.observables import predict
+from numerics.predictors.observables import mean_outputs
 from numerics.sampling import simulate
 from numerics.symmetry.gauge import fixed, is_broken
 from tests.nonlinear.sharing_problems import CASES, NAN, task
@@ -66,7 +66,7 @@ def test_sampled_networks_agree(case, label):
     output = width_trend(WIDTHS, [run.prediction for run in runs], [run.prediction_standard_error for run in runs])
     certain = np.ones(problem.n, dtype=bool)
     certain[np.array(state.sign_arbitrary, dtype=int) - 1] = False
-    z = ((output.limit - predict(state)) / output.limit_standard_error)[..., certain]
+    z = ((output.limit - mean_outputs(state)) / output.limit_standard_error)[..., certain]
     assert np.abs(z).max() < 4.5
     if label > WEAK:
         other = lowest_state(problem.with_(kappa=2 * problem.kappa))

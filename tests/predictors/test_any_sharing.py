@@ -10,7 +10,7 @@ from numerics.inputs.problem import Problem, endpoint
 from numerics.linalg import from_vector, to_vector
 from numerics.predictors.finite_width import kernel_covariance, kernel_mean, kernel_sd, kernel_shift, log_mass
 from numerics.predictors.generalisation import held_out, held_out_kernel, training
-from numerics.predictors.observables import outliers, predict
+from numerics.predictors.observables import mean_outputs, outliers
 from numerics.predictors.output_shift import output_shift
 from numerics.symmetry.group import sign_symmetries
 from tests.linear.dense_reference import Dense
@@ -91,7 +91,7 @@ def test_fluctuations_and_shifts_are_those_of_differences_of_the_density(seed):
     h = 1e-3 * np.abs(state.kernel).max()
 
     def f(K):
-        return predict(State(problem, K))
+        return mean_outputs(State(problem, K))
 
     units = from_vector(np.eye(m * (m + 1) // 2), m)
     slopes = np.array([(f(state.kernel + h * E) - f(state.kernel - h * E)) / (2 * h) for E in units])
@@ -101,7 +101,7 @@ def test_fluctuations_and_shifts_are_those_of_differences_of_the_density(seed):
         E = np.tensordot(mode, units, axes=1)
         bend = bend + value * (f(state.kernel + h * E) - 2 * f(state.kernel) + f(state.kernel - h * E)) / h**2
     moved = np.tensordot(to_vector(kernel_shift(state)), slopes, axes=1)
-    size = np.abs(predict(state)).max()
+    size = np.abs(mean_outputs(state)).max()
     np.testing.assert_allclose(output_shift(state), moved + 0.5 * bend, atol=1e-3 * size)
     spread = np.einsum("k...,kl,l...->...", slopes, covariance, slopes)
     given = training(state).scaled_variance - spread

@@ -10,7 +10,7 @@ from numerics.checking.agreement import width_trend
 from numerics.checking.laws import law_of
 from numerics.inputs.problem import Problem, endpoint
 from numerics.inputs.teachers import sequence
-from numerics.predictors.observables import autocorrelation, cka, outliers, predict, temporal_coherence
+from numerics.predictors.observables import autocorrelation, cka, mean_outputs, outliers, temporal_coherence
 from numerics.sampling import simulate
 
 
@@ -114,14 +114,14 @@ def test_prediction_is_the_posterior_mean_given_the_kernel(arch):
     joint = state.kernel.copy()
     cross, within = joint[:, supervised], joint[np.ix_(supervised, supervised)] + 0.3 * np.eye(len(supervised))
     expected = (cross @ np.linalg.inv(within) @ problem.labels).reshape(n, P).T
-    np.testing.assert_allclose(predict(state), expected, atol=1e-12)
+    np.testing.assert_allclose(mean_outputs(state), expected, atol=1e-12)
 
 
 def test_dnn_falls_back_to_the_prior_mean_at_unsupervised_times():
     task = (7, 1.2566, 3.0, (1, 3, 6))
     unsupervised = [1, 3, 4]
-    assert np.abs(predict(solve(sequence(*task, arch="dnn")))[:, unsupervised]).max() < 1e-8
-    assert np.abs(predict(solve(sequence(*task)))[:, unsupervised]).max() > 0.3
+    assert np.abs(mean_outputs(solve(sequence(*task, arch="dnn")))[:, unsupervised]).max() < 1e-8
+    assert np.abs(mean_outputs(solve(sequence(*task)))[:, unsupervised]).max() > 0.3
 
 
 def test_coherence_and_alignment():

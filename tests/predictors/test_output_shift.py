@@ -7,7 +7,7 @@ from numerics import solve
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem, endpoint
 from numerics.inputs.teachers import sequence
-from numerics.predictors.observables import predict
+from numerics.predictors.observables import mean_outputs
 from numerics.predictors.output_shift import output_shift
 
 
@@ -23,7 +23,7 @@ def test_one_hidden_time_against_quadrature():
         action = N * (0.5 * y**2 / (H + kappa) + 0.5 * H - 0.5 * np.log(H)) + 0.5 * np.log(H + kappa) + np.log(H)
         weight = np.exp(-(action - action.min()))
         mean = weight @ f / weight.sum()
-        remainder.append(N * (mean - predict(solution)[0, 0]) - shift)
+        remainder.append(N * (mean - mean_outputs(solution)[0, 0]) - shift)
     assert abs(shift) > 0.05
     assert abs(remainder[1]) < 2e-3 * abs(shift)
     assert abs(remainder[0] / remainder[1]) == pytest.approx(4, rel=0.1)

@@ -10,7 +10,7 @@ from numerics import solve
 from numerics.inputs.teachers import orthonormal_patterns, rotation_teacher, sequence
 from numerics.linear import search
 from numerics.linear.functional import kernel_functional
-from numerics.predictors.observables import cka, outliers, predict
+from numerics.predictors.observables import cka, mean_outputs, outliers
 from numerics.predictors.output_shift import output_shift
 from numerics.results.solution import time_blocks
 from numerics.sampling import simulate
@@ -35,9 +35,9 @@ def test_the_dnn_is_block_diagonal_and_falls_to_the_prior_mean():
     rnn, dnn = solve(task("rnn")), solve(task("dnn"))
     assert between(dnn.kernel) < 1e-9
     assert between(rnn.kernel) > 0.3
-    assert np.abs(predict(dnn)[:, UNSUPERVISED]).max() < 1e-9
+    assert np.abs(mean_outputs(dnn)[:, UNSUPERVISED]).max() < 1e-9
     labels = TEACHER.labels(X, 5)
-    assert np.abs(predict(rnn) - labels)[:, UNSUPERVISED].max() < 0.5 * np.abs(labels[:, UNSUPERVISED]).max()
+    assert np.abs(mean_outputs(rnn) - labels)[:, UNSUPERVISED].max() < 0.5 * np.abs(labels[:, UNSUPERVISED]).max()
     # times that are supervised together do correlate
     assert np.abs(time_blocks(dnn.kernel, 2)[0, 3]).max() > 0.3
     Y = TEACHER.label_kernel(X, 5)
@@ -48,7 +48,7 @@ def test_without_the_mask_the_dnn_interpolates(monkeypatch):
     """Break: the mask taken off, the DNN is the RNN and no longer falls back to 0."""
     monkeypatch.setattr(search, "kernel_functional", lambda problem: kernel_functional(problem.with_(arch="rnn")))
     unmasked = solve(task("dnn"))
-    assert np.abs(predict(unmasked)[:, UNSUPERVISED]).max() > 1
+    assert np.abs(mean_outputs(unmasked)[:, UNSUPERVISED]).max() > 1
 
 
 @pytest.mark.parametrize(("angle", "radius", "w"), [(ANGLE, 1.0, 0.3), (0.6, 0.9, 0.3), (2.4, 1.0, 0.5)])
@@ -76,7 +76,7 @@ def test_sampled_networks_agree_at_every_time_and_tell_the_architectures_apart()
     for arch, simulation in sampled.items():
         for other, solution in theory.items():
             verdict = outputs_agree(
-                predict(solution) + output_shift(solution) / width,
+                mean_outputs(solution) + output_shift(solution) / width,
                 simulation.prediction,
                 simulation.prediction_standard_error,
                 rhat=simulation.rhat,

@@ -13,7 +13,7 @@ from numerics import solve, solve_all
 from numerics.inputs.problem import Problem, endpoint
 from numerics.nonlinear.search import all_states, lowest_state
 from numerics.predictors import generalisation
-from numerics.predictors.observables import predict
+from numerics.predictors.observables import mean_outputs
 from numerics.symmetry import gauge, group
 
 TWO_LABELS = Problem([[1.0]], [[0.5, np.nan, 12.0]], kappa=0.5)
@@ -34,7 +34,7 @@ def test_linear_and_nonlinear_solver_give_the_same_states_in_the_same_sign(by_en
     lowest, saddle = linear
     assert lowest.sign_arbitrary == (2,)
     assert saddle.sign_arbitrary == ()  # its prediction at t = 2 is 0
-    assert abs(predict(saddle)[0, 1]) < 1e-9
+    assert abs(mean_outputs(saddle)[0, 1]) < 1e-9
     assert "arbitrary for the prediction at t = 2" in repr(lowest)
     assert "arbitrary" not in repr(saddle)
 
@@ -60,7 +60,7 @@ def test_times_at_which_the_sign_is_arbitrary(problem, times):
     assert state.sign_arbitrary == times
     # the image is a state of the same free energy, whose predictions at these times are reversed
     for symmetry in group.sign_symmetries(problem, True):
-        f, other = predict(state), symmetry.of_predictions(predict(state))
+        f, other = mean_outputs(state), symmetry.of_predictions(mean_outputs(state))
         np.testing.assert_allclose((f + other)[:, [t - 1 for t in times]], 0.0, atol=1e-12)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from numerics.inputs.problem import Problem
 from numerics.linear.functional import kernel_functional
-from numerics.predictors.observables import predict
+from numerics.predictors.observables import mean_outputs
 from numerics.symmetry import group
 from numerics.symmetry.actions import acted
 from numerics.symmetry.held_out import _signs
@@ -225,7 +225,7 @@ def test_images_have_the_same_free_energy_and_reversed_predictions(problem, seed
         np.testing.assert_allclose(image.free_energy, point.free_energy, rtol=1e-9)
         kernels = [functional.space.expand(H) for H in (point.H, image.H)]
         np.testing.assert_allclose(kernels[1], symmetry.of_kernel(kernels[0]), atol=1e-9 * np.abs(kernels[0]).max())
-        f, reversed_f = (predict(State(problem, kernel)) for kernel in kernels)
+        f, reversed_f = (mean_outputs(State(problem, kernel)) for kernel in kernels)
         labelled = np.isfinite(problem.y) & (problem.y == 0)
         if labelled.any():
             continue

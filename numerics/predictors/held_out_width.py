@@ -1,0 +1,78 @@
+"""Test patterns at finite width N: variance and shift of their outputs, to first order in 1/N.
+
+A test pattern is an unsupervised pattern of the joint kernel (docs/theory.md section 6), and the law of the training
+patterns' kernel at width N is the marginal of the joint one (section 13). So a test pattern's outputs have the
+fluctuations and the shift of a joint state, which is known: test hidden states follow from the training patterns'
+(``generalisation.following``). Patterns are joined one by one; those whose hidden states are combinations of the
+training patterns', which make the kernel no larger, several at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from numerics.linalg import FloatArray, IntArray, symmetric
+from numerics.linear.functional import kernel_functional
+from numerics.linear.solution import LinearSolution
+from numerics.predictors.generalisation import Following, following, training
+from numerics.predictors.output_shift import output_shift
+
+#: Variance that training patterns leave to a test pattern, relative to its own, below which it is rounding.
+COMBINED = 1e-10
+#: Such patterns that are joined at a time.
+AT_ONCE = 16
+
+
+def held_out_fluctuations(state: LinearSolution) -> tuple[FloatArray, FloatArray]:
+    """N times the variance of the test patterns' outputs, and ``lim N (⟨f⟩_N - f)``; each (Q, n), or (O, Q, n).
+
+    Raises:
+        InputError: the state is no minimum, or the joint kernel is too large.
+    """
+    problem = state.problem
+    found = following(kernel_functional(problem), problem, state.reduced)
+    variances, shifts = (np.zeros((problem.outputs, len(found.own), problem.n)) for _ in range(2))
+    for joined in _joined(found):
+        joint = _joint_state(state, found, joined)
+        for all_of_them, values in ((variances, training(joint).scaled_variance), (shifts, output_shift(joint))):
+            all_of_them[:, joined] = np.reshape(values, (problem.outputs, -1, problem.n))[:, problem.P :]
+    return (variances, shifts) if problem.outputs > 1 else (variances[0], shifts[0])
+
+
+def _joined(found: Following) -> Iterator[IntArray]:
+    """Numbers of test patterns that are joined at a time."""
+    own, rest = (np.trace(each, axis1=1, axis2=2) for each in (found.own, found.rest))
+    combined = rest <= COMBINED * own
+    if combined.any():
+        known = np.flatnonzero(combined)
+        yield from np.array_split(known, -(-len(known) // AT_ONCE))
+    yield from np.flatnonzero(~combined)[:, None]
+
+
+def _joint_state(state: LinearSolution, found: Following, joined: IntArray) -> LinearSolution:
+    """The state with some test patterns among the training patterns, without labels."""
+    problem, n, P = state.problem, state.problem.n, state.problem.P
+    assert problem.x_test is not None
+    unlabelled = np.full((len(joined), *problem.y.shape[1:]), np.nan)
+    joint = problem.with_(
+        x=np.concatenate([problem.x, problem.x_test[joined]]),
+        y=np.concatenate([problem.y, unlabelled]),
+        x_test=None,
+        y_test=None,
+    )
+    rows = found.cross[:, joined].reshape(n * len(joined), -1)
+    cross = rows @ kernel_functional(problem).space.full_basis().T
+    # of several patterns all is explained by the training patterns
+    own = found.own[joined[0]] if len(joined) == 1 else rows @ np.linalg.solve(state.reduced, rows.T)
+    count = P + len(joined)
+    kernel = np.empty((n, count, n, count))
+    kernel[:, :P, :, :P] = state.kernel.reshape(n, P, n, P)
+    kernel[:, P:, :, :P] = cross.reshape(n, -1, n, P)
+    kernel[:, :P, :, P:] = kernel[:, P:, :, :P].transpose(2, 3, 0, 1)
+    kernel[:, P:, :, P:] = own.reshape(n, -1, n, len(joined))
+    whole = symmetric(kernel.reshape(n * count, n * count))
+    inverse = np.linalg.pinv(kernel_functional(joint).space.full_basis())
+    return replace(state, problem=joint, kernel=whole, reduced=symmetric(inverse @ whole @ inverse.T))
