@@ -1,7 +1,7 @@
 """Test patterns at finite width N: variance and shift of their outputs, to first order in 1/N.
 
-A test pattern is an unsupervised pattern of the joint kernel (docs/theory.md section 6), and the law of the training
-patterns' kernel at width N is the marginal of the joint one (section 13). So a test pattern's outputs have the
+A test pattern is an unsupervised pattern of the joint kernel, and the law of the training patterns' kernel at width N
+is the marginal of the joint one (docs/theory.md sections 6 and 13). So a test pattern's outputs have the
 fluctuations and the shift of a joint state, which is known: test hidden states follow from the training patterns'
 (``generalisation.following``). Patterns are joined one by one; those whose hidden states are combinations of the
 training patterns', which make the kernel no larger, several at a time.

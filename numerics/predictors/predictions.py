@@ -210,8 +210,8 @@ def predict(solution: Solution, width: int | None = None, *, x_test: ArrayLike |
 
     Args:
         solution: a state, of any activation.
-        width: N: adds the mean's shift and the standard deviation at this width (section 13), where they are known;
-            `Predictions.missing` says where they are not.
+        width: N: adds the mean's shift and the standard deviation at this width (docs/theory.md section 13), where they
+            are known; `Predictions.missing` says where they are not.
         x_test: further patterns, (Q, D) or (Q, times, D); the problem's own unless given.
 
     Raises:
