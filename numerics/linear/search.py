@@ -25,6 +25,7 @@ from numerics.linalg import FloatArray, from_vector
 from numerics.linear import starts, steps, trust_region
 from numerics.linear.descent import SAME_FREE_ENERGY, descend
 from numerics.linear.functional import KernelFunctional, KernelPoint, kernel_functional
+from numerics.linear.neutral import is_neutral
 from numerics.linear.solution import LinearSolution
 from numerics.linear.trust_region import Stop
 from numerics.predictors.observables import mean_outputs
@@ -52,6 +53,10 @@ FEW_STEPS = 20
 EXPLORE, EXPLORE_STEPS = 1e-6, 100
 #: What a status says where the smallest curvature was not found.
 UNKNOWN = f" Its stability is not known: no smallest eigenvalue in {trust_region.MODE_STEPS} steps."
+#: What it says of a state along whose neutral modes F is constant.
+MANIFOLD = (
+    " It is one of a manifold of states with this free energy (equal orthogonal outputs): stable, but neutral along it."
+)
 #: Most descents of one search, and steps of each.
 MOST_DESCENTS, MOST_STEPS = 300, 1000
 
@@ -72,7 +77,7 @@ def lowest_state(problem: Problem, *, tolerance: float = 1e-10) -> LinearSolutio
     # a state whose stability could not be told (NaN) is still an answer; it is not reported as stable
     candidates = [found for found in search.found if not found.smallest < UNSTABLE]
     best = min(candidates, key=lambda found: (not found.stop.converged, found.stop.point.free_energy))
-    solution = solution_of(problem, best.stop, smallest=best.smallest)
+    solution = solution_of(problem, best.stop, curvature=(best.smallest, best.neutral))
     minima = sorted(found.stop.point.free_energy for found in candidates if found.stop.converged)
     above = [energy for energy in minima if energy > solution.free_energy]
     return replace(
@@ -149,10 +154,12 @@ def _functional(problem: Problem) -> KernelFunctional:
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """Where a descent ended, and the smallest eigenvalue of the Hessian there; NaN where it is not known."""
+    """Where a descent ended, the smallest eigenvalue of the Hessian there (NaN where it is not known), and whether its
+    mode is neutral."""
 
     stop: Stop
     smallest: float
+    neutral: bool = False
 
     @cached_property
     def basin(self) -> trust_region.Basin:
@@ -219,6 +226,12 @@ class _Search:
         met = (found.stop for found in self.found if found.stop.converged)
         return any(abs(stop.point.free_energy - free_energy) < near for stop in met)
 
+    def is_on_manifold(self, stop: Stop) -> bool:
+        """Whether a minimum is one of a manifold of which another has been met already."""
+        near = SAME_FREE_ENERGY * (1.0 + abs(stop.point.free_energy))
+        energies = [found.stop.point.free_energy for found in self.found if found.neutral]
+        return stop.converged and any(abs(energy - stop.point.free_energy) < near for energy in energies)
+
     def nearer(self, kernels: list[FloatArray]) -> list[tuple[FloatArray, float]]:
         """Where descents in relative factors end, from which the trust region needs few steps, and F there; the kernels
         themselves, and NaN, where they are too large for it."""
@@ -253,13 +266,15 @@ class _Search:
                 stop.point, [found.stop.point for found in self.found]
             ):
                 continue
+            if self.is_on_manifold(stop):
+                continue
             if not stop.converged:
                 # no state: its Hessian's modes lead nowhere in particular
                 self.found.append(_Found(stop, math.nan))
                 continue
             values, modes = trust_region.smallest_modes(stop.point)
             kept = slice(None) if self.whole or not self.found else slice(1)
-            self.found.append(_Found(stop, float(values[0])))
+            self.found.append(_Found(stop, float(values[0]), is_neutral(stop.point, float(values[0]), modes[0])))
             for value, mode in zip(values[kept], modes[kept], strict=True):
                 if value < UNSTABLE:
                     queue.append(stop.point.move(PERTURBATION * mode))
@@ -323,19 +338,21 @@ def _saddle_between(first: KernelPoint, second: KernelPoint, tolerance: float) -
     return stop if stop.converged else None
 
 
-def solution_of(problem: Problem, stop: Stop, *, smallest: float | None = None) -> LinearSolution:
+def solution_of(problem: Problem, stop: Stop, *, curvature: tuple[float, bool] | None = None) -> LinearSolution:
     """The state in which a minimisation ended, in the sign of ``numerics.symmetry.gauge``.
 
     Args:
         problem: what was solved.
         stop: the end.
-        smallest: the Hessian's smallest eigenvalue there, where it is known already.
+        curvature: the Hessian's smallest eigenvalue there, and whether its mode is neutral, where they are known.
     """
     point = stop.point
     functional = point.functional
     space = functional.space
-    if smallest is None:
-        smallest = float(trust_region.smallest_modes(point, count=1)[0][0])
+    if curvature is None:
+        values, modes = trust_region.smallest_modes(point, count=1)
+        curvature = float(values[0]), is_neutral(point, float(values[0]), modes[0])
+    smallest, neutral = curvature
     reduced = point.H
     kernel = space.expand(reduced)
     signs = gauge_signs(problem, kernel, odd=True)
@@ -352,8 +369,10 @@ def solution_of(problem: Problem, stop: Stop, *, smallest: float | None = None) 
         entropy=point.entropy,
         residual=point.residual,
         converged=stop.converged,
-        status=stop.status + (UNKNOWN if stop.converged and math.isnan(smallest) else ""),
-        stable=smallest > 0,
+        status=stop.status
+        + (UNKNOWN if stop.converged and math.isnan(smallest) else "")
+        + (MANIFOLD if stop.converged and neutral else ""),
+        stable=smallest > 0 or (stop.converged and neutral),
         hessian_smallest=smallest,
         branch="coherent" if coherent else "incoherent",
         iterations=stop.iterations,

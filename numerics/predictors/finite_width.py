@@ -34,6 +34,7 @@ from numerics.errors import InputError
 from numerics.inputs.scalars import integer
 from numerics.linalg import FloatArray, from_vector, symmetric
 from numerics.linear.functional import KernelFunctional, KernelPoint, kernel_functional
+from numerics.linear.neutral import is_neutral
 from numerics.linear.solution import linear_state
 from numerics.results.solution import Solution
 from numerics.threads import one_thread
@@ -53,7 +54,7 @@ def kernel_sd(solution: Solution, width: int) -> FloatArray:
     """Standard deviation of each kernel entry at width N, ``√(diag Cov)``, (nP, nP).
 
     Raises:
-        InputError: the state is no minimum, N < 1, or the kernel is too large for a dense Hessian.
+        InputError: the state is no isolated minimum, N < 1, or the kernel is too large for a dense Hessian.
     """
     _require_width(width)
     at = modes(solution)
@@ -83,7 +84,7 @@ def kernel_shift(solution: Solution) -> FloatArray:
     Where a sign symmetry relates minima, this is the mean within one of them.
 
     Raises:
-        InputError: the state is no minimum, or the kernel is too large for a dense Hessian.
+        InputError: the state is no isolated minimum, or the kernel is too large for a dense Hessian.
     """
     at = modes(solution)
     force = _measure_gradient(at.point)
@@ -254,7 +255,7 @@ def modes(solution: Solution) -> Modes:
     """The Hessian of F at a minimum, diagonalised.
 
     Raises:
-        InputError: the state is no minimum, or the kernel is too large for a dense Hessian.
+        InputError: the state is no isolated minimum, or the kernel is too large for a dense Hessian.
     """
     state = linear_state(solution)
     functional = kernel_functional(state.problem)
@@ -273,7 +274,13 @@ def modes(solution: Solution) -> Modes:
         [point.euclidean_hessian_product(chunk).reshape(len(chunk), -1) @ flat.T for chunk in chunks]
     )
     values, vectors = np.linalg.eigh(symmetric(hessian))
-    return Modes(point, values, np.tensordot(vectors.T, basis, axes=1), functional.space.full_basis() @ point.L)
+    S = np.tensordot(vectors.T, basis, axes=1)
+    if is_neutral(point, float(values[0]), S[0]):
+        raise InputError(
+            "solution: is one of a manifold of minima with equal free energy, along which networks of any width "
+            "move, so that fluctuations around it do not exist; accepted: an isolated minimum"
+        )
+    return Modes(point, values, S, functional.space.full_basis() @ point.L)
 
 
 def _measure_gradient(point: KernelPoint) -> FloatArray:

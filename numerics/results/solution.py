@@ -47,7 +47,8 @@ class Solution(Result):
         residual: norm of ∂F/∂Φ over the summed norms of the terms that cancel in it.
         converged: whether the kernel is as accurate as the tolerance asked for.
         status: one sentence: how the search ended.
-        stable: whether the Hessian of F(Φ) is positive-definite (a minimum).
+        stable: whether the Hessian of F(Φ) is positive-definite (a minimum), but for neutral modes along a manifold of
+            minima, of which the status speaks.
         hessian_smallest: its smallest eigenvalue in the natural metric ``Φ → L exp(S) Lᵀ``, ``Φ = LLᵀ``; NaN, and
             ``stable`` False, if it could not be found (large kernels).
         branch: ``"coherent"`` if a block between different times exceeds the random network's by more than
