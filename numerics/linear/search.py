@@ -122,13 +122,14 @@ def state_near(problem: Problem, trajectories: FloatArray, *, tolerance: float =
     """The state that descends from the covariance of sampled trajectories (K, nP); see ``numerics.solving``."""
     functional, tolerance = _functional(problem), positive(tolerance, "tolerance")
     given = finite_array(trajectories, "trajectories", (None, problem.n * problem.P))
+    few = f"trajectories: {len(given)} rows do not tell their covariance; accepted: many times {functional.dimension}"
+    if len(given) < functional.dimension:
+        raise InputError(few)
     coordinates = given @ np.linalg.pinv(functional.space.full_basis()).T
     try:
         start = functional.at(coordinates.T @ coordinates / len(given))
     except np.linalg.LinAlgError:
-        raise InputError(
-            f"trajectories: {len(given)} rows do not tell their covariance; accepted: many times {functional.dimension}"
-        ) from None
+        raise InputError(few) from None
     return solution_of(problem, _Search(functional, tolerance, whole=False).minimised(start, ()))
 
 

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from numerics import solve_all, state_near
+from numerics.errors import InputError
 from numerics.inputs.problem import Problem, endpoint
 from numerics.inputs.teachers import sequence
 from numerics.linear import starts
@@ -109,3 +111,19 @@ def test_every_start_is_a_kernel_and_there_are_as_many_as_said(problem, groups, 
         np.testing.assert_array_equal(H, H.T)
     again = list(starts.kernels(functional, groups=groups))
     np.testing.assert_array_equal(np.array(found), np.array(again))
+
+
+def test_trajectories_lead_to_the_minimum_that_they_were_drawn_in():
+    """Where labels come late under strong noise, with and without learning: each is found from its own neurons."""
+    problem, rng = endpoint(4, 575.0, kappa=60.0, arch="dnn"), np.random.default_rng(0)
+    minima = [state for state in solve_all(problem) if state.stable]
+    assert len(minima) == 2
+    for state in minima:
+        found = state_near(problem, rng.multivariate_normal(np.zeros(3), state.kernel, size=20000))
+        assert found.converged
+        assert found.free_energy == pytest.approx(state.free_energy, abs=1e-12)
+        assert np.abs(np.abs(found.kernel) - np.abs(state.kernel)).max() < 1e-6
+    with pytest.raises(InputError, match="trajectories: 2 rows do not tell their covariance; accepted: many times 3"):
+        state_near(problem, rng.standard_normal((2, 3)))
+    with pytest.raises(InputError, match="seed: is 1; accepted: nothing, a linear network"):
+        state_near(problem, np.ones((9, 3)), seed=1)
