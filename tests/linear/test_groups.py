@@ -131,3 +131,27 @@ def test_a_descent_that_comes_close_to_a_known_minimum_ends_there(arch):
     # at another F it goes on
     other = dataclasses.replace(basin, at=steps.prepared(functional.with_labels(2.0).at(stop.point.H)))
     assert trust_region.minimise(start, known=[other]) is not stop
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_distance_and_reflections_are_those_of_the_blocks(kind):
+    """The blocks' shared part comes first in each, and counts once."""
+    arrow, _, _ = pair(kind)
+    other, _, rng = pair(kind, seed=5)
+    groups, shared = arrow.groups, len(arrow.groups.shared)
+    H, base = arrow.whole().H, other.whole().H
+    squared = 0.0
+    for number, rows in enumerate(groups.cliques):
+        L = np.linalg.cholesky(base[np.ix_(rows, rows)])
+        apart = np.linalg.solve(L, np.linalg.solve(L, H[np.ix_(rows, rows)]).T) - np.eye(len(rows))
+        apart[:shared, :shared] *= number == 0
+        squared += np.sum(apart**2)
+    assert arrow.distance(other) == pytest.approx(np.sqrt(squared), rel=1e-9)
+    assert arrow.distance(arrow) < 1e-12
+    flips = rng.choice([-1.0, 1.0], size=(2, len(H)))
+    mean = H
+    for flip in flips:
+        mean = 0.5 * (mean + np.outer(flip, flip) * mean)
+    reflected = arrow.reflected(list(flips))
+    for rows, factor in zip(groups.cliques, reflected.factors, strict=True):
+        np.testing.assert_allclose(factor @ factor.T, mean[np.ix_(rows, rows)], rtol=1e-10, atol=1e-12)
