@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from numerics.inputs.activation import NAMED
 from numerics.inputs.problem import endpoint
-from numerics.nonlinear import by_quadrature, iteration
+from numerics.nonlinear import by_quadrature, by_sampling, iteration
 from numerics.nonlinear.by_quadrature import Quadrature
 from numerics.nonlinear.by_sampling import Sampling, Start
 from numerics.nonlinear.descent import Descent
@@ -250,3 +251,39 @@ def test_coordinates_of_moments_are_relative_to_a_frame_and_have_their_inverse(f
         back = frame.state(frame.coordinates(other[0], mean, other[1]))
         for value, right in zip(back, (other[0], mean, other[1]), strict=True):
             np.testing.assert_allclose(value, right, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("ended", "moved", "counting", "fits"),
+    [
+        ([True], [0.02], [0.5], 1),
+        ([False, True], [0.02, 0.02], [0.5, 0.5], 2),
+        ([True, True, True], [-0.5, 0.04, -0.02], [0.5, 0.5, 0.5], 3),
+        ([True, True], [0.02, 0.02], [0.3, 0.5], 2),
+        ([True] * 9, [0.04] * 9, [0.5] * 9, by_sampling.FITS),
+    ],
+)
+def test_points_are_fitted_to_a_law_until_it_stays_and_enough_of_them_count(ended, moved, counting, fits, monkeypatch):
+    """On planted laws of one number each, as large as the law that ends is told to differ from the one before."""
+    problem = endpoint(3, 1.0, activation="relu")
+    engine, space = by_sampling.Sampling(problem.activation, 64, 0), trajectory_space(problem)
+    tried = []
+
+    def law(size, counting=1.0):
+        return SimpleNamespace(
+            kernel=np.array([[size]]), mean=None, covariance=None, precision=None, tilt=None, counting=counting
+        )
+
+    def minimised(space, phi, nodes, before, steps):
+        number = len(tried)
+        tried.append(steps)
+        return law(1.0), ended[number]
+
+    monkeypatch.setattr(by_sampling, "placed", lambda *_: None)
+    monkeypatch.setattr(by_sampling, "law_at", lambda *_: law(1 - moved[len(tried)], counting[len(tried)]))
+    monkeypatch.setattr(by_sampling, "minimised", minimised)
+    monkeypatch.setattr(by_sampling.Sampling, "_fitted", lambda self, law: f"fitted {len(tried)}")
+    monkeypatch.setattr(by_sampling.Sampling, "_sample", lambda self, space, size, mixture: None)
+    start = engine.around(space, law(1.0))
+    assert tried == [by_sampling.STEPS] * fits
+    assert start.mixture == f"fitted {fits}"
