@@ -8,7 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from numerics import InputError, endpoint, scan
+from numerics import InputError, Problem, endpoint, scan
+from numerics.continuation.family import family
 from numerics.continuation.options import Options
 
 
@@ -31,3 +32,24 @@ def test_shorter_steps_lead_to_the_same_branches():
     for one, other in zip(usual.branches, fine.branches, strict=True):
         np.testing.assert_allclose(one.kernel, other.kernel, rtol=1e-10, atol=1e-10)
     assert usual.special_points[0].value == pytest.approx(fine.special_points[0].value, rel=1e-12)
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.5])
+@pytest.mark.parametrize("arch", ["rnn", "dnn", "shared:0.5"])
+@pytest.mark.parametrize("parameter", ["u", "bias", "rho", "skip", "w"])
+def test_parameters_along_which_coordinates_stay(parameter, arch, bias):
+    """All with inputs at the first time; skip is refused where the matrices of different times share directions."""
+    rng, y = np.random.default_rng(0), np.array([[np.nan, np.nan, 1.0], [np.nan, np.nan, -1.0]])
+    given = {"arch": arch, "skip": 0.3, "bias": 0.5 if parameter == "bias" else bias}
+    if parameter == "rho" and "shared" not in arch:
+        return
+    for x in (rng.normal(size=(2, 2)), rng.normal(size=(2, 3, 2))):
+        assert family(Problem(x, y, **given), parameter).base.dimension == 6
+    shared = Problem(rng.normal(size=(2, 3, 1)), y, **given)
+    if parameter == "skip" and arch != "rnn" and not bias:
+        with pytest.raises(
+            InputError, match="inputs at several times that span shared directions; accepted along skip"
+        ):
+            family(shared, parameter)
+    elif not bias:
+        family(shared, parameter)

@@ -37,6 +37,8 @@ def test_chain_formulas_are_those_of_the_general_functional(n):
 def test_t_4_has_one_pitchfork_and_two_branches():
     scan = scan_endpoint(4, np.linspace(1, 40, 79), kappa=0.5)
     assert [b.name for b in scan.branches] == ["incoherent", "coherent-1"]
+    assert scan.converged
+    assert scan.finished
     (point,) = scan.special_points
     assert point.type == "pitchfork"
     exact = pitchfork(3, 1, 0.5)

@@ -109,13 +109,13 @@ def law_weight(at, noise, Q):
 def test_quick_proofs():
     several_outputs.assert_mixed_determinant()
     several_outputs.assert_lifting()
+    orthogonal_outputs.assert_determinants()
 
 
 @pytest.mark.slow
 def test_proofs():
     several_outputs.assert_twist()
     several_outputs.assert_matrix_quartic()
-    orthogonal_outputs.assert_determinants()
 
 
 @pytest.mark.parametrize(("at", "noise"), [(3, 1), (Rational(5, 2), 12)])

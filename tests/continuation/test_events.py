@@ -1,0 +1,65 @@
+"""Special points of a branch on planted eigenvalues: which directions become critical together, and their intervals."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from numerics.continuation import events
+from numerics.errors import LostError
+
+
+def crossings(monkeypatch, roots, step=1.0, numbers=None):
+    """Eigenvalues that fall from positive to negative at the given lengths, each with a mode of its own."""
+    modes = np.arange(len(roots))[:, None, None] * np.ones((1, 2, 2))
+
+    def at(length):
+        values = np.array([root - length for root in roots])
+        return SimpleNamespace(theta=0.1 * length, state=None, lowest=lambda index: (values, modes))
+
+    monkeypatch.setattr(events, "_on_branch", lambda track, first: at)
+    monkeypatch.setattr(events, "turns", lambda state, mode: mode[0, 0] == 0)
+    monkeypatch.setattr(events, "classes_of", lambda state: (0, ["all lags"]))
+    monkeypatch.setattr(events, "common_lag", lambda state, lags: 1)
+    track = SimpleNamespace(period=0)
+    return events._crossings(track, None, step, 0, list(range(len(roots))) if numbers is None else numbers)
+
+
+def test_modes_that_become_critical_at_one_point_are_one_event_and_the_rest_are_others(monkeypatch):
+    first, second = crossings(monkeypatch, [0.3, 0.3, 0.7])
+    assert (first.length, second.length) == (pytest.approx(0.3, abs=1e-9), pytest.approx(0.7, abs=1e-9))
+    assert [event.modes[:, 0, 0].tolist() for event in (first, second)] == [[0, 1], [2]]
+    assert [event.type for event in (first, second)] == ["pitchfork", "branch-point"]
+    for event, root in ((first, 0.3), (second, 0.7)):
+        low, high = event.interval
+        assert low <= math.exp(0.1 * root) <= high
+        assert high - low < 1e-11
+        assert event.value == pytest.approx(math.exp(0.1 * root), rel=1e-12)
+    (only,) = crossings(monkeypatch, [0.3, 0.3, 0.7], numbers=[1])
+    assert only.type == "branch-point"
+    assert only.modes[:, 0, 0].tolist() == [1]
+
+
+def test_an_eigenvalue_that_does_not_change_sign_is_lost(monkeypatch):
+    with pytest.raises(LostError, match="the same sign at both ends"):
+        crossings(monkeypatch, [1.5])
+
+
+@pytest.mark.parametrize(
+    ("period", "left", "reversed_"),
+    [
+        (0, 0, False),
+        (0, 1, True),
+        (0, 3, True),
+        (4, 4, False),
+        (4, 2, True),
+        (4, 1, True),
+        (6, 2, False),
+        (3, 1, False),
+    ],
+)
+def test_a_phase_turns_a_mode_around_where_half_of_the_period_is_a_whole_number_of_its_lags(period, left, reversed_):
+    assert events._reverses(period, left) == reversed_
