@@ -125,3 +125,15 @@ def test_correlations_beyond_the_error_are_coherence(settled, correlated):
         found = answer(settled, {"kernel": kernel}, kernel_error=np.diag([0.0, share * coherence * top / 3]))
         assert found.branch == branch
         assert found.kernel[0, 1] == pytest.approx(correlated)
+
+
+@pytest.mark.parametrize(("apart", "number"), [(2.5, 1), (3.5, 2)])
+def test_states_within_three_errors_of_each_other_are_one(settled, apart, number):
+    search, state = settled
+    error = np.diag([0.0, 1e-9])
+    planted = Planted(search.engine, {}, kernel_error=error)
+    other = replace(state, point=replace(state.point, kernel=state.point.kernel + apart * error))
+    planted.refined = lambda space, found, limit, say: replace(
+        search.engine.refined(space, state, limit, say), state=found, kernel_error=error
+    )
+    assert len(solutions(replace(search, engine=planted), [state, other])) == number

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from endpoint_reference import free_energy, hessian_entry, moved, pairs
 from mpmath import mp
-from sympy import Rational, cancel, expand, limit, oo, simplify
+from sympy import Integer, Rational, Symbol, cancel, expand, limit, oo, simplify
 
 from tests.theory.test_claims import at_a_point
 from theory import fluctuations, symbols
@@ -327,3 +327,20 @@ def test_bad_input_is_refused():
         divergence(5, coherent_branch(1))
     with pytest.raises(ValueError, match="kappa"):
         incoherent_mean_shift(4, -2)
+
+
+def test_leading_terms_and_the_amplitude_above_the_transition(monkeypatch):
+    """On a planted variance, whose pole meets the zero of the signal's distance."""
+    x = Symbol("x")
+    assert fluctuations._leading_at(5 * (x - 2) ** 2 / (x * (x - 2) ** 3), x, Integer(2)) == (Rational(5, 2), -1)
+    assert fluctuations._leading_at((x - 3) ** 2 * (x + 1), x, Integer(3)) == (4, 2)
+    branch = coherent_branch(1)
+    place = branch.parameter
+    for order in (1, 2):
+        monkeypatch.setattr(fluctuations, "coherent_covariance", lambda _, k=order: {(4, 4): 7 / (place - 2) ** k})
+        if order == 1:
+            slope = branch.signal.diff(place).subs(place, 2)
+            assert fluctuations.divergence(4, branch).above == 7 * slope
+        else:
+            with pytest.raises(ArithmeticError, match="a pole of order 2, the signal a zero of order 1"):
+                fluctuations.divergence(4, branch)
