@@ -12,7 +12,7 @@ from numerics.inputs.problem import Problem
 from numerics.nonlinear.classes import trajectory_classes
 from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.search import lowest_state
-from numerics.nonlinear.space import trajectory_space
+from numerics.nonlinear.space import _embedding, trajectory_space
 from numerics.nonlinear.variational import solve_gaussian
 from numerics.predictors import generalisation, observables
 from numerics.symmetry.trajectories import images
@@ -216,3 +216,18 @@ def test_a_delayed_match_to_sample_at_six_times():
     log_p += multivariate_normal(cov=space.covariance(kernel)).logpdf(g)
     log_Z = np.log(np.exp(log_p - log_p.max()).mean()) + log_p.max()
     assert one.energy + np.vdot(tilt, kernel) - log_Z == pytest.approx(one.free_energy, abs=0.06)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sources_of_a_low_rank_are_carried_by_as_many_coordinates(seed):
+    """Those of the first time, one more at the second, none after: all rows stay combinations of them."""
+    rng = np.random.default_rng(seed)
+    times, mixing, directions = np.repeat(np.arange(4), 2), rng.normal(size=(8, 3)), rng.normal(size=(3, 5))
+    mixing[:2, 2] = directions[:2, :3] = 0.0
+    sources = mixing @ directions
+    back, x = sources[:, :3], sources[:, 3:]
+    embedding, of = _embedding(times, back, x)
+    np.testing.assert_array_equal(of, [0, 0, 1])
+    scaled = np.concatenate([back, x / np.abs(x).max()], axis=1)
+    np.testing.assert_allclose(embedding @ np.linalg.lstsq(embedding, scaled, rcond=None)[0], scaled, atol=1e-12)
+    np.testing.assert_allclose(embedding[:2, :2] @ embedding[:2, :2].T, x[:2] @ x[:2].T, atol=1e-12)
