@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from numerics.inputs.problem import Problem, endpoint
-from numerics.nonlinear import search
+from numerics.nonlinear import chain, search
 from numerics.nonlinear.critical import critical_signal
 from numerics.nonlinear.search import all_states, incoherent_state, lowest_state
+from numerics.nonlinear.space import trajectory_space
 from theory.critical_point import critical_signal as exact_critical_signal
 
 
@@ -87,3 +88,29 @@ def test_states_of_a_strong_signal_are_listed_once():
     assert [(s.branch, s.stable, s.engine) for s in states if s.branch == "incoherent"] == [
         ("incoherent", False, "quadrature")
     ]
+
+
+@pytest.mark.parametrize(("size", "change", "accepted"), [(100.0, 1e-3, True), (0.01, 1e-5, False)])
+def test_the_error_of_a_chain_is_relative_to_its_largest_entry(size, change, accepted, monkeypatch):
+    """On planted chains, of which the finer ones differ by so much: a relative error of 1e-5 or 1e-3."""
+    rules = []
+
+    class Planted:
+        def __init__(self, space, phi, points):
+            rules.append(points)
+
+        def diagonal(self, before):
+            return before + change * np.array([1.0, 0.0, 0.0])
+
+        def point(self, diagonal):
+            raise LookupError("accepted")
+
+    monkeypatch.setattr(chain, "Chain", Planted)
+    monkeypatch.setattr(chain, "_followed", lambda *_: size * np.array([1.0, 0.5, 0.5]))
+    space = trajectory_space(endpoint(4, 1.0, activation="erf"))
+    if accepted:
+        with pytest.raises(LookupError, match="accepted"):
+            chain.incoherent_chain(space, space.problem.activation, np.eye(3), 1e-4)
+    else:
+        assert chain.incoherent_chain(space, space.problem.activation, np.eye(3), 1e-4) is None
+    assert 2 * chain.POINTS == rules[0] < chain.MOST_POINTS < 2 * rules[-1]

@@ -11,11 +11,12 @@ import pytest
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem, endpoint
 from numerics.sampling import Simulation
-from numerics.sampling.controls import controlled
+from numerics.sampling.collapsed import CollapsedHMC, potential
+from numerics.sampling.controls import controlled, controls, number_of_columns
 from numerics.sampling.ensemble import ensemble
 from numerics.sampling.network import make_network
 from numerics.sampling.result import Spectrum
-from numerics.sampling.starts import _plant
+from numerics.sampling.starts import _plant, start
 
 nan = np.nan
 CHAINS, DRAWS = 2, 30
@@ -196,3 +197,20 @@ def test_what_is_planted_carries_a_pattern_on_with_twice_the_bulks_radius(arch, 
             here = there
         else:
             np.testing.assert_allclose(there, sign * 2 * np.sqrt(0.8) * here, atol=1e-6)
+
+
+def test_control_variates_are_those_of_the_columns_of_weights_and_activities():
+    """``c_ij = N δ_ij - X_i · (X_j + ∂L/∂X_j)``, entry by entry."""
+    problem = Problem([[0.6, -0.3], [0.2, 0.9]], [[np.nan, np.nan, 1.0], [np.nan, 0.5, np.nan]], kappa=0.5)
+    network = make_network(problem, 5, "float64")
+    rng = np.random.default_rng(0)
+    seen = CollapsedHMC(network, 0.1, 1.0).init(start(rng, network, "prior", readout=False)).seen
+    X = np.concatenate([seen.U, *seen.G], axis=1)
+    found = controls(network, seen)
+    assert found.shape == (number_of_columns(network),) * 2 == (X.shape[1],) * 2
+    _, slope = potential(network, seen)
+    S = np.concatenate([slope.U, *slope.G], axis=1)
+    for i in range(len(found)):
+        for j in range(len(found)):
+            expected = 5 * (i == j) - X[:, i] @ (X[:, j] + S[:, j])
+            assert found[i, j] == pytest.approx(expected, abs=1e-9)
