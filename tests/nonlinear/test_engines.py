@@ -287,3 +287,22 @@ def test_points_are_fitted_to_a_law_until_it_stays_and_enough_of_them_count(ende
     start = engine.around(space, law(1.0))
     assert tried == [by_sampling.STEPS] * fits
     assert start.mixture == f"fitted {fits}"
+
+
+def test_newton_ends_at_a_saddle_beside_it_and_downhill_in_a_minimum():
+    """From the incoherent state beyond the transition; a sample's own saddle is a little off."""
+    space, prior = task(4, 20.0)
+    map_ = MomentMap(sample(space, 64, 0, standard(space.d), mirrored=True, paired=True), space, ERF)
+    engine = Quadrature(ERF)
+    point = engine.settle(space, engine.random_network(space, prior))
+    nodes, probability = point.nodes.points, point.point.average.probability
+    moments = point.point.kernel, np.zeros(3), (nodes * probability[:, None]).T @ nodes
+    at = map_._at(moments)
+    x = at.frame.coordinates(*moments)
+    saddle, steps, reached = map_._newton(at, x, downhill=False, tolerance=1e-8)
+    assert reached
+    assert steps < 8
+    assert np.abs(saddle.kernel - point.point.kernel).max() < 0.05
+    minimum, _, reached = map_._newton(at, x, downhill=True, tolerance=1e-8)
+    assert reached
+    assert abs(minimum.kernel[2, 1]) > 0.4
