@@ -288,3 +288,16 @@ def test_the_prior_of_a_skip_network_is_that_of_sampled_random_networks(arch, bi
     assert np.abs(z).max() < 5.0
     wrong = kernel_functional(problem.with_(skip=0.65))
     assert np.abs((found.mean(axis=0) - wrong.space.expand(wrong.prior_kernel())) / error).max() > 6.0
+
+
+def test_equal_matrices_are_one_group_and_multiples_where_nothing_skips():
+    multiples = np.array([[1.0, 2.0, 0.5], [2.0, 4.0, 1.0], [0.5, 1.0, 1.0]])
+    first, number, factor = responses.equal_matrices(multiples, 0.0)
+    assert (first, number.tolist(), factor.tolist()) == ([0, 2], [0, 0, 1], [1, 2, 1])
+    first, number, factor = responses.equal_matrices(multiples, 0.5)
+    assert (first, number.tolist(), factor.tolist()) == ([0, 1, 2], [0, 1, 2], [1, 1, 1])
+    for skip in (0.0, 0.5):
+        first, number, factor = responses.equal_matrices(np.ones((3, 3)), skip)
+        assert (first, number.tolist(), factor.tolist()) == ([0], [0, 0, 0], [1, 1, 1])
+    first, number, factor = responses.equal_matrices(np.array([[1.0, -3.0], [-3.0, 9.0]]), 0.0)
+    assert (first, number.tolist(), factor.tolist()) == ([0], [0, 0], [1, -3])
