@@ -12,6 +12,8 @@ from typing import NoReturn
 
 import click
 
+from derivations import output
+
 #: Command name → what `unrolled --help` says of it. The module `derivations.commands.<name>` has its `command`; that of
 #: `report` is with the report.
 COMMANDS = {
@@ -30,6 +32,19 @@ COMMANDS = {
 }
 
 
+def with_progress(command: click.Command) -> click.Command:
+    """Add --progress, which `output.working` follows."""
+    if all(parameter.name != "progress" for parameter in command.params):
+        told = "Say how far it is and how long it still takes, on standard error; on a terminal always."
+
+        def keep(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+            ctx.meta[output.PROGRESS] = value
+
+        option = click.Option(["--progress"], is_flag=True, expose_value=False, callback=keep, help=told)
+        command.params.append(option)
+    return command
+
+
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are called, so that --help needs neither SymPy nor NumPy."""
 
@@ -43,7 +58,7 @@ class LazyGroup(click.Group):
             return None
         module = "derivations.report.command" if cmd_name == "report" else f"derivations.commands.{cmd_name}"
         found: click.Command = importlib.import_module(module).command
-        return found
+        return with_progress(found) if cmd_name not in ("doctor", "completion") else found
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -7,14 +7,17 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+if TYPE_CHECKING:
+    from numerics.progress import Progress
+
 #: What of a table fits a terminal of 80 columns, and a screen.
 MOST_COLUMNS, MOST_ROWS = 6, 40
-#: Where a command's context keeps what it was asked for.
-RUN = "unrolled.run"
+#: Where a command's context keeps what it was asked for, and whether progress is to be shown.
+RUN, PROGRESS = "unrolled.run", "unrolled.progress"
 
 
 def plain(value: Any, written: Callable[[Any], str] = str) -> Any:
@@ -82,21 +85,17 @@ def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]
 
 
 @contextmanager
-def working(what: str) -> Iterator[Callable[[str], None]]:
-    """Say on a terminal's standard error what is going on, and for how long, until the block ends.
+def working(what: str) -> Iterator[Progress]:
+    """Say on standard error what is going on, how much of it is done, and how long it still takes.
 
-    What is yielded adds what is being done in particular.
+    On a terminal, or where --progress asks for it. What is yielded is told of more.
     """
-    if not sys.stderr.isatty():
-        yield lambda doing: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from numerics.progress import watched
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda doing: progress.update(task, description=f"{what}: {doing}")
+    context = click.get_current_context(silent=True)
+    asked = context is not None and context.meta.get(PROGRESS, False)
+    with watched(asked or (sys.stderr is not None and sys.stderr.isatty()), what) as told:
+        yield told
 
 
 def number(value: float, digits: int = 6) -> str:

@@ -12,6 +12,7 @@ the inverse of that.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypedDict, Unpack
 
 from numerics.continuation import states
@@ -21,13 +22,14 @@ from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray
 from numerics.linear import search as linear
 from numerics.nonlinear import search as nonlinear
-from numerics.nonlinear.engine import Progress
 from numerics.nonlinear.search import EngineChoice
+from numerics.progress import Progress, watched
 from numerics.results.solution import Solution
 from numerics.results.solutions import Solutions
 
 #: Of a linear network, unless given.
 LINEAR_TOLERANCE = 1e-10
+SOLVING = "solving"
 
 
 class EngineOptions(TypedDict, total=False):
@@ -46,7 +48,7 @@ def solve(
     problem: Problem,
     *,
     tolerance: float | None = None,
-    progress: Progress | None = None,
+    progress: bool | Progress | None = None,
     **engine: Unpack[EngineOptions],
 ) -> Solution:
     """The state of lowest free energy that a search finds, a minimum.
@@ -58,16 +60,17 @@ def solve(
     Args:
         problem: what is learnt.
         tolerance: relative error of the kernel that a converged state may have: of an entry, over the largest entry.
-        progress: called with a phrase that says what is being done, whenever that changes (nonlinear networks).
+        progress: True shows how far the work is, on standard error; a function is told (`numerics.progress`).
         engine: of a nonlinear network: ``engine``, ``"quadrature"``, ``"sampling"`` or ``"auto"``; ``size`` of a
             sample, and its ``seed``.
 
     Raises:
         InputError: an argument is out of range, or the inputs cannot carry the labels.
     """
-    if is_linear(problem, engine):
-        return linear.lowest_state(problem, tolerance=LINEAR_TOLERANCE if tolerance is None else tolerance)
-    return nonlinear.lowest_state(problem, tolerance=tolerance, progress=progress, **engine)
+    with watched(progress, SOLVING) as told:
+        if is_linear(problem, engine):
+            return linear.lowest_state(problem, tolerance=LINEAR_TOLERANCE if tolerance is None else tolerance)
+        return nonlinear.lowest_state(problem, tolerance=tolerance, progress=_phrases(told), **engine)
 
 
 @takes(EngineOptions)
@@ -75,7 +78,7 @@ def solve_all(
     problem: Problem,
     *,
     tolerance: float | None = None,
-    progress: Progress | None = None,
+    progress: bool | Progress | None = None,
     **engine: Unpack[EngineOptions],
 ) -> Solutions:
     """Every stationary state that a search finds, unstable ones included; arguments as in `solve`.
@@ -83,9 +86,10 @@ def solve_all(
     States that differ by a sign symmetry are given once, in the sign of ``numerics.symmetry.gauge``. For a linear
     network `Solutions.index_sum` shows where states are missing.
     """
-    if is_linear(problem, engine):
-        return states.all_states(problem, tolerance=LINEAR_TOLERANCE if tolerance is None else tolerance)
-    return nonlinear.all_states(problem, tolerance=tolerance, progress=progress, **engine)
+    with watched(progress, SOLVING) as told:
+        if is_linear(problem, engine):
+            return states.all_states(problem, tolerance=LINEAR_TOLERANCE if tolerance is None else tolerance)
+        return nonlinear.all_states(problem, tolerance=tolerance, progress=_phrases(told), **engine)
 
 
 @takes(EngineOptions)
@@ -94,7 +98,7 @@ def state_near(
     trajectories: FloatArray,
     *,
     tolerance: float | None = None,
-    progress: Progress | None = None,
+    progress: bool | Progress | None = None,
     **engine: Unpack[EngineOptions],
 ) -> Solution:
     """The state that sampled networks are in: the minimum of F that their neurons' trajectories lead to.
@@ -109,9 +113,16 @@ def state_near(
     Raises:
         InputError: as there; trajectories of another shape, not finite, or too few to tell their covariance.
     """
-    if is_linear(problem, engine):
-        return linear.state_near(problem, trajectories, tolerance=LINEAR_TOLERANCE if tolerance is None else tolerance)
-    return nonlinear.state_near(problem, trajectories, tolerance=tolerance, progress=progress, **engine)
+    accepted = LINEAR_TOLERANCE if tolerance is None else tolerance
+    with watched(progress, SOLVING) as told:
+        if is_linear(problem, engine):
+            return linear.state_near(problem, trajectories, tolerance=accepted)
+        return nonlinear.state_near(problem, trajectories, tolerance=tolerance, progress=_phrases(told), **engine)
+
+
+def _phrases(told: Progress) -> Callable[[str], None]:
+    """What a nonlinear search tells: what it is doing, and not for how long."""
+    return lambda doing: told(f"{SOLVING}: {doing}", 0, 0)
 
 
 def is_linear(problem: Problem, engine: EngineOptions) -> bool:

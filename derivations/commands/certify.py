@@ -30,9 +30,12 @@ def command(problem: Problem, all_branches: bool, as_json: bool) -> int:
     from numerics.certificate.certify import certifiable, certify
 
     certifiable(problem)  # before the search, which takes long where the problem is too large
-    with output.working("certificate"):
-        solutions = solve_all(problem) if all_branches else (solve(problem),)
-        proofs = [certify(solution) for solution in solutions]
+    with output.working("solving") as told:
+        solutions = solve_all(problem, progress=told) if all_branches else (solve(problem, progress=told),)
+        proofs = []
+        for number, solution in enumerate(solutions):
+            told(f"proof {number + 1} of {len(solutions)}", number, len(solutions))
+            proofs.append(certify(solution))
     if as_json:
         states = [certificate_fields(s, c) for s, c in zip(solutions, proofs, strict=True)]
         output.print_json({"branches": states} if all_branches else states[0])

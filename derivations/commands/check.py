@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +14,12 @@ from derivations.commands.simulate import default_steps, simulation_fields, simu
 from derivations.commands.states import print_averages, state_fields
 
 if TYPE_CHECKING:
-    from numerics.checking.check import Check, PhaseCheck, Progress
+    from numerics.checking.check import Check, PhaseCheck
     from numerics.inputs.problem import Problem
     from numerics.linalg import FloatArray
 
 #: Entries of a kernel that a table shows.
 MOST_ENTRIES = 15
-#: Seconds between lines of progress where standard error is no terminal.
-INTERVAL = 1.5
 
 
 @click.command("check")
@@ -49,7 +42,7 @@ def command(problem: Problem, out: Path | None, as_json: bool, **options: Any) -
     from numerics.checking.check import check
 
     steps = default_steps(options.pop("sampler"), options.pop("steps"))
-    with watching() as progress:
+    with output.working("solving") as progress:
         checked = check(problem, progress=progress, **{**options, **steps})
     if out is not None:
         draw(checked, out)
@@ -80,67 +73,6 @@ def draw(checked: Check, out: Path) -> None:
         "sampled, ± 2 standard errors": Outputs(simulation.prediction, 2 * simulation.prediction_standard_error),
     }
     picture(checked.problem, kernels, outputs, out)
-
-
-@contextmanager
-def watching() -> Iterator[Progress]:
-    """What is done, and about how long it will take, on standard error: live on a terminal, else a line every while."""
-    if sys.stderr.isatty():
-        with _bar() as shown:
-            yield shown
-        return
-    lines, ended = Lines(), threading.Event()
-
-    def say() -> None:
-        while not ended.wait(INTERVAL):
-            click.echo(lines.line(time.monotonic()), err=True)
-
-    speaker = threading.Thread(target=say, daemon=True)
-    speaker.start()
-    try:
-        yield lambda what, done, total: lines.told(time.monotonic(), what, done, total)
-    finally:
-        ended.set()
-        speaker.join()
-
-
-@contextmanager
-def _bar() -> Iterator[Progress]:
-    """One bar on a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Bars(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task("solving", total=None)
-        yield lambda what, done, total: bars.update(task, description=what, completed=done, total=total or None)
-
-
-class Lines:
-    """Progress as lines: the seconds so far, what is being done, how much of it, and how long it still takes."""
-
-    def __init__(self) -> None:
-        self._began = time.monotonic()
-        self._what, self._done, self._total = "solving", 0, 0
-        self._first: tuple[float, int] | None = None  # when steps were first told, and how many: a run may go on
-
-    def told(self, now: float, what: str, done: int, total: int) -> None:
-        """Of progress, at a time."""
-        self._what, self._done, self._total = what, done, total
-        if total and self._first is None:
-            self._first = now, done
-
-    def line(self, now: float) -> str:
-        """What to say at a time."""
-        said = f"{now - self._began:.0f} s: {self._what}"
-        if self._first is None or not self._total:
-            return said
-        said += f", {self._done / self._total:.0%}"
-        since, before = self._first
-        if self._done <= before:
-            return said
-        return f"{said}, about {(now - since) * (self._total - self._done) / (self._done - before):.0f} s more"
 
 
 def fields_of(checked: Check) -> dict[str, Any]:

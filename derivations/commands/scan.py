@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +44,7 @@ def command(problem: Problem, over: tuple[str, float, float, int], out: Path | N
     from numerics.continuation.scan import scan
 
     name, *ends = over
-    with progress_bar() as progress:
+    with output.working("scan") as progress:
         found = scan(problem, {name: np.linspace(*ends)}, progress=progress)  # type: ignore[call-overload]
     if out is not None:
         from derivations.figures.branches import picture
@@ -66,20 +63,6 @@ def command(problem: Problem, over: tuple[str, float, float, int], out: Path | N
     if not found.converged:
         click.echo("Not converged: at some values the averages' error is above tolerance, or Newton failed.", err=True)
     return 0 if found.converged and found.finished and not found.incomplete.any() else 1
-
-
-@contextmanager
-def progress_bar() -> Iterator[Callable[[int, int], None] | None]:
-    """How much is done, on standard error if that is a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("branches", total=None)
-        yield lambda done, known: bar.update(task, completed=done, total=known)
 
 
 def scan_fields(found: Scan) -> dict[str, Any]:

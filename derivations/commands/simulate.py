@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,20 +95,11 @@ def draw(result: Simulation, out: Path) -> None:
 
 
 def run(problem: Problem, *, sampler: str, steps: int | None, **options: Any) -> Simulation:
-    """Run the simulation with a progress bar on standard error if that is a terminal."""
-    from rich.console import Console
-    from rich.progress import Progress
-
+    """Run the simulation, and show how far it is."""
     from numerics.sampling import simulate
 
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(f"{sampler}, N = {options['width']}", total=None)
-        return simulate(
-            problem,
-            **default_steps(sampler, steps),
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-            **options,
-        )
+    with output.working("simulation") as told:
+        return simulate(problem, **default_steps(sampler, steps), progress=told, **options)
 
 
 def default_steps(sampler: str, steps: int | None) -> dict[str, Any]:

@@ -47,9 +47,9 @@ def command(
         integer(width, "--width", 1)
     if digits is not None:
         require_digits(problem, digits)
-    with output.working("solving") as doing:
+    with output.working("solving") as told:
         every = all_branches
-        solutions = solve_all(problem, progress=doing) if every else Solutions((solve(problem, progress=doing),))
+        solutions = solve_all(problem, progress=told) if every else Solutions((solve(problem, progress=told),))
         outputs = [predict(solution, width) for solution in solutions]
     states = [
         state_fields(solution, width) | prediction_fields(found)

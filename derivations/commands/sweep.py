@@ -87,8 +87,8 @@ def command(
     from numerics.files import write_netcdf
     from numerics.results.sweep import sweep
 
-    with output.working("sweep"):
-        result = sweep(partial(changed, problem), dict(axes), directory)
+    with output.working("points") as told:
+        result = sweep(partial(changed, problem), dict(axes), directory, progress=told)
     if out is not None:
         write_netcdf(result.to_xarray(), out)
     if as_json:

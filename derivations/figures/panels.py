@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+import click
 
 from derivations import output
 from derivations.figures.panel import Effort, Panel
@@ -51,20 +52,13 @@ def make_panel(name: str, out: Path, quick: bool) -> dict[str, Any]:
     The record has the panel's number, name, title and caption, `quick`, `files` (names in `out`), `agrees` (theory and
     simulation), `summary` (a sentence), `seconds`, and what else the panel's `make` returned.
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
     effort = Effort(quick=quick, workers=os.cpu_count() or 1)
-    console = Console(stderr=True)
     with (
-        Progress(console=console, disable=not sys.stderr.isatty()) as progress,
-        only_writer(out, name, lambda: console.print(f"{name}: waiting for another run in {out}")),
+        output.working(name) as told,
+        only_writer(out, name, lambda: click.echo(f"{name}: waiting for another run in {out}", err=True)),
     ):
-        task = progress.add_task(name, total=1.0)
         start = time.perf_counter()
-        made = _module(name).make(
-            out, effort, lambda done, what: progress.update(task, completed=done, description=f"{name}: {what}")
-        )
+        made = _module(name).make(out, effort, lambda done, what: told(f"{name}: {what}", done, 1.0))
         record = {**panel(name).fields(), "quick": quick, "seconds": time.perf_counter() - start, **made}
         record["files"] = [os.path.relpath(path, out) for path in made["files"]]
         write_text(out / f"{name}.json", json.dumps(output.plain(record), indent=1, ensure_ascii=False))

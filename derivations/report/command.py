@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +64,6 @@ def collected(out: Path, quick: bool) -> dict[str, Any]:
     """Everything that the page shows, made or taken from `out`."""
     from datetime import UTC, datetime
 
-    from rich.console import Console
-    from rich.progress import Progress
-
     from derivations.figures.panels import NAMES
     from derivations.report.checks import checks, shared_options
     from derivations.report.derivation import Derivation, derivation
@@ -79,14 +75,14 @@ def collected(out: Path, quick: bool) -> dict[str, Any]:
     # before the progress bar below: each panel shows its own
     panels = [shown_panel(name, out, quick) for name in NAMES]
     scripts = scripts_in_order()
-    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("checks", total=len(scripts) + 2)
-        found = checks(out, quick, lambda done, what: progress.update(task, completed=done, description=what))
+    with output.working("checks") as told:
+        total = len(scripts) + 2
+        found = checks(out, quick, lambda done, what: told(what, done, total))
         proofs: list[Derivation] = []
         for script in scripts:
-            progress.update(task, completed=1 + len(proofs), description=script.stem)
+            told(script.stem, 1 + len(proofs), total)
             proofs.append(derivation(script.stem, executed(script, out / "derivations"), heading=3))
-        progress.update(task, completed=1 + len(scripts), description="branches")
+        told("branches", 1 + len(scripts), total)
         branches = interactive_data()
     return {
         "quick": quick,

@@ -22,6 +22,7 @@ from numerics.certificate.balls import BallFunctional, BallPoint, ExactSpace, ba
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray
+from numerics.progress import Progress, watched
 from numerics.results.base import Result
 from numerics.results.display import Facts
 from numerics.results.labelled import Arrays
@@ -97,10 +98,11 @@ class Certificate(Result):
 
 
 @one_thread
-def certify(solution: Solution) -> Certificate:
+def certify(solution: Solution, *, progress: bool | Progress | None = None) -> Certificate:
     """Prove that a stationary point of F lies at the solution, that it is the only one nearby, and its signature.
 
-    The problem's numbers (x, y, u, v, w, κ) are taken as the exact binary fractions that they are.
+    The problem's numbers (x, y, u, v, w, κ) are taken as the exact binary fractions that they are. `progress` is as in
+    `numerics.solve`.
 
     Raises:
         InputError: the activation is not linear, the unknown matrix has more than ``LARGEST`` rows, or
@@ -110,7 +112,7 @@ def certify(solution: Solution) -> Certificate:
     space = certifiable(solution.problem)
     if not solution.converged:
         return _not_proved(solution, f"the solution has not converged (relative residual {solution.residual:.1e})")
-    with flint.ctx.workprec(BITS):
+    with watched(progress, "proof"), flint.ctx.workprec(BITS):
         try:
             return _proof(solution, space)
         except ZeroDivisionError:

@@ -22,6 +22,7 @@ from numerics.linalg import FloatArray
 from numerics.linear import trust_region
 from numerics.linear.functional import kernel_functional
 from numerics.nonlinear.solution import NonlinearSolution
+from numerics.progress import Progress, watched
 from numerics.results.base import Result
 from numerics.results.display import Facts
 from numerics.results.labelled import KERNEL, Arrays, counted, kernel_array, kernel_coordinates, problem_attributes
@@ -40,7 +41,6 @@ CARRIES = 0.01
 SHORTEST_WARMUP = 40
 
 #: Told what is being done, the chains' steps so far over all simulations, and their total (0 of 0 before these begin).
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +148,7 @@ def check(
     *,
     workers: int | None = None,
     checkpoint: str | Path | None = None,
-    progress: Progress | None = None,
+    progress: bool | Progress | None = None,
     **options: Any,
 ) -> Check:
     """Solve a problem, sample its networks from every minimum found, and compare.
@@ -168,7 +168,8 @@ def check(
         problem: what is learnt.
         width: N; at least `nonlinear.SMALLEST_WIDTH` for a nonlinear network.
         checkpoint: directory in which runs are saved and resumed, each in a folder of its own.
-        progress: told what is being done, the steps done over all simulations, and their total.
+        progress: True shows how far it is, on standard error; a function is told what is being done, the steps done
+            over all simulations, and their total.
         workers: processes, as of `numerics.simulate`.
         options: of `numerics.simulate`: sampler, chains, steps, seed, …
 
@@ -180,7 +181,16 @@ def check(
     accepted = f"an integer ≥ {least}" + (" for a nonlinear network" if curved else "")
     width = integer(width, "width", least, accepted=accepted)
     options = _complete(problem, width, workers=workers, **options)
-    found = _weighed(problem, width, progress or (lambda what, done, total: None))
+    with watched(progress, "solving") as told:
+        return _checked(problem, width, checkpoint, told, options)
+
+
+def _checked(
+    problem: Problem, width: int, checkpoint: str | Path | None, told: Progress, options: dict[str, Any]
+) -> Check:
+    """As `check`, of arguments that hold."""
+    curved = problem.activation.name != "linear"
+    found = _weighed(problem, width, told)
     divisors = nonlinear.DIVISORS if curved else (1,)
     widths, rows = [width // divisor for divisor in divisors], len(found[0].region.inverse)
     if len(found) > 1 and widths[0] < rows:
@@ -189,13 +199,13 @@ def check(
     share = options["chains"] * (options["warmup"] + options["steps"])
     total = share * len(found) * len(widths)
 
-    def told(run: int) -> Callable[[str, int], None]:
-        return lambda what, done: None if progress is None else progress(what, share * run + done, total)
+    def of_run(run: int) -> Callable[[str, float], None]:
+        return lambda what, done: told(what, share * run + done, total)
 
     runs = [
         [
-            _sampled(problem, each, k, found, _place(checkpoint, each, widths), told(len(widths) * k + place), options)
-            for place, each in enumerate(widths)
+            _sampled(problem, each, k, found, _place(checkpoint, each, widths), of_run(run), options)
+            for run, each in enumerate(widths, len(widths) * k)
         ]
         for k in range(len(found))
     ]
@@ -215,12 +225,12 @@ def _complete(problem: Problem, width: int, *, workers: int | None = None, **opt
 def _weighed(problem: Problem, width: int, progress: Progress) -> tuple[Phase, ...]:
     """The phases, with progress on the way."""
     progress("solving", 0, 0)
-    states = minima(problem, lambda doing: progress(f"solving: {doing}", 0, 0))
+    states = minima(problem, progress)
     progress(f"weighing minima ({len(states)})", 0, 0)
     return phases(states, width)
 
 
-def minima(problem: Problem, progress: Callable[[str], None] | None = None) -> list[Solution]:
+def minima(problem: Problem, progress: Progress | None = None) -> list[Solution]:
     """The minima of the free energy that the search finds; the best state it has where it finds none."""
     is_linear = problem.activation.name == "linear"
     large = is_linear and kernel_functional(problem).dimension > trust_region.DENSE_MODES
@@ -241,7 +251,7 @@ def _sampled(
     position: int,
     found: Sequence[Phase],
     place: Path | None,
-    progress: Callable[[str, int], None],
+    progress: Callable[[str, float], None],
     options: dict[str, Any],
 ) -> Simulation:
     """Chains from one minimum; from random weights too where it is the only one."""
@@ -265,8 +275,8 @@ def _sampled(
     return joined(parts)
 
 
-def _labelled(progress: Callable[[str, int], None], label: str, before: int) -> Callable[[int, int], None]:
-    return lambda done, total: progress(label, before + done)
+def _labelled(progress: Callable[[str, float], None], label: str, before: int) -> Progress:
+    return lambda what, done, total: progress(label, before + done)
 
 
 def judged(problem: Problem, width: int, found: Sequence[Phase], runs: Sequence[Sequence[Simulation]]) -> Check:

@@ -8,7 +8,7 @@ nonlinear problem is solved at each value (``numerics.continuation.nonlinear``).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -29,6 +29,7 @@ from numerics.errors import InputError
 from numerics.inputs.arrays import real_array
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray
+from numerics.progress import Progress, watched
 from numerics.results.solution import COHERENCE_TOLERANCE, coherence_beyond
 from numerics.symmetry.gauge import gauge_signs
 from numerics.threads import one_thread
@@ -43,7 +44,7 @@ def scan(
     over: Mapping[str, ArrayLike],
     *,
     options: Options = DEFAULT,
-    progress: Callable[[int, int], None] | None = None,
+    progress: bool | Progress | None = None,
 ) -> Scan:
     """Follow every branch of a problem over values of one parameter.
 
@@ -53,18 +54,24 @@ def scan(
         over: one name, ``"signal"``, ``"kappa"``, ``"u"``, ``"v"``, ``"w"``, ``"rho"`` (of ``shared:ρ`` or
             ``drift:ρ``, at most 1), ``"skip"`` or ``"bias"``, and its values: positive, increasing.
         options: tolerances and bounds with which branches of a linear problem are followed.
-        progress: called with how much is done, branches followed or values solved, and how much is known so far.
+        progress: True shows how far it is, on standard error; a function is told what is being done, how much of it
+            (branches followed or values solved), and how much is known so far.
 
     Raises:
         InputError: one of the arguments is not as above, or the problem is too large for branches to be followed.
     """
-    name, grid = _checked(over)
+    with watched(progress, "scan") as told:
+        return _scan(problem, *_checked(over), options, told)
+
+
+def _scan(problem: Problem, name: str, grid: FloatArray, options: Options, told: Progress) -> Scan:
+    """As `scan`, of arguments that hold."""
     if problem.activation.name != "linear":
-        return scan_nonlinear(problem, name, grid, progress)
+        return scan_nonlinear(problem, name, grid, lambda done, total: told("values", done, total))
     span = float(grid[0]), float(grid[-1])
     if len(grid) == 1:
         span = grid[0] * (1 - MARGIN), min(grid[0] * (1 + MARGIN), PARAMETERS[name].most)
-    found = diagram(problem, name, span, options=options, progress=progress)
+    found = diagram(problem, name, span, options=options, progress=lambda done, known: told("branches", done, known))
     named = [(title, piece) for title, piece in named_pieces(found) if _overlaps(piece, grid)]
     states = [states_on_grid(piece, grid) for _, piece in named]
     branches = tuple(_scanned(title, piece, grid, there) for (title, piece), there in zip(named, states, strict=True))

@@ -13,6 +13,7 @@ from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import real
 from numerics.nonlinear.search import incoherent_state
 from numerics.nonlinear.solution import NonlinearSolution
+from numerics.progress import Progress, watched
 from numerics.threads import one_thread
 
 #: Relative accuracy of the critical scale of the labels' square, and the kernel's error that allows it.
@@ -37,11 +38,14 @@ class CriticalSignal:
 
 
 @one_thread
-def critical_signal(problem: Problem, low: float, high: float) -> CriticalSignal | None:
+def critical_signal(
+    problem: Problem, low: float, high: float, *, progress: bool | Progress | None = None
+) -> CriticalSignal | None:
     """The first loss of stability of the incoherent branch for label scales in a range.
 
     The labels are ``√s y`` with s from `low` to `high`; for an endpoint problem of signal 1, s is λ. Where the smallest
     eigenvalue is positive at `PROBES` values spread over the range, None is returned: no instability was found.
+    `progress` is as in `numerics.solve`.
 
     Raises:
         InputError: the range is empty; or the incoherent state was not reached to tolerance somewhere in it.
@@ -49,10 +53,17 @@ def critical_signal(problem: Problem, low: float, high: float) -> CriticalSignal
     low, high = real(low, "range"), real(high, "range")
     if not 0 < low < high < np.inf:
         raise InputError(f"range: is {low:g} to {high:g}; accepted: 0 < low < high")
+    with watched(progress, "critical signal") as told:
+        return _first_instability(problem, low, high, told)
+
+
+def _first_instability(problem: Problem, low: float, high: float, told: Progress) -> CriticalSignal | None:
+    """As `critical_signal`, in a range that holds."""
     known: dict[float, NonlinearSolution] = {}
 
     def smallest(scale: float) -> float:
         if scale not in known:
+            told(f"critical signal: state {len(known) + 1}, at scale {scale:.6g}", 0, 0)
             state = incoherent_state(problem.with_(y=problem.y * np.sqrt(scale)), tolerance=TOLERANCE)
             if not state.converged:
                 raise InputError(f"range: at scale {scale:g} the state is {state.status}; accepted: a smaller range")

@@ -23,6 +23,7 @@ from numerics.files import refused_if_unwritable, whole_file
 from numerics.inputs.problem import Problem
 from numerics.inputs.problem_file import UNREADABLE
 from numerics.linalg import BoolArray, FloatArray
+from numerics.progress import Progress, watched
 from numerics.results.base import Result
 from numerics.results.display import Facts, number
 from numerics.results.labelled import (
@@ -112,6 +113,8 @@ def sweep(
     axes: Mapping[str, Sequence[Any]],
     directory: str | Path,
     executor: Executor | None = None,
+    *,
+    progress: bool | Progress | None = None,
 ) -> Sweep:
     """Solve ``problem_of(**values)`` for every combination of the axes' values.
 
@@ -121,6 +124,8 @@ def sweep(
         directory: where finished points are kept; made if missing.
         executor: of the ``concurrent.futures`` kind: threads, ``dask.distributed.Client().get_executor()``, …; local
             processes by default. Workers need no access to the directory.
+        progress: True shows how far it is, on standard error; a function is told what is being done, the finished
+            points, and their number.
 
     Raises:
         InputError: an axis is empty, kernels differ in size, a point's problem is refused, the directory cannot be
@@ -139,7 +144,8 @@ def sweep(
         raise InputError(
             f"axes: give kernels of different sizes {sorted(shapes)}; accepted: one n, P and number of outputs"
         )
-    results = _finished_and_missing(problems, folder, executor)
+    with watched(progress, "points") as told:
+        results = _finished_and_missing(problems, folder, executor, told)
     shape = tuple(len(values) for values in axes.values())
     stacked = {name: np.stack([result[name] for result in results]) for name in (*SCALARS, *ARRAYS)}
     arrays: dict[str, Any] = {name: each.reshape(*shape, *each.shape[1:]) for name, each in stacked.items()}
@@ -157,7 +163,9 @@ def digest(problem: Problem) -> str:
     return hashlib.sha256(f"{VERSION} {problem.digest}".encode()).hexdigest()[:32]
 
 
-def _finished_and_missing(problems: Sequence[Problem], folder: Path, executor: Executor | None) -> list[dict[str, Any]]:
+def _finished_and_missing(
+    problems: Sequence[Problem], folder: Path, executor: Executor | None, told: Progress
+) -> list[dict[str, Any]]:
     names = [digest(problem) for problem in problems]
     results = {name: _read(folder / f"{name}.npz") for name in names}
     missing = {name: problem for name, problem in zip(names, problems, strict=True) if results[name] is None}
@@ -167,10 +175,13 @@ def _finished_and_missing(problems: Sequence[Problem], folder: Path, executor: E
         futures: dict[Future[dict[str, Any]], str] = {}
         try:
             futures = {pool.submit(solved, problem): name for name, problem in missing.items()}
-            for future in as_completed(futures):
+            finished = len(results) - len(missing)
+            told("points", finished, len(results))
+            for done, future in enumerate(as_completed(futures), finished + 1):
                 name = futures[future]
                 results[name] = future.result()
                 _write(folder / f"{name}.npz", results[name])
+                told("points", done, len(results))
         finally:
             for future in futures:
                 future.cancel()

@@ -6,7 +6,6 @@ import os
 import pickle
 import time
 import warnings
-from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
@@ -21,6 +20,7 @@ from numerics.errors import InputError
 from numerics.inputs.keywords import takes
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer
+from numerics.progress import Progress, watched
 from numerics.sampling.chains import ChainState, Record, advance, empty_record, first_state, join, weights_of
 from numerics.sampling.checkpoint import chain_file, load, only_run, save
 from numerics.sampling.network import Weights
@@ -35,8 +35,6 @@ _SAVE_SECONDS = 5.0
 #: How often a pool of processes is begun anew after one of them died.
 _POOL_ATTEMPTS = 3
 
-Progress = Callable[[int, int], None]
-
 
 @takes(Plan)
 def simulate(
@@ -45,7 +43,7 @@ def simulate(
     sampler: str = "hmc",
     *,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: bool | Progress | None = None,
     checkpoint: str | Path | None = None,
     **options: Any,
 ) -> Simulation:
@@ -58,7 +56,8 @@ def simulate(
         workers: processes; by default as many as processors, at most one per chain. 1 stays in this process.
             Where other processes cannot be started (in a daemonic one) or cannot be sent the activation, a warning says
             so, and all stays in this one.
-        progress: called with the steps done so far and their total, over all chains, warm-up included.
+        progress: True shows how far it is, on standard error; a function is told what is being done, the
+            steps done so far, and their total, over all chains, warm-up included.
         checkpoint: directory in which every chain is saved every few seconds and when the run ends or is
             interrupted. A run that finds its own chains there goes on from them, to the very numbers of an
             uninterrupted run.
@@ -74,8 +73,11 @@ def simulate(
         workers = min(plan.chains, os.cpu_count() or 1) if processes.are_allowed() else 1
     workers = integer(workers, "workers", 1)
     began = time.monotonic()
-    with nullcontext() if checkpoint is None else only_run(Path(checkpoint)):
-        run = _Run(plan, progress, _Store(plan, checkpoint))
+    with (
+        nullcontext() if checkpoint is None else only_run(Path(checkpoint)),
+        watched(progress, f"{plan.sampler}, N = {plan.width}") as told,
+    ):
+        run = _Run(plan, told, _Store(plan, checkpoint))
         if workers == 1 or not run.can_be_sent():
             with limited():
                 run.in_process()
@@ -147,7 +149,7 @@ class _Store:
 class _Run:
     """The chains of a plan on their way."""
 
-    def __init__(self, plan: Plan, progress: Progress | None, store: _Store) -> None:
+    def __init__(self, plan: Plan, progress: Progress, store: _Store) -> None:
         self._plan, self._progress, self._store = plan, progress, store
         self._payload = b""
         self._total = plan.warming + plan.steps
@@ -219,8 +221,8 @@ class _Run:
         self._states[state.index] = state
         self._records[state.index] = join([self._records[state.index], record])
         self._store.keep(state, self._records[state.index], now=False)
-        if self._progress is not None:
-            self._progress(sum(chain.done for chain in self._states), self._plan.chains * self._total)
+        done, total = sum(chain.done for chain in self._states), self._plan.chains * self._total
+        self._progress(f"{self._plan.sampler}, N = {self._plan.width}", done, total)
 
     def _save_all(self) -> None:
         for state, record in zip(self._states, self._records, strict=True):

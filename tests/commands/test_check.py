@@ -6,7 +6,6 @@ The theories here are minimised once more, from F of docs/theory.md section 3, b
 from __future__ import annotations
 
 import json
-import time
 
 import numpy as np
 import pytest
@@ -147,26 +146,3 @@ def test_several_phases_are_listed_and_said(capsys):
     one = judged(problem, 128, found[:1], [[chains[0]]])
     assert "phases" not in check.fields_of(one)
     assert check.notes(one) == []
-
-
-def test_progress_says_how_long_it_still_takes(monkeypatch):
-    monkeypatch.setattr(check.time, "monotonic", lambda: 100.0)
-    lines = check.Lines()
-    assert lines.line(101.0) == "1 s: solving"
-    lines.told(103.0, "solving: looking for minima", 0, 0)
-    assert lines.line(104.0) == "4 s: solving: looking for minima"
-    lines.told(110.0, "N = 16", 100, 500)  # a run that goes on from a checkpoint
-    assert lines.line(111.0) == "11 s: N = 16, 20%"
-    lines.told(112.0, "N = 16", 200, 500)
-    assert lines.line(112.0) == "12 s: N = 16, 40%, about 6 s more"
-
-
-def test_progress_is_said_where_standard_error_is_no_terminal(monkeypatch, capsys):
-    monkeypatch.setattr(check, "INTERVAL", 0.01)
-    with check.watching() as progress:
-        progress("N = 16", 0, 10)
-        progress("N = 16", 5, 10)
-        time.sleep(0.2)
-    shown = capsys.readouterr()
-    assert "0 s: N = 16, 50%, about 0 s more\n" in shown.err
-    assert shown.out == ""

@@ -40,7 +40,7 @@ SINGLE = textwrap.dedent(
         module = sys.modules[simulate.__module__]
         module._SEGMENT_SECONDS, module._SAVE_SECONDS = 0.05, 0.0
         simulate(endpoint(4, 20.0), 12, sys.argv[3], chains=2, steps=int(sys.argv[4]), warmup=40, seed=5,
-                 workers=int(sys.argv[2]), checkpoint=sys.argv[1], progress=lambda done, total: print(done, flush=True))
+                 workers=int(sys.argv[2]), checkpoint=sys.argv[1], progress=lambda what, done, all: print(done, flush=True))
     """
 )
 MANY = textwrap.dedent(
@@ -186,7 +186,7 @@ def test_an_ensemble_ends_the_runs_that_can_be_run_before_it_raises(tmp_path):
 def test_a_chain_whose_process_dies_goes_on_in_another(tmp_path):
     killed = []
 
-    def murder(done: int, total: int) -> None:
+    def murder(what: str, done: float, total: float) -> None:
         if not killed and done > total // 3:
             killed.append(multiprocessing.active_children()[0].pid)
             os.kill(killed[0], signal.SIGKILL)

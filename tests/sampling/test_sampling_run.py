@@ -259,7 +259,7 @@ def test_energy_by_hand():
 
 def test_progress_counts_every_step():
     seen = []
-    small(progress=lambda done, total: seen.append((done, total)))
+    small(progress=lambda what, done, total: seen.append((done, total)))
     assert seen[-1] == (200, 200)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
@@ -301,7 +301,7 @@ class Stop(Exception):
 
 
 def cut_after(steps: int):
-    def progress(done: int, total: int) -> None:
+    def progress(what: str, done: float, total: float) -> None:
         if done >= steps:
             raise Stop
 

@@ -1,0 +1,101 @@
+"""How far long work is, and how long it still takes: one line on standard error, in a terminal and a notebook alike.
+
+Whatever may take more than a moment takes ``progress``: True shows the line, a function is told instead. The line has
+tqdm's form, ``what: 40%|████      | 40/100 [00:12<00:18]``, appears after `DELAY`, and goes when the work ends. Where
+standard error is neither a terminal nor a notebook, lines follow one another at growing intervals.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+#: Told what is being done, how much of it is done, and of how much; 0 and 0 where that is not known.
+Progress = Callable[[str, float, float], None]
+
+#: Seconds before anything is shown, between changes of the line, and between lines in a file: at first, and at most.
+DELAY, REFRESH, INTERVAL, LONGEST_INTERVAL = 2.0, 0.25, 2.0, 60.0
+_BAR = 10
+
+
+@contextmanager
+def watched(progress: bool | Progress | None, what: str) -> Iterator[Progress]:
+    """What long work is to call with its progress, for as long as it lasts.
+
+    Args:
+        progress: the user's: True for a line on standard error, a function that is told, False or None for neither.
+        what: is being done, until something else is told.
+    """
+    if callable(progress):
+        yield progress
+        return
+    if not progress or sys.stderr is None:
+        yield lambda what, done, total: None
+        return
+    work, ended = Work(what, time.monotonic()), threading.Event()
+    shown = threading.Thread(target=_show, args=(work, ended, sys.stderr), daemon=True)
+    shown.start()
+    try:
+        yield lambda what, done, total: work.told(time.monotonic(), what, done, total)
+    finally:
+        ended.set()
+        shown.join()
+
+
+class Work:
+    """What is known of work under way."""
+
+    def __init__(self, what: str, now: float) -> None:
+        self._began = now
+        self._now: tuple[str, float, float] = what, 0, 0
+        self._first: tuple[float, float] | None = None  # when steps were first told, and how many: a run may go on
+
+    def told(self, now: float, what: str, done: float, total: float) -> None:
+        """Of progress, at a time."""
+        if total and (self._first is None or done < self._now[1]):
+            self._first = now, done
+        self._now = what, done, total
+
+    def line(self, now: float) -> str:
+        """What to say at a time."""
+        (what, done, total), first = self._now, self._first
+        elapsed = _clock(now - self._began)
+        if first is None or not total:
+            return f"{what} [{elapsed}]"
+        since, before = first
+        left = _clock((now - since) * (total - done) / (done - before)) if done > before else "?"
+        bar = "█" * round(_BAR * done / total)
+        counted = f" {done:.0f}/{total:.0f}" if total > 1 else ""  # else a fraction of one thing
+        return f"{what}: {done / total:4.0%}|{bar:<{_BAR}}|{counted} [{elapsed}<{left}]"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes:02d}:{rest:02d}"
+
+
+def _show(work: Work, ended: threading.Event, stream: TextIO) -> None:
+    """Write the line until the work has ended."""
+    rewritten, width, pause = _is_rewritten(stream), 0, INTERVAL
+    wait = DELAY
+    try:
+        while not ended.wait(wait):
+            line = work.line(time.monotonic())
+            stream.write(f"\r{line:<{width}}" if rewritten else f"{line}\n")
+            stream.flush()
+            width, wait = len(line), REFRESH if rewritten else pause
+            pause = min(1.5 * pause, LONGEST_INTERVAL)
+        if width and rewritten:
+            stream.write(f"\r{'':<{width}}\r")
+            stream.flush()
+    except (OSError, ValueError):  # closed, or a reader that went away: work goes on
+        return
+
+
+def _is_rewritten(stream: TextIO) -> bool:
+    """Whether a carriage return leads to the beginning of the line: in a terminal and in a notebook."""
+    return stream.isatty() or type(stream).__module__.partition(".")[0] == "ipykernel"
