@@ -40,7 +40,7 @@ SINGLE = textwrap.dedent(
         module = sys.modules[simulate.__module__]
         module._SEGMENT_SECONDS, module._SAVE_SECONDS = 0.05, 0.0
         simulate(endpoint(4, 20.0), 12, sys.argv[3], chains=2, steps=int(sys.argv[4]), warmup=40, seed=5,
-                 workers=int(sys.argv[2]), checkpoint=sys.argv[1], progress=lambda what, done, all: print(done, flush=True))
+                 workers=int(sys.argv[2]), checkpoint=sys.argv[1], progress=lambda *now: print(now[1], flush=True))
     """
 )
 MANY = textwrap.dedent(
