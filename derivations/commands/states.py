@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,6 +20,7 @@ def state_fields(solution: Solution, width: int | None = None) -> dict[str, Any]
     """The contract's fields of one stationary state; those of `width` where fluctuations are known."""
     import numpy as np
 
+    from numerics.errors import NotSolvedError
     from numerics.linear.solution import LinearSolution
     from numerics.nonlinear.solution import NonlinearSolution
     from numerics.predictors import finite_width, observables, weight_spectrum
@@ -37,8 +39,10 @@ def state_fields(solution: Solution, width: int | None = None) -> dict[str, Any]
     if linear or solution.converged:
         fields["outliers"] = _of_matrices(solution, observables.outliers(solution))
         fields["singular_outliers"] = _of_matrices(solution, weight_spectrum.singular_outliers(solution))
-    if linear and width is not None and solution.stable:
-        fields["kernel_sd"] = finite_width.kernel_sd(solution, width)
+    if width is not None and solution.stable:
+        with suppress(NotSolvedError):  # more entries than points tell
+            fields["kernel_sd"] = finite_width.kernel_sd(solution, width)
+            fields["kernel_shift"] = finite_width.kernel_shift(solution)
     if isinstance(solution, NonlinearSolution):
         fields |= {"conjugate": solution.conjugate, "engine": solution.engine}
         fields["free_energy_error"] = solution.free_energy_error

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numerics.checking.regions import Region, nearest, region
+from numerics.errors import InputError, NotSolvedError
 from numerics.linalg import FloatArray
 from numerics.linear.solution import linear_state
-from numerics.nonlinear import trajectories
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.predictors import finite_width
 from numerics.results.solution import Solution
@@ -105,7 +105,7 @@ def phases(minima: Sequence[Solution], width: int) -> tuple[Phase, ...]:
 def _mass(state: Solution, own: Region, width: int, within: Callable[[FloatArray], NDArray[np.bool_]] | None) -> _Mass:
     exact = np.zeros_like(state.kernel)
     if isinstance(state, NonlinearSolution):
-        log = trajectories.log_mass(state, state.problem.activation, width) if within is not None else None
+        log = _fluctuating(state, width) if within is not None else None
         basis: Basis = "free energy" if log is None else "fluctuations"
         return _Mass(log or 0.0, 0.0, basis, state.kernel, state.kernel_error)
     size = len(linear_state(state).reduced)
@@ -122,3 +122,11 @@ def _mass(state: Solution, own: Region, width: int, within: Callable[[FloatArray
         kernel = state.kernel + finite_width.kernel_shift(state) / width
         return _Mass(finite_width.log_mass(state, width), 0.0, "fluctuations", kernel, exact)
     return _Mass(0.0, 0.0, "free energy", state.kernel, exact)
+
+
+def _fluctuating(state: Solution, width: int) -> float | None:
+    """The log of a region's probability from the fluctuations, None where these are not known."""
+    try:
+        return finite_width.log_mass(state, width)
+    except (InputError, NotSolvedError):
+        return None

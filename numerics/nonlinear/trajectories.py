@@ -1,11 +1,4 @@
-"""One neuron's trajectory in a known state: weighted points of its law, and the Gaussian fluctuations around the state.
-
-The kernel's law at width N is ``∫ dΦ̃ exp(-N F[Φ, Φ̃] - ½ ln|v𝒯Φ𝒯ᵀ+κ|)`` (docs/theory.md section 13), with Φ̃ along the
-imaginary axis. Around a minimum of F(Φ), the maximum over Φ̃ of F, both integrals are Gaussian, and the region's
-probability is, up to a factor that all minima share,
-
-``exp(-N F - ½ ln|v𝒯Φ𝒯ᵀ+κ|) |N Cov(φφᵀ)|^{-1/2} |N ∂²F/∂Φ²|^{-1/2} (1 + O(1/N))``.
-"""
+"""One neuron's trajectory in a known state, as weighted points of its law."""
 
 from __future__ import annotations
 
@@ -17,14 +10,13 @@ import scipy.linalg as sla
 from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray, symmetric_vectors
 from numerics.nonlinear.nodes import Nodes
-from numerics.nonlinear.reduced import ReducedPoint, hessian, stationary_point
+from numerics.nonlinear.reduced import ReducedPoint, stationary_point
 from numerics.nonlinear.sample import Mixture, fitted
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import TrajectorySpace, trajectory_space
 
-#: Points of the law, and those a proposal is fitted to; points that must count for each entry where determinants of
-#: covariances are taken from them.
-POINTS, FITTED_POINTS, POINTS_PER_ENTRY = 1 << 16, 1 << 13, 50
+#: Points of the law, and those a proposal is fitted to.
+POINTS, FITTED_POINTS = 1 << 16, 1 << 13
 #: Multiples of the trajectory's second moment that the first points are drawn with.
 WIDTHS = (1.0, 2.0)
 
@@ -36,7 +28,7 @@ class StateAverage:
     Attributes:
         space: the trajectory's coordinates.
         nodes: points drawn from a proposal.
-        point: F there, with each point's probability; covariances where they were asked for.
+        point: F there, with each point's probability.
     """
 
     space: TrajectorySpace
@@ -44,9 +36,7 @@ class StateAverage:
     point: ReducedPoint
 
 
-def state_average(
-    solution: NonlinearSolution, phi: Activation, *, covariance: bool = False, seed: int = 0
-) -> StateAverage:
+def state_average(solution: NonlinearSolution, phi: Activation, *, seed: int = 0) -> StateAverage:
     """Weighted points of ``N(h|0, C[Φ]) exp(φᵀΦ̃φ)/Z``, by importance from a mixture that is fitted to them.
 
     Points, averages and derivatives are those of the distinct rows of Φ (`numerics.nonlinear.classes`).
@@ -54,7 +44,6 @@ def state_average(
     Args:
         solution: a state.
         phi: its activation.
-        covariance: whether to compute second derivatives too.
         seed: of the points.
     """
     space = trajectory_space(solution.problem)
@@ -73,9 +62,8 @@ def state_average(
         log_q = np.logaddexp.reduce(mixture.log_densities(z), axis=1)
         log_weight = np.log(np.diagonal(L)).sum() - log_q - np.log(count)
         nodes = Nodes(points, phi.value(points @ space.embedding.T), log_weight)
-        last = count == POINTS
-        point = stationary_point(space, vectors, nodes, kernel, conjugate, covariance=covariance and last)
-        if not last:
+        point = stationary_point(space, vectors, nodes, kernel, conjugate, covariance=False)
+        if count == FITTED_POINTS:
             p = point.average.probability
             mean = np.zeros(d) if phi.odd else p @ points
             centred = points - mean
@@ -89,28 +77,3 @@ def _drawn(rng: np.random.Generator, mixture: Mixture, count: int) -> FloatArray
     component = rng.choice(len(mixture.weight), count, p=mixture.weight / mixture.weight.sum())
     unit = rng.standard_normal((count, mixture.mean.shape[1]))
     return np.asarray(mixture.mean[component] + np.einsum("kij,kj->ki", mixture.factor[component], unit))
-
-
-def log_mass(solution: NonlinearSolution, phi: Activation, width: int) -> float | None:
-    """Log of the probability of the region around a minimum at width N, to leading order in 1/N.
-
-    The constant that all minima of a problem share is left out, and a minimum's image under ``W → -W`` is not counted.
-
-    Returns:
-        None where the points do not tell the determinants (many entries, or no minimum).
-    """
-    try:
-        at = state_average(solution, phi, covariance=True)
-        vectors = symmetric_vectors(at.space.m)
-        s, covariance = len(vectors.rows), at.point.average.covariance
-        assert covariance is not None
-        if at.point.average.effective_size < POINTS_PER_ENTRY * s:
-            return None
-        factors = [
-            sla.cholesky(part, lower=True) for part in (covariance[:s, :s], hessian(at.space, vectors, at.point))
-        ]
-    except np.linalg.LinAlgError:
-        return None
-    fluctuations = float(sum(2 * np.log(np.diagonal(f)).sum() for f in factors))
-    fluctuations += at.space.labels.duals(at.point.kernel).log_determinant
-    return -width * solution.free_energy - 0.5 * fluctuations

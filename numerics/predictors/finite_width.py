@@ -18,6 +18,8 @@ region around a minimum is, up to a factor that all minima share,
 
 Close to a transition the higher orders are not small. There mean and probability are found from the density itself, by
 importance sampling from a Student distribution with the shape of this expansion (`kernel_mean`, for small kernels).
+
+Other networks' kernels have no explicit density: `numerics.nonlinear.fluctuations` has their terms of order 1/N.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ from numerics.linalg import FloatArray, from_vector, symmetric
 from numerics.linear.functional import KernelFunctional, KernelPoint, kernel_functional
 from numerics.linear.neutral import is_neutral
 from numerics.linear.solution import linear_state
+from numerics.nonlinear import fluctuations as nonlinear
+from numerics.nonlinear.solution import NonlinearSolution
 from numerics.results.solution import Solution
 from numerics.threads import one_thread
 
@@ -51,16 +55,16 @@ _BLOCK = 40_000
 
 @one_thread
 def kernel_sd(solution: Solution, width: int) -> FloatArray:
-    """Standard deviation of each kernel entry at width N, ``√(diag Cov)``, (nP, nP).
+    """Standard deviation of each kernel entry at width N, ``√(diag Cov)``, (nP, nP), for any activation.
 
     Raises:
         InputError: the state is no isolated minimum, N < 1, or the kernel is too large for a dense Hessian.
+        NotSolvedError: a nonlinear state's points are too few for its kernel.
     """
     _require_width(width)
-    at = modes(solution)
     variance = np.zeros_like(solution.kernel)
-    for value, change in zip(at.values, at.changes(at.modes), strict=True):
-        variance += change**2 / value
+    for change in kernel_changes(solution):
+        variance += change**2
     return np.sqrt(variance / width)
 
 
@@ -69,23 +73,38 @@ def kernel_covariance(solution: Solution, width: int) -> FloatArray:
     """Covariance of the kernel's entries at width N, (nP, nP, nP, nP).
 
     Raises:
-        InputError: as for `kernel_sd`.
+        InputError, NotSolvedError: as for `kernel_sd`.
     """
     _require_width(width)
+    changes = np.array(list(kernel_changes(solution)))
+    return np.asarray(np.einsum("kab,kcd->abcd", changes, changes, optimize=True) / width)
+
+
+def kernel_changes(solution: Solution) -> Iterator[FloatArray]:
+    """Independent changes c_a of the kernel, (nP, nP) each: ``N Cov(Φ_ij, Φ_kl) → Σ_a c_a,ij c_a,kl``.
+
+    Raises:
+        InputError, NotSolvedError: as for `kernel_sd`.
+    """
+    if isinstance(solution, NonlinearSolution):
+        yield from nonlinear.fluctuations(solution).changes
+        return
     at = modes(solution)
-    weighted = np.array(list(at.changes(at.modes))) / np.sqrt(at.values)[:, None, None]
-    return np.asarray(np.einsum("kab,kcd->abcd", weighted, weighted, optimize=True) / width)
+    for value, change in zip(at.values, at.changes(at.modes), strict=True):
+        yield change / np.sqrt(value)
 
 
 @one_thread
 def kernel_shift(solution: Solution) -> FloatArray:
-    """``lim N (⟨H⟩_N - H)``: the mean kernel at width N is ``H + shift/N``, (nP, nP).
+    """``lim N (⟨Φ⟩_N - Φ)``: the mean kernel at width N is ``Φ + shift/N``, (nP, nP), for any activation.
 
     Where a sign symmetry relates minima, this is the mean within one of them.
 
     Raises:
-        InputError: the state is no isolated minimum, or the kernel is too large for a dense Hessian.
+        InputError, NotSolvedError: as for `kernel_sd`.
     """
+    if isinstance(solution, NonlinearSolution):
+        return nonlinear.fluctuations(solution).shift
     at = modes(solution)
     force = _measure_gradient(at.point)
     for value, mode in zip(at.values, at.modes, strict=True):
@@ -194,9 +213,11 @@ def log_mass(solution: Solution, width: int) -> float:
     beside it, which are not counted here.
 
     Raises:
-        InputError: as for `kernel_sd`.
+        InputError, NotSolvedError: as for `kernel_sd`.
     """
     _require_width(width)
+    if isinstance(solution, NonlinearSolution):
+        return nonlinear.log_mass(nonlinear.fluctuations(solution), solution, width)
     at = modes(solution)
     f, size = at.point.functional, len(at.values)
     readouts = sum(float(log) for _, log in _read_out(f, at.point.H))

@@ -23,8 +23,10 @@ from numerics.linear.functional import KernelFunctional, KernelPoint, kernel_fun
 from numerics.linear.krylov import Preconditioned
 from numerics.linear.solution import LinearSolution, linear_state
 from numerics.nonlinear import held_out as nonlinear_held_out
+from numerics.nonlinear.fluctuations import fluctuations
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.predictors import observables
+from numerics.predictors.output_shift import variance_of_outputs
 from numerics.results.solution import Solution
 from numerics.symmetry.gauge import SMALL, reversed_times
 
@@ -56,8 +58,12 @@ def training(solution: Solution) -> OutputLaw:
 
     Raises:
         InputError: the state is not a minimum, so that it has no fluctuations.
-        NotSolvedError: of ``numerics.linear.krylov``: fluctuations of a large kernel, too close to a transition.
+        NotSolvedError: fluctuations of a large kernel: too close to a transition (``numerics.linear.krylov``), or, of
+            a nonlinear state, more than its points tell.
     """
+    if isinstance(solution, NonlinearSolution):
+        variance = variance_of_outputs(solution, fluctuations(solution).changes)
+        return Predictions(observables.predict(solution), variance, solution.sign_arbitrary)
     state = linear_state(solution)
     problem, H = state.problem, state.kernel
     if not state.stable:

@@ -1,25 +1,25 @@
-"""Mean outputs at finite width N, to first order in 1/N (docs/theory.md section 13).
+"""Outputs at finite width N: shift of their mean and their variance, to first order in 1/N (docs/theory.md section 13).
 
-At any width, the outputs given the kernel have mean ``f_a(H) = v H_{a𝒯} q``, ``q = (vH_{𝒯𝒯}+κ)⁻¹y``, each with its own
-labels and supervised entries 𝒯 if there are several. Averaged over the kernel's law at width N (mean ``H + shift/N``,
-covariance ``(F'')⁻¹/N``, see `finite_width`),
+At any width, the outputs given the kernel have mean ``f_a(Φ) = v Φ_{a𝒯} q``, ``q = (vΦ_{𝒯𝒯}+κ)⁻¹y``, each with its own
+labels and supervised entries 𝒯 if there are several. Averaged over the kernel's law at width N (mean ``Φ + shift/N``,
+covariance ``Σ/N``, see `finite_width`),
 
-``⟨f_a⟩_N = f_a + (1/N) (∇f_a·shift + ½ tr[∇²f_a (F'')⁻¹])``.
+``⟨f_a⟩_N = f_a + (1/N) (∇f_a·shift + ½ tr[∇²f_a Σ])``,
+``N Var f_a = v [Φ_aa - v Φ_{a𝒯}(vΦ_{𝒯𝒯}+κ)⁻¹Φ_{𝒯a}] + ∇f_aᵀ Σ ∇f_a``.
 
-With ``ω_a = vH_{a𝒯}(vH_{𝒯𝒯}+κ)⁻¹`` and ``δ_a = D_{a𝒯} - ω_a D_{𝒯𝒯}``, the derivatives along a change D of the kernel
-are ``∇f_a·D = v δ_a q`` and ``D·∇²f_a·D = -2v² δ_a (vH_{𝒯𝒯}+κ)⁻¹ D_{𝒯𝒯} q``.
+With ``ω_a = vΦ_{a𝒯}(vΦ_{𝒯𝒯}+κ)⁻¹`` and ``δ_a = D_{a𝒯} - ω_a D_{𝒯𝒯}``, the derivatives along a change D of the kernel
+are ``∇f_a·D = v δ_a q`` and ``D·∇²f_a·D = -2v² δ_a (vΦ_{𝒯𝒯}+κ)⁻¹ D_{𝒯𝒯} q``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from numerics.linalg import FloatArray, from_vector
-from numerics.linear import trust_region
-from numerics.linear.functional import kernel_functional
-from numerics.linear.solution import linear_state
-from numerics.predictors.finite_width import kernel_shift
-from numerics.predictors.observables import regression
+from numerics.linalg import FloatArray, IntArray
+from numerics.predictors.finite_width import kernel_changes, kernel_shift
+from numerics.predictors.observables import KernelState, regression
 from numerics.results.solution import Solution
 
 
@@ -28,27 +28,44 @@ def output_shift(solution: Solution) -> FloatArray:
 
     Raises:
         InputError: the state is no minimum, or the kernel is too large for a dense Hessian.
+        NotSolvedError: a nonlinear state's points are too few for its kernel.
     """
-    problem = solution.problem
-    shift = kernel_shift(solution)
-    functional = kernel_functional(problem)
-    point = functional.at(linear_state(solution).reduced)
-    values, modes = np.linalg.eigh(trust_region.dense_hessian(point))
-    frame = functional.space.full_basis() @ point.L
-    changes = frame @ from_vector(modes.T, functional.dimension) @ frame.T
-    shifts = [_shift(solution, output, shift, changes, values) for output in range(problem.outputs)]
-    return shifts[0] if len(shifts) == 1 else np.stack(shifts)
+    return shift_of_outputs(solution, kernel_shift(solution), np.array(list(kernel_changes(solution))))
 
 
-def _shift(solution: Solution, output: int, shift: FloatArray, changes: FloatArray, values: FloatArray) -> FloatArray:
-    """That of one output, (P, n), from the kernel's shift, its modes (k, nP, nP), and their curvatures."""
-    problem, v = solution.problem, solution.problem.v
-    T, _ = problem.targets[output]
-    omega, q = regression(solution, solution.kernel[:, T], output)
+def shift_of_outputs(state: KernelState, shift: FloatArray, changes: FloatArray) -> FloatArray:
+    """As `output_shift`, from the kernel's shift (nP, nP) and independent changes (k, nP, nP)."""
 
-    def delta(change: FloatArray) -> FloatArray:
-        return np.asarray(change[..., :, T] - omega @ change[..., T, :][..., :, T])
+    def of_output(output: int) -> FloatArray:
+        v, T = state.problem.v, state.problem.targets[output][0]
+        omega, q = regression(state, state.kernel[:, T], output)
+        pulled = regression(state, changes[:, T][:, :, T] @ q, output)[0] / v
+        bend = -2 * v**2 * np.einsum("kas,ks->a", _off(changes, omega, T), pulled)
+        return np.asarray(v * _off(shift, omega, T) @ q + 0.5 * bend)
 
-    pulled = regression(solution, changes[:, T][:, :, T] @ q, output)[0] / v
-    bend = -2 * v**2 * np.einsum("kas,ks,k->a", delta(changes), pulled, 1 / values)
-    return np.asarray((v * delta(shift) @ q + 0.5 * bend).reshape(problem.n, problem.P).T)
+    return _each(state, of_output)
+
+
+def variance_of_outputs(state: KernelState, changes: FloatArray) -> FloatArray:
+    """N times the variance of the outputs, of the read-out given the kernel and of the kernel, (P, n) or (O, P, n)."""
+
+    def of_output(output: int) -> FloatArray:
+        v, T = state.problem.v, state.problem.targets[output][0]
+        cross = state.kernel[:, T]
+        omega, q = regression(state, cross, output)
+        given = v * (np.diagonal(state.kernel) - np.sum(omega * cross, axis=1))
+        return np.asarray(given + v**2 * np.sum((_off(changes, omega, T) @ q) ** 2, axis=0))
+
+    return _each(state, of_output)
+
+
+def _off(change: FloatArray, omega: FloatArray, T: IntArray) -> FloatArray:
+    """δ of changes of the kernel, (…, nP, nP) to (…, nP, s)."""
+    return np.asarray(change[..., :, T] - omega @ change[..., T, :][..., :, T])
+
+
+def _each(state: KernelState, of_output: Callable[[int], FloatArray]) -> FloatArray:
+    """What is found for each output, as an array of outputs."""
+    problem = state.problem
+    found = [of_output(output).reshape(problem.n, problem.P).T for output in range(problem.outputs)]
+    return found[0] if len(found) == 1 else np.stack(found)

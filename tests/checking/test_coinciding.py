@@ -14,7 +14,8 @@ from numerics.checking.laws import law_of
 from numerics.checking.regions import nearest, region
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem
-from numerics.nonlinear.trajectories import log_mass, state_average
+from numerics.nonlinear.trajectories import state_average
+from numerics.predictors.finite_width import log_mass
 
 nan = np.nan
 
@@ -95,8 +96,9 @@ def test_the_weight_of_a_pattern_given_twice_is_that_of_one():
     y = [[nan, 2.0]]
     once = solve(Problem([[1.2, 0.4]], y, activation="erf", kappa=0.5))
     twice = solve(Problem([[1.2, 0.4]] * 2, y * 2, activation="erf", kappa=1.0))
-    phi = once.problem.activation
-    assert log_mass(twice, phi, 100) == pytest.approx(log_mass(once, phi, 100), abs=1e-6)
+    assert log_mass(twice, 100) == pytest.approx(log_mass(once, 100), abs=1e-6)
+    np.testing.assert_allclose(kernel_shift(twice)[::2, ::2], kernel_shift(once), atol=1e-6)
+    np.testing.assert_allclose(kernel_sd(twice, 1)[1::2, ::2], kernel_sd(once, 1), atol=1e-6)
     np.testing.assert_allclose(law_of(twice).points[:, ::2], law_of(once).points, atol=1e-7)
 
 

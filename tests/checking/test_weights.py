@@ -82,17 +82,6 @@ def test_kernels_are_in_the_phase_that_is_nearest_and_images_count():
         assert (nearest(regions, flip * kernels) == position).all()
 
 
-def test_the_nonlinear_law_of_a_linear_network_is_the_linear_one():
-    """Two conjugate integrals in place of one: what both leave out depends on the dimension alone."""
-    logs = []
-    for signal in (2.0, 8.0):
-        problem = endpoint(3, signal, kappa=0.7, arch="dnn")
-        known = trajectories.log_mass(lowest_state(problem), problem.activation, 50)
-        assert known is not None
-        logs.append(known - finite_width.log_mass(solve(problem), 50))
-    assert logs[1] == pytest.approx(logs[0], abs=0.05)
-
-
 @pytest.mark.parametrize("activation", ["erf", "relu"])
 def test_points_of_a_state_have_its_kernel(activation):
     solution = lowest_state(endpoint(3, 6.0, activation=activation, kappa=0.5))

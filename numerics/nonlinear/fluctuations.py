@@ -1,0 +1,270 @@
+"""The kernel of a nonlinear network at finite width: covariance and shift of its mean to first order in 1/N.
+
+The kernel's law at width N is ``∫ dΦ̃ exp(-N F[Φ, Φ̃] - A(Φ))``, ``A = ½ Σ_c ln|v𝒯_cΦ𝒯_cᵀ+κ|``, exactly, with Φ̃ along the
+imaginary axis (docs/theory.md section 13). Both kernels are integrated: with ``x = (Φ̃, Φ)`` and the formal covariance
+``Σ = (∂²F)⁻¹`` in x,
+
+    N Cov(x) → Σ,   N (⟨x⟩ - x*) → -Σ r,   r_i = ∂_i A + ½ F_ijk Σ_jk = ∂_i [A + ½ ln|∂²F|].
+
+Σ is indefinite, its block of Φ is the inverse Hessian of F(Φ). With ``ℓ = ln N(g|0, C_g[Φ]) + φᵀΦ̃φ``, third derivatives
+of ln Z are cumulants of ℓ's derivatives over one neuron's trajectory, and contracted with Σ they are a covariance with
+one function q of the trajectory and moments of ``π = C_g⁻¹g``:
+
+    ∂_ijk ln Z Σ_jk = Cov(ℓ_i, q) + 2 Cov(ℓ_ij, ℓ_k) Σ_jk + ⟨ℓ_ijk⟩ Σ_jk,   q = Σ_jk [(ℓ_j - ⟨ℓ_j⟩)(ℓ_k - ⟨ℓ_k⟩) + ℓ_jk].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import scipy.linalg as sla
+
+from numerics.errors import InputError, NotSolvedError
+from numerics.linalg import FloatArray, SymmetricVectors, positive_solve, symmetric, symmetric_vectors
+from numerics.nonlinear.labels import Duals
+from numerics.nonlinear.nodes import CHUNK, Nodes, score_features, tilted_moments
+from numerics.nonlinear.quadrature import LARGEST_DIMENSION, quadrature_nodes
+from numerics.nonlinear.reduced import ReducedPoint, kkt_blocks, stationary_point
+from numerics.nonlinear.solution import NonlinearSolution
+from numerics.nonlinear.space import TrajectorySpace, trajectory_space
+from numerics.nonlinear.trajectories import state_average
+
+#: Refinement of the quadrature rule, by dimension, and that of a coarser one beside it, which tells its error.
+RULE, COARSER = {1: 1.5, 2: 1.5, 3: 1.5, 4: 1.0}, 0.8
+#: Parts of a sample whose results tell its error and bias.
+PARTS = 8
+#: Points that must count for each entry of Φ: determinants of covariances are taken from them.
+POINTS_PER_ENTRY = 50
+
+
+@dataclass(frozen=True, eq=False)
+class OneLoop:
+    """Terms of order 1/N at a saddle, matrices as vectors (s,).
+
+    Attributes:
+        point: F there.
+        root: U of the covariance ``UUᵀ`` of Φ, times N, (s, s).
+        covariance: Σ of (Φ̃, Φ), (2s, 2s).
+        force: r, (2s,).
+    """
+
+    point: ReducedPoint
+    root: FloatArray
+    covariance: FloatArray
+    force: FloatArray
+
+    @property
+    def shift(self) -> FloatArray:
+        """``lim N (⟨x⟩ - x*)``, (2s,)."""
+        return -self.covariance @ self.force
+
+    @property
+    def gradient(self) -> FloatArray:
+        """∂F by (Φ̃, Φ), (2s,)."""
+        vectors = symmetric_vectors(len(self.point.kernel))
+        off = vectors.vec(self.point.kernel) - self.point.average.activity
+        return np.concatenate([off, self.point.gradient])
+
+
+@dataclass(frozen=True, eq=False)
+class Fluctuations:
+    """What is of order 1/N in the kernel's law around a minimum.
+
+    Attributes:
+        space: the coordinates.
+        nodes: points of the state's trajectories.
+        loop: terms of order 1/N on these.
+        changes: c_a with ``N Cov(Φ_ij, Φ_kl) → Σ_a c_a,ij c_a,kl``, (s, nP, nP).
+        shift: ``lim N (⟨Φ⟩_N - Φ)``, (nP, nP).
+        shift_error: of `shift`: for quadrature the difference to a coarser rule, for a sample one standard error.
+    """
+
+    space: TrajectorySpace
+    nodes: Nodes
+    loop: OneLoop
+    changes: FloatArray
+    shift: FloatArray
+    shift_error: FloatArray
+
+
+@lru_cache(maxsize=4)
+def fluctuations(solution: NonlinearSolution) -> Fluctuations:
+    """Covariance and shift of the kernel at a minimum.
+
+    Up to `LARGEST_DIMENSION` dimensions of a trajectory averages are by quadrature, beyond from a sample of fixed seed.
+
+    Raises:
+        InputError: the state is no minimum.
+        NotSolvedError: the points are too few for the kernel's entries.
+    """
+    if not solution.stable:
+        raise InputError("solution: is no minimum of the free energy; accepted: a stable state")
+    space, phi = trajectory_space(solution.problem), solution.problem.activation
+    try:
+        if space.d <= LARGEST_DIMENSION:
+            nodes, coarse = (_rule(solution, space, part * RULE[space.d]) for part in (1.0, COARSER))
+            return _by_quadrature(solution, space, nodes, coarse)
+        return _by_sampling(solution, space, state_average(solution, phi).nodes)
+    except np.linalg.LinAlgError as error:
+        raise NotSolvedError("the points do not tell the curvature of the free energy at this state") from error
+
+
+def _rule(solution: NonlinearSolution, space: TrajectorySpace, refinement: float) -> Nodes:
+    """A quadrature rule for the state's trajectories."""
+    phi, (kernel, conjugate), inverse = solution.problem.activation, _rows(solution, space), space.inverse_embedding
+    moments = np.zeros(space.d), inverse @ space.classes.reduced(solution.second_moment) @ inverse.T
+    nodes = quadrature_nodes(space, phi, kernel, conjugate, moments, refinement)
+    if phi.odd:
+        return nodes
+    point = stationary_point(space, symmetric_vectors(space.m), nodes, kernel, conjugate, covariance=False)
+    moments = tilted_moments(nodes.points, point.average.probability, odd=False)
+    return quadrature_nodes(space, phi, kernel, conjugate, moments, refinement)
+
+
+def _rows(solution: NonlinearSolution, space: TrajectorySpace) -> tuple[FloatArray, FloatArray]:
+    """Φ and Φ̃ of the distinct rows, (m, m)."""
+    return space.classes.reduced(solution.kernel), space.classes.gathered(solution.conjugate)
+
+
+def _by_quadrature(solution: NonlinearSolution, space: TrajectorySpace, nodes: Nodes, coarse: Nodes) -> Fluctuations:
+    loop, other = (one_loop(space, each, *_rows(solution, space)) for each in (nodes, coarse))
+    return _expanded(space, nodes, loop, loop.shift, np.abs(loop.shift - other.shift))
+
+
+def _by_sampling(solution: NonlinearSolution, space: TrajectorySpace, nodes: Nodes) -> Fluctuations:
+    """The bias of finite samples, of the order of one over their size, is that of parts over their number."""
+    loop = one_loop(space, nodes, *_rows(solution, space))
+    needed, counting = POINTS_PER_ENTRY * len(loop.root), loop.point.average.effective_size
+    if counting < needed:
+        raise NotSolvedError(
+            f"{counting:.0f} points of the state's trajectories count, and its fluctuations need {needed}"
+        )
+    try:
+        parts = [
+            one_loop(
+                space,
+                Nodes(nodes.points[k::PARTS], nodes.activity[k::PARTS], nodes.log_weight[k::PARTS]),
+                *_rows(solution, space),
+            ).shift
+            for k in range(PARTS)
+        ]
+    except np.linalg.LinAlgError:
+        return _expanded(space, nodes, loop, loop.shift, np.full_like(loop.shift, np.inf))
+    bias = (np.mean(parts, axis=0) - loop.shift) / (PARTS - 1)
+    error = np.std(parts, axis=0, ddof=1) / np.sqrt(PARTS)
+    return _expanded(space, nodes, loop, loop.shift - bias, np.hypot(error, bias))
+
+
+def _expanded(
+    space: TrajectorySpace, nodes: Nodes, loop: OneLoop, shift: FloatArray, error: FloatArray
+) -> Fluctuations:
+    """With Φ's part over all times and patterns."""
+    vectors, classes = symmetric_vectors(space.m), space.classes
+    s = len(vectors.rows)
+    expanded = [classes.expand(vectors.matrix(each)) for each in (shift[s:], error[s:])]
+    changes = np.array([classes.expand(change) for change in vectors.matrix(loop.root.T)])
+    return Fluctuations(space, nodes, loop, changes, expanded[0], np.abs(expanded[1]))
+
+
+def next_term(found: Fluctuations, width: int) -> FloatArray:
+    """Size of what the mean kernel has beyond first order in 1/N, (nP, nP); infinite where it cannot be found.
+
+    The mean to first order is one step of Newton's method from the saddle of F to that of the effective action
+    ``F + (A + ½ ln|∂²F|)/N``; this is the next one. Diagrams of two loops, of the same order 1/N², are not in it.
+    """
+    space, loop = found.space, found.loop
+    vectors = symmetric_vectors(space.m)
+    s = len(vectors.rows)
+    moved = loop.shift / width
+    kernel, conjugate = (
+        start + vectors.matrix(part)
+        for start, part in ((loop.point.kernel, moved[s:]), (loop.point.conjugate, moved[:s]))
+    )
+    try:
+        there = one_loop(space, found.nodes, kernel, conjugate)
+    except np.linalg.LinAlgError:
+        return np.full_like(found.shift, np.inf)
+    step = -there.covariance @ (there.gradient - loop.gradient + there.force / width)
+    return np.abs(space.classes.expand(vectors.matrix(step[s:])))
+
+
+def log_mass(found: Fluctuations, solution: NonlinearSolution, width: int) -> float:
+    """Log of the probability of the region around a minimum at width N, to leading order in 1/N, images not counted.
+
+    ``-N F - ½ Σ_c ln|v𝒯_cΦ𝒯_cᵀ+κ| - ½ ln|Cov(φφᵀ)/2| - ½ ln|∂²F/∂Φ²| + (s/2) ln(2π/N)``; what all minima of a problem
+    share is left out, so that for φ(h) = h it is that of the linear theory.
+    """
+    point, s = found.loop.point, len(found.loop.root)
+    assert point.average.covariance is not None
+    spread = float(np.linalg.slogdet(0.5 * point.average.covariance[:s, :s])[1])
+    curvature = -2 * float(np.log(np.abs(np.diagonal(found.loop.root))).sum())
+    fluctuating = found.space.labels.duals(point.kernel).log_determinant + spread + curvature
+    return -width * solution.free_energy - 0.5 * fluctuating + 0.5 * s * float(np.log(2 * np.pi / width))
+
+
+def one_loop(space: TrajectorySpace, nodes: Nodes, kernel: FloatArray, conjugate: FloatArray) -> OneLoop:
+    """Covariance and force on fixed points.
+
+    Raises:
+        numpy.linalg.LinAlgError: no minimum of F(Φ), or points that do not tell its Hessian.
+    """
+    vectors = symmetric_vectors(space.m)
+    point = stationary_point(space, vectors, nodes, kernel, conjugate, covariance=True)
+    blocks = kkt_blocks(space, vectors, point)
+    s, P = len(vectors.rows), point.average.precision
+    response = positive_solve(blocks[2], blocks[1])  # of Φ̃ to Φ
+    root = sla.solve_triangular(sla.cholesky(blocks[0] + blocks[1].T @ response, lower=True), np.eye(s), lower=True).T
+    followed = np.concatenate([response @ root, root])
+    covariance = followed @ followed.T
+    covariance[:s, :s] -= positive_solve(blocks[2], np.eye(s))
+    changes = vectors.matrix(root.T)
+    moved = space.changes(changes)
+    bent = np.sum(moved @ P @ moved, axis=0)  # Σ_jk δC_j C⁻¹ δC_k
+    with_q, with_response = _covariances(space, vectors, nodes, point, covariance, bent)
+    mixed = np.tensordot(covariance[s:], with_response, axes=1)
+    W = point.average.response
+    gradient = -2 * np.einsum("jab,jbc->ac", P @ space.changes(vectors.matrix(np.eye(s))), mixed)
+    gradient = gradient + P @ bent @ (2 * W - P) + P @ np.sum(moved @ W @ moved, axis=0) @ P
+    force = -0.5 * with_q
+    force[s:] -= 0.5 * vectors.vec(space.pull_back(symmetric(gradient)))
+    force[s:] += vectors.vec(_of_labels(space.labels.duals(kernel), changes))
+    return OneLoop(point, root, covariance, force)
+
+
+def _covariances(
+    space: TrajectorySpace,
+    vectors: SymmetricVectors,
+    nodes: Nodes,
+    point: ReducedPoint,
+    covariance: FloatArray,
+    bent: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    """``Cov(ℓ_i, q)``, (2s,), and ``Cov(ℓ_k, ππᵀ)``, (2s, d, d)."""
+    p, P, d = point.average.probability, point.average.precision, space.d
+    parts = [slice(first, first + CHUNK) for first in range(0, len(p), CHUNK)]
+    mean = sum(p[part] @ score_features(space, vectors, nodes, P, part) for part in parts)
+    with_q, with_response, mean_q = np.zeros(len(covariance)), np.zeros((len(covariance), d * d)), 0.0
+    for part in parts:
+        features = score_features(space, vectors, nodes, P, part) - mean
+        pi = nodes.points[part] @ P
+        q = np.einsum("ki,ki->k", features @ covariance, features) - np.einsum("ka,ka->k", pi @ bent, pi)
+        weighted = features * p[part, None]
+        with_q += q @ weighted
+        mean_q += float(p[part] @ q)
+        with_response += weighted.T @ (pi[:, :, None] * pi[:, None, :]).reshape(len(pi), d * d)
+    return with_q, with_response.reshape(-1, d, d)
+
+
+def _of_labels(duals: Duals, changes: FloatArray) -> FloatArray:
+    """``∂[A + ½ Σ_jk E_jk Σ_jk]`` by Φ at fixed ``Σ = Σ_a c_a c_aᵀ``, for these changes c_a: (m, m)."""
+    v, found = duals.labels.v, np.zeros((duals.m, duals.m))
+    for each, R, q in zip(duals.labels.sets, duals.inverses, duals.duals, strict=True):
+        rows = np.ix_(each.rows, each.rows)
+        moved = changes[:, each.rows[:, None], each.rows]
+        pulled = moved @ q
+        bent = R @ np.sum(moved @ R @ moved, axis=0) @ q @ q.T
+        spread = R @ np.einsum("asc,atc->st", pulled, pulled) @ R
+        found[rows] += 0.5 * v * q.shape[1] * R - 0.5 * v**3 * (bent + bent.T + spread)
+    return found
