@@ -4,13 +4,14 @@ The kernel's law at width N is ``∫ dΦ̃ exp(-N F[Φ, Φ̃] - A(Φ))``, ``A = 
 imaginary axis (docs/theory.md section 13). Both kernels are integrated: with ``x = (Φ̃, Φ)`` and the formal covariance
 ``Σ = (∂²F)⁻¹`` in x,
 
-    N Cov(x) → Σ,   N (⟨x⟩ - x*) → -Σ r,   r_i = ∂_i A + ½ F_ijk Σ_jk = ∂_i [A + ½ ln|∂²F|].
+    N Cov(x) → Σ,   N (⟨x⟩ - x*) → -Σ r,   r_j = ∂_j A + ½ F_jkl Σ_kl = ∂_j [A + ½ ln|∂²F|].
 
 Σ is indefinite, its block of Φ is the inverse Hessian of F(Φ). With ``ℓ = ln N(g|0, C_g[Φ]) + φᵀΦ̃φ``, third derivatives
 of ln Z are cumulants of ℓ's derivatives over one neuron's trajectory, and contracted with Σ they are a covariance with
 one function q of the trajectory and moments of ``π = C_g⁻¹g``:
 
-    ∂_ijk ln Z Σ_jk = Cov(ℓ_i, q) + 2 Cov(ℓ_ij, ℓ_k) Σ_jk + ⟨ℓ_ijk⟩ Σ_jk,   q = Σ_jk [(ℓ_j - ⟨ℓ_j⟩)(ℓ_k - ⟨ℓ_k⟩) + ℓ_jk].
+    (ln Z)_jkl Σ_kl = Cov(ℓ_j, q) + 2 Cov(ℓ_jk, ℓ_l) Σ_kl + ⟨ℓ_jkl⟩ Σ_kl,
+    q = Σ_kl [(ℓ_k - ⟨ℓ_k⟩)(ℓ_l - ⟨ℓ_l⟩) + ℓ_kl].
 """
 
 from __future__ import annotations
@@ -221,7 +222,7 @@ def one_loop(space: TrajectorySpace, nodes: Nodes, kernel: FloatArray, conjugate
     covariance[:s, :s] -= positive_solve(blocks[2], np.eye(s))
     changes = vectors.matrix(root.T)
     moved = space.changes(changes)
-    bent = np.sum(moved @ P @ moved, axis=0)  # Σ_jk δC_j C⁻¹ δC_k
+    bent = np.sum(moved @ P @ moved, axis=0)  # Σ_kl δC_k C⁻¹ δC_l
     with_q, with_response = _covariances(space, vectors, nodes, point, covariance, bent)
     mixed = np.tensordot(covariance[s:], with_response, axes=1)
     W = point.average.response
@@ -241,7 +242,7 @@ def _covariances(
     covariance: FloatArray,
     bent: FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
-    """``Cov(ℓ_i, q)``, (2s,), and ``Cov(ℓ_k, ππᵀ)``, (2s, d, d)."""
+    """``Cov(ℓ_j, q)``, (2s,), and ``Cov(ℓ_l, ππᵀ)``, (2s, d, d)."""
     p, P, d = point.average.probability, point.average.precision, space.d
     parts = [slice(first, first + CHUNK) for first in range(0, len(p), CHUNK)]
     mean = sum(p[part] @ score_features(space, vectors, nodes, P, part) for part in parts)
@@ -258,7 +259,7 @@ def _covariances(
 
 
 def _of_labels(duals: Duals, changes: FloatArray) -> FloatArray:
-    """``∂[A + ½ Σ_jk E_jk Σ_jk]`` by Φ at fixed ``Σ = Σ_a c_a c_aᵀ``, for these changes c_a: (m, m)."""
+    """``∂[A + ½ E_kl Σ_kl]`` by Φ at fixed ``Σ = Σ_a c_a c_aᵀ``, for these changes c_a: (m, m)."""
     v, found = duals.labels.v, np.zeros((duals.m, duals.m))
     for each, R, q in zip(duals.labels.sets, duals.inverses, duals.duals, strict=True):
         rows = np.ix_(each.rows, each.rows)
