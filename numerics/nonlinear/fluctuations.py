@@ -107,7 +107,7 @@ def fluctuations(solution: NonlinearSolution) -> Fluctuations:
         if space.d <= LARGEST_DIMENSION:
             nodes, coarse = (_rule(solution, space, part * RULE[space.d]) for part in (1.0, COARSER))
             return _by_quadrature(solution, space, nodes, coarse)
-        return _by_sampling(solution, space, state_average(solution, phi).nodes)
+        return by_sampling(space, state_average(solution, phi).nodes, *_rows(solution, space))
     except np.linalg.LinAlgError as error:
         raise NotSolvedError("the points do not tell the curvature of the free energy at this state") from error
 
@@ -134,27 +134,25 @@ def _by_quadrature(solution: NonlinearSolution, space: TrajectorySpace, nodes: N
     return _expanded(space, nodes, loop, loop.shift, np.abs(loop.shift - other.shift))
 
 
-def _by_sampling(solution: NonlinearSolution, space: TrajectorySpace, nodes: Nodes) -> Fluctuations:
-    """The bias of finite samples, of the order of one over their size, is that of parts over their number."""
-    loop = one_loop(space, nodes, *_rows(solution, space))
+def by_sampling(space: TrajectorySpace, nodes: Nodes, kernel: FloatArray, conjugate: FloatArray) -> Fluctuations:
+    """On points drawn at random. Their bias, of the order of one over their number, is that of parts over the parts'.
+
+    Raises:
+        NotSolvedError, numpy.linalg.LinAlgError: they are too few.
+    """
+    loop = one_loop(space, nodes, kernel, conjugate)
     needed, counting = POINTS_PER_ENTRY * len(loop.root), loop.point.average.effective_size
     if counting < needed:
         raise NotSolvedError(
             f"{counting:.0f} points of the state's trajectories count, and its fluctuations need {needed}"
         )
+    parts = [Nodes(nodes.points[k::PARTS], nodes.activity[k::PARTS], nodes.log_weight[k::PARTS]) for k in range(PARTS)]
     try:
-        parts = [
-            one_loop(
-                space,
-                Nodes(nodes.points[k::PARTS], nodes.activity[k::PARTS], nodes.log_weight[k::PARTS]),
-                *_rows(solution, space),
-            ).shift
-            for k in range(PARTS)
-        ]
+        shifts = [one_loop(space, part, kernel, conjugate).shift for part in parts]
     except np.linalg.LinAlgError:
         return _expanded(space, nodes, loop, loop.shift, np.full_like(loop.shift, np.inf))
-    bias = (np.mean(parts, axis=0) - loop.shift) / (PARTS - 1)
-    error = np.std(parts, axis=0, ddof=1) / np.sqrt(PARTS)
+    bias = (np.mean(shifts, axis=0) - loop.shift) / (PARTS - 1)
+    error = np.std(shifts, axis=0, ddof=1) / np.sqrt(PARTS)
     return _expanded(space, nodes, loop, loop.shift - bias, np.hypot(error, bias))
 
 

@@ -63,7 +63,7 @@ def training(solution: Solution) -> OutputLaw:
     """
     if isinstance(solution, NonlinearSolution):
         variance = variance_of_outputs(solution, fluctuations(solution).changes)
-        return Predictions(observables.predict(solution), variance, solution.sign_arbitrary)
+        return OutputLaw(observables.mean_outputs(solution), variance, solution.sign_arbitrary)
     state = linear_state(solution)
     problem, H = state.problem, state.kernel
     if not state.stable:

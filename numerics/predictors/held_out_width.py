@@ -16,9 +16,12 @@ import numpy as np
 
 from numerics.linalg import FloatArray, IntArray, symmetric
 from numerics.linear.functional import kernel_functional
-from numerics.linear.solution import LinearSolution
+from numerics.linear.solution import LinearSolution, linear_state
+from numerics.nonlinear.joined import joined
+from numerics.nonlinear.solution import NonlinearSolution
 from numerics.predictors.generalisation import Following, following, training
-from numerics.predictors.output_shift import output_shift
+from numerics.predictors.output_shift import output_shift, shift_of_outputs, variance_of_outputs
+from numerics.results.solution import Solution
 
 #: Variance that training patterns leave to a test pattern, relative to its own, below which it is rounding.
 COMBINED = 1e-10
@@ -26,23 +29,40 @@ COMBINED = 1e-10
 AT_ONCE = 16
 
 
-def held_out_fluctuations(state: LinearSolution) -> tuple[FloatArray, FloatArray]:
+def held_out_fluctuations(solution: Solution) -> tuple[FloatArray, FloatArray]:
     """N times the variance of the test patterns' outputs, and ``lim N (⟨f⟩_N - f)``; each (Q, n), or (O, Q, n).
+
+    Of a nonlinear state, averages over a sample of fixed seed (`numerics.nonlinear.joined`).
 
     Raises:
         InputError: the state is no minimum, or the joint kernel is too large.
+        NotSolvedError: a nonlinear state's points are too few for the joint kernel.
     """
+    if isinstance(solution, NonlinearSolution):
+        found = [(each, each.fluctuations) for each in joined(solution)]
+        variance = [variance_of_outputs(each, at.changes) for each, at in found]
+        shift = [shift_of_outputs(each, at.shift, at.changes) for each, at in found]
+        return _last_patterns(variance), _last_patterns(shift)
+    return _of_linear(linear_state(solution))
+
+
+def _last_patterns(outputs: list[FloatArray]) -> FloatArray:
+    """Of each array the last pattern's, together, (Q, n) or (O, Q, n)."""
+    return np.concatenate([each[..., -1:, :] for each in outputs], axis=-2)
+
+
+def _of_linear(state: LinearSolution) -> tuple[FloatArray, FloatArray]:
     problem = state.problem
     found = following(kernel_functional(problem), problem, state.reduced)
     variances, shifts = (np.zeros((problem.outputs, len(found.own), problem.n)) for _ in range(2))
-    for joined in _joined(found):
-        joint = _joint_state(state, found, joined)
+    for numbers in _numbers(found):
+        joint = _joint_state(state, found, numbers)
         for all_of_them, values in ((variances, training(joint).scaled_variance), (shifts, output_shift(joint))):
-            all_of_them[:, joined] = np.reshape(values, (problem.outputs, -1, problem.n))[:, problem.P :]
+            all_of_them[:, numbers] = np.reshape(values, (problem.outputs, -1, problem.n))[:, problem.P :]
     return (variances, shifts) if problem.outputs > 1 else (variances[0], shifts[0])
 
 
-def _joined(found: Following) -> Iterator[IntArray]:
+def _numbers(found: Following) -> Iterator[IntArray]:
     """Numbers of test patterns that are joined at a time."""
     own, rest = (np.trace(each, axis1=1, axis2=2) for each in (found.own, found.rest))
     combined = rest <= COMBINED * own
@@ -52,27 +72,27 @@ def _joined(found: Following) -> Iterator[IntArray]:
     yield from np.flatnonzero(~combined)[:, None]
 
 
-def _joint_state(state: LinearSolution, found: Following, joined: IntArray) -> LinearSolution:
+def _joint_state(state: LinearSolution, found: Following, numbers: IntArray) -> LinearSolution:
     """The state with some test patterns among the training patterns, without labels."""
     problem, n, P = state.problem, state.problem.n, state.problem.P
     assert problem.x_test is not None
-    unlabelled = np.full((len(joined), *problem.y.shape[1:]), np.nan)
+    unlabelled = np.full((len(numbers), *problem.y.shape[1:]), np.nan)
     joint = problem.with_(
-        x=np.concatenate([problem.x, problem.x_test[joined]]),
+        x=np.concatenate([problem.x, problem.x_test[numbers]]),
         y=np.concatenate([problem.y, unlabelled]),
         x_test=None,
         y_test=None,
     )
-    rows = found.cross[:, joined].reshape(n * len(joined), -1)
+    rows = found.cross[:, numbers].reshape(n * len(numbers), -1)
     cross = rows @ kernel_functional(problem).space.full_basis().T
     # of several patterns all is explained by the training patterns
-    own = found.own[joined[0]] if len(joined) == 1 else rows @ np.linalg.solve(state.reduced, rows.T)
-    count = P + len(joined)
+    own = found.own[numbers[0]] if len(numbers) == 1 else rows @ np.linalg.solve(state.reduced, rows.T)
+    count = P + len(numbers)
     kernel = np.empty((n, count, n, count))
     kernel[:, :P, :, :P] = state.kernel.reshape(n, P, n, P)
     kernel[:, P:, :, :P] = cross.reshape(n, -1, n, P)
     kernel[:, :P, :, P:] = kernel[:, P:, :, :P].transpose(2, 3, 0, 1)
-    kernel[:, P:, :, P:] = own.reshape(n, -1, n, len(joined))
+    kernel[:, P:, :, P:] = own.reshape(n, -1, n, len(numbers))
     whole = symmetric(kernel.reshape(n * count, n * count))
     inverse = np.linalg.pinv(kernel_functional(joint).space.full_basis())
     return replace(state, problem=joint, kernel=whole, reduced=symmetric(inverse @ whole @ inverse.T))

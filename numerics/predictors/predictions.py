@@ -16,7 +16,7 @@ from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer
 from numerics.linalg import FloatArray
 from numerics.linear.functional import kernel_functional
-from numerics.linear.solution import LinearSolution
+from numerics.nonlinear.solution import NonlinearSolution
 from numerics.predictors.finite_width import LARGEST_DIMENSION
 from numerics.predictors.generalisation import held_out, training
 from numerics.predictors.held_out_width import held_out_fluctuations
@@ -234,10 +234,10 @@ def predict(solution: Solution, width: int | None = None, *, x_test: ArrayLike |
 
 def _at_width(solution: Solution, found: Predictions, width: int) -> Predictions:
     """With shift and standard deviation, or a sentence for those that are not known."""
-    if not isinstance(solution, LinearSolution):
-        return _without(found, f"shift and standard deviation at width {width} are known for linear networks only")
     if not solution.stable:
         return _without(found, f"the state is no minimum, so that it has no fluctuations at width {width}")
+    if isinstance(solution, NonlinearSolution):
+        return _nonlinear_at_width(solution, found, width)
     values: dict[str, Any] = {}
     said = []
     try:
@@ -260,6 +260,19 @@ def _at_width(solution: Solution, found: Predictions, width: int) -> Predictions
                 f"{solution.problem.n} of a further pattern; {limit}"
             )
     return replace(found, missing=(*found.missing, *said), **values)
+
+
+def _nonlinear_at_width(solution: NonlinearSolution, found: Predictions, width: int) -> Predictions:
+    try:
+        sd = np.sqrt(training(solution).scaled_variance / width)
+        found = replace(found, sd=sd, shift=output_shift(solution))
+        if found.test_mean is not None:
+            variance, shift = held_out_fluctuations(solution)
+            found = replace(found, test_sd=np.sqrt(variance / width), test_shift=shift)
+    except NotSolvedError as error:
+        missing = "of outputs" if found.shift is None else "of held-out patterns"
+        return _without(found, f"shift and standard deviation {missing} at width {width} were not found: {error}")
+    return found
 
 
 def _without(found: Predictions, sentence: str) -> Predictions:

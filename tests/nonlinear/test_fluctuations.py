@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from types import SimpleNamespace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -13,10 +12,13 @@ from numerics.errors import InputError, NotSolvedError
 from numerics.inputs.problem import Problem, endpoint
 from numerics.nonlinear import fluctuations as module
 from numerics.nonlinear.fluctuations import fluctuations, log_mass, next_term
+from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import trajectory_space
 from numerics.predictors import finite_width
 from numerics.predictors.generalisation import training
+from numerics.predictors.held_out_width import held_out_fluctuations
 from numerics.predictors.output_shift import output_shift
+from numerics.results.solution import Solution
 
 NAN = np.nan
 
@@ -36,19 +38,22 @@ LINEAR = {
 }
 
 
-class Conjugate(SimpleNamespace):
-    """A linear network's state as one of two conjugate kernels."""
-
-    __hash__ = object.__hash__
-
-
 def conjugate_of(state):
+    """A linear network's state as one of two conjugate kernels."""
     space, H = trajectory_space(state.problem), state.kernel
     E = space.embedding
     C = E @ space.covariance(H) @ E.T
-    conjugate = 0.5 * (np.linalg.inv(C) - np.linalg.inv(H))
-    given = {name: getattr(state, name) for name in ("problem", "kernel", "stable", "free_energy")}
-    return Conjugate(**given, conjugate=conjugate, second_moment=H)
+    shared = {field.name: getattr(state, field.name) for field in fields(Solution)}
+    return NonlinearSolution(
+        **shared,
+        conjugate=0.5 * (np.linalg.inv(C) - np.linalg.inv(H)),
+        covariance=C,
+        second_moment=H,
+        engine="quadrature",
+        kernel_error=np.zeros_like(H),
+        points=0,
+        effective_points=0.0,
+    )
 
 
 def spread(found):
@@ -76,6 +81,16 @@ def test_a_sample_tells_the_same_with_an_error():
     assert np.median(np.abs(off) / found.shift_error) > 0.2
     assert found.shift_error.max() < 0.2 * np.abs(found.shift).max()
     np.testing.assert_allclose(spread(found), finite_width.kernel_sd(exact, 1), rtol=0.04)
+
+
+def test_test_patterns_are_those_of_the_linear_theory():
+    x, y = [[1.0, 0.2]], [[NAN, 2.0]]
+    exact = solve(Problem(x, y, x_test=[[0.8, -0.5], [2.0, 0.4]], kappa=0.5, skip=0.3))
+    state = conjugate_of(exact)
+    variance, shift = held_out_fluctuations(state)
+    known = held_out_fluctuations(exact)
+    np.testing.assert_allclose(variance, known[0], rtol=0.03)
+    np.testing.assert_allclose(shift, known[1], atol=0.03 * np.abs(known[1]).max())
 
 
 def law_of_mean(values, probability, tilt, N, points=161):

@@ -95,11 +95,9 @@ def test_test_patterns_are_unsupervised_patterns_of_the_joint_problem(activation
     assert np.abs(blocks[-1, :, -1]).max() > 5 * error.max()  # there is something to compare
 
 
-def test_wrong_arguments_and_what_is_for_linear_networks_only():
+def test_wrong_arguments():
     state = lowest_state(two_patterns("erf"), size=64, tolerance=1.0)
     with pytest.raises(InputError, match=r"^size: .*accepted: "):
         held_out_kernel(state, size=100)
     with pytest.raises(InputError, match=r"^problem: .*accepted: "):
         held_out_kernel(lowest_state(two_patterns("erf").with_(x_test=None), size=64, tolerance=1.0))
-    with pytest.raises(InputError, match=r"^solution: .*accepted: "):
-        generalisation.training(state)
