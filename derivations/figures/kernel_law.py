@@ -6,13 +6,15 @@ v = w = 1 and sampled by an ensemble of walkers (stretch moves: Goodman and Wear
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.stats import norm
 
-FloatArray = NDArray[np.float64]
+from numerics.checking.agreement import FAMILY_LEVEL
+from numerics.linalg import FloatArray
 
 #: Walkers of each task, their steps, and the share that is thrown away at the start.
 WALKERS, STEPS, DISCARDED = 120, 1500, 0.4
@@ -117,6 +119,28 @@ def mean_coherence(
             kept.append((coherence(walkers) ** power).mean(axis=1))
     parts = np.array([part.mean(axis=0) for part in np.array_split(np.array(kept), PARTS)])
     return parts.mean(axis=0), parts.std(axis=0, ddof=1) / np.sqrt(PARTS)
+
+
+def beside_law(
+    runs: Sequence[Mapping[str, Any]], value: str, tasks: Sequence[Task], kernels: Sequence[FloatArray], power: int,
+    seed: int, steps: int,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Each network's numbers beside the law's mean: its own, ``law``, ``law_error`` and ``largest_z`` of `value`.
+
+    The other arguments are those of `mean_coherence`.
+    """
+    means, errors = mean_coherence(tasks, kernels, power, seed, steps)
+    return [
+        {"law": float(mean), "law_error": float(error), **run,
+         "largest_z": float(abs(run[value] - mean) / np.hypot(run["standard_error"], error))}
+        for run, mean, error in zip(runs, means, errors, strict=True)
+    ]  # fmt: skip
+
+
+def largest_z(points: Mapping[str, Sequence[Any]]) -> tuple[float, bool]:
+    """The largest |z| of a table of networks, and whether it is within the level of all of them together."""
+    scores = points["largest_z"]
+    return float(max(scores)), bool(max(scores) < norm.isf(FAMILY_LEVEL / 2 / len(scores)))
 
 
 def _started(rng: np.random.Generator, tasks: Sequence[Task], kernels: Sequence[FloatArray]) -> FloatArray:

@@ -106,6 +106,16 @@ def save_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
     return paths
 
 
+def save_panel(out: Path, name: str, tables: Mapping[str, Table], draw: Callable[[], Figure]) -> list[str]:
+    """Write the tables as ``<name>-<table>.csv`` and what `draw` draws, in the style of the paper; the files."""
+    written = [out / f"{name}-{table}.csv" for table in tables]
+    for path, table in zip(written, tables.values(), strict=True):
+        save_table(table, path)
+    with styled():
+        pictures = save_figure(draw(), out, name)
+    return [str(path) for path in (*pictures, *written)]
+
+
 @contextmanager
 def styled() -> Iterator[None]:
     """Matplotlib without a display and in the style of the paper."""

@@ -33,6 +33,11 @@ NAMES = (
     "learning-transition",
     "sharing-phases",
     "skip-unfolding",
+    "sharing-order",
+    "looped-kernel",
+    "sharing-sequences",
+    "skip-strength",
+    "several-outputs",
 )
 
 

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import mpmath
 import numpy as np
 from scipy.optimize import brentq
-from scipy.stats import norm
 from sympy import Rational, lambdify
 
-from derivations.figures.kernel_law import Task, mean_coherence
+from derivations.figures.kernel_law import Task, beside_law, largest_z
 from derivations.figures.panel import (
     Effort,
     Panel,
@@ -22,12 +21,9 @@ from derivations.figures.panel import (
     finished_runs,
     in_columns,
     named,
-    save_figure,
-    save_table,
-    styled,
+    save_panel,
 )
 from numerics import endpoint
-from numerics.checking.agreement import FAMILY_LEVEL
 from numerics.linalg import FloatArray
 from numerics.sampling import simulate
 from numerics.sampling.diagnostics import summarise
@@ -110,17 +106,13 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
         ),
         "simulation": points,
     }
-    for name, table in tables.items():
-        save_table(table, out / f"sharing-phases-{name}.csv")
-    with styled():
-        files = save_figure(draw(curves, near, lines, points), out, "sharing-phases")
-    worst, limit = max(points["largest_z"]), norm.isf(FAMILY_LEVEL / 2 / len(points["largest_z"]))
-    agrees = bool(worst < limit)
+    files = save_panel(out, "sharing-phases", tables, lambda: draw(curves, near, lines, points))
+    worst, agrees = largest_z(points)
     return {
-        "files": [*map(str, files), *(str(out / f"sharing-phases-{name}.csv") for name in tables)],
+        "files": files,
         "agrees": agrees,
         "seed": SEED,
-        "largest_z": float(worst),
+        "largest_z": worst,
         "summary": (
             f"sharing-phases: tricritical at ρ = {TRICRITICAL}, λ = {critical_signal(float(TRICRITICAL)):.1f} for κ = "
             f"{KAPPA}; the coherence of {len(points['rho'])} networks of width {WIDTH} "
@@ -215,13 +207,12 @@ def simulated_points(out: Path, effort: Effort, progress: Progress) -> dict[str,
     }
     sampled = finished_runs(jobs, network, effort.workers, progress)
     tasks = [Task(WIDTH, rho, 0.0, signal, float(KAPPA)) for rho, signal in places]
-    steps = 1000 if effort.quick else 6000
-    law, law_error = mean_coherence(tasks, [lowest_kernel(*place) for place in places], 2, SEED, steps)
-    rows = []
-    for (rho, signal), run, mean, error in zip(places, sampled, law, law_error, strict=True):
-        z = (run["squared"] - mean) / np.hypot(run["standard_error"], error)
-        rows.append({"rho": rho, "signal": signal, "width": WIDTH, "law": float(mean), "law_error": float(error),
-                     **run, "largest_z": float(abs(z))})  # fmt: skip
+    kernels = [lowest_kernel(*place) for place in places]
+    found = beside_law(sampled, "squared", tasks, kernels, 2, SEED, 1000 if effort.quick else 6000)
+    rows = [
+        {"rho": rho, "signal": signal, "width": WIDTH, **row}
+        for (rho, signal), row in zip(places, found, strict=True)
+    ]  # fmt: skip
     return in_columns(rows)
 
 

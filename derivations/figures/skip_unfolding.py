@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 from sympy import Integer, lambdify
 
-from derivations.figures.kernel_law import Task, mean_coherence
+from derivations.figures.kernel_law import Task, beside_law, largest_z
 from derivations.figures.panel import (
     Effort,
     Panel,
@@ -21,12 +20,9 @@ from derivations.figures.panel import (
     finished_runs,
     in_columns,
     named,
-    save_figure,
-    save_table,
-    styled,
+    save_panel,
 )
 from numerics import endpoint
-from numerics.checking.agreement import FAMILY_LEVEL
 from numerics.linalg import FloatArray
 from numerics.sampling import simulate
 from numerics.sampling.diagnostics import summarise
@@ -117,17 +113,14 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
         ),
         "simulation": points,
     }
-    for name, table in tables.items():
-        save_table(table, out / f"skip-unfolding-{name}.csv")
-    with styled():
-        files = save_figure(draw(sheets, planes, cusp, points), out, "skip-unfolding")
-    worst, limit = max(points["largest_z"]), norm.isf(FAMILY_LEVEL / 2 / len(points["largest_z"]))
-    agrees = bool(worst < limit and min(points["share_of_draws"]) >= STAYS)
+    files = save_panel(out, "skip-unfolding", tables, lambda: draw(sheets, planes, cusp, points))
+    worst, agrees = largest_z(points)
+    agrees = agrees and min(points["share_of_draws"]) >= STAYS
     return {
-        "files": [*map(str, files), *(str(out / f"skip-unfolding-{name}.csv") for name in tables)],
+        "files": files,
         "agrees": agrees,
         "seed": SEED,
-        "largest_z": float(worst),
+        "largest_z": worst,
         "summary": (
             f"skip-unfolding: at a = {SKIP:g} the other sign exists beyond λ = {sheets[-1].folds()[0]:.2f} only (λ_c = "
             f"{critical_signal(KAPPA):.2f}); at κ = {WING_KAPPA} the transition is discontinuous up to a = "
@@ -224,12 +217,11 @@ def simulated_points(out: Path, effort: Effort, progress: Progress) -> dict[str,
     sampled = finished_runs(jobs, network, effort.workers, progress)
     tasks = [Task(WIDTH, 1.0, SKIP, signal, float(KAPPA), kept_sign(sign, signal)) for sign, signal in places]
     starts = [minimum(sign, signal) for sign, signal in places]
-    law, law_error = mean_coherence(tasks, starts, 1, SEED, 1000 if effort.quick else 6000)
-    rows = []
-    for (sign, signal), run, mean, error in zip(places, sampled, law, law_error, strict=True):
-        z = (run["coherence"] - mean) / np.hypot(run["standard_error"], error)
-        rows.append({"sheet": NAMES[sign], "signal": signal, "width": WIDTH, "skip": SKIP, "law": float(mean),
-                     "law_error": float(error), **run, "largest_z": float(abs(z))})  # fmt: skip
+    found = beside_law(sampled, "coherence", tasks, starts, 1, SEED, 1000 if effort.quick else 6000)
+    rows = [
+        {"sheet": NAMES[sign], "signal": signal, "width": WIDTH, "skip": SKIP, **row}
+        for (sign, signal), row in zip(places, found, strict=True)
+    ]
     return in_columns(rows)
 
 

@@ -1,0 +1,85 @@
+"""What the panels beyond the poster share: one sampled network of a linear problem beside the theory at its width."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from derivations.figures.sequential import outputs_agree, outputs_at_width
+from numerics import Problem, solve
+from numerics.checking.linear import compare
+from numerics.sampling import simulate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from derivations.figures.panel import Table
+    from numerics.results.solution import Solution
+
+THEORY = r"theory, $N \to \infty$"
+
+
+def compared(problem: Problem, settings: Mapping[str, Any], state: Solution | None = None) -> dict[str, Any]:
+    """Simulate one network, and compare its kernel and its outputs with a state at its width, to first order in 1/N.
+
+    Args:
+        problem: of one output, linear.
+        settings: width, chains, steps, warmup and seed.
+        state: the state of lowest F unless given.
+
+    Returns:
+        Kernels (nP, nP), outputs (P, n), their standard errors, and the verdict, as JSON has them.
+    """
+    state = solve(problem) if state is None else state
+    run = {name: settings[name] for name in ("chains", "steps", "warmup", "seed")}
+    comparison = compare(state, simulate(problem, settings["width"], **run, workers=1))
+    simulation = comparison.simulation
+    at_width = outputs_at_width(state, simulation.width)
+    mean, error = simulation.prediction, simulation.prediction_standard_error
+    outputs = outputs_agree(at_width, mean, error, rhat=simulation.rhat, ess=simulation.ess)
+    return {
+        "kernel": state.kernel.tolist(),
+        "kernel_at_width": comparison.predicted.tolist(),
+        "kernel_sampled": simulation.kernel_mean.tolist(),
+        "kernel_standard_error": simulation.kernel_standard_error.tolist(),
+        "outputs_at_width": at_width.tolist(),
+        "outputs_sampled": mean.tolist(),
+        "outputs_standard_error": error.tolist(),
+        "largest_z": max(outputs["largest_z"], float(np.abs(comparison.agreement.z).max())),
+        "ess": simulation.ess,
+        "rhat": simulation.rhat,
+        "agrees": bool(outputs["agrees"] and comparison.agreement.agrees),
+    }
+
+
+def record(name: str, files: Sequence[str | Path], found: Sequence[Mapping[str, Any]], claim: str) -> dict[str, Any]:
+    """What a panel's `make` returns: its files, and a summary of the claim and of how its networks agree."""
+    agrees, worst = all(each["agrees"] for each in found), max(each["largest_z"] for each in found)
+    return {
+        "files": [str(path) for path in files],
+        "agrees": agrees,
+        "largest_z": worst,
+        "summary": (
+            f"{name}: {claim}; {len(found)} networks {'agree with' if agrees else 'DISAGREE with'} the theory at their "
+            f"width, largest |z| {worst:.1f}"
+        ),
+    }
+
+
+def draw_networks(axes: Axes, x: Sequence[float], table: Table, colour: str) -> None:
+    """Diamonds with two standard errors, and dashes at the theory of their width.
+
+    The table has columns ``sampled``, ``standard_error`` and ``at_width``.
+    """
+    error = 2 * np.asarray(table["standard_error"])
+    axes.errorbar(x, table["sampled"], yerr=error, fmt="D", color=colour, mfc="white", zorder=3)
+    axes.plot(x, table["at_width"], "_", color="k", ms=8, mew=1.1, zorder=4)
+
+
+def networks_named(axes: Axes, width: int) -> None:
+    """What `draw_networks` draws, for the legend, in no architecture's colour."""
+    axes.errorbar([], [], yerr=[], fmt="D", color="0.3", mfc="white", label=f"sampled, $N = {width}$")
+    axes.plot([], [], "_", color="k", ms=8, mew=1.1, label=f"theory, $N = {width}$")

@@ -1,0 +1,166 @@
+"""Two equal orthogonal outputs: outlier eigenvalues of W anywhere on a circle (docs/theory.md section 12)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from derivations.figures.networks import record
+from derivations.figures.panel import Effort, Panel, Progress, finished_runs, in_columns, save_panel
+from numerics import Problem, endpoint, outliers, solve
+from numerics.inputs.teachers import orthonormal_patterns
+from numerics.sampling import simulate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PANEL = Panel(
+    "7h",
+    "several-outputs",
+    "Two equal outputs: a manifold of minima",
+    "Beyond the poster: RNN, T = 4, two outputs with equal orthogonal labels. With one output the minima are two "
+    "signs; with two they are a manifold, H^{tt'} Q^{t'-t} for every orthogonal 2 × 2 matrix Q, and which Q a network "
+    "has nothing decides. (a) The two outliers of W in draws of sampled networks: complex pairs of any phase (Q a "
+    "rotation) and real ones of both signs (a reflection), on one circle. (b) Their modulus does not depend on the "
+    "phase: the theory (line) is one output's outlier, √3 here; diamonds are means over draws with two standard "
+    "errors.",
+)
+
+T, KAPPA, WIDTH, SEED = 4, 1.0, 256, 20261203
+#: The signal of each output, at which one output has the outlier √3: H^{11} = 3 (docs/theory.md section 5).
+SIGNAL = 49**2 / 24
+NETWORKS, NETWORKS_QUICK = 16, 5
+#: Ranges of the phase in which moduli are averaged.
+BINS = 4
+#: Largest |z| of a mean modulus that is called agreement.
+Z_LIMIT = 4.0
+COLOURS = {"rotation": "C0", "reflection": "C1"}
+
+
+def problem() -> Problem:
+    """Two outputs, each of one pattern its own: ``y_c·y_c' = λ δ_cc'``."""
+    y = np.full((2, T - 1, 2), np.nan)
+    y[:, -1, :] = np.sqrt(SIGNAL) * np.eye(2)
+    return Problem(orthonormal_patterns(2), y, kappa=KAPPA)
+
+
+def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
+    """Solve, simulate, draw and save; whether the mean moduli, at every phase, agree with one output's outlier."""
+    jobs = {
+        out / "several-outputs-runs" / f"{number}.json": {
+            "T": T, "signal": SIGNAL, "kappa": KAPPA, "width": WIDTH, "chains": 2, "warmup": 100,
+            "steps": 150 if effort.quick else 1500, "seed": SEED + number,
+        }
+        for number in range(NETWORKS_QUICK if effort.quick else NETWORKS)
+    }  # fmt: skip
+    rows = [row for each in finished_runs(jobs, network, effort.workers, progress) for row in each["draws"]]
+    theory, means = modulus(), moduli(rows)
+    for each in means:
+        each["theory"], each["largest_z"] = theory, abs(each["modulus"] - theory) / each["standard_error"]
+        each["agrees"] = bool(each["largest_z"] <= Z_LIMIT)
+    tables = {"draws": in_columns(rows), "moduli": in_columns(means)}
+    files = save_panel(out, "several-outputs", tables, lambda: draw(rows, means, theory))
+    kinds = [row["kind"] for row in rows]
+    agrees, worst = all(each["agrees"] for each in means), max(each["largest_z"] for each in means)
+    summary = (
+        f"several-outputs: of {len(rows)} draws {kinds.count('rotation')} have a pair of outliers of any phase, "
+        f"and {kinds.count('reflection')} a real one of both signs; their mean moduli "
+        f"{'agree' if agrees else 'DISAGREE'} with one output's {theory:.3f} at every phase, largest |z| {worst:.1f}"
+    )
+    return {**record("several-outputs", files, means, ""), "summary": summary, "seed": SEED}
+
+
+def modulus() -> float:
+    """Of one output's outlier, N → ∞, in units of √w."""
+    return float(np.abs(outliers(solve(endpoint(T, SIGNAL, kappa=KAPPA)))[0][0]))
+
+
+def network(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The two leading eigenvalues of W, at draws far apart, of a network that starts at random weights."""
+    run = {name: settings[name] for name in ("chains", "steps", "warmup", "seed")}
+    simulation = simulate(problem(), settings["width"], **run, workers=1)
+    return {"draws": [pair(each.values) | {"seed": settings["seed"], "chain": each.chain, "draw": each.draw}
+                      for each in simulation.spectra]}  # fmt: skip
+
+
+def pair(values: np.ndarray) -> dict[str, Any]:
+    """The outliers of a draw: a complex pair, where Q is a rotation, or two real ones of either sign, a reflection.
+
+    Real ones of one sign are a rotation's whose phase is near 0 or π.
+    """
+    first, second = values[:2]
+    turned = abs(first.imag) > 0 or first.real * second.real > 0
+    upper = first if first.imag >= 0 else second
+    return {
+        "kind": "rotation" if turned else "reflection",
+        "real": float(upper.real), "imag": float(upper.imag),
+        "other_real": float(second.real if upper is first else first.real),
+        "modulus": float(np.sqrt(abs(first) * abs(second))), "phase": float(abs(np.angle(upper))),
+    }  # fmt: skip
+
+
+def moduli(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Mean modulus in ranges of the phase, and of reflections, with standard errors of the chains' means."""
+    groups: list[tuple[str, float, list[Mapping[str, Any]]]] = []
+    for k in range(BINS):
+        low, high = np.pi * k / BINS, np.pi * (k + 1) / BINS
+        inside = [row for row in rows if row["kind"] == "rotation" and low <= row["phase"] < high + (k == BINS - 1)]
+        groups.append(("rotation", (low + high) / 2, inside))
+    groups.append(("reflection", np.nan, [row for row in rows if row["kind"] == "reflection"]))
+    found = []
+    for kind, phase, own in groups:
+        by_chain: dict[tuple[int, int], list[float]] = {}
+        for row in own:
+            by_chain.setdefault((row["seed"], row["chain"]), []).append(row["modulus"])
+        if len(by_chain) < 3:
+            continue
+        parts, weight = np.array([np.mean(v) for v in by_chain.values()]), np.array([len(v) for v in by_chain.values()])
+        mean = float(np.average(parts, weights=weight))
+        share = weight / weight.sum()
+        error = float(np.sqrt(np.sum(share**2 * (parts - mean) ** 2) * len(parts) / (len(parts) - 1)))
+        found.append({"kind": kind, "phase": float(phase), "draws": len(own), "modulus": mean, "standard_error": error})
+    return found
+
+
+def draw(rows: Sequence[Mapping[str, Any]], means: Sequence[Mapping[str, Any]], theory: float) -> Figure:
+    """Outliers in the complex plane on the left, their moduli against the phase on the right."""
+    from matplotlib import pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(3.4, 2.3))
+    draw_plane(left, rows, theory)
+    right.axhline(theory, color="k", lw=1.2, label=r"theory, $N \to \infty$")
+    for kind, colour in COLOURS.items():
+        own = in_columns(each for each in means if each["kind"] == kind)
+        if own:
+            at = [1.25] if kind == "reflection" else np.array(own["phase"]) / np.pi
+            right.errorbar(at, own["modulus"], yerr=2 * np.array(own["standard_error"]), fmt="D", color=colour,
+                           mfc="white", zorder=3)  # fmt: skip
+    right.errorbar([], [], yerr=[], fmt="D", color="0.3", mfc="white", label=f"sampled, $N = {WIDTH}$")
+    right.axvline(1.08, color="0.8", lw=0.6)
+    right.set(xlabel="phase", ylabel=r"$|z|$", xlim=(0, 1.42), ylim=(1.4, 2.1), xticks=(0, 0.5, 1, 1.25))
+    right.set_xticklabels(["0", "π/2", "π", "real\n±"])
+    right.set_title("(b) modulus", loc="left")
+    right.legend(loc="upper left", handlelength=1.2, labelspacing=0.25, borderaxespad=0.0)
+    return figure
+
+
+def draw_plane(axes: Axes, rows: Sequence[Mapping[str, Any]], theory: float) -> None:
+    """Both outliers of every draw, the theory's circle, and the edge of the bulk."""
+    angle = np.linspace(0, 2 * np.pi, 200)
+    axes.fill(np.cos(angle), np.sin(angle), color="0.9", lw=0)
+    axes.text(0, 0, "bulk", ha="center", va="center", fontsize=6, color="0.4")
+    axes.plot(theory * np.cos(angle), theory * np.sin(angle), color="k", lw=1.2)
+    for kind, colour in COLOURS.items():
+        own = [row for row in rows if row["kind"] == kind]
+        real = [row[name] for row in own for name in ("real", "other_real")]
+        imag = [sign * row["imag"] for row in own for sign in (1, -1)]
+        axes.plot(real, imag, ".", ms=2.5, color=colour, label=f"$Q$ a {kind}")
+    axes.set(aspect="equal", xlim=(-2.4, 2.4), ylim=(-2.4, 2.9), xlabel="Re", ylabel="Im", xticks=(-2, 0, 2),
+             yticks=(-2, 0, 2))  # fmt: skip
+    axes.set_title("(a) outliers of $W$", loc="left")
+    axes.legend(loc="upper center", ncols=2, fontsize=6, handlelength=0.5, handletextpad=0.2, columnspacing=0.6,
+                borderaxespad=0.0)  # fmt: skip
