@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/how-do-i.md")
+PAGES = ("README.md", "docs/how-do-i.md", "docs/real-data.md")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from derivations.report.typeset import document
 from tests.pages import ROOT
 
 THEORY = "docs/theory.md"
-PAGES = ("README.md", "CONTRIBUTING.md", "docs/how-do-i.md", THEORY)
+PAGES = ("README.md", "CONTRIBUTING.md", "docs/how-do-i.md", "docs/real-data.md", THEORY)
 #: "section 3", "sections 6, 8 and 9", "section\n14": the numbers, over the end of a line in a docstring or a comment.
 GAP = r"(?:\n *# |\s)+"
 SECTION = re.compile(rf"\b[Ss]ections?{GAP}(\d+(?:\.\d+)*(?:(?:,|{GAP}and){GAP}\d+)*)")

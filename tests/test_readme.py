@@ -13,8 +13,11 @@ import pytest
 from derivations.__main__ import COMMANDS, cli, main
 from tests.pages import PAGES, ROOT, blocks, commands, mentioned
 
+#: Pages whose code samples networks for longer.
+SLOW = {"docs/real-data.md"}
 
-@pytest.mark.parametrize("page", PAGES)
+
+@pytest.mark.parametrize("page", [pytest.param(page, marks=[pytest.mark.slow] * (page in SLOW)) for page in PAGES])
 def test_every_block_runs(page: str, tmp_path: Path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for block in blocks(page):

@@ -34,7 +34,7 @@ T, SIGNAL, WIDTH, SEED = 8, 10.0, 128, 20261130
 LOOPS = (1, 2, 3)
 COLOURS = ("C0", "C2", "C3")
 #: The longer the loop, the closer is its transition, and the slower a network mixes.
-QUICK_STEPS = {1: 150, 2: 200, 3: 450}
+QUICK_STEPS = {1: 220, 2: 180, 3: 420}
 
 
 def problem(loop: int) -> Problem:

@@ -34,8 +34,8 @@ T, KAPPA, WIDTH, SEED = 4, 1.0, 256, 20261203
 #: The signal of each output, at which one output has the outlier √3: H^{11} = 3 (docs/theory.md section 5).
 SIGNAL = 49**2 / 24
 NETWORKS, NETWORKS_QUICK = 16, 5
-#: Ranges of the phase in which moduli are averaged.
-BINS = 4
+#: Ranges of the phase, up to W → -W, in which moduli are averaged.
+BINS = 3
 #: Largest |z| of a mean modulus that is called agreement.
 Z_LIMIT = 4.0
 COLOURS = {"rotation": "C0", "reflection": "C1"}
@@ -88,7 +88,8 @@ def network(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def pair(values: np.ndarray) -> dict[str, Any]:
-    """The outliers of a draw: a complex pair, where Q is a rotation, or two real ones of either sign, a reflection.
+    """The outliers of a draw: a complex pair, where Q is a rotation, or two real ones of either sign, a reflection; and
+    the phase up to W → -W, from 0 to π/2.
 
     Real ones of one sign are a rotation's whose phase is near 0 or π.
     """
@@ -99,7 +100,8 @@ def pair(values: np.ndarray) -> dict[str, Any]:
         "kind": "rotation" if turned else "reflection",
         "real": float(upper.real), "imag": float(upper.imag),
         "other_real": float(second.real if upper is first else first.real),
-        "modulus": float(np.sqrt(abs(first) * abs(second))), "phase": float(abs(np.angle(upper))),
+        "modulus": float(np.sqrt(abs(first) * abs(second))),
+        "phase": float(np.arctan2(abs(upper.imag), abs(upper.real))),
     }  # fmt: skip
 
 
@@ -107,7 +109,7 @@ def moduli(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Mean modulus in ranges of the phase, and of reflections, with standard errors of the chains' means."""
     groups: list[tuple[str, float, list[Mapping[str, Any]]]] = []
     for k in range(BINS):
-        low, high = np.pi * k / BINS, np.pi * (k + 1) / BINS
+        low, high = np.pi / 2 * k / BINS, np.pi / 2 * (k + 1) / BINS
         inside = [row for row in rows if row["kind"] == "rotation" and low <= row["phase"] < high + (k == BINS - 1)]
         groups.append(("rotation", (low + high) / 2, inside))
     groups.append(("reflection", np.nan, [row for row in rows if row["kind"] == "reflection"]))
@@ -130,21 +132,21 @@ def draw(rows: Sequence[Mapping[str, Any]], means: Sequence[Mapping[str, Any]], 
     """Outliers in the complex plane on the left, their moduli against the phase on the right."""
     from matplotlib import pyplot as plt
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(3.4, 2.3))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(3.4, 2.4))
     draw_plane(left, rows, theory)
     right.axhline(theory, color="k", lw=1.2, label=r"theory, $N \to \infty$")
     for kind, colour in COLOURS.items():
         own = in_columns(each for each in means if each["kind"] == kind)
         if own:
-            at = [1.25] if kind == "reflection" else np.array(own["phase"]) / np.pi
+            at = [0.65] if kind == "reflection" else np.array(own["phase"]) / np.pi
             right.errorbar(at, own["modulus"], yerr=2 * np.array(own["standard_error"]), fmt="D", color=colour,
                            mfc="white", zorder=3)  # fmt: skip
-    right.errorbar([], [], yerr=[], fmt="D", color="0.3", mfc="white", label=f"sampled, $N = {WIDTH}$")
-    right.axvline(1.08, color="0.8", lw=0.6)
-    right.set(xlabel="phase", ylabel=r"$|z|$", xlim=(0, 1.42), ylim=(1.4, 2.1), xticks=(0, 0.5, 1, 1.25))
-    right.set_xticklabels(["0", "π/2", "π", "real\n±"])
-    right.set_title("(b) modulus", loc="left")
-    right.legend(loc="upper left", handlelength=1.2, labelspacing=0.25, borderaxespad=0.0)
+    right.errorbar([], [], yerr=[], fmt="D", color="0.3", mfc="white", label=f"sampled, mean, $N = {WIDTH}$")
+    right.axvline(0.55, color="0.8", lw=0.6)
+    right.set(xlabel=r"phase, up to $W \to -W$", ylabel="modulus $|z|$", xlim=(0, 0.75), ylim=(1.5, 1.95))
+    right.set_xticks((0, 0.25, 0.5, 0.65), ("0", "π/4", "π/2", "real"))
+    right.set_title("(b)", loc="left")
+    figure.legend(loc="outside lower center", ncols=2, handlelength=1.2, columnspacing=1.2)
     return figure
 
 
@@ -158,9 +160,7 @@ def draw_plane(axes: Axes, rows: Sequence[Mapping[str, Any]], theory: float) -> 
         own = [row for row in rows if row["kind"] == kind]
         real = [row[name] for row in own for name in ("real", "other_real")]
         imag = [sign * row["imag"] for row in own for sign in (1, -1)]
-        axes.plot(real, imag, ".", ms=2.5, color=colour, label=f"$Q$ a {kind}")
-    axes.set(aspect="equal", xlim=(-2.4, 2.4), ylim=(-2.4, 2.9), xlabel="Re", ylabel="Im", xticks=(-2, 0, 2),
-             yticks=(-2, 0, 2))  # fmt: skip
+        axes.plot(real, imag, ".", ms=2.5, color=colour, label=f"$Q$ a {kind}, one draw each")
+    axes.set(aspect="equal", xlim=(-2.3, 2.3), ylim=(-2.3, 2.3), xlabel="Re $z$", ylabel="Im $z$")
+    axes.set(xticks=(-2, 0, 2), yticks=(-2, 0, 2))
     axes.set_title("(a) outliers of $W$", loc="left")
-    axes.legend(loc="upper center", ncols=2, fontsize=6, handlelength=0.5, handletextpad=0.2, columnspacing=0.6,
-                borderaxespad=0.0)  # fmt: skip

@@ -83,7 +83,7 @@ def along() -> list[dict[str, float]]:
         row = {"skip": float(skip), "cka": cka(states["rnn"].kernel, states["dnn"].kernel)}
         for arch, state in states.items():
             row[f"{arch}_coherence"] = coherence(state.kernel)
-            row[f"{arch}_output"] = float(predict(state)[0, -2] / np.sqrt(SIGNAL))
+            row[f"{arch}_output"] = float(predict(state).mean[0, -2] / np.sqrt(SIGNAL))
         rows.append(row)
     return rows
 

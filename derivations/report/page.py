@@ -27,6 +27,7 @@ PAGES = (
     ("README.html", "Read me"),
     ("docs/theory.html", "Theory"),
     ("docs/how-do-i.html", "How do I …"),
+    ("docs/real-data.html", "Real data"),
     ("index.html#notebooks", "Notebooks"),
     ("index.html#derivations", "Derivations"),
     ("docs/gallery.html", "Gallery"),

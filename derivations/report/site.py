@@ -28,7 +28,15 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 #: Pages, README first; links between them and to other files of the project are kept.
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/theory.md", "docs/how-do-i.md", "docs/gallery.md")
+DOCUMENTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/theory.md",
+    "docs/how-do-i.md",
+    "docs/real-data.md",
+    "docs/gallery.md",
+)
 #: What a package's names are for, in the landing page's order.
 SUBJECTS = {
     "inputs": "A task",

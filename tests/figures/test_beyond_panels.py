@@ -28,7 +28,7 @@ def test_both_families_turn_coherent_at_one_correlation_and_the_label_is_learnt_
         found = {rho: solve(sharing_order.problem(family, rho)) for rho in (0.2, critical - 2e-3, critical + 1e-3, 1.0)}
         assert [state.branch for state in found.values()] == ["incoherent"] * 2 + ["coherent"] * 2
         (_, first, before), (order, last, after) = (sharing_order.shown(found[rho].kernel) for rho in (0.2, 1.0))
-        outputs = predict(found[1.0])[0] / math.sqrt(sharing_order.SIGNAL)
+        outputs = predict(found[1.0]).mean[0] / math.sqrt(sharing_order.SIGNAL)
         assert (last, after) == pytest.approx((outputs[-1], outputs[-2]), rel=1e-9)
         assert 0.95 < first < last < 1.02 * first
         assert before == pytest.approx(0, abs=1e-9)
@@ -62,7 +62,8 @@ def test_two_equal_outputs_have_the_outlier_of_one():
 
 
 def test_pairs_of_outliers_are_told_apart_and_a_modulus_that_follows_the_phase_is_seen():
-    assert several_outputs.pair(np.array([1.0 - 1.4j, 1.0 + 1.4j]))["phase"] == pytest.approx(np.arctan2(1.4, 1))
+    assert several_outputs.pair(np.array([1.0 - 1.4j, 1.0 + 1.4j]))["phase"] == pytest.approx(np.arctan(1.4))
+    assert several_outputs.pair(np.array([-1.0 - 1.4j, -1.0 + 1.4j]))["phase"] == pytest.approx(np.arctan(1.4))
     assert several_outputs.pair(np.array([-1.8, 1.6]))["kind"] == "reflection"
     assert several_outputs.pair(np.array([-1.8, -1.6]))["kind"] == "rotation"
     rng = np.random.default_rng(0)
@@ -70,14 +71,14 @@ def test_pairs_of_outliers_are_told_apart_and_a_modulus_that_follows_the_phase_i
     def largest(slope):
         rows = [
             {"kind": "rotation", "seed": seed, "chain": chain, "phase": phase,
-             "modulus": math.sqrt(3) + slope * (phase - 1.5) + 0.08 * rng.normal()}
-            for seed in range(5) for chain in range(2) for phase in rng.uniform(0, np.pi, 20)
+             "modulus": math.sqrt(3) + slope * (phase - 0.8) + 0.08 * rng.normal()}
+            for seed in range(5) for chain in range(2) for phase in rng.uniform(0, np.pi / 2, 20)
         ]  # fmt: skip
         means = several_outputs.moduli(rows)
         assert len(means) == several_outputs.BINS
         return max(abs(each["modulus"] - math.sqrt(3)) / each["standard_error"] for each in means)
 
-    assert largest(0.0) < several_outputs.Z_LIMIT < largest(0.2)
+    assert largest(0.0) < several_outputs.Z_LIMIT < largest(0.4)
 
 
 @pytest.mark.slow
@@ -91,7 +92,7 @@ def test_lines_along_the_correlation_are_those_of_the_lowest_states(monkeypatch)
         problem = sharing_sequences.sequential.task(
             f"shared:{rho!r}", sharing_sequences.sample_efficiency.ADDED[:count]
         )
-        assert lines[count][2] == pytest.approx(error("times", problem, predict(solve(problem))), rel=1e-6)
+        assert lines[count][2] == pytest.approx(error("times", problem, predict(solve(problem)).mean), rel=1e-6)
     assert np.ptp(lines[2]) < 0.01
     assert np.isnan(sharing_sequences.half_way(lines[2]))
     assert sharing_sequences.half_way(lines[4]) < 0.3 < 0.7 < sharing_sequences.half_way(lines[3])
@@ -119,9 +120,12 @@ def test_the_panels_are_made_and_do_not_believe_few_draws(module, tmp_path, monk
         assert not found["agrees"]
 
 
+@pytest.mark.slow
 def test_a_network_of_another_signal_disagrees():
     """The comparison itself: the theory of a stronger label beside a network of a weaker one."""
-    settings = {"width": 48, "chains": 2, "steps": 150, "warmup": 60, "seed": 1}
-    weak = endpoint(3, 4.0, arch="shared:0.5")
-    assert networks.compared(weak, settings)["agrees"]
-    assert not networks.compared(weak, settings, solve(endpoint(3, 9.0, arch="shared:0.5")))["agrees"]
+    settings = {"width": 32, "chains": 2, "steps": 100, "warmup": 40, "seed": 1}
+    weak, strong = (endpoint(3, signal, arch="shared:0.5") for signal in (4.0, 9.0))
+    assert networks.compared(weak, settings)["largest_z"] < 4
+    wrong = networks.compared(weak, settings, solve(strong))
+    assert wrong["largest_z"] > 10
+    assert not wrong["agrees"]
