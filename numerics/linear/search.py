@@ -43,6 +43,9 @@ PERTURBATION = 0.1
 #: Free energy, and energy of labels that are not learnt, below which, over the number of times, no other state is
 #: looked for: on the diagonal branch a fold needs an entropy of 1/(4n) at least (``theory.learning_onset``).
 NEGLIGIBLE = 0.1
+#: The same where times are independent of each other: on the diagonal branch the state that has learnt the labels is
+#: the lower one only from an energy of 4.1/n on, more for few times (docs/theory.md section 14).
+NEGLIGIBLE_INDEPENDENT = 1.0
 #: Largest kernel for which learnt states of other kinds are sought where all labels are learnt.
 LARGEST_SEARCHED = 60
 #: Labels are enlarged by these factors to find states that the weaker labels do not lead to by themselves.
@@ -201,11 +204,12 @@ class _Search:
             for H in _amplified_states(functional, prior):
                 self.descend(functional.at(H))
         best = min((found.stop.point for found in self.found), key=lambda point: point.free_energy)
-        negligible = NEGLIGIBLE / functional.space.n
+        independent = functional.space.is_independent
+        negligible = (NEGLIGIBLE_INDEPENDENT if independent else NEGLIGIBLE) / functional.space.n
         if best.free_energy - functional.unexplained_energy < negligible:
             return
         unlearnt = starts.unlearnt_energy(best) > negligible
-        shared = not functional.space.is_independent and functional.dimension <= LARGEST_SEARCHED
+        shared = not independent and functional.dimension <= LARGEST_SEARCHED
         if unlearnt or shared:
             kernels = list(starts.kernels(functional, groups=unlearnt or self.whole))
             for start, (end, free_energy) in zip(kernels, self.nearer(kernels), strict=True):

@@ -9,11 +9,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sympy import Rational
 
 from numerics import solve, solve_all
 from numerics.inputs.problem import endpoint
 from numerics.linear import search
 from numerics.linear.search import MOST_DESCENTS, PERTURBATION, _Found, _Search, counted, lowest_state, search_all
+from theory.learning_onset import onset, onset_noise
+from theory.learning_transition import learning_transition
 
 nan = math.nan
 
@@ -165,8 +168,23 @@ def test_networks_that_share_weights_are_looked_at_even_where_labels_are_learnt(
     assert groups(dimension=search.LARGEST_SEARCHED) == ([False], [0.0, 10.0])
     assert groups(dimension=search.LARGEST_SEARCHED + 1) == ([], [0.0])
     assert groups(dimension=search.LARGEST_SEARCHED + 1, unlearnt=1.0) == ([True], [0.0, 10.0])
-    assert groups(unlearnt=search.NEGLIGIBLE / 4, independent=True) == ([], [0.0])
-    assert groups(unlearnt=1.01 * search.NEGLIGIBLE / 4, independent=True) == ([True], [0.0, 10.0])
+    assert groups(unlearnt=search.NEGLIGIBLE / 4) == ([False], [0.0, 10.0])
+    assert groups(unlearnt=1.01 * search.NEGLIGIBLE / 4) == ([True], [0.0, 10.0])
+    assert groups(unlearnt=search.NEGLIGIBLE_INDEPENDENT / 4, independent=True) == ([], [0.0])
+    assert groups(unlearnt=1.01 * search.NEGLIGIBLE_INDEPENDENT / 4, independent=True) == ([True], [0.0, 10.0])
+
+
+@pytest.mark.parametrize("T", [3, 4, 9, 200])
+@pytest.mark.parametrize("beyond", [1.001, 1.3, 10.0])
+def test_no_state_of_independent_times_is_lower_where_the_energy_is_negligible(T, beyond):
+    transition = learning_transition(T, Rational(beyond * float(onset_noise(T))))
+    energies = [transition.equal.signal / (2 * (h + transition.kappa)) for h in transition.equal.last_variances]
+    smallest = math.sqrt(3) * (3 + math.sqrt(3)) / 2  # at the onset, for n → ∞
+    assert (T - 1) * max(energies) > smallest > 4 * search.NEGLIGIBLE_INDEPENDENT
+    if beyond < 1.01 and T == 200:
+        at = onset(T)  # where both states are one
+        energy = (T - 1) * float(at.signal / (2 * (at.last_variance + at.kappa)))
+        assert smallest < energy < 1.02 * smallest
 
 
 def test_nothing_more_is_sought_below_a_negligible_free_energy(monkeypatch):
