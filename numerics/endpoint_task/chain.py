@@ -103,7 +103,7 @@ def newton(
     signal: FloatArray,
     kappa: FloatArray | float,
     *,
-    tolerance: float = 1e-10,
+    tolerance: float,
     max_iterations: int = 20,
 ) -> ChainStates:
     """Newton on stationarity from kernels close to a state: factors (B, n, n) at signals and noises (B,)."""
@@ -147,7 +147,7 @@ def _stationarity(here: Chain, signal: FloatArray, kappa: FloatArray) -> tuple[F
     return gradient, symmetric(columns) + energy, np.asarray(residual)
 
 
-def evaluate(L: FloatArray, signal: FloatArray, kappa: FloatArray | float, *, tolerance: float = 1e-10) -> ChainStates:
+def evaluate(L: FloatArray, signal: FloatArray, kappa: FloatArray | float, *, tolerance: float) -> ChainStates:
     """Free energy, residual and stability of kernels given by their factors (B, n, n)."""
     here = chain(L)
     kappa = np.broadcast_to(np.asarray(kappa, dtype=np.float64), signal.shape)

@@ -29,7 +29,8 @@ OFFSET = 1 / math.pi
 #: Points of an interpolant; last coefficients, relative to the function's size, below which it is resolved; the finest
 #: intervals, as a power of ½, that are tried.
 POINTS, RESOLVED, FINEST = 18, 1e-12, 9
-#: What neighbouring intervals share; kinks nearer to each other than this are one.
+#: What neighbouring intervals share; kinks nearer to each other than this are one (nearer than the finest intervals are
+#: long, 3.4e-3, they may be: one of the two is followed).
 OVERLAP, APART = 0.06, 1e-4
 #: Last coefficients in units of rounding that are none; an interval on which a kink is one, and not a narrow bend.
 ROUNDING, KINK = 32 * np.finfo(np.float64).eps, 5e-5
@@ -89,12 +90,15 @@ def _largest_ratio(function: Function, h: FloatArray) -> float:
 
 
 def kinks(function: Function, name: str) -> tuple[float, ...]:
-    """Where φ, φ' or φ'' jumps, in order; RANGE and KINK say how far and how near each other they are told apart.
+    """Where φ or φ' jumps, in order: in |h| < RANGE, by 1e-5 of φ's size or more, OVERLAP says how near each other.
+
+    A jump of φ'' alone is found where it is large; of ten times φ's size at two places of three.
 
     Raises:
         InputError: there are more than `MOST_KINKS`: steps, noise, fast oscillations.
     """
-    size = float(np.abs(finite_values(function, np.linspace(-4.0, 4.0, 101), name)).max())
+    near, far = (float(np.abs(finite_values(function, r * np.linspace(-1, 1, 101), name)).max()) for r in (4.0, RANGE))
+    size = max(near, far * 4.0 / RANGE)  # φ may vanish nearby
     left, length = np.arange(-RANGE, RANGE) - OFFSET, 1.0 + 2 * OVERLAP
     for _ in range(FINEST + 1):
         left = left[_last_coefficients(function, left, length, name) > RESOLVED * _scale(function, left, length, size)]

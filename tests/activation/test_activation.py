@@ -213,6 +213,18 @@ def test_as_many_kinks_are_found_as_there_are_up_to_the_most(count):
             smoothness.kinks(bent, "bent")
 
 
+def test_kinks_are_found_where_a_function_begins_far_away():
+    """Zero for |h| < 4: rounding is that of φ further out."""
+    found = smoothness.kinks(lambda h: np.maximum(h - 5.774340480796, 0) - 15.5 * np.maximum(h - 5.8, 0), "late")
+    np.testing.assert_allclose(found, [5.774340480796, 5.8], atol=1e-6)
+
+
+@pytest.mark.parametrize("place", np.random.default_rng(0).uniform(-6, 6, 8).tolist())
+def test_kinks_as_near_as_said_are_told_apart(place):
+    found = smoothness.kinks(lambda h: np.abs(h - place) + 0.5 * np.abs(h - place - 3.5e-3), "two")
+    np.testing.assert_allclose(found, [place, place + 3.5e-3], atol=1e-6)
+
+
 @pytest.mark.parametrize(("distance", "number"), [(0.02, 2), (0.3 * smoothness.APART, 1)])
 def test_kinks_that_nearly_coincide_are_one(distance, number):
     found = smoothness.kinks(lambda h: np.abs(h - 1.2) + 0.5 * np.abs(h - 1.2 - distance), "two")
