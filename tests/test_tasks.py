@@ -10,6 +10,7 @@ import pytest
 from numerics import tasks
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem
+from numerics.inputs.sizes import LARGEST_KERNEL
 
 TASKS = {
     "delayed_xor": tasks.delayed_xor,
@@ -37,6 +38,9 @@ def test_every_task_is_one_line_and_takes_the_options_of_a_problem(name):
         TASKS[name](kapa=1.0)
     with pytest.raises(InputError, match=r"^T: is 2"):
         TASKS[name](2)
+    patterns = 1 if name in ("flip_flop", "evidence_accumulation") else problem.P  # theirs may be fewer
+    with pytest.raises(InputError, match=rf"an integer ≥ 3, at most {LARGEST_KERNEL // patterns + 1}$"):
+        TASKS[name](10**6)
 
 
 def test_delayed_xor_is_xor_of_what_was_seen():
