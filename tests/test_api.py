@@ -349,8 +349,18 @@ def test_a_scan_draws_its_states(results):
     found = results["Scan"]
     axes = found.plot()
     assert axes is plt.gca()
-    heights = np.concatenate([line.get_ydata() for line in axes.lines if len(line.get_ydata()) == len(found.value)])
+    curves = [line for line in axes.lines if len(line.get_ydata()) >= len(found.value)]
+    heights = np.concatenate([line.get_ydata() for line in curves])
     assert np.nanmax(heights) == max(np.nanmax(branch.order_parameter) for branch in found.branches)
+    # a branch has one colour, and meets the pitchfork where it leaves the incoherent one
+    assert len({line.get_color() for line in curves}) == len({branch.number for branch in found.branches})
+    pitchfork = next(point for point in found.special_points if point.type == "pitchfork")
+    assert all(pitchfork.value in line.get_xdata() for line in curves)
+    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert {"incoherent", "pitchfork", "dashed: no minimum"} <= set(names)
+    assert axes.get_title(loc="left") == "RNN, $T = 4$, $\\kappa = 1$"
+    drawn = found.plot(height="free_energy")
+    assert drawn.get_ylabel().startswith("free energy")
     plt.close("all")
     with pytest.raises(InputError, match=r"^result: is a int; accepted"):
         plot(3)

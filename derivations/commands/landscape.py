@@ -55,7 +55,7 @@ def command(
         axes = np.linspace(-ACROSS, ACROSS, points), np.linspace(*UP, points)
         cut = landscapes.plane(T, signal, *axes, kappa) if plane else None
     if out is not None:
-        picture(curve, axes, cut, out)
+        picture(curve, axes, cut, rf"RNN, $T = {T}$, $\lambda = {signal:g}$, $\kappa = {kappa:g}$", out)
     if as_json:
         fields = landscape_fields(curve)
         if cut is not None:
@@ -114,6 +114,7 @@ def picture(
     curve: Landscape,
     axes: tuple[NDArray[np.float64], NDArray[np.float64]],
     cut: NDArray[np.float64] | None,
+    problem: str,
     path: Path,
 ) -> None:
     """F along the order parameter and, where asked for, contours of the cut with its minima at (±1, 1)."""
@@ -124,23 +125,36 @@ def picture(
 
     with styled():
         from matplotlib import pyplot as plt
+        from matplotlib.patheffects import withStroke
 
         count = 1 if cut is None else 2
         figure, panels = plt.subplots(1, count, figsize=(3.4 * count, 2.6), squeeze=False)
-        line = panels[0, 0]
-        line.plot(curve.order_parameter, curve.free_energy - np.nanmin(curve.free_energy))
-        line.set(xlabel=r"order parameter $H^{T-1,T-2}$", ylabel=r"$\min F - F_\mathrm{lowest}$")
-        barrier = curve.free_energy[len(curve.free_energy) // 2] - np.nanmin(curve.free_energy)
+        line, rise = panels[0, 0], curve.free_energy - np.nanmin(curve.free_energy)
+        curve.draw(line)
+        barrier = rise[len(rise) // 2]
         top = 4 * barrier if barrier > 0 else 0.2
-        shown = np.abs(curve.order_parameter[curve.free_energy - np.nanmin(curve.free_energy) < top]).max()
+        shown = np.abs(curve.order_parameter[rise < top]).max()
         line.set(xlim=(-1.1 * shown, 1.1 * shown), ylim=(-0.05 * top, top))
+        line.set_title(problem, loc="left")
         if cut is not None:
-            rise = cut - np.nanmin(cut)
-            origin = rise[np.argmin(np.abs(axes[1])), np.argmin(np.abs(axes[0]))]
+            across, up = axes
+            height = cut - np.nanmin(cut)
+            origin = height[np.argmin(np.abs(up)), np.argmin(np.abs(across))]
             levels = origin * np.linspace(0, 2.0, 17)
-            filled = panels[0, 1].contourf(*axes, rise, levels=levels, cmap="viridis", extend="max")
-            panels[0, 1].plot([-1, 1, 0], [1, 1, 0], "o", color="white", mec="black", ms=4)
-            panels[0, 1].set(xlabel="odd in $W$", ylabel="even in $W$")
-            figure.colorbar(filled, ax=panels[0, 1], label=r"$F - F_\mathrm{lowest}$")
+            plane = panels[0, 1]
+            filled = plane.contourf(across, up, height, levels=levels, cmap="viridis", extend="max")
+            middle = len(rise) // 2
+            lowest = rise[middle] < min(rise[middle - 1], rise[middle + 1])  # the incoherent state, metastable
+            plane.plot([-1, 1], [1, 1], "o", color="white", mec="black", ms=5)
+            plane.plot(0, 0, "o" if lowest else "X", color="white", mec="black", ms=5)
+            outlined = {"color": "w", "path_effects": [withStroke(linewidth=1.5, foreground="0.2")]}
+            for name, place, below in (("incoherent", (0, 0), -14), ("coherent", (-1, 1), 7), ("coherent", (1, 1), 7)):
+                plane.annotate(name, place, (0, below), textcoords="offset points", ha="center", **outlined)
+            plane.set(
+                xlabel=r"part of $H$ that $W \to -W$ reverses",
+                ylabel=r"part of $H$ that it keeps",
+                title="straight cut through these states",
+            )
+            figure.colorbar(filled, ax=plane, label=r"free energy $F - F_\mathrm{lowest}$", format="%.3g")
         with whole_file(path) as temporary:
             figure.savefig(temporary)

@@ -8,16 +8,14 @@ from typing import Any
 import numpy as np
 
 from numerics.continuation.diagram import FINISHED
+from numerics.continuation.drawing import Height, described, draw_scan
 from numerics.continuation.hysteresis import HysteresisLoop
-from numerics.continuation.parameters import PARAMETERS
 from numerics.continuation.special_points import SpecialPoint
 from numerics.inputs.problem import Problem
 from numerics.linalg import BoolArray, FloatArray
 from numerics.results.base import Result
 from numerics.results.display import Facts, number
 from numerics.results.labelled import Arrays, Labelled, kernel_array, kernel_coordinates, problem_attributes
-from numerics.results.plotting import branch as draw_branch
-from numerics.results.plotting import lines, order_parameter_axes
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,13 +143,18 @@ class Scan(Result):
             described.pop(name, None)
         return Arrays(rows, data, coordinates, described)
 
-    def draw(self, ax: Any, **style: Any) -> None:
-        """The order parameter of every branch along the parameter, with the special points."""
-        for index, branch in enumerate(self.branches):
-            drawn = lines(style, color=f"C{index}", label=branch.name)
-            draw_branch(self.value, branch.order_parameter, branch.stable, ax, **drawn)
-        for point in self.special_points:
-            ax.axvline(point.value, color="0.6", lw=0.6, ls=":", zorder=0)
-        order_parameter_axes(self.problem.T, ax)
-        ax.set_xlabel(PARAMETERS[self.parameter].symbol)
-        ax.legend()
+    def title(self) -> str:
+        """The network and its task."""
+        return described(self)
+
+    def draw(self, ax: Any, *, height: Height = "order_parameter", **style: Any) -> None:
+        """The order parameter of every branch along the parameter, or its free energy above the lowest.
+
+        Args:
+            ax: matplotlib axes.
+            height: ``"order_parameter"``, with special points and jumps, or ``"free_energy"``.
+            style: keywords of ``plot`` for the branches.
+        """
+        draw_scan(self, ax, height, **style)
+        ax.set_title(self.title(), loc="left")
+        ax.legend(fontsize="small")

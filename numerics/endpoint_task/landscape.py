@@ -60,10 +60,21 @@ class Landscape(Result):
         )
 
     def draw(self, ax: Any, **style: Any) -> None:
-        """F against q."""
-        order = np.argsort(self.correlation)
-        ax.plot(self.correlation[order], self.free_energy[order], **style)
-        ax.set(xlabel="correlation of the last two times $q$", ylabel="free energy $F$")
+        """F above the lowest against the order parameter; circles are minima, crosses saddles."""
+        order = np.argsort(self.order_parameter)
+        psi, rise = self.order_parameter[order], (self.free_energy - np.nanmin(self.free_energy))[order]
+        ax.plot(psi, rise, **style)
+        for sign, mark, name in ((1, "o", "minimum"), (-1, "X", "saddle")):
+            turns = 1 + np.flatnonzero((sign * np.diff(rise)[:-1] < 0) & (sign * np.diff(rise)[1:] > 0))
+            if len(turns):
+                ax.plot(psi[turns], rise[turns], mark, color="white", mec="black", ms=5, label=name)
+        T = self.kernel.shape[-1] + 1
+        ax.set(
+            xlabel=rf"order parameter $H^{{{T - 1},{T - 2}}}$ (all else minimised out)",
+            ylabel=r"free energy $F - F_\mathrm{lowest}$",
+        )
+        if ax.get_legend_handles_labels()[0]:
+            ax.legend(fontsize="small")
 
     def labelled(self) -> Arrays:
         """Along the correlation."""

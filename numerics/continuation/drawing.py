@@ -1,0 +1,121 @@
+"""The pictures of a scan: branches along the parameter, joined where they meet, with special points and the loop.
+
+A branch has one colour through its folds; full lines are minima of F, dashed ones are not. Arrows are the jumps of the
+hysteresis loop.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from numerics.continuation.parameters import PARAMETERS
+from numerics.linalg import BoolArray, FloatArray
+from numerics.results.plotting import lines
+
+if TYPE_CHECKING:
+    from numerics.continuation.scanned import Scan, ScannedBranch
+
+Height = Literal["order_parameter", "free_energy"]
+
+MARKERS = {"fold": "^", "pitchfork": "o", "branch-point": "s", "equal-free-energy": "d"}
+NAMES = {"equal-free-energy": "equal free energy", "branch-point": "branch point"}
+
+
+def draw_scan(found: Scan, ax: Any, height: Height, **style: Any) -> None:
+    """Every branch, the special points, and for the order parameter the jumps; `style` has keywords of ``plot``."""
+    numbers = list(dict.fromkeys(branch.number for branch in found.branches))
+    with np.errstate(invalid="ignore"):
+        lowest = np.fmin.reduce([branch.free_energy for branch in found.branches])
+    named: set[int] = set()
+    for branch in found.branches:
+        value, stable, drawn = _line(branch, found, height, lowest)
+        color = f"C{numbers.index(branch.number) % 7}"
+        for mask, line, width in ((stable, "-", 1.3), (~stable, "--", 0.8)):
+            shown = np.where(_with_neighbours(mask), drawn, np.nan)
+            ax.plot(value, shown, **lines(style, color=color, linestyle=line, linewidth=width))
+        if branch.number not in named:
+            named.add(branch.number)
+            ax.plot([], [], **lines(style, color=color, label=branch.name.rstrip("abcdefgh")))
+    if any((~branch.stable & np.isfinite(branch.free_energy)).any() for branch in found.branches):
+        ax.plot([], [], "--", color="0.25", lw=0.8, label="dashed: no minimum")
+    _special_points(found, ax, height)
+    if height == "order_parameter":
+        _jumps(found, ax)
+        T = found.problem.T
+        ax.set_ylabel(rf"order parameter $\|{_kernel(found)}^{{{T - 1},{T - 2}}}\|$")
+    else:
+        ax.set_ylabel(r"free energy $F - F_\mathrm{lowest}$")
+    ax.set_xlabel(PARAMETERS[found.parameter].symbol)
+
+
+def described(found: Scan) -> str:
+    """The network and its task: what is held while the parameter changes."""
+    held = [("kappa", r"\kappa"), ("u", "u"), ("v", "v"), ("w", "w")]
+    numbers = [
+        f"${symbol} = {getattr(found.problem, name):.4g}$"
+        for name, symbol in held
+        if name != found.parameter and (name == "kappa" or getattr(found.problem, name) != 1)
+    ]
+    network, activation = found.problem.network, found.problem.activation.name
+    if activation != "linear":
+        network = f"{activation} {network}"
+    return ", ".join([network, f"$T = {found.problem.T}$", *numbers])
+
+
+def _kernel(found: Scan) -> str:
+    return "H" if found.problem.activation.name == "linear" else r"\Phi"
+
+
+def _line(
+    branch: ScannedBranch, found: Scan, height: Height, lowest: FloatArray
+) -> tuple[FloatArray, BoolArray, FloatArray]:
+    """A branch's values, where it is stable, and its heights, with its special points between those of the grid."""
+    own = [p for p in found.special_points if branch.name in p.names and found.value[0] < p.value < found.value[-1]]
+    value = np.array([p.value for p in own])
+    places = np.searchsorted(found.value, value)
+    on_grid = branch.order_parameter if height == "order_parameter" else branch.free_energy - lowest
+    there = np.isfinite(on_grid)
+    # where the branch ends between two values, the height of the nearer one that it reaches
+    heights = np.interp(value, found.value[there], on_grid[there]) if there.any() else np.full(len(own), np.nan)
+    if height == "order_parameter":
+        for k, point in enumerate(own):
+            if branch.number in point.branches:
+                heights[k] = point.order_parameter[point.branches.index(branch.number)]
+    drawn = np.insert(on_grid, places, heights)
+    return np.insert(found.value, places, value), np.insert(branch.stable, places, branch.stable[places]), drawn
+
+
+def _special_points(found: Scan, ax: Any, height: Height) -> None:
+    shown = set()
+    for point in found.special_points:
+        ax.axvline(point.value, color="0.6", lw=0.5, ls=":", zorder=0)
+        if height != "order_parameter":
+            continue
+        sizes = sorted({round(size, 9) for size in point.order_parameter if np.isfinite(size)})
+        label = None if point.type in shown else NAMES.get(point.type, point.type)
+        shown.add(point.type)
+        ax.plot(
+            [point.value] * len(sizes), sizes, MARKERS[point.type], color="0.25", ms=3.2, mfc="white", mew=0.7,
+            zorder=4, label=label,
+        )  # fmt: skip
+
+
+def _jumps(found: Scan, ax: Any) -> None:
+    """Arrows of the hysteresis loop."""
+    passages = () if found.loop is None else (found.loop.up, found.loop.down)
+    jumps = [jump for passage in passages for jump in passage.transitions if not jump.continuous]
+    for jump in jumps:
+        start, end = ((jump.value, size) for size in jump.order_parameter)
+        arrow = {"arrowstyle": "-|>", "color": "0.35", "lw": 0.9, "shrinkA": 0, "shrinkB": 0}
+        ax.annotate("", xy=end, xytext=start, arrowprops=arrow)
+    if jumps:
+        ax.plot([], [], color="0.35", lw=0.9, marker=r"$\uparrow$", ms=5, ls="", label="jump of the loop")
+
+
+def _with_neighbours(mask: BoolArray) -> BoolArray:
+    """True also beside a true entry, so that the pieces of a line meet."""
+    wider = mask.copy()
+    wider[1:] |= mask[:-1]
+    return wider
