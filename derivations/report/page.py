@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from derivations.report.derivation import derivation
-from derivations.report.typeset import code_style, mathml
+from derivations.report.typeset import code_style, mathml, typeset_text
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -109,6 +109,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["math"] = lambda latex: Markup(mathml(latex))
+    environment.filters["symbols"] = lambda text: Markup(typeset_text(text))
     environment.filters["script_json"] = script_json
     environment.globals["style"] = Markup(style())
     environment.globals["figure_script"] = Markup((STATIC / "figure.js").read_text(encoding="utf-8"))
