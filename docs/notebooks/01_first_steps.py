@@ -44,7 +44,7 @@ strong
 fig, axes = plt.subplots(1, 2, figsize=(7, 3), layout="constrained")
 for state, ax in ((weak, axes[0]), (strong, axes[1])):
     state.plot(ax=ax)
-    ax.set_title(f"{state.branch}, F = {state.free_energy:.3f}")
+    ax.set_title(f"{state.branch}, F = {state.free_energy:.3f}", loc="left")
 plt.show()
 
 # %% [markdown]

@@ -34,7 +34,7 @@ branch = theory.coherent_branch(1)
 branch.signal
 
 # %%
-s = 2 + np.linspace(1e-3, 1.3, 200) ** 2  # the branch begins at s = 2
+s = 2 + np.linspace(1e-3, 0.65, 200) ** 2  # the branch begins at s = 2
 order_parameter, signal = (lambdify(branch.parameter, formula)(s) for formula in (branch.kernel[2, 3], branch.signal))
 critical = float(theory.critical_point(4, 1).signal)
 print(f"λ_c = {critical}")
