@@ -1,9 +1,9 @@
 """A test pattern joined with the training patterns of a nonlinear state: their kernel, and its terms of order 1/N.
 
-A test pattern is an unsupervised pattern of the joint kernel, on which nothing pulls: its entries of Φ̃ are zero (docs/
-theory.md section 6), and the law of the training patterns' kernel at width N is the marginal of the joint one
-(section 13). Given a trajectory g of the training patterns, the joint one is Gaussian, so that points of the tilted
-law of g, each with random numbers for the rest and their negatives, are points of the joint law.
+A test pattern is an unsupervised pattern of the joint kernel, on which nothing pulls: its entries of Φ̃ are zero
+(docs/theory.md section 6), and the law of the training patterns' kernel at width N is the marginal of the joint one
+(docs/theory.md section 13). Given a trajectory g of the training patterns, the joint one is Gaussian, so that points
+of the tilted law of g, each with random numbers for the rest and their negatives, are points of the joint law.
 """
 
 from __future__ import annotations
