@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from numerics.inputs.problem import endpoint
-from numerics.sampling import simulate
+from numerics.sampling import chains, simulate
+from numerics.sampling.network import make_network
+from numerics.sampling.starts import start
 from numerics.sampling.tuning import HMCTuning, SGLDTuning
 
 
@@ -61,3 +65,46 @@ def test_the_langevin_step_is_frozen_once_after_a_pilot_of_the_second_half(monke
     run = simulate(endpoint(4, 20.0), 12, "sgld", chains=2, steps=40, warmup=60, seed=5, workers=1)
     assert pilots == [30, 30]
     assert run.kernel_bias is not None
+
+
+def test_warm_up_begins_at_a_middle_length_and_tries_others_in_its_third_quarter():
+    tuning = HMCTuning(40, 1.0)
+    tried = {tuning.setting(step)[1] for step in range(20, 30)}
+    assert min(tried) < tuning.setting(0)[1] < max(tried)
+    assert len(tried) >= 3
+
+
+def test_a_warming_chain_has_the_settings_of_its_step_and_one_that_has_warmed_up_those_that_were_learnt(monkeypatch):
+    problem = endpoint(3, 1.0)
+    network = make_network(problem, 4, "float64")
+    weights = start(np.random.default_rng(0), network, "prior", readout=True)
+    asked, info = [], SimpleNamespace(acceptance=0.5, gradients=3)
+
+    class Planted(HMCTuning):
+        def setting(self, step):
+            return 0.25 + step, 7.0
+
+        def update(self, step, acceptance, gradients, kernel):
+            return replace(self, log_average=float(step))
+
+    class Recorded:
+        def __init__(self, network, step_size, length, reading):
+            asked.append((step_size, length))
+
+        def step(self, rng, state, spare):
+            return SimpleNamespace(weights=state.weights), info
+
+    monkeypatch.setattr(chains, "HMC", Recorded)
+    state = chains.ChainState(0, 3, weights, {}, Planted(5, 1.0, length=2.0))
+    notes = SimpleNamespace(acceptance=[])
+    for given in (None, 0.125):
+        plan = SimpleNamespace(warming=5, step_size=given, reading=None)
+        here = state
+        for _ in range(4):
+            here = chains._hmc_step(plan, network, None, here, notes, None)
+        assert here.done == 7
+        assert here.tuning.log_average == 4.0  # nothing is learnt afterwards
+    assert asked[:2] == [(3.25, 7.0), (4.25, 7.0)]
+    assert asked[2:4] == [(pytest.approx(math.exp(4.0)), 2.0)] * 2
+    assert asked[4:] == [(0.125, 7.0)] * 2 + [(0.125, 2.0)] * 2
+    assert notes.acceptance == [0.5] * 4
