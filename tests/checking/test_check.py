@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -295,3 +296,41 @@ def test_a_minimum_is_reached_from_nearby():
     state = solve(endpoint(4, 4.0))
     again = minimum_from(state.problem, 1.1 * state.kernel)
     np.testing.assert_allclose(again.kernel, state.kernel, atol=1e-8)
+
+
+def test_a_checks_arrays_are_those_of_the_widest_networks_in_each_phase():
+    rng = np.random.default_rng(0)
+
+    def simulation():
+        kernel, error = rng.normal(size=(2, 3, 3))
+        return SimpleNamespace(kernel_mean=kernel, kernel_standard_error=error)
+
+    def part(free_energy, weight, agreement):
+        return SimpleNamespace(
+            phase=SimpleNamespace(state=SimpleNamespace(free_energy=free_energy), weight=weight),
+            predicted=rng.normal(size=(3, 3)),
+            agreement=agreement,
+            simulations=[simulation(), simulation()],
+        )
+
+    parts = [part(1.0, 0.75, SimpleNamespace(z=rng.normal(size=(3, 3)))), part(2.0, 0.25, None)]
+    checked = SimpleNamespace(
+        problem=endpoint(4, 1.0),
+        phases=parts,
+        mixture=SimpleNamespace(z=np.ones((3, 3))),
+        width=64,
+        verdict="agrees",
+        reason=".",
+    )
+    found = module.Check.labelled(checked)
+    for k, each in enumerate(parts):
+        for name, expected in (
+            ("predicted", each.predicted),
+            ("sampled", each.simulations[1].kernel_mean),
+            ("standard_error", each.simulations[1].kernel_standard_error),
+            ("z", np.full((3, 3), np.nan) if each.agreement is None else each.agreement.z),
+        ):
+            np.testing.assert_array_equal(np.asarray(found.data[name][1])[k].reshape(3, 3), expected)
+    np.testing.assert_array_equal(found.data["free_energy"][1], [1.0, 2.0])
+    np.testing.assert_array_equal(found.data["weight"][1], [0.75, 0.25])
+    np.testing.assert_array_equal(np.asarray(found.data["z_mixture"][1]).reshape(3, 3), np.ones((3, 3)))

@@ -10,6 +10,7 @@ import pytest
 
 from numerics import InputError, Problem, endpoint, scan
 from numerics.continuation.family import family
+from numerics.continuation.growth import search_values
 from numerics.continuation.options import Options
 
 
@@ -53,3 +54,12 @@ def test_parameters_along_which_coordinates_stay(parameter, arch, bias):
             family(shared, parameter)
     elif not bias:
         family(shared, parameter)
+
+
+@pytest.mark.parametrize(("most", "every"), [(20, 1), (11, 1), (10, 2), (6, 2), (5, 4)])
+def test_values_at_which_states_are_searched_for_are_a_factor_apart_and_the_ends(most, every):
+    options = Options(search_factor=2.0, most_searches=most)
+    whole = family(endpoint(4, 1.0), "signal", options)
+    low, *inner, high = np.exp(search_values(whole, (math.log(0.9), math.log(1100.0)))).tolist()
+    assert (low, high) == (pytest.approx(0.9), pytest.approx(1100.0))
+    np.testing.assert_allclose(inner, 2.0 ** np.arange(0, 11)[::every])

@@ -301,3 +301,6 @@ def test_equal_matrices_are_one_group_and_multiples_where_nothing_skips():
         assert (first, number.tolist(), factor.tolist()) == ([0], [0, 0, 0], [1, 1, 1])
     first, number, factor = responses.equal_matrices(np.array([[1.0, -3.0], [-3.0, 9.0]]), 0.0)
     assert (first, number.tolist(), factor.tolist()) == ([0], [0, 0], [1, -3])
+    # neither equal nor a multiple, whatever the sizes
+    for M in ([[4.0, 1.0], [1.0, 1.0]], [[0.25, 0.2], [0.2, 0.25]]):
+        assert responses.equal_matrices(np.array(M), 0.0)[0] == [0, 1]
