@@ -289,3 +289,13 @@ def test_simulate_takes_the_sharing_matrix_and_the_outputs_of_a_file(tmp_path):
     assert (refused.status, refused.stdout) == (2, "")
     assert "arch: is 'dnn' beside the file's sharing matrix" in refused.stderr
     assert run(["simulate", path, *SMALL[:-1]]).status == found.status
+
+
+def test_scales_are_those_that_a_states_own_matrices_make():
+    """Of a named architecture w alone; a sharing matrix may be as large as w is small."""
+    y = np.full((1, 8), np.nan)
+    y[:, -1] = 1.0
+    assert Problem(np.ones((1, 1)), y, w=1e-60, arch="matrix", sharing=1e60 * np.eye(7)).w == 1e-60
+    for beside in ({}, {"arch": "matrix", "sharing": np.eye(7)}):
+        with pytest.raises(InputError, match=r"^w: gives the scale 1e-420 at t = 8"):
+            Problem(np.ones((1, 1)), y, w=1e-60, **beside)

@@ -2,6 +2,7 @@
 
 import functools
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -91,3 +92,18 @@ def test_refusals(tmp_path):
         sweep(functools.partial(endpoint, signal=1.0), {"T": [4, 5]}, tmp_path)
     with pytest.raises(InputError, match="signal"):
         sweep(MAKE, {"signal": [-1.0]}, tmp_path)
+
+
+@pytest.mark.parametrize("n", [1, 4])
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("axes", [1, 3])
+def test_outputs_have_a_dimension_of_their_own_where_there_are_several(axes, outputs, n):
+    names, P = ("signal", "kappa", "w")[:axes], 2
+    shape = (2, 1, 3)[:axes]
+    planted = {name: np.zeros(shape) for name in (*module.SCALARS, "order_parameter")}
+    planted |= {"axes": [(name, range(size)) for name, size in zip(names, shape, strict=True)], "parameters": {}}
+    planted["kernel"] = np.zeros((*shape, n * P, n * P))
+    planted["prediction"] = np.zeros((*shape, *((outputs,) if outputs > 1 else ()), P, n))
+    dimensions, values = module.Sweep.labelled(SimpleNamespace(**planted)).data["prediction"]
+    assert dimensions == (*names, *(("output",) if outputs > 1 else ()), "pattern", "time")
+    assert values.shape == planted["prediction"].shape
