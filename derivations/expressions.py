@@ -9,27 +9,45 @@ from sympy.printing.str import StrPrinter
 
 from theory.typesetting import Remembered
 
+#: Columns of a line with its phrase.
+WIDTH = 80
+
 
 class Text(Remembered, StrPrinter):  # type: ignore[misc]
     """``str`` of SymPy expressions."""
 
 
-def as_text(fields: Mapping[str, Any]) -> str:
-    """One name a line; tables and sequences of tables indented below theirs."""
-    return _as_text(fields, "", Text().doprint)
+def as_text(fields: Mapping[str, Any], phrases: Callable[[str], str] = lambda name: "") -> str:
+    """One name a line; tables and sequences of tables indented below theirs.
+
+    `phrases` gives what a name stands for, or nothing; it is a comment behind the name's line, before it where that is
+    long.
+    """
+    return _as_text(fields, "", Text().doprint, phrases)
 
 
-def _as_text(fields: Mapping[str, Any], indent: str, written: Callable[[Any], str]) -> str:
+def _as_text(
+    fields: Mapping[str, Any], indent: str, written: Callable[[Any], str], phrases: Callable[[str], str]
+) -> str:
     lines = []
     for name, value in fields.items():
         if value is None or name == "latex":
             continue
         if isinstance(value, dict):
-            lines += [f"{indent}{name}:", _as_text(value, indent + "  ", written)] if value else []
+            inner = _as_text(value, indent + "  ", written, phrases)
+            lines += [_commented(f"{indent}{name}:", phrases(name)), inner] if value else []
         elif isinstance(value, list) and value and isinstance(value[0], dict):
-            lines += [f"{indent}{name}:", *(_as_text(item, indent + "  ", written) + "\n" for item in value)]
-        elif isinstance(value, list | tuple):
-            lines.append(f"{indent}{name} = {', '.join(map(written, value))}")
+            inner = "\n".join(_as_text(item, indent + "  ", written, phrases) + "\n" for item in value)
+            lines += [f"{indent}{name}:", inner]
         else:
-            lines.append(f"{indent}{name} = {written(value)}")
+            values = value if isinstance(value, list | tuple) else [value]
+            lines.append(_commented(f"{indent}{name} = {', '.join(map(written, values))}", phrases(name)))
     return "\n".join(lines)
+
+
+def _commented(line: str, phrase: str) -> str:
+    if not phrase:
+        return line
+    if len(line) + len(phrase) + 4 <= WIDTH:
+        return f"{line}  # {phrase}"
+    return f"{' ' * (len(line) - len(line.lstrip()))}# {phrase}\n{line}"

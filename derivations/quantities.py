@@ -50,6 +50,7 @@ _NAMES: dict[str | tuple[str, str], tuple[str, str]] = {
     "singular_largest_kappa": (r"\kappa_{\max,\sigma}", "noise up to which this is on the stable branch"),
     "singular_signal": (r"\lambda_{\sigma}", "signal at which a singular value of W leaves the bulk"),
     "first": ("", "what comes first as lambda rises"),
+    ("perturbation", "order"): ("", "power of the labels' kernel Y"),
     ("critical-point", "signal"): (r"\lambda_{c}", "critical signal"),
     ("outlier-threshold", "signal"): (r"\lambda_{z}", "signal at which an eigenvalue of W leaves the bulk"),
     ("outlier-threshold", "parameter"): ("s", "parameter of the coherent branch there"),
@@ -64,3 +65,11 @@ def symbol_and_phrase(what: str, field: str) -> tuple[str, str]:
     """
     name = field.removesuffix("_float")
     return _NAMES[what, name] if (what, name) in _NAMES else _NAMES[name]
+
+
+def phrase(what: str, field: str) -> str:
+    """What a field of ``derive WHAT`` is; nothing where its name says it, or for a second form of a field."""
+    if field.endswith("_float"):
+        return ""
+    known = _NAMES.get((what, field), _NAMES.get(field))
+    return "" if known is None else known[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -162,8 +163,9 @@ def command(
     else:
         from derivations.expressions import as_text
         from derivations.formulas import as_latex, told
+        from derivations.quantities import phrase
 
-        click.echo(as_latex(what, fields) if form == "latex" else as_text(told(fields)))
+        click.echo(as_latex(what, fields) if form == "latex" else as_text(told(fields), partial(phrase, what)))
     return 0
 
 

@@ -12,6 +12,7 @@ import sympy
 from click.testing import CliRunner
 
 from derivations.__main__ import cli
+from tests.commands.test_program import run
 from tests.theory import skip_reference
 
 
@@ -357,3 +358,18 @@ def test_printed_paths_of_a_sharing_are_weakened_by_each_step():
     cut = derive("perturbation", "--order", "1", "--arch", "looped:2")["orders"][1]
     assert set(cut["shares_of_rnn"]["23"].values()) == {"0", "1/2"}
     assert "shares_of_rnn" not in whole
+
+
+def test_text_says_what_each_quantity_is():
+    """Behind its line, or before one that is long; what stands before the comment is as in the JSON object."""
+    lines = run("derive", "critical-point", "--T", "4").stdout.splitlines()
+    assert "signal = 81/8  # critical signal" in lines
+    assert "signal_float = 10.125" in lines
+    assert "kernel_diagonal = 2, 4, 8  # variances" in lines
+    assert max(map(len, lines)) <= 80
+    long = run("derive", "free-energy", "--T", "4").stdout.splitlines()
+    assert long[long.index("# free energy per neuron") + 1].startswith("free_energy = ")
+    assert "  # cost of the labels" in " ".join(long)
+    one = run("derive", "perturbation", "--T", "4", "--order", "1", "--entry", "2,3").stdout
+    assert "    23 = E_1*E_2*u**2*v*w**2*y_1*y_2" in one
+    assert "    22 = " not in one
