@@ -117,6 +117,19 @@ def test_names():
         Activation.of(np.sin, derivative=lambda h: -np.cos(h))
 
 
+@pytest.mark.parametrize("place", [0.25, -0.5, 4.0])
+def test_a_wrong_derivative_is_refused_however_near_to_a_kink(place):
+    def leaky(h):
+        return np.where(h > 0, h, 0.1 * h)
+
+    def wrong(h):
+        return np.where(h > 0, 1.0, 0.1) + 0.01 * (np.abs(h - place) < 0.1)
+
+    with pytest.raises(InputError, match=r"^derivative: of .*, where φ has the slope (1|0.1); accepted: "):
+        Activation.of(leaky, derivative=wrong)
+    assert Activation.of(leaky, derivative=lambda h: np.where(h > 0, 1.0, 0.1)).kinks == (0.0,)
+
+
 def test_every_activation_travels():
     slope = 0.3
     for given in ("relu", np.sin, lambda h: np.where(h > 0, h, slope * h), FUNCTIONS["softplus"][0]):
