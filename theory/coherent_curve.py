@@ -34,7 +34,6 @@ from sympy import (
     cancel,
     diff,
     discriminant,
-    expand,
     factor,
     fraction,
     invert,
@@ -201,20 +200,39 @@ def residuals(curve: CoherentCurve) -> dict[str, Expr]:
     alpha, g = curve.parameters
     modulus = Poly(curve.relation, g, domain=QQ.frac_field(alpha))
     x, equations = conditions()
-    p1 = x["p1"]
-    values = {x["alpha"]: alpha, x["mu"]: curve.stress}
-    values |= {x[name]: value for name, value in curve.even.items()}
-    values |= {x[name]: value * p1 for name, value in curve.odd.items()}
+    zero, square = Poly(0, g, domain=modulus.domain), Poly(curve.square, g, domain=modulus.domain)
+    even = {"alpha": alpha, "mu": curve.stress, **curve.even}
+    odd = {"p1": Integer(1), **curve.odd}
+    known = {x[name]: (Poly(value, g, domain=modulus.domain), zero) for name, value in even.items()}
+    known |= {x[name]: (zero, Poly(value, g, domain=modulus.domain)) for name, value in odd.items()}
+
+    def on_curve(expression: Expr) -> tuple[Poly, Poly]:
+        """Even part and odd part over ``p_1``, both modulo the relation."""
+        if expression.is_Number:
+            return Poly(expression, g, domain=modulus.domain), zero
+        if expression.is_Symbol:
+            return known[expression]
+        if expression.is_Pow:
+            (base, over), power = on_curve(expression.base), int(expression.exp)
+            if power < 0:
+                if not over.is_zero:
+                    raise ArithmeticError(f"{expression.base}: odd under W → -W, and divided by")
+                base, power = invert(base, modulus), -power
+            factors = [(base, over)] * power
+        else:
+            factors = [on_curve(part) for part in expression.args]
+        if expression.is_Add:
+            return sum((each[0] for each in factors), zero), sum((each[1] for each in factors), zero)
+        one, other = factors[0]
+        for first, second in factors[1:]:
+            product = one * first + square * other * second
+            one, other = product.rem(modulus), (one * second + other * first).rem(modulus)
+        return one, other
+
     result = {}
     for name, equation in equations.items():
-        top, bottom = (Poly(expand(part), x["p1"], x["e"], x["q2"]) for part in fraction(together(equation)))
-        parts = []
-        for poly in (top, bottom):
-            total: Expr = Integer(0)
-            for powers, coefficient in poly.terms():
-                parity = sum(powers)
-                e, q2 = curve.odd["e"] ** powers[1], curve.odd["q2"] ** powers[2]
-                total += coefficient.subs(values) * e * q2 * curve.square ** (parity // 2)
-            parts.append(total)
-        result[name] = _reduce(parts[0], modulus) if parts[0] != 0 else Integer(0)
+        here, over = on_curve(equation)
+        if not here.is_zero and not over.is_zero:
+            raise ArithmeticError(f"the condition of {name} has no parity under W → -W")
+        result[name] = factor((over if here.is_zero else here).as_expr())
     return result
