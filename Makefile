@@ -19,10 +19,10 @@ report: $(INSTALLED)  ## one HTML page with panels, checks, derivations and an i
 	$(BIN)/unrolled report --quick --out report
 
 test: $(INSTALLED)  ## the fast tests
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 slow-test: $(INSTALLED)  ## the long statistical tests
-	$(BIN)/python -m pytest -n auto -m slow
+	$(BIN)/python -m pytest -n auto --dist worksteal -m slow
 
 lint: $(INSTALLED)  ## ruff, mypy and the import walls
 	$(BIN)/ruff check .

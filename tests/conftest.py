@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 
@@ -11,11 +12,20 @@ from numerics.threads import limited
 
 #: Seconds for a test that is marked `slow` or `benchmark`; pyproject.toml has the limit of all others.
 SLOW_TIMEOUT = 1800
+#: Beginnings of the names of tests that take longest, the longest first.
+HEAVIEST = Path(__file__).with_name("heaviest.txt").read_text(encoding="utf-8").split("\n")[:-1]
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A search without an end fails by name instead of hanging the run."""
+    """A search without an end fails by name instead of hanging the run; the longest tests begin, so that workers end
+    together."""
+
+    def place(item: pytest.Item) -> int:
+        return next((k for k, name in enumerate(HEAVIEST) if item.nodeid.startswith(name)), len(HEAVIEST))
+
+    if any(item.get_closest_marker("slow") for item in items):
+        items.sort(key=lambda item: place(item) if item.get_closest_marker("slow") else len(HEAVIEST))
     for item in items:
         if (item.get_closest_marker("slow") or item.get_closest_marker("benchmark")) and not item.get_closest_marker(
             "timeout"

@@ -44,7 +44,7 @@ from numerics.sampling.sgld import SGLD, mobility
 
 FULL = "--full" in sys.argv
 BELOW, ABOVE = 1.0, 30.0
-WIDTHS: tuple[int, ...] = (128, 2048)
+WIDTHS: tuple[int, ...] = (128, 1024)
 if FULL:
     WIDTHS = (64, 128, 256, 512, 1024, 2048)
     CASES = [(T, arch, signal) for T in (4, 5, 6) for arch in ("rnn", "dnn") for signal in (BELOW, ABOVE)]
