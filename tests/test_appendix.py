@@ -31,7 +31,7 @@ def test_derivation_runs_and_prints_its_results(script: Path):
         env=os.environ | {"PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"},
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=1200,
         check=False,
     )
     assert result.returncode == 0, result.stderr[-2000:]
