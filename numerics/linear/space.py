@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
-from numerics.linalg import FloatArray, IntArray
+from numerics.linalg import BoolArray, FloatArray, IntArray
 
 #: Relative size below which an input direction is none, and above which directions are far from it.
 CUT, CLEAR = 1e-10, 1e-2
@@ -73,6 +73,15 @@ def _numbers(part: Coordinates) -> IntArray:
 
 def _block(part: Coordinates) -> tuple[Coordinates, Coordinates]:
     return (part, part) if isinstance(part, slice) else (part[:, None], part)
+
+
+def _groups(shares: BoolArray) -> IntArray:
+    """Number of the connected group of each time; the two common cases are a good part of a small problem's time."""
+    if shares.all():
+        return np.zeros(len(shares), dtype=np.intp)
+    if shares.sum() == len(shares):  # the diagonal, which is never 0
+        return np.arange(len(shares))
+    return np.asarray(connected_components(shares, directed=False)[1], dtype=np.intp)
 
 
 def together(parts: Sequence[Coordinates]) -> Coordinates:
@@ -170,7 +179,7 @@ class KernelSpace:
     @cached_property
     def links(self) -> tuple[Link, ...]:
         """Times whose matrices are correlated together, groups of them in order of their first."""
-        groups = connected_components(self.sharing != 0, directed=False)[1] if self.steps else np.zeros(0)
+        groups = _groups(self.sharing != 0) if self.steps else np.zeros(0)
         found = []
         for group in dict.fromkeys(groups.tolist()):
             times = np.flatnonzero(groups == group)
