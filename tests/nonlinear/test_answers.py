@@ -137,3 +137,18 @@ def test_states_within_three_errors_of_each_other_are_one(settled, apart, number
         search.engine.refined(space, state, limit, say), state=found, kernel_error=error
     )
     assert len(solutions(replace(search, engine=planted), [state, other])) == number
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_of_a_symmetric_state_and_the_same_with_noise_the_symmetric_one_is_kept(settled, first):
+    """Whatever their order, and although the other one's error is smaller."""
+    search, state = settled
+    noisy = replace(state, point=replace(state.point, kernel=state.point.kernel + 1e-3 * (1 - np.eye(2))))
+    errors = {id(state): 1e-3 * np.eye(2), id(noisy): 0.5e-3 * np.eye(2)}
+    planted = Planted(search.engine, {})
+    planted.refined = lambda space, found, limit, say: replace(
+        search.engine.refined(space, state, limit, say), state=found, kernel_error=errors[id(found)]
+    )
+    given = [state, noisy] if first == 0 else [noisy, state]
+    (kept,) = solutions(replace(search, engine=planted, limit=0.1), given)
+    assert abs(kept.kernel[0, 1]) < 1e-12
