@@ -1,6 +1,7 @@
 """Sweeps: labels, resumption, damage, executors."""
 
 import functools
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -107,3 +108,21 @@ def test_outputs_have_a_dimension_of_their_own_where_there_are_several(axes, out
     dimensions, values = module.Sweep.labelled(SimpleNamespace(**planted)).data["prediction"]
     assert dimensions == (*names, *(("output",) if outputs > 1 else ()), "pattern", "time")
     assert values.shape == planted["prediction"].shape
+
+
+def test_a_point_that_fails_cancels_those_that_have_not_begun_on_an_executor_that_goes_on(tmp_path, monkeypatch):
+    begun, gate = [], threading.Event()
+
+    def failing(problem):
+        begun.append(problem)
+        if len(begun) == 1:
+            raise RuntimeError("the first")
+        gate.wait(5.0)
+
+    monkeypatch.setattr(module, "solved", failing)
+    with ThreadPoolExecutor(1) as pool:
+        with pytest.raises(RuntimeError, match="the first"):
+            sweep(MAKE, {"signal": [1.0, 2.0, 3.0, 4.0]}, tmp_path, pool)
+        gate.set()
+        assert pool.submit(int, "7").result() == 7
+    assert len(begun) <= 2
