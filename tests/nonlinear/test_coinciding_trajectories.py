@@ -226,3 +226,19 @@ def test_sources_of_a_low_rank_are_carried_by_as_many_coordinates(seed):
     scaled = np.concatenate([back, x / np.abs(x).max()], axis=1)
     np.testing.assert_allclose(embedding @ np.linalg.lstsq(embedding, scaled, rcond=None)[0], scaled, atol=1e-12)
     np.testing.assert_allclose(embedding[:2, :2] @ embedding[:2, :2].T, x[:2] @ x[:2].T, atol=1e-12)
+
+
+@pytest.mark.parametrize("factor", [0.25, 4.0])
+def test_a_space_of_stronger_labels_or_noise_is_that_of_such_a_problem(factor):
+    x = np.array([[1.0, 0.2], [1.0, 0.2], [-0.5, 0.8]])
+    problem = Problem(x, [[np.nan, 1.0], [np.nan, 2.0], [0.5, -1.0]], activation="erf", kappa=0.3)
+    space = trajectory_space(problem)
+    kernel = 0.5 * np.eye(space.m) + 0.1
+    for found, changed in (
+        (space.with_labels(factor), problem.with_(y=problem.y * np.sqrt(factor))),
+        (space.with_noise(factor), problem.with_(kappa=factor * 0.3)),
+    ):
+        expected = trajectory_space(changed).labels.duals(kernel).energy
+        assert found.labels.duals(kernel).energy == pytest.approx(expected, rel=1e-12)
+        np.testing.assert_allclose(found.problem.y, changed.y)
+        assert found.problem.kappa == changed.kappa
