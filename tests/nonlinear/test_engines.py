@@ -306,3 +306,29 @@ def test_newton_ends_at_a_saddle_beside_it_and_downhill_in_a_minimum():
     minimum, _, reached = map_._newton(at, x, downhill=True, tolerance=1e-8)
     assert reached
     assert abs(minimum.kernel[2, 1]) > 0.4
+
+
+@pytest.mark.parametrize("chunk", [100, 10**6])
+def test_averages_of_a_tilted_law_are_weighted_sums_over_points_about_the_mean(chunk, monkeypatch):
+    """In pieces or at once; written out with the densities of the law and of what the points were drawn from."""
+    monkeypatch.setattr(iteration, "CHUNK", chunk)
+    problem = endpoint(3, 2.0, activation="relu")
+    space, phi = trajectory_space(problem), problem.activation
+    drawn = sample(space, 64, 0, with_tails(space.d), mirrored=False, paired=False)
+    kernel, mean = np.array([[0.5, 0.2], [0.2, 0.4]]), np.array([0.3, 0.6])
+    covariance, conjugate = np.array([[1.0, 0.3], [0.3, 0.8]]), np.array([[0.1, 0.05], [0.05, 0.2]])
+    points = drawn.z @ np.linalg.cholesky(covariance).T + mean
+    activity = np.maximum(points @ space.embedding.T, 0.0)
+    inverse = np.linalg.inv(space.covariance(kernel))
+    log_p = (
+        np.sum(activity @ conjugate * activity, axis=1) - 0.5 * np.sum(points @ inverse * points, axis=1) - drawn.log_q
+    )
+    p = np.exp(log_p - log_p.max())
+    (found, centre, spread), counting = iteration.tilted_averages(
+        drawn, space, phi, (kernel, mean, covariance), conjugate
+    )
+    assert counting == pytest.approx(p.sum() ** 2 / (p @ p) / len(p))
+    p /= p.sum()
+    np.testing.assert_allclose(found, (activity * p[:, None]).T @ activity, rtol=1e-9)
+    np.testing.assert_allclose(centre, p @ points, rtol=1e-9)
+    np.testing.assert_allclose(spread, np.cov(points.T, aweights=p, ddof=0), rtol=1e-9)
