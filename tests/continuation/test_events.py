@@ -63,3 +63,23 @@ def test_an_eigenvalue_that_does_not_change_sign_is_lost(monkeypatch):
 )
 def test_a_phase_turns_a_mode_around_where_half_of_the_period_is_a_whole_number_of_its_lags(period, left, reversed_):
     assert events._reverses(period, left) == reversed_
+
+
+@pytest.mark.parametrize("turns", [True, False])
+def test_of_the_states_own_lags_one_eigenvalue_vanishes_at_a_fold_itself(turns, monkeypatch):
+    asked = []
+
+    def crossing(track, first, step, index, numbers):
+        asked.append((index, numbers))
+        return [SimpleNamespace(length=1.0 - index)]
+
+    monkeypatch.setattr(events, "_fold", lambda track, first, step: SimpleNamespace(length=0.5))
+    monkeypatch.setattr(events, "_crossings", crossing)
+    spectra = (np.array([-1.0, 1.0, 1.0]), np.array([1.0, 1.0])), (np.array([-1.0, -1.0, -1.0]), np.array([-1.0, 1.0]))
+    first, second = (
+        SimpleNamespace(rate=rate, spectra=each)
+        for rate, each in zip((1.0, -1.0 if turns else 1.0), spectra, strict=True)
+    )
+    found = events.located(None, first, second, 1.0)
+    assert asked == [(0, [2] if turns else [1, 2]), (1, [0])]
+    assert [event.length for event in found] == ([0.0, 0.5, 1.0] if turns else [0.0, 1.0])

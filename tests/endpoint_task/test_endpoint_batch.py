@@ -128,6 +128,21 @@ def test_the_residual_of_a_polished_point_is_relative_to_each_entrys_own_scale()
         polish(planted, np.ones(3), ["1"], digits=20)
 
 
+def test_parameters_of_a_polished_point_are_exactly_what_was_given():
+    seen = []
+
+    def precise(at, parameters, digits):
+        seen.append(parameters)
+        return SimpleNamespace(hessian=mpmath.eye(1), gradient=mpmath.zeros(1, 1))
+
+    polish(SimpleNamespace(dimension=1, precise=precise), np.ones(1), ["0.1"])
+    polish(SimpleNamespace(dimension=1, precise=precise), np.ones(1), np.array([0.1]))
+    with mpmath.workdps(65):
+        assert seen[0] == [mpmath.mpf("0.1")]
+        assert seen[-1] == [mpmath.mpf(0.1)]
+        assert seen[0] != seen[-1]
+
+
 def test_polish_reaches_50_digits():
     lowered = lowered_endpoint(4, "rnn")
     p = lowered.arrange({symbols.signal.name: 20.0, "kappa": 1.0, "u": 1.0, "v": 1.0, "w": 1.0})
