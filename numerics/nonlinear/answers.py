@@ -93,13 +93,26 @@ def _alike(search: Search, one: NonlinearSolution, other: NonlinearSolution) -> 
     )
 
 
+def of_chain(search: Search, chain: NonlinearSolution) -> NonlinearSolution:
+    """The chain on all positions."""
+    classes = search.space.classes
+    return replace(
+        chain,
+        kernel=classes.expand(chain.kernel),
+        conjugate=classes.shared(chain.conjugate),
+        covariance=classes.expand(chain.covariance),
+        second_moment=classes.expand(chain.second_moment),
+        kernel_error=np.abs(classes.expand(chain.kernel_error)),
+    )
+
+
 def _solution(search: Search, found: State, what: str) -> NonlinearSolution:
     """One state refined, with what is known of it."""
     space, prior, limit = search.space, search.prior, search.limit
     search.say(what)
     exact = search.chain_at(found.point.kernel)
     if exact is not None:
-        return exact
+        return of_chain(search, exact)
     refined = search.engine.refined(space, found, limit, lambda size: search.say(f"{what}: {size}"))
     state, point, problem = refined.state, refined.state.point, space.problem
     expand = space.classes.expand

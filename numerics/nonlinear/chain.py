@@ -37,10 +37,10 @@ SMALLEST_PART, LONGEST = 1e-4, 0.7
 
 
 def is_chain(space: TrajectorySpace, phi: Activation) -> bool:
-    """Whether the random network's branch is a chain of single variables."""
+    """Whether the random network's branch is a chain of single variables: one pattern, or several that coincide."""
     classes = independent(space, phi)
     single = classes is not None and len(np.unique(classes.rows)) == space.m
-    return single and space.problem.P == 1
+    return single and len(np.unique(space.times)) == space.m
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +186,7 @@ def incoherent_chain(
 ) -> NonlinearSolution | None:
     """The random network's kernel followed to the full labels, as accurate as rounding allows or points suffice for.
 
-    None where it cannot be followed, or its error exceeds the limit.
+    Its matrices are on rows of Φ, (m, m); None where it cannot be followed, or its error exceeds the limit.
 
     Args:
         space, phi: coordinates and activation, for which `is_chain`.

@@ -17,7 +17,7 @@ from numerics.inputs.arrays import finite_array
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer, positive, power_of_two
 from numerics.linalg import FloatArray
-from numerics.nonlinear.answers import compared, solutions
+from numerics.nonlinear.answers import compared, of_chain, solutions
 from numerics.nonlinear.by_quadrature import Quadrature
 from numerics.nonlinear.by_sampling import Sampling
 from numerics.nonlinear.chain import is_chain
@@ -82,8 +82,8 @@ def all_states(
         engine: ``"quadrature"`` (at most 4 dimensions of the trajectory), ``"sampling"``, or ``"auto"``: quadrature
             where it applies.
         tolerance: largest error of Φ's entries over the largest entry, for `converged`; 1e-8 for quadrature, 1e-2 for
-            sampling unless given. The random network's branch of one pattern, a chain of independent times, always is
-            computed by quadrature, unless an engine is asked for.
+            sampling unless given. The random network's branch of one trajectory, a chain of independent times, is
+            always computed by quadrature, unless an engine is asked for.
         size: points of each of 16 batches of the sampling engine, a power of 2; as many as the tolerance needs, up to
             32768, unless given. For odd φ each stands for its negative too.
         seed: of the sampling engine.
@@ -141,7 +141,9 @@ def incoherent_state(problem: Problem, *, tolerance: float | None = None) -> Non
     With an odd φ, input at t = 0 only and one supervised time, its times stay uncorrelated.
     """
     search = _prepared(problem, "auto", tolerance, None, 0, None)
-    return search.chain or solutions(search, [followed(search, whole=True)[-1][1]])[0]
+    if search.chain is not None:
+        return of_chain(search, search.chain)
+    return solutions(search, [followed(search, whole=True)[-1][1]])[0]
 
 
 def _prepared(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from numerics.errors import InputError
-from numerics.inputs.problem import endpoint
+from numerics.inputs.problem import Problem, endpoint
 from numerics.nonlinear.critical import critical_signal
 
 
@@ -16,6 +17,22 @@ def test_linear_network_has_the_exact_critical_signal():
     assert found.interval[0] <= found.scale <= found.interval[1]
     assert found.interval[1] - found.interval[0] < 1e-6
     assert found.state.branch == "incoherent"
+
+
+@pytest.mark.parametrize("x", [[[1.0], [1.0]], [[1.0], [-1.0]]])
+def test_patterns_that_coincide_are_one_of_less_noise(x):
+    """Two labels of one trajectory, or of opposite ones: y twice with κ is y with κ/2. T = 5 has four dimensions."""
+    y = np.array([[np.nan] * 3 + [1.0], [np.nan] * 3 + [np.sign(x[1][0])]])
+    one = Problem(np.ones((1, 1)), y[:1], kappa=0.5, activation="erf")
+    found = critical_signal(Problem(np.array(x), y, kappa=1.0, activation="erf"), 2.0, 3.0)
+    expected = critical_signal(one, 2.0, 3.0)
+    assert found is not None
+    assert expected is not None
+    assert found.scale == pytest.approx(expected.scale, rel=3e-8)
+    signs = np.tile(np.ravel(x), 4)
+    kernel = np.kron(expected.state.kernel, np.ones((2, 2))) * np.outer(signs, signs)
+    np.testing.assert_allclose(found.state.kernel, kernel, rtol=1e-6, atol=1e-12)
+    assert found.state.covariance.shape == found.state.second_moment.shape == found.state.conjugate.shape == (8, 8)
 
 
 def test_dnn_has_none():
