@@ -39,10 +39,8 @@ def command(
     from numerics.inputs.scalars import integer
     from numerics.results.solutions import Solutions
 
-    if problem.activation.name != "linear":
-        for flag, value in (("--width", width), ("--digits", digits)):
-            if value is not None:
-                raise click.UsageError(f"{flag}: does not apply to {problem.activation}; accepted: --activation linear")
+    if digits is not None and problem.activation.name != "linear":
+        raise click.UsageError(f"--digits: does not apply to {problem.activation}; accepted: --activation linear")
     if width is not None:
         integer(width, "--width", 1)
     if digits is not None:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 #: Rows of a table that are shown.
 MOST_ROWS = 40
+#: Smaller numbers, relative to the largest mean, are shown as 0.
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -123,10 +125,12 @@ class Predictions(Result):
             columns |= {"at_width": f"at N = {self.width}", "sd": "± sd"}
         values = {name: self._joined(name) for name in columns}
         values = {name: each for name, each in values.items() if np.isfinite(each).any()}
+        rounding = ROUNDING * np.nanmax(np.abs(values["mean"]))
         rows = [[*(["output"] if several else []), "pattern", "t", *(columns[name] for name in values)]]
         for c, p, t in np.ndindex(values["mean"].shape):
             pattern = f"{p + 1}" if p < P else f"{p - P + 1} held out"
-            numbers = ("" if np.isnan(each[c, p, t]) else f"{each[c, p, t]:.4g}" for each in values.values())
+            here = [each[c, p, t] for each in values.values()]
+            numbers = ("" if np.isnan(x) else f"{0.0 if abs(x) < rounding else x:.4g}" for x in here)
             rows.append([*([f"{c + 1}"] if several else []), pattern, f"{t + 1}", *numbers])
         return rows
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from derivations.commands import states
+from numerics import predict
 from numerics.continuation import nonlinear
 from numerics.continuation.nonlinear import joined
 from numerics.inputs.problem import Problem, endpoint
@@ -28,6 +29,18 @@ def test_solve_prints_the_fields_of_a_nonlinear_state():
     assert np.max(fields["kernel_error"]) < 1e-7
     expected = outliers(lowest_state(endpoint(4, signal=100.0, activation="erf")))[0]
     np.testing.assert_allclose(fields["outliers"], [[z.real, z.imag] for z in expected])
+
+
+def test_solve_has_fluctuations_at_a_width():
+    words = ("solve", "endpoint", "--T", "3", "--signal", "4", "--activation", "erf", "--width", "64")
+    fields = json.loads(run(*words, "--json").stdout)
+    found = predict(lowest_state(endpoint(3, 4.0, activation="erf")), 64)
+    np.testing.assert_allclose(fields["prediction_sd"], found.sd, rtol=1e-6)
+    np.testing.assert_allclose(fields["prediction_shift"], found.shift, rtol=1e-6, atol=1e-9)
+    assert np.shape(fields["kernel_sd"]) == np.shape(fields["kernel_shift"]) == (2, 2)
+    shown = run(*words).stdout
+    assert "± sd" in shown
+    assert f"{found.sd[0, 1]:.4g}" in shown
 
 
 TASK = ("solve", "endpoint", "--T", "4", "--signal", "20", "--activation", "erf", "--json")
