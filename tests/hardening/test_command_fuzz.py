@@ -53,7 +53,7 @@ FITTING: dict[str, tuple[str, ...]] = {
 SMALL = {"steps", "chains", "width", "workers", "json"}
 AMOUNTS = {"--steps", "--chains", "--width", "--workers", "--order", "--digits"}
 #: Options without which nothing is missed here.
-NEVER = {"help"}
+NEVER = {"help", "progress"}
 WORDS = {
     "derive": ("free-energy", "stationarity", "critical-point", "incoherent-branch", "stability", "gaussian-averages"),
     "scan": ("endpoint",),
