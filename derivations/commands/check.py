@@ -33,10 +33,10 @@ def command(problem: Problem, out: Path | None, as_json: bool, **options: Any) -
 
     Chains start in every minimum of the free energy that is found; which of these phases carries the weight at this
     width is computed, and each is compared with the chains that stay in it (chains that move between all of them, with
-    the mean over them). The prediction is the theory's mean kernel at this width; each difference is divided by its
-    standard error. For a nonlinear network that mean is not known: N/4 and N/2 are simulated too, and the limit N → ∞
-    of the trend in 1/N is compared. The work grows with the minima, widths, chains and steps (warm-up included). Exit
-    status 1 if any entry disagrees, or the solver or the chains did not converge.
+    the mean over them). The prediction is the theory's mean kernel at this width, for a nonlinear network to first
+    order in 1/N; each difference is divided by its standard error, which has the size of the next order in it. The
+    work grows with the minima, chains and steps (warm-up included). Exit status 1 if any entry disagrees, or the solver
+    or the chains did not converge.
     """
     require_picture(out)
     from numerics.checking.check import check
@@ -65,7 +65,7 @@ def draw(checked: Check, out: Path) -> None:
 
     part, simulation = checked.phases[0], checked.simulation
     kernels = {
-        "theory" if part.trend is not None else f"theory, $N = {simulation.width}$": part.predicted,
+        f"theory, $N = {simulation.width}$": part.predicted,
         f"sampled, $N = {simulation.width}$": simulation.kernel_mean,
     }
     outputs = {
@@ -78,11 +78,10 @@ def draw(checked: Check, out: Path) -> None:
 def fields_of(checked: Check) -> dict[str, Any]:
     """The contract's fields of a check."""
     heaviest, verdict = checked.phases[0], checked.agreement
-    trend = heaviest.trend
     fields: dict[str, Any] = {
         "theory": state_fields(heaviest.phase.state, checked.width),
-        "simulation": simulation_fields(heaviest.simulations[-1]),
-        "kernel_finite_width": None if trend is not None else heaviest.predicted,
+        "simulation": simulation_fields(heaviest.simulation),
+        "kernel_finite_width": heaviest.predicted,
         "cka": None if verdict is None else verdict.cka,
         "z": None if verdict is None else verdict.z,
         "z_limit": None if verdict is None else verdict.z_limit,
@@ -90,13 +89,6 @@ def fields_of(checked: Check) -> dict[str, Any]:
         "verdict": checked.verdict,
         "reason": checked.reason,
     }
-    if trend is not None:
-        fields |= {
-            "widths": [simulation.width for simulation in heaviest.simulations],
-            "kernel_limit": trend.limit,
-            "kernel_limit_standard_error": trend.limit_standard_error,
-            "kernel_shift": trend.coefficients[1],
-        }
     if len(checked.phases) > 1:
         fields["phases"] = [phase_fields(part, position) for position, part in enumerate(checked.phases)]
     return fields
@@ -109,13 +101,13 @@ def phase_fields(part: PhaseCheck, position: int) -> dict[str, Any]:
         "free_energy": phase.state.free_energy,
         "branch": phase.state.branch,
         "kernel": phase.state.kernel,
-        "kernel_finite_width": part.predicted if part.trend is None else None,
+        "kernel_finite_width": part.predicted,
         "weight": phase.weight,
         "weight_rests_on": phase.basis,
         "stays": part.stays,
         "sampled_share": part.shares,
         "own_share": part.shares[position],
-        "kernel_mean": part.simulations[-1].kernel_mean,
+        "kernel_mean": part.simulation.kernel_mean,
         "agrees": None if verdict is None else verdict.agrees,
         "z": None if verdict is None else verdict.z,
     }
@@ -133,7 +125,7 @@ def notes(checked: Check) -> list[str]:
         )
         if parts[0].phase.basis == "free energy":
             said.append("these weights follow from N F alone: the fluctuations around the minima are not known")
-    if parts[0].phase.basis == "free energy" and parts[0].trend is None:
+    if parts[0].phase.basis == "free energy":
         said.append("the kernel is too large for its 1/N shift; compared with the theory at N → ∞")
     return said
 
@@ -145,10 +137,7 @@ def print_check(checked: Check) -> None:
         print_phases(checked)
     for part in checked.phases:
         if part.agreement is not None:
-            if part.trend is None:
-                print_kernels(checked, part)
-            else:
-                print_limits(part)
+            print_kernels(checked, part)
 
 
 def print_phases(checked: Check) -> None:
@@ -188,8 +177,8 @@ def _shown(problem: Problem) -> str:
 
 
 def print_kernels(checked: Check, part: PhaseCheck) -> None:
-    """A linear network's kernel in one phase: theory and simulation."""
-    verdict, simulation, state = part.agreement, part.simulations[-1], part.phase.state
+    """The kernel in one phase: theory and simulation."""
+    verdict, simulation, state = part.agreement, part.simulation, part.phase.state
     assert verdict is not None
     problem = checked.problem
     kernels = [output.without_rounding(each) for each in (state.kernel, part.predicted, simulation.kernel_mean)]
@@ -207,39 +196,21 @@ def print_kernels(checked: Check, part: PhaseCheck) -> None:
         ["entry", "theory N → ∞", f"theory N = {simulation.width}", "simulated", "std error", "z"],
         rows,
     )
-    print_chains(part)
-
-
-def print_limits(part: PhaseCheck) -> None:
-    """A nonlinear network's kernel in one phase: theory, the trend's limit, and the simulations it comes from."""
-    verdict, trend, state = part.agreement, part.trend, part.phase.state
-    assert verdict is not None
-    assert trend is not None
-    problem, rows, predicted = state.problem, [], output.without_rounding(part.predicted)
-    for name, at in entries(problem, verdict.z):
-        sampled = [output.number(s.kernel_mean[at], 4) for s in part.simulations]
-        limit = f"{trend.limit[at]:.4g} ± {trend.limit_standard_error[at]:.1g}"
-        rows.append([name, output.number(predicted[at]), limit, *sampled, f"{verdict.z[at]:+.2f}"])
-    output.print_table(
-        f"Kernel of the {problem.activation} {problem.network}; limit by the trend 1, 1/N, 1/N² over the widths"
-        + _shown(problem),
-        ["entry", "theory N → ∞", "limit N → ∞", *(f"N = {s.width}" for s in part.simulations), "z"],
-        rows,
-    )
     print_averages(state)
     print_chains(part)
 
 
 def print_chains(part: PhaseCheck) -> None:
-    """How well the chains of each width have sampled."""
+    """How well the chains have sampled."""
     assert part.agreement is not None
+    run = part.simulation
     output.print_table(
         "Simulation",
-        ["quantity", *(f"N = {s.width}" for s in part.simulations)],
+        ["quantity", f"N = {run.width}"],
         [
-            ("effective samples", *(output.number(s.ess, 4) for s in part.simulations)),
-            ("R-hat", *(f"{s.rhat:.4f}" for s in part.simulations)),
-            ("seconds", *(output.number(s.seconds, 3) for s in part.simulations)),
+            ("effective samples", output.number(run.ess, 4)),
+            ("R-hat", f"{run.rhat:.4f}"),
+            ("seconds", output.number(run.seconds, 3)),
         ],
     )
     click.echo(f"Alignment (CKA) with the theory: {part.agreement.cka:.6f}")

@@ -1,7 +1,7 @@
 """Does a sampled kernel agree with a predicted one? Differences over their standard errors, entry by entry.
 
-A theory at N → ∞ is compared either with the sampled kernel less a shift that is known (the linear network's), or with
-the limit of sampled kernels of several widths, ``⟨Φ⟩_N = Φ_∞ + a/N + b/N² + …``, whose coefficients are measured.
+A theory at N → ∞ is compared with the sampled kernel less a shift that is known, or, where none is, with the limit of
+sampled kernels of several widths, ``⟨Φ⟩_N = Φ_∞ + a/N + b/N² + …``, whose coefficients are measured.
 """
 
 from __future__ import annotations

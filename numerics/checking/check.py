@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from numerics.checking import linear, nonlinear
-from numerics.checking.agreement import Agreement, Verdict, WidthTrend
+from numerics.checking import linear
+from numerics.checking.agreement import Agreement, Verdict
 from numerics.checking.laws import law_of
 from numerics.checking.regions import nearest
 from numerics.checking.weights import Phase, phases
@@ -21,8 +21,7 @@ from numerics.inputs.scalars import integer
 from numerics.linalg import FloatArray
 from numerics.linear import trust_region
 from numerics.linear.functional import kernel_functional
-from numerics.nonlinear.solution import NonlinearSolution
-from numerics.progress import Progress, watched
+from numerics.progress import Progress
 from numerics.results.base import Result
 from numerics.results.display import Facts
 from numerics.results.labelled import KERNEL, Arrays, counted, kernel_array, kernel_coordinates, problem_attributes
@@ -49,21 +48,18 @@ class PhaseCheck:
 
     Attributes:
         phase: the minimum, its weight at this width, and the kernel predicted there.
-        simulations: of each width, smallest first, the sign symmetry removed where the state has an image.
-        shares: share of the draws at the full width that are in each phase, in the order of `Check.phases`.
-        stays: every chain, at every width, has nearly all its draws in this phase.
-        predicted: the mean kernel predicted at the full width (a nonlinear network's: at N → ∞), in the simulations'
-            sign.
-        trend: of the sampled kernels over widths (nonlinear networks), or None.
+        simulation: of the chains, the sign symmetry removed where the state has an image.
+        shares: share of the draws that are in each phase, in the order of `Check.phases`.
+        stays: every chain has nearly all its draws in this phase.
+        predicted: the mean kernel predicted at this width, in the simulation's sign.
         agreement: of the draws within the phase with the prediction; None where chains leave it.
     """
 
     phase: Phase
-    simulations: tuple[Simulation, ...]
+    simulation: Simulation
     shares: FloatArray
     stays: bool
     predicted: FloatArray
-    trend: WidthTrend | None
     agreement: Agreement | None
 
 
@@ -74,7 +70,7 @@ class Check(Result):
     Attributes:
         problem, width: what was compared.
         phases: the minima of the free energy, the one that carries most weight at this width first.
-        mixture: the verdict on all chains together, where they move between the phases (linear networks), or None.
+        mixture: the verdict on all chains together, where they move between the phases, or None.
         verdict: ``"agrees"`` if the phase that carries most weight does, and each other in which chains stay;
             ``"undecided"`` if chains have not mixed, or the theory has not converged, and nothing disagrees.
         reason: the verdict in a sentence.
@@ -100,7 +96,7 @@ class Check(Result):
     @property
     def simulation(self) -> Simulation:
         """The chains that started there."""
-        return self.phases[0].simulations[-1]
+        return self.phases[0].simulation
 
     @property
     def agreement(self) -> Agreement | None:
@@ -120,15 +116,15 @@ class Check(Result):
     def labelled(self) -> Arrays:
         """Predicted and sampled kernels along the phase (from 1, the one that carries most weight first).
 
-        ``z`` is the agreement of each phase (of the trend's limit, for a nonlinear network), NaN where there is none;
+        ``z`` is the agreement of each phase, NaN where there is none;
         ``z_mixture`` that of all chains together.
         """
         problem, parts = self.problem, self.phases
         nothing = np.full_like(parts[0].predicted, np.nan)
         kernels = {
             "predicted": [part.predicted for part in parts],
-            "sampled": [part.simulations[-1].kernel_mean for part in parts],
-            "standard_error": [part.simulations[-1].kernel_standard_error for part in parts],
+            "sampled": [part.simulation.kernel_mean for part in parts],
+            "standard_error": [part.simulation.kernel_standard_error for part in parts],
             "z": [nothing if part.agreement is None else part.agreement.z for part in parts],
         }
         data = {name: kernel_array(np.stack(values), problem.P, "phase") for name, values in kernels.items()}
@@ -157,16 +153,16 @@ def check(
     and the fluctuations around each (`numerics.checking.weights`). Chains start in each minimum; where there is one
     only, half of them start from random weights, so that a minimum that the search has missed shows as chains that do
     not mix. Where chains stay in the phase they start in, they are compared with it; where they move, all are
-    compared with the mean over the phases. The prediction is the mean kernel at this width; for a nonlinear network
-    N/4 and N/2 are sampled too, and the limit N → ∞ of the trend in 1/N is compared.
+    compared with the mean over the phases. The prediction is the mean kernel at this width, for a nonlinear network to
+    first order in 1/N (`numerics.nonlinear.fluctuations`), with the size of the next order as an error.
 
-    After the search, the work is (minima) × (widths) × chains × (warm-up + steps). Unless given, the warm-up is that of
+    After the search, the work is (minima) × chains × (warm-up + steps). Unless given, the warm-up is that of
     `numerics.simulate`, but no longer than `steps` (at least 40): where draws are too few to tell that the chains have
     forgotten their start, the verdict is undecided, and a longer warm-up would not change it.
 
     Args:
         problem: what is learnt.
-        width: N; at least `nonlinear.SMALLEST_WIDTH` for a nonlinear network.
+        width: N.
         checkpoint: directory in which runs are saved and resumed, each in a folder of its own.
         progress: True shows how far it is, on standard error; a function is told what is being done, the steps done
             over all simulations, and their total.
@@ -176,39 +172,21 @@ def check(
     Raises:
         InputError: an argument is out of range.
     """
-    curved = problem.activation.name != "linear"
-    least = nonlinear.SMALLEST_WIDTH if curved else 1
-    accepted = f"an integer ≥ {least}" + (" for a nonlinear network" if curved else "")
-    width = integer(width, "width", least, accepted=accepted)
+    width = integer(width, "width", 1)
     options = _complete(problem, width, workers=workers, **options)
-    with watched(progress, "solving") as told:
-        return _checked(problem, width, checkpoint, told, options)
-
-
-def _checked(
-    problem: Problem, width: int, checkpoint: str | Path | None, told: Progress, options: dict[str, Any]
-) -> Check:
-    """As `check`, of arguments that hold."""
-    curved = problem.activation.name != "linear"
-    found = _weighed(problem, width, told)
-    divisors = nonlinear.DIVISORS if curved else (1,)
-    widths, rows = [width // divisor for divisor in divisors], len(found[0].region.inverse)
-    if len(found) > 1 and widths[0] < rows:
-        accepted = f"an integer ≥ {divisors[0] * rows}, for chains that start in each of {len(found)} minima"
+    found = _weighed(problem, width, progress or (lambda what, done, total: None))
+    rows = len(found[0].region.inverse)
+    if len(found) > 1 and width < rows:
+        accepted = f"an integer ≥ {rows}, for chains that start in each of {len(found)} minima"
         raise InputError(f"width: is {width}; accepted: {accepted}")
     share = options["chains"] * (options["warmup"] + options["steps"])
-    total = share * len(found) * len(widths)
+    total = share * len(found)
 
-    def of_run(run: int) -> Callable[[str, float], None]:
-        return lambda what, done: told(what, share * run + done, total)
+    def told(run: int) -> Callable[[str, int], None]:
+        return lambda what, done: None if progress is None else progress(what, share * run + done, total)
 
-    runs = [
-        [
-            _sampled(problem, each, k, found, _place(checkpoint, each, widths), of_run(run), options)
-            for run, each in enumerate(widths, len(widths) * k)
-        ]
-        for k in range(len(found))
-    ]
+    place = None if checkpoint is None else Path(checkpoint)
+    runs = [_sampled(problem, width, k, found, place, told(k), options) for k in range(len(found))]
     return judged(problem, width, found, runs)
 
 
@@ -236,13 +214,6 @@ def minima(problem: Problem, progress: Progress | None = None) -> list[Solution]
     large = is_linear and kernel_functional(problem).dimension > trust_region.DENSE_MODES
     states = [solve(problem, progress=progress)] if large else solve_all(problem, progress=progress)
     return [state for state in states if state.stable and state.converged] or [states[0]]
-
-
-def _place(checkpoint: str | Path | None, width: int, widths: list[int]) -> Path | None:
-    """The folder of one width's runs."""
-    if checkpoint is None:
-        return None
-    return Path(checkpoint) / f"width-{width}" if len(widths) > 1 else Path(checkpoint)
 
 
 def _sampled(
@@ -279,25 +250,27 @@ def _labelled(progress: Callable[[str, float], None], label: str, before: int) -
     return lambda what, done, total: progress(label, before + done)
 
 
-def judged(problem: Problem, width: int, found: Sequence[Phase], runs: Sequence[Sequence[Simulation]]) -> Check:
-    """The verdict on the chains of each phase, (phases, widths).
+def judged(problem: Problem, width: int, found: Sequence[Phase], runs: Sequence[Simulation]) -> Check:
+    """The verdict on the chains of each phase.
 
     Args:
         problem, width: what was sampled.
-        found: the phases at the full width, heaviest first.
-        runs: of chains that started in each, smallest width first.
+        found: the phases, heaviest first.
+        runs: of chains that started in each.
     """
     regions = [phase.region for phase in found]
     parts = []
-    for position, (phase, simulations) in enumerate(zip(found, runs, strict=True)):
-        places = [nearest(regions, simulation.kernels) for simulation in simulations]
-        inside = [np.asarray(place == position, dtype=np.float64) for place in places]
-        stays = all(bool((marks.mean(axis=1) >= STAYS).all()) for marks in inside)
-        shares = np.array([float((places[-1] == k).mean()) for k in range(len(found))])
-        parts.append(_compared(phase, simulations, inside, shares, stays))
+    for position, (phase, simulation) in enumerate(zip(found, runs, strict=True)):
+        place = nearest(regions, simulation.kernels)
+        inside = np.asarray(place == position, dtype=np.float64)
+        stays = bool((inside.mean(axis=1) >= STAYS).all())
+        shares = np.array([float((place == k).mean()) for k in range(len(found))])
+        compared = linear.compare_phase(phase, simulation, inside if stays else None)
+        agreement = compared.agreement if stays else None
+        parts.append(PhaseCheck(phase, compared.simulation, shares, stays, compared.predicted, agreement))
     mixture = None
     if not all(part.stays for part in parts) and problem.activation.name == "linear":
-        pooled = linear.compare_mixture(tuple(found), joined([simulations[-1] for simulations in runs]))
+        pooled = linear.compare_mixture(tuple(found), joined(runs))
         # chains that have left a phase once and for all say nothing on its weight
         mixture = pooled if pooled.mixed or not parts[0].stays else None
     verdict, reason = _verdict(parts, mixture)
@@ -305,19 +278,6 @@ def judged(problem: Problem, width: int, found: Sequence[Phase], runs: Sequence[
     if failed:
         verdict, reason = "undecided", f"the theory has not converged: {failed[0].status}"
     return Check(problem, width, tuple(parts), mixture, verdict, reason)
-
-
-def _compared(
-    phase: Phase, simulations: Sequence[Simulation], inside: list[FloatArray], shares: FloatArray, stays: bool
-) -> PhaseCheck:
-    state = phase.state
-    if isinstance(state, NonlinearSolution):
-        by_trend = nonlinear.compare_trend(state, simulations, inside if stays else None)
-        verdict = by_trend.agreement if stays or len(shares) == 1 else None
-        return PhaseCheck(phase, by_trend.simulations, shares, stays, state.kernel, by_trend.trend, verdict)
-    compared = linear.compare_phase(phase, simulations[-1], inside[-1] if stays else None)
-    verdict = compared.agreement if stays else None
-    return PhaseCheck(phase, (compared.simulation,), shares, stays, compared.predicted, None, verdict)
 
 
 def _verdict(parts: Sequence[PhaseCheck], mixture: Agreement | None) -> tuple[Verdict, str]:

@@ -27,10 +27,9 @@ class Comparison(Result):
     Attributes:
         solution: the theory's state, N → ∞.
         simulation: with the sign symmetries removed that turn the state into another.
-        predicted: the kernel in the simulation's sign, (nP, nP): of a linear network the mean at the simulated width,
-            of a nonlinear one the state's own, N → ∞.
-        agreement: the verdict; None for a nonlinear network, whose shift at finite N one width cannot tell (`check`
-            samples three).
+        predicted: the mean kernel at the simulated width in the simulation's sign, (nP, nP); the state's own, N → ∞,
+            where a nonlinear network's shift is not known.
+        agreement: the verdict; None where the shift is not known.
     """
 
     solution: Solution
@@ -89,5 +88,6 @@ def compare(state: Solution, simulation: Simulation) -> Comparison:
         raise InputError("simulation: is of another problem than the state; accepted: one of the same problem")
     (phase,) = phases([state], simulation.width)
     found = compare_phase(phase, simulation)
-    verdict = None if isinstance(state, NonlinearSolution) else found.agreement
+    unknown = isinstance(state, NonlinearSolution) and phase.basis == "free energy"
+    verdict = None if unknown else found.agreement
     return Comparison(state, found.simulation, found.predicted, verdict)

@@ -2,7 +2,8 @@
 
 ``p_k ∝ g_k exp(-N F_k - ½ ln|v𝒯H_k𝒯ᵀ+κ|) |𝓗_k|^{-1/2}`` with the Hessian 𝓗 in the natural metric, in which the volume
 element of the kernel's density is 1, and g the number of its images under the sign symmetries; for small kernels of
-linear networks from their exact density in place of the Gaussian.
+linear networks from their exact density in place of the Gaussian. In each region the mean kernel at this width is
+predicted: from that density, or to first order in 1/N.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from numerics.checking.regions import Region, nearest, region
 from numerics.errors import InputError, NotSolvedError
 from numerics.linalg import FloatArray
 from numerics.linear.solution import linear_state
+from numerics.nonlinear.fluctuations import fluctuations, log_mass, next_term
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.predictors import finite_width
 from numerics.results.solution import Solution
@@ -41,8 +43,8 @@ class Phase:
         weight: probability of the region, images under sign symmetries included.
         weight_error: standard error of the weight, as far as it is known (0 from Gaussian fluctuations).
         basis: what the weight rests on.
-        kernel: its mean kernel at this width, in the sign of the state; for a nonlinear network the state's own.
-        kernel_error: standard error of `kernel`.
+        kernel: its mean kernel at this width, in the sign of the state; where only its free energy is known, its own.
+        kernel_error: standard error of `kernel`; of a nonlinear network with the size of the next order in 1/N.
     """
 
     state: Solution
@@ -105,9 +107,7 @@ def phases(minima: Sequence[Solution], width: int) -> tuple[Phase, ...]:
 def _mass(state: Solution, own: Region, width: int, within: Callable[[FloatArray], NDArray[np.bool_]] | None) -> _Mass:
     exact = np.zeros_like(state.kernel)
     if isinstance(state, NonlinearSolution):
-        log = _fluctuating(state, width) if within is not None else None
-        basis: Basis = "free energy" if log is None else "fluctuations"
-        return _Mass(log or 0.0, 0.0, basis, state.kernel, state.kernel_error)
+        return _nonlinear_mass(state, width)
     size = len(linear_state(state).reduced)
     if size * (size + 1) // 2 <= finite_width.LARGEST_SAMPLED and width >= size:
         draws = DRAWS if within is None else DRAWS_OF_SEVERAL
@@ -124,9 +124,12 @@ def _mass(state: Solution, own: Region, width: int, within: Callable[[FloatArray
     return _Mass(0.0, 0.0, "free energy", state.kernel, exact)
 
 
-def _fluctuating(state: Solution, width: int) -> float | None:
-    """The log of a region's probability from the fluctuations, None where these are not known."""
+def _nonlinear_mass(state: NonlinearSolution, width: int) -> _Mass:
     try:
-        return finite_width.log_mass(state, width)
-    except (InputError, NotSolvedError):
-        return None
+        found = fluctuations(state)
+    except (InputError, NotSolvedError):  # no minimum, or too few points
+        return _Mass(0.0, 0.0, "free energy", state.kernel, state.kernel_error)
+    beyond = next_term(found, width)
+    error = np.sqrt(state.kernel_error**2 + (found.shift_error / width) ** 2 + beyond**2)
+    log = log_mass(found, state, width)
+    return _Mass(log, 0.0, "fluctuations", state.kernel + found.shift / width, error)

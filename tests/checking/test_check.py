@@ -92,7 +92,7 @@ def phases_and_chains(width=128):
 
 def test_each_phase_is_compared_with_its_own_chains(few_draws):
     problem, found, chains = phases_and_chains()
-    checked = judged(problem, 128, found, [[run] for run in chains])
+    checked = judged(problem, 128, found, chains)
     assert checked.agrees, checked.reason
     assert [part.stays for part in checked.phases] == [True, True]
     np.testing.assert_allclose([part.shares for part in checked.phases], np.eye(2))
@@ -100,12 +100,12 @@ def test_each_phase_is_compared_with_its_own_chains(few_draws):
     assert sum(part.phase.weight for part in checked.phases) == pytest.approx(1.0)
     # a wrong kernel in the lighter phase is a disagreement too
     wrong = planted(problem, 128, 1.1 * found[1].kernel)
-    assert judged(problem, 128, found, [[chains[0]], [wrong]]).verdict == "disagrees"
+    assert judged(problem, 128, found, [chains[0], wrong]).verdict == "disagrees"
 
 
 def test_chains_that_leave_the_phase_that_carries_the_weight_are_said(few_draws):
     problem, found, chains = phases_and_chains()
-    checked = judged(problem, 128, found, [[chains[1]], [planted(problem, 128, found[1].kernel, 9)]])
+    checked = judged(problem, 128, found, [chains[1], planted(problem, 128, found[1].kernel, 9)])
     assert checked.verdict in ("disagrees", "undecided")
     assert not checked.phases[0].stays
     np.testing.assert_allclose(checked.phases[0].shares, [0, 1])
@@ -133,12 +133,12 @@ def test_chains_may_leave_a_phase_without_weight(few_draws):
     problem, found, chains = phases_and_chains()
     strays = planted(problem, 128, found[0].kernel, 5)
     light = (replace(found[0], weight=1.0), replace(found[1], weight=1e-9))
-    checked = judged(problem, 128, light, [[chains[0]], [strays]])
+    checked = judged(problem, 128, light, [chains[0], strays])
     assert checked.agrees, checked.reason
     assert checked.phases[1].agreement is None
     # chains that agree with one another, all in one of two phases that both carry weight
     heavy = (replace(found[0], weight=0.6), replace(found[1], weight=0.4))
-    assert judged(problem, 128, heavy, [[chains[0]], [strays]]).verdict == "disagrees"
+    assert judged(problem, 128, heavy, [chains[0], strays]).verdict == "disagrees"
 
 
 @pytest.mark.parametrize(("missing", "agrees"), [(0.0, True), (0.25, False)])
@@ -148,7 +148,7 @@ def test_chains_that_move_are_compared_with_the_mean_over_the_phases(missing, ag
     kernels, runs = np.stack([phase.kernel for phase in found]), []
     for seed in range(2):
         place = (rng.random((4, 400)) > found[0].weight - missing).astype(int)
-        runs.append([planted(problem, 128, kernels[place], seed)])
+        runs.append(planted(problem, 128, kernels[place], seed))
     checked = judged(problem, 128, found, runs)
     assert checked.mixture is not None
     assert checked.mixture.mixed
@@ -203,7 +203,7 @@ def test_chains_start_in_every_minimum_and_at_random_weights_where_there_is_one(
     starts.clear()
     checked = check(endpoint(4, 3740.0, kappa=200.0, arch="dnn"), 64, checkpoint=tmp_path / "two", **options)
     assert starts == [(True, 2, 7), (True, 2, 8)]
-    heaviest, other = (part.simulations[-1].kernels[:, -1, -1, -1] for part in checked.phases)
+    heaviest, other = (part.simulation.kernels[:, -1, -1, -1] for part in checked.phases)
     assert (heaviest < 20).all()
     assert (other > 60).all()
 
@@ -245,7 +245,7 @@ def test_a_short_check_of_a_network_with_several_minima_ends_with_a_verdict():
     checked = check(problem, 64, steps=60, workers=1, progress=lambda *now: told.append(now))
     assert checked.verdict in ("agrees", "undecided")
     assert len(checked.phases) == 3
-    assert told[-1][1:] == (3 * 3 * 4 * 120,) * 2
+    assert told[-1][1:] == (3 * 4 * 120,) * 2
 
 
 @pytest.mark.slow
@@ -262,23 +262,24 @@ def test_sampled_networks_that_move_have_the_shares_that_are_computed():
     found = weights.phases(module.minima(problem), 16)
     assert len(found) == 2
     run = simulate(problem, 16, steps=4000, chains=4, seed=3, workers=1)
-    checked = judged(problem, 16, found, [[run], [run]])
+    checked = judged(problem, 16, found, [run, run])
     # the Gaussian weights are right to O(1/N)
     assert abs(checked.phases[0].shares[0] - found[0].weight) < 0.15
 
 
 @pytest.mark.slow
 def test_a_nonlinear_network_is_checked_from_its_own_trajectories():
-    checked = check(endpoint(3, 6.0, activation="tanh"), 128, steps=300, chains=2, workers=1)
+    checked = check(endpoint(4, 5.0, activation="tanh"), 128, steps=800, chains=4, seed=2, workers=1)
     assert checked.agrees, checked.reason
-    assert [run.width for run in checked.phases[0].simulations] == [32, 64, 128]
+    # the shift is seen: without it the theory disagrees
+    without = replace(checked.phases[0].phase, kernel=checked.solution.kernel)
+    assert compare_phase(without, checked.simulation).agreement.verdict == "disagrees"
 
 
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
         ({"width": 0}, "width: is 0; accepted: an integer ≥ 1"),
-        ({"width": 32, "activation": "erf"}, "width: is 32; accepted: an integer ≥ 64 for a nonlinear network"),
         ({"chains": 0}, "chains: is 0"),
         ({"steps": 3}, "steps: is 3"),
         ({"workers": 0}, "workers: is 0"),
@@ -289,7 +290,7 @@ def test_bad_options_are_refused_before_any_work(monkeypatch, changed, said):
     monkeypatch.setattr(module, "minima", lambda problem: pytest.fail("solved"))
     options = {"width": 64, **changed}
     with pytest.raises(InputError, match=said):
-        check(endpoint(4, 4.0, activation=options.pop("activation", "linear")), options.pop("width"), **options)
+        check(endpoint(4, 4.0), options.pop("width"), **options)
 
 
 def test_a_minimum_is_reached_from_nearby():

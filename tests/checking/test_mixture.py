@@ -48,7 +48,7 @@ def test_both_signs_of_a_phase_are_one_and_odd_entries_are_not_compared(found):
 @pytest.mark.parametrize(("shares", "agrees"), [((0.6, 0.4), True), ((0.4, 0.6), False), ((0.9, 0.1), False)])
 def test_the_shares_of_the_phases_are_seen(found, shares, agrees):
     problem, phases = found
-    runs = [[moving(problem, phases, shares, seed)] for seed in (5, 6)]
+    runs = [moving(problem, phases, shares, seed) for seed in (5, 6)]
     checked = judged(problem, 128, phases, runs)
     assert not any(part.stays for part in checked.phases)
     assert checked.agrees is agrees, checked.reason
