@@ -21,7 +21,7 @@ from numerics.inputs.scalars import integer
 from numerics.linalg import FloatArray
 from numerics.linear import trust_region
 from numerics.linear.functional import kernel_functional
-from numerics.progress import Progress
+from numerics.progress import Progress, watched
 from numerics.results.base import Result
 from numerics.results.display import Facts
 from numerics.results.labelled import KERNEL, Arrays, counted, kernel_array, kernel_coordinates, problem_attributes
@@ -38,8 +38,6 @@ STAYS = 0.9
 CARRIES = 0.01
 #: Shortest warm-up: what the Hamiltonian samplers need to adapt.
 SHORTEST_WARMUP = 40
-
-#: Told what is being done, the chains' steps so far over all simulations, and their total (0 of 0 before these begin).
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +172,15 @@ def check(
     """
     width = integer(width, "width", 1)
     options = _complete(problem, width, workers=workers, **options)
-    found = _weighed(problem, width, progress or (lambda what, done, total: None))
+    with watched(progress, "solving") as told:
+        return _checked(problem, width, checkpoint, told, options)
+
+
+def _checked(
+    problem: Problem, width: int, checkpoint: str | Path | None, told: Progress, options: dict[str, Any]
+) -> Check:
+    """As `check`, of arguments that hold."""
+    found = _weighed(problem, width, told)
     rows = len(found[0].region.inverse)
     if len(found) > 1 and width < rows:
         accepted = f"an integer ≥ {rows}, for chains that start in each of {len(found)} minima"
@@ -182,11 +188,11 @@ def check(
     share = options["chains"] * (options["warmup"] + options["steps"])
     total = share * len(found)
 
-    def told(run: int) -> Callable[[str, int], None]:
-        return lambda what, done: None if progress is None else progress(what, share * run + done, total)
+    def of_run(run: int) -> Callable[[str, float], None]:
+        return lambda what, done: told(what, share * run + done, total)
 
     place = None if checkpoint is None else Path(checkpoint)
-    runs = [_sampled(problem, width, k, found, place, told(k), options) for k in range(len(found))]
+    runs = [_sampled(problem, width, k, found, place, of_run(k), options) for k in range(len(found))]
     return judged(problem, width, found, runs)
 
 
