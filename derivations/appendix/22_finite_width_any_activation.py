@@ -1,0 +1,169 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Finite width, any activation: one loop in both kernels
+#
+# At width $N$ the kernel's law is $\int d\tilde\Phi\,e^{-NF[\Phi,\tilde\Phi]-A(\Phi)}$, exactly, with $\tilde\Phi$ along the imaginary axis and
+# $A=\tfrac12\sum_c\ln|v\mathcal T_c\Phi\mathcal T_c^\top+\kappa|$. For $\phi(h)=h$ the integral over $\tilde\Phi$ leaves an explicit density; for other
+# activations it does not. Here both kernels are expanded together. We show that this gives the linear theory back without its Wishart Jacobian
+# being put in, and mean and variance of a random network by a route without any saddle; then how the program averages the third derivatives.
+
+# %%
+import numpy as np
+from sympy import Function, Rational, Symbol, asin, diff, exp, latex, log, pi, simplify, solve, sqrt, symbols
+
+from numerics import kernel_sd, kernel_shift
+from numerics import solve as solve_problem
+from numerics.inputs.problem import Problem
+from theory.one_loop import one_loop
+
+half = Rational(1, 2)
+
+# %% [markdown]
+# ## 1. The linear network, one hidden time
+#
+# $\ln Z=-\tfrac12\ln(1-2u\tilde\Phi)$. The explicit density has $A$ with the Wishart Jacobian, $\ln\Phi$ for $m=1$; the two conjugate variables do not:
+
+# %%
+Phi, u, v, kappa, r = symbols("Phi u v kappa r", positive=True)
+Q = Symbol("Q", real=True)  # the conjugate kernel
+y2 = Symbol("y2", positive=True)
+energy, A = y2 / (v * Phi + kappa) / 2, log(v * Phi + kappa) / 2
+# the label for which Φ = r u
+label = solve(diff(energy + (Phi / u - log(Phi)) / 2, Phi).subs(Phi, r * u), y2)[0]
+F = (energy + Q * Phi + log(1 - 2 * u * Q) / 2).subs(y2, label)
+both = one_loop(F, A, (Q, Phi), {Phi: r * u, Q: (1 - 1 / r) / (2 * u)})
+explicit = one_loop((energy + (Phi / u - log(Phi)) / 2).subs(y2, label), A + log(Phi), (Phi,), {Phi: r * u})
+assert simplify(both.covariance[1, 1] - explicit.covariance[0, 0]) == 0
+assert simplify(both.shift[1] - explicit.shift[0]) == 0
+print("N Var =", latex(both.covariance[1, 1]), ", N shift =", latex(both.shift[1]))
+
+# %% [markdown]
+# $\Sigma$ is indefinite: at $r=1$, without a label, $\Sigma_{\tilde\Phi\tilde\Phi}=0$, and the mean is exact, $\langle\Phi\rangle=u$.
+
+# %%
+at_prior = one_loop(Q * Phi + log(1 - 2 * u * Q) / 2, 0 * Phi, (Q, Phi), {Phi: u, Q: 0})
+assert at_prior.shift[1] == 0
+assert at_prior.covariance[0, 0] == 0
+assert simplify(at_prior.covariance[1, 1] - 2 * u**2) == 0
+
+# %% [markdown]
+# ## 2. A random network of two hidden times, any activation
+#
+# No label. $\Phi^{22}$ is a mean of $N$ independent squares given $\Phi^{11}$, each of mean $g(w\Phi^{11})$, $g(s)=\langle\phi^2\rangle_{\mathcal N(0,s)}$,
+# and variance $k$; $\Phi^{11}$ has variance $k_1/N$. So, without a saddle,
+#
+# $$N(\langle\Phi^{22}\rangle-g)\to\tfrac12w^2g''k_1,\qquad N\,\mathrm{Var}\,\Phi^{22}\to k+w^2g'^2k_1 .$$
+#
+# From the saddle, with cumulants for $\ln Z$ (third ones $l_1,l$ must drop out of the shift):
+
+# %%
+P1, P2, Q1, Q2 = (Symbol(name) for name in ("Phi1", "Phi2", "Q1", "Q2"))
+w, m1, k1, l1, k0, ell = symbols("w m1 k1 l1 k ell", positive=True)
+g, k = Function("g"), Function("k")
+F = Q1 * P1 + Q2 * P2 - (Q1 * m1 + Q1**2 * k1 / 2 + Q1**3 * l1 / 6)
+F -= Q2 * g(w * P1) + Q2**2 * k(w * P1) / 2 + Q2**3 * ell / 6
+found = one_loop(F, 0 * P1, (Q1, Q2, P1, P2), {P1: m1, P2: g(w * m1), Q1: 0, Q2: 0})
+s = Symbol("s")
+slope, bend = (diff(g(s), s, order).subs(s, w * m1) for order in (1, 2))
+assert found.shift[2] == 0
+assert simplify((found.shift[3] - w**2 * bend * k1 / 2).doit()) == 0
+assert simplify((found.covariance[3, 3] - k(w * m1) - w**2 * slope**2 * k1).doit()) == 0
+
+# %% [markdown]
+# The program, for erf: $g(s)=\tfrac2\pi\arcsin\frac{\pi s/2}{1+\pi s/2}$, $k_1=\langle\phi^4\rangle-g^2$ by a sum over a fine grid; the label's noise is so
+# large that it says nothing. $A$ and the energy are then constants.
+
+# %%
+state = solve_problem(Problem([[1.0]], [[np.nan, 1.0]], w=1.4, kappa=1e10, activation="erf"))
+z = np.linspace(-10, 10, 4001)
+weight = np.exp(-(z**2) / 2) / np.exp(-(z**2) / 2).sum()
+
+
+def variance_of_square(s: float) -> float:
+    """``⟨φ⁴⟩ - ⟨φ²⟩²``."""
+    squares = np.asarray(state.problem.activation.value(np.sqrt(s) * z)) ** 2
+    return float(weight @ squares**2 - (weight @ squares) ** 2)
+
+
+formula = 2 / pi * asin((pi * s / 2) / (1 + pi * s / 2))
+first = float(formula.subs(s, 1))
+k1_number, k_number = variance_of_square(1.0), variance_of_square(1.4 * first)
+slope_number, bend_number = (float(diff(formula, s, order).subs(s, 1.4 * first)) for order in (1, 2))
+expected = 0.5 * 1.4**2 * bend_number * k1_number
+spread = np.sqrt(k_number + 1.4**2 * slope_number**2 * k1_number)
+assert abs(kernel_shift(state)[1, 1] / expected - 1) < 1e-7
+assert abs(kernel_sd(state, 1)[1, 1] / spread - 1) < 1e-7
+print(f"erf, w = 1.4: N shift of Phi^22 = {expected:.8f}, N^(1/2) sd = {spread:.8f}")
+
+# %% [markdown]
+# ## 3. Third derivatives as averages
+#
+# With $\ell(g;x)=\ln\mathcal N(g|0,C[\Phi])+\phi^\top\tilde\Phi\phi$, $Z=\langle e^{\ell}\rangle_0$, derivatives of $\ln Z$ are cumulants under
+# $e^{\ell}/Z$; contracted with $\Sigma$, and with $q=\Sigma_{kl}[(\ell_k-\langle\ell_k\rangle)(\ell_l-\langle\ell_l\rangle)+\ell_{kl}]$,
+#
+# $$(\ln Z)_{jkl}\Sigma_{kl}=\mathrm{Cov}(\ell_j,q)+2\,\mathrm{Cov}(\ell_{jk},\ell_l)\Sigma_{kl}+\langle\ell_{jkl}\rangle\Sigma_{kl}.$$
+#
+# Here for any $\ell$ of two variables on a space of three points, which is enough for every cumulant up to the third:
+
+# %%
+x = symbols("x1 x2")
+S = symbols("S11 S12 S22")
+Sigma = [[S[0], S[1]], [S[1], S[2]]]
+forms = [x[0] + 2 * x[1] ** 2 + x[0] * x[1] ** 2, x[0] ** 2 - x[1] + x[0] ** 3, 3 * x[1] + x[0] * x[1] - x[1] ** 3]
+base = [Rational(1, 2), Rational(1, 3), Rational(1, 6)]
+at = {x[0]: 0, x[1]: 0}
+log_Z = log(sum(b * exp(form) for b, form in zip(base, forms, strict=True)))
+
+
+def mean(values: list) -> object:
+    """Under the tilted law at x = 0, where the tilt is 1."""
+    return sum(b * value for b, value in zip(base, values, strict=True))
+
+
+def derivative(*places: int) -> list:
+    """Of ℓ at each point."""
+    return [diff(form, *(x[place] for place in places)).subs(at) for form in forms]
+
+
+def covariance(one: list, other: list) -> object:
+    """Under the same law."""
+    return mean([a * b for a, b in zip(one, other, strict=True)]) - mean(one) * mean(other)
+
+
+pairs = [(a, b) for a in range(2) for b in range(2)]
+centred = [[value - mean(derivative(a)) for value in derivative(a)] for a in range(2)]
+q = [
+    sum(Sigma[a][b] * (centred[a][point] * centred[b][point] + derivative(a, b)[point]) for a, b in pairs)
+    for point in range(3)
+]
+for j in range(2):
+    exact = sum(diff(log_Z, x[j], x[a], x[b]).subs(at) * Sigma[a][b] for a, b in pairs)
+    averaged = covariance(derivative(j), q)
+    averaged += sum(2 * Sigma[a][b] * covariance(derivative(j, a), derivative(b)) for a, b in pairs)
+    averaged += sum(Sigma[a][b] * mean(derivative(j, a, b)) for a, b in pairs)
+    assert simplify(exact - averaged) == 0
+
+# %% [markdown]
+# ## 4. The size of what is left
+#
+# $r=\partial[A+\tfrac12\ln|\partial^2F|]$: the mean to first order is one Newton step from the saddle of $F$ to that of $F+(A+\tfrac12\ln|\partial^2F|)/N$.
+
+# %%
+V, D, epsilon, c3, c4 = symbols("V D epsilon c3 c4", positive=True)
+t = Symbol("t")
+cubic = V * t**2 / 2 + c3 * t**3 / 6 + c4 * t**4 / 24
+loop = one_loop(cubic, D * t, (t,), {t: 0})
+tadpole = diff(D * t + half * log(diff(cubic, t, 2)), t).subs(t, 0)
+assert simplify(loop.shift[0] + tadpole / V) == 0
+print("N shift =", latex(loop.shift[0]), ", N^(1/2) sd =", latex(sqrt(loop.covariance[0, 0])))
