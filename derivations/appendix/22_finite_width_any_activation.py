@@ -19,12 +19,14 @@
 # being put in, and mean and variance of a random network by a route without any saddle; then how the program averages the third derivatives.
 
 # %%
+from typing import Any
+
 import numpy as np
 from sympy import Function, Rational, Symbol, asin, diff, exp, latex, log, pi, simplify, solve, sqrt, symbols
 
 from numerics import kernel_sd, kernel_shift
 from numerics import solve as solve_problem
-from numerics.inputs.problem import Problem
+from numerics.inputs.problem import endpoint
 from theory.one_loop import one_loop
 
 half = Rational(1, 2)
@@ -85,7 +87,7 @@ assert simplify((found.covariance[3, 3] - k(w * m1) - w**2 * slope**2 * k1).doit
 # large that it says nothing. $A$ and the energy are then constants.
 
 # %%
-state = solve_problem(Problem([[1.0]], [[np.nan, 1.0]], w=1.4, kappa=1e10, activation="erf"))
+state = solve_problem(endpoint(3, 1.0, w=1.4, kappa=1e10, activation="erf"))
 z = np.linspace(-10, 10, 4001)
 weight = np.exp(-(z**2) / 2) / np.exp(-(z**2) / 2).sum()
 
@@ -126,17 +128,17 @@ at = {x[0]: 0, x[1]: 0}
 log_Z = log(sum(b * exp(form) for b, form in zip(base, forms, strict=True)))
 
 
-def mean(values: list) -> object:
+def mean(values: list[Any]) -> Any:
     """Under the tilted law at x = 0, where the tilt is 1."""
     return sum(b * value for b, value in zip(base, values, strict=True))
 
 
-def derivative(*places: int) -> list:
+def derivative(*places: int) -> list[Any]:
     """Of ℓ at each point."""
     return [diff(form, *(x[place] for place in places)).subs(at) for form in forms]
 
 
-def covariance(one: list, other: list) -> object:
+def covariance(one: list[Any], other: list[Any]) -> Any:
     """Under the same law."""
     return mean([a * b for a, b in zip(one, other, strict=True)]) - mean(one) * mean(other)
 
