@@ -45,7 +45,7 @@ class Comparison(Result):
     def facts(self) -> Facts:
         """The alignment, and the verdict where there is one."""
         told = (("state", self.solution.title()), ("simulation", self.simulation.title()))
-        verdict = "none of one width: the prediction is for N → ∞"
+        verdict = "none: the shift at this width is not known, and the prediction is for N → ∞"
         return (
             *told,
             *((("verdict", verdict), ("alignment (CKA)", number(self.cka))) if self.agreement is None else ()),

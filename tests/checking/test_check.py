@@ -299,7 +299,7 @@ def test_a_minimum_is_reached_from_nearby():
     np.testing.assert_allclose(again.kernel, state.kernel, atol=1e-8)
 
 
-def test_a_checks_arrays_are_those_of_the_widest_networks_in_each_phase():
+def test_a_checks_arrays_are_those_of_each_phase():
     rng = np.random.default_rng(0)
 
     def simulation():
@@ -311,7 +311,7 @@ def test_a_checks_arrays_are_those_of_the_widest_networks_in_each_phase():
             phase=SimpleNamespace(state=SimpleNamespace(free_energy=free_energy), weight=weight),
             predicted=rng.normal(size=(3, 3)),
             agreement=agreement,
-            simulations=[simulation(), simulation()],
+            simulation=simulation(),
         )
 
     parts = [part(1.0, 0.75, SimpleNamespace(z=rng.normal(size=(3, 3)))), part(2.0, 0.25, None)]
@@ -327,8 +327,8 @@ def test_a_checks_arrays_are_those_of_the_widest_networks_in_each_phase():
     for k, each in enumerate(parts):
         for name, expected in (
             ("predicted", each.predicted),
-            ("sampled", each.simulations[1].kernel_mean),
-            ("standard_error", each.simulations[1].kernel_standard_error),
+            ("sampled", each.simulation.kernel_mean),
+            ("standard_error", each.simulation.kernel_standard_error),
             ("z", np.full((3, 3), np.nan) if each.agreement is None else each.agreement.z),
         ):
             np.testing.assert_array_equal(np.asarray(found.data[name][1])[k].reshape(3, 3), expected)
