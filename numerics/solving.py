@@ -66,6 +66,12 @@ def solve(
 
     Raises:
         InputError: an argument is out of range, or the inputs cannot carry the labels.
+
+    Example:
+        >>> import unrolled
+        >>> state = unrolled.solve(unrolled.endpoint(T=4, signal=20.0))
+        >>> state.branch, round(state.free_energy, 4), state.converged
+        ('coherent', 1.4403, True)
     """
     with watched(progress, SOLVING) as told:
         if is_linear(problem, engine):
@@ -85,6 +91,11 @@ def solve_all(
 
     States that differ by a sign symmetry are given once, in the sign of ``numerics.symmetry.gauge``. For a linear
     network `Solutions.index_sum` shows where states are missing.
+
+    Example:
+        >>> import unrolled
+        >>> [state.branch for state in unrolled.solve_all(unrolled.endpoint(T=4, signal=20.0))]
+        ['coherent', 'incoherent']
     """
     with watched(progress, SOLVING) as told:
         if is_linear(problem, engine):

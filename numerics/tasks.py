@@ -40,6 +40,11 @@ def delayed_xor(
         T: index of the last output.
         second: time of the second cue; half of the way by default.
         strength, label: sizes of pulses and labels.
+
+    Example:
+        >>> import unrolled
+        >>> unrolled.tasks.delayed_xor(T=4).y[:, -1]
+        array([-1.,  1.,  1., -1.])
     """
     n = horizon(T, 4) - 1
     later = _time(second, n)

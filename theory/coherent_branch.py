@@ -152,6 +152,11 @@ def coherent_branch(kappa: Expr = symbols.kappa) -> CoherentBranch:
 
     Raises:
         ValueError: for a negative κ.
+
+    Example:
+        >>> from theory import coherent_branch
+        >>> coherent_branch(1).signal
+        (4*s*(s - 1)**2 + 1)**2/(4*s*(s - 1))
     """
     kappa = sympify(kappa, rational=True)
     if kappa.is_nonnegative is False or not kappa.is_real:

@@ -141,6 +141,11 @@ def critical_point(T: int | Symbol, kappa: Expr = symbols.kappa) -> CriticalPoin
 
     Raises:
         ValueError: one line, for T < 4, or for an inexact or negative κ.
+
+    Example:
+        >>> from theory import critical_point
+        >>> critical_point(4).signal, critical_point(4).order, critical_point(6).order
+        ((kappa + 8)**2/8, None, 'discontinuous')
     """
     noise = require_noise(kappa)
     if T == symbols.T:

@@ -134,6 +134,11 @@ def endpoint_free_energy(T: int, arch: str = "rnn") -> FreeEnergy:
 
     Raises:
         ValueError: if T is no integer ≥ 3, or for an unknown architecture.
+
+    Example:
+        >>> from theory.free_energy import endpoint_free_energy
+        >>> len(endpoint_free_energy(4).variables)
+        6
     """
     require_horizon(T, 3)
     require_architecture(arch)

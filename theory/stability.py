@@ -146,6 +146,11 @@ def lag_sector(T: int | Symbol, lag: int | Symbol, arch: str = "rnn", kappa: Exp
 
     Raises:
         ValueError: if the lag does not fit the chain, for T < 3 or an unknown architecture.
+
+    Example:
+        >>> from theory.stability import lag_sector
+        >>> lag_sector(4, 1).lag
+        1
     """
     require_architecture(arch)
     if not isinstance(T, Symbol):

@@ -165,7 +165,8 @@ def _sentence(value: object) -> str:
     """The first sentence of a docstring, as HTML."""
     text = inspect.getdoc(value) or ""
     first = re.match(r".*?[.:;](?=\s|$)", text.partition("\n\n")[0] + " ", flags=re.DOTALL)
-    sentence = (first[0] if first else text).rstrip(":;.").replace("``", "`")
+    first_one = first[0] if first else text
+    sentence = re.sub(r"\s*\(docs/theory\.md[^)]*\)", "", first_one).rstrip(":;.").replace("``", "`")
     return re.sub(r"</?p>\s*", "", document(" ".join(sentence.split()) + "."))
 
 

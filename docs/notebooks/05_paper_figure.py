@@ -17,6 +17,9 @@
 # width of one column.
 
 # %%
+from pathlib import Path
+from tempfile import gettempdir
+
 import matplotlib.pyplot as plt
 import numpy as np
 from sympy import lambdify
@@ -69,7 +72,7 @@ ax.axvline(critical, color="0.7", lw=0.8, zorder=0)
 ax.text(critical, ax.get_ylim()[1], r"$\lambda_c$", ha="center", va="bottom")
 ax.set(xlabel=r"signal $\lambda$", ylabel=r"order parameter $H^{3,2}$", xlim=(0, signal.max()))
 ax.legend(frameon=False)
-fig.savefig("order-parameter.pdf")
+fig.savefig(Path(gettempdir()) / "order-parameter.pdf")
 plt.show()
 
 # %% [markdown]

@@ -107,6 +107,12 @@ def certify(solution: Solution, *, progress: bool | Progress | None = None) -> C
     Raises:
         InputError: the activation is not linear, the unknown matrix has more than ``LARGEST`` rows, or
             python-flint is not installed.
+
+    Example:
+        >>> import unrolled
+        >>> proof = unrolled.certify(unrolled.solve(unrolled.endpoint(T=4, signal=20.0)))
+        >>> proof.status.startswith("Proved: a minimum")
+        True
     """
     flint = flint_module()
     space = certifiable(solution.problem)

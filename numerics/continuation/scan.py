@@ -59,6 +59,13 @@ def scan(
 
     Raises:
         InputError: one of the arguments is not as above, or the problem is too large for branches to be followed.
+
+    Example:
+        >>> import numpy as np
+        >>> import unrolled
+        >>> scan = unrolled.scan(unrolled.endpoint(T=4, signal=1.0), {"signal": np.linspace(5, 15, 5)})
+        >>> [(point.type, round(point.value, 6)) for point in scan.special_points]
+        [('pitchfork', 10.125)]
     """
     with watched(progress, "scan") as told:
         return _scan(problem, *_checked(over), options, told)

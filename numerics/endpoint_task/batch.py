@@ -195,6 +195,12 @@ def solve_endpoint_batch(
     Raises:
         InputError: T outside 3 … 8, an unknown name, parameters that are not finite and positive (κ and λ may be 0), or
             the coherent branch of a DNN or of T = 3, which does not exist.
+
+    Example:
+        >>> import unrolled
+        >>> states = unrolled.solve_endpoint_batch(4, [5.0, 20.0], branch="lowest")
+        >>> states.order_parameter.round(3)
+        array([0.   , 5.284])
     """
     longest = f"an integer from 3 to {LONGEST_BATCH} (solve longer chains with numerics.solve)"
     T = integer(T, "T", 3, LONGEST_BATCH, longest)

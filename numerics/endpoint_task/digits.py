@@ -40,6 +40,11 @@ def kernel_digits(solution: Solution, digits: int) -> list[list[str]]:
     Raises:
         InputError: the task is another than endpoint supervision of one pattern (T from 3 to `LONGEST`), the number of
             digits is out of range, or Newton's method does not converge from the state.
+
+    Example:
+        >>> import unrolled
+        >>> unrolled.kernel_digits(unrolled.solve(unrolled.endpoint(T=4, signal=20.0)), 20)[0]
+        ['2.2467707912420721436', '1.1758030134687879375', '1.1088748117887652738']
     """
     problem, n = solution.problem, solution.problem.n
     require_digits(problem, digits)

@@ -332,6 +332,12 @@ def endpoint(T: int, signal: float, *, u: float = 1.0, v: float = 1.0, w: float 
     """Endpoint supervision: input at t = 0, one label at the last output (docs/theory.md section 5).
 
     One pattern with ``x·x/D = 1`` and ``y² = λ v w^(T-2) u``, λ = ``signal``.
+
+    Example:
+        >>> import unrolled
+        >>> problem = unrolled.endpoint(T=4, signal=20.0)
+        >>> problem.x.shape, problem.y.shape, problem.kappa
+        ((1, 3, 1), (1, 3), 1.0)
     """
     T = horizon(T, 1)
     lam = positive_size(signal, "signal", zero=True, largest=LARGEST_SIGNAL)

@@ -196,6 +196,13 @@ def sequence(
         patterns: this many random patterns with ``x·x/D = 1`` instead of the orthonormal ones.
         test_patterns: number of further random patterns, which the teacher labels at all times.
         pattern_seed: of the random patterns.
+
+    Example:
+        >>> import numpy as np
+        >>> import unrolled
+        >>> unrolled.sequence(4, np.pi / 2, 1.0, (1, 3)).y.round(3) + 0.0
+        array([[ 1.414,    nan, -1.414],
+               [ 0.   ,    nan,  0.   ]])
     """
     teacher = rotation_teacher(angle, amplitude, radius)
     D = teacher.D

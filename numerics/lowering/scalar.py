@@ -193,6 +193,15 @@ def lower(expressions: Expr | Mapping[str, Expr], variables: Sequence[Symbol], p
     Raises:
         InputError: a symbol that is listed twice, is listed under different assumptions than it is used with, or is
             used but not listed.
+
+    Example:
+        >>> import numpy as np
+        >>> from sympy import symbols
+        >>> import unrolled
+        >>> x, a = symbols("x a")
+        >>> lowered = unrolled.lower(a * x**2, [x], [a])
+        >>> lowered.values(np.array([[3.0]]), np.array([[2.0]]))
+        array([[18.]])
     """
     terms = dict(expressions) if isinstance(expressions, Mapping) else {"value": expressions}
     return _lower(

@@ -49,6 +49,11 @@ def critical_signal(
 
     Raises:
         InputError: the range is empty; or the incoherent state was not reached to tolerance somewhere in it.
+
+    Example:
+        >>> import unrolled
+        >>> round(unrolled.critical_signal(unrolled.endpoint(T=4, signal=1.0), 5.0, 20.0).scale, 6)
+        10.125
     """
     low, high = real(low, "range"), real(high, "range")
     if not 0 < low < high < np.inf:

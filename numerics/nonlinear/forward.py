@@ -79,6 +79,11 @@ def prior_kernel(problem: Problem) -> FloatArray:
 
     Raises:
         InputError: patterns without input until a label, and without biases.
+
+    Example:
+        >>> import unrolled
+        >>> unrolled.prior_kernel(unrolled.endpoint(T=4, signal=5.0, activation="erf")).diagonal().round(3)
+        array([0.418, 0.26 , 0.187])
     """
     space = trajectory_space(problem)
     return space.classes.expand(forward_kernel(space, problem.activation))

@@ -60,6 +60,12 @@ def kernel_sd(solution: Solution, width: int) -> FloatArray:
     Raises:
         InputError: the state is no isolated minimum, N < 1, or the kernel is too large for a dense Hessian.
         NotSolvedError: a nonlinear state's points are too few for its kernel.
+
+    Example:
+        >>> import unrolled
+        >>> state = unrolled.solve(unrolled.endpoint(T=4, signal=5.0))
+        >>> unrolled.kernel_sd(state, 256).diagonal().round(3)
+        array([0.106, 0.232, 0.429])
     """
     _require_width(width)
     variance = np.zeros_like(solution.kernel)

@@ -36,6 +36,12 @@ def outliers(solution: Solution) -> tuple[ComplexArray, ...]:
     For linear φ and no skip connection that is ``H^{t-1,t'}``, and for the RNN, one pattern and input at t = 0 the
     matrix is the companion matrix of the regression of h^n on h^1 … h^{n-1}. For other φ the average is over a sample
     of fixed seed.
+
+    Example:
+        >>> import unrolled
+        >>> (eigenvalues,) = unrolled.outliers(unrolled.solve(unrolled.endpoint(T=4, signal=40.0)))
+        >>> abs(eigenvalues).round(3)
+        array([1.332])
     """
     problem, w = solution.problem, solution.problem.w
     rows = problem.sharing[: 1 if problem.arch == "rnn" else None]
@@ -95,6 +101,12 @@ def cka(A: ArrayLike, B: ArrayLike) -> float:
 
     Raises:
         InputError: a kernel is zero, not finite, or no array of real numbers; the shapes differ.
+
+    Example:
+        >>> import numpy as np
+        >>> import unrolled
+        >>> round(unrolled.cka(np.eye(3), np.ones((3, 3))), 4)
+        0.5774
     """
     first = finite_array(A, "A", (None, None))
     second = finite_array(B, "B", first.shape)

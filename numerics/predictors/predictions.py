@@ -220,6 +220,11 @@ def predict(solution: Solution, width: int | None = None, *, x_test: ArrayLike |
 
     Raises:
         InputError: width is no whole number ≥ 1, or x_test does not fit the problem.
+
+    Example:
+        >>> import unrolled
+        >>> unrolled.predict(unrolled.solve(unrolled.endpoint(T=4, signal=20.0))).mean.round(3)
+        array([[0.331, 1.578, 4.173]])
     """
     if width is not None:
         integer(width, "width", 1)

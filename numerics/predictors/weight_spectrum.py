@@ -35,6 +35,12 @@ def singular_outliers(solution: Solution) -> tuple[FloatArray, ...]:
     """Singular values of each W^(s) above ``2√(w M_ss)``, N → ∞, largest first; s = 1 … n-1, or the RNN's one W.
 
     Directions of trajectories whose variance is below `CUT` of the others' do not count.
+
+    Example:
+        >>> import unrolled
+        >>> (values,) = unrolled.singular_outliers(unrolled.solve(unrolled.endpoint(T=4, signal=40.0)))
+        >>> bool((values > 2).all())
+        True
     """
     second = solution.second_moment if isinstance(solution, NonlinearSolution) else solution.kernel
     problem = solution.problem

@@ -110,6 +110,17 @@ def load(path: str | Path, *, activation: Any = None) -> Any:
 
     Raises:
         InputError: the file cannot be read, is damaged, or was not written by `save`.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import unrolled
+        >>> state = unrolled.solve(unrolled.endpoint(T=4, signal=20.0))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     unrolled.save(state, Path(folder) / "state.npz")
+        ...     again = unrolled.load(Path(folder) / "state.npz")
+        >>> bool((again.kernel == state.kernel).all())
+        True
     """
     try:
         with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
