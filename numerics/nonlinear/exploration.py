@@ -39,6 +39,9 @@ SAME = 0.15
 #: κ over the smallest prior v Φ at a supervised position below which labels are within reach of the random network, and
 #: few starts do.
 WITHIN_REACH = 3.0
+#: The same for two hidden times: linear networks have no coherent state there, and fold from 62.6 on, not from the 21.1
+#: of many times (docs/theory.md section 14).
+WITHIN_REACH_OF_TWO = 9.0
 #: Energy of the random network's kernel below which the labels, if within reach, hardly move it.
 WEAK = 0.1
 
@@ -92,7 +95,8 @@ def explore(space: TrajectorySpace, phi: Activation, prior: FloatArray, seed: in
 
 def _within_reach(space: TrajectorySpace, prior: FloatArray) -> bool:
     problem = space.problem
-    return problem.kappa <= WITHIN_REACH * problem.v * float(np.diagonal(prior)[space.labels.rows].min())
+    reach = WITHIN_REACH_OF_TWO if problem.n == 2 else WITHIN_REACH
+    return problem.kappa <= reach * problem.v * float(np.diagonal(prior)[space.labels.rows].min())
 
 
 class _Exploration:

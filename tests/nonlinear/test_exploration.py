@@ -157,8 +157,8 @@ def test_the_lowest_is_followed_to_stronger_labels_and_weaker_noise_and_back(pla
 def test_labels_within_reach_are_hardly_explored():
     """κ = 1 beside v Φ of 1: within reach up to three times that; and labels of small energy change nothing."""
 
-    def explored(signal, kappa):
-        problem = endpoint(4, signal, kappa=kappa, activation="erf")
+    def explored(signal, kappa, T=4):
+        problem = endpoint(T, signal, kappa=kappa, activation="erf")
         space = trajectory_space(problem)
         prior = forward_kernel(space, problem.activation)
         told = []
@@ -173,7 +173,10 @@ def test_labels_within_reach_are_hardly_explored():
     far, told, _ = explored(0.1, 3.1 * size)
     assert not far.within_reach
     assert len(told) == 2
-    strong, told, _ = explored(4.0, 2.0 * size)
+    _, _, size = explored(0.1, 1.0, T=3)
+    assert explored(0.1, 8.9 * size, T=3)[0].within_reach
+    assert not explored(0.1, 9.1 * size, T=3)[0].within_reach
+    strong, told, _ = explored(4.0, 2.0 * explored(0.1, 1.0)[2])
     assert strong.within_reach
     assert len(told) == 1
     assert strong.laws[0].free_energy == min(each.free_energy for each in strong.laws)
