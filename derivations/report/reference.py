@@ -117,8 +117,13 @@ def _cited(markup: str, root: str) -> str:
 def _without_missing_places(text: str, places: set[str]) -> str:
     """Unlink names that have no entry of their own: pdoc links to attributes that it does not show."""
     return re.sub(
-        r'<a href="#([^"]+)">(.*?)</a>',
-        lambda link: link[0] if unquote(link[1]) in places else link[2],
+        r'<a href="([^"#]*)#([^"]+)">(.*?)</a>',
+        lambda link: link[0] if _shown(link[1], unquote(link[2]), places) else link[3],
         text,
         flags=re.DOTALL,
     )
+
+
+def _shown(file: str, place: str, places: set[str]) -> bool:
+    """Whether a place has an entry: in another file, those of private names have none."""
+    return not place.startswith("_") if file else place in places
