@@ -6,12 +6,13 @@ import json
 import os
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import pytest
 
 from derivations import output
-from numerics import machine
+from numerics import machine, progress
 
 PROGRAM = [sys.executable, "-m", "derivations"]
 
@@ -106,13 +107,14 @@ def test_bash_completes_commands_and_results(words: str, completed: set[str]):
 
 
 def test_slow_work_is_told_to_a_terminal_only(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "DELAY", 0.01)
     with output.working("deriving"):
-        pass
+        time.sleep(0.1)
     assert capsys.readouterr() == ("", "")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
     with output.working("deriving"):
-        pass
+        time.sleep(0.1)
     told = capsys.readouterr()
     assert told.out == ""
     assert "deriving" in told.err
