@@ -132,7 +132,7 @@ def test_an_agreement_and_a_check(state, ax):
 
     def part(F, weight, agreement):
         phase = SimpleNamespace(state=replace(state, free_energy=F), weight=weight)
-        return SimpleNamespace(phase=phase, simulations=(None, sampled), agreement=agreement)
+        return SimpleNamespace(phase=phase, simulation=sampled, agreement=agreement)
 
     parts = (part(1.5, 0.75, shown), part(2.5, 0.25, None))
     check = Check(state.problem, 64, parts, None, "agrees", "as it should")
@@ -195,7 +195,7 @@ def test_a_landscape(ax):
     assert dict(none.facts()) == {"points": "3", "reached": "none"}
     found.draw(ax)
     np.testing.assert_array_equal(ax.lines[0].get_xdata(), [-0.5, 0.0, 0.5])
-    np.testing.assert_array_equal(ax.lines[0].get_ydata(), [nan, 1.0, 2.0])
+    np.testing.assert_array_equal(ax.lines[0].get_ydata(), [nan, 0.0, 1.0])  # above the lowest
 
 
 def test_a_sweep(ax):
