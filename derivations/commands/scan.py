@@ -13,7 +13,8 @@ from derivations.commands.problems import problem_options
 
 if TYPE_CHECKING:
     from numerics.continuation.hysteresis import HysteresisLoop, Passage
-    from numerics.continuation.scanned import Scan, ScannedBranch
+    from numerics.continuation.scanned import Scan
+    from numerics.continuation.scanned_branch import ScannedBranch
     from numerics.continuation.special_points import SpecialPoint
     from numerics.inputs.problem import Problem
 

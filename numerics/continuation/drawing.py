@@ -6,16 +6,17 @@ hysteresis loop.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from numerics.continuation.hysteresis import HysteresisLoop
 from numerics.continuation.parameters import PARAMETERS
+from numerics.continuation.scanned_branch import ScannedBranch
+from numerics.continuation.special_points import SpecialPoint
+from numerics.inputs.problem import Problem
 from numerics.linalg import BoolArray, FloatArray
 from numerics.results.plotting import lines
-
-if TYPE_CHECKING:
-    from numerics.continuation.scanned import Scan, ScannedBranch
 
 Height = Literal["order_parameter", "free_energy"]
 
@@ -23,7 +24,24 @@ MARKERS = {"fold": "^", "pitchfork": "o", "branch-point": "s", "equal-free-energ
 NAMES = {"equal-free-energy": "equal free energy", "branch-point": "branch point"}
 
 
-def draw_scan(found: Scan, ax: Any, height: Height, **style: Any) -> None:
+class Scanned(Protocol):
+    """What a scan found, as far as it is drawn."""
+
+    @property
+    def problem(self) -> Problem: ...  # noqa: D102 (as in Scan, with all that follows)
+    @property
+    def parameter(self) -> str: ...  # noqa: D102
+    @property
+    def value(self) -> FloatArray: ...  # noqa: D102
+    @property
+    def branches(self) -> tuple[ScannedBranch, ...]: ...  # noqa: D102
+    @property
+    def special_points(self) -> tuple[SpecialPoint, ...]: ...  # noqa: D102
+    @property
+    def loop(self) -> HysteresisLoop | None: ...  # noqa: D102
+
+
+def draw_scan(found: Scanned, ax: Any, height: Height, **style: Any) -> None:
     """Every branch, the special points, and for the order parameter the jumps; `style` has keywords of ``plot``."""
     numbers = list(dict.fromkeys(branch.number for branch in found.branches))
     with np.errstate(invalid="ignore"):
@@ -50,7 +68,7 @@ def draw_scan(found: Scan, ax: Any, height: Height, **style: Any) -> None:
     ax.set_xlabel(PARAMETERS[found.parameter].symbol)
 
 
-def described(found: Scan) -> str:
+def described(found: Scanned) -> str:
     """The network and its task: what is held while the parameter changes."""
     held = [("kappa", r"\kappa"), ("u", "u"), ("v", "v"), ("w", "w")]
     numbers = [
@@ -64,12 +82,12 @@ def described(found: Scan) -> str:
     return ", ".join([network, f"$T = {found.problem.T}$", *numbers])
 
 
-def _kernel(found: Scan) -> str:
+def _kernel(found: Scanned) -> str:
     return "H" if found.problem.activation.name == "linear" else r"\Phi"
 
 
 def _line(
-    branch: ScannedBranch, found: Scan, height: Height, lowest: FloatArray
+    branch: ScannedBranch, found: Scanned, height: Height, lowest: FloatArray
 ) -> tuple[FloatArray, BoolArray, FloatArray]:
     """A branch's values, where it is stable, and its heights, with its special points between those of the grid."""
     own = [p for p in found.special_points if branch.name in p.names and found.value[0] < p.value < found.value[-1]]
@@ -87,7 +105,7 @@ def _line(
     return np.insert(found.value, places, value), np.insert(branch.stable, places, branch.stable[places]), drawn
 
 
-def _special_points(found: Scan, ax: Any, height: Height) -> None:
+def _special_points(found: Scanned, ax: Any, height: Height) -> None:
     shown = set()
     for point in found.special_points:
         ax.axvline(point.value, color="0.6", lw=0.5, ls=":", zorder=0)
@@ -102,7 +120,7 @@ def _special_points(found: Scan, ax: Any, height: Height) -> None:
         )  # fmt: skip
 
 
-def _jumps(found: Scan, ax: Any) -> None:
+def _jumps(found: Scanned, ax: Any) -> None:
     """Arrows of the hysteresis loop."""
     passages = () if found.loop is None else (found.loop.up, found.loop.down)
     jumps = [jump for passage in passages for jump in passage.transitions if not jump.continuous]

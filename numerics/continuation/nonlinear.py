@@ -12,7 +12,8 @@ import numpy as np
 
 from numerics.continuation.diagram import FINISHED
 from numerics.continuation.parameters import PARAMETERS
-from numerics.continuation.scanned import Scan, ScannedBranch
+from numerics.continuation.scanned import Scan
+from numerics.continuation.scanned_branch import ScannedBranch
 from numerics.continuation.special_points import SpecialPoint
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray

@@ -22,7 +22,8 @@ from numerics.continuation.on_grid import GridStates, states_on_grid
 from numerics.continuation.options import DEFAULT, Options
 from numerics.continuation.parameters import PARAMETERS
 from numerics.continuation.pieces import Piece
-from numerics.continuation.scanned import Scan, ScannedBranch
+from numerics.continuation.scanned import Scan
+from numerics.continuation.scanned_branch import ScannedBranch
 from numerics.continuation.signed_counts import signed_counts
 from numerics.continuation.special_points import SpecialPoint
 from numerics.errors import InputError

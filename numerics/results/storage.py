@@ -46,7 +46,7 @@ KINDS = {
     "Problem": "numerics.inputs.problem",
     "Region": "numerics.checking.regions",
     "Scan": "numerics.continuation.scanned",
-    "ScannedBranch": "numerics.continuation.scanned",
+    "ScannedBranch": "numerics.continuation.scanned_branch",
     "SignSymmetry": "numerics.symmetry.group",
     "Simulation": "numerics.sampling.result",
     "Solutions": "numerics.results.solutions",
