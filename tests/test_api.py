@@ -543,7 +543,7 @@ def test_the_facade_is_typed(tmp_path):
     told = told.replace(str(tmp_path), "")
     for expected in (
         'Revealed type is "numerics.results.solution.Solution"',
-        'Revealed type is "numpy.ndarray',
+        'Revealed type is "numerics.predictors.predictions.Predictions"',
         'Revealed type is "bool"',
         'Argument "engine" to "solve" has incompatible type',
         'Argument 1 to "endpoint" has incompatible type "str"; expected "int"',
