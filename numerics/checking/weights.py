@@ -131,5 +131,7 @@ def _nonlinear_mass(state: NonlinearSolution, width: int) -> _Mass:
         return _Mass(0.0, 0.0, "free energy", state.kernel, state.kernel_error)
     beyond = next_term(found, width)
     error = np.sqrt(state.kernel_error**2 + (found.shift_error / width) ** 2 + beyond**2)
+    if not np.isfinite(error).all():  # too narrow for an expansion in 1/N: its first order is no more than a size
+        return _Mass(0.0, 0.0, "free energy", state.kernel, np.hypot(state.kernel_error, found.shift / width))
     log = log_mass(found, state, width)
     return _Mass(log, 0.0, "fluctuations", state.kernel + found.shift / width, error)
