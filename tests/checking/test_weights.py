@@ -89,3 +89,15 @@ def test_points_of_a_state_have_its_kernel(activation):
     p, phi = at.point.average.probability, at.nodes.activity
     assert at.point.average.effective_size > 5000
     np.testing.assert_allclose((phi * p[:, None]).T @ phi, solution.kernel, atol=0.02 * solution.kernel.max())
+
+
+def test_a_network_too_narrow_for_an_expansion_is_given_the_limit_and_the_size_of_the_shift(monkeypatch):
+    state = solve(endpoint(3, 5.0, activation="erf"))
+    (phase,) = weights.phases([state], 64)
+    assert phase.basis == "fluctuations"
+    monkeypatch.setattr(weights, "next_term", lambda found, width: np.full_like(found.shift, np.inf))
+    (narrow,) = weights.phases([state], 64)
+    assert narrow.basis == "free energy"
+    np.testing.assert_array_equal(narrow.kernel, state.kernel)
+    size = np.abs(phase.kernel - state.kernel)
+    np.testing.assert_allclose(narrow.kernel_error, np.hypot(size, state.kernel_error), rtol=1e-12, atol=1e-15)
