@@ -108,13 +108,18 @@ def code_style(style: str) -> str:
     return "\n".join(line for line in lines if line.startswith(".code ."))
 
 
-@cache
-def _document_parser() -> MarkdownIt:
+def _markdown() -> MarkdownIt:
+    """Markdown with tables and coloured code, without raw HTML."""
     parser = MarkdownIt(
         "commonmark",
         {"html": False, "highlight": lambda text, name, _: code(text, name if name == "python" else "text")},
     )
-    parser.enable(["table", "strikethrough"])
+    return parser.enable(["table", "strikethrough"])
+
+
+@cache
+def _document_parser() -> MarkdownIt:
+    parser = _markdown()
     parser.use(anchors_plugin, max_level=3)
     parser.core.ruler.push("notation", _typeset_symbols)
     fence = RendererHTML().fence
@@ -147,11 +152,7 @@ def _rendered_fence(fence: Any, tokens: Sequence[Token], place: int, *rest: Any)
 
 @cache
 def _parser() -> MarkdownIt:
-    parser = MarkdownIt(
-        "commonmark",
-        {"html": False, "highlight": lambda text, name, _: code(text, name if name == "python" else "text")},
-    )
-    parser.enable(["table", "strikethrough"])
+    parser = _markdown()
     parser.use(dollarmath_plugin, renderer=_formula, double_inline=True)
     parser.use(amsmath_plugin, renderer=lambda latex: mathml(latex, display=True))
     return parser
