@@ -10,7 +10,7 @@ import numpy as np
 
 from derivations.figures.sequential import outputs_agree, outputs_at_width
 from numerics import Problem, solve
-from numerics.checking.linear import compare
+from numerics.checking.kernels import compare
 from numerics.sampling import simulate
 
 if TYPE_CHECKING:
@@ -52,6 +52,25 @@ def compared(problem: Problem, settings: Mapping[str, Any], state: Solution | No
         "ess": simulation.ess,
         "rhat": simulation.rhat,
         "agrees": bool(outputs["agrees"] and comparison.agreement.agrees),
+    }
+
+
+def planned(
+    folder: Path, axis: tuple[str, str], values: Mapping[str, Sequence[float]], common: Mapping[str, Any], seed: int
+) -> dict[Path, dict[str, Any]]:
+    """A file and settings for each network.
+
+    Args:
+        folder: of the files.
+        axis: what tells networks apart: the names of a kind, and of a number.
+        values: the numbers of each kind.
+        common: settings of all.
+        seed: of the first; the others count on.
+    """
+    places = [(kind, value) for kind, numbers in values.items() for value in numbers]
+    return {
+        folder / f"{kind}-{value:g}.json": {axis[0]: kind, axis[1]: value, **common, "seed": seed + number}
+        for number, (kind, value) in enumerate(places)
     }
 
 

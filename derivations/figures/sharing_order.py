@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.optimize import brentq
 
-from derivations.figures.networks import THEORY, compared, draw_networks, networks_named, record
+from derivations.figures.networks import THEORY, compared, draw_networks, networks_named, planned, record
 from derivations.figures.panel import Effort, Panel, Progress, finished_runs, in_columns, named, save_panel
 from numerics import Problem, endpoint, scan
 from numerics.linalg import FloatArray
@@ -50,13 +50,10 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     """Scan, simulate, draw and save; whether every network agrees with the theory at its width."""
     lines = {family: states_along(family) for family in FAMILIES}
     rhos = RHOS_QUICK if effort.quick else RHOS
-    jobs = {
-        out / "sharing-order-runs" / f"{family}-{rho:g}.json": {
-            "family": family, "rho": rho, "T": T, "signal": SIGNAL, "width": WIDTH, "chains": 2, "warmup": 150,
-            "steps": 300 if effort.quick else 5000, "seed": SEED + number,
-        }
-        for number, (family, rho) in enumerate((family, rho) for family in FAMILIES for rho in rhos[family])
+    common = {
+        "T": T, "signal": SIGNAL, "width": WIDTH, "chains": 2, "warmup": 150, "steps": 300 if effort.quick else 5000,
     }  # fmt: skip
+    jobs = planned(out / "sharing-order-runs", ("family", "rho"), rhos, common, SEED)
     found = finished_runs(jobs, network, effort.workers, progress)
     rows = [row for settings, each in zip(jobs.values(), found, strict=True) for row in points(settings, each)]
     tables = {

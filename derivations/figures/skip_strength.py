@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.figures.networks import THEORY, compared, draw_networks, networks_named, record
+from derivations.figures.networks import THEORY, compared, draw_networks, networks_named, planned, record
 from derivations.figures.panel import Effort, Panel, Progress, finished_runs, in_columns, save_panel
 from numerics import Problem, cka, endpoint, predict, solve
 from numerics.linalg import FloatArray
@@ -43,13 +43,10 @@ def problem(arch: str, skip: float) -> Problem:
 def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     """Solve, simulate, draw and save; whether every network agrees with the theory at its width."""
     skips = SKIPS_QUICK if effort.quick else SKIPS
-    jobs = {
-        out / "skip-strength-runs" / f"{arch}-{skip:g}.json": {
-            "arch": arch, "skip": skip, "T": T, "signal": SIGNAL, "width": WIDTH, "chains": 2, "warmup": 150,
-            "steps": 300 if effort.quick else 5000, "seed": SEED + number,
-        }
-        for number, (arch, skip) in enumerate((arch, skip) for arch in COLOURS for skip in skips[arch])
+    common = {
+        "T": T, "signal": SIGNAL, "width": WIDTH, "chains": 2, "warmup": 150, "steps": 300 if effort.quick else 5000,
     }  # fmt: skip
+    jobs = planned(out / "skip-strength-runs", ("arch", "skip"), skips, common, SEED)
     found = finished_runs(jobs, network, effort.workers, progress)
     rows, points = along(), [point for each in found for point in points_of(each)]
     tables = {"theory": in_columns(rows), "simulation": in_columns(points)}
