@@ -275,6 +275,11 @@ class Problem(Shown, Drawn):
             changes = {"sharing": None} | changes
         return replace(self, **changes)
 
+    def with_unlabelled(self, x: FloatArray) -> Problem:
+        """The joint problem with further training patterns (Q, times, D) that have no label, and no test patterns."""
+        y = np.full((len(x), *self.y.shape[1:]), np.nan)
+        return self.with_(x=np.concatenate([self.x, x]), y=np.concatenate([self.y, y]), x_test=None, y_test=None)
+
     @cached_property
     def digest(self) -> str:
         """The same for equal problems, in any process and session."""

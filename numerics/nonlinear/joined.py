@@ -63,10 +63,7 @@ def joined(solution: NonlinearSolution, *, seed: int = 0) -> list[Joined]:
 
 def _joined(solution: NonlinearSolution, at: StateAverage, x: FloatArray, rng: np.random.Generator) -> Joined:
     problem, trained = solution.problem, at.space
-    unlabelled = np.full((1, *problem.y.shape[1:]), np.nan)
-    whole = problem.with_(
-        x=np.concatenate([problem.x, x[None]]), y=np.concatenate([problem.y, unlabelled]), x_test=None, y_test=None
-    )
+    whole = problem.with_unlabelled(x[None])
     space, places = trajectory_space(whole), _places(problem)
     classes, size = space.classes, whole.n * whole.P
     conjugate = np.zeros((size, size))

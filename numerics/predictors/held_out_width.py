@@ -76,13 +76,7 @@ def _joint_state(state: LinearSolution, found: Following, numbers: IntArray) -> 
     """The state with some test patterns among the training patterns, without labels."""
     problem, n, P = state.problem, state.problem.n, state.problem.P
     assert problem.x_test is not None
-    unlabelled = np.full((len(numbers), *problem.y.shape[1:]), np.nan)
-    joint = problem.with_(
-        x=np.concatenate([problem.x, problem.x_test[numbers]]),
-        y=np.concatenate([problem.y, unlabelled]),
-        x_test=None,
-        y_test=None,
-    )
+    joint = problem.with_unlabelled(problem.x_test[numbers])
     rows = found.cross[:, numbers].reshape(n * len(numbers), -1)
     cross = rows @ kernel_functional(problem).space.full_basis().T
     # of several patterns all is explained by the training patterns
