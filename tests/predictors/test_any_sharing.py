@@ -20,13 +20,19 @@ from tests.sampling.sharing_cases import root
 TIED = [[1.0, 0.9, 0.0], [0.9, 1.0, 0.0], [0.0, 0.0, 0.7]]
 
 
+def without_a_sign(rng, seed):
+    """A problem whose state has no image: one would be as good a state of the joint problem."""
+    for _ in range(50):
+        problem = random_problem(rng, n=3, P=2, arch=FAMILIES[seed % len(FAMILIES)], D=5)
+        if not sign_symmetries(problem, True):
+            return problem
+    raise AssertionError("no such problem among 50")
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_held_out_patterns_are_unsupervised_patterns_of_the_joint_problem(seed):
     rng = np.random.default_rng(seed)
-    for _ in range(50):  # an image of the joint problem's state would be as good
-        problem = random_problem(rng, n=3, P=2, arch=FAMILIES[seed % len(FAMILIES)], D=5)
-        if not sign_symmetries(problem, True):
-            break
+    problem = without_a_sign(rng, seed)
     n, x_test = problem.n, rng.normal(size=(2, problem.n, problem.D))
     x_test[1, 0] = 0.0  # from the second time on
     y = np.concatenate([problem.y, np.full((2, *problem.y.shape[1:]), np.nan)])

@@ -15,9 +15,8 @@ from numerics.predictors import predictions
 from numerics.predictors.generalisation import training
 from numerics.predictors.observables import mean_outputs
 from numerics.predictors.output_shift import output_shift
-from numerics.symmetry.group import sign_symmetries
 from tests.commands.test_program import run
-from tests.linear.test_any_sharing import FAMILIES, random_problem
+from tests.predictors.test_any_sharing import without_a_sign
 
 mpl.use("agg")
 
@@ -26,10 +25,7 @@ mpl.use("agg")
 def test_test_patterns_fluctuate_as_unsupervised_patterns_of_the_joint_problem(seed):
     """Patterns with directions of their own, one that begins late, and combinations of the training patterns."""
     rng = np.random.default_rng(seed)
-    for _ in range(50):  # an image of the joint problem's state would be as good
-        problem = random_problem(rng, n=3, P=2, arch=FAMILIES[seed % len(FAMILIES)], D=5)
-        if not sign_symmetries(problem, True):
-            break
+    problem = without_a_sign(rng, seed)
     x_test = rng.normal(size=(2, problem.n, problem.D))
     x_test[1, 0] = 0.0
     x_test = np.concatenate([x_test, problem.x, -0.7 * problem.x])
