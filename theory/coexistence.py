@@ -205,7 +205,7 @@ class CoherentStates:
 def eliminate(rows: list[list[Any]], right: list[Any]) -> list[Any]:
     """The solution of a linear system, by elimination with partial pivoting on lists.
 
-    mpmath's own solver takes ten times as long: it looks every entry up in a dictionary, and refines.
+    mpmath's own solver takes several times as long: it looks every entry up in a dictionary, and refines.
     """
     rows = [[*row, value] for row, value in zip(rows, right, strict=True)]
     size = len(rows)
