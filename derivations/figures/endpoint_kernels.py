@@ -12,7 +12,7 @@ import numpy as np
 
 from derivations.figures.panel import Effort, Panel, Progress, finished_runs, named, save_figure, save_table, styled
 from numerics import endpoint, solve
-from numerics.checking.linear import compare
+from numerics.checking.kernels import compare
 from numerics.predictors.observables import outliers
 from numerics.sampling import Plan, last_weights, simulate
 

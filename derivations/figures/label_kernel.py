@@ -10,7 +10,7 @@ import numpy as np
 
 from derivations.figures.panel import Effort, Panel, Progress, finished_runs, named, save_figure, save_table, styled
 from numerics import Problem, cka, solve
-from numerics.checking.linear import compare
+from numerics.checking.kernels import compare
 from numerics.sampling import simulate
 from numerics.sampling.diagnostics import summarise
 

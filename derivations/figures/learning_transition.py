@@ -10,7 +10,7 @@ import numpy as np
 
 from derivations.figures.panel import Effort, Panel, Progress, Table, finished_runs, save_figure, save_table, styled
 from numerics import Problem, endpoint, scan
-from numerics.checking.linear import compare_phase
+from numerics.checking.kernels import compare_phase
 from numerics.checking.regions import nearest
 from numerics.checking.weights import phases
 from numerics.linear import search, trust_region

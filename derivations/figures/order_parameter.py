@@ -11,7 +11,7 @@ from sympy import nsimplify
 
 from derivations.figures.panel import Effort, Panel, Progress, Table, finished_runs, save_figure, save_table, styled
 from numerics import endpoint, scan, solve_all, solve_endpoint_batch
-from numerics.checking.linear import compare
+from numerics.checking.kernels import compare
 from numerics.sampling import simulate
 from theory.critical_point import critical_point
 

@@ -11,7 +11,7 @@ import numpy as np
 from derivations.figures import sequential
 from derivations.figures.panel import Effort, Panel, Progress, finished_run, named, save_figure, save_table, styled
 from derivations.figures.sequential import ARCHITECTURES, PATTERNS, SUPERVISED, TEACHER, TIMES, T
-from numerics.checking.linear import compare
+from numerics.checking.kernels import compare
 from numerics.predictors import generalisation
 from numerics.predictors.observables import cka
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from derivations.figures.panel import finished_run
 from numerics import Problem, endpoint, sequence, solve
-from numerics.checking.linear import compare
+from numerics.checking.kernels import compare
 from numerics.sampling import simulate
 
 WIDTH, CHAINS, SEED = 128, 4, 7000

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from numerics.checking import linear
+from numerics.checking import kernels
 from numerics.checking.agreement import Agreement, Verdict
 from numerics.checking.laws import law_of
 from numerics.checking.regions import nearest
@@ -271,12 +271,12 @@ def judged(problem: Problem, width: int, found: Sequence[Phase], runs: Sequence[
         inside = np.asarray(place == position, dtype=np.float64)
         stays = bool((inside.mean(axis=1) >= STAYS).all())
         shares = np.array([float((place == k).mean()) for k in range(len(found))])
-        compared = linear.compare_phase(phase, simulation, inside if stays else None)
+        compared = kernels.compare_phase(phase, simulation, inside if stays else None)
         agreement = compared.agreement if stays else None
         parts.append(PhaseCheck(phase, compared.simulation, shares, stays, compared.predicted, agreement))
     mixture = None
     if not all(part.stays for part in parts) and problem.activation.name == "linear":
-        pooled = linear.compare_mixture(tuple(found), joined(runs))
+        pooled = kernels.compare_mixture(tuple(found), joined(runs))
         # chains that have left a phase once and for all say nothing on its weight
         mixture = pooled if pooled.mixed or not parts[0].stays else None
     verdict, reason = _verdict(parts, mixture)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from numerics.checking.agreement import Agreement
-from numerics.checking.linear import compare_phase
+from numerics.checking.kernels import compare_phase
 from numerics.checking.weights import phases
 from numerics.errors import InputError
 from numerics.linalg import FloatArray

@@ -1,4 +1,4 @@
-"""A linear network's predicted mean kernel at width N against a sampled one."""
+"""Predicted mean kernels at width N, of any activation, against sampled ones."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ import pytest
 
 from numerics import check, solve
 from numerics.checking import weights
+from numerics.checking.kernels import compare
 from numerics.checking.laws import law_of
-from numerics.checking.linear import compare
 from numerics.checking.regions import gauge_of
 from numerics.checking.signs import signed
 from numerics.inputs.problem import Problem, endpoint

@@ -12,7 +12,7 @@ from numerics import solve
 from numerics.checking import check as module
 from numerics.checking import weights
 from numerics.checking.check import check, judged
-from numerics.checking.linear import compare, compare_phase, within
+from numerics.checking.kernels import compare, compare_phase, within
 from numerics.errors import InputError
 from numerics.inputs.problem import endpoint
 from numerics.inputs.teachers import sequence

@@ -9,7 +9,7 @@ import pytest
 
 from numerics.checking import weights
 from numerics.checking.check import judged
-from numerics.checking.linear import compare_mixture
+from numerics.checking.kernels import compare_mixture
 from numerics.inputs.problem import endpoint
 from tests.checking.states import two_phases
 from tests.checking.test_check import FLIP, planted

@@ -16,7 +16,7 @@ from derivations.commands import check
 from numerics import solve
 from numerics.checking.agreement import compare as verdict
 from numerics.checking.check import judged
-from numerics.checking.linear import compare
+from numerics.checking.kernels import compare
 from numerics.inputs.problem import endpoint
 from numerics.sampling import simulate
 from tests.checking.test_check import phases_and_chains
