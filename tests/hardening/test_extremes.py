@@ -206,6 +206,12 @@ def test_the_reference_would_see_a_wrong_kernel(monkeypatch: pytest.MonkeyPatch)
         check_against_newton(endpoint(4, 20.0))
 
 
+def silent(**options) -> Problem:
+    """One pattern with input at first, and the label 0 after twelve times."""
+    arch = "matrix" if "sharing" in options else "rnn"
+    return Problem([[1.0]], [[*[np.nan] * 11, 0.0]], **{"arch": arch, **options})
+
+
 # --- refused, with the reason ---------------------------------------------------------------------------------------
 
 
@@ -215,6 +221,12 @@ def test_the_reference_would_see_a_wrong_kernel(monkeypatch: pytest.MonkeyPatch)
         (lambda: endpoint(4, 1e16), "signal: is 1e\\+16; accepted: at most 1e\\+15"),
         (lambda: endpoint(64, 1.0, w=1e6), "w: gives the scale 1e\\+372 at t = 63"),
         (lambda: endpoint(64, 1.0, w=1e-6), "w: gives the scale 1e-372 at t = 63"),
+        (lambda: silent(w=1e-6), "w: gives the scale 1e-66 at t = 12"),
+        (lambda: silent(arch="dnn", u=1e-58, w=0.1), "w: gives the scale 1e-69 at t = 12"),
+        (lambda: silent(sharing=1e6 * np.eye(11)), "w: gives the scale 1e\\+66 at t = 12"),
+        (lambda: silent(w=1e-6, skip=1e3), "w: gives the scale 1e-66 at t = 12"),
+        (lambda: silent(skip=999.0), "skip: gives the scale 1e\\+66 at t = 12"),
+        (lambda: silent(bias=1e59), "w: gives the scale 1e\\+61 at t = 12"),
         (lambda: endpoint(4, 1.0, kappa=1e300), "kappa: is 1e\\+300"),
         (lambda: endpoint(10**9, 1.0), "T: is 1000000000"),
         (lambda: Problem([[1e-200]], [[1.0]]), "x: has inputs of size 1e-200"),
@@ -225,6 +237,19 @@ def test_the_reference_would_see_a_wrong_kernel(monkeypatch: pytest.MonkeyPatch)
 def test_what_double_precision_cannot_carry_is_refused(make, words):
     with pytest.raises(InputError, match=words):
         make()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"w": 1e-5, "arch": "dnn"},
+        {"w": 1e-6, "sharing": 1e6 * np.eye(11)},
+        {"w": 1e6, "sharing": 1e-6 * np.eye(11)},
+        {"bias": 1e57},
+    ],
+)
+def test_scales_at_which_networks_of_twelve_times_stay_within_double_precision_are_accepted(options):
+    assert silent(**options).n == 12
 
 
 @pytest.mark.slow

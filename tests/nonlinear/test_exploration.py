@@ -1,14 +1,15 @@
 """The exploration of the learnt side: what it varies is what it says."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from numerics.inputs.activation import NAMED
 from numerics.inputs.problem import endpoint
 from numerics.inputs.teachers import sequence
-from numerics.nonlinear import exploration
+from numerics.nonlinear import descent, exploration, setting
 from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.space import trajectory_space
 
@@ -180,3 +181,43 @@ def test_labels_within_reach_are_hardly_explored():
     assert strong.within_reach
     assert len(told) == 1
     assert strong.laws[0].free_energy == min(each.free_energy for each in strong.laws)
+
+
+def test_a_descent_through_singular_laws_ends_where_it_was_and_is_not_called_ended(monkeypatch):
+    space = trajectory_space(endpoint(4, 6.0, activation="erf"))
+    below = descent.Descent(space.d, NAMED["erf"], 0)
+    start = below.normal(space, space.covariance(forward_kernel(space, NAMED["erf"])))
+    assert below.normal(space, np.zeros((space.d, space.d))) is None
+    singular = start._replace(covariance=np.zeros((space.d, space.d)))
+    law, ended = below.down(space, singular, 5)
+    assert law is singular
+    assert not ended
+    # the points are placed, but no law on the way has a covariance: no step is so short that one does
+    placed = []
+
+    def law_at(space, phi, nodes, precision, tilt):
+        placed.append(nodes)
+        if len(placed) > 1:
+            raise np.linalg.LinAlgError("singular")
+        return start
+
+    monkeypatch.setattr(descent, "law_at", law_at)
+    law, ended = below.down(space, start, 5)
+    assert law is start
+    assert not ended
+    assert len(placed) > 20
+
+
+def test_the_chain_is_a_state_without_correlations_that_is_near_it(monkeypatch):
+    space, phi = trajectory_space(endpoint(4, 6.0, activation="erf")), NAMED["erf"]
+    chain = SimpleNamespace(kernel=np.diag([1.0, 2.0, 3.0]))
+    monkeypatch.setattr(setting, "incoherent_chain", lambda *given: chain)
+    search = setting.Search(SimpleNamespace(phi=phi), space, np.eye(3), 1e-3, True, 0, print)
+    within, beyond = (np.diag([1.0, 2.0, 3.0 + part * setting.SAME_CHAIN * 14**0.5]) for part in (0.99, 1.01))
+    assert search.chain_at(within) is chain
+    assert search.chain_at(beyond) is None
+    coherent = chain.kernel + 0.01 * np.ones((3, 3))
+    even = chain.kernel + 0.01 * np.outer([1, 0, 1], [1, 0, 1])
+    assert search.chain_at(coherent) is None
+    assert search.chain_at(even) is None
+    assert replace(search, by_chain=False).chain_at(within) is None

@@ -80,6 +80,14 @@ def test_what_the_weights_miss_is_judged_beside_the_trajectories_size(scale):
         weights_given(rng, network, scale * rng.standard_normal((8, 4)))
 
 
+def test_times_of_unlike_size_are_all_had():
+    """States that shrink by 10^6 from one time to the next are no fewer: C is judged on unit diagonal."""
+    network = make_network(endpoint(4, 1.0, w=1e-12), 8, "float64")
+    rng = np.random.default_rng(4)
+    h = rng.standard_normal((8, 3)) * [1.0, 1e-6, 1e-12]
+    np.testing.assert_allclose(seen(network, weights_given(rng, network, h)), h, rtol=1e-6)
+
+
 @pytest.mark.parametrize("sampler", ["collapsed", "hmc-weights", "sgld"])
 def test_a_chain_starts_with_the_kernel_that_is_asked_for(sampler):
     kernel = np.array([[1.0, 0.8, 0.9], [0.8, 4.0, 3.0], [0.9, 3.0, 9.0]])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import mpmath
 import pytest
 from mpmath import mp
 from sympy import Integer, Rational, factor, lambdify
 
 from tests.theory.skip_reference import largest_slope
+from theory import skip_cusps
 from theory.landau import landau_expansion
 from theory.sharing import sharing
 from theory.sharing_stability import instability
@@ -75,6 +78,34 @@ def test_the_wing_begins_at_the_tricritical_point():
         off.append(skip_cusp(4, near, digits=15).skip / mp.mpf(leading.skip.evalf(20)) - 1)
     assert abs(off[1]) < 0.05  # it falls in proportion to the distance
     assert abs(off[0] / off[1] - 4) < 0.5
+
+
+@pytest.mark.parametrize(("noise", "most"), [(Rational(187, 10), 2), (Integer(60), 9)])
+def test_the_way_to_a_cusp_begins_near_the_tricritical_noise_and_stretches_it_twofold_at_most(noise, most, monkeypatch):
+    """Planted cusps, ψ = √ε and a = ε² at a distance ε from it: each is the guess for the next."""
+    tricritical, met = mp.mpf(56) / 3, []
+
+    def started(T, arch, near, offset):
+        met.append(offset)
+        return mp.sqrt(offset), offset**2, "H", "signal"
+
+    def solved(T, arch, kappa, guess, H, signal):
+        offset = kappa - tricritical
+        assert abs(guess[0] / mp.sqrt(offset) - 1) < 1e-9
+        assert abs(guess[1] / offset**2 - 1) < 1e-9
+        met.append(offset)
+        return mp.sqrt(offset), offset**2, H, signal
+
+    monkeypatch.setattr(skip_cusps, "_started", started)
+    monkeypatch.setattr(skip_cusps, "_solved", solved)
+    found = skip_cusp(4, noise)
+    first = skip_cusps.FIRST * 2**3  # the growth ratio at a critical point is 2
+    assert abs(found.skip / met[-1] ** 2 - 1) < 1e-12
+    assert abs(met[-1] - (mp.mpf(noise.p) / noise.q - tricritical)) < 1e-9
+    assert met[0] <= first * 1.01
+    ratios = [after / before for before, after in pairwise(met)]
+    assert all(0.999 <= ratio <= skip_cusps.GROWTH * 1.001 for ratio in ratios)
+    assert len(ratios) <= most
 
 
 def test_refusals():

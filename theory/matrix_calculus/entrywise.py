@@ -190,7 +190,7 @@ def _folded(expression: Any, folding: Sequence[tuple[tuple[Any, ...], Any]]) -> 
     if not expression.args:
         return expression
     if not isinstance(expression, MatMul):
-        return expression.func(*(_folded(part, folding) if _is_matrix(part) else part for part in expression.args))
+        return expression.func(*(_folded(part, folding) if part.is_Matrix else part for part in expression.args))
     factors, done = list(expression.args), []
     while factors:
         for sequence, symbol in folding:
@@ -201,7 +201,3 @@ def _folded(expression: Any, folding: Sequence[tuple[tuple[Any, ...], Any]]) -> 
         else:
             done.append(_folded(factors.pop(0), folding))
     return MatMul(*done)
-
-
-def _is_matrix(part: Any) -> bool:
-    return bool(getattr(part, "is_Matrix", False))
