@@ -40,7 +40,7 @@ _NAMES: dict[str | tuple[str, str], tuple[str, str]] = {
     "continuous_where_positive": ("0", "condition for a continuous transition"),
     "tricritical_kappa": (r"\kappa_{\text{tri}}", "tricritical noise"),
     "critical_signal": (r"\lambda_{c}", "critical signal"),
-    "critical_signal_at_large_T": (r"\lambda_{c}", "critical signal of long chains"),
+    "critical_signal_at_large_T": (r"\lambda_{c}", "critical signal at large T"),
     "critical_mode": ("x^{t,t+1}", "critical mode"),
     "unstable_beyond_r": ("r_{l}", "growth beyond which lag l is unstable"),
     "kappa_onset": (r"\kappa_{*}", "noise at the onset of the learning transition"),

@@ -59,7 +59,7 @@ class Coexistence(Typeset):
     """A discontinuous transition.
 
     Attributes:
-        T, kappa: the chain and the noise.
+        T, kappa: number of times and noise.
         critical_signal: λ_c, where coherence grows on the incoherent branch. There the incoherent state that λ = 0 is
             joined to loses its stability (its spinodal point) unless κ is so large that it ends in a fold above λ_c
             (``theory.learning_coherence``): then λ_c lies on a part of the branch that is unstable already.

@@ -2,7 +2,7 @@
 
 See docs/theory.md section 5.
 
-Two regressions on ``h^2`` turn the six conditions into a chain of linear equations. Units ``u = v = w = 1``.
+Two regressions on ``h^2`` turn the six conditions into linear equations, solved in turn. Units ``u = v = w = 1``.
 """
 
 from __future__ import annotations

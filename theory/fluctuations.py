@@ -53,7 +53,7 @@ HALF = Rational(1, 2)
 
 
 def sector_inverse(sector: LagSector, earlier: Expr, later: Expr) -> Expr:
-    """``(L_l⁻¹)_{ts}`` for ``t = earlier ≤ later = s``, for a chain of symbolic length.
+    """``(L_l⁻¹)_{ts}`` for ``t = earlier ≤ later = s``, for symbolic n.
 
     RNN: ``t/r · (1 - s (d-r)/(m(d-r) + r))`` with d the last diagonal element. Off the diagonal the inverse is
     linear in each index (``L`` is r times a discrete Laplacian), zero at t = 0, and ``d y_m = r y_{m-1}`` at the end.

@@ -74,7 +74,7 @@ def _power_sum(power: int, upper: Expr) -> Expr:
     )
 
 
-def chain_sum(summand: Expr, upper: Expr) -> Expr:
+def time_sum(summand: Expr, upper: Expr) -> Expr:
     """``Σ_{t=1}^{upper}`` of a polynomial in t."""
     terms = Poly(summand, _t).terms()
     return Add(*(coefficient * _power_sum(power, upper) for (power,), coefficient in terms))
@@ -90,7 +90,7 @@ def critical_ratio() -> Expr:
 
 
 def lag_two_source(t: Expr) -> Expr:
-    """``R_{t,t+2}`` for t < n-2, where no index meets the end of the chain."""
+    """``R_{t,t+2}`` for t < n-2, where no index is at the end of time."""
     return critical_ratio() * (_a(t - 1) * _a(t) - 3 * _a(t) * _a(t + 1) + _a(t) * _a(t + 2) + _a(t + 1) ** 2)
 
 
@@ -157,15 +157,15 @@ def _lag_zero_response() -> tuple[Expr, Expr]:
 
 
 def _fourth_order() -> Expr:
-    """``Φ₄(E)``: sums over the chain; ``a_0 = 0``, and blocks that end at n-1 have no ``a_{n-1}``."""
+    """``Φ₄(E)``: sums over times; ``a_0 = 0``, and blocks that end at n-1 have no ``a_{n-1}``."""
     r = critical_ratio()
 
     def trace_fourth(count: Expr) -> Expr:
         """``tr E⁴ = Σ 2a_t⁴ + 4a_t²a_{t+1}²`` with ``a_1 … a_count``."""
-        return chain_sum(2 * _a(_t) ** 4, count) + chain_sum(4 * _a(_t) ** 2 * _a(_t + 1) ** 2, count - 1)
+        return time_sum(2 * _a(_t) ** 4, count) + time_sum(4 * _a(_t) ** 2 * _a(_t + 1) ** 2, count - 1)
 
     crossed = 2 * (
-        chain_sum(_a(_t + 1) * _a(_t) * (_a(_t - 1) ** 2 + _a(_t) ** 2 + _a(_t + 1) ** 2), _n - 2)
+        time_sum(_a(_t + 1) * _a(_t) * (_a(_t - 1) ** 2 + _a(_t) ** 2 + _a(_t + 1) ** 2), _n - 2)
         - _a(_n - 1) * _a(_n - 2) * _a(_n - 1) ** 2
     )
     return r * (trace_fourth(_n - 2) - crossed) + (trace_fourth(_n - 1) - trace_fourth(_n - 2)) / 4
@@ -182,10 +182,10 @@ def quartic_coefficient() -> QuarticCoefficient:
     zero, last = _lag_zero_response()
     before, end = lag_zero_source_last_two()
     crossed = (
-        chain_sum(2 * lag_two_source(_t) * two, _n - 3)
+        time_sum(2 * lag_two_source(_t) * two, _n - 3)
         + 2 * lag_two_source_last() * two.subs(_t, _n - 2)
         + (lag_zero_source_first() - lag_zero_source(1)) * zero.subs(_t, 1)
-        + chain_sum(lag_zero_source(_t) * zero, _n - 2)
+        + time_sum(lag_zero_source(_t) * zero, _n - 2)
         + before * zero.subs(_t, _n - 1)
         + end * last
     )

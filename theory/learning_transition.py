@@ -72,7 +72,7 @@ class LearningTransition(Typeset):
     """The transition at one noise beyond the onset.
 
     Attributes:
-        T, kappa: chain and noise.
+        T, kappa: number of times and noise.
         folds: at ``λ_-``, where the learnt state appears, and at ``λ_+``, where the one that learns little disappears.
         equal: the point of equal free energy between them.
     """

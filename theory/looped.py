@@ -24,7 +24,7 @@ from functools import cache
 from sympy import Expr, Piecewise, Symbol, factor, sympify
 
 from theory import symbols
-from theory.landau_closed_form import chain_sum
+from theory.landau_closed_form import time_sum
 
 _t = symbols.t
 #: Number p of distinct layers, and m = n - p, of which the formulas are rational functions.
@@ -101,12 +101,12 @@ def assert_quartic(short: bool) -> None:
     # one part of R_tt, for an index t and its partner t+p; the other is the same at t-p
     part = r * (a(_t - 1) ** 2 - 3 * a(_t) ** 2 + 2 * a(_t) * a(_t + 1))
     fourth = (
-        r * 2 * chain_sum(a(_t) ** 4 - a(_t + 1) * a(_t) ** 3, m - 1)
-        + (2 * chain_sum(a(_t) ** 4, m) - 2 * chain_sum(a(_t) ** 4, m - 1)) / 4
+        r * 2 * time_sum(a(_t) ** 4 - a(_t + 1) * a(_t) ** 3, m - 1)
+        + (2 * time_sum(a(_t) ** 4, m) - 2 * time_sum(a(_t) ** 4, m - 1)) / 4
     )
     # s · X of lag 0: s meets Ct + q(t) and, where n > 2p, q(t-p); s at t-p meets Ct, q(t-p) and q(t) or its limit
-    line = slope * (chain_sum(inner * _t, m - 1) + end * m + chain_sum(inner * (_t + p), m - 1) + end * n)
-    alone = 2 * (chain_sum(inner * q(_t), m - 1) + end * flat)
+    line = slope * (time_sum(inner * _t, m - 1) + end * m + time_sum(inner * (_t + p), m - 1) + end * n)
+    alone = 2 * (time_sum(inner * q(_t), m - 1) + end * flat)
     claims = {
         "R_tt": part - inner,
         "its end": r * a(m - 1) ** 2 - a(m) ** 2 - end,
@@ -116,13 +116,13 @@ def assert_quartic(short: bool) -> None:
     }
     if short:
         # q(t-p) begins at t = p + 1 > m, and t of the second part is beyond m
-        crossed = flat * (chain_sum(inner + 0 * _t, m - 1) + end)
+        crossed = flat * (time_sum(inner + 0 * _t, m - 1) + end)
     else:
-        crossed = chain_sum(inner * q(_t), k - 1) + end * q(k)
-        crossed += chain_sum(inner * q(_t + p), k) + flat * (chain_sum(inner + 0 * _t, m - 1) - inner * k) + end * flat
-        fourth += r * 4 * chain_sum((a(_t) * a(_t + p)) ** 2, k - 1)
-        fourth -= r * 2 * chain_sum(a(_t + 1) * a(_t) * a(_t + p) ** 2, k - 1)
-        fourth -= r * 2 * chain_sum(a(_t + p + 1) * a(_t + p) * a(_t) ** 2, k - 1)
+        crossed = time_sum(inner * q(_t), k - 1) + end * q(k)
+        crossed += time_sum(inner * q(_t + p), k) + flat * (time_sum(inner + 0 * _t, m - 1) - inner * k) + end * flat
+        fourth += r * 4 * time_sum((a(_t) * a(_t + p)) ** 2, k - 1)
+        fourth -= r * 2 * time_sum(a(_t + 1) * a(_t) * a(_t + p) ** 2, k - 1)
+        fourth -= r * 2 * time_sum(a(_t + p + 1) * a(_t + p) * a(_t) ** 2, k - 1)
         fourth += ((a(k) * a(m)) ** 2) * 4 / 4
         two = r * (a(_t - 1) * a(_t + p - 1) - 3 * a(_t) * a(_t + p) + a(_t) * a(_t + p + 1) + a(_t + 1) * a(_t + p))
         pull = (1 / m - q(k) + r * q(k - 1)) * (m - 1) / p
@@ -131,7 +131,7 @@ def assert_quartic(short: bool) -> None:
             "its end at lag 2p": r * a(k - 1) * a(m - 1) - a(k) * a(m) - end,
             "the last row of lag 2p": pull * k + q(k) - r * (pull * (k - 1) + q(k - 1)) + end,
         }
-        double = chain_sum(inner * (pull * _t + q(_t)), k - 1) + end * (pull * k + q(k))
+        double = time_sum(inner * (pull * _t + q(_t)), k - 1) + end * (pull * k + q(k))
         crossed += 2 * double
     claims["p + qζ"] = (2 * fourth + line + alone + crossed) * lam - reduced_quartic(short)
     for name, difference in claims.items():

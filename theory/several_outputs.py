@@ -50,7 +50,7 @@ from sympy import (
 
 from theory import symbols
 from theory.kernel import kernel_matrix
-from theory.landau_closed_form import chain_sum
+from theory.landau_closed_form import time_sum
 from theory.looped import reduced_quartic
 
 _t, _n = symbols.t, symbols.n
@@ -202,17 +202,17 @@ def assert_matrix_quartic() -> None:
 
     def summed(response: Expr, last: Expr) -> Expr:
         """``Σ_t s_t · response``."""
-        return chain_sum(expand(inner * response), m - 1) + end * last
+        return time_sum(expand(inner * response), m - 1) + end * last
 
     own = summed(slope[up] * _t + q(_t), slope[up] * m + flat)
     own += summed(slope[down] * (_t + 1) + q(_t), slope[down] * n + flat)
     crossed = summed(slope[down] * _t + q(_t - 1), slope[down] * m + q(k))
     reverse = summed(slope[up] * (_t + 1) + q(_t + 1), slope[up] * n + flat)
     pull = (1 / m - q(k) + r * q(k - 1)) * (m - 1)
-    double = chain_sum(expand(inner * (pull * _t + q(_t))), k - 1) + end * (pull * k + q(k))
-    one_edge = 2 * r * chain_sum(expand(a(_t) ** 4 - a(_t + 1) * a(_t) ** 3), m - 1) + a(m) ** 4 / 2
+    double = time_sum(expand(inner * (pull * _t + q(_t))), k - 1) + end * (pull * k + q(k))
+    one_edge = 2 * r * time_sum(expand(a(_t) ** 4 - a(_t + 1) * a(_t) ** 3), m - 1) + a(m) ** 4 / 2
     two_edges = 4 * a(_t) ** 2 * a(_t + 1) ** 2 - 2 * (a(_t) * a(_t + 1) ** 3 + a(_t + 2) * a(_t + 1) * a(_t) ** 2)
-    two = r * chain_sum(expand(two_edges), m - 2) + a(m - 1) ** 2 * a(m) ** 2
+    two = r * time_sum(expand(two_edges), m - 2) + a(m - 1) ** 2 * a(m) ** 2
     first, second = matrix_quartic()
     spread = n - (n - 1) * r + 2 * n * (r - 1) * zeta
     claims = {

@@ -61,51 +61,52 @@ DIGITS = 50
 
 
 @dataclass(frozen=True)
-class LagChain:
+class SharingSector:
     """What one lag meets of M, and the second variation that follows.
 
     Attributes:
         lag: l ≥ 1.
-        met: ``g_1 … g_{m-1}``, ``g_t = M_{t,t+l}``.
+        correlations: ``g_1 … g_{m-1}``, ``g_t = M_{t,t+l}``.
     """
 
     lag: int
-    met: tuple[Expr, ...]
+    correlations: tuple[Expr, ...]
 
     @property
     def size(self) -> int:
         """``m = n - l``."""
-        return len(self.met) + 1
+        return len(self.correlations) + 1
 
     def form(self, r: Expr = symbols.r) -> ImmutableMatrix:
         """``L``, m × m."""
         L = eye(self.size).as_mutable()
-        for t, g in enumerate(self.met):
+        for t, g in enumerate(self.correlations):
             L[t, t] += (2 * r - 1) * g**2
             L[t, t + 1] = L[t + 1, t] = -r * g
         return ImmutableMatrix(L)
 
     def correlation_matrix(self) -> ImmutableMatrix:
         """``K``, m × m."""
-        return ImmutableMatrix(self.size, self.size, lambda s, t: prod(self.met[min(s, t) : max(s, t)], Integer(1)))
+        g = self.correlations
+        return ImmutableMatrix(self.size, self.size, lambda s, t: prod(g[min(s, t) : max(s, t)], Integer(1)))
 
     def difference(self) -> ImmutableMatrix:
         """``B``, m × m."""
         B = eye(self.size).as_mutable()
-        for t, g in enumerate(self.met):
+        for t, g in enumerate(self.correlations):
             B[t + 1, t] = -g
         return ImmutableMatrix(B)
 
     def residual(self) -> ImmutableMatrix:
         """``1 - g²``, diagonal, m × m: what is left of each variance given the later neighbour."""
-        return ImmutableMatrix(diag(*(1 - g**2 for g in self.met), 1))
+        return ImmutableMatrix(diag(*(1 - g**2 for g in self.correlations), 1))
 
-    def segments(self) -> list[tuple[int, LagChain]]:
+    def segments(self) -> list[tuple[int, SharingSector]]:
         """The parts between vanishing correlations, each with the place of its first entry, from 0: K is their direct
         sum."""
-        cuts = [t + 1 for t, g in enumerate(self.met) if g == 0]
+        cuts = [t + 1 for t, g in enumerate(self.correlations) if g == 0]
         bounds = zip([0, *cuts], [*cuts, self.size], strict=True)
-        return [(first, LagChain(self.lag, self.met[first : end - 1])) for first, end in bounds]
+        return [(first, SharingSector(self.lag, self.correlations[first : end - 1])) for first, end in bounds]
 
     @cached_property
     def largest_eigenvalue(self) -> Expr:
@@ -116,7 +117,7 @@ class LagChain:
         if self.size == 1:
             return Integer(1)
         K = self.correlation_matrix()
-        if all(g**2 == 1 for g in self.met):
+        if all(g**2 == 1 for g in self.correlations):
             return Integer(self.size)
         return max((real_roots(base)[-1] for base, _ in _characteristic(K).factor_list()[1]), key=_number)
 
@@ -129,7 +130,7 @@ def _number(eigenvalue: Expr) -> Expr:
     return eigenvalue.evalf(DIGITS)
 
 
-def lag_chain(M: ImmutableMatrix, lag: int) -> LagChain:
+def sharing_sector(M: ImmutableMatrix, lag: int) -> SharingSector:
     """What lag l ≥ 1 meets of a sharing matrix of unit diagonal.
 
     Raises:
@@ -138,7 +139,7 @@ def lag_chain(M: ImmutableMatrix, lag: int) -> LagChain:
     n = M.shape[0] + 1
     if not 1 <= lag <= n - 1:
         raise ValueError(f"lag: is {lag}; accepted: 1 to {n - 1} for {n} hidden times")
-    return LagChain(lag, tuple(M[t, t + lag] for t in range(n - 1 - lag)))
+    return SharingSector(lag, tuple(M[t, t + lag] for t in range(n - 1 - lag)))
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ def instability(M: ImmutableMatrix) -> Instability | None:
     """
     found = []
     for lag in range(1, M.shape[0]):
-        for first, segment in reversed(lag_chain(M, lag).segments()):
+        for first, segment in reversed(sharing_sector(M, lag).segments()):
             if segment.size > 1:
                 found.append(Instability(lag, segment.largest_eigenvalue, (first + 1, first + segment.size), 1))
     if not found:
@@ -183,15 +184,16 @@ def instability(M: ImmutableMatrix) -> Instability | None:
     return replace(close[0], degeneracy=len(close))
 
 
-def critical_mode(met: Sequence[Any], ratio: Any, one: Any) -> list[Any]:
+def critical_mode(correlations: Sequence[Any], ratio: Any, one: Any) -> list[Any]:
     """The null vector of L at ``r_c``, from row after row; its last entry is 1.
 
     Args:
-        met: the correlations of one lag, none of them zero: elements of a field, as the others, or mpmath numbers.
+        correlations: of one lag, none of them zero: elements of a field, as the others, or mpmath numbers.
     """
     mode = [one]
-    for t, g in enumerate(met):
-        row = (one + (ratio + ratio - one) * g * g) * mode[t] - (ratio * met[t - 1] * mode[t - 1] if t else 0 * one)
+    for t, g in enumerate(correlations):
+        before = ratio * correlations[t - 1] * mode[t - 1] if t else 0 * one
+        row = (one + (ratio + ratio - one) * g * g) * mode[t] - before
         mode.append(row / (ratio * g))
     return [a / mode[-1] for a in mode]
 
@@ -203,12 +205,12 @@ def assert_congruence(size: int) -> None:
     Raises:
         ArithmeticError: if a step fails.
     """
-    chain = LagChain(1, new_symbols(f"g_1:{size}", real=True))
-    r, B, K = symbols.r, chain.difference(), chain.correlation_matrix()
+    sector = SharingSector(1, new_symbols(f"g_1:{size}", real=True))
+    r, B, K = symbols.r, sector.difference(), sector.correlation_matrix()
     claims = {
-        "L": chain.form() - (r * B.T * B - (r - 1) * chain.residual()),
-        "K": B.T * K * B - chain.residual(),
-        "the congruence": chain.form() - B.T * (r * eye(size) - (r - 1) * K) * B,
+        "L": sector.form() - (r * B.T * B - (r - 1) * sector.residual()),
+        "K": B.T * K * B - sector.residual(),
+        "the congruence": sector.form() - B.T * (r * eye(size) - (r - 1) * K) * B,
     }
     for name, difference in claims.items():
         if any(entry.expand() != 0 for entry in difference):

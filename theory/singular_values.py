@@ -50,7 +50,7 @@ from theory.coherent_sharing import shared_branch
 from theory.kernel import kernel_matrix, require_horizon
 from theory.landau import require_noise
 from theory.sharing import Sharing
-from theory.sharing_stability import DIGITS, LagChain, instability, lag_chain
+from theory.sharing_stability import DIGITS, SharingSector, instability, sharing_sector
 
 #: r at which a singular value leaves the bulk of the incoherent state.
 THRESHOLD = Integer(2)
@@ -106,7 +106,7 @@ def first_transition(arch: Sharing, T: int, kappa: Expr = symbols.kappa) -> Firs
     found = instability(M)
     if found is None:
         return First(SINGULAR, None, signal)
-    K = lag_chain(M, found.lag).correlation_matrix()
+    K = sharing_sector(M, found.lag).correlation_matrix()
     excess = (found.eigenvalue - 2).evalf(DIGITS)
     if abs(excess) < Rational(1, 10**40) and (2 * eye(K.shape[0]) - K).det(method="berkowitz") == 0:
         return First(BOTH, found.eigenvalue, signal)
@@ -118,7 +118,7 @@ def first_transition(arch: Sharing, T: int, kappa: Expr = symbols.kappa) -> Firs
 def crossover_polynomial(T: int) -> Poly:
     """The polynomial in ρ whose smallest positive root is ``crossover_correlation``: ``det L`` at r = 2."""
     require_horizon(T, 4)
-    return Poly(expand(LagChain(1, (symbols.rho,) * (T - 3)).form(THRESHOLD).det(method="berkowitz")), symbols.rho)
+    return Poly(expand(SharingSector(1, (symbols.rho,) * (T - 3)).form(THRESHOLD).det(method="berkowitz")), symbols.rho)
 
 
 def crossover_correlation(T: int) -> Expr:
@@ -247,7 +247,7 @@ def assert_order(T: int) -> None:
         ArithmeticError: if a step fails.
     """
     rho = symbols.rho
-    K = LagChain(1, (rho,) * (T - 3)).correlation_matrix()
+    K = SharingSector(1, (rho,) * (T - 3)).correlation_matrix()
     at_two = factor((2 * eye(T - 2) - K).det(method="berkowitz"))
     # the congruence by B has determinant 1
     if factor(at_two - crossover_polynomial(T).as_expr()) != 0:

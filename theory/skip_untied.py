@@ -239,16 +239,16 @@ def assert_untied(size: int = 4) -> None:
         "F of a step": step.subs(x, solved).subs(c, a * g) - (g - 1 - log(g) + a**2 * (g - 1) ** 2) / 2,
         "the rise of the pull": diff((c - a) * (c + 1 / a), c) - (2 * c + 1 / a - a),
     }
-    # 2. on the chain the inverse of H has no entry of lag ≥ 2
+    # 2. there the inverse of H has no entry of lag ≥ 2
     variances = symarray("d", size, positive=True)
     slopes = symarray("c", size - 1, positive=True)
-    chain = Matrix(size, size, lambda t, s: variances[min(t, s)] * prod(slopes[min(t, s) : max(t, s)]))
-    inverse = chain.inv()
+    markov = Matrix(size, size, lambda t, s: variances[min(t, s)] * prod(slopes[min(t, s) : max(t, s)]))
+    inverse = markov.inv()
     for t in range(size):
         for s in range(t + 2, size):
             claims[f"the inverse at {t + 1}{s + 1}"] = inverse[t, s]
     residuals = [variances[t + 1] - slopes[t] ** 2 * variances[t] for t in range(size - 1)]
-    claims["the determinant"] = chain.det() - variances[0] * prod(residuals)
+    claims["the determinant"] = markov.det() - variances[0] * prod(residuals)
     # 1. the trace over the drives
     drives = Matrix(size, size, lambda t, s: Integer(t == s) - (a if t == s + 1 else 0))
     entries = Matrix(size, size, lambda t, s: Symbol(f"h{min(t, s)}{max(t, s)}"))

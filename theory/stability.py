@@ -45,7 +45,7 @@ from theory.kernel import require_architecture, require_horizon
 
 @dataclass(frozen=True)
 class LagSector(Typeset):
-    """The tridiagonal second variation at one lag, for a chain of m entries (m may be symbolic).
+    """The tridiagonal second variation at one lag, of m entries (m may be symbolic).
 
     Attributes:
         lag: l ≥ 0, an integer or ``theory.symbols.lag``.
@@ -145,7 +145,7 @@ def lag_sector(T: int | Symbol, lag: int | Symbol, arch: str = "rnn", kappa: Exp
         kappa: enters at lag 0 only.
 
     Raises:
-        ValueError: if the lag does not fit the chain, for T < 3 or an unknown architecture.
+        ValueError: if the lag does not fit T, for T < 3 or an unknown architecture.
 
     Example:
         >>> from theory.stability import lag_sector
@@ -205,7 +205,7 @@ class Asymptotics:
 
     Attributes:
         signal: ``λ_c`` to order ``T⁻²``.
-        amplitude_squared: the limit of ``A``; negative: the transition is discontinuous for long chains.
+        amplitude_squared: the limit of ``A``; negative: the transition is discontinuous at large T.
         last_variance: the limit of ``H^{nn}``.
     """
 

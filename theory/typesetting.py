@@ -39,7 +39,7 @@ OVER_TIMES = "HJQR"
 
 
 class Remembered:
-    """What a printer has written of each part: the determinants of a long chain recur in every equation."""
+    """What a printer has written of each part: long determinants recur in every equation."""
 
     def __init__(self, settings: dict[str, Any] | None = None) -> None:
         super().__init__(settings)  # type: ignore[call-arg]

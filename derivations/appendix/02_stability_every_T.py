@@ -14,7 +14,7 @@
 # # Stability of the incoherent branch for every $T$
 #
 # The linear network with endpoint supervision, units $u=v=w=1$, $n=T-1$ hidden times. The second variation of the free
-# energy around the incoherent branch splits into one tridiagonal form per lag; its determinant for a chain of symbolic
+# energy around the incoherent branch splits into one tridiagonal form per lag; its determinant for symbolic
 # length gives the critical signal $\lambda_c(T,\kappa)$.
 
 # %%
@@ -132,7 +132,7 @@ for which in (0, 1, lag):
 #
 # $$r_c=\frac{T-2}{T-3},\qquad\lambda_c(T,\kappa)=\frac{(r_c^{T-1}+\kappa)^2}{(T-3)\,r_c^{T-1}},\qquad a_t=\frac{t}{T-2}.$$
 #
-# The mode solves $-a_{t-1}+2a_t-a_{t+1}=0$, is zero at the beginning of the chain, and fits its end. $T=3$ has $m=1$ and
+# The mode solves $-a_{t-1}+2a_t-a_{t+1}=0$, is zero at the first time, and fits the last. $T=3$ has $m=1$ and
 # no instability. The lag-0 sector fails only where $d\lambda/dr=0$, which at $r_c$ needs $\kappa>(2T-3)\,r_c^{T-1}$.
 
 # %%
@@ -154,7 +154,7 @@ for horizon in range(4, 9):
 print("lambda_c =", latex(critical_signal(T, kappa)))
 
 # %% [markdown]
-# ## 5. Long chains
+# ## 5. Large $T$
 #
 # $r_c^{T-1}=(1+\tfrac1{T-3})^{T-1}\to e$: the last variance at the critical point stays finite and the critical signal falls
 # as $1/T$,

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # The order of the transition
 #
-# At the critical point of each chain length $T$ the free energy is reduced to the amplitude of the critical mode. The sign
+# At the critical point of each $T$ the free energy is reduced to the amplitude of the critical mode. The sign
 # of its quartic coefficient, found in closed form for every $T$ and $\kappa$, decides whether the transition is continuous.
 # It is at $T=4,5$ for small $\kappa$; from $T=6$ on it never is. Units $u=v=w=1$, $n=T-1$, $r=r_c=(T-2)/(T-3)$.
 
@@ -40,7 +40,7 @@ from theory.symbols import T, kappa, n, t, zeta
 #
 # $$R=r\left[\mathrm{up}(E_-^2)-\mathrm{pad}(3E_-^2-E_-E_+-E_+E_-)\right]-E^2+\mathrm{pad}(E_-^2),$$
 #
-# has entries of lag 0 and 2 only. Because $a_t$ is linear in $t$ they do not depend on $t$ inside the chain.
+# has entries of lag 0 and 2 only. Because $a_t$ is linear in $t$ they do not depend on $t$ away from both ends.
 
 # %%
 assert simplify(lag_two_source(t) - critical_ratio(n + 1) / (n - 1) ** 2) == 0
@@ -48,7 +48,7 @@ assert simplify(lag_zero_source(t) - 2 * critical_ratio(n + 1) / (n - 1) ** 2) =
 
 # %% [markdown]
 # The response solves $L_lX=-R$ with the tridiagonal forms of each lag, which act as $-r$ times the second difference; it is
-# quadratic in $t$, its two constants fixed by the ends of the chain. With $\zeta=r_c^n/(r_c^n+\kappa)$, $1$ at $\kappa=0$:
+# quadratic in $t$, its two constants fixed by both ends. With $\zeta=r_c^n/(r_c^n+\kappa)$, $1$ at $\kappa=0$:
 
 # %%
 closed = quartic_coefficient()

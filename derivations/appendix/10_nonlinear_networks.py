@@ -35,7 +35,7 @@ from scipy.special import erf
 from numerics.checking.agreement import compare, width_trend
 from numerics.inputs.problem import Problem, endpoint
 from numerics.linalg import FloatArray
-from numerics.nonlinear.critical import critical_signal as chain_critical
+from numerics.nonlinear.critical import critical_signal as critical_signal_of
 from numerics.sampling import simulate
 from numerics.sampling.network import joint, make_network
 from numerics.sampling.observables import autocorrelation, coherence
@@ -321,7 +321,7 @@ assert 12.0 < critical < 18.0
 # %% [markdown]
 # At an incoherent state more decouples than odd entries from even ones. $\tilde\Phi$ and $C$ are diagonal, so that a
 # neuron's trajectory has the density $\prod_t N(h^t|0,C_t)\,e^{\tilde\Phi^{tt}\phi(h^t)^2}$: its times are independent, and
-# both conditions are a chain of averages over one variable each,
+# both conditions are averages over one variable each,
 # $$\Phi^{tt}=\langle\phi(h^t)^2\rangle,\qquad
 # \tilde\Phi^{tt}=\tfrac w2\left(\frac{\langle (h^{t+1})^2\rangle}{C_{t+1}^2}-\frac1{C_{t+1}}\right),\qquad
 # C_{t+1}=w\Phi^{tt},$$
@@ -331,16 +331,16 @@ assert 12.0 < critical < 18.0
 # $t\ne s$. The solver computes the critical signal from these at any $T$; at $T=4$ it must be that of the grid above.
 
 # %%
-by_chain = {}
+by_diagonal = {}
 for T in (4, 5, 6, 8, 10):
-    crossing = chain_critical(endpoint(T, 1.0, activation="erf"), 1.0, 30.0)
+    crossing = critical_signal_of(endpoint(T, 1.0, activation="erf"), 1.0, 30.0)
     assert crossing is not None
-    by_chain[T] = crossing.scale
-assert abs(by_chain[4] - critical) < 2e-3  # the grid is coarse
-by_linear = {T: float(linear_critical(T, 1)) for T in by_chain}
-for T, value in by_chain.items():
+    by_diagonal[T] = crossing.scale
+assert abs(by_diagonal[4] - critical) < 2e-3  # the grid is coarse
+by_linear = {T: float(linear_critical(T, 1)) for T in by_diagonal}
+for T, value in by_diagonal.items():
     print(f"T = {T}: critical signal {value:.4f} for erf, {by_linear[T]:.4f} for the linear network")
-assert all(value > by_linear[T] for T, value in by_chain.items())  # saturation works against coherence
+assert all(value > by_linear[T] for T, value in by_diagonal.items())  # saturation works against coherence
 
 # %% [markdown]
 # ## 5. Networks without data

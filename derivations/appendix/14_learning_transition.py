@@ -115,7 +115,7 @@ assert onset(5).kappa == Rational(4096, 125)  # 3n²+1 is a square at n = 4
 assert abs(float(onset(10**6).kappa) - (2 + np.sqrt(3)) * np.exp(np.sqrt(3))) < 1e-3
 
 # %% [markdown]
-# For long chains $\kappa_*\to(2+\sqrt3)e^{\sqrt3}=21.09$.
+# For large $T$, $\kappa_*\to(2+\sqrt3)e^{\sqrt3}=21.09$.
 #
 # ## 4. Equal free energy
 #

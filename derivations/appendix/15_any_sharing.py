@@ -60,8 +60,8 @@ from theory.sharing_stability import (
     eigenvalue_at,
     eigenvalue_condition,
     instability,
-    lag_chain,
     ratio_at,
+    sharing_sector,
 )
 from theory.sharing_transition import closed_eigenvalue, critical_point_of
 from theory.symbols import T, kappa, r, rho, u, w
@@ -153,7 +153,7 @@ assert simplify(second - claimed) == 0
 #
 # $$2F_2=\sum_{t\le m}a_t^2+\sum_{t<m}\left[(2r-1)g_t^2a_t^2-2r\,g_ta_ta_{t+1}\right]=a^\top La,$$
 #
-# tridiagonal. So each lag is a chain of its own, and sees one subdiagonal of $M$.
+# tridiagonal. So each lag stands alone, and sees one subdiagonal of $M$.
 
 # %%
 forms: Expr = (E[0, 0] ** 2 + E[1, 1] ** 2 + E[2, 2] ** 2) * r - r * (
@@ -162,7 +162,7 @@ forms: Expr = (E[0, 0] ** 2 + E[1, 1] ** 2 + E[2, 2] ** 2) * r - r * (
 forms += E[3, 3] ** 2 / 2 + (r - 1) * zeta * E[3, 3] ** 2
 for lag in range(1, n):
     a = Matrix([E[t, t + lag] for t in range(n - lag)])
-    forms += (a.T * lag_chain(M, lag).form() * a)[0]
+    forms += (a.T * sharing_sector(M, lag).form() * a)[0]
 assert simplify(claimed - forms) == 0
 
 # %% [markdown]
@@ -405,7 +405,7 @@ for _ in range(60):
     share = ratio**n / (ratio**n + noise)
     expected = int(n * (1 + 2 * (ratio - 1) * share) < (n - 1) * ratio)
     for lag in range(1, n):
-        K = np.array(lag_chain(ImmutableMatrix(numbers), lag).correlation_matrix().tolist(), dtype=float)
+        K = np.array(sharing_sector(ImmutableMatrix(numbers), lag).correlation_matrix().tolist(), dtype=float)
         expected += int(np.sum(np.linalg.eigvalsh(K) > ratio / (ratio - 1)))
     assert unstable == expected
 

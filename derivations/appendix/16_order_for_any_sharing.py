@@ -30,7 +30,7 @@ from theory.landau import landau_expansion
 from theory.looped import LAYERS, LENGTH, assert_quartic, reduced_quartic, reduced_quartic_at
 from theory.sharing import Sharing, sharing
 from theory.sharing_landau import quartic
-from theory.sharing_stability import LagChain, instability
+from theory.sharing_stability import SharingSector, instability
 from theory.sharing_transition import critical_point_of, exact_quartic
 from theory.sharing_tricritical import (
     continuity_at,
@@ -112,13 +112,13 @@ for order, claimed in ((3, third), (4, fourth)):
 
 # %%
 size = 4
-chain = LagChain(1, (Integer(1),) * (size - 1))
+sector = SharingSector(1, (Integer(1),) * (size - 1))
 stiff = Symbol("e")
-form = chain.form() + diag(*([0] * (size - 1)), stiff)
-edge = chain.form().inv()[:, size - 1]
+form = sector.form() + diag(*([0] * (size - 1)), stiff)
+edge = sector.form().inv()[:, size - 1]
 assert simplify(edge[size - 1] - size / (size - (size - 1) * r)) == 0
 source = Matrix(symbols(f"R1:{size + 1}"))
-plain = -(source.T * chain.form().inv() * source)[0]
+plain = -(source.T * sector.form().inv() * source)[0]
 pulled = (edge.T * source)[0]
 exact = -(source.T * form.inv() * source)[0]
 assert simplify(exact - plain - stiff * pulled**2 / (1 + stiff * edge[size - 1])) == 0
@@ -131,7 +131,7 @@ growth = r**T
 slope = (1 / (r - 1) + T * (2 * share - 1) / r) * r * (r - 1)
 assert simplify(slope - (T - (T - 1) * r + 2 * T * (r - 1) * share)) == 0
 g1, a1, a2 = symbols("g1 a1 a2")
-two = LagChain(1, (g1,))
+two = SharingSector(1, (g1,))
 mode = Matrix([a1, a2])
 assert simplify((mode.T * two.form().diff(r) * mode)[0] - 2 * g1 * a1 * (g1 * a1 - a2)) == 0
 
@@ -229,7 +229,7 @@ assert list(last.values()) == [5, 9, 13, 17, 20, 24]
 # ## 5. Two tied matrices, and blocks
 #
 # For two tied matrices of $n-1$ the coefficient, too, is the same whichever they are: $\Phi_4$, the source and its response are shifted
-# in time only, and the chain of lag 0 that answers is the same before and after. It is that of $p=n-2$ layers,
+# in time only, and the sector of lag 0 that answers is the same before and after. It is that of $p=n-2$ layers,
 # $p+q\zeta=(2(n+2)\zeta-n)/4$, positive at $\kappa=0$: *continuous for $\kappa<2^n(n+4)/n$ at every $T$*.
 
 # %%

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from numerics.endpoint_task.branches import Curve, all_curves, interpolate
-from numerics.endpoint_task.chain import chain
+from numerics.endpoint_task.factorised import factorise
 from numerics.linalg import FloatArray, from_vector, to_vector
 
 HORIZONS = (4, 5, 6, 7, 8)
@@ -83,7 +83,7 @@ def _refined(curve: Curve) -> Branch:
     rows, columns = np.triu_indices(n)
     H = np.zeros((s.size, n, n))
     H[:, rows, columns] = H[:, columns, rows] = entries
-    here = chain(np.asarray(np.linalg.cholesky(H)))
+    here = factorise(np.asarray(np.linalg.cholesky(H)))
     A = to_vector(here.curvature(from_vector(np.eye(n * (n + 1) // 2), n)[None]))
     return Branch(
         curve.lag, log_mu, _thresholds(0.5 * (A + np.swapaxes(A, 1, 2)), to_vector(here.label)), here.entropy(), entries

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sympy import Float
 
-from numerics.endpoint_task import branches, chain
+from numerics.endpoint_task import branches, factorised
 from numerics.errors import InputError
 from numerics.inputs.arrays import real_array
 from numerics.inputs.problem import ARCHITECTURES
@@ -38,7 +38,7 @@ Branch = Literal["incoherent", "coherent", "lowest"]
 
 #: The scalar expressions of F grow as n! with the number of times; beyond this the batch is solved by matrices.
 LONGEST = 5
-#: Longest chain solved in batches at all.
+#: Largest T solved in batches at all.
 LONGEST_BATCH = 8
 #: What all states of a batch have in common.
 FIXED = ("T", "arch", "branch")
@@ -202,7 +202,7 @@ def solve_endpoint_batch(
         >>> states.order_parameter.round(3)
         array([0.   , 5.284])
     """
-    longest = f"an integer from 3 to {LONGEST_BATCH} (solve longer chains with numerics.solve)"
+    longest = f"an integer from 3 to {LONGEST_BATCH} (beyond it use numerics.solve)"
     T = integer(T, "T", 3, LONGEST_BATCH, longest)
     if branch == "lowest":
         return _lower_of_both(T, signal, kappa, arch, {"u": u, "v": v, "w": w}, tolerance)
@@ -210,11 +210,11 @@ def solve_endpoint_batch(
     n = T - 1
     reduced = np.ascontiguousarray([lam, noise / (v_ * w_ ** (n - 1) * u_)])
     start, exists = _starts(branches.spline(n, 0 if branch == "incoherent" else 1), *reduced)
-    states = (_lowered_states if T <= LONGEST else _chain_states)(T, arch, start, reduced, tolerance)
+    states = (_lowered_states if T <= LONGEST else _matrix_states)(T, arch, start, reduced, tolerance)
     lost = np.flatnonzero(exists & ~states.converged)
     if lost.size and T <= LONGEST:
         # at very strong signals the scalar expressions cancel; matrices keep their digits
-        states = _replaced(states, lost, _chain_states(T, arch, start[:, lost], reduced[:, lost], tolerance))
+        states = _replaced(states, lost, _matrix_states(T, arch, start[:, lost], reduced[:, lost], tolerance))
     rows, columns = np.triu_indices(n)
     converged = states.converged & exists
     if branch == "coherent":
@@ -283,16 +283,16 @@ def _lowered_states(T: int, arch: str, start: FloatArray, parameters: FloatArray
     return _States(roots.x, terms[0], terms[1:].sum(axis=0), roots.residual, roots.converged, roots.stable)
 
 
-def _chain_states(T: int, arch: str, start: FloatArray, parameters: FloatArray, tolerance: float) -> _States:
-    """By matrices, for chains whose scalar expressions would be too long."""
+def _matrix_states(T: int, arch: str, start: FloatArray, parameters: FloatArray, tolerance: float) -> _States:
+    """By matrices, for T whose scalar expressions would be too long."""
     n = T - 1
     rows, columns = np.triu_indices(n)
     H = np.empty((start.shape[1], n, n))
     H[:, rows, columns] = H[:, columns, rows] = start.T
     L = np.asarray(np.linalg.cholesky(H))
-    states = chain.newton(L, *parameters, tolerance=tolerance)
+    states = factorised.newton(L, *parameters, tolerance=tolerance)
     if arch == "dnn":
-        states = chain.masked(states, np.asarray(np.linalg.cholesky(states.kernel)), *parameters)
+        states = factorised.masked(states, np.asarray(np.linalg.cholesky(states.kernel)), *parameters)
     with np.errstate(invalid="ignore"):
         stable = states.hessian_smallest > 0
     x = states.kernel[:, rows, columns].T

@@ -21,7 +21,7 @@ from scipy.interpolate import CubicSpline
 
 from numerics.continuation.branch import Branch
 from numerics.continuation.diagram import diagram
-from numerics.endpoint_task.chain import chain
+from numerics.endpoint_task.factorised import factorise
 from numerics.errors import InputError
 from numerics.inputs.problem import endpoint
 from numerics.linalg import FloatArray, to_vector
@@ -156,7 +156,7 @@ def trace(n: int, lag: int, start: FloatArray, tangent: FloatArray) -> Curve:
             break
         step = min(LARGEST_STEP, step * (1.5 if iterations <= 4 else 0.7))
     traced = np.array(path)
-    here = chain(factors(traced[:, :-1], n))
+    here = factorise(factors(traced[:, :-1], n))
     kernels = here.L @ np.swapaxes(here.L, 1, 2)
     return Curve(n, lag, np.array(lengths), traced[:, -1], kernels, here.entropy(), mirrored=True)
 
@@ -184,7 +184,7 @@ def log_signal_at(z: FloatArray, n: int, kappa: float) -> float:
 def equations(z: FloatArray, n: int) -> tuple[FloatArray, FloatArray, float]:
     """Stationarity at given μ, its Jacobian in (coordinates, ln μ), and its relative size."""
     L = factors(z[:-1], n)
-    here = chain(L[None])
+    here = factorise(L[None])
     label = math.exp(z[-1]) * to_vector(here.label[0])
     value = to_vector(here.gradient[0]) - 0.5 * label
     columns = to_vector(here.curvature(_natural_changes(L)[None])[0]).T

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from numerics.endpoint_task.chain import Chain, chain
+from numerics.endpoint_task.factorised import Factorised, factorise
 from numerics.errors import InputError
 from numerics.inputs.arrays import finite_array, real_array
 from numerics.inputs.problem import endpoint
@@ -110,7 +110,7 @@ def landscape(T: int, signal: float, correlations: ArrayLike, kappa: float = 1.0
     n = T - 1
     flip = np.where(np.arange(n) % 2 == 0, 1.0, -1.0)
     stack = np.array([kernels[abs(x)] if x >= 0 else flip[:, None] * kernels[abs(x)] * flip for x in q])
-    here = chain(np.asarray(np.linalg.cholesky(stack)))
+    here = factorise(np.asarray(np.linalg.cholesky(stack)))
     residual_all = np.array([residuals[abs(x)] for x in q])
     F = np.where(residual_all <= TOLERANCE, here.entropy() + 0.5 * signal / (here.last + kappa), np.nan)
     return Landscape(q, stack[:, -1, -2], F, stack, residual_all)
@@ -126,7 +126,7 @@ def _constrained_minimum(start: FloatArray, q: float, signal: float, kappa: floa
     residual, multiplier = np.inf, 0.0
     for _ in range(60):
         L = np.asarray(np.linalg.cholesky(H))
-        here = chain(L[None])
+        here = factorise(L[None])
         gradient, hessian, scale = _free_energy_derivatives(here, signal, kappa)
         slope, bend, gap = _constraint(L, q)
         k = len(gradient)
@@ -146,7 +146,7 @@ def _constrained_minimum(start: FloatArray, q: float, signal: float, kappa: floa
     return H, residual
 
 
-def _free_energy_derivatives(here: Chain, signal: float, kappa: float) -> tuple[FloatArray, FloatArray, float]:
+def _free_energy_derivatives(here: Factorised, signal: float, kappa: float) -> tuple[FloatArray, FloatArray, float]:
     """Gradient and Hessian of F along ``L exp(S) Lᵀ`` in orthonormal coordinates of S, and the gradient's terms."""
     n = here.L.shape[-1]
     total = float(here.last[0]) + kappa
@@ -202,7 +202,7 @@ def negative_log_density(curve: Landscape, width: int, signal: float, kappa: flo
 
 def _fluctuations(H: FloatArray, q: float, signal: float, kappa: float) -> float:
     L = np.asarray(np.linalg.cholesky(H))
-    gradient, hessian, _ = _free_energy_derivatives(chain(L[None]), signal, kappa)
+    gradient, hessian, _ = _free_energy_derivatives(factorise(L[None]), signal, kappa)
     slope, bend, _ = _constraint(L, q)
     size = float(slope @ slope)
     tangent = np.linalg.svd(slope[None])[2][1:]
@@ -235,6 +235,6 @@ def plane(T: int, signal: float, x: ArrayLike, y: ArrayLike, kappa: float = 1.0)
     H = centre + across[..., None, None] * odd + up[..., None, None] * even
     F = np.full(across.shape, np.nan)
     inside = np.linalg.eigvalsh(H)[..., 0] > 0
-    here = chain(np.asarray(np.linalg.cholesky(H[inside])))
+    here = factorise(np.asarray(np.linalg.cholesky(H[inside])))
     F[inside] = here.entropy() + 0.5 * signal / (here.last + kappa)
     return F

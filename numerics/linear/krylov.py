@@ -3,7 +3,7 @@
 At the random network's kernel ``H = C`` the Hessian factorises, ``𝓗₀ = ½(1-𝒟)ᵀ(1-𝒟)`` with ``𝒟S = L⁻¹ w[LSLᵀ]⁻ L⁻ᵀ``,
 the change of C by that of H one time before. 𝒟 is nilpotent, so that ``(1-𝒟)⁻¹`` is a recursion forwards in time. With
 the L of any kernel and ``K = √2 (1-𝒟)⁻¹`` the eigenvalues of ``Kᵀ𝓗K`` are 1 except along directions that the labels
-act on, whatever the length of the chain, and as many are negative as of 𝓗: conjugate gradients, MINRES and Lanczos
+act on, whatever n, and as many are negative as of 𝓗: conjugate gradients, MINRES and Lanczos
 iterations on ``Kᵀ𝓗K`` take few products. 𝓗 is the Hessian along straight lines (``euclidean_hessian_product``);
 at a stationary kernel it is the one of the natural metric.
 """

@@ -4,7 +4,7 @@ See docs/theory.md section 3.
 
 This is a search: descents from the random network's kernel, from kernels that fit the labels
 (``numerics.linear.starts``), and along every unstable mode that is met. It proves nothing about states that it has not
-met; for one pattern and short chains ``theory.complete_states`` does, and the search is tested against it.
+met; for one pattern and small T ``theory.complete_states`` does, and the search is tested against it.
 """
 
 from __future__ import annotations

@@ -93,16 +93,16 @@ def _alike(search: Search, one: NonlinearSolution, other: NonlinearSolution) -> 
     )
 
 
-def of_chain(search: Search, chain: NonlinearSolution) -> NonlinearSolution:
-    """The chain on all positions."""
+def of_diagonal(search: Search, state: NonlinearSolution) -> NonlinearSolution:
+    """The diagonal state on all positions."""
     classes = search.space.classes
     return replace(
-        chain,
-        kernel=classes.expand(chain.kernel),
-        conjugate=classes.shared(chain.conjugate),
-        covariance=classes.expand(chain.covariance),
-        second_moment=classes.expand(chain.second_moment),
-        kernel_error=np.abs(classes.expand(chain.kernel_error)),
+        state,
+        kernel=classes.expand(state.kernel),
+        conjugate=classes.shared(state.conjugate),
+        covariance=classes.expand(state.covariance),
+        second_moment=classes.expand(state.second_moment),
+        kernel_error=np.abs(classes.expand(state.kernel_error)),
     )
 
 
@@ -110,9 +110,9 @@ def _solution(search: Search, found: State, what: str) -> NonlinearSolution:
     """One state refined, with what is known of it."""
     space, prior, limit = search.space, search.prior, search.limit
     search.say(what)
-    exact = search.chain_at(found.point.kernel)
+    exact = search.diagonal_at(found.point.kernel)
     if exact is not None:
-        return of_chain(search, exact)
+        return of_diagonal(search, exact)
     refined = search.engine.refined(space, found, limit, lambda size: search.say(f"{what}: {size}"))
     state, point, problem = refined.state, refined.state.point, space.problem
     expand = space.classes.expand

@@ -11,7 +11,7 @@ import numpy as np
 from numerics.errors import InputError
 from numerics.nonlinear.engine import State, continued
 from numerics.nonlinear.setting import RELAXATION, Search
-from numerics.nonlinear.settling import chain_law, settled
+from numerics.nonlinear.settling import diagonal_law, settled
 from numerics.symmetry.trajectories import Classes, kept_classes
 
 #: Smallest first part of the labels' squared scale before giving up.
@@ -28,13 +28,13 @@ def followed(search: Search, *, whole: bool) -> list[tuple[float, State]]:
     Where its times stay uncorrelated, it is kept to that: below it lie states of several lags, each of which may be
     a minimum from which no other is found.
 
-    Unless the ``whole`` way is asked for, a chain of single variables is its own end.
+    Unless the ``whole`` way is asked for, a diagonal state is its own end.
 
     Returns:
         Parts of the labels' squared scale, and the states there.
     """
-    if not whole and search.chain is not None:
-        end = settled(search, chain_law(search, search.chain))
+    if not whole and search.diagonal is not None:
+        end = settled(search, diagonal_law(search, search.diagonal))
         if end is not None and end.reached:
             return [(1.0, end)]
     start = search.engine.random_network(search.space, search.prior)

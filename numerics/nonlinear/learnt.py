@@ -1,8 +1,8 @@
 """Laws of one neuron's trajectory that fit the labels, from which the minima on the learnt side are looked for.
 
-Far above what the random network would give, a label is met by growth along the whole chain: from one time to the next
-by one factor, so that the last has the size of the label. Neurons grow along one pattern of signs, that of the labels,
-with all times together (coherent), with those of one remainder modulo a lag, or each time for itself (incoherent).
+Far above what the random network would give, a label is reached by growth at every time, from one to the next by one
+factor, so that the last has the size of the label. Neurons grow along one pattern of signs, that of the labels, with
+all times together (coherent), with those of one remainder modulo a lag, or each time for itself (incoherent).
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from numerics.nonlinear.engine import State, continued
 from numerics.nonlinear.following import branches, followed
 from numerics.nonlinear.laws import Law
 from numerics.nonlinear.learnt import learnt_covariances
-from numerics.nonlinear.setting import RELAXATION, SAME_CHAIN, Search, close
+from numerics.nonlinear.setting import RELAXATION, SAME_DIAGONAL, Search, close
 from numerics.nonlinear.settling import settled
 from numerics.symmetry.trajectories import near
 
@@ -48,12 +48,12 @@ def search_states(search: Search, *, whole: bool) -> Found:
 
     Unless the ``whole`` of them is asked for, only minima that compete for the lowest are made accurate.
     """
-    follows = whole or search.explored.within_reach or search.chain is not None
+    follows = whole or search.explored.within_reach or search.diagonal is not None
     way = followed(search, whole=whole) if follows else []
     found, queue, minima = [state for _, state in way[-1:]], [state for _, state in way[-1:] if state.reached], []
 
     def keep(new: State | None) -> None:
-        if new is None or not new.reached or _at_stable_chain(search, new, found):
+        if new is None or not new.reached or _at_stable_diagonal(search, new, found):
             return
         if not any(search.same(new, other) for other in found):
             found.append(new)
@@ -79,8 +79,8 @@ def search_states(search: Search, *, whole: bool) -> Found:
         state = queue.pop(0)
         lowest = min(other.point.free_energy for other in found)
         if not whole and not search.explored.within_reach and not close(state.point.free_energy, lowest):
-            chain = search.chain_at(state.point.kernel)
-            if chain is not None and chain.stable:
+            diagonal = search.diagonal_at(state.point.kernel)
+            if diagonal is not None and diagonal.stable:
                 minima.append(state)
             continue
         starts = search.engine.perturbed(search.space, state)
@@ -146,14 +146,15 @@ def _competing(search: Search, *, whole: bool) -> list[Law]:
     laws = search.explored.laws
     if whole or not laws:
         return laws[:MOST_STATES]
-    known = [] if search.chain is None else [search.chain.free_energy]
+    known = [] if search.diagonal is None else [search.diagonal.free_energy]
     lowest = min([laws[0].free_energy, *known])
     return [law for law in laws if close(law.free_energy, lowest)][:MOST_SETTLED]
 
 
-def _at_stable_chain(search: Search, new: State, found: list[State]) -> bool:
-    """Whether a state is the chain with the noise of a sample: a stable one has no other minimum so close by."""
-    if search.chain is None or not search.chain.stable or not any(search.chain_at(s.point.kernel) for s in found):
+def _at_stable_diagonal(search: Search, new: State, found: list[State]) -> bool:
+    """Whether a state is the diagonal one with the noise of a sample: a stable one has no other minimum so close by."""
+    diagonal = search.diagonal
+    if diagonal is None or not diagonal.stable or not any(search.diagonal_at(s.point.kernel) for s in found):
         return False
-    size = SAME_CHAIN * np.linalg.norm(search.chain.kernel)
-    return bool(np.linalg.norm(new.point.kernel - search.chain.kernel) <= size)
+    size = SAME_DIAGONAL * np.linalg.norm(diagonal.kernel)
+    return bool(np.linalg.norm(new.point.kernel - diagonal.kernel) <= size)

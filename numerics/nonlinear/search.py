@@ -17,10 +17,10 @@ from numerics.inputs.arrays import finite_array
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer, positive, power_of_two
 from numerics.linalg import FloatArray
-from numerics.nonlinear.answers import compared, of_chain, solutions
+from numerics.nonlinear.answers import compared, of_diagonal, solutions
 from numerics.nonlinear.by_quadrature import Quadrature
 from numerics.nonlinear.by_sampling import Sampling
-from numerics.nonlinear.chain import is_chain
+from numerics.nonlinear.diagonal import is_diagonal
 from numerics.nonlinear.engine import Engine, Progress
 from numerics.nonlinear.following import followed
 from numerics.nonlinear.forward import forward_kernel, require_regular
@@ -82,7 +82,7 @@ def all_states(
         engine: ``"quadrature"`` (at most 4 dimensions of the trajectory), ``"sampling"``, or ``"auto"``: quadrature
             where it applies.
         tolerance: largest error of Φ's entries over the largest entry, for `converged`; 1e-8 for quadrature, 1e-2 for
-            sampling unless given. The random network's branch of one trajectory, a chain of independent times, is
+            sampling unless given. The random network's branch of one trajectory, whose times are independent, is
             always computed by quadrature, unless an engine is asked for.
         size: points of each of 16 batches of the sampling engine, a power of 2; as many as the tolerance needs, up to
             32768, unless given. For odd φ each stands for its negative too.
@@ -141,8 +141,8 @@ def incoherent_state(problem: Problem, *, tolerance: float | None = None) -> Non
     With an odd φ, input at t = 0 only and one supervised time, its times stay uncorrelated.
     """
     search = _prepared(problem, "auto", tolerance, None, 0, None)
-    if search.chain is not None:
-        return of_chain(search, search.chain)
+    if search.diagonal is not None:
+        return of_diagonal(search, search.diagonal)
     return solutions(search, [followed(search, whole=True)[-1][1]])[0]
 
 
@@ -171,5 +171,5 @@ def _prepared(
     limit = TOLERANCE[chosen.name] if tolerance is None else positive(tolerance, "tolerance")
     prior = forward_kernel(space, phi)
     require_regular(space, prior)
-    by_chain = engine == "auto" and is_chain(space, phi)
-    return Search(chosen, space, prior, limit, by_chain, seed, progress or (lambda what: None))
+    diagonal = engine == "auto" and is_diagonal(space, phi)
+    return Search(chosen, space, prior, limit, diagonal, seed, progress or (lambda what: None))

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from numerics.linalg import FloatArray
-from numerics.nonlinear.chain import incoherent_chain
+from numerics.nonlinear.diagonal import diagonal_state
 from numerics.nonlinear.engine import Engine, Progress, State
 from numerics.nonlinear.exploration import Explored, explore
 from numerics.nonlinear.laws import Law
@@ -17,8 +17,8 @@ from numerics.nonlinear.space import TrajectorySpace
 from numerics.symmetry.exchange import exchanges
 from numerics.symmetry.trajectories import kept_classes, near
 
-#: Relative distance from the chain of single variables at which a state without correlations between times is that.
-SAME_CHAIN = 0.1
+#: Relative distance from the diagonal state at which a state without correlations between times is that one.
+SAME_DIAGONAL = 0.1
 #: Relative distance of a kernel on few points from a state that it is that state at.
 NEAR = 0.15
 #: Factor on the distance of two kernels that are one state, where patterns may be exchanged.
@@ -43,7 +43,7 @@ class Search:
         space: the trajectory's coordinates.
         prior: the random network's kernel.
         limit: relative error of Φ that a solution may have.
-        by_chain: whether the random network's branch is a chain of single variables, and may be computed as one.
+        is_diagonal: whether the random network's branch is diagonal in time, and may be computed as such.
         seed: of random points.
         say: told what is being done.
     """
@@ -52,27 +52,27 @@ class Search:
     space: TrajectorySpace
     prior: FloatArray
     limit: float
-    by_chain: bool
+    is_diagonal: bool
     seed: int
     say: Progress
 
     @cached_property
-    def chain(self) -> NonlinearSolution | None:
-        """The random network's branch at the full labels, where it is a chain that can be followed."""
-        return incoherent_chain(self.space, self.engine.phi, self.prior, self.limit) if self.by_chain else None
+    def diagonal(self) -> NonlinearSolution | None:
+        """The random network's branch at the full labels, where it is diagonal and can be followed."""
+        return diagonal_state(self.space, self.engine.phi, self.prior, self.limit) if self.is_diagonal else None
 
     @cached_property
     def explored(self) -> Explored:
         """What descents on few points have met."""
         return explore(self.space, self.engine.phi, self.prior, self.seed, self.say)
 
-    def chain_at(self, kernel: FloatArray) -> NonlinearSolution | None:
-        """The chain, if a state is it but for the error of averages."""
+    def diagonal_at(self, kernel: FloatArray) -> NonlinearSolution | None:
+        """The diagonal state, if a state is it but for the error of averages."""
         classes = kept_classes(self.space, self.engine.phi, kernel)
-        if self.chain is None or classes is None or classes.rows.max() + 1 < len(kernel):
+        if self.diagonal is None or classes is None or classes.rows.max() + 1 < len(kernel):
             return None
-        near = np.linalg.norm(kernel - self.chain.kernel) <= SAME_CHAIN * np.linalg.norm(self.chain.kernel)
-        return self.chain if near else None
+        near = np.linalg.norm(kernel - self.diagonal.kernel) <= SAME_DIAGONAL * np.linalg.norm(self.diagonal.kernel)
+        return self.diagonal if near else None
 
     def same(self, one: State, other: State) -> bool:
         """Whether two states are one, or images of one another."""

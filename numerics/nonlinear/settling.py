@@ -6,7 +6,7 @@ import numpy as np
 
 from numerics.nonlinear.engine import State
 from numerics.nonlinear.laws import Law
-from numerics.nonlinear.setting import RELAXATION, SAME_CHAIN, Search
+from numerics.nonlinear.setting import RELAXATION, SAME_DIAGONAL, Search
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.symmetry.trajectories import independent
 
@@ -18,7 +18,7 @@ def settled(search: Search, law: Law) -> State | None:
     if classes is not None:
         of_rows, of_coordinates = classes.matrices()
         kernel = np.where(of_rows, law.kernel, 0.0)
-        if np.linalg.norm(law.kernel - kernel) <= SAME_CHAIN * np.linalg.norm(law.kernel):
+        if np.linalg.norm(law.kernel - kernel) <= SAME_DIAGONAL * np.linalg.norm(law.kernel):
             tilt, covariance = np.where(of_rows, law.tilt, 0.0), np.where(of_coordinates, law.covariance, 0.0)
             law, relaxed, kept = law._replace(kernel=kernel, tilt=tilt, covariance=covariance), 0, classes
     try:
@@ -28,18 +28,18 @@ def settled(search: Search, law: Law) -> State | None:
     return search.engine.settle(search.space, start, classes=kept, relaxed=relaxed)
 
 
-def chain_law(search: Search, chain: NonlinearSolution) -> Law:
-    """The law of a trajectory in a chain."""
+def diagonal_law(search: Search, state: NonlinearSolution) -> Law:
+    """The law of a trajectory in the diagonal state."""
     C, covariance = (
         np.diag(np.diagonal(each) / np.diagonal(search.space.embedding) ** 2)
-        for each in (chain.covariance, chain.second_moment)
+        for each in (state.covariance, state.second_moment)
     )
     none, precision = np.zeros(search.space.d), np.asarray(np.linalg.inv(C))
     return Law(
         precision,
-        chain.conjugate,
-        chain.free_energy,
-        chain.kernel,
+        state.conjugate,
+        state.free_energy,
+        state.kernel,
         none,
         covariance,
         precision,

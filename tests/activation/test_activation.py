@@ -18,7 +18,7 @@ from numerics.inputs import smoothness
 from numerics.inputs.activation import NAMED, Activation, activation_of
 from numerics.inputs.problem import endpoint
 from numerics.inputs.smoothness import MOST_KINKS
-from numerics.nonlinear.chain import _half_line
+from numerics.nonlinear.diagonal import _half_line
 from numerics.nonlinear.forward import pair_averages
 from numerics.nonlinear.search import all_states, incoherent_state, lowest_state
 from numerics.nonlinear.variational import solve_gaussian
@@ -165,14 +165,14 @@ def test_half_line_rule_ends_panels_at_kinks():
 
 def test_a_kink_away_from_zero_is_solved_to_tolerance():
     hard = Activation.of(lambda h: np.clip(h, -1, 1))
-    chain = incoherent_state(endpoint(3, 2.0, activation=hard))
+    single = incoherent_state(endpoint(3, 2.0, activation=hard))
     state = lowest_state(endpoint(3, 2.0, activation=hard), engine="quadrature", tolerance=1e-4)
     assert state.converged
-    # two rules that share nothing: the chain's and the panels'
-    assert np.abs(chain.kernel - state.kernel).max() < 2e-6
+    # two rules that share nothing: the diagonal state's and the panels'
+    assert np.abs(single.kernel - state.kernel).max() < 2e-6
     # without its kinks the rule does not converge as fast
     blind = lowest_state(endpoint(3, 2.0, activation=replace(hard, kinks=())), engine="quadrature", tolerance=1e-2)
-    assert np.abs(blind.kernel - chain.kernel).max() > 10 * np.abs(chain.kernel - state.kernel).max()
+    assert np.abs(blind.kernel - single.kernel).max() > 10 * np.abs(single.kernel - state.kernel).max()
 
 
 def test_leaky_relu_needs_no_telling():

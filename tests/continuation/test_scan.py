@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from numerics import solve_all
-from numerics.endpoint_task import chain
+from numerics.endpoint_task import factorised
 from numerics.errors import InputError
 from numerics.inputs.problem import endpoint
 from numerics.linear import trust_region
@@ -23,8 +23,8 @@ def test_chain_formulas_are_those_of_the_general_functional(n):
     rng = np.random.default_rng(n)
     factor = rng.normal(size=(2, n, n + 2))
     L = np.linalg.cholesky(factor @ np.swapaxes(factor, 1, 2))
-    states = chain.evaluate(L, np.array([3.0, 5.0]), 0.7, tolerance=1e-10)
-    here = chain.chain(L)
+    states = factorised.evaluate(L, np.array([3.0, 5.0]), 0.7, tolerance=1e-10)
+    here = factorised.factorise(L)
     for i, signal in enumerate((3.0, 5.0)):
         point = kernel_functional(endpoint(n + 1, signal, kappa=0.7)).at(L[i] @ L[i].T)
         total = here.gradient[i] - 0.5 * signal / (here.last[i] + 0.7) ** 2 * here.label[i]

@@ -5,7 +5,7 @@ T = 6; at T = 4 by the exact elimination (``tests/theory/test_coherent_branch.py
 import numpy as np
 import pytest
 
-from numerics.endpoint_task import chain
+from numerics.endpoint_task import factorised
 from numerics.linalg import from_vector, to_vector
 from tests.continuation.scans import scan_endpoint
 
@@ -50,8 +50,10 @@ def stationary(L, signal, kappa):
     n, found = L.shape[-1], []
     for _ in range(60):
         with np.errstate(all="ignore"):
-            here = chain.chain(L)
-            gradient, hessian, residual = chain._stationarity(here, np.full(len(L), signal), np.full(len(L), kappa))
+            here = factorised.factorise(L)
+            gradient, hessian, residual = factorised._stationarity(
+                here, np.full(len(L), signal), np.full(len(L), kappa)
+            )
         usable = (
             np.isfinite(residual) & np.isfinite(hessian).all(axis=(1, 2)) & (np.abs(hessian).max(axis=(1, 2)) < 1e12)
         )

@@ -6,7 +6,7 @@ from scipy.linalg import expm
 from scipy.optimize import minimize
 
 from numerics import solve, solve_all
-from numerics.endpoint_task.chain import chain
+from numerics.endpoint_task.factorised import factorise
 from numerics.endpoint_task.landscape import (
     _constraint,
     _free_energy_derivatives,
@@ -44,7 +44,7 @@ def test_slopes_and_curvatures_along_natural_coordinates_are_differences():
     L = np.linalg.cholesky(np.cov(rng.standard_normal((n, 12))))
     functional = kernel_functional(endpoint(n + 1, signal, kappa=kappa))
     slope, bend, gap = _constraint(L, 0.3)
-    gradient, hessian, scale = _free_energy_derivatives(chain(L[None]), signal, kappa)
+    gradient, hessian, scale = _free_energy_derivatives(factorise(L[None]), signal, kappa)
     assert gap == pytest.approx(0.3 - along(L, np.zeros((n, n)))[1])
     assert scale > np.linalg.norm(gradient)
     for _ in range(5):

@@ -271,16 +271,16 @@ def test_the_gaussian_approximation_is_a_bound_and_exact_for_linear_networks(cas
 
 @pytest.mark.slow
 @pytest.mark.parametrize("arch", [[[1.0, 0.7], [0.7, 0.49]], "shared:0.5", "dnn"])
-def test_the_diagonal_state_is_a_chain_for_every_sharing_matrix(arch):
+def test_times_are_independent_in_the_diagonal_state_of_every_sharing_matrix(arch):
     """One quadrature for each time against one over all, stability included."""
     problem = endpoint(4, 30.0, arch=arch, activation="erf")
-    chain = incoherent_state(problem)
-    assert chain.branch == "incoherent"
+    diagonal = incoherent_state(problem)
+    assert diagonal.branch == "incoherent"
     states = all_states(problem, engine="quadrature")
     whole = next(state for state in states if state.branch == "incoherent")
-    np.testing.assert_allclose(chain.kernel, whole.kernel, atol=1e-7)
-    assert chain.hessian_smallest == pytest.approx(whole.hessian_smallest, abs=1e-6)
-    assert chain.stable == whole.stable == (len(states) == 1)
+    np.testing.assert_allclose(diagonal.kernel, whole.kernel, atol=1e-7)
+    assert diagonal.hessian_smallest == pytest.approx(whole.hessian_smallest, abs=1e-6)
+    assert diagonal.stable == whole.stable == (len(states) == 1)
 
 
 def test_deep_independent_layers_have_no_sampling_error():

@@ -47,13 +47,13 @@ class Planted:
         return [(other, part) for other in into] if part >= border else []
 
 
-def search_of(engine, chain=None):
+def search_of(engine, diagonal=None):
     space = SimpleNamespace(part=1.0, with_labels=lambda part: SimpleNamespace(part=part))
     return SimpleNamespace(
         engine=engine,
         space=space,
         prior=None,
-        chain=chain,
+        diagonal=diagonal,
         say=lambda doing: None,
         same=lambda one, other: one.point[0] == other.point[0],
     )
@@ -133,15 +133,15 @@ def test_an_activation_without_averages_is_refused(monkeypatch):
         following.followed(search_of(engine), whole=False)
 
 
-def test_a_chain_is_its_own_end_unless_the_whole_way_is_asked_for(monkeypatch):
-    end = State(("chain", 1.0), None, 1, True, "converged")
-    monkeypatch.setattr(following, "chain_law", lambda search, chain: chain)
+def test_a_diagonal_state_is_its_own_end_unless_the_whole_way_is_asked_for(monkeypatch):
+    end = State(("diagonal", 1.0), None, 1, True, "converged")
+    monkeypatch.setattr(following, "diagonal_law", lambda search, state: state)
     monkeypatch.setattr(following, "settled", lambda search, law: end)
     engine = Planted({"a": (0.0, 1.0)}, reach=1.0)
-    assert following.followed(search_of(engine, chain="chain"), whole=False) == [(1.0, end)]
-    assert following.followed(search_of(engine, chain="chain"), whole=True)[-1][1].point == ("a", 1.0)
+    assert following.followed(search_of(engine, diagonal="diagonal"), whole=False) == [(1.0, end)]
+    assert following.followed(search_of(engine, diagonal="diagonal"), whole=True)[-1][1].point == ("a", 1.0)
     monkeypatch.setattr(following, "settled", lambda search, law: None)
-    assert following.followed(search_of(engine, chain="chain"), whole=False)[-1][1].point == ("a", 1.0)
+    assert following.followed(search_of(engine, diagonal="diagonal"), whole=False)[-1][1].point == ("a", 1.0)
 
 
 def test_branches_leave_where_the_way_first_turns_unstable():

@@ -33,7 +33,7 @@ class Planted:
             within_reach=given.get("within", True),
             bounded=given.get("bounded", False),
         )
-        self.chain = given.get("chain")
+        self.diagonal = given.get("diagonal")
         self.engine = SimpleNamespace(perturbed=self.perturbed, settle=self.settle, walks=False)
         self.space, self.say = None, lambda doing: None
         self.followed = []
@@ -61,8 +61,12 @@ class Planted:
     def near(self, one, other):
         return abs(one.place - other.place) < 0.5
 
-    def chain_at(self, kernel):
-        return self.chain if self.chain is not None and abs(float(kernel[0, 0]) - self.chain.place) < 0.5 else None
+    def diagonal_at(self, kernel):
+        return (
+            self.diagonal
+            if self.diagonal is not None and abs(float(kernel[0, 0]) - self.diagonal.place) < 0.5
+            else None
+        )
 
 
 def places(states):
@@ -86,21 +90,21 @@ def test_states_below_an_unstable_one_are_met_once_and_the_stable_are_the_minima
 
 def test_only_states_that_compete_are_looked_below_unless_all_are_asked_for(monkeypatch):
     states = [state(3, 3.0), state(1, 1.0), state(2, 2.0)]
-    chain = SimpleNamespace(place=3, free_energy=3.0, stable=False, kernel=np.array([[3.0]]))
+    diagonal = SimpleNamespace(place=3, free_energy=3.0, stable=False, kernel=np.array([[3.0]]))
 
     def search(**given):
         return Planted(monkeypatch, states, {3: [2]}, [law(1, 1.0)], [True], way=[3], within=False, **given)
 
-    some = search(chain=chain)
+    some = search(diagonal=diagonal)
     found = minima.search_states(some, whole=False)
     assert (places(found.states), places(found.minima), some.asked) == ([1, 3], [1], [1])
-    chain.stable = True  # which a chain says by itself
-    stable = search(chain=chain)
+    diagonal.stable = True  # which a diagonal says by itself
+    stable = search(diagonal=diagonal)
     assert places(minima.search_states(stable, whole=False).minima) == [1, 3]
     every = search()
     found = minima.search_states(every, whole=True)
     assert (places(found.states), places(found.minima), sorted(every.asked)) == ([1, 2, 3], [1, 2], [1, 2, 3])
-    # out of reach and without a chain the random side is not followed
+    # out of reach and without a diagonal the random side is not followed
     one = search()
     assert places(minima.search_states(one, whole=False).states) == [1]
     assert one.followed == []
@@ -188,25 +192,25 @@ def test_a_search_without_end_ends_at_its_bound(monkeypatch, bounded):
 
 def test_laws_that_compete():
     laws = [law(k, 1.0 + 0.01 * k) for k in range(20)]
-    search = SimpleNamespace(explored=SimpleNamespace(laws=laws), chain=None)
+    search = SimpleNamespace(explored=SimpleNamespace(laws=laws), diagonal=None)
     assert minima._competing(search, whole=True) == laws[: minima.MOST_STATES]
     assert minima._competing(search, whole=False) == laws[: minima.MOST_SETTLED]
-    far = SimpleNamespace(explored=SimpleNamespace(laws=[law(0, 1.0), law(1, 2.0)]), chain=None)
+    far = SimpleNamespace(explored=SimpleNamespace(laws=[law(0, 1.0), law(1, 2.0)]), diagonal=None)
     assert [each.place for each in minima._competing(far, whole=False)] == [0]
-    far.chain = SimpleNamespace(free_energy=0.2)
+    far.diagonal = SimpleNamespace(free_energy=0.2)
     assert minima._competing(far, whole=False) == []
-    assert minima._competing(SimpleNamespace(explored=SimpleNamespace(laws=[]), chain=None), whole=False) == []
+    assert minima._competing(SimpleNamespace(explored=SimpleNamespace(laws=[]), diagonal=None), whole=False) == []
 
 
 def test_a_stable_chain_has_no_other_state_close_by():
-    chain = SimpleNamespace(stable=True, kernel=np.array([[10.0]]))
+    diagonal = SimpleNamespace(stable=True, kernel=np.array([[10.0]]))
     here = state(10, 1.0)
-    search = SimpleNamespace(chain=chain, chain_at=lambda kernel: chain if kernel[0, 0] == 10.0 else None)
+    search = SimpleNamespace(diagonal=diagonal, diagonal_at=lambda kernel: diagonal if kernel[0, 0] == 10.0 else None)
     near, far = state(10.9, 1.0), state(11.1, 1.0)
-    assert minima._at_stable_chain(search, near, [here])
-    assert not minima._at_stable_chain(search, far, [here])
-    assert not minima._at_stable_chain(search, near, [far])  # the chain itself has not been met
-    chain.stable = False
-    assert not minima._at_stable_chain(search, near, [here])
-    search.chain = None
-    assert not minima._at_stable_chain(search, near, [here])
+    assert minima._at_stable_diagonal(search, near, [here])
+    assert not minima._at_stable_diagonal(search, far, [here])
+    assert not minima._at_stable_diagonal(search, near, [far])  # the diagonal itself has not been met
+    diagonal.stable = False
+    assert not minima._at_stable_diagonal(search, near, [here])
+    search.diagonal = None
+    assert not minima._at_stable_diagonal(search, near, [here])

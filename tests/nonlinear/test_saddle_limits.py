@@ -119,7 +119,7 @@ def test_sampling_agrees_with_quadrature_within_its_error(activation):
     assert sampled.kernel_error.max() < 0.01 * exact.kernel.max()
 
 
-def test_the_incoherent_state_is_a_chain_of_single_times():
+def test_the_incoherent_state_has_independent_times():
     """Its times are independent: each a distribution of one variable, on a plain grid, tied to the next by Φ and Φ̃."""
     y2, n = 100.0, 6
     state = incoherent_state(endpoint(n + 1, y2, activation="erf"), tolerance=0.02)

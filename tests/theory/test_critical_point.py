@@ -85,7 +85,7 @@ def test_determinants_of_symbolic_length(lag, arch):
 @pytest.mark.parametrize("change", [{"diagonal": 2 * r + 1}, {"last": 2 * r}, {"off_diagonal": -2 * r}])
 def test_a_changed_sector_fails_the_induction(change):
     sector = dataclasses.replace(lag_sector(T, symbols.lag), **change)
-    if "last" in change:  # a different end is a different, still valid chain: the instability moves instead
+    if "last" in change:  # a different end is still a valid sector: the instability moves instead
         sector.assert_determinant()
         assert simplify(sector.determinant() - lag_sector(T, symbols.lag).determinant()) != 0
     else:

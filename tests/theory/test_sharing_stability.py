@@ -25,15 +25,15 @@ from theory.sharing import (
 from theory.sharing_groups import assert_groups, groups
 from theory.sharing_stability import (
     EIGENVALUE,
-    LagChain,
+    SharingSector,
     angle_condition,
     assert_angle_condition,
     assert_congruence,
     eigenvalue_at,
     eigenvalue_condition,
     instability,
-    lag_chain,
     ratio_at,
+    sharing_sector,
 )
 from theory.stability import lag_sector
 
@@ -88,7 +88,7 @@ def test_as_many_unstable_modes_as_eigenvalues_above_the_bound(seed):
     ratio, kappa = 1 + rng.exponential(1.0), rng.exponential(3.0)
     expected = 0
     for lag in range(1, n):
-        K = np.array(lag_chain(ImmutableMatrix(M), lag).correlation_matrix().tolist(), dtype=float)
+        K = np.array(sharing_sector(ImmutableMatrix(M), lag).correlation_matrix().tolist(), dtype=float)
         expected += int(np.sum(np.linalg.eigvalsh(K) > ratio / (ratio - 1)))
     zeta = ratio**n / (ratio**n + kappa)
     expected += int(n * (1 + 2 * (ratio - 1) * zeta) < (n - 1) * ratio)
@@ -102,14 +102,14 @@ def test_congruence_for_symbols(size):
 
 @pytest.mark.parametrize("method", ["form", "correlation_matrix", "difference", "residual"])
 def test_a_changed_entry_breaks_the_congruence(method, monkeypatch):
-    sound = getattr(LagChain, method)
+    sound = getattr(SharingSector, method)
 
     def changed(self, *args):
         matrix = sound(self, *args).as_mutable()
         matrix[0, 0] += Rational(1, 100)
         return ImmutableMatrix(matrix)
 
-    monkeypatch.setattr(LagChain, method, changed)
+    monkeypatch.setattr(SharingSector, method, changed)
     assert_congruence.cache_clear()
     with pytest.raises(ArithmeticError, match="does not vanish"):
         assert_congruence(4)
@@ -119,7 +119,7 @@ def test_a_changed_entry_breaks_the_congruence(method, monkeypatch):
 @pytest.mark.parametrize("lag", [1, 2, 3])
 def test_ends_of_the_family_are_the_known_sectors(lag):
     for arch, known in ((RNN, "rnn"), (DNN, "dnn")):
-        mine = lag_chain(arch.matrix(5), lag).form()
+        mine = sharing_sector(arch.matrix(5), lag).form()
         assert mine == lag_sector(6, lag, known).matrix()
 
 

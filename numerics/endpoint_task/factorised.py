@@ -18,7 +18,7 @@ from numerics.linalg import FloatArray, from_vector, symmetric, to_vector
 
 
 @dataclass(frozen=True, eq=False)
-class Chain:
+class Factorised:
     """Kernels with what their derivatives are made of; see ``numerics.linear.functional`` for the formulas.
 
     Attributes:
@@ -60,7 +60,7 @@ class Chain:
         return 0.5 * S - 0.5 * (N @ S @ NT + NT @ S @ N) + symmetric(A @ S @ B)
 
 
-def chain(L: FloatArray) -> Chain:
+def factorise(L: FloatArray) -> Factorised:
     """Factorise kernels given by their Cholesky factors (B, n, n)."""
     n = L.shape[-1]
     covariance = np.zeros_like(L)
@@ -74,11 +74,11 @@ def chain(L: FloatArray) -> Chain:
     N = M @ D
     A = np.swapaxes(D, 1, 2) @ N
     gradient = symmetric(0.5 * (M - np.eye(n)) + 0.5 * (A - np.swapaxes(N, 1, 2) @ N))
-    return Chain(L, M, N, A, gradient)
+    return Factorised(L, M, N, A, gradient)
 
 
 @dataclass(frozen=True, eq=False)
-class ChainStates:
+class StationaryKernels:
     """Stationary kernels at parameters (λ, κ), (B,) each.
 
     Attributes:
@@ -105,14 +105,14 @@ def newton(
     *,
     tolerance: float,
     max_iterations: int = 20,
-) -> ChainStates:
+) -> StationaryKernels:
     """Newton on stationarity from kernels close to a state: factors (B, n, n) at signals and noises (B,)."""
     L = np.array(start)
     n = L.shape[-1]
     kappa = np.broadcast_to(np.asarray(kappa, dtype=np.float64), signal.shape)
     best, best_L = np.full(len(L), np.inf), L.copy()
     for _ in range(max_iterations):
-        here = chain(L)
+        here = factorise(L)
         gradient, hessian, residual = _stationarity(here, signal, kappa)
         better = residual < best
         best_L[better] = L[better]
@@ -131,7 +131,7 @@ def newton(
     return evaluate(best_L, signal, kappa, tolerance=tolerance)
 
 
-def _stationarity(here: Chain, signal: FloatArray, kappa: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _stationarity(here: Factorised, signal: FloatArray, kappa: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Gradient of F (B, n, n), its derivative on symmetric directions (B, k, k), relative residual (B,)."""
     n = here.L.shape[-1]
     total = here.last + kappa
@@ -147,15 +147,15 @@ def _stationarity(here: Chain, signal: FloatArray, kappa: FloatArray) -> tuple[F
     return gradient, symmetric(columns) + energy, np.asarray(residual)
 
 
-def evaluate(L: FloatArray, signal: FloatArray, kappa: FloatArray | float, *, tolerance: float) -> ChainStates:
+def evaluate(L: FloatArray, signal: FloatArray, kappa: FloatArray | float, *, tolerance: float) -> StationaryKernels:
     """Free energy, residual and stability of kernels given by their factors (B, n, n)."""
-    here = chain(L)
+    here = factorise(L)
     kappa = np.broadcast_to(np.asarray(kappa, dtype=np.float64), signal.shape)
     _, hessian, residual = _stationarity(here, signal, kappa)
     converged = residual <= tolerance
     energy, entropy = 0.5 * signal / (here.last + kappa), here.entropy()
     hide = np.where(converged, 1.0, np.nan)
-    return ChainStates(
+    return StationaryKernels(
         kernel=L @ np.swapaxes(L, 1, 2) * hide[:, None, None],
         free_energy=(energy + entropy) * hide,
         energy=energy * hide,
@@ -166,13 +166,15 @@ def evaluate(L: FloatArray, signal: FloatArray, kappa: FloatArray | float, *, to
     )
 
 
-def masked(states: ChainStates, L: FloatArray, signal: FloatArray, kappa: FloatArray | float) -> ChainStates:
+def masked(
+    states: StationaryKernels, L: FloatArray, signal: FloatArray, kappa: FloatArray | float
+) -> StationaryKernels:
     """The same for a DNN, of kernels that are diagonal in time.
 
     Its free energy is the RNN's on these. Correlations enter only through ``-½ ln|H|``, with a Hessian of ½, and the
     diagonal entries' Hessian is the RNN's.
     """
-    here = chain(L)
+    here = factorise(L)
     n = L.shape[-1]
     _, hessian, _ = _stationarity(here, signal, np.broadcast_to(np.asarray(kappa, dtype=np.float64), signal.shape))
     rows, columns = np.triu_indices(n)

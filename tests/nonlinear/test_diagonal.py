@@ -1,4 +1,4 @@
-"""The incoherent state as a chain of single variables, against the engines that know nothing of it."""
+"""The incoherent state of independent times, against the engines that know nothing of it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from numerics.inputs.problem import Problem, endpoint
-from numerics.nonlinear import chain, search
+from numerics.nonlinear import diagonal, search
 from numerics.nonlinear.critical import critical_signal
 from numerics.nonlinear.search import all_states, incoherent_state, lowest_state
 from numerics.nonlinear.space import trajectory_space
 from theory.critical_point import critical_signal as exact_critical_signal
 
 
-def without_chain(monkeypatch):
-    monkeypatch.setattr(search, "is_chain", lambda space, phi: False)
+def without_diagonal(monkeypatch):
+    monkeypatch.setattr(search, "is_diagonal", lambda space, phi: False)
 
 
 @pytest.mark.parametrize(
@@ -28,16 +28,16 @@ def without_chain(monkeypatch):
     ids=["erf", "tanh", "linear", "supervised within"],
 )
 def test_it_is_the_state_of_quadrature_in_all_dimensions(problem, monkeypatch):
-    chain = incoherent_state(problem, tolerance=1e-9)
-    without_chain(monkeypatch)
+    single = incoherent_state(problem, tolerance=1e-9)
+    without_diagonal(monkeypatch)
     other = incoherent_state(problem, tolerance=1e-9)
-    assert chain.converged
-    assert chain.points < 0.2 * other.points
+    assert single.converged
+    assert single.points < 0.2 * other.points
     for name in ("kernel", "conjugate", "covariance", "second_moment"):
-        assert getattr(chain, name) == pytest.approx(getattr(other, name), abs=2e-8)
+        assert getattr(single, name) == pytest.approx(getattr(other, name), abs=2e-8)
     for name in ("free_energy", "energy", "entropy", "hessian_smallest"):
-        assert getattr(chain, name) == pytest.approx(getattr(other, name), abs=2e-8)
-    assert chain.stable == other.stable
+        assert getattr(single, name) == pytest.approx(getattr(other, name), abs=2e-8)
+    assert single.stable == other.stable
 
 
 @pytest.mark.parametrize("T", [6, pytest.param(9, marks=pytest.mark.slow)])
@@ -70,15 +70,15 @@ def test_below_the_transition_the_answer_has_no_sampling_error():
 
 
 def test_a_coherent_state_may_lie_below_the_stable_chain():
-    """The transition of long chains is discontinuous: at T = 10 it comes below the critical signal, 2.80."""
+    """The transition is discontinuous at large T: at T = 10 it comes below the critical signal, 2.80."""
     problem = endpoint(10, 2.0, activation="erf")
-    chain = incoherent_state(problem)
-    assert chain.stable
+    single = incoherent_state(problem)
+    assert single.stable
     state = lowest_state(problem, size=256, tolerance=0.1)
     assert (state.branch, state.stable, state.converged) == ("coherent", True, True)
     assert state.free_energy == pytest.approx(0.9174, abs=0.0025)
-    assert state.free_energy < chain.free_energy - 0.003
-    assert state.next_free_energy == pytest.approx(chain.free_energy, abs=0.0025)
+    assert state.free_energy < single.free_energy - 0.003
+    assert state.next_free_energy == pytest.approx(single.free_energy, abs=0.0025)
 
 
 @pytest.mark.slow
@@ -92,7 +92,7 @@ def test_states_of_a_strong_signal_are_listed_once():
 
 @pytest.mark.parametrize(("size", "change", "accepted"), [(100.0, 1e-3, True), (0.01, 1e-5, False)])
 def test_the_error_of_a_chain_is_relative_to_its_largest_entry(size, change, accepted, monkeypatch):
-    """On planted chains, of which the finer ones differ by so much: a relative error of 1e-5 or 1e-3."""
+    """On planted states, of which the finer ones differ by so much: a relative error of 1e-5 or 1e-3."""
     rules = []
 
     class Planted:
@@ -105,12 +105,12 @@ def test_the_error_of_a_chain_is_relative_to_its_largest_entry(size, change, acc
         def point(self, diagonal):
             raise LookupError("accepted")
 
-    monkeypatch.setattr(chain, "Chain", Planted)
-    monkeypatch.setattr(chain, "_followed", lambda *_: size * np.array([1.0, 0.5, 0.5]))
+    monkeypatch.setattr(diagonal, "IndependentTimes", Planted)
+    monkeypatch.setattr(diagonal, "_followed", lambda *_: size * np.array([1.0, 0.5, 0.5]))
     space = trajectory_space(endpoint(4, 1.0, activation="erf"))
     if accepted:
         with pytest.raises(LookupError, match="accepted"):
-            chain.incoherent_chain(space, space.problem.activation, np.eye(3), 1e-4)
+            diagonal.diagonal_state(space, space.problem.activation, np.eye(3), 1e-4)
     else:
-        assert chain.incoherent_chain(space, space.problem.activation, np.eye(3), 1e-4) is None
-    assert 2 * chain.POINTS == rules[0] < chain.MOST_POINTS < 2 * rules[-1]
+        assert diagonal.diagonal_state(space, space.problem.activation, np.eye(3), 1e-4) is None
+    assert 2 * diagonal.POINTS == rules[0] < diagonal.MOST_POINTS < 2 * rules[-1]

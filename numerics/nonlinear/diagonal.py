@@ -36,8 +36,8 @@ RESIDUAL, ROUNDING = 1e-13, 1e-12
 SMALLEST_PART, LONGEST = 1e-4, 0.7
 
 
-def is_chain(space: TrajectorySpace, phi: Activation) -> bool:
-    """Whether the random network's branch is a chain of single variables: one pattern, or several that coincide."""
+def is_diagonal(space: TrajectorySpace, phi: Activation) -> bool:
+    """Whether the random network's branch has independent times: one pattern, or several that coincide."""
     classes = independent(space, phi)
     single = classes is not None and len(np.unique(classes.rows)) == space.m
     return single and len(np.unique(space.times)) == space.m
@@ -64,8 +64,8 @@ class _Times:
     effective: FloatArray
 
 
-class Chain:
-    """A chain of independent times, on rules of a given number of points."""
+class IndependentTimes:
+    """The diagonal state, on rules of a given number of points."""
 
     def __init__(self, space: TrajectorySpace, phi: Activation, points: int) -> None:
         self._space, self._phi, self._points = space, phi, points
@@ -181,7 +181,7 @@ def _covariance(space: TrajectorySpace, vectors: SymmetricVectors, times: _Times
     return second
 
 
-def incoherent_chain(
+def diagonal_state(
     space: TrajectorySpace, phi: Activation, prior: FloatArray, limit: float
 ) -> NonlinearSolution | None:
     """The random network's kernel followed to the full labels, as accurate as rounding allows or points suffice for.
@@ -189,7 +189,7 @@ def incoherent_chain(
     Its matrices are on rows of Φ, (m, m); None where it cannot be followed, or its error exceeds the limit.
 
     Args:
-        space, phi: coordinates and activation, for which `is_chain`.
+        space, phi: coordinates and activation, for which `is_diagonal`.
         prior: the random network's kernel.
         limit: relative error of Φ that the solution may have: its change under a rule of twice the points.
     """
@@ -198,12 +198,12 @@ def incoherent_chain(
     error = np.inf
     while diagonal is not None and not error <= ROUNDING and 2 * points <= MOST_POINTS:
         points *= 2
-        finer = Chain(space, phi, points).diagonal(diagonal)
+        finer = IndependentTimes(space, phi, points).diagonal(diagonal)
         change = np.full(space.m, np.inf) if finer is None else np.abs(finer - diagonal)
         error, diagonal = float(change.max() / diagonal.max()), finer
     if diagonal is None or not error <= limit:
         return None
-    point, times = Chain(space, phi, points).point(diagonal)
+    point, times = IndependentTimes(space, phi, points).point(diagonal)
     smallest = float(np.linalg.eigvalsh(natural_hessian(space, symmetric_vectors(space.m), point))[0])
     E = space.embedding
     return NonlinearSolution(
@@ -234,7 +234,7 @@ def _followed(space: TrajectorySpace, phi: Activation, start: FloatArray, points
     done, step, diagonal = 0.0, 1.0, start
     while done < 1.0:
         part = min(1.0, done + step)
-        new = Chain(space.with_labels(part), phi, points).diagonal(diagonal)
+        new = IndependentTimes(space.with_labels(part), phi, points).diagonal(diagonal)
         if new is None or np.abs(np.log(new / diagonal)).max() > LONGEST:
             step *= 0.5
             if step < SMALLEST_PART:
