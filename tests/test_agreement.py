@@ -36,6 +36,16 @@ def test_chains_that_have_not_mixed_are_no_evidence(rhat, ess):
     assert "mixed" in verdict.reason
 
 
+@pytest.mark.parametrize(("off", "verdict"), [(2.0, "agrees"), (9.0, "undecided")])
+def test_a_difference_from_the_limit_decides_nothing_where_the_shift_is_not_known(off, verdict):
+    found = compare(KERNEL, KERNEL + off * ERROR, ERROR, rhat=1.0, ess=1000.0, at_width=False)
+    assert found.verdict == verdict
+    assert found.agrees is (verdict == "agrees")
+    assert "N → ∞" in found.reason
+    assert compare(KERNEL, KERNEL + off * ERROR, ERROR, rhat=1.0, ess=1000.0).verdict in (verdict, "disagrees")
+    assert not compare(KERNEL, KERNEL, ERROR, rhat=2.0, ess=1000.0, at_width=False).agrees
+
+
 def test_false_alarms_are_as_rare_as_stated():
     rng = np.random.default_rng(5)
     alarms = 0

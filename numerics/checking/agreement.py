@@ -40,6 +40,7 @@ class Agreement(Result):
             (Bonferroni).
         cka: uncentred kernel alignment ``tr(AB)/√(tr A² tr B²)``.
         mixed: R-hat and ESS are good enough to believe the standard errors.
+        at_width: the prediction is for the sampled width; else for N → ∞, and the shift at the width is not known.
         agrees: mixed, and no |z| above the limit.
         reason: the verdict in a sentence.
     """
@@ -48,13 +49,15 @@ class Agreement(Result):
     z_limit: float
     cka: float
     mixed: bool
+    at_width: bool
     agrees: bool
     reason: str
 
     @property
     def verdict(self) -> Verdict:
-        """Whether theory and chains agree; undecided where the chains have not mixed."""
-        return "agrees" if self.agrees else "disagrees" if self.mixed else "undecided"
+        """Whether theory and chains agree; undecided where the chains have not mixed, or where a difference may be the
+        shift at the width, which is not known."""
+        return "agrees" if self.agrees else "disagrees" if self.mixed and self.at_width else "undecided"
 
     def facts(self) -> Facts:
         """The verdict and what it rests on."""
@@ -81,13 +84,22 @@ class Agreement(Result):
         return Arrays(rows, {"z": (rows, self.z)}, coordinates, {name: getattr(self, name) for name in names})
 
 
-def compare(predicted: ArrayLike, mean: ArrayLike, standard_error: ArrayLike, *, rhat: float, ess: float) -> Agreement:
+def compare(
+    predicted: ArrayLike,
+    mean: ArrayLike,
+    standard_error: ArrayLike,
+    *,
+    rhat: float,
+    ess: float,
+    at_width: bool = True,
+) -> Agreement:
     """Compare a sampled mean kernel with a prediction.
 
     Args:
         predicted, mean, standard_error: kernels of one shape, (nP, nP), time-major.
         rhat: largest R-hat over the entries.
         ess: smallest effective sample size over the entries.
+        at_width: whether the prediction is for the sampled width; else it is for N → ∞.
     """
     theory = finite_array(predicted, "predicted", (None, None))
     sampled = finite_array(mean, "mean", theory.shape)
@@ -104,9 +116,13 @@ def compare(predicted: ArrayLike, mean: ArrayLike, standard_error: ArrayLike, *,
         reason = f"the chains have not mixed (R-hat {rhat:.3f}, ESS {ess:.0f}), so that more steps are needed"
     elif worst > z_limit:
         reason = f"the largest |z| is {worst:.1f}, above {z_limit:.1f}"
+        if not at_width:
+            reason += " of the limit N → ∞, and the shift at this width, which is not known, may be the difference"
     else:
         reason = f"every |z| is below {z_limit:.1f} (largest {worst:.1f})"
-    return Agreement(z, z_limit, cka(theory, sampled), mixed, mixed and worst <= z_limit, reason)
+        if not at_width:
+            reason += ", of the limit N → ∞ as the shift at this width is not known"
+    return Agreement(z, z_limit, cka(theory, sampled), mixed, at_width, mixed and worst <= z_limit, reason)
 
 
 @dataclass(frozen=True, eq=False)

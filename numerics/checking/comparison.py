@@ -10,10 +10,9 @@ from numerics.checking.kernels import compare_phase
 from numerics.checking.weights import phases
 from numerics.errors import InputError
 from numerics.linalg import FloatArray
-from numerics.nonlinear.solution import NonlinearSolution
 from numerics.predictors.observables import cka
 from numerics.results.base import Result
-from numerics.results.display import Facts, number
+from numerics.results.display import Facts
 from numerics.results.labelled import KERNEL, Arrays, Labelled, kernel_array, kernel_coordinates, problem_attributes
 from numerics.results.plotting import side_by_side
 from numerics.results.solution import Solution
@@ -28,14 +27,14 @@ class Comparison(Result):
         solution: the theory's state, N → ∞.
         simulation: with the sign symmetries removed that turn the state into another.
         predicted: the mean kernel at the simulated width in the simulation's sign, (nP, nP); the state's own, N → ∞,
-            where a nonlinear network's shift is not known.
-        agreement: the verdict; None where the shift is not known.
+            where the shift is not known (`agreement.at_width`).
+        agreement: the verdict, as `check` has it.
     """
 
     solution: Solution
     simulation: Simulation
     predicted: FloatArray
-    agreement: Agreement | None
+    agreement: Agreement
 
     @property
     def cka(self) -> float:
@@ -43,25 +42,19 @@ class Comparison(Result):
         return cka(self.predicted, self.simulation.kernel_mean)
 
     def facts(self) -> Facts:
-        """The alignment, and the verdict where there is one."""
+        """What is compared, and the verdict."""
         told = (("state", self.solution.title()), ("simulation", self.simulation.title()))
-        verdict = "none: the shift at this width is not known, and the prediction is for N → ∞"
-        return (
-            *told,
-            *((("verdict", verdict), ("alignment (CKA)", number(self.cka))) if self.agreement is None else ()),
-            *(() if self.agreement is None else self.agreement.facts()),
-        )
+        return (*told, *self.agreement.facts())
 
     def labelled(self) -> Arrays:
-        """The predicted and the sampled kernel, and z where there is a verdict."""
+        """The predicted and the sampled kernel, and z."""
         problem = self.solution.problem
         kernels = {
             "predicted": self.predicted,
             "sampled": self.simulation.kernel_mean,
             "standard_error": self.simulation.kernel_standard_error,
+            "z": self.agreement.z,
         }
-        if self.agreement is not None:
-            kernels["z"] = self.agreement.z
         data: dict[str, Labelled] = {name: kernel_array(each, problem.P) for name, each in kernels.items()}
         described = {**problem_attributes(problem), "width": self.simulation.width, "cka": self.cka}
         return Arrays(KERNEL, data, kernel_coordinates(problem.n, problem.P), described)
@@ -69,7 +62,7 @@ class Comparison(Result):
     def draw(self, ax: Any, **style: Any) -> None:
         """The predicted kernel beside the sampled one."""
         width = f"$N = {self.simulation.width}$"
-        theory = "theory, $N \\to \\infty$" if self.agreement is None else f"theory, {width}"
+        theory = f"theory, {width}" if self.agreement.at_width else "theory, $N \\to \\infty$"
         kernels = {theory: self.predicted, f"sampled, {width}": self.simulation.kernel_mean}
         side_by_side(list(kernels.items()), self.solution.problem.P, ax, **style)
 
@@ -88,6 +81,4 @@ def compare(state: Solution, simulation: Simulation) -> Comparison:
         raise InputError("simulation: is of another problem than the state; accepted: one of the same problem")
     (phase,) = phases([state], simulation.width)
     found = compare_phase(phase, simulation)
-    unknown = isinstance(state, NonlinearSolution) and phase.basis == "free energy"
-    verdict = None if unknown else found.agreement
-    return Comparison(state, found.simulation, found.predicted, verdict)
+    return Comparison(state, found.simulation, found.predicted, found.agreement)

@@ -56,6 +56,7 @@ def compare_phase(phase: Phase, simulation: Simulation, inside: FloatArray | Non
         np.hypot(seen.kernel_standard_error, phase.kernel_error),
         rhat=seen.rhat,
         ess=seen.ess,
+        at_width=phase.at_width,
     )
     return PhaseComparison(solution, simulation, predicted, verdict)
 
@@ -88,5 +89,11 @@ def compare_mixture(found: tuple[Phase, ...], simulation: Simulation) -> Agreeme
         np.zeros_like(predicted),
     )
     seen = summarise_symmetric(kernels)
-    error = np.sqrt(seen.standard_error**2 + squared)
-    return agreement.compare(predicted, seen.mean, error, rhat=float(seen.rhat.max()), ess=float(seen.ess.min()))
+    return agreement.compare(
+        predicted,
+        seen.mean,
+        np.sqrt(seen.standard_error**2 + squared),
+        rhat=float(seen.rhat.max()),
+        ess=float(seen.ess.min()),
+        at_width=all(phase.at_width for phase in found),
+    )

@@ -43,8 +43,11 @@ class Phase:
         weight: probability of the region, images under sign symmetries included.
         weight_error: standard error of the weight, as far as it is known (0 from Gaussian fluctuations).
         basis: what the weight rests on.
-        kernel: its mean kernel at this width, in the sign of the state; where only its free energy is known, its own.
+        kernel: its mean kernel at this width, in the sign of the state; its own, N → ∞, where the shift is not known.
         kernel_error: standard error of `kernel`; of a nonlinear network with the size of the next order in 1/N.
+        at_width: whether `kernel` is for this width.
+        next_order: size of what `kernel` has beyond first order in 1/N, where it is to first order and this is known;
+            infinite where the network is too narrow for the expansion.
     """
 
     state: Solution
@@ -54,6 +57,8 @@ class Phase:
     basis: Basis
     kernel: FloatArray
     kernel_error: FloatArray
+    at_width: bool
+    next_order: FloatArray | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +70,7 @@ class _Mass:
     basis: Basis
     kernel: FloatArray
     kernel_error: FloatArray
+    next_order: FloatArray | None = None
 
 
 def phases(minima: Sequence[Solution], width: int) -> tuple[Phase, ...]:
@@ -98,6 +104,8 @@ def phases(minima: Sequence[Solution], width: int) -> tuple[Phase, ...]:
             "free energy" if alone else masses[k].basis,
             masses[k].kernel,
             masses[k].kernel_error,
+            masses[k].basis != "free energy",
+            masses[k].next_order,
         )
         for k, state in enumerate(minima)
     ]
@@ -132,6 +140,7 @@ def _nonlinear_mass(state: NonlinearSolution, width: int) -> _Mass:
     beyond = next_term(found, width)
     error = np.sqrt(state.kernel_error**2 + (found.shift_error / width) ** 2 + beyond**2)
     if not np.isfinite(error).all():  # too narrow for an expansion in 1/N: its first order is no more than a size
-        return _Mass(0.0, 0.0, "free energy", state.kernel, np.hypot(state.kernel_error, found.shift / width))
+        error = np.hypot(state.kernel_error, found.shift / width)
+        return _Mass(0.0, 0.0, "free energy", state.kernel, error, beyond)
     log = log_mass(found, state, width)
-    return _Mass(log, 0.0, "fluctuations", state.kernel + found.shift / width, error)
+    return _Mass(log, 0.0, "fluctuations", state.kernel + found.shift / width, error, beyond)

@@ -8,12 +8,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from derivations.commands.check import notes
+from numerics import compare as compare_states
 from numerics import solve
 from numerics.checking import check as module
 from numerics.checking import weights
 from numerics.checking.check import check, judged
 from numerics.checking.kernels import compare, compare_phase, within
-from numerics.errors import InputError
+from numerics.errors import InputError, NotSolvedError
 from numerics.inputs.problem import endpoint
 from numerics.inputs.teachers import sequence
 from numerics.sampling import Simulation, simulate
@@ -82,6 +84,30 @@ def test_the_sign_of_an_incoherent_state_s_chains_is_left_alone(few_draws):
     simulation = planted(state.problem, 128, weights.phases([state], 128)[0].kernel)
     assert compare(state, simulation).agreement.agrees
     assert not compare(state, simulation.gauge_fixed()).agreement.agrees
+
+
+def test_a_shift_that_is_not_known_leaves_a_check_undecided_and_a_known_one_is_seen(monkeypatch):
+    """Chains at the predicted mean of N = 32, and a theory whose points do not tell the shift."""
+    state = solve(endpoint(3, 5.0, activation="erf"))
+    (phase,) = weights.phases([state], 32)
+    run = planted(state.problem, 32, phase.kernel)
+    known = judged(state.problem, 32, [phase], [run])
+    assert known.agrees
+    assert compare_states(state, run).agreement.verdict == "agrees"
+    wrong = replace(phase, kernel=state.kernel)
+    assert judged(state.problem, 32, [wrong], [run]).verdict == "disagrees"
+
+    def too_few(solution):
+        raise NotSolvedError("too few points")
+
+    monkeypatch.setattr(weights, "fluctuations", too_few)
+    (phase,) = weights.phases([state], 32)
+    missing = judged(state.problem, 32, [phase], [run])
+    assert missing.verdict == compare_states(state, run).agreement.verdict == "undecided"
+    assert "not known" in missing.reason
+    assert any("decides nothing" in note for note in notes(missing))
+    there = planted(state.problem, 32, state.kernel)
+    assert judged(state.problem, 32, [phase], [there]).agrees
 
 
 def phases_and_chains(width=128):
