@@ -15,8 +15,11 @@ from numerics.checking.agreement import compare
 from numerics.checking.check import Check
 from numerics.endpoint_task.batch import EndpointBatch
 from numerics.endpoint_task.landscape import Landscape
-from numerics.inputs.problem import endpoint
+from numerics.inputs.problem import Problem, endpoint
+from numerics.predictors.predictions import MOST_ROWS, Predictions
 from numerics.results.display import _html_matrix, eigenvalue, number, sign_fact
+from numerics.results.outputs import Outputs, draw_outputs
+from numerics.results.plotting import side_by_side
 from numerics.results.solutions import MOST_SHOWN, Solutions
 from numerics.results.sweep import Sweep
 from numerics.sampling.hysteresis import Hysteresis, StrengthSweep
@@ -231,3 +234,120 @@ def test_sampled_hysteresis(ax):
     loop.draw(ax)
     np.testing.assert_allclose(ax.lines[0].get_ydata(), [0.1, 0.1, 4.0])
     np.testing.assert_allclose(ax.lines[1].get_ydata(), [0.0, 3.0, 4.0])
+
+
+def two_outputs(**held_out):
+    """Two patterns with two outputs at two times."""
+    y = np.array([[[1.0, 2.0], [nan, nan]], [[nan, nan], [-1.0, 0.5]]])
+    return Problem(np.eye(2), y, **held_out)
+
+
+def test_predictions_of_several_outputs():
+    problem = two_outputs(x_test=[[1.0, 1.0]], y_test=[[[nan, nan], [3.0, nan]]])
+    mean = np.array([[[0.5, 1e-14], [0.25, -1.0]], [[2.0, 7.0], [0.0, 1.5]]])
+    test = np.array([[[0.125, 1.0]], [[-4.0, 0.75]]])
+    plain = Predictions(problem, mean, test_mean=test)
+    facts = dict(plain.facts())
+    assert facts["patterns"] == "2, and 1 held out"
+    # output 1 misses 1 by 0.5 at (t, p) = (1, 1), and hits -1; output 2 hits 2, and misses 0.5 by 1
+    assert facts["from labels"] == f"root mean square {number(np.sqrt(1.25 / 4))}"
+    assert facts["from labels held out"] == "root mean square 2"
+    assert "width" not in facts
+    assert plain.table() == [
+        ["output", "pattern", "t", "label", "⟨f^(t+1)⟩"],
+        ["1", "1", "1", "1", "0.5"],
+        ["1", "1", "2", "", "0"],
+        ["1", "2", "1", "", "0.25"],
+        ["1", "2", "2", "-1", "-1"],
+        ["1", "1 held out", "1", "", "0.125"],
+        ["1", "1 held out", "2", "3", "1"],
+        ["2", "1", "1", "2", "2"],
+        ["2", "1", "2", "", "7"],
+        ["2", "2", "1", "", "0"],
+        ["2", "2", "2", "0.5", "1.5"],
+        ["2", "1 held out", "1", "", "-4"],
+        ["2", "1 held out", "2", "", "0.75"],
+    ]
+    assert plain.title() == "RNN"
+    assert plain.at_width is None
+    wide = replace(plain, width=4, shift=2 * mean, sd=0.1 + 0 * mean, sign_arbitrary=(2,), missing=("Lost.",))
+    facts = dict(wide.facts())
+    assert (facts["width"], facts["missing"]) == ("N = 4", "Lost.")
+    assert "t = 2" in facts["sign"]
+    header, *rows = wide.table()
+    assert header[4:] == ["⟨f^(t+1)⟩", "at N = 4", "± sd"]
+    assert rows[0] == ["1", "1", "1", "1", "0.5", "0.75", "0.1"]
+    assert rows[4] == ["1", "1 held out", "1", "", "0.125", "", ""]
+    assert wide.test_at_width is None
+    np.testing.assert_allclose(replace(wide, test_shift=8 * test).test_at_width, 3 * test)
+    known = wide.to_xarray()
+    assert known["shift"].shape == (2, 3, 2)
+    assert float(known["prediction_at_width"].sel(output=2, pattern=1, time=2)) == 10.5
+    assert known["held_out"].sel(output=1, time=1).values.tolist() == [False, False, True]
+    assert known["supervised"].sel(output=2).values.tolist() == [[True, False], [False, True], [False, False]]
+    assert known.attrs["width"] == 4
+
+
+@pytest.mark.parametrize("patterns", [MOST_ROWS // 2, MOST_ROWS // 2 + 1])
+def test_predictions_of_many_patterns_are_cut(patterns):
+    problem = Problem(np.eye(patterns), np.ones((patterns, 2)), activation="erf")
+    found = Predictions(problem, np.ones((patterns, 2)))
+    left = "2 more rows: to_dataframe() has all."
+    assert str(found).endswith(left) == (patterns > MOST_ROWS // 2)
+    assert (f"<p>{left}</p>" in found._repr_html_()) == (patterns > MOST_ROWS // 2)
+    assert found._repr_html_().count("<tr><td>") == MOST_ROWS
+    assert dict(found.facts())["problem"] == "erf RNN, T = 3, κ = 1"
+    assert dict(found.facts())["patterns"] == f"{patterns}"
+
+
+def test_a_picture_of_outputs(ax):
+    problem = two_outputs(x_test=[[1.0, 1.0]], y_test=[[[nan, nan], [3.0, nan]]])
+    mean, held = np.arange(8.0).reshape(2, 2, 2), np.array([[[9.0, 8.0]], [[7.0, 6.0]]])
+    outputs = {
+        "theory": Outputs(mean, band=0.5 + 0 * mean),
+        "sampled": Outputs(mean + 1, error=0.25 + 0 * mean),
+        "new": Outputs(held, held_out=True),
+    }
+    draw_outputs(problem, outputs, ax)
+    curves = [line for line in ax.lines if line.get_linestyle() in ("-", "--") and len(line.get_xdata()) == 2]
+    drawn = [(line.get_linestyle(), line.get_color(), list(line.get_ydata())) for line in curves if line.get_xdata()[0]]
+    assert drawn[:4] == [("-", f"C{k}", [2.0 * k, 2.0 * k + 1]) for k in range(4)]
+    assert drawn[4:] == [("--", "C4", [9.0, 8.0]), ("--", "C5", [7.0, 6.0])]
+    assert list(curves[0].get_xdata()) == [2, 3]
+    bands = [each.get_paths()[0].get_extents() for each in ax.collections if len(each.get_paths()) == 1]
+    assert (bands[1].ymin, bands[1].ymax) == (1.5, 3.5)
+    bar = ax.containers[1].lines[2][0].get_segments()[0]
+    np.testing.assert_allclose(bar, [[2, 2.75], [2, 3.25]])
+    marks = [line for line in ax.lines if line.get_ms() == 6 and line.get_marker() in ("o", "s")]
+    marks = [(line.get_marker(), line.get_color(), line.get_ydata().tolist()) for line in marks]
+    expected = [("o", 0, [1, nan]), ("o", 1, [nan, -1]), ("o", 2, [2, nan]), ("o", 3, [nan, 0.5])]
+    expected += [("s", 4, [nan, 3]), ("s", 5, [nan, nan])]
+    assert str(marks) == str([(mark, f"C{k}", [float(y) for y in values]) for mark, k, values in expected])
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert sorted(names) == ["labels", "labels held out", "new", "sampled", "theory"]
+    assert ax.get_title(loc="left") == "outputs"
+    assert list(ax.get_xticks()) == [2, 3]
+
+
+def test_a_picture_of_more_outputs_than_can_be_told_apart(ax):
+    problem = Problem(np.eye(7), np.ones((7, 12)))
+    draw_outputs(problem, {"theory": Outputs(np.ones((7, 12)))}, ax)
+    assert ax.get_title(loc="left") == "first 6 of 7 outputs"
+    assert sum(line.get_marker() == "o" for line in ax.lines) == 6
+    assert list(ax.get_xticks()) == [2, 4, 6, 8, 10, 12]
+
+
+def test_kernels_side_by_side(ax):
+    one, other = np.arange(1.0, 17).reshape(4, 4), -np.arange(1.0, 17).reshape(4, 4)
+    side_by_side([("one", one), ("other", other)], 2, ax)
+    image = ax.images[0]
+    drawn = np.ma.filled(image.get_array(), nan)
+    np.testing.assert_array_equal(drawn, np.concatenate([one, np.full((4, 1), nan), other], axis=1))
+    assert image.get_clim() == (-16, 16)
+    assert [(text.get_text(), text.xy[0]) for text in ax.texts] == [("one", 1.5), ("other", 6.5)]
+    assert list(ax.get_xticks()) == [0.5, 2.5, 5.5, 7.5]
+    assert list(ax.get_yticks()) == [0.5, 2.5]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["1", "2", "1", "2"]
+    edges = [each.get_segments()[0].tolist() for each in ax.collections]
+    assert edges[:2] == [[[-0.5, 1.5], [3.5, 1.5]], [[1.5, -0.5], [1.5, 3.5]]]
+    assert edges[2:] == [[[4.5, 1.5], [8.5, 1.5]], [[6.5, -0.5], [6.5, 3.5]]]

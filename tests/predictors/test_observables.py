@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,14 @@ from numerics.checking.agreement import width_trend
 from numerics.checking.laws import law_of
 from numerics.inputs.problem import Problem, endpoint
 from numerics.inputs.teachers import sequence
-from numerics.predictors.observables import autocorrelation, cka, mean_outputs, outliers, temporal_coherence
+from numerics.predictors.observables import (
+    _beyond,
+    autocorrelation,
+    cka,
+    mean_outputs,
+    outliers,
+    temporal_coherence,
+)
 from numerics.sampling import simulate
 
 
@@ -132,3 +141,35 @@ def test_coherence_and_alignment():
     np.testing.assert_allclose(autocorrelation(incoherent), [1, 0, 0], atol=1e-12)
     assert cka(H, 3 * H) == pytest.approx(1.0)
     assert cka(H, incoherent.kernel) < 0.99
+
+
+def test_coherence_of_several_patterns_is_the_mean_over_each_with_itself():
+    n, P = 4, 3
+    A = np.random.default_rng(5).standard_normal((n * P, n * P)) * np.arange(1, n * P + 1)
+    kernel = A @ A.T
+    state = SimpleNamespace(problem=SimpleNamespace(n=n, P=P), kernel=kernel)
+    found = temporal_coherence(state)
+    lags = {lag: [] for lag in range(n)}
+    for t in range(n):
+        for s in range(t + 1):
+            pairs = [(t * P + p, s * P + p) for p in range(P)]
+            expected = sum(kernel[a, b] / np.sqrt(kernel[a, a] * kernel[b, b]) for a, b in pairs) / P
+            assert found[t, s] == pytest.approx(expected)
+            assert found[s, t] == pytest.approx(expected)
+            lags[t - s].append(expected)
+    np.testing.assert_allclose(autocorrelation(state), [sum(each) / len(each) for each in lags.values()])
+
+
+def test_outliers_are_beyond_the_radius_and_ordered_by_modulus_then_imaginary_part():
+    matrix = np.zeros((6, 6))
+    matrix[:2, :2] = [[1.2, -1.6], [1.6, 1.2]]  # 2 e^{±iθ}
+    matrix[range(2, 6), range(2, 6)] = [1.4, -3.0, 2.5, -1.5]
+    np.testing.assert_allclose(_beyond(matrix, 1.45), [-3, 2.5, 1.2 + 1.6j, 1.2 - 1.6j, -1.5])
+    assert len(_beyond(matrix, 3.1)) == 0
+
+
+def test_alignment_by_hand():
+    A, B = np.array([[2.0, 1.0], [1.0, 0.0]]), np.array([[1.0, -3.0], [-3.0, 2.0]])
+    assert cka(A, B) == pytest.approx(-4 / np.sqrt(6 * 23))
+    assert cka(1e200 * A, -1e-200 * B) == pytest.approx(4 / np.sqrt(6 * 23))
+    assert cka([[2, 1], [1, 0]], A) == pytest.approx(1, abs=1e-15)
