@@ -208,16 +208,16 @@ def test_a_descent_through_singular_laws_ends_where_it_was_and_is_not_called_end
     assert len(placed) > 20
 
 
-def test_the_chain_is_a_state_without_correlations_that_is_near_it(monkeypatch):
+def test_the_diagonal_state_is_one_without_correlations_that_is_near_it(monkeypatch):
     space, phi = trajectory_space(endpoint(4, 6.0, activation="erf")), NAMED["erf"]
-    chain = SimpleNamespace(kernel=np.diag([1.0, 2.0, 3.0]))
-    monkeypatch.setattr(setting, "incoherent_chain", lambda *given: chain)
+    diagonal = SimpleNamespace(kernel=np.diag([1.0, 2.0, 3.0]))
+    monkeypatch.setattr(setting, "diagonal_state", lambda *given: diagonal)
     search = setting.Search(SimpleNamespace(phi=phi), space, np.eye(3), 1e-3, True, 0, print)
-    within, beyond = (np.diag([1.0, 2.0, 3.0 + part * setting.SAME_CHAIN * 14**0.5]) for part in (0.99, 1.01))
-    assert search.chain_at(within) is chain
-    assert search.chain_at(beyond) is None
-    coherent = chain.kernel + 0.01 * np.ones((3, 3))
-    even = chain.kernel + 0.01 * np.outer([1, 0, 1], [1, 0, 1])
-    assert search.chain_at(coherent) is None
-    assert search.chain_at(even) is None
-    assert replace(search, by_chain=False).chain_at(within) is None
+    within, beyond = (np.diag([1.0, 2.0, 3.0 + part * setting.SAME_DIAGONAL * 14**0.5]) for part in (0.99, 1.01))
+    assert search.diagonal_at(within) is diagonal
+    assert search.diagonal_at(beyond) is None
+    coherent = diagonal.kernel + 0.01 * np.ones((3, 3))
+    even = diagonal.kernel + 0.01 * np.outer([1, 0, 1], [1, 0, 1])
+    assert search.diagonal_at(coherent) is None
+    assert search.diagonal_at(even) is None
+    assert replace(search, is_diagonal=False).diagonal_at(within) is None
