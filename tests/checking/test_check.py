@@ -361,3 +361,41 @@ def test_a_checks_arrays_are_those_of_each_phase():
     np.testing.assert_array_equal(found.data["free_energy"][1], [1.0, 2.0])
     np.testing.assert_array_equal(found.data["weight"][1], [0.75, 0.25])
     np.testing.assert_array_equal(np.asarray(found.data["z_mixture"][1]).reshape(3, 3), np.ones((3, 3)))
+
+
+def part(F, weight, verdict):
+    """Chains of one phase with their own verdict; None where they have left it."""
+    phase = SimpleNamespace(state=SimpleNamespace(free_energy=F), weight=weight)
+    agreement = None if verdict is None else SimpleNamespace(verdict=verdict, reason=f"it {verdict}")
+    return SimpleNamespace(phase=phase, agreement=agreement)
+
+
+@pytest.mark.parametrize(
+    ("others", "verdict"),
+    [
+        ([("agrees", 0.2)], "agrees"),
+        ([("undecided", 0.2)], "undecided"),
+        ([("undecided", 0.2), ("disagrees", 0.1)], "disagrees"),
+        ([("disagrees", 1e-9), ("agrees", 1e-9)], "disagrees"),
+        ([(None, 0.009)], "agrees"),
+        ([(None, 0.011)], "undecided"),
+        ([(None, 0.2), ("disagrees", 0.1)], "disagrees"),
+    ],
+)
+def test_the_worst_of_the_phases_verdicts_is_the_whole_ones(others, verdict):
+    parts = [part(1.5, 0.75, "agrees"), *(part(2.0 + k, weight, each) for k, (each, weight) in enumerate(others))]
+    found, reason = module._verdict(parts, None)
+    assert found == verdict
+    assert reason.startswith("the phase F = 1.5 carries 0.75 of the weight: it agrees; the phase F = 2 (weight")
+    assert reason.count("is left by chains") == [each for each, _ in others].count(None)
+    assert reason.count("keeps its chains: it ") == len(others) - [each for each, _ in others].count(None)
+
+
+def test_verdicts_of_one_phase_and_of_chains_that_leave_the_heaviest():
+    assert module._verdict([part(1.5, 1.0, "disagrees")], None) == ("disagrees", "it disagrees")
+    left = [part(1.5, 0.75, None), part(2.5, 0.25, "agrees")]
+    assert module._verdict(left, None)[0] == "undecided"
+    assert module._verdict(left, None)[1].endswith("but chains that start there leave it")
+    mixture = SimpleNamespace(verdict="agrees", reason="together they do")
+    assert module._verdict(left, mixture)[0] == "agrees"
+    assert module._verdict(left, mixture)[1].endswith("chains move between the phases: together they do")

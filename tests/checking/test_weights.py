@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -101,3 +103,82 @@ def test_a_network_too_narrow_for_an_expansion_is_given_the_limit_and_the_size_o
     np.testing.assert_array_equal(narrow.kernel, state.kernel)
     size = np.abs(phase.kernel - state.kernel)
     np.testing.assert_allclose(narrow.kernel_error, np.hypot(size, state.kernel_error), rtol=1e-12, atol=1e-15)
+
+
+def planted_phases(monkeypatch, masses, free_energies, steps, width=10):
+    """The weights of minima whose regions have these masses, `(log, error, basis)`, and so many steps of a gauge."""
+    given = [SimpleNamespace(free_energy=F, number=k) for k, F in enumerate(free_energies)]
+
+    def mass(state, own, width, within):
+        log, error, basis = masses[state.number]
+        assert len(own.gauge.steps) == steps[state.number]
+        assert (within is None) == (len(given) == 1)
+        kernel = np.full((1, 1), float(state.number))
+        return weights._Mass(log, error, basis, kernel, 0.1 * kernel)
+
+    gauges = [SimpleNamespace(steps=(None,) * count) for count in steps]
+    monkeypatch.setattr(weights, "region", lambda state: SimpleNamespace(gauge=gauges[state.number]))
+    monkeypatch.setattr(weights, "_mass", mass)
+    return weights.phases(given, width)
+
+
+def test_weights_and_their_errors_follow_from_the_masses_and_the_images(monkeypatch):
+    masses = [(-1.0, 0.02, "density"), (-2.0, 0.05, "density"), (0.5, 0.0, "fluctuations")]
+    steps, free_energies = (0, 3, 1), (9.0, 9.0, 9.0)
+    found = planted_phases(monkeypatch, masses, free_energies, steps)
+    logs = np.array([-1.0, -2.0 + 3 * np.log(2), 0.5 + np.log(2)])
+    expected = np.exp(logs) / np.exp(logs).sum()
+    assert [phase.state.number for phase in found] == [2, 1, 0]
+    for phase in found:
+        k = phase.state.number
+        assert phase.weight == pytest.approx(expected[k])
+        assert phase.basis == masses[k][2]
+        assert (phase.kernel[0, 0], phase.kernel_error[0, 0]) == (k, 0.1 * k)
+        # by differences: what a standard error of each log changes
+        squared = 0.0
+        for j, (_, error, _) in enumerate(masses):
+            moved = np.exp(logs + 1e-6 * error * np.eye(3)[j])
+            squared += ((moved[k] / moved.sum() - expected[k]) / 1e-6) ** 2
+        assert phase.weight_error == pytest.approx(np.sqrt(squared), rel=1e-3)
+
+
+def test_where_one_mass_is_a_free_energy_alone_all_are_compared_by_it(monkeypatch):
+    masses = [(50.0, 0.02, "density"), (0.0, 0.0, "free energy"), (-50.0, 0.01, "density")]
+    found = planted_phases(monkeypatch, masses, (1.1, 1.0, 1.2), (0, 0, 1))
+    assert [phase.state.number for phase in found] == [1, 0, 2]
+    assert found[0].weight / found[1].weight == pytest.approx(np.exp(1.0))
+    assert found[0].weight / found[2].weight == pytest.approx(np.exp(2.0) / 2)
+    assert {(phase.basis, phase.weight_error) for phase in found} == {("free energy", 0.0)}
+    assert [phase.at_width for phase in found] == [False, True, True]
+    (alone,) = planted_phases(monkeypatch, masses[:1], (1.0,), (0,))
+    assert (alone.weight, alone.weight_error) == (1.0, 0.0)
+
+
+def test_what_the_mass_of_a_linear_networks_region_rests_on(monkeypatch):
+    """Its density for few entries and draws that count; else its fluctuations, or for many rows F alone."""
+    monkeypatch.setattr(weights, "DRAWS", 4000)
+    state = solve(endpoint(4, 4.0))
+    shifted = state.kernel + finite_width.kernel_shift(state) / 64
+
+    def phase(width=64, **limits):
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in limits.items():
+                patch.setattr(weights if hasattr(weights, name) else finite_width, name, value)
+            return weights.phases([state], width)[0]
+
+    exact = phase()
+    assert exact.basis == "density"
+    np.testing.assert_allclose(exact.kernel, shifted, atol=0.02 * shifted.max())
+    assert (exact.kernel_error.diagonal() > 0).all()
+    assert phase(LARGEST_SAMPLED=6).basis == "density"
+    for limits in ({"LARGEST_SAMPLED": 5}, {"SMALLEST_ESS": 4001.0}):
+        gaussian = phase(**limits)
+        assert gaussian.basis == "fluctuations"
+        np.testing.assert_allclose(gaussian.kernel, shifted)
+        assert not gaussian.kernel_error.any()
+    assert phase(width=2).basis == "fluctuations"
+    assert phase(width=3, SMALLEST_ESS=1.0).basis == "density"
+    assert phase(LARGEST_SAMPLED=5, LARGEST_DIMENSION=3).basis == "fluctuations"
+    lone = phase(LARGEST_SAMPLED=5, LARGEST_DIMENSION=2)
+    assert lone.basis == "free energy"
+    np.testing.assert_array_equal(lone.kernel, state.kernel)
