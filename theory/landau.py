@@ -120,7 +120,7 @@ class _Reduction:
         """l, the lag of the critical mode."""
         return self.place[1] - self.place[0]
 
-    def met(self, matrices: MatrixSeries) -> MatrixSeries:
+    def shared(self, matrices: MatrixSeries) -> MatrixSeries:
         """The entrywise product with the sharing matrix."""
         return [self.sharing.mul_elementwise(matrix) for matrix in matrices]
 
@@ -138,20 +138,20 @@ class _Reduction:
     def gradient(self, M: MatrixSeries, ratio: Series) -> MatrixSeries:
         """``∂(2F)/∂M`` as a symmetric matrix (the entry and its transpose counted as one place each)."""
         n, K = self.n, self.domain
-        earlier = self.met([m.extract(range(n - 1), range(n - 1)) for m in M])
+        earlier = self.shared([m.extract(range(n - 1), range(n - 1)) for m in M])
         later = [m.extract(range(1, n), range(1, n)) for m in M]
         inverse = invert(earlier)
         propagated = multiply(multiply(inverse, later), inverse)
         corner = [m[n - 1, n - 1].element for m in M]
         slope = self.energy_slope(corner, ratio)
         first = _unit(n, {(0, 0): K.one}, K)
-        transfer = [_place(a, n, 1) - _place(b, n, 0) for a, b in zip(inverse, self.met(propagated), strict=True)]
+        transfer = [_place(a, n, 1) - _place(b, n, 0) for a, b in zip(inverse, self.shared(propagated), strict=True)]
         transfer[0] = transfer[0] + first
         transfer = scale(ratio, transfer)
         whole = invert(M)
         return [
             _unit(n, {(n - 1, n - 1): e}, K) + x - y + _place(z, n, 0)
-            for e, x, y, z in zip(slope, transfer, whole, self.met(inverse), strict=True)
+            for e, x, y, z in zip(slope, transfer, whole, self.shared(inverse), strict=True)
         ]
 
     def linear_part(self, direction: DomainMatrix) -> DomainMatrix:
@@ -308,12 +308,12 @@ def expansion_at(T: int, noise: Expr, M: ImmutableMatrix, found: Instability) ->
         raise ValueError(f"M: has {found.degeneracy} modes that turn unstable together; accepted: one mode")
     if not (found.eigenvalue.is_Rational or noise.is_number):
         raise ValueError("kappa: is a symbol where r_c is irrational; accepted: an exact number ≥ 0")
-    domain, (kappa_element, eigenvalue, *met) = construct_domain(
+    domain, (kappa_element, eigenvalue, *entries) = construct_domain(
         [noise, found.eigenvalue, *M], field=True, extension=True if noise.is_number else None
     )
     ratio = eigenvalue / (eigenvalue - domain.one)
     place = (found.times[1] - 1, found.times[1] - 1 + found.lag)
-    shared = DomainMatrix.from_list_flat(met, M.shape, domain).to_sparse()
+    shared = DomainMatrix.from_list_flat(entries, M.shape, domain).to_sparse()
     reduction = _Reduction(T - 1, ratio, kappa_element, domain, shared, place)
     mode = reduction.critical_mode()
     _, _, leftover = reduction.expand(mode, along_branch=False)

@@ -82,8 +82,8 @@ def quartic(M: Sequence[Sequence[Any]], lag: int, times: tuple[int, int], ratio:
     """
     n, r, zero = len(M) + 1, ratio, one - one
     first, last = times[0] - 1, times[1]
-    met = [M[t][t + lag] for t in range(n - 1 - lag)]
-    mode = [zero] * first + critical_mode(met[first : last - 1], r, one) + [zero] * (n - lag - last)
+    correlations = [M[t][t + lag] for t in range(n - 1 - lag)]
+    mode = [zero] * first + critical_mode(correlations[first : last - 1], r, one) + [zero] * (n - lag - last)
     E = _banded(n, lag, mode, zero)
     gradient = _second_order(M, E, r)
     fourth = _fourth_order(M, E, r)
@@ -99,7 +99,7 @@ def quartic(M: Sequence[Sequence[Any]], lag: int, times: tuple[int, int], ratio:
     edge = _tridiagonal_solution(ones, r, one, [zero] * (n - 1) + [one])
     base = 2 * fourth - _dot(source, answer) - 2 * response
     spread = n * one - (n - 1) * r
-    slope = 2 * sum((g * a * (g * a - b) for g, a, b in zip(met, mode, mode[1:], strict=False)), zero)
+    slope = 2 * sum((g * a * (g * a - b) for g, a, b in zip(correlations, mode, mode[1:], strict=False)), zero)
     return Quartic(
         hidden=n,
         place=(last, last + lag),
@@ -121,7 +121,7 @@ def _banded(n: int, lag: int, entries: Sequence[Any], zero: Any) -> Table:
 def _second_order(M: Sequence[Sequence[Any]], E: Table, r: Any) -> Table:
     """``R``."""
     early = range(len(M))
-    G = _met(M, E)
+    G = _shared(M, E)
     late = [row[1:] for row in E[1:]]
     square, crossed, R = _product(G, G), _product(G, late), [[-x for x in row] for row in _product(E, E)]
     for i in early:
@@ -133,14 +133,14 @@ def _second_order(M: Sequence[Sequence[Any]], E: Table, r: Any) -> Table:
 
 def _fourth_order(M: Sequence[Sequence[Any]], E: Table, r: Any) -> Any:
     """``Φ₄``."""
-    G = _met(M, E)
+    G = _shared(M, E)
     late = [row[1:] for row in E[1:]]
     square, whole = _product(G, G), _product(E, E)
     fourth = _trace(square, square)
     return r * (fourth - _trace(late, _product(square, G))) + (_trace(whole, whole) - fourth) / 4
 
 
-def _met(M: Sequence[Sequence[Any]], E: Table) -> Table:
+def _shared(M: Sequence[Sequence[Any]], E: Table) -> Table:
     return [[m * e for m, e in zip(row, E[i], strict=False)] for i, row in enumerate(M)]
 
 
@@ -161,15 +161,15 @@ def _dot(a: Sequence[Any], b: Sequence[Any]) -> Any:
     return sum((x * y for x, y in zip(a, b, strict=True)), a[0] - a[0])
 
 
-def _tridiagonal_solution(met: Sequence[Any], r: Any, one: Any, right: Sequence[Any]) -> list[Any]:
+def _tridiagonal_solution(correlations: Sequence[Any], r: Any, one: Any, right: Sequence[Any]) -> list[Any]:
     """x with ``Lx = right``, L the form of a lag that meets these correlations, eliminated from its first entry."""
-    m, rest = len(met) + 1, list(right)
-    pivots = [one + (2 * r - one) * g**2 for g in met] + [one]
-    for t, g in enumerate(met):
+    m, rest = len(correlations) + 1, list(right)
+    pivots = [one + (2 * r - one) * g**2 for g in correlations] + [one]
+    for t, g in enumerate(correlations):
         factor = r * g / pivots[t]
         pivots[t + 1] -= factor * r * g
         rest[t + 1] += factor * rest[t]
     answer = [rest[-1] / pivots[-1]]
     for t in reversed(range(m - 1)):
-        answer.append((rest[t] + r * met[t] * answer[-1]) / pivots[t])
+        answer.append((rest[t] + r * correlations[t] * answer[-1]) / pivots[t])
     return answer[::-1]

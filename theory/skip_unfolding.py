@@ -95,8 +95,8 @@ def unfolding(T: int, kappa: Expr = symbols.kappa, arch: Sharing | None = None) 
     put = field.to_sympy
     r = coefficients.ratio
     M = family.matrix(T - 1)
-    met = [field.from_sympy(M[t, t + 1]) for t in range(T - 3)] + [field.zero]
-    overlap = sum(((field.one - m) * x for m, x in zip(met, coefficients.mode, strict=True)), field.zero)
+    correlations = [field.from_sympy(M[t, t + 1]) for t in range(T - 3)] + [field.zero]
+    overlap = sum(((field.one - m) * x for m, x in zip(correlations, coefficients.mode, strict=True)), field.zero)
     growth = put(r) ** (T - 1)
     share = growth / (growth + noise)
     quartic = factor(_quartic(coefficients, share, put))

@@ -200,8 +200,8 @@ for name, problem in cases:
 # ## 4. Two phases
 #
 # The ReLU network of four patterns with $a=3$ and shared weights has two minima, and neither is unstable to the other.
-# Chains settle in one or the other and stay there, even at $N=48$, where the barrier is lowest: together they have not
-# mixed. The solver's walk from the random network finds the lower minimum only; `state_near` settles from the
+# Chains go to one or the other and stay there, even at $N=48$, where the barrier is lowest: together they have not
+# mixed. The solver's way from the random network finds the lower minimum only; `state_near` converges from the
 # trajectories of a chain's neurons and finds that chain's. Each state is held against the chains that are nearest to it.
 
 

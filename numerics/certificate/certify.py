@@ -32,8 +32,8 @@ from numerics.threads import one_thread
 #: Working precision in bits, and the box's half-width in the frame: small against 1, large against rounding.
 BITS, HALF_WIDTH = 256, 1e-20
 #: Corrections of the centre before the test, each of which gains the digits of the approximate inverse, and their goal.
-CORRECTIONS, SETTLED = 12, 1e-40
-#: Frames that are tried until the corrections settle.
+CORRECTIONS, CORRECTED = 12, 1e-40
+#: Frames that are tried until the corrections converge.
 FRAMES = 4
 #: A proved kernel further than this from the returned one, relative, is not the returned one.
 FURTHEST = 1e-7
@@ -154,16 +154,16 @@ def _proof(solution: Solution, space: ExactSpace) -> Certificate:
         inverse = _approximate_inverse(functional.at(_identity(functional)).hessian())
         if inverse is None:
             return _not_proved(solution, "the Hessian is singular to rounding")
-        centre, settled = _corrected(functional, inverse)
-        if settled:
+        centre, converged = _corrected(functional, inverse)
+        if converged:
             break
         # the kernel's own digits are too few for its factor, as under strong signals: correct the factor
         try:
             L = L @ np.linalg.cholesky(_centres(_matrix(functional, centre)))
         except np.linalg.LinAlgError:
-            return _not_proved(solution, "corrections do not settle at a kernel nearby")
+            return _not_proved(solution, "corrections do not converge to a kernel nearby")
     else:
-        return _not_proved(solution, "corrections do not settle at a kernel nearby")
+        return _not_proved(solution, "corrections do not converge to a kernel nearby")
     spread = flint.arb_mat([[flint.arb(0, HALF_WIDTH)] for _ in functional.pairs])
     over_box = functional.at(_matrix(functional, centre + spread)).hessian()
     gradient = _entries(functional, functional.at(_matrix(functional, centre)).gradient())
@@ -254,14 +254,14 @@ def _approximate_inverse(matrix: Any) -> Any | None:
 
 
 def _corrected(functional: BallFunctional, inverse: Any) -> tuple[Any, bool]:
-    """Newton's corrections with a fixed inverse from ``Ĥ = 1``: exact entries, and whether they settle."""
+    """Newton's corrections with a fixed inverse from ``Ĥ = 1``: exact entries, and whether they converge."""
     centre = _entries(functional, _identity(functional))
     for _ in range(CORRECTIONS):
         gradient = _entries(functional, functional.at(_matrix(functional, centre)).gradient())
         change = (inverse * gradient).mid()
         centre = (centre - change).mid()
         size = max(abs(float(change[k, 0])) for k in range(change.nrows()))
-        if size < SETTLED:
+        if size < CORRECTED:
             return centre, True
         if not size < 1.0:
             break

@@ -20,7 +20,7 @@ from numerics.nonlinear.classes import trajectory_classes
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.predictors import finite_width
 from numerics.results.solution import Solution
-from numerics.symmetry.gauge import Gauge, settled
+from numerics.symmetry.gauge import Gauge, rounded_gauge
 
 #: Kernels that are worked on together.
 _BLOCK = 20_000
@@ -33,7 +33,7 @@ MOST_STEPS = 6
 def gauge_of(state: Solution) -> Gauge:
     """What tells a state from its images under the sign symmetries of the posterior."""
     error = state.kernel_error if isinstance(state, NonlinearSolution) else None
-    found = settled(state.problem, state.kernel, odd=state.problem.activation.odd, error=error)
+    found = rounded_gauge(state.problem, state.kernel, odd=state.problem.activation.odd, error=error)
     return Gauge(found.steps[:MOST_STEPS])
 
 

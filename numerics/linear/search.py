@@ -213,7 +213,7 @@ class _Search:
         if unlearnt or shared:
             kernels = list(starts.kernels(functional, groups=unlearnt or self.whole))
             for start, (end, free_energy) in zip(kernels, self.nearer(kernels), strict=True):
-                if self.whole or not self.is_met(free_energy):
+                if self.whole or not self.is_known(free_energy):
                     point = self._point(end) or self._point(start)
                     if point is not None:
                         self.descend(point)
@@ -225,11 +225,11 @@ class _Search:
             return point if math.isfinite(steps.prepared(point).free_energy) else None
         return None
 
-    def is_met(self, free_energy: float) -> bool:
+    def is_known(self, free_energy: float) -> bool:
         """Whether a state of this F is known: then the descent has found that one, or one as low."""
         near = SAME_FREE_ENERGY * (1.0 + abs(free_energy))
-        met = (found.stop for found in self.found if found.stop.converged)
-        return any(abs(stop.point.free_energy - free_energy) < near for stop in met)
+        known = (found.stop for found in self.found if found.stop.converged)
+        return any(abs(stop.point.free_energy - free_energy) < near for stop in known)
 
     def is_on_manifold(self, stop: Stop) -> bool:
         """Whether a minimum is one of a manifold of which another has been met already."""

@@ -13,7 +13,7 @@ such points for few dimensions; ``sample``, for many. ``reduced``: F maximised o
 
 States: ``search``, the way to them (``lowest_state``, ``all_states``, ``state_near``); ``setting``, what
 its parts need; ``following``, the random network's state as the labels grow; ``exploration``, the cheap part, by
-``descent`` of F over ``laws`` of the trajectory, from those of ``learnt`` too; ``settling``, such laws as states of an
+``descent`` of F over ``laws`` of the trajectory, from those of ``learnt`` too; ``states``, such laws as states of an
 engine; ``minima``, what is met from all sides and below; ``answers``, the states refined and compared; ``engine``, what
 this asks of ``by_quadrature`` and ``by_sampling``; ``diagonal``, the incoherent state of one trajectory; ``solution``;
 ``critical``, where the random network's state turns unstable; ``held_out``, inputs that were not learnt;

@@ -58,7 +58,7 @@ class Quadrature:
     refinement: float = COARSE
     name: Engine = "quadrature"
     same: float = 1e-5
-    walks: bool = False
+    has_walkers: bool = False
 
     def random_network(self, space: TrajectorySpace, prior: FloatArray) -> Start:
         """The start without labels."""
@@ -85,7 +85,7 @@ class Quadrature:
         """A state as a start."""
         return state.point.kernel, state.point.conjugate, state.nodes
 
-    def settle(
+    def converge(
         self, space: TrajectorySpace, start: Start, *, classes: Classes | None = None, relaxed: int = 0
     ) -> State | None:
         """Stationary point near a start; Newton's method goes down, so that it leaves an unstable state by itself."""
@@ -102,7 +102,7 @@ class Quadrature:
             iterations += steps
             moved = float(np.linalg.norm(point.kernel - kernel) / np.linalg.norm(point.kernel))
             kernel, conjugate = point.kernel, point.conjugate
-            state = State(point, nodes, iterations, False, "the points have not settled")
+            state = State(point, nodes, iterations, False, "the points have not converged")
             if ending == "failed":
                 return replace(state, status="Newton's method has not converged")
             if moved <= PLACED and placement > 0:
@@ -146,7 +146,7 @@ class Quadrature:
             nodes = engine._rule(space, kernel, conjugate, self._moments(state))
             say(f"{len(nodes.points)} points")
             classes = kept_classes(space, self.phi, kernel)
-            new = continued(engine.settle(space, (kernel, conjugate, nodes), classes=classes), state)
+            new = continued(engine.converge(space, (kernel, conjugate, nodes), classes=classes), state)
             if new is None or not new.reached:
                 break
             state, error = new, engine._error(space, new)

@@ -26,7 +26,7 @@ FEWEST, MOST = 512, 32768
 #: Points of the whole sample for each entry of Φ, at least: with fewer its map of moments has no fixed point.
 FEWEST_PER_ENTRY = 4.4
 #: Relative residuals to which states are found, and refined.
-FOUND, SETTLED = 1e-6, 1e-8
+FOUND, REFINED = 1e-6, 1e-8
 #: Mixtures that are fitted to a law on its way down, one after the other, at most; steps on the points of each; share
 #: of these that counts, and relative change of Φ, at which no other is needed.
 FITS, STEPS, COUNTING, MOVED = 5, 60, 0.4, 0.03
@@ -82,7 +82,7 @@ class Sampling:
     same: float = 1e-2
 
     @property
-    def walks(self) -> bool:
+    def has_walkers(self) -> bool:
         """For odd φ, unless the number of points is given."""
         return self.phi.odd and self.size is None
 
@@ -129,7 +129,7 @@ class Sampling:
         moments = tilted_moments(state.nodes.points, state.point.average.probability, odd=self.phi.odd)
         return Start((state.point.kernel, *moments), state.sample.mixture)
 
-    def settle(
+    def converge(
         self, space: TrajectorySpace, start: Start, *, classes: Classes | None = None, relaxed: int = 0
     ) -> SampledState | None:
         """The fixed point near a start, on a small sample; where a mixture is used, on one that is fitted to it."""
@@ -140,14 +140,14 @@ class Sampling:
                 return None
             relaxed = RELAXED
         chosen = self._sample(space, self._coarse(space), start.mixture)
-        state = self._settled(space, chosen, start.moments, classes=classes, relaxed=relaxed)
+        state = self._converged(space, chosen, start.moments, classes=classes, relaxed=relaxed)
         if self.phi.odd or state is None or not state.reached:
             return state
         start = self._refitted(space, state)
         chosen = self._sample(space, self._coarse(space), start.mixture)
-        new = self._settled(space, chosen, start.moments, classes=classes)
+        new = self._converged(space, chosen, start.moments, classes=classes)
         if relaxed and (new is None or not new.reached):
-            new = self._settled(space, chosen, start.moments, classes=classes, relaxed=relaxed)
+            new = self._converged(space, chosen, start.moments, classes=classes, relaxed=relaxed)
         return continued(new, state)
 
     def perturbed(self, space: TrajectorySpace, state: SampledState) -> list[Start]:
@@ -176,9 +176,9 @@ class Sampling:
             start = self.start(space, state)
             say(f"{size * BATCHES} points")
             chosen = self._sample(space, size, start.mixture)
-            new = self._settled(space, chosen, start.moments, classes=classes, tolerance=SETTLED)
+            new = self._converged(space, chosen, start.moments, classes=classes, tolerance=REFINED)
             if (new is None or not new.reached) and self._is_stable(space, state):  # F leads back to it
-                new = self._settled(space, chosen, start.moments, classes=classes, tolerance=SETTLED, relaxed=RELAXED)
+                new = self._converged(space, chosen, start.moments, classes=classes, tolerance=REFINED, relaxed=RELAXED)
             if new is not None and new.reached:
                 state = continued(new, state)
                 say(f"{size * BATCHES} points, error")
@@ -235,7 +235,7 @@ class Sampling:
         map_, here = self._free(space, state)
         return not map_.unstable_modes(here, 1)
 
-    def _settled(
+    def _converged(
         self,
         space: TrajectorySpace,
         chosen: Sample,
@@ -247,7 +247,7 @@ class Sampling:
     ) -> SampledState | None:
         try:
             map_ = MomentMap(chosen, space, self.phi, classes)
-            last, iterations, reached = map_.settled(moments, relaxed=relaxed, tolerance=tolerance)
+            last, iterations, reached = map_.fixed_point(moments, relaxed=relaxed, tolerance=tolerance)
             return self._state(space, chosen, last, iterations, reached=reached)
         except np.linalg.LinAlgError:
             return None
@@ -288,7 +288,9 @@ class Sampling:
         changes = []
         for part in parts:
             try:
-                last, _, reached = MomentMap(part, space, self.phi, classes).settled(moments, tolerance=PARTS_TOLERANCE)
+                last, _, reached = MomentMap(part, space, self.phi, classes).fixed_point(
+                    moments, tolerance=PARTS_TOLERANCE
+                )
             except np.linalg.LinAlgError:
                 return None
             if not reached:

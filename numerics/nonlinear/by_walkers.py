@@ -30,7 +30,7 @@ SHARE = 0.3
 DOWN, AVERAGED = 240, 60
 #: Populations of a state; their steps before they are averaged, and in each half of the average; doublings of these.
 POPULATIONS, BEFORE, HALF, DOUBLINGS = 8, 100, 50, 2
-#: Change between the halves, over its standard error, that says that a state has not settled.
+#: Change between the halves, over its standard error, that says that a state has not converged.
 DRIFT = 4.0
 #: By how much F over 1 + |F| of a law is larger on other points where its own were too few.
 OVERFITTED = 0.05
@@ -135,16 +135,16 @@ def refined(
         change = kernels[1] - kernels[0]
         drift, noise = change.mean(axis=0), change.std(axis=0, ddof=1) / np.sqrt(POPULATIONS)
         error = np.hypot(whole.std(axis=0, ddof=1) / np.sqrt(POPULATIONS), drift)  # all start from one state
-        settled = bool(np.linalg.norm(drift) <= DRIFT * np.linalg.norm(noise))
-        if settled and relative_error(whole.mean(axis=0), error) <= limit:
+        converged = bool(np.linalg.norm(drift) <= DRIFT * np.linalg.norm(noise))
+        if converged and relative_error(whole.mean(axis=0), error) <= limit:
             break
         steps *= 2
     moments = whole.mean(axis=0), seconds.mean(axis=(0, 1))
     iterations = state.iterations + sum(way.steps for way in ways)
     new = _state(space, phi, moments, np.random.default_rng((seed, 1)).spawn(POPULATIONS), iterations)
-    if not settled:
-        new = replace(new, reached=False, status="the walkers have not settled")
-    return Refined(new, error, settled, np.nan, new.free_energy_error)
+    if not converged:
+        new = replace(new, reached=False, status="the walkers have not converged")
+    return Refined(new, error, converged, np.nan, new.free_energy_error)
 
 
 def _state(

@@ -32,7 +32,7 @@ PANEL = 20
 DEPTH, FARTHEST = 80.0, 1e6
 #: Relative residual of the conditions, and change under a finer rule that is none.
 RESIDUAL, ROUNDING = 1e-13, 1e-12
-#: Smallest part by which the labels' squared scale is raised; largest change of ln Φ from one part to the next.
+#: Smallest part by which the labels' squared scale grows; largest change of ln Φ from one part to the next.
 SMALLEST_PART, LONGEST = 1e-4, 0.7
 
 
@@ -75,13 +75,13 @@ class IndependentTimes:
     def diagonal(self, start: FloatArray) -> FloatArray | None:
         """Φ^tt of the state near a start, (n,); None where there is none."""
 
-        def misses(x: FloatArray) -> FloatArray:
-            return self._misses(start * np.exp(x - 1))
+        def residual(x: FloatArray) -> FloatArray:
+            return self._residual(start * np.exp(x - 1))
 
         # about 1, as the differences that give the Jacobian are relative
-        found: Any = root(misses, np.ones(len(start)), method="hybr", options={"xtol": RESIDUAL})
+        found: Any = root(residual, np.ones(len(start)), method="hybr", options={"xtol": RESIDUAL})
         diagonal = np.asarray(start * np.exp(found.x - 1))
-        return diagonal if np.abs(self._misses(diagonal)).max() <= 100 * RESIDUAL else None
+        return diagonal if np.abs(self._residual(diagonal)).max() <= 100 * RESIDUAL else None
 
     def point(self, diagonal: FloatArray) -> tuple[ReducedPoint, _Times]:
         """F with what its Hessian needs, at a state."""
@@ -101,11 +101,11 @@ class IndependentTimes:
         )
         return point_at(space, vectors, kernel, np.diag(conjugate), average), times
 
-    def _misses(self, diagonal: FloatArray) -> FloatArray:
+    def _residual(self, diagonal: FloatArray) -> FloatArray:
         """``⟨φ²⟩/Φ - 1``, (n,)."""
         with np.errstate(all="ignore"):
-            misses = self._backwards(diagonal)[0].a / diagonal - 1
-        return np.nan_to_num(misses, nan=1e3, posinf=1e3, neginf=-1e3)
+            residual = self._backwards(diagonal)[0].a / diagonal - 1
+        return np.nan_to_num(residual, nan=1e3, posinf=1e3, neginf=-1e3)
 
     def _backwards(self, diagonal: FloatArray) -> tuple[_Times, FloatArray, FloatArray]:
         """Averages, Φ̃ and C of each time: Φ̃ comes from the time after, at the supervised one from the labels too."""

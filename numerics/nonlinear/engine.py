@@ -63,7 +63,7 @@ Reached = TypeVar("Reached", bound=State | None)
 
 
 class Engine(Protocol):
-    """A way to compute averages. Starts are the engine's own: whatever it settles from."""
+    """A way to compute averages. Starts are the engine's own: whatever it converges from."""
 
     @property
     def name(self) -> EngineName:
@@ -78,7 +78,7 @@ class Engine(Protocol):
         """Relative distance below which two kernels are one state."""
 
     @property
-    def walks(self) -> bool:
+    def has_walkers(self) -> bool:
         """Whether walkers may find and refine states where points are too few."""
 
     def random_network(self, space: TrajectorySpace, prior: FloatArray) -> Any:
@@ -105,7 +105,7 @@ class Engine(Protocol):
             ArithmeticError, numpy.linalg.LinAlgError: nothing can be said.
         """
 
-    def settle(
+    def converge(
         self, space: TrajectorySpace, start: Any, *, classes: Classes | None = None, relaxed: int = 0
     ) -> State | None:
         """The stationary point near a start, on points placed for it; None where nothing can be evaluated.

@@ -11,7 +11,7 @@ import numpy as np
 from numerics.errors import InputError
 from numerics.nonlinear.engine import State, continued
 from numerics.nonlinear.setting import RELAXATION, Search
-from numerics.nonlinear.settling import diagonal_law, settled
+from numerics.nonlinear.states import diagonal_law, state_of_law
 from numerics.symmetry.trajectories import Classes, kept_classes
 
 #: Smallest first part of the labels' squared scale before giving up.
@@ -34,11 +34,11 @@ def followed(search: Search, *, whole: bool) -> list[tuple[float, State]]:
         Parts of the labels' squared scale, and the states there.
     """
     if not whole and search.diagonal is not None:
-        end = settled(search, diagonal_law(search, search.diagonal))
+        end = state_of_law(search, diagonal_law(search, search.diagonal))
         if end is not None and end.reached:
             return [(1.0, end)]
     start = search.engine.random_network(search.space, search.prior)
-    way = raised(search, start, 0.0, kept_classes(search.space, search.engine.phi, search.prior))
+    way = to_full_labels(search, start, 0.0, kept_classes(search.space, search.engine.phi, search.prior))
     if not way:
         try:
             state = search.engine.at(search.space, start)
@@ -50,9 +50,9 @@ def followed(search: Search, *, whole: bool) -> list[tuple[float, State]]:
         return [(0.0, replace(state, status="not converged: no step from the random network"))]
     while way[-1][0] < 1.0:
         done, state = way[-1]
-        on = _onwards(search, done, state)
+        on = _beyond_end(search, done, state)
         if not on:
-            status = f"not converged: the labels could be raised to {np.sqrt(done):.3g} of their size only"
+            status = f"not converged: the labels reach {np.sqrt(done):.3g} of their size only"
             return [*way[:-1], (done, replace(state, reached=False, status=status))]
         way += [(reached, continued(new, state)) for reached, new in on]
     return way
@@ -70,38 +70,40 @@ def branches(search: Search, way: list[tuple[float, State]]) -> Iterator[State]:
         else:
             low = middle + 1
     for start in perturbed:
-        below = search.engine.settle(search.space.with_labels(part), start, relaxed=RELAXATION)
+        below = search.engine.converge(search.space.with_labels(part), start, relaxed=RELAXATION)
         if below is not None and below.reached:
-            on = raised(search, search.engine.start(search.space.with_labels(part), below), part)
+            on = to_full_labels(search, search.engine.start(search.space.with_labels(part), below), part)
             if on and on[-1][0] == 1.0:
                 yield continued(on[-1][1], below)
 
 
-def _onwards(search: Search, done: float, state: State) -> list[tuple[float, State]]:
+def _beyond_end(search: Search, done: float, state: State) -> list[tuple[float, State]]:
     """States beyond one that cannot be followed: what lies below it, or where it relaxes to once it has ended."""
     part = search.space.with_labels(done)
     starts = [(done, start) for start in search.engine.perturbed(part, state)]
     starts += [(min(1.0, done + more), search.engine.start(part, state)) for more in INCREASES]
     for reached, start in starts:
         there = search.space.with_labels(reached)
-        new = search.engine.settle(there, start, relaxed=RELAXATION if reached == done else FAR_RELAXATION)
+        new = search.engine.converge(there, start, relaxed=RELAXATION if reached == done else FAR_RELAXATION)
         if new is None or not new.reached or (reached == done and search.same(new, state)):
             continue
         if reached == 1.0:
             return [(1.0, new)]
-        on = raised(search, search.engine.start(there, new), reached)
+        on = to_full_labels(search, search.engine.start(there, new), reached)
         if on:
             return [(further, continued(each, new)) for further, each in on]
     return []
 
 
-def raised(search: Search, start: Any, done: float, classes: Classes | None = None) -> list[tuple[float, State]]:
+def to_full_labels(
+    search: Search, start: Any, done: float, classes: Classes | None = None
+) -> list[tuple[float, State]]:
     """The states on the way to the full labels, in steps of their squared scale, each with that scale."""
     step, way, iterations = 1.0 - done, [], 0
     while done < 1.0:
         part = min(1.0, done + step)
-        search.say(f"raising the labels from {np.sqrt(done):.0%} to {np.sqrt(part):.0%}")
-        new = search.engine.settle(search.space.with_labels(part), start, classes=classes)
+        search.say(f"labels from {np.sqrt(done):.0%} to {np.sqrt(part):.0%}")
+        new = search.engine.converge(search.space.with_labels(part), start, classes=classes)
         if new is not None and new.reached:
             iterations += new.iterations
             way.append((part, replace(new, iterations=iterations)))

@@ -121,7 +121,7 @@ def _drawn(space: TrajectorySpace, phi: Activation, solution: NonlinearSolution,
     # stationary on these points: at a fixed Φ̃ the noise of averages is several times as large
     moments = (kernel, *tilted_moments(nodes.points, p, odd=phi.odd))
     kept = kept_classes(space, phi, kernel)
-    last, _, reached = MomentMap(chosen, space, phi, kept).settled(moments, tolerance=1e-6)
+    last, _, reached = MomentMap(chosen, space, phi, kept).fixed_point(moments, tolerance=1e-6)
     if not reached:
         raise NotSolvedError("the state has not been reached on the points for test patterns; try a larger size")
     nodes = placed(chosen, space, phi, last.mean, last.covariance)

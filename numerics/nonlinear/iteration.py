@@ -144,7 +144,9 @@ class MomentMap:
     phi: Activation
     classes: Classes | None = None
 
-    def settled(self, start: Moments, *, relaxed: int = 0, tolerance: float = TOLERANCE) -> tuple[Iterate, int, bool]:
+    def fixed_point(
+        self, start: Moments, *, relaxed: int = 0, tolerance: float = TOLERANCE
+    ) -> tuple[Iterate, int, bool]:
         """Iterate to a fixed point: with Anderson acceleration; where that fails and unknowns are few, Newton's method.
 
         Args:
@@ -197,7 +199,7 @@ class MomentMap:
         return (last, iteration + more, True) if reached else (now, iteration + more, False)
 
     def _newton(self, at: _At, x: FloatArray, *, downhill: bool, tolerance: float) -> tuple[Iterate, int, bool]:
-        """Newton's method on the fixed point; results as those of `settled`.
+        """Newton's method on the fixed point; results as those of `fixed_point`.
 
         Going downhill, steps along directions in which the map leads away are reversed: F falls along them.
         """

@@ -12,13 +12,13 @@ from numerics.nonlinear.following import branches, followed
 from numerics.nonlinear.laws import Law
 from numerics.nonlinear.learnt import learnt_covariances
 from numerics.nonlinear.setting import RELAXATION, SAME_DIAGONAL, Search, close
-from numerics.nonlinear.settling import settled
+from numerics.nonlinear.states import state_of_law
 from numerics.symmetry.trajectories import near
 
 #: States after which no more are looked for.
 MOST_STATES = 12
 #: Minima met on few points that are made accurate, at most, where only the lowest state is asked for.
-MOST_SETTLED = 4
+MOST_CONVERGED = 4
 #: Relative distance below which two kernels by walkers, before they are refined, are one state; standard errors of F by
 #: which two are apart; states by walkers that are made accurate, at most.
 WALKED, APART, MOST_WALKED = 0.12, 2.0, 2
@@ -29,7 +29,7 @@ class Found:
     """What a search has met.
 
     Attributes:
-        states: those that an engine has settled.
+        states: those at which an engine has converged.
         minima: of these, those without a direction that leads down, and those of which none was looked for.
         others: F of minima that are known on few points only.
         bound: the lowest F of a law that belongs to none of the states; infinite without one.
@@ -61,12 +61,14 @@ def search_states(search: Search, *, whole: bool) -> Found:
 
     failed: list[Law] = []
     for law in _competing(search, whole=whole):
-        search.say(f"settling a minimum of F ≈ {law.free_energy:.4g}")
-        new = settled(search, law)
+        search.say(f"converging to a minimum of F ≈ {law.free_energy:.4g}")
+        new = state_of_law(search, law)
         keep(new)
         if new is None or not new.reached:
             failed.append(law)
-    if search.engine.walks and any(not holds(search.space, search.engine.phi, law, search.seed) for law in failed):
+    if search.engine.has_walkers and any(
+        not holds(search.space, search.engine.phi, law, search.seed) for law in failed
+    ):
         found_by_walkers = _by_walkers(search)
         if found_by_walkers is not None:
             return found_by_walkers
@@ -87,7 +89,7 @@ def search_states(search: Search, *, whole: bool) -> Found:
         if not starts:
             minima.append(state)
         for start in starts:
-            new = search.engine.settle(search.space, start, relaxed=RELAXATION)
+            new = search.engine.converge(search.space, start, relaxed=RELAXATION)
             lost = lost or new is None or not new.reached
             keep(None if new is None else continued(new, state))
         if lost and not queue:
@@ -142,13 +144,13 @@ def _by_walkers(search: Search) -> Found | None:
 
 
 def _competing(search: Search, *, whole: bool) -> list[Law]:
-    """The laws that an engine is to settle: all, or those that may be the lowest."""
+    """The laws from which an engine is to converge: all, or those that may be the lowest."""
     laws = search.explored.laws
     if whole or not laws:
         return laws[:MOST_STATES]
     known = [] if search.diagonal is None else [search.diagonal.free_energy]
     lowest = min([laws[0].free_energy, *known])
-    return [law for law in laws if close(law.free_energy, lowest)][:MOST_SETTLED]
+    return [law for law in laws if close(law.free_energy, lowest)][:MOST_CONVERGED]
 
 
 def _at_stable_diagonal(search: Search, new: State, found: list[State]) -> bool:

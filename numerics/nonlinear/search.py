@@ -2,8 +2,8 @@
 
 This is a search: F may have minima that it does not meet (docs/theory.md section 14). From the random network the
 kernel is followed to the full labels; cheap descents on few points (``exploration``) go down from there and from laws
-that fit the labels, and come back from stronger labels and weaker noise. The engine settles those that compete, and
-goes on down every instability of what it finds.
+that fit the labels, and come back from stronger labels and weaker noise. The engine converges to those that compete,
+and goes on down every instability of what it finds.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def state_near(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> NonlinearSolution:
-    """The state that sampled networks are in: where F settles from the trajectories of their neurons.
+    """The state that sampled networks are in: where the search converges from the trajectories of their neurons.
 
     Networks can stay in a minimum that is not the lowest, and that no instability of another state leads to.
 
@@ -127,7 +127,7 @@ def state_near(
         raise few
     try:
         start = search.engine.near(space, space.coordinates(given))
-        state = search.engine.settle(space, start, relaxed=RELAXATION)
+        state = search.engine.converge(space, start, relaxed=RELAXATION)
     except np.linalg.LinAlgError:
         raise few from None
     if state is None:

@@ -171,10 +171,10 @@ def is_broken(problem: Problem, kernel: FloatArray, *, odd: bool, error: FloatAr
 
     A state that all of them leave as it is has no sign, coherent or not: the DNN's, and those of even lags only.
     """
-    return bool(settled(problem, kernel, odd=odd, error=error).steps)
+    return bool(rounded_gauge(problem, kernel, odd=odd, error=error).steps)
 
 
-def settled(problem: Problem, kernel: FloatArray, *, odd: bool, error: FloatArray | None = None) -> Gauge:
+def rounded_gauge(problem: Problem, kernel: FloatArray, *, odd: bool, error: FloatArray | None = None) -> Gauge:
     """`gauge` of a state that a solver found: entries within `SMALL` of its diagonal are 0 too."""
     size = np.sqrt(np.maximum(np.diagonal(kernel), 0.0))
     rounding = SMALL / 3 * np.outer(size, size)

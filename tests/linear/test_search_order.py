@@ -224,11 +224,11 @@ def test_basins_of_known_minima_end_a_descent_unless_all_states_are_sought(monke
         one.found = [_Found(minimum, 0.5), _Found(saddle, -0.5)]
         one.minimised(Point(place=0.0, free_energy=0.0), ())
         assert landscape.asked[0][3] == known
-    assert one.is_met(1.0)
-    assert one.is_met(1.0 + 0.5 * search.SAME_FREE_ENERGY)
-    assert not one.is_met(1.0 + 3 * search.SAME_FREE_ENERGY)
+    assert one.is_known(1.0)
+    assert one.is_known(1.0 + 0.5 * search.SAME_FREE_ENERGY)
+    assert not one.is_known(1.0 + 3 * search.SAME_FREE_ENERGY)
     one.found = [_Found(Stop(point=Point(place=0, free_energy=1.0), converged=False), nan)]
-    assert not one.is_met(1.0)
+    assert not one.is_known(1.0)
 
 
 def test_states_are_counted_in_order():

@@ -86,50 +86,50 @@ class Planted:
 
 
 @pytest.fixture(scope="module")
-def settled():
+def converged():
     search = _prepared(endpoint(3, 1.0, activation="erf"), "quadrature", None, None, 0, None)
-    return search, search.engine.settle(search.space, search.engine.random_network(search.space, search.prior))
+    return search, search.engine.converge(search.space, search.engine.random_network(search.space, search.prior))
 
 
-def answer(settled, point=None, **said):
-    search, state = settled
+def answer(converged, point=None, **said):
+    search, state = converged
     (found,) = solutions(replace(search, engine=Planted(search.engine, point or {}, **said)), [state])
     return found
 
 
-def test_the_residual_is_the_gradient_over_its_scale(settled):
+def test_the_residual_is_the_gradient_over_its_scale(converged):
     gradient = np.array([3e-3, 0.0, -4e-3])
     for scale in (0.25, 4.0):
-        assert answer(settled, {"gradient": gradient, "scale": scale}).residual == pytest.approx(5e-3 / scale)
+        assert answer(converged, {"gradient": gradient, "scale": scale}).residual == pytest.approx(5e-3 / scale)
 
 
 @pytest.mark.parametrize(
     ("share", "said"), [(0.5, "converged"), (2.0, "2.0e-08 of the largest entry"), (np.inf, "is not known")]
 )
-def test_a_state_has_converged_where_the_error_of_the_averages_is_within_the_tolerance(settled, share, said):
-    search, state = settled
+def test_a_state_has_converged_where_the_error_of_the_averages_is_within_the_tolerance(converged, share, said):
+    search, state = converged
     error = np.diag([0.1, share]) * search.limit * np.abs(state.point.kernel).max()
-    found = answer(settled, kernel_error=np.where(np.eye(2) > 0, error, 0.0))
+    found = answer(converged, kernel_error=np.where(np.eye(2) > 0, error, 0.0))
     assert found.converged == (share < 1)
     assert said in found.status
     assert found.kernel_error[1, 1] == error[1, 1]
 
 
 @pytest.mark.parametrize("correlated", [2e-6, 1e-3])
-def test_correlations_beyond_the_error_are_coherence(settled, correlated):
-    _, state = settled
+def test_correlations_beyond_the_error_are_coherence(converged, correlated):
+    _, state = converged
     kernel = state.point.kernel + correlated * (1 - np.eye(2))
     top = np.abs(kernel).max()
     coherence = correlated / np.sqrt(kernel[0, 0] * kernel[1, 1])
     for share, branch in ((0.1, "coherent"), (3.0, "incoherent")):
-        found = answer(settled, {"kernel": kernel}, kernel_error=np.diag([0.0, share * coherence * top / 3]))
+        found = answer(converged, {"kernel": kernel}, kernel_error=np.diag([0.0, share * coherence * top / 3]))
         assert found.branch == branch
         assert found.kernel[0, 1] == pytest.approx(correlated)
 
 
 @pytest.mark.parametrize(("apart", "number"), [(2.5, 1), (3.5, 2)])
-def test_states_within_three_errors_of_each_other_are_one(settled, apart, number):
-    search, state = settled
+def test_states_within_three_errors_of_each_other_are_one(converged, apart, number):
+    search, state = converged
     error = np.diag([0.0, 1e-9])
     planted = Planted(search.engine, {}, kernel_error=error)
     other = replace(state, point=replace(state.point, kernel=state.point.kernel + apart * error))
@@ -140,9 +140,9 @@ def test_states_within_three_errors_of_each_other_are_one(settled, apart, number
 
 
 @pytest.mark.parametrize("first", [0, 1])
-def test_of_a_symmetric_state_and_the_same_with_noise_the_symmetric_one_is_kept(settled, first):
+def test_of_a_symmetric_state_and_the_same_with_noise_the_symmetric_one_is_kept(converged, first):
     """Whatever their order, and although the other one's error is smaller."""
-    search, state = settled
+    search, state = converged
     noisy = replace(state, point=replace(state.point, kernel=state.point.kernel + 1e-3 * (1 - np.eye(2))))
     errors = {id(state): 1e-3 * np.eye(2), id(noisy): 0.5e-3 * np.eye(2)}
     planted = Planted(search.engine, {})

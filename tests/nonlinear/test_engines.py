@@ -38,10 +38,10 @@ def test_newton_that_has_not_converged_is_not_called_converged(monkeypatch):
     space, prior = task(3)
     engine = Quadrature(ERF)
     start = engine.random_network(space, prior)
-    done = engine.settle(space, start)
+    done = engine.converge(space, start)
     assert (done.reached, done.status) == (True, "converged")
     monkeypatch.setattr(by_quadrature, "STEPS", 1)
-    short = engine.settle(space, start)
+    short = engine.converge(space, start)
     assert (short.reached, short.status) == (False, "Newton's method has not converged")
     assert short.iterations == 1
 
@@ -50,8 +50,8 @@ def test_points_that_still_move_are_not_called_converged(monkeypatch):
     space, prior = task(3)
     engine = Quadrature(ERF)
     monkeypatch.setattr(by_quadrature, "PLACEMENTS", 1)
-    state = engine.settle(space, engine.random_network(space, prior))
-    assert (state.reached, state.status) == (False, "the points have not settled")
+    state = engine.converge(space, engine.random_network(space, prior))
+    assert (state.reached, state.status) == (False, "the points have not converged")
     assert not engine.at(space, engine.random_network(space, prior)).reached
 
 
@@ -60,10 +60,10 @@ def test_acceleration_alone_converges_in_few_iterations(monkeypatch):
     monkeypatch.setattr(iteration, "NEWTON_UNKNOWNS", 0)
     space, prior = task(4, 5.0)
     map_ = MomentMap(sample(space, 64, 0, standard(space.d), mirrored=True, paired=True), space, ERF)
-    _, iterations, reached = map_.settled(moments_of(space, prior))
+    _, iterations, reached = map_.fixed_point(moments_of(space, prior))
     assert reached
     assert iterations <= 40
-    _, more, reached = map_.settled(moments_of(space, prior), relaxed=20)
+    _, more, reached = map_.fixed_point(moments_of(space, prior), relaxed=20)
     assert reached
     assert 20 <= more <= 60
 
@@ -72,10 +72,10 @@ def test_an_iteration_that_has_not_converged_is_not_called_converged(monkeypatch
     space, prior = task(4, 5.0)
     engine = Sampling(ERF, 64, 0)
     start = engine.random_network(space, prior)
-    assert engine.settle(space, start).reached
+    assert engine.converge(space, start).reached
     monkeypatch.setattr(iteration, "ITERATIONS", 2)
     monkeypatch.setattr(iteration, "NEWTON_UNKNOWNS", 0)
-    short = engine.settle(space, start)
+    short = engine.converge(space, start)
     assert (short.reached, short.status) == (False, "the iteration has not converged")
     assert short.iterations == 1
     here = engine.at(space, start)
@@ -88,7 +88,7 @@ def test_a_start_at_which_nothing_can_be_evaluated_has_no_state():
     """A covariance that is not positive-definite ends in None, not in an error."""
     space, prior = task()
     bad = (prior, np.zeros(space.d), np.diag([1.0, -1.0, 1.0]))
-    assert Sampling(ERF, 64, 0).settle(space, Start(bad, standard(space.d))) is None
+    assert Sampling(ERF, 64, 0).converge(space, Start(bad, standard(space.d))) is None
 
 
 @pytest.mark.parametrize("relaxed", [0, 1])
@@ -96,15 +96,15 @@ def test_newton_takes_over_where_acceleration_has_failed(relaxed, monkeypatch):
     """The fixed point that acceleration finds, on the same sample, from the same start."""
     space, prior = task(4, 5.0)
     map_ = MomentMap(sample(space, 64, 0, standard(space.d), mirrored=True, paired=True), space, ERF)
-    known, _, reached = map_.settled(moments_of(space, prior), relaxed=relaxed)
+    known, _, reached = map_.fixed_point(moments_of(space, prior), relaxed=relaxed)
     assert reached
     monkeypatch.setattr(iteration, "ITERATIONS", 1)
-    last, iterations, reached = map_.settled(moments_of(space, prior), relaxed=relaxed)
+    last, iterations, reached = map_.fixed_point(moments_of(space, prior), relaxed=relaxed)
     assert reached
     assert np.abs(last.kernel - known.kernel).max() < 1e-6
     assert iterations < 15  # quadratic
     monkeypatch.setattr(iteration, "NEWTON_UNKNOWNS", 5)  # three times have 12
-    last, iterations, reached = map_.settled(moments_of(space, prior), relaxed=relaxed)
+    last, iterations, reached = map_.fixed_point(moments_of(space, prior), relaxed=relaxed)
     assert not reached
 
 
@@ -112,12 +112,12 @@ def test_changes_of_the_state_on_other_samples_are_had_to_first_order(monkeypatc
     space, prior = task(4, 5.0)
     first, *others = (sample(space, 256, seed, standard(space.d), mirrored=True, paired=True) for seed in range(3))
     map_ = MomentMap(first, space, ERF)
-    known, _, reached = map_.settled(moments_of(space, prior), tolerance=1e-10)
+    known, _, reached = map_.fixed_point(moments_of(space, prior), tolerance=1e-10)
     assert reached
     moments = (known.kernel, known.mean, known.covariance)
     changes = map_.responses(moments, others)
     for change, other in zip(changes, others, strict=True):
-        there, _, reached = MomentMap(other, space, ERF).settled(moments, tolerance=1e-10)
+        there, _, reached = MomentMap(other, space, ERF).fixed_point(moments, tolerance=1e-10)
         assert reached
         actual = there.kernel - known.kernel
         assert np.linalg.norm(change - actual) < 0.1 * np.linalg.norm(actual)
@@ -218,7 +218,7 @@ def test_a_mixture_is_fitted_anew_for_activations_that_are_not_odd(name):
     phi = NAMED[name]
     space = trajectory_space(endpoint(3, 1.0, activation=name))
     engine = Sampling(phi, 1024, 0)
-    state = engine.settle(space, engine.random_network(space, forward_kernel(space, phi)))
+    state = engine.converge(space, engine.random_network(space, forward_kernel(space, phi)))
     assert state.reached
     again = engine._refitted(space, state)
     np.testing.assert_array_equal(again.moments[0], state.point.kernel)
@@ -294,7 +294,7 @@ def test_newton_ends_at_a_saddle_beside_it_and_downhill_in_a_minimum():
     space, prior = task(4, 20.0)
     map_ = MomentMap(sample(space, 64, 0, standard(space.d), mirrored=True, paired=True), space, ERF)
     engine = Quadrature(ERF)
-    point = engine.settle(space, engine.random_network(space, prior))
+    point = engine.converge(space, engine.random_network(space, prior))
     nodes, probability = point.nodes.points, point.point.average.probability
     moments = point.point.kernel, np.zeros(3), (nodes * probability[:, None]).T @ nodes
     at = map_._at(moments)

@@ -23,7 +23,7 @@ class Planted:
     def random_network(self, space, prior):
         return ("a", 0.0)
 
-    def settle(self, space, start, *, classes=None, relaxed=0):
+    def converge(self, space, start, *, classes=None, relaxed=0):
         branch, part = start
         self.calls.append((space.part, branch, classes, relaxed))
         if relaxed and not self._exists(branch, space.part):
@@ -116,7 +116,7 @@ def test_labels_that_cannot_be_raised_further_are_said():
     part, state = way[-1]
     assert part == 0.25
     assert not state.reached
-    assert state.status == "not converged: the labels could be raised to 0.5 of their size only"
+    assert state.status == "not converged: the labels reach 0.5 of their size only"
     ((part, state),) = following.followed(search_of(Planted({})), whole=False)
     assert (part, state.reached) == (0.0, False)
     assert state.status == "not converged: no step from the random network"
@@ -136,11 +136,11 @@ def test_an_activation_without_averages_is_refused(monkeypatch):
 def test_a_diagonal_state_is_its_own_end_unless_the_whole_way_is_asked_for(monkeypatch):
     end = State(("diagonal", 1.0), None, 1, True, "converged")
     monkeypatch.setattr(following, "diagonal_law", lambda search, state: state)
-    monkeypatch.setattr(following, "settled", lambda search, law: end)
+    monkeypatch.setattr(following, "state_of_law", lambda search, law: end)
     engine = Planted({"a": (0.0, 1.0)}, reach=1.0)
     assert following.followed(search_of(engine, diagonal="diagonal"), whole=False) == [(1.0, end)]
     assert following.followed(search_of(engine, diagonal="diagonal"), whole=True)[-1][1].point == ("a", 1.0)
-    monkeypatch.setattr(following, "settled", lambda search, law: None)
+    monkeypatch.setattr(following, "state_of_law", lambda search, law: None)
     assert following.followed(search_of(engine, diagonal="diagonal"), whole=False)[-1][1].point == ("a", 1.0)
 
 

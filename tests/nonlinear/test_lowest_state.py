@@ -76,7 +76,7 @@ def test_another_minimiser_agrees_where_both_kinds_of_state_exist():
     assert lowest(problem, count=0)[0] == pytest.approx(random, rel=3e-3)
 
 
-def test_a_lower_state_that_does_not_settle_is_said_and_no_convergence_claimed(monkeypatch):
+def test_a_lower_state_that_does_not_converge_is_said_and_no_convergence_claimed(monkeypatch):
     problem, _, _ = LEARNT["tanh"]
     monkeypatch.setattr(minima, "_competing", lambda search, whole: [])
     state = lowest_state(problem, tolerance=1e-2)

@@ -34,12 +34,12 @@ class Planted:
             bounded=given.get("bounded", False),
         )
         self.diagonal = given.get("diagonal")
-        self.engine = SimpleNamespace(perturbed=self.perturbed, settle=self.settle, walks=False)
+        self.engine = SimpleNamespace(perturbed=self.perturbed, converge=self.converge, has_walkers=False)
         self.space, self.say = None, lambda doing: None
         self.followed = []
         monkeypatch.setattr(minima, "followed", self.follow)
         monkeypatch.setattr(minima, "branches", lambda search, way: given.get("branches", []))
-        monkeypatch.setattr(minima, "settled", lambda search, one: self.states.get(one.place))
+        monkeypatch.setattr(minima, "state_of_law", lambda search, one: self.states.get(one.place))
         monkeypatch.setattr(minima, "continued", lambda new, before: new)
         self.way = [(1.0, self.states[place]) for place in way]
 
@@ -51,7 +51,7 @@ class Planted:
         self.asked.append(one.place)
         return self.below.get(one.place, [])
 
-    def settle(self, space, start, *, relaxed):
+    def converge(self, space, start, *, relaxed):
         assert relaxed > 0
         return self.states.get(start)
 
@@ -110,7 +110,7 @@ def test_only_states_that_compete_are_looked_below_unless_all_are_asked_for(monk
     assert one.followed == []
 
 
-def test_a_law_that_is_not_settled_bounds_the_answer(monkeypatch):
+def test_a_law_that_has_not_converged_bounds_the_answer(monkeypatch):
     lost = state(4, 0.5, reached=False)
     search = Planted(monkeypatch, [state(1, 1.0), lost], {}, [law(4, 0.5), law(4.2, 0.6)], [True, True], way=[1])
     found = minima.search_states(search, whole=True)
@@ -124,7 +124,7 @@ def test_where_points_are_too_few_walkers_find_the_states_that_compete(held, mon
     """One is found twice, the third within the error, the fourth too, but there are enough of them, the fifth above."""
     lost = state(4, 0.5, reached=False)
     search = Planted(monkeypatch, [state(1, 1.0), lost], {}, [law(4, 0.5)], [True], way=[1])
-    search.engine.walks, search.engine.phi, search.seed, search.prior = True, None, 7, np.eye(1)
+    search.engine.has_walkers, search.engine.phi, search.seed, search.prior = True, None, 7, np.eye(1)
     search.space = SimpleNamespace(covariance=lambda prior: "prior")
     ways = [(20, 1.05), (10, 1.0), (20.1, 1.06), None, (30, 1.2), (40, 1.11)]
     asked = []
@@ -182,7 +182,7 @@ def test_a_search_without_end_ends_at_its_bound(monkeypatch, bounded):
     states, fresh = [state(0, 0.0)], count(1)
     search = Planted(monkeypatch, states, {}, way=[0], bounded=bounded)
     search.engine.perturbed = lambda space, one: [0, 1]
-    search.engine.settle = lambda space, start, *, relaxed: state(next(fresh), 0.0)
+    search.engine.converge = lambda space, start, *, relaxed: state(next(fresh), 0.0)
     found = minima.search_states(search, whole=False)
     assert minima.MOST_STATES <= len(found.states) <= minima.MOST_STATES + 1
     assert found.bounded
@@ -194,7 +194,7 @@ def test_laws_that_compete():
     laws = [law(k, 1.0 + 0.01 * k) for k in range(20)]
     search = SimpleNamespace(explored=SimpleNamespace(laws=laws), diagonal=None)
     assert minima._competing(search, whole=True) == laws[: minima.MOST_STATES]
-    assert minima._competing(search, whole=False) == laws[: minima.MOST_SETTLED]
+    assert minima._competing(search, whole=False) == laws[: minima.MOST_CONVERGED]
     far = SimpleNamespace(explored=SimpleNamespace(laws=[law(0, 1.0), law(1, 2.0)]), diagonal=None)
     assert [each.place for each in minima._competing(far, whole=False)] == [0]
     far.diagonal = SimpleNamespace(free_energy=0.2)

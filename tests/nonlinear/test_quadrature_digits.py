@@ -29,7 +29,7 @@ def under(monkeypatch, state, refinement):
         further.setattr(quadrature, "NEGLIGIBLE", 42.0)
         further.setattr(by_quadrature, "PLACEMENTS", 1)
         nodes = engine._rule(space, state.kernel, state.conjugate, moments)
-        found = engine.settle(space, (state.kernel, state.conjugate, nodes))
+        found = engine.converge(space, (state.kernel, state.conjugate, nodes))
     assert found is not None
     return float(np.abs(found.point.kernel - state.kernel).max() / state.kernel.max()), len(nodes.points)
 

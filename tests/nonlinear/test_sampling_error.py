@@ -22,7 +22,7 @@ def test_standard_errors_are_as_large_as_the_errors():
     z, of_free_energy = [], []
     for seed in range(24):
         engine = Sampling(NAMED["erf"], 256, seed)
-        refined = engine.refined(space, engine.settle(space, start), 0.5, lambda told: None)
+        refined = engine.refined(space, engine.converge(space, start), 0.5, lambda told: None)
         assert refined.state.reached
         z.append(np.diag(refined.state.point.kernel - exact.kernel) / np.diag(refined.kernel_error))
         assert refined.free_energy_error is not None

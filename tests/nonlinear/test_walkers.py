@@ -54,7 +54,7 @@ def test_walkers_have_the_moments_and_the_normalisation_of_a_law_with_two_maxima
 
 
 def test_few_walkers_find_a_state_and_its_error(monkeypatch):
-    """Against quadrature; a state is not said to have settled while its populations still drift."""
+    """Against quadrature; a state is not said to have converged while its populations still drift."""
     for name, few in {"COUNT": 512, "DOWN": 40, "AVERAGED": 20, "POPULATIONS": 4, "BEFORE": 10, "HALF": 10}.items():
         monkeypatch.setattr(by_walkers, name, few)
     problem = endpoint(3, 4.0, activation="erf")

@@ -11,7 +11,7 @@ from numerics.nonlinear.solution import NonlinearSolution
 from numerics.symmetry.trajectories import independent
 
 
-def settled(search: Search, law: Law) -> State | None:
+def state_of_law(search: Search, law: Law) -> State | None:
     """The engine's state at a law; one with hardly any correlations between independent classes is kept to none."""
     relaxed, kept = RELAXATION, None
     classes = independent(search.space, search.engine.phi)
@@ -25,7 +25,7 @@ def settled(search: Search, law: Law) -> State | None:
         start = search.engine.around(search.space, law)
     except np.linalg.LinAlgError:
         return None
-    return search.engine.settle(search.space, start, classes=kept, relaxed=relaxed)
+    return search.engine.converge(search.space, start, classes=kept, relaxed=relaxed)
 
 
 def diagonal_law(search: Search, state: NonlinearSolution) -> Law:
