@@ -12,7 +12,6 @@ the inverse of that.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TypedDict, Unpack
 
 from numerics.continuation import states
@@ -76,7 +75,7 @@ def solve(
     with watched(progress, SOLVING) as told:
         if is_linear(problem, engine):
             return linear.lowest_state(problem, tolerance=LINEAR_TOLERANCE if tolerance is None else tolerance)
-        return nonlinear.lowest_state(problem, tolerance=tolerance, progress=_phrases(told), **engine)
+        return nonlinear.lowest_state(problem, tolerance=tolerance, progress=_named(told), **engine)
 
 
 @takes(EngineOptions)
@@ -100,7 +99,7 @@ def solve_all(
     with watched(progress, SOLVING) as told:
         if is_linear(problem, engine):
             return states.all_states(problem, tolerance=LINEAR_TOLERANCE if tolerance is None else tolerance)
-        return nonlinear.all_states(problem, tolerance=tolerance, progress=_phrases(told), **engine)
+        return nonlinear.all_states(problem, tolerance=tolerance, progress=_named(told), **engine)
 
 
 @takes(EngineOptions)
@@ -128,12 +127,12 @@ def state_near(
     with watched(progress, SOLVING) as told:
         if is_linear(problem, engine):
             return linear.state_near(problem, trajectories, tolerance=accepted)
-        return nonlinear.state_near(problem, trajectories, tolerance=tolerance, progress=_phrases(told), **engine)
+        return nonlinear.state_near(problem, trajectories, tolerance=tolerance, progress=_named(told), **engine)
 
 
-def _phrases(told: Progress) -> Callable[[str], None]:
-    """What a nonlinear search tells: what it is doing, and not for how long."""
-    return lambda doing: told(f"{SOLVING}: {doing}", 0, 0)
+def _named(told: Progress) -> Progress:
+    """What a nonlinear search tells, as a part of the whole work."""
+    return lambda doing, done, total: told(f"{SOLVING}: {doing}", done, total)
 
 
 def is_linear(problem: Problem, engine: EngineOptions) -> bool:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.figures.panel import Effort, Panel, Progress, finished_runs, named, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Panel, finished_runs, named, save_figure, save_table, styled
 from numerics import endpoint, solve
 from numerics.checking.kernels import compare
 from numerics.predictors.observables import outliers
+from numerics.progress import Progress
 from numerics.sampling import Plan, last_weights, simulate
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.figures.panel import Effort, Panel, Progress, finished_runs, named, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Panel, finished_runs, named, save_figure, save_table, styled
 from numerics import Problem, cka, solve
 from numerics.checking.kernels import compare
+from numerics.progress import Progress
 from numerics.sampling import simulate
 from numerics.sampling.diagnostics import summarise
 

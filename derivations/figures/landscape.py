@@ -13,7 +13,6 @@ from sympy import nsimplify
 from derivations.figures.panel import (
     Effort,
     Panel,
-    Progress,
     Table,
     finished_run,
     save_figure,
@@ -23,6 +22,7 @@ from derivations.figures.panel import (
 )
 from numerics import endpoint, scan
 from numerics.endpoint_task.landscape import landscape, negative_log_density, plane
+from numerics.progress import Progress
 from numerics.sampling import simulate
 from theory.critical_point import critical_signal
 
@@ -134,7 +134,7 @@ def histograms(out: Path, effort: Effort, progress: Progress) -> dict[str, list[
     tables: list[Table] = []
     signals = continuous_signals()
     for done, (label, signal) in enumerate(signals.items()):
-        progress(done / len(signals), f"λ = {signal:.3g}")
+        progress(f"λ = {signal:.3g}", done, len(signals))
         settings = {
             "T": T,
             "kappa": KAPPA,
@@ -160,7 +160,6 @@ def histograms(out: Path, effort: Effort, progress: Progress) -> dict[str, list[
             "z": normal_score((np.array(found["share"]) - expected) / np.array(found["standard_error"])),
         }
         tables.append(columns)
-    progress(1.0, "done")
     return stacked(tables)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.figures.panel import Effort, Panel, Progress, Table, finished_runs, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Panel, Table, finished_runs, save_figure, save_table, styled
 from numerics import Problem, endpoint, scan
 from numerics.checking.kernels import compare_phase
 from numerics.checking.regions import nearest
@@ -16,6 +16,7 @@ from numerics.checking.weights import phases
 from numerics.linear import search, trust_region
 from numerics.linear.functional import kernel_functional
 from numerics.predictors.output_shift import output_shift
+from numerics.progress import Progress
 from numerics.sampling import GaussianLaw, simulate
 
 if TYPE_CHECKING:

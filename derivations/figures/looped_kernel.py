@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from derivations.figures.networks import compared, draw_networks, networks_named, record
-from derivations.figures.panel import Effort, Panel, Progress, finished_runs, in_columns, save_panel
+from derivations.figures.panel import Effort, Panel, finished_runs, in_columns, save_panel
 from numerics import Problem, endpoint
 from numerics.linalg import FloatArray
+from numerics.progress import Progress
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.figures.panel import Effort, Panel, Progress, named, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Panel, named, save_figure, save_table, styled
 from numerics import solve
 from numerics.inputs.teachers import Teacher, rotation_teacher
 from numerics.predictors.observables import mean_outputs
+from numerics.progress import Progress
 from theory.perturbation import cut_paths, paths, series, sharing_matrix, weight_steps
 from theory.symbols import label, label_propagator, u, v, w
 
@@ -47,7 +48,7 @@ COMPARED, CLOSE = 0.2, 1e-3
 
 def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     """Expand, solve, draw and save; whether the expansion meets the full solution where it converges."""
-    progress(0.0, "solving at every amplitude")
+    progress("solving at every amplitude", 0, 0)
     table = curves()
     save_table(table, out / "mechanism-curves.csv")
     save_table(changes(), out / "mechanism-changes.csv")
@@ -55,7 +56,6 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     difference = largest_difference(table)
     with styled():
         files = save_figure(draw(table), out, "mechanism")
-    progress(1.0, "done")
     agrees = difference < CLOSE
     return {
         "files": [str(path) for path in (*files, *sorted(out.glob("mechanism-*.csv")))],

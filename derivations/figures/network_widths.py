@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from derivations.figures.panel import Progress, finished_runs
+from derivations.figures.panel import finished_runs
 from numerics import endpoint, solve
 from numerics.checking import agreement
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray, alignment, from_entries
 from numerics.nonlinear.solution import nonlinear_state
+from numerics.progress import Progress
 from numerics.sampling import observables, simulate
 from numerics.sampling.diagnostics import summarise, summarise_symmetric
 from numerics.symmetry import gauge

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from derivations.figures import sequential
-from derivations.figures.panel import Effort, Panel, Progress, finished_runs, named, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Panel, finished_runs, named, save_figure, save_table, styled
 from derivations.figures.sequential import ARCHITECTURES, PATTERNS
 from numerics import Problem, solve
 from numerics.checking import agreement
 from numerics.inputs.teachers import rotation_teacher
 from numerics.nonlinear.solution import nonlinear_state
 from numerics.predictors.observables import cka, mean_outputs
+from numerics.progress import Progress
 from numerics.sampling import simulate
 
 if TYPE_CHECKING:

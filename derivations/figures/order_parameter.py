@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from sympy import nsimplify
 
-from derivations.figures.panel import Effort, Panel, Progress, Table, finished_runs, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Panel, Table, finished_runs, save_figure, save_table, styled
 from numerics import endpoint, scan, solve_all, solve_endpoint_batch
 from numerics.checking.kernels import compare
+from numerics.progress import Progress
 from numerics.sampling import simulate
 from theory.critical_point import critical_point
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numerics.files import whole_file, write_text
+from numerics.progress import Progress
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,10 +57,6 @@ class Effort:
 
     quick: bool
     workers: int
-
-
-#: Called with the fraction done and what is being done.
-Progress = Callable[[float, str], None]
 
 
 def in_columns(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
@@ -163,7 +160,7 @@ def finished_runs(
     results: dict[Path, dict[str, Any]] = {}
     if workers == 1:
         for path, settings in jobs.items():
-            progress(len(results) / len(jobs), path.stem)
+            progress(path.stem, len(results), len(jobs))
             results[path] = _finished(run, path, settings)
     else:
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=prepare_worker) as pool:
@@ -171,11 +168,10 @@ def finished_runs(
             try:
                 for future in as_completed(futures):
                     results[futures[future]] = future.result()
-                    progress(len(results) / len(jobs), futures[future].stem)
+                    progress(futures[future].stem, len(results), len(jobs))
             finally:
                 for future in futures:
                     future.cancel()
-    progress(1.0, "done")
     return [results[path] for path in jobs]
 
 

@@ -63,7 +63,7 @@ def make_panel(name: str, out: Path, quick: bool) -> dict[str, Any]:
         only_writer(out, name, lambda: click.echo(f"{name}: waiting for another run in {out}", err=True)),
     ):
         start = time.perf_counter()
-        made = _module(name).make(out, effort, lambda done, what: told(f"{name}: {what}", done, 1.0))
+        made = _module(name).make(out, effort, lambda what, done, total: told(f"{name}: {what}", done, total))
         record = {**panel(name).fields(), "quick": quick, "seconds": time.perf_counter() - start, **made}
         record["files"] = [os.path.relpath(path, out) for path in made["files"]]
         write_text(out / f"{name}.json", json.dumps(output.plain(record), indent=1, ensure_ascii=False))

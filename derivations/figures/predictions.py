@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.figures.panel import Effort, Panel, Progress, finished_runs, save_figure, save_table, stacked, styled
+from derivations.figures.panel import Effort, Panel, finished_runs, save_figure, save_table, stacked, styled
 from numerics import Problem, solve
 from numerics.predictors.predictions import predict
+from numerics.progress import Progress
 from numerics.sampling import simulate
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from derivations.figures.panel import Effort, Panel, Progress, named, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Panel, named, save_figure, save_table, styled
+from numerics.progress import Progress
 from theory.perturbation import Path as TimePath
 from theory.perturbation import cut_paths, paths
 
@@ -39,12 +40,11 @@ ROW, ARC = 3.8, 0.8
 
 def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     """Draw the diagram and save it in `out`, with a table of every path and whether the mask cuts it."""
-    progress(0.0, "drawing")
+    progress("drawing", 0, 0)
     with styled():
         files = save_figure(draw(), out, "propagator-paths")
     table = out / "propagator-paths.csv"
     save_table(path_table(), table)
-    progress(1.0, "done")
     cut = sum(path_table()["cut_by_mask"])
     return {
         "files": [str(path) for path in (*files, table)],

@@ -19,7 +19,6 @@ from derivations.figures import sequential
 from derivations.figures.panel import (
     Effort,
     Panel,
-    Progress,
     finished_runs,
     in_columns,
     save_figure,
@@ -30,6 +29,7 @@ from derivations.figures.sequential import ARCHITECTURES, COLOURS, PATTERNS, TEA
 from numerics import Problem, solve
 from numerics.inputs.teachers import Teacher, orthonormal_patterns, random_patterns
 from numerics.predictors.observables import mean_outputs
+from numerics.progress import Progress
 from numerics.sampling import simulate
 from numerics.sampling.diagnostics import summarise
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from derivations.figures import sequential
-from derivations.figures.panel import Effort, Panel, Progress, finished_run, named, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Panel, finished_run, named, save_figure, save_table, styled
 from derivations.figures.sequential import ARCHITECTURES, PATTERNS, SUPERVISED, TEACHER, TIMES, T
 from numerics.checking.kernels import compare
 from numerics.predictors import generalisation
 from numerics.predictors.observables import cka
+from numerics.progress import Progress
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,7 +37,7 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     """Solve, simulate, draw and save; whether every sampled output and kernel entry agrees with the theory."""
     results: dict[str, dict[str, Any]] = {}
     for done, arch in enumerate(ARCHITECTURES):
-        progress(done / 2, f"{arch.upper()}: solving and sampling")
+        progress(f"{arch.upper()}: solving and sampling", done, 2)
         settings = {
             "task": [T, sequential.ANGLE, sequential.AMPLITUDE, SUPERVISED, sequential.W],
             "arch": arch,
@@ -52,7 +53,6 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     save_table(kernel_table(results), out / "sequence-kernels-kernels.csv")
     with styled():
         files = save_figure(draw(results), out, "sequence-kernels")
-    progress(1.0, "done")
     agrees = all(result["outputs"]["agrees"] and result["kernel_agrees"] for result in results.values())
     largest = max(max(result["outputs"]["largest_z"], result["kernel_largest_z"]) for result in results.values())
     return {

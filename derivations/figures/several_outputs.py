@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.figures.panel import Effort, Panel, Progress, finished_runs, in_columns, save_panel
+from derivations.figures.panel import Effort, Panel, finished_runs, in_columns, save_panel
 from numerics import Problem, endpoint, outliers, solve
 from numerics.inputs.teachers import orthonormal_patterns
+from numerics.progress import Progress
 from numerics.sampling import simulate
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ import numpy as np
 from scipy.optimize import brentq
 
 from derivations.figures.networks import THEORY, compared, draw_networks, networks_named, planned, record
-from derivations.figures.panel import Effort, Panel, Progress, finished_runs, in_columns, named, save_panel
+from derivations.figures.panel import Effort, Panel, finished_runs, in_columns, named, save_panel
 from numerics import Problem, endpoint, scan
 from numerics.linalg import FloatArray
+from numerics.progress import Progress
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -16,7 +16,6 @@ from derivations.figures.kernel_law import Task, beside_law, largest_z
 from derivations.figures.panel import (
     Effort,
     Panel,
-    Progress,
     Table,
     finished_runs,
     in_columns,
@@ -25,6 +24,7 @@ from derivations.figures.panel import (
 )
 from numerics import endpoint
 from numerics.linalg import FloatArray
+from numerics.progress import Progress
 from numerics.sampling import simulate
 from numerics.sampling.diagnostics import summarise
 from theory import symbols

@@ -13,9 +13,10 @@ import numpy as np
 
 from derivations.figures import sample_efficiency, sequential
 from derivations.figures.networks import draw_networks, networks_named, record
-from derivations.figures.panel import Effort, Panel, Progress, finished_runs, in_columns, save_panel
+from derivations.figures.panel import Effort, Panel, finished_runs, in_columns, save_panel
 from numerics import Solution, predict, solve, state_near
 from numerics.linalg import FloatArray
+from numerics.progress import Progress
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

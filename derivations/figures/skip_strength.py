@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from derivations.figures.networks import THEORY, compared, draw_networks, networks_named, planned, record
-from derivations.figures.panel import Effort, Panel, Progress, finished_runs, in_columns, save_panel
+from derivations.figures.panel import Effort, Panel, finished_runs, in_columns, save_panel
 from numerics import Problem, cka, endpoint, predict, solve
 from numerics.linalg import FloatArray
+from numerics.progress import Progress
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from derivations.figures import sequential
-from derivations.figures.panel import Effort, Panel, Progress, finished_run, named, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Panel, finished_run, named, save_figure, save_table, styled
 from derivations.figures.sequential import ARCHITECTURES, COLOURS, SUPERVISED, TEACHER, T
 from numerics.predictors.observables import outliers
+from numerics.progress import Progress
 from numerics.sampling import Plan, last_weights, simulate
 from numerics.sampling.diagnostics import RHAT_LIMIT
 
@@ -43,7 +44,7 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     """Sample both networks, find the theory's outliers, draw and save."""
     networks: dict[str, dict[str, Any]] = {}
     for done, arch in enumerate(ARCHITECTURES):
-        progress(0.7 * done, f"{arch.upper()}: sampling weights")
+        progress(f"{arch.upper()}: sampling weights", done, 2)
         settings = {
             "task": [T, sequential.ANGLE, sequential.AMPLITUDE, SUPERVISED, sequential.W],
             "arch": arch,
@@ -59,7 +60,6 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     save_table(table(networks), out / "teacher-eigenvalues.csv")
     with styled():
         files = save_figure(draw(networks), out, "teacher-eigenvalues")
-    progress(1.0, "done")
     rnn = networks["rnn"]
     return {
         "files": [str(path) for path in (*files, out / "teacher-eigenvalues.csv")],

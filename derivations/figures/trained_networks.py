@@ -23,7 +23,8 @@ from derivations.figures.network_widths import (
     problem,
     simulated,
 )
-from derivations.figures.panel import Effort, Panel, Progress, in_columns, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Panel, in_columns, save_figure, save_table, styled
+from numerics.progress import Progress
 from numerics.sampling import observables
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ import numpy as np
 from derivations.figures.panel import finished_run
 from numerics import Problem, endpoint, sequence, solve
 from numerics.checking.kernels import compare
+from numerics.progress import Progress
 from numerics.sampling import simulate
 
 WIDTH, CHAINS, SEED = 128, 4, 7000
@@ -64,11 +65,11 @@ class Check:
         return max(map(abs, self.z))
 
 
-def checks(out: Path, quick: bool, progress: Callable[[float, str], None]) -> list[Check]:
+def checks(out: Path, quick: bool, progress: Progress) -> list[Check]:
     """Run every case, or take what is finished in `out`."""
     found = []
     for number, case in enumerate(CASES):
-        progress(number / len(CASES), case.command)
+        progress(case.command, number, len(CASES))
         settings = {
             "problem": case.command,
             "width": WIDTH,
@@ -79,7 +80,6 @@ def checks(out: Path, quick: bool, progress: Callable[[float, str], None]) -> li
         result = finished_run(out / "checks" / f"{number + 1}.json", settings, partial(run, case, settings))
         command = f"unrolled check {case.command} --seed {SEED + number}"
         found.append(Check(command, SEED + number, tuple(result.pop("z")), **result))
-    progress(1.0, "done")
     return found
 
 

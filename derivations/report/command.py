@@ -77,7 +77,7 @@ def collected(out: Path, quick: bool) -> dict[str, Any]:
     scripts = scripts_in_order()
     with output.working("checks") as told:
         total = len(scripts) + 2
-        found = checks(out, quick, lambda done, what: told(what, done, total))
+        found = checks(out, quick, lambda what, done, cases: told(what, done / cases, total))
         proofs: list[Derivation] = []
         for script in scripts:
             told(script.stem, 1 + len(proofs), total)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from numerics.errors import UnattainableError
 from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray, SymmetricVectors, positive_solve, symmetric_vectors
-from numerics.nonlinear.engine import Progress, Refined, State, continued, relative_error
+from numerics.nonlinear.engine import Refined, Say, State, continued, relative_error
 from numerics.nonlinear.iteration import explicit_conjugate
 from numerics.nonlinear.laws import Law
 from numerics.nonlinear.nodes import Nodes, averages, moments_of, tilted_moments
@@ -132,7 +132,7 @@ class Quadrature:
                     break
         return starts
 
-    def refined(self, space: TrajectorySpace, state: State, limit: float, say: Progress) -> Refined:
+    def refined(self, space: TrajectorySpace, state: State, limit: float, say: Say) -> Refined:
         """The state under as fine a rule as its tolerance needs and `MOST_POINTS` allows."""
         engine, refinement = self, 1.0
         error = engine._error(space, state)

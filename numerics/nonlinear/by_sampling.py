@@ -11,7 +11,7 @@ from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray, symmetric_vectors
 from numerics.nonlinear import by_walkers
 from numerics.nonlinear.by_walkers import WalkedState
-from numerics.nonlinear.engine import Progress, Refined, State, continued, relative_error
+from numerics.nonlinear.engine import Refined, Say, State, continued, relative_error
 from numerics.nonlinear.iteration import Iterate, MomentMap, Moments
 from numerics.nonlinear.laws import Law, law_at, minimised
 from numerics.nonlinear.nodes import moments_of, tilted_moments
@@ -163,9 +163,7 @@ class Sampling:
                     starts.append(Start(moved, state.sample.mixture))
         return starts
 
-    def refined(
-        self, space: TrajectorySpace, state: SampledState | WalkedState, limit: float, say: Progress
-    ) -> Refined:
+    def refined(self, space: TrajectorySpace, state: SampledState | WalkedState, limit: float, say: Say) -> Refined:
         """The state on as large a sample as its tolerance needs and `MOST` allows, or on the one that was asked for."""
         if isinstance(state, WalkedState):
             return by_walkers.refined(space, self.phi, state, limit, self.seed, say)

@@ -13,7 +13,7 @@ import numpy as np
 
 from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray, symmetric_vectors
-from numerics.nonlinear.engine import Progress, Refined, State, relative_error
+from numerics.nonlinear.engine import Refined, Say, State, relative_error
 from numerics.nonlinear.iteration import explicit_conjugate
 from numerics.nonlinear.laws import Law, Pair
 from numerics.nonlinear.nodes import Nodes
@@ -115,9 +115,7 @@ def walked_down(
         return None
 
 
-def refined(
-    space: TrajectorySpace, phi: Activation, state: WalkedState, limit: float, seed: int, say: Progress
-) -> Refined:
+def refined(space: TrajectorySpace, phi: Activation, state: WalkedState, limit: float, seed: int, say: Say) -> Refined:
     """The state with its error, by populations that start from it; longer where the error exceeds the limit."""
     streams = np.random.default_rng(seed).spawn(POPULATIONS + 1)
     ways, start, steps = [], (state.point.kernel, state.second), HALF

@@ -57,7 +57,7 @@ class Refined:
 
 
 #: Told what is being done.
-Progress = Callable[[str], None]
+Say = Callable[[str], None]
 #: A state of an engine, or none.
 Reached = TypeVar("Reached", bound=State | None)
 
@@ -120,7 +120,7 @@ class Engine(Protocol):
     def perturbed(self, space: TrajectorySpace, state: Any) -> list[Any]:
         """Starts off an unstable state, both ways along each unstable mode; none off a stable one."""
 
-    def refined(self, space: TrajectorySpace, state: Any, limit: float, say: Progress) -> Refined:
+    def refined(self, space: TrajectorySpace, state: Any, limit: float, say: Say) -> Refined:
         """The state with an error of Φ below `limit` times its largest entry, if that is possible."""
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray
 from numerics.nonlinear.descent import Descent
-from numerics.nonlinear.engine import Progress
+from numerics.nonlinear.engine import Say
 from numerics.nonlinear.laws import Law
 from numerics.nonlinear.learnt import learnt_covariances
 from numerics.nonlinear.space import TrajectorySpace
@@ -63,7 +63,7 @@ class Explored:
     within_reach: bool
 
 
-def explore(space: TrajectorySpace, phi: Activation, prior: FloatArray, seed: int, say: Progress) -> Explored:
+def explore(space: TrajectorySpace, phi: Activation, prior: FloatArray, seed: int, say: Say) -> Explored:
     """The minima that descents on few points lead to.
 
     Args:

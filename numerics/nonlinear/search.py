@@ -21,7 +21,7 @@ from numerics.nonlinear.answers import compared, of_diagonal, solutions
 from numerics.nonlinear.by_quadrature import Quadrature
 from numerics.nonlinear.by_sampling import Sampling
 from numerics.nonlinear.diagonal import is_diagonal
-from numerics.nonlinear.engine import Engine, Progress
+from numerics.nonlinear.engine import Engine
 from numerics.nonlinear.following import followed
 from numerics.nonlinear.forward import forward_kernel, require_regular
 from numerics.nonlinear.minima import search_states
@@ -29,6 +29,7 @@ from numerics.nonlinear.quadrature import LARGEST_DIMENSION
 from numerics.nonlinear.setting import RELAXATION, Search, close
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import trajectory_space
+from numerics.progress import Progress
 from numerics.results.solutions import Solutions
 from numerics.threads import one_thread
 
@@ -87,7 +88,7 @@ def all_states(
         size: points of each of 16 batches of the sampling engine, a power of 2; as many as the tolerance needs, up to
             32768, unless given. For odd φ each stands for its negative too.
         seed: of the sampling engine.
-        progress: called with a phrase that says what is being done, whenever that changes.
+        progress: told what is being done (`numerics.progress`), whenever that changes, and not for how long.
 
     Raises:
         InputError: an argument outside the above; a kernel without full rank (two patterns that φ cannot tell apart).
@@ -172,4 +173,5 @@ def _prepared(
     prior = forward_kernel(space, phi)
     require_regular(space, prior)
     diagonal = engine == "auto" and is_diagonal(space, phi)
-    return Search(chosen, space, prior, limit, diagonal, seed, progress or (lambda what: None))
+    say = (lambda doing: None) if progress is None else (lambda doing: progress(doing, 0, 0))
+    return Search(chosen, space, prior, limit, diagonal, seed, say)

@@ -9,7 +9,7 @@ import numpy as np
 
 from numerics.linalg import FloatArray
 from numerics.nonlinear.diagonal import diagonal_state
-from numerics.nonlinear.engine import Engine, Progress, State
+from numerics.nonlinear.engine import Engine, Say, State
 from numerics.nonlinear.exploration import Explored, explore
 from numerics.nonlinear.laws import Law
 from numerics.nonlinear.solution import NonlinearSolution
@@ -54,7 +54,7 @@ class Search:
     limit: float
     is_diagonal: bool
     seed: int
-    say: Progress
+    say: Say
 
     @cached_property
     def diagonal(self) -> NonlinearSolution | None:

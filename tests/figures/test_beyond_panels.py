@@ -113,7 +113,7 @@ def test_the_panels_are_made_and_do_not_believe_few_draws(module, tmp_path, monk
         (several_outputs, "NETWORKS_QUICK", 2),
     ):  # fmt: skip
         monkeypatch.setattr(panel, name, value)
-    found = module.make(tmp_path, Effort(quick=True, workers=1), lambda done, what: None)
+    found = module.make(tmp_path, Effort(quick=True, workers=1), lambda what, done, total: None)
     assert all(Path(name).is_file() for name in found["files"])
     assert found["summary"].startswith(module.PANEL.name)
     assert len({settings["seed"] for settings in jobs_seen}) == len(jobs_seen)

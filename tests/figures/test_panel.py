@@ -38,7 +38,7 @@ def double(settings):
 def test_runs_side_by_side_keep_their_order_and_are_made_once(tmp_path, workers):
     jobs = {tmp_path / f"{width}.json": {"width": width} for width in (3, 1, 2)}
     seen = []
-    results = finished_runs(jobs, double, workers, lambda done, what: seen.append(done))
+    results = finished_runs(jobs, double, workers, lambda what, done, total: seen.append((done, total)))
     assert [result["twice"] for result in results] == [6, 2, 4]
-    assert seen[-1] == 1.0
-    assert finished_runs(jobs, lambda settings: pytest.fail("made again"), 1, lambda done, what: None) == results
+    assert seen[-1] == ((3, 3) if workers > 1 else (2, 3))
+    assert finished_runs(jobs, lambda settings: pytest.fail("made again"), 1, lambda what, done, total: None) == results

@@ -25,7 +25,7 @@ def test_an_entry_without_paths_is_refused():
 
 
 def test_files_and_numbers(tmp_path):
-    result = make(tmp_path, Effort(quick=True, workers=1), lambda done, what: None)
+    result = make(tmp_path, Effort(quick=True, workers=1), lambda what, done, total: None)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         f"propagator-paths.{form}" for form in ("csv", "pdf", "png", "svg")
     ]

@@ -17,7 +17,7 @@ from derivations.figures.panel import Effort, styled
 from numerics.predictors.observables import mean_outputs, outliers
 
 
-def silent(done, what):
+def silent(what, done, total):
     pass
 
 

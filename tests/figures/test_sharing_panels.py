@@ -116,7 +116,7 @@ def test_the_panels_are_made(module, tmp_path, monkeypatch):
         monkeypatch.setattr(module, "SIGNALS", {1: (8.0,), -1: (40.0,)})
         monkeypatch.setattr(module, "GRID", 2000)
         monkeypatch.setattr(module, "LINE_GRID", 8)
-    record = module.make(tmp_path, Effort(quick=True, workers=1), lambda done, what: None)
+    record = module.make(tmp_path, Effort(quick=True, workers=1), lambda what, done, total: None)
     assert all(Path(name).is_file() for name in record["files"])
     name = module.PANEL.name
     for row in rows(tmp_path / f"{name}-simulation.csv"):

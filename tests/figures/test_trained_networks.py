@@ -45,7 +45,7 @@ def simulations(monkeypatch):
     return ran
 
 
-def silent(done, what):
+def silent(what, done, total):
     pass
 
 

@@ -65,15 +65,15 @@ def no_classes(monkeypatch):
 
 
 def test_steps_grow_where_they_succeed_and_are_halved_where_not():
-    way = following.raised(search_of(Planted({"a": (0.0, 1.0)})), ("a", 0.0), 0.0)
+    way = following.to_full_labels(search_of(Planted({"a": (0.0, 1.0)})), ("a", 0.0), 0.0)
     assert [part for part, _ in way] == [0.25, 0.5, 0.75, 1.0]
     assert [state.iterations for _, state in way] == [3, 6, 9, 12]
-    at_once = following.raised(search_of(Planted({"a": (0.0, 1.0)}, reach=1.0)), ("a", 0.0), 0.0)
+    at_once = following.to_full_labels(search_of(Planted({"a": (0.0, 1.0)}, reach=1.0)), ("a", 0.0), 0.0)
     assert [part for part, _ in at_once] == [1.0]
-    ended = following.raised(search_of(Planted({"a": (0.0, 0.4)})), ("a", 0.0), 0.0)
+    ended = following.to_full_labels(search_of(Planted({"a": (0.0, 0.4)})), ("a", 0.0), 0.0)
     assert 0.4 - 2 * following.SMALLEST_PART < ended[-1][0] <= 0.4
-    assert following.raised(search_of(Planted({})), ("a", 0.0), 0.0) == []
-    assert following.raised(search_of(Planted({"a": (0.0, 1.0)})), ("a", 1.0), 1.0) == []
+    assert following.to_full_labels(search_of(Planted({})), ("a", 0.0), 0.0) == []
+    assert following.to_full_labels(search_of(Planted({"a": (0.0, 1.0)})), ("a", 1.0), 1.0) == []
 
 
 def test_the_way_keeps_to_the_random_networks_classes():
@@ -147,7 +147,7 @@ def test_a_diagonal_state_is_its_own_end_unless_the_whole_way_is_asked_for(monke
 def test_branches_leave_where_the_way_first_turns_unstable():
     engine = Planted({"a": (0.0, 1.0), "b": (0.4, 1.0), "c": (0.4, 0.6)}, unstable={"a": (0.45, ["b", "c", "d"])})
     search = search_of(engine)
-    way = following.raised(search, ("a", 0.0), 0.0)
+    way = following.to_full_labels(search, ("a", 0.0), 0.0)
     engine.calls.clear()
     (found,) = following.branches(search, way)
     assert found.point == ("b", 1.0)
