@@ -38,6 +38,13 @@ def test_sequence_labels_are_the_teachers_outputs(angle: float):
     np.testing.assert_allclose(gram, np.eye(2), atol=1e-15)
 
 
+def test_parameters_that_are_not_given():
+    for problem in (Problem([[1.0]], [[1.0]]), endpoint(4, 1.0)):
+        assert (problem.u, problem.v, problem.w, problem.kappa, problem.skip, problem.bias) == (1, 1, 1, 1, 0, 0)
+        assert (problem.arch, problem.activation.name) == ("rnn", "linear")
+    assert endpoint(4, 9.0).labels.tolist() == [3.0]
+
+
 def test_supervised_positions_are_time_major():
     y = np.array([[1.0, np.nan, 2.0], [np.nan, 3.0, 4.0]])
     problem = Problem(np.eye(2), y)

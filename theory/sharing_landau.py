@@ -65,11 +65,6 @@ class Quartic:
         power = self.ratio ** (t + late + 1 - self.hidden)
         return -self.quadratic_slope * zeta**2 * power / (self.constant + self.share * zeta)
 
-    @property
-    def tricritical_share(self) -> Any:
-        """The ζ at which ``p + qζ`` vanishes, a point of the line κ ≥ 0 where it is in (0, 1]."""
-        return -self.constant / self.share
-
 
 def quartic(M: Sequence[Sequence[Any]], lag: int, times: tuple[int, int], ratio: Any, one: Any) -> Quartic:
     """The coefficients for a sharing matrix of unit diagonal with one critical mode.

@@ -52,7 +52,6 @@ from sympy import (
 )
 
 from theory import symbols
-from theory.sharing import Sharing
 
 #: Variable of characteristic polynomials of K; "Lambda" does not parse.
 EIGENVALUE = Symbol("Lamda", positive=True)
@@ -293,8 +292,3 @@ def eigenvalue_condition(size: int, rho: Expr = symbols.rho) -> Expr:
 
     symmetric = Matrix(half, half, entry)
     return factor(_characteristic(symmetric).as_expr())
-
-
-def lag_one_first(family: Sharing, n: int) -> bool:
-    """Whether no lag of shared or drift has larger correlations or more of them than lag 1: Λ falls with the lag."""
-    return all(family.correlation(lag) in (family.correlation(1), family.correlation(1) ** lag) for lag in range(1, n))

@@ -85,10 +85,6 @@ class KernelFunctional:
         """``C = w M̂∘(RHRᵀ) + C_0``."""
         return np.asarray(self.w * self.space.shifted(H) + self.input_covariance)
 
-    def covariance_adjoint(self, force: FloatArray) -> FloatArray:
-        """The adjoint of the linear part of `covariance`: dF/dH, through C, of a symmetric dF/dC."""
-        return self.w * self.space.shifted_back(force)
-
     @cached_property
     def is_separate(self) -> bool:
         """Whether C is what matrices give and, in the first block alone, what inputs do: its groups have no entries

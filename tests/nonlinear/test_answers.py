@@ -97,6 +97,14 @@ def answer(converged, point=None, **said):
     return found
 
 
+def test_states_that_are_refined_are_counted_from_one(converged):
+    search, state = converged
+    said = []
+    solutions(replace(search, say=said.append), [state, state])
+    assert said[0] == "refining state 1 of 2"
+    assert said[-1].startswith("refining state 2 of 2")
+
+
 def test_the_residual_is_the_gradient_over_its_scale(converged):
     gradient = np.array([3e-3, 0.0, -4e-3])
     for scale in (0.25, 4.0):

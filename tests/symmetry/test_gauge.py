@@ -84,6 +84,8 @@ def test_every_image_of_a_kernel_is_taken_to_one(n, P, seed, arch, diagonal):
     for symmetry in group.sign_symmetries(problem, True):
         np.testing.assert_array_equal(gauge.fixed(problem, symmetry.of_kernel(kernel), odd=True), wanted)
     np.testing.assert_array_equal(gauge.fixed(problem, wanted, odd=True), wanted)
+    for scale in (2.0**-60, 2.0**60):  # nothing is absent for the kernel's size
+        np.testing.assert_array_equal(gauge.fixed(problem, scale * kernel, odd=True), scale * wanted)
     if arch == "rnn" and not diagonal:
         assert np.trace(wanted[-P:, -2 * P : -P]) >= 0
     assert gauge.is_broken(problem, kernel, odd=True) == any(

@@ -11,7 +11,7 @@ from sympy import Integer, Rational, lambdify
 from tests.theory.skip_reference import free_energy, largest_slope, tied
 from theory.coherent_sharing import shared_branch
 from theory.learning_onset import onset_noise
-from theory.skip_tied import assert_elimination, chi_at, outliers, tied_states
+from theory.skip_tied import assert_elimination, chi_at, fold_noise, outliers, tied_states
 from theory.skip_untied import assert_untied, cusp_polynomial, skip_branch, untied_cusp, untied_cusp_skip
 from theory.symbols import T, chi, g, kappa, s
 from theory.symbols import skip as a
@@ -65,6 +65,21 @@ def test_tied_states_are_stationary(places):
             assert largest_slope(H, tied(3), strength, signal, noise) < mp.mpf(10) ** -40 * (1 + abs(signal))
             F = free_energy(H, tied(3), strength, signal, noise)
             assert abs(F - FUNCTIONS["F"](x, y, noise)) < mp.mpf(10) ** -60 * (1 + abs(F))
+
+
+def test_the_signal_folds_along_fixed_skip_at_the_noise_of_a_fold(places):
+    """λ(g) at fixed a, χ going with g: its slope vanishes at κ of a fold, and at another noise it does not."""
+    noise = lambdify((g, chi), fold_noise(), "mpmath")
+    with mpmath.workdps(25):
+        for x, strength in places[:1]:
+            at = noise(x, FUNCTIONS["chi"](x, strength))
+
+            def signal(x, kappa=at, strength=strength):
+                return FUNCTIONS["signal"](x, FUNCTIONS["chi"](x, strength), kappa)
+
+            size = abs(signal(x)) + abs(signal(x, at + 1)) + 1
+            assert abs(mp.diff(signal, x)) < mp.mpf(10) ** -9 * size
+            assert abs(mp.diff(lambda x: signal(x, at + 1), x)) > mp.mpf(10) ** -8
 
 
 def test_an_opposed_state_is_never_lowest(places):
@@ -121,18 +136,29 @@ def test_untied_states_are_stationary(horizon):
             assert abs(free_energy(*given) - F) < mp.mpf(10) ** -50 * (1 + abs(F))
 
 
+def folds_meet(found, horizon):
+    """λ(g) at the cusp's skip and noise: its value there, and that its first two derivatives vanish."""
+    signal = lambdify((g, a, kappa), skip_branch(horizon).signal, "mpmath")
+    assert abs(signal(found.g, found.skip, found.kappa) / found.signal - 1) < 1e-12
+    slopes = [mp.diff(lambda x: signal(x, found.skip, found.kappa), found.g, k) for k in (1, 2, 3)]
+    assert abs(slopes[0]) < mp.mpf(10) ** -6
+    assert abs(slopes[1]) < mp.mpf(10) ** -6
+    assert slopes[2] > 1
+
+
+def test_the_untied_cusp_of_two_times():
+    with mpmath.workdps(30):
+        found = untied_cusp(3, Rational(1, 2), 15)
+        assert found.skip == mp.mpf("0.5")
+        folds_meet(found, 3)
+
+
 @pytest.mark.slow
 def test_the_untied_cusp():
     assert cusp_polynomial(T).degree() == 8
     with mpmath.workdps(30):
         assert abs(untied_cusp(5, Integer(0), 30).kappa - mp.mpf(onset_noise(5).evalf(30))) < mp.mpf(10) ** -25
-        found = untied_cusp(4, Rational(1, 2), 30)
-        branch = skip_branch(4)
-        signal = lambdify((g, a, kappa), branch.signal, "mpmath")
-        slopes = [mp.diff(lambda x: signal(x, found.skip, found.kappa), found.g, k) for k in (1, 2, 3)]
-        assert abs(slopes[0]) < mp.mpf(10) ** -6
-        assert abs(slopes[1]) < mp.mpf(10) ** -6
-        assert slopes[2] > 1
+        folds_meet(untied_cusp(4, Rational(1, 2), 30), 4)
 
 
 @pytest.mark.slow
