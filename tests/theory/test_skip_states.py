@@ -70,16 +70,16 @@ def test_tied_states_are_stationary(places):
 def test_the_signal_folds_along_fixed_skip_at_the_noise_of_a_fold(places):
     """λ(g) at fixed a, χ going with g: its slope vanishes at κ of a fold, and at another noise it does not."""
     noise = lambdify((g, chi), fold_noise(), "mpmath")
+    (x, strength), *_ = places
     with mpmath.workdps(25):
-        for x, strength in places[:1]:
-            at = noise(x, FUNCTIONS["chi"](x, strength))
+        at = noise(x, FUNCTIONS["chi"](x, strength))
 
-            def signal(x, kappa=at, strength=strength):
-                return FUNCTIONS["signal"](x, FUNCTIONS["chi"](x, strength), kappa)
+        def signal(x, kappa=at):
+            return FUNCTIONS["signal"](x, FUNCTIONS["chi"](x, strength), kappa)
 
-            size = abs(signal(x)) + abs(signal(x, at + 1)) + 1
-            assert abs(mp.diff(signal, x)) < mp.mpf(10) ** -9 * size
-            assert abs(mp.diff(lambda x: signal(x, at + 1), x)) > mp.mpf(10) ** -8
+        size = abs(signal(x)) + abs(signal(x, at + 1)) + 1
+        assert abs(mp.diff(signal, x)) < mp.mpf(10) ** -9 * size
+        assert abs(mp.diff(lambda x: signal(x, at + 1), x)) > mp.mpf(10) ** -8
 
 
 def test_an_opposed_state_is_never_lowest(places):
