@@ -39,7 +39,6 @@ def input_directions(x: FloatArray) -> tuple[FloatArray, tuple[int, ...]]:
             rest = equilibrated(new)
             largest = math.sqrt(len(new))
             rest = rest - (rest @ V) @ V.T
-            rest = rest - (rest @ V) @ V.T
             _, values, right = np.linalg.svd(np.unique(rest, axis=0), full_matrices=False)
             fresh = right[values > CUT * largest].T
             fresh = np.linalg.qr(fresh - V @ (V.T @ fresh))[0]

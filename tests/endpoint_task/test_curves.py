@@ -203,3 +203,20 @@ def test_a_step_that_fails_is_halved_and_the_trace_goes_on(monkeypatch):
     np.testing.assert_allclose(asked[:4], branches.FIRST_STEP * 0.5 ** np.arange(4))
     assert curve.log_signal(0.0)[-1] > math.log(branches.LARGEST_SIGNAL)
     assert curve.log_signal(0.0)[-2] < math.log(branches.LARGEST_SIGNAL)
+
+
+def test_every_level_of_a_rising_curve_is_met_between_its_neighbours():
+    """Goals at the middle of each interval, the last and the first among them; none beyond the ends."""
+    branch = spline(3, 1)
+    s, levels = branch.curve.s, branch.curve.log_signal(1.0)
+    assert (np.diff(levels) > 0).all()
+    middle = (levels[1:] + levels[:-1]) / 2
+    goal = np.concatenate([[levels[0] - 0.1], middle, [levels[-1] + 0.1]])
+    for noise in (1.0, None):
+        found = branches._lowest_crossing(branch, goal[::-1], np.ones(goal.shape), noise)[::-1]
+        assert np.isnan(found[[0, -1]]).all()
+        assert (found[1:-1] > s[:-1]).all()
+        assert (found[1:-1] < s[1:]).all()
+        np.testing.assert_allclose(branch.log_signal(found[1:-1], 1.0)[0], middle, atol=1e-9)
+        inner = branches._lowest_crossing(branch, middle, np.ones(middle.shape), noise)
+        np.testing.assert_allclose(inner, found[1:-1], rtol=1e-12)

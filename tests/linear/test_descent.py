@@ -75,3 +75,63 @@ def test_a_start_that_is_no_kernel_is_its_own_end():
     np.testing.assert_array_equal(ends[0][0], -prior)
     assert ends[0][1] == np.inf
     assert functional.at(ends[1][0]).residual < 1e-5
+
+
+class Planted:
+    """F of one number, and where it was asked for."""
+
+    def __init__(self, F, slope):
+        self.F, self.slope, self.asked = F, slope, []
+
+    def values_and_gradients(self, z):
+        self.asked += z[:, 0].tolist()
+        return np.array([self.F(x) for x in z[:, 0]]), np.array([[self.slope(x)] for x in z[:, 0]])
+
+
+def ended(F, slope, start, *, iterations=50, tolerance=1e-6, known=()):
+    planted = Planted(F, slope)
+    z, value = descent._minimise(planted, np.array([[start]]), iterations, tolerance, np.array(known))
+    assert value[0] == F(z[0, 0])
+    return z[0, 0], planted.asked
+
+
+@pytest.mark.parametrize("level", [0.0, 1e3, -1e3])
+def test_a_descent_ends_where_its_slope_is_small_beside_the_free_energy(level):
+    """F = level + x²/2: at x = 0.9 (1 + |F|) 10⁻⁶ it stays, at 1.1 it goes on, at once to the minimum."""
+    small = 1e-6 * (1 + abs(level))
+    assert ended(lambda x: level + x**2 / 2, lambda x: x, 0.9 * small)[0] == 0.9 * small
+    assert ended(lambda x: level + x**2 / 2, lambda x: x, 1.1 * small)[0] == 0.0
+    # at the free energy of a minimum that is known it stays with a larger slope, elsewhere it does not
+    held = 0.9 * descent.LEVEL * (1 + abs(level))
+    near = level + held**2 / 2 + 0.5 * descent.SAME_FREE_ENERGY * (1 + abs(level))
+    far = level + held**2 / 2 + 2 * descent.SAME_FREE_ENERGY * (1 + abs(level))
+    assert ended(lambda x: level + x**2 / 2, lambda x: x, held, known=[near])[0] == held
+    assert ended(lambda x: level + x**2 / 2, lambda x: x, held, known=[far])[0] == 0.0
+
+
+def test_a_step_that_is_too_long_is_cut_to_the_parabolas_minimum():
+    """F = 2x² from 0.1: a step of 1 times the slope, 0.4, to -0.3; the parabola through both has its minimum at 0."""
+    end, asked = ended(lambda x: 2 * x**2, lambda x: 4 * x, 0.1)
+    assert asked[:2] == pytest.approx([0.1, -0.3])
+    assert asked[2] == pytest.approx(0.0, abs=1e-12)
+    assert abs(end) < 1e-6
+    # where F is not finite, a tenth of the step; of a parabola no more than half, and no less than a tenth
+    for beyond, share in ((np.inf, 0.1), (1.0, 0.1), (0.02 - 1e-5, 0.5)):
+
+        def F(x, beyond=beyond):
+            return 2 * x**2 if x > -0.2 else beyond
+
+        assert ended(F, lambda x: 4 * x, 0.1)[1][2] == pytest.approx(0.1 - 0.4 * share)
+
+
+def test_descents_without_a_minimum_end_at_their_bounds():
+    end, asked = ended(lambda x: -x, lambda x: -1.0, 0.0, iterations=5)
+    assert len(asked) == 6
+    assert end == asked[-1]
+    steps = np.diff(asked)
+    assert (steps > 0).all()
+    assert steps.max() <= descent.LONGEST * (1 + 1e-12)
+    # a slope that no step confirms
+    end, asked = ended(lambda x: abs(x), lambda x: -1.0, 0.0)
+    assert end == 0.0
+    assert len(asked) == descent.MOST_TRIALS + 1

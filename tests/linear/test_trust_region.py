@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -131,3 +133,33 @@ def test_newton_goes_on_while_the_residual_falls_quickly_or_is_above_the_toleran
     assert not once.converged
     assert "stopped after 1 steps" in once.status
     assert once.point.residual < start.residual
+
+
+@pytest.mark.parametrize(
+    ("values", "g", "radius", "z", "boundary"),
+    [
+        ([1.0, 2.0, 4.0], [1.0, 2.0, 2.0], 10.0, [-1, -1, -0.5], False),
+        ([1.0, 2.0, 4.0], [3.0, 0.0, 0.0], 1.0, [-1, 0, 0], True),
+        ([-1.0, 2.0, 4.0], [3.0, 0.0, 0.0], 1.0, [-1, 0, 0], True),
+        # nothing pulls along what curves down: Newton's step in the rest
+        ([-1.0, 2.0, 4.0], [0.0, 2.0, 2.0], 10.0, [0, -1, -0.5], False),
+        ([-1.0, 2.0, 4.0], [1e-17, 2.0, 2.0], 10.0, [0, -1, -0.5], False),
+        ([-2.0, -1.0, 4.0], [0.0, 3.0, 0.0], 1.0, [0, -1, 0], True),
+        ([-2.0, -1.0, 4.0], [0.0, 0.0, 0.0], 1.0, [0, 0, 0], False),
+    ],
+)
+def test_exact_steps_of_planted_curvatures(values, g, radius, z, boundary, monkeypatch):
+    """In a turned frame; the length on the boundary is met within a hundredth."""
+    frame = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))[0]
+    planted = SimpleNamespace(
+        hessian=lambda point: frame @ np.diag(values) @ frame.T,
+        vector=lambda point, G: frame @ G,
+        step_of=lambda point, z: frame.T @ z,
+    )
+    monkeypatch.setattr(trust_region, "steps", planted)
+    step = trust_region._exact_step(SimpleNamespace(gradient=np.array(g)), radius)
+    np.testing.assert_allclose(step.S, z, atol=0.01 if boundary else 1e-12)
+    assert np.linalg.norm(step.S) <= radius * (1 + 1e-12)
+    predicted = -float(np.dot(g, step.S) + 0.5 * step.S @ np.diag(values) @ step.S)
+    assert step.predicted == pytest.approx(predicted, abs=1e-12)
+    assert step.on_boundary == boundary

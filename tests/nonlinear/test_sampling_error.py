@@ -7,7 +7,9 @@ import pytest
 
 from numerics.inputs.activation import NAMED
 from numerics.inputs.problem import endpoint
+from numerics.nonlinear import by_sampling
 from numerics.nonlinear.by_sampling import Sampling, Start
+from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.sample import standard
 from numerics.nonlinear.search import lowest_state
 from numerics.nonlinear.space import trajectory_space
@@ -29,3 +31,23 @@ def test_standard_errors_are_as_large_as_the_errors():
         of_free_energy.append((refined.state.point.free_energy - exact.free_energy) / refined.free_energy_error)
     assert 0.7 < np.sqrt(np.mean(np.square(z))) < 1.4
     assert 0.6 < np.sqrt(np.mean(np.square(of_free_energy))) < 1.6
+
+
+def test_an_error_that_the_parts_do_not_tell_is_that_to_first_order_or_infinite(monkeypatch):
+    problem = endpoint(3, 1.0, activation="erf")
+    space, engine = trajectory_space(problem), Sampling(NAMED["erf"], 64, 0)
+    state = engine.converge(space, engine.random_network(space, forward_kernel(space, NAMED["erf"])))
+    known = engine._error(space, state, None)
+    assert (np.diag(known) > 0).all()
+
+    def singular(*given):
+        raise np.linalg.LinAlgError("singular")
+
+    monkeypatch.setattr(Sampling, "_changes", lambda *given: None)
+    first = engine._error(space, state, None)
+    assert np.isfinite(first).all()
+    np.testing.assert_allclose(np.diag(first), np.diag(known), rtol=0.5)
+    monkeypatch.setattr(by_sampling.MomentMap, "responses", singular)
+    assert np.isinf(engine._error(space, state, None)).all()
+    monkeypatch.setattr(Sampling, "_changes", singular)
+    assert np.isinf(engine._error(space, state, None)).all()

@@ -151,6 +151,8 @@ def test_the_untied_cusp_of_two_times():
         found = untied_cusp(3, Rational(1, 2), 15)
         assert found.skip == mp.mpf("0.5")
         folds_meet(found, 3)
+    with pytest.raises(ValueError, match="T: is 2"):
+        untied_cusp(2, Integer(0))
 
 
 @pytest.mark.slow
