@@ -242,17 +242,3 @@ def critical_amplitude(branch: CoherentBranch) -> Expr:
     s = branch.parameter
     rise = diff(expand(branch.kernel[2, 3] ** 2), s).subs(s, 2)
     return factor(rise / diff(branch.signal, s).subs(s, 2))
-
-
-def solve_parameter(branch: CoherentBranch, signal: Expr) -> list[Expr]:
-    """The real s > 2 at which ``λ(s)`` is the given number: one, none, or two beyond the tricritical κ = 56/3.
-
-    Raises:
-        ValueError: if κ is symbolic or the signal is no number.
-    """
-    signal = sympify(signal)
-    if branch.noise.free_symbols or not signal.is_number:
-        raise ValueError("signal: needs a number, and a branch with numeric κ")
-    s = branch.parameter
-    polynomial = Poly(fraction(together(branch.signal - signal))[0], s)
-    return [root for root in polynomial.real_roots() if (root - 2).is_positive]

@@ -6,8 +6,7 @@ See docs/theory.md section 4.
 ``linear``, ``erf`` (φ(h) = erf(√π h/2), slope 1 at 0) and ``relu``:
 
 - ``average``: ``⟨φ(x)φ(y)⟩``,
-- ``slope_average``: ``⟨φ'(x)φ'(y)⟩``,
-- ``average_gradient``: the derivatives of ``⟨φ(x)φ(y)⟩`` by a, b, c.
+- ``slope_average``: ``⟨φ'(x)φ'(y)⟩``, the derivative of that by c.
 
 They follow from Price's theorem, ``∂_c ⟨f(x)g(y)⟩ = ⟨f'(x)g'(y)⟩``: the average of the derivatives is elementary,
 and is integrated over c from the independent variables at c = 0. The variances enter by Bonnet's theorem,
@@ -21,7 +20,7 @@ from functools import cache
 from typing import Any
 
 import mpmath
-from sympy import Expr, Rational, Symbol, acos, asin, diff, integrate, lambdify, pi, sqrt
+from sympy import Expr, Rational, Symbol, acos, asin, integrate, lambdify, pi, sqrt
 
 #: Variances of the two variables and their covariance.
 a, b = Symbol("a", positive=True), Symbol("b", positive=True)
@@ -64,13 +63,6 @@ def average(activation: str) -> Expr:
     primitive = integrate(inner, rho)
     grown = primitive - primitive.subs(rho, 0)
     return _with_arccos((scale * (1 / (2 * pi) + grown)).subs(rho, c / scale))
-
-
-def average_gradient(activation: str) -> tuple[Expr, Expr, Expr]:
-    """Derivatives of ``⟨φ(x)φ(y)⟩`` by a, b and c; the last is ``slope_average``."""
-    _require(activation)
-    closed = average(activation)
-    return diff(closed, a), diff(closed, b), slope_average(activation)
 
 
 def evaluate(activation: str, what: str, variances: tuple[Any, Any], covariance: Any, digits: int = 30) -> Any:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sympy import Expr, ImmutableMatrix, Symbol, diag, log, simplify, together
+from sympy import Expr, ImmutableMatrix, Symbol, diag, log, simplify
 
 from theory import symbols
 from theory.display import Equations, Typeset
-from theory.free_energy import endpoint_free_energy
 from theory.kernel import normalised_noise, require_horizon
 
 
@@ -78,19 +77,6 @@ def incoherent_branch(T: int | Symbol) -> IncoherentBranch:
         signal=(r - 1) * (r**n + noise) ** 2 / r**n,
         free_energy=(r - 1) * (r**n + noise) / (2 * r**n) + n * (r - 1 - log(r)) / 2,
     )
-
-
-def stationarity_on_branch(T: int, arch: str = "rnn") -> ImmutableMatrix:
-    """The gradient of the full free energy on the incoherent branch, simplified: a column of zeros.
-
-    Every kernel entry is varied, off-diagonal ones included; λ, κ, u, v, w and r stay symbolic.
-    """
-    branch = incoherent_branch(T)
-    functional = endpoint_free_energy(T, arch)
-    place = dict(zip(functional.kernel, branch.kernel(), strict=True))
-    place[symbols.signal] = branch.signal
-    gradient = functional.stationarity().subs(place, simultaneous=True)
-    return ImmutableMatrix(gradient.applyfunc(lambda entry: simplify(together(entry))))
 
 
 def recursion_residuals() -> tuple[Expr, Expr]:

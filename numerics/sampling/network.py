@@ -200,10 +200,6 @@ class Network:
         """The network's recurrent matrices, written out."""
         return DenseConnections(weights.W, self.scale_w, self.sharing.uses)
 
-    def recurrent(self, weights: Weights, step: int) -> Array:
-        """``W^(t)`` itself, (N, N); `step` is t - 1."""
-        return np.asarray(combined(self.sharing.uses[step], lambda layer: weights.W[layer]) * self.scale_w)
-
     def forward(self, connections: Connections, eta_u: Array, inputs: Array | None = None) -> Activity:
         """``h^1 = U x^0 + b^(1)``, ``h^t = a h^(t-1) + W^(t-1) φ(h^(t-1)) + U x^(t-1) + b^(t)``.
 

@@ -166,14 +166,6 @@ def fixed(problem: Problem, kernel: FloatArray, *, odd: bool) -> FloatArray:
     return kernel * np.outer(signs, signs)
 
 
-def is_broken(problem: Problem, kernel: FloatArray, *, odd: bool, error: FloatArray | None = None) -> bool:
-    """Whether the state has other images: a sign symmetry reverses an entry that is not 0 beyond its error.
-
-    A state that all of them leave as it is has no sign, coherent or not: the DNN's, and those of even lags only.
-    """
-    return bool(rounded_gauge(problem, kernel, odd=odd, error=error).steps)
-
-
 def rounded_gauge(problem: Problem, kernel: FloatArray, *, odd: bool, error: FloatArray | None = None) -> Gauge:
     """`gauge` of a state that a solver found: entries within `SMALL` of its diagonal are 0 too."""
     size = np.sqrt(np.maximum(np.diagonal(kernel), 0.0))

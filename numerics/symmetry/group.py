@@ -290,21 +290,15 @@ def _null_space(equations: set[int], count: int) -> list[int]:
     return [1 << f | sum(1 << bit for bit, row in pivots.items() if row >> f & 1) for f in free]
 
 
-@lru_cache(maxsize=64)
-def independent_classes(problem: Problem, odd: bool) -> IntArray:
+def finest_classes(given: Conditions, joined: IntArray | None = None) -> IntArray:
     """The finest classes that stay independent of one another, a number for each joint index, (nP,).
 
     Entries of Φ and Φ̃ between classes vanish at the state that the random network's kernel is followed to, as they
     vanish under docs/theory.md section 4's conditions if they do in them: then C and the tilted density factorise
     over the classes, and with an odd φ each factor is even. It takes that inputs overlap and labels that are not 0 lie
     within one class, and that for tied matrices ``(t, p)`` and ``(t', q)`` share a class if, and only if, their
-    successors do. Each sign symmetry has one sign on a class.
+    successors do. Each sign symmetry has one sign on a class. Pairs of joint indices, (k, 2), may be kept together.
     """
-    return finest_classes(conditions(problem, odd))
-
-
-def finest_classes(given: Conditions, joined: IntArray | None = None) -> IntArray:
-    """`independent_classes` from the conditions, and pairs of joint indices, (k, 2), that are kept together."""
     n, P = given.n, given.P
     size = n * P
     if not given.odd:

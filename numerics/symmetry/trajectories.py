@@ -1,7 +1,7 @@
 """What a state of a nonlinear network keeps: classes of a trajectory's times and patterns that do not correlate.
 
 A sign symmetry that leaves a kernel as it is (``numerics.symmetry.group``) forbids the entries that it reverses. The
-random network's state, followed to the labels, keeps more: its ``independent_classes``. With an odd φ, input at t = 0
+random network's state, followed to the labels, keeps more: its ``finest_classes``. With an odd φ, input at t = 0
 and one labelled time these are the single times, so that the neurons' measure is a product over times.
 """
 

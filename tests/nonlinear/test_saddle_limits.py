@@ -13,7 +13,7 @@ from numerics.errors import InputError
 from numerics.inputs.activation import Activation
 from numerics.inputs.problem import Problem, endpoint
 from numerics.nonlinear.search import all_states, incoherent_state, lowest_state, state_near
-from theory.conjugate_weak_signal import weak_signal
+from tests.nonlinear.weak_signal import weak_signal
 
 
 def with_sign(kernel):

@@ -96,7 +96,7 @@ def weights_z(case: str) -> float:
     problem, (_, M, B) = tiny(case), CASES[case]
     net = make_network(problem, N, "float64")
     drawn = [net.prior_draw(rng, readout=False) for _ in range(20)]
-    W = np.array([[net.recurrent(weights, t) for t in range(3)] for weights in drawn])
+    W = np.array([[net.connections(weights).forward(t, np.eye(N)) for t in range(3)] for weights in drawn])
     parts = [(W.transpose(1, 0, 2, 3).reshape(3, -1) * math.sqrt(N / problem.w), M)]
     if problem.bias:
         b = np.array([weights.U[:, 1:] @ net.inputs[:, 1:, 0].T * net.scale_u for weights in drawn])

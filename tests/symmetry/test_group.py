@@ -319,7 +319,7 @@ def test_labels_that_are_orthogonal_vectors_leave_a_symmetry_and_others_do_not()
 @settings(max_examples=150, deadline=None)
 @given(problem=problems(largest=5))
 def test_independent_classes_are_kept_by_the_forward_map_and_by_every_symmetry(problem):
-    classes = group.independent_classes(problem, True)
+    classes = group.finest_classes(group.conditions(problem, True))
     within = classes[:, None] == classes
     for symmetry in group.sign_symmetries(problem, True):
         alive = alive_of(problem).ravel()
@@ -344,7 +344,7 @@ def test_labels_at_times_of_both_parities_leave_no_symmetry(labels):
     y[0, [t - 1 for t in labels]] = 2.0
     assert group.sign_symmetries(Problem([[1.0]], y), True) == ()
     # ... but phases of order 3 may leave classes that do not correlate
-    assert len(set(group.independent_classes(Problem([[1.0]], y), True))) == (3 if labels == (1, 4) else 1)
+    assert len(set(group.finest_classes(group.conditions(Problem([[1.0]], y), True)))) == (3 if labels == (1, 4) else 1)
 
 
 def test_a_held_out_pattern_has_no_sign_before_its_first_input_and_one_that_its_inputs_allow():

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from sympy import Matrix, Rational, simplify
 
+from tests.nonlinear.weak_signal import gaussian_mean, weak_signal
 from theory import conjugate_kernels as conjugate
-from theory.conjugate_weak_signal import gaussian_mean, weak_signal
 from theory.matrix_calculus import kernel_functional as linear
 from theory.matrix_calculus.explicit import Layout, evaluate
 from theory.symbols import kappa, u, v, w

@@ -6,8 +6,9 @@ import pytest
 from mpmath import mp
 from sympy import ImmutableMatrix, Rational, expand, simplify, sqrt
 
+from tests.theory.branch_points import solve_parameter
 from theory import symbols
-from theory.coherent_branch import coherent_branch, solve_parameter
+from theory.coherent_branch import coherent_branch
 from theory.outliers import characteristic_polynomial, outlier_threshold, regression_matrix
 
 s, z = symbols.s, symbols.z
