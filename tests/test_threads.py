@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from numerics import endpoint, threads
+from numerics import Problem, endpoint, threads
 
 #: Run where no limit holds, as the tests themselves are limited.
 PROGRAM = """
@@ -58,3 +60,19 @@ def test_the_limit_ends_when_a_function_raises():
     with pytest.raises(ValueError, match="inside"):
         fails(endpoint(4, 1.0))
     assert threads._limit.depth == depth
+
+
+@pytest.mark.parametrize("rows", [threads.LARGE, threads.LARGE + 1])
+def test_the_first_argument_says_whether_a_problem_is_large(rows):
+    problem = Problem(np.ones((rows, 1)), np.ones((rows, 1)))
+    depths = []
+
+    @threads.one_thread
+    def computes(*arguments, **options):
+        depths.append(threads._limit.depth)
+
+    small, outside = endpoint(4, 1.0), threads._limit.depth
+    for arguments in ((problem, small), (SimpleNamespace(problem=problem), small), (small, problem), ()):
+        computes(*arguments, width=3)
+    large = [depth == outside for depth in depths]
+    assert large == [rows > threads.LARGE, rows > threads.LARGE, False, False]

@@ -79,8 +79,7 @@ def _first_instability(problem: Problem, low: float, high: float, told: Progress
     for left, right in pairwise(probes):
         if smallest(left) > 0 >= smallest(right):
             root = float(brentq(smallest, left, right, xtol=0.1 * ACCURACY * left, rtol=ACCURACY))
-            for edge in (root * (1 - ACCURACY), root * (1 + ACCURACY)):
-                smallest(edge)
+            smallest(root * (1 - ACCURACY))  # the stable side, which the search has not met if it hits the zero itself
             stable = max(s for s, state in known.items() if s <= right and state.hessian_smallest > 0)
             unstable = min(s for s, state in known.items() if s > stable and state.hessian_smallest <= 0)
             smallest(root)

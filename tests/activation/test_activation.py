@@ -243,3 +243,18 @@ def test_kinks_that_nearly_coincide_are_one(distance, number):
     found = smoothness.kinks(lambda h: np.abs(h - 1.2) + 0.5 * np.abs(h - 1.2 - distance), "two")
     assert len(found) == number
     np.testing.assert_allclose(found, [1.2, 1.2 + distance][:number], atol=1e-4)
+
+
+@pytest.mark.parametrize(("growth", "refused"), [(1.0, False), (1.04, False), (1.06, True), (3.0, True)])
+def test_growth_is_a_ratio_of_far_to_near_whatever_the_size_of_a_function(growth, refused):
+    """φ = s h for small |h| and growth times that for large."""
+    for size in (1e-3, 1.0, 1e3):
+
+        def function(h, size=size):
+            return size * np.where(np.abs(h) < 1e10, h, growth * h)
+
+        if refused:
+            with pytest.raises(InputError, match="grows faster than linearly"):
+                smoothness.check_growth(function, "planted")
+        else:
+            smoothness.check_growth(function, "planted")

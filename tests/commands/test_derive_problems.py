@@ -167,22 +167,23 @@ def named(fields, H, labels):
         )  # fmt: skip
 
     texts = fields["definitions"]
-    D, K, Y = (matrix(texts[name]) for name in ("D", "K", "Y"))
+    D = matrix(texts["D"])
     A = matrix(texts["A"]) if "A" in texts else mpmath.eye(H.rows)
     assert texts["Q"] == "D**(-1)"
-    assert texts["E"] == "K**(-1)"
-    J, Q, E = H**-1, D**-1, K**-1
+    J, Q = H**-1, D**-1
     whole = {"J": J, "Q": Q, "R": Q * A * H * A.T * Q}
-    index = [name.split("_")[2] for name in fields["variables"][: H.rows]]
+    pairs = [(i, j) for i in range(H.rows) for j in range(i, H.rows)]
     found = {}
     for letter, entries in whole.items():
-        for i in range(H.rows):
-            for j in range(i, H.rows):
-                found[sympy.Symbol(f"{letter}_{index[i]}_{index[j]}")] = sympy.Float(entries[i, j], 40)
-    for letter, entries in (("E", E), ("N", E * Y * E)):
-        for i in range(K.rows):
-            for j in range(i, K.rows):
-                found[sympy.Symbol(f"{letter}_{i + 1}{j + 1}")] = sympy.Float(entries[i, j], 40)
+        for name, (i, j) in zip(fields["variables"], pairs, strict=True):
+            found[sympy.Symbol(letter + name[1:])] = sympy.Float(entries[i, j], 40)
+    for c in [name[1:] for name in texts if name[0] == "K"]:
+        assert texts["E" + c] == f"K{c}**(-1)"
+        K, Y = matrix(texts["K" + c]), matrix(texts["Y" + c])
+        for letter, entries in (("E", K**-1), ("N", K**-1 * Y * K**-1)):
+            for i in range(K.rows):
+                for j in range(i, K.rows):
+                    found[sympy.Symbol(f"{letter}{c}_{i + 1}{j + 1}")] = sympy.Float(entries[i, j], 40)
     return found
 
 
@@ -205,6 +206,18 @@ def test_files_with_outputs_of_their_own_and_a_sharing_matrix(tmp_path):
     with mpmath.workdps(30):
         expected = free_energy(H, 3, X, "rnn", mpmath.mpf(1) / 3, 0, targets, M=mpmath.matrix(M.tolist()))
         assert abs(number(fields["free_energy"], at(fields, H, fields["labels"])) - expected) < 1e-10
+    # derivatives of a single labelled row, and of two
+    shown = derive("stationarity", str(tmp_path / "two.npz"))
+    pairs = [(i, j) for i in range(3) for j in range(i, 3)]
+    with mpmath.workdps(40):
+        values = at(shown, H, shown["labels"]) | named(shown, H, shown["labels"])
+        for (i, j), text in zip(pairs, shown["equations"].values(), strict=True):
+            ahead, behind = H.copy(), H.copy()
+            for moved, x in ((ahead, STEP), (behind, -STEP)):
+                moved[i, j] += x
+                moved[j, i] = moved[i, j]
+            F = [free_energy(K, 3, X, "rnn", 0, 0, targets, M=mpmath.matrix(M.tolist())) for K in (ahead, behind)]
+            assert abs(number(text, values) - (F[0] - F[1]) / (2 * STEP)) < 1e-10
     second = derive("hessian", str(tmp_path / "two.npz"))
     assert {"E_1", "E_2", "N_1", "Y_2"} <= set(second["definitions"])
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from numerics.continuation import following, hysteresis
+from numerics.continuation.branch import Branch
 from numerics.continuation.events import Event
 from numerics.continuation.following import follow, through
 from numerics.continuation.hysteresis import _differences, _goes_on, _leg, _next
@@ -253,3 +254,20 @@ def test_the_loop_is_as_wide_as_the_passages_are_on_different_pieces():
     assert _differences(up, passage((1, 16.0, 5.0), (2, 5.0, 3.0), (0, 3.0, 1.0))) == ((3.0, 8.0),)
     twice = passage((0, 1.0, 2.0), (3, 2.0, 4.0), (0, 4.0, 6.0), (1, 6.0, 16.0))
     assert _differences(up, twice) == ((2.0, 4.0), (6.0, 8.0))
+
+
+@pytest.mark.parametrize(("critical", "asked"), [((), 0), ((1,), 0), ((1, 2), 1), ((0, 1, 2), 1)])
+@pytest.mark.parametrize("negative", [0, 1])
+def test_a_step_is_stable_where_its_sure_ends_are_minima_or_its_middle_is(critical, asked, negative):
+    """Points at which an eigenvalue vanishes, with the sign of rounding, are not asked."""
+    middles = []
+
+    def step(point, length):
+        middles.append((point, length))
+        return SimpleNamespace(negative=negative)
+
+    points = tuple(SimpleNamespace(number=k, negative=9 if k in critical else negative) for k in range(4))
+    branch = Branch(SimpleNamespace(step=step), points, np.array([0.0, 1.0, 1.5, 3.0]), (), ("range", "range"))
+    vars(branch)["_critical"] = frozenset(critical)
+    assert branch.stable_step(1) == (negative == 0)
+    assert middles == [(points[1], 0.25)] * asked

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem, endpoint
+from numerics.nonlinear import critical
 from numerics.nonlinear.critical import critical_signal
 
 
@@ -42,3 +45,30 @@ def test_dnn_has_none():
 def test_bad_range_is_refused():
     with pytest.raises(InputError, match="range: is 3 to 2"):
         critical_signal(endpoint(4, 1.0), 3.0, 2.0)
+
+
+@pytest.mark.parametrize("bend", [1e-12, 8.0, -8.0])
+def test_the_interval_is_as_narrow_as_the_accuracy_on_both_sides(bend, monkeypatch):
+    """Planted states whose smallest eigenvalue bends, so that the search comes from one side."""
+    asked = []
+
+    def state(problem, tolerance):
+        scale = float(problem.labels[0] ** 2)
+        asked.append(scale)
+        smallest = np.expm1(bend * (3.0 - scale)) / bend
+        return SimpleNamespace(converged=True, hessian_smallest=smallest, scale=scale, status="")
+
+    monkeypatch.setattr(critical, "incoherent_state", state)
+    found = critical_signal(endpoint(3, 1.0), 2.0, 4.0)
+    assert found.scale == pytest.approx(3.0, rel=2 * critical.ACCURACY)
+    assert found.state.scale == pytest.approx(found.scale, rel=1e-12)
+    low, high = found.interval
+    assert low < 3.0 < high
+    assert high - low <= 2.1 * critical.ACCURACY * 3.0
+    assert len(asked) == len(set(asked))
+    assert critical_signal(endpoint(3, 1.0), 3.5, 5.0) is None
+    monkeypatch.setattr(
+        critical, "incoherent_state", lambda problem, tolerance: SimpleNamespace(converged=False, status="lost")
+    )
+    with pytest.raises(InputError, match="range: at scale 2 the state is lost"):
+        critical_signal(endpoint(3, 1.0), 2.0, 4.0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from numerics.inputs.problem import Problem, endpoint
-from numerics.sampling import Plan
+from numerics.sampling import Plan, hmc
 
 
 def plan(problem, **options):
@@ -62,3 +62,19 @@ def test_a_checkpoint_belongs_to_one_run_only():
     ]
     prints = [made.fingerprint() for made in (first, *changed)]
     assert len(set(prints)) == len(prints)
+
+
+def test_a_trajectory_has_equal_steps_no_longer_than_its_step_size_and_no_more_than_the_most():
+    """Of lengths about their mean, by a share; those of too many steps are cut short."""
+    rng, lengths = np.random.default_rng(0), []
+    for _ in range(400):
+        angle, steps = hmc.draw_trajectory(rng, 0.3, 2.0)
+        assert steps >= 1
+        assert angle <= 0.3
+        assert angle > 0.3 * (steps - 1) / steps  # one step fewer would be too long
+        lengths.append(angle * steps)
+    assert min(lengths) == pytest.approx(2.0 * (1 - hmc._JITTER), rel=0.02)
+    assert max(lengths) == pytest.approx(2.0 * (1 + hmc._JITTER), rel=0.02)
+    assert np.mean(lengths) == pytest.approx(2.0, rel=0.05)
+    assert hmc.draw_trajectory(rng, 1e-9, 2.0) == (1e-9, hmc._MOST_STEPS)
+    assert hmc.draw_trajectory(rng, 50.0, 2.0)[1] == 1
