@@ -6,13 +6,17 @@ import mpmath
 import pytest
 from sympy import (
     Determinant,
+    Identity,
     ImmutableMatrix,
     Inverse,
     Matrix,
     MatrixSymbol,
+    OneMatrix,
     Rational,
     Symbol,
     Trace,
+    Transpose,
+    ZeroMatrix,
     diff,
     eye,
     log,
@@ -44,6 +48,7 @@ from theory.matrix_calculus.kernel_functional import (
     free_energy_gradient,
     free_energy_hessian_vector_product,
 )
+from theory.matrix_calculus.nodes import Bracket, Symmetrised, Whitened, transposed
 from theory.symbols import kappa, u, v, w
 
 PARAMETERS = {u: Rational(5, 4), v: Rational(2, 3), w: Rational(7, 5), kappa: Rational(1, 2)}
@@ -272,3 +277,37 @@ def test_expressions_print_as_latex():
     assert "+ -" not in text
     assert text.count("{") == text.count("}")
     assert folded.xreplace(definitions) == free_energy_gradient("dnn")
+
+
+def test_a_transpose_is_distributed_and_symmetric_parts_are_recognised():
+    A, B = MatrixSymbol("A", 6, 6), MatrixSymbol("B", 6, 6)
+    S = SymmetricSymbol("S", 6)
+    assert transposed(S) is S
+    assert transposed(A) == Transpose(A)
+    assert transposed(Transpose(A)) == A
+    assert transposed(3 * A * S * B) == 3 * Transpose(B) * S * Transpose(A)
+    assert transposed(A + S) == Transpose(A) + S
+    assert transposed(Inverse(A)) == Inverse(Transpose(A))
+    assert transposed(Shift(A * B)) == Shift(Transpose(B) * Transpose(A))
+    assert transposed(Mask(A)) == Mask(Transpose(A))
+    assert transposed(Restrict(A, 2, 1)) == Restrict(Transpose(A), 2, 1)
+    assert transposed(Bracket(A * B)) == Transpose(Bracket(A * B))
+    assert transposed(Symmetrised(A)) == Symmetrised(A)
+    assert transposed(Whitened(S, A)) == Transpose(Whitened(S, A))
+    assert transposed(transposed(A * Inverse(B) + Shift(A))) == A * Inverse(B) + Shift(A)
+
+
+def test_maps_of_nothing_and_of_multiples():
+    A = MatrixSymbol("A", 6, 6)
+    assert Shift(ZeroMatrix(6, 6)) == ZeroMatrix(6, 6)
+    assert Restrict(ZeroMatrix(6, 6), 2) == ZeroMatrix(2, 2)
+    assert Shift(-3 * A) == -3 * Shift(A)
+    assert Mask(2 * A, 3 * SymmetricSymbol("M", 6)) == 6 * Mask(A, SymmetricSymbol("M", 6))
+    assert Mask(A, OneMatrix(6, 6)) == A
+    assert Mask(Mask(A)) == Mask(A)
+    assert Mask(A, Identity(6) + OneMatrix(6, 6)) == Mask(A, Identity(6)) + A
+    for wrong in (MatrixSymbol("C", 2, 3), w):
+        with pytest.raises(ValueError, match="accepted: a square matrix"):
+            Shift(wrong)
+        with pytest.raises(ValueError, match="accepted: a square matrix"):
+            LogDet(wrong)
