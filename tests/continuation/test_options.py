@@ -12,6 +12,8 @@ from numerics import InputError, Problem, endpoint, scan
 from numerics.continuation.family import family
 from numerics.continuation.growth import search_values
 from numerics.continuation.options import Options
+from numerics.continuation.parameters import PARAMETERS
+from numerics.linear.functional import kernel_functional
 
 
 @pytest.mark.parametrize("field", dataclasses.fields(Options), ids=lambda field: field.name)
@@ -63,3 +65,27 @@ def test_values_at_which_states_are_searched_for_are_a_factor_apart_and_the_ends
     low, *inner, high = np.exp(search_values(whole, (math.log(0.9), math.log(1100.0)))).tolist()
     assert (low, high) == (pytest.approx(0.9), pytest.approx(1100.0))
     np.testing.assert_allclose(inner, 2.0 ** np.arange(0, 11)[::every])
+
+
+X, Y = np.array([[1.0, 0.3], [-0.4, 0.8]]), np.array([[np.nan, 0.5, 1.0], [np.nan, np.nan, -2.0]])
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.7])
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_the_free_energy_at_a_value_is_that_of_the_problem_at_it(name, bias):
+    """At the random network's kernel of another problem, over times and patterns: an independent route by the
+    problem made anew, in coordinates of its own."""
+    arch = "drift:0.4" if name == "rho" else "shared:0.3"
+    problem = Problem(X, Y, arch=arch, u=1.3, v=0.8, w=0.9, kappa=0.6, skip=0.2, bias=0.7 if name == "bias" else bias)
+    parameter = PARAMETERS[name]
+    base = kernel_functional(problem)
+    for value in (0.35, 0.9):
+        moved = parameter.functional_at(base, problem, value)
+        fresh = kernel_functional(parameter.applied(problem, value))
+        H = fresh.space.full_basis() @ (1.3 * fresh.prior_kernel()) @ fresh.space.full_basis().T
+        energies = []
+        for functional in (moved, fresh):
+            inverse = np.linalg.pinv(functional.space.full_basis())
+            energies.append(functional.at(inverse @ H @ inverse.T).free_energy)
+        assert energies[0] == pytest.approx(energies[1], rel=1e-9)
+    assert parameter.value_of(problem) == {"signal": 1.0, "rho": 0.4}.get(name, getattr(problem, name, None))

@@ -10,7 +10,7 @@ import pytest
 
 from numerics.inputs.activation import NAMED
 from numerics.inputs.problem import endpoint
-from numerics.nonlinear import by_quadrature, by_sampling, iteration
+from numerics.nonlinear import by_quadrature, by_sampling, iteration, laws
 from numerics.nonlinear.by_quadrature import Quadrature
 from numerics.nonlinear.by_sampling import Sampling, Start
 from numerics.nonlinear.descent import Descent
@@ -332,3 +332,64 @@ def test_averages_of_a_tilted_law_are_weighted_sums_over_points_about_the_mean(c
     np.testing.assert_allclose(found, (activity * p[:, None]).T @ activity, rtol=1e-9)
     np.testing.assert_allclose(centre, p @ points, rtol=1e-9)
     np.testing.assert_allclose(spread, np.cov(points.T, aweights=p, ddof=0), rtol=1e-9)
+
+
+class Agreements:
+    """A way down whose steps gain a given share of what they promise; None where there is no law."""
+
+    def __init__(self, monkeypatch, shares, *, inside=False, length=0.4):
+        self.radii, self.shares, self.place = [], iter(shares), 0
+        self.inside, self.length = inside, length
+        monkeypatch.setattr(laws, "newton_step", self.newton_step)
+        monkeypatch.setattr(laws, "law_at", self.law_at)
+
+    def law(self, free_energy):
+        return SimpleNamespace(
+            free_energy=free_energy, precision=0.0, tilt=0.0, counting=0.5, points=np.zeros((100, 1))
+        )
+
+    def newton_step(self, space, nodes, law, radius):
+        self.radii.append(radius)
+        self.free_energy = law.free_energy
+        return laws.Step(0.0, 0.0, min(radius, self.length), 1.0, self.inside)
+
+    def law_at(self, space, phi, nodes, precision, tilt):
+        share = next(self.shares)
+        if share is None:
+            raise np.linalg.LinAlgError("singular")
+        return self.law(self.free_energy - share)
+
+    def down(self, steps):
+        space = SimpleNamespace(d=1, m=1)
+        return minimised(space, ERF, None, self.law(0.0), steps=steps)
+
+
+def test_the_radius_follows_the_agreement_of_steps_with_their_promise(monkeypatch):
+    way = Agreements(monkeypatch, [0.9, 0.5, 0.2, None, 0.0, 0.9, 0.9])
+    law, ended = way.down(7)
+    assert way.radii == pytest.approx([0.5, 1.0, 1.0, 0.2, 0.1, 0.05, 0.1])
+    assert law.free_energy == pytest.approx(-0.9 - 0.5 - 0.2 - 0.9 - 0.9)
+    assert not ended
+    # no longer than the longest, and not beyond what is inside
+    assert Agreements(monkeypatch, [0.9] * 5).down(5)[1] is False
+    far = Agreements(monkeypatch, [0.9] * 5)
+    far.down(5)
+    assert far.radii[-1] == laws.LONGEST
+    held = Agreements(monkeypatch, [0.9] * 3, inside=True)
+    held.down(3)
+    assert held.radii == [laws.RADIUS] * 3
+
+
+def test_a_way_down_that_gains_nothing_ends_before_its_bound(monkeypatch):
+    way = Agreements(monkeypatch, [0.0] * 60, length=9.0)
+    law, ended = way.down(60)
+    assert law.free_energy == 0.0
+    assert not ended
+    assert way.radii[-1] >= laws.SHORTEST
+    assert 0.5 * way.radii[-1] < laws.SHORTEST
+    # laws on too few points that count are not taken
+    few = Agreements(monkeypatch, [0.9] * 3)
+    few.law = lambda F: SimpleNamespace(
+        free_energy=F, precision=0.0, tilt=0.0, counting=0.5 if F == 0.0 else 0.01, points=np.zeros((100, 1))
+    )
+    assert few.down(3)[0].free_energy == 0.0
