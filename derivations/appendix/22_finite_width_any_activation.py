@@ -22,11 +22,12 @@
 from typing import Any
 
 import numpy as np
-from sympy import Function, Rational, Symbol, asin, diff, exp, latex, log, pi, simplify, solve, sqrt, symbols
+from sympy import Function, Matrix, Rational, Symbol, asin, diff, exp, latex, log, pi, simplify, solve, sqrt, symbols
 
-from numerics import kernel_sd, kernel_shift
+from numerics import cka, kernel_sd, kernel_shift
 from numerics import solve as solve_problem
 from numerics.inputs.problem import endpoint
+from numerics.predictors.at_width import misalignment
 from theory.one_loop import one_loop
 
 half = Rational(1, 2)
@@ -169,3 +170,37 @@ loop = one_loop(cubic, D * t, (t,), {t: 0})
 tadpole = diff(D * t + half * log(diff(cubic, t, 2)), t).subs(t, 0)
 assert simplify(loop.shift[0] + tadpole / V) == 0
 print("N shift =", latex(loop.shift[0]), ", N^(1/2) sd =", latex(sqrt(loop.covariance[0, 0])))
+
+# %% [markdown]
+# ## 5. The alignment with the limit
+#
+# For $\Phi_N=\Phi+\epsilon\delta$ the kernel alignment is the cosine between the two, so that
+# $1-\mathrm{CKA}=\tfrac{\epsilon^2}{2|\Phi|^2}\left(|\delta|^2-\frac{\langle\Phi,\delta\rangle^2}{|\Phi|^2}\right)+O(\epsilon^3)$. With
+# $\langle\delta\delta^\top\rangle=\Sigma/N$ one network's falls as $c/N$. Here for kernels of two rows, and $c$ by the program:
+
+# %%
+kernel, change = (
+    Matrix(2, 2, lambda i, j, letter=letter: Symbol(f"{letter}{min(i, j)}{max(i, j)}")) for letter in "PD"
+)
+
+
+def product(one: Matrix, other: Matrix) -> Any:
+    """The Frobenius product."""
+    return sum(a * b for a, b in zip(one, other, strict=True))
+
+
+moved = kernel + epsilon * change
+cosine_squared = product(kernel, moved) ** 2 / product(kernel, kernel) / product(moved, moved)
+sine_squared = (1 - cosine_squared).together()  # 2 (1 - CKA) + O(ε⁴)
+half_second = diff(sine_squared, epsilon, 2).subs(epsilon, 0) / 4
+orthogonal = product(change, change) - product(kernel, change) ** 2 / product(kernel, kernel)
+assert simplify(sine_squared.subs(epsilon, 0)) == simplify(diff(sine_squared, epsilon).subs(epsilon, 0)) == 0
+assert simplify(half_second - orthogonal / product(kernel, kernel) / 2) == 0
+
+state = solve_problem(endpoint(4, 20.0, activation="erf"))
+aligned = misalignment(state)
+print(
+    f"erf RNN, lambda = 20: N (1 - CKA) = {aligned.single:.4f} of one network, N^2 (1 - CKA) = {aligned.of_mean:.3f} of the mean"
+)
+shifted = state.kernel + kernel_shift(state) / 1e4
+assert abs(1e8 * (1 - cka(shifted, state.kernel)) / aligned.of_mean - 1) < 0.01

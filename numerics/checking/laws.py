@@ -12,6 +12,6 @@ def law_of(state: Solution) -> TrajectoryLaw:
     """``N(0, H)`` of a linear network; ``N(h|0, C) exp(φᵀΦ̃φ)/Z`` of a nonlinear one, as weighted points."""
     if not isinstance(state, NonlinearSolution):
         return GaussianLaw(state.kernel)
-    at = state_average(state, state.problem.activation)
+    at = state_average(state)
     rows = at.nodes.points @ at.space.embedding.T
     return WeightedLaw(at.space.classes.expand_rows(rows), at.point.average.probability)

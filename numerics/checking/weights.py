@@ -20,6 +20,7 @@ from numerics.checking.regions import Region, nearest, region
 from numerics.errors import InputError, NotSolvedError
 from numerics.linalg import FloatArray
 from numerics.linear.solution import linear_state
+from numerics.nonlinear.corrected import corrected
 from numerics.nonlinear.fluctuations import fluctuations, log_mass, next_term
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.predictors import finite_width
@@ -29,6 +30,8 @@ from numerics.results.solution import Solution
 SMALLEST_ESS = 1000.0
 #: Draws from the kernel's density where there is one minimum, and where each has to be told from others.
 DRAWS, DRAWS_OF_SEVERAL = 400_000, 60_000
+#: Error of a nonlinear network's kernel, N → ∞, as a share of its shift at the width, at which the shift is seen.
+SEEN = 0.2
 #: What a weight rests on: the kernel's exact density; Gaussian fluctuations around the minimum; its free energy alone.
 Basis = Literal["density", "fluctuations", "free energy"]
 
@@ -41,7 +44,7 @@ class Phase:
         state: the minimum.
         region: the kernels that are nearer to it than to another.
         weight: probability of the region, images under sign symmetries included.
-        weight_error: standard error of the weight, as far as it is known (0 from Gaussian fluctuations).
+        weight_error: standard error of the weight, as far as it is known (0 from a linear network's fluctuations).
         basis: what the weight rests on.
         kernel: its mean kernel at this width, in the sign of the state; its own, N → ∞, where the shift is not known.
         kernel_error: standard error of `kernel`; of a nonlinear network with the size of the next order in 1/N.
@@ -137,10 +140,14 @@ def _nonlinear_mass(state: NonlinearSolution, width: int) -> _Mass:
         found = fluctuations(state)
     except (InputError, NotSolvedError):  # no minimum, or too few points
         return _Mass(0.0, 0.0, "free energy", state.kernel, state.kernel_error)
-    beyond = next_term(found, width)
-    error = np.sqrt(state.kernel_error**2 + (found.shift_error / width) ** 2 + beyond**2)
+    beyond, kernel, kernel_error = next_term(found, width), state.kernel, state.kernel_error
+    target = SEEN * float(np.linalg.norm(found.shift)) / width
+    if state.engine == "sampling" and np.linalg.norm(kernel_error) > target:
+        better = corrected(state, found, target)
+        kernel, kernel_error = better.kernel, better.error
+    error = np.sqrt(kernel_error**2 + (found.shift_error / width) ** 2 + beyond**2)
     if not np.isfinite(error).all():  # too narrow for an expansion in 1/N: its first order is no more than a size
         error = np.hypot(state.kernel_error, found.shift / width)
         return _Mass(0.0, 0.0, "free energy", state.kernel, error, beyond)
-    log = log_mass(found, state, width)
-    return _Mass(log, 0.0, "fluctuations", state.kernel + found.shift / width, error, beyond)
+    log, unsure = log_mass(found, state, width), width * (state.free_energy_error or 0.0)
+    return _Mass(log, unsure, "fluctuations", kernel + found.shift / width, error, beyond)

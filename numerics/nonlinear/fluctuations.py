@@ -30,12 +30,14 @@ from numerics.nonlinear.quadrature import LARGEST_DIMENSION, quadrature_nodes
 from numerics.nonlinear.reduced import ReducedPoint, kkt_blocks, stationary_point
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import TrajectorySpace, trajectory_space
-from numerics.nonlinear.trajectories import state_average
+from numerics.nonlinear.trajectories import POINTS, kernels_of, state_average
 
 #: Refinement of the quadrature rule, by dimension, and that of a coarser one beside it, which tells its error.
 RULE, COARSER = {1: 1.5, 2: 1.5, 3: 1.5, 4: 1.0}, 0.8
 #: Parts of a sample whose results tell its error and bias.
 PARTS = 8
+#: Most points, and most multiplications with their covariances: some seconds.
+MOST_POINTS, MOST_WORK = 1 << 18, 2e10
 #: Points that must count for each entry of Φ: determinants of covariances are taken from them.
 POINTS_PER_ENTRY = 50
 
@@ -102,19 +104,24 @@ def fluctuations(solution: NonlinearSolution) -> Fluctuations:
     """
     if not solution.stable:
         raise InputError("solution: is no minimum of the free energy; accepted: a stable state")
-    space, phi = trajectory_space(solution.problem), solution.problem.activation
+    space = trajectory_space(solution.problem)
     try:
         if space.d <= LARGEST_DIMENSION:
             nodes, coarse = (_rule(solution, space, part * RULE[space.d]) for part in (1.0, COARSER))
             return _by_quadrature(solution, space, nodes, coarse)
-        return by_sampling(space, state_average(solution, phi).nodes, *_rows(solution, space))
+        count = int(np.clip(MOST_WORK // (space.m * (space.m + 1)) ** 2, POINTS, MOST_POINTS))
+        return by_sampling(space, state_average(solution, count=count).nodes, *kernels_of(solution, space))
     except np.linalg.LinAlgError as error:
         raise NotSolvedError("the points do not tell the curvature of the free energy at this state") from error
 
 
 def _rule(solution: NonlinearSolution, space: TrajectorySpace, refinement: float) -> Nodes:
     """A quadrature rule for the state's trajectories."""
-    phi, (kernel, conjugate), inverse = solution.problem.activation, _rows(solution, space), space.inverse_embedding
+    phi, inverse, (kernel, conjugate) = (
+        solution.problem.activation,
+        space.inverse_embedding,
+        kernels_of(solution, space),
+    )
     moments = np.zeros(space.d), inverse @ space.classes.reduced(solution.second_moment) @ inverse.T
     nodes = quadrature_nodes(space, phi, kernel, conjugate, moments, refinement)
     if phi.odd:
@@ -124,13 +131,8 @@ def _rule(solution: NonlinearSolution, space: TrajectorySpace, refinement: float
     return quadrature_nodes(space, phi, kernel, conjugate, moments, refinement)
 
 
-def _rows(solution: NonlinearSolution, space: TrajectorySpace) -> tuple[FloatArray, FloatArray]:
-    """Φ and Φ̃ of the distinct rows, (m, m)."""
-    return space.classes.reduced(solution.kernel), space.classes.gathered(solution.conjugate)
-
-
 def _by_quadrature(solution: NonlinearSolution, space: TrajectorySpace, nodes: Nodes, coarse: Nodes) -> Fluctuations:
-    loop, other = (one_loop(space, each, *_rows(solution, space)) for each in (nodes, coarse))
+    loop, other = (one_loop(space, each, *kernels_of(solution, space)) for each in (nodes, coarse))
     return _expanded(space, nodes, loop, loop.shift, np.abs(loop.shift - other.shift))
 
 

@@ -48,7 +48,7 @@ def joined(solution: NonlinearSolution, *, seed: int = 0) -> list[Joined]:
         NotSolvedError: the points are too few for the joint kernels, or the patterns too many.
     """
     assert solution.problem.x_test is not None
-    at = state_average(solution, solution.problem.activation)
+    at = state_average(solution)
     rows = at.space.m + solution.problem.n
     work = len(solution.problem.x_test) * 4.0 * len(at.nodes.points) * float(rows * (rows + 1)) ** 2
     if work > MOST_WORK:

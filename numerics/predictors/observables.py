@@ -71,7 +71,7 @@ def _sampled_moments(solution: NonlinearSolution, sharing: FloatArray) -> tuple[
     The part of φ that is linear in g has its average from the state's own ``⟨hhᵀ⟩``, so that a sample's fluctuations
     enter through the rest alone.
     """
-    at = state_average(solution, solution.problem.activation)
+    at = state_average(solution)
     space = at.space
     second = space.classes.reduced(solution.second_moment)
     g, weighted = at.nodes.points, at.nodes.activity * at.point.average.probability[:, None]

@@ -71,7 +71,7 @@ def test_the_law_of_trajectories_is_the_states(state):
 
 
 def test_averages_are_taken_over_distinct_rows(state):
-    at = state_average(state, state.problem.activation)
+    at = state_average(state)
     assert at.point.kernel.shape == (at.space.m, at.space.m)
     assert at.space.m < len(state.kernel)
     gradient = np.linalg.norm(at.point.gradient)

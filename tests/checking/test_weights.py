@@ -87,7 +87,7 @@ def test_kernels_are_in_the_phase_that_is_nearest_and_images_count():
 @pytest.mark.parametrize("activation", ["erf", "relu"])
 def test_points_of_a_state_have_its_kernel(activation):
     solution = lowest_state(endpoint(3, 6.0, activation=activation, kappa=0.5))
-    at = trajectories.state_average(solution, solution.problem.activation)
+    at = trajectories.state_average(solution)
     p, phi = at.point.average.probability, at.nodes.activity
     assert at.point.average.effective_size > 5000
     np.testing.assert_allclose((phi * p[:, None]).T @ phi, solution.kernel, atol=0.02 * solution.kernel.max())

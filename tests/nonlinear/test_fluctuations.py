@@ -10,7 +10,9 @@ import pytest
 from numerics import kernel_sd, kernel_shift, solve
 from numerics.errors import InputError, NotSolvedError
 from numerics.inputs.problem import Problem, endpoint
+from numerics.nonlinear import corrected as correcting
 from numerics.nonlinear import fluctuations as module
+from numerics.nonlinear.corrected import corrected
 from numerics.nonlinear.fluctuations import fluctuations, log_mass, next_term
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import trajectory_space
@@ -195,6 +197,25 @@ def test_refusals():
 
 
 def test_too_few_points_say_so(monkeypatch):
-    monkeypatch.setattr(module, "POINTS_PER_ENTRY", 10_000)
+    monkeypatch.setattr(module, "POINTS_PER_ENTRY", 100_000)
     with pytest.raises(NotSolvedError, match="points"):
         fluctuations(conjugate_of(solve(endpoint(6, 30.0, arch="dnn"))))
+
+
+@pytest.mark.parametrize("activation", ["erf", "relu"])
+def test_the_kernel_of_a_sampled_state_is_corrected_to_that_of_quadrature(activation, monkeypatch):
+    monkeypatch.setattr(correcting, "POINTS", 8192)
+    monkeypatch.setattr(correcting, "FIRST", 16)
+    monkeypatch.setattr(correcting, "MOST", 64)
+    problem = endpoint(3, 12.0, activation=activation)
+    exact = solve(problem)
+    state = solve(problem, engine="sampling", size=512, seed=3)
+    found = fluctuations(exact)
+    better = corrected(state, found, 0.0, seed=1)
+    assert np.linalg.norm(better.error) < 0.8 * np.linalg.norm(state.kernel_error)
+    seen = exact.kernel_error < 1e-7 if activation == "relu" else np.eye(2) > 0  # times of erf do not correlate
+    assert np.abs((better.kernel - exact.kernel)[seen] / better.error[seen]).max() < 4
+    assert np.abs((better.kernel - state.kernel)[seen] / state.kernel_error[seen]).max() < 6
+    assert (np.abs(better.kernel[~seen]) < 1e-12).all()
+    rough = corrected(state, found, np.inf, seed=1)
+    assert np.linalg.norm(rough.error) > 1.3 * np.linalg.norm(better.error)
