@@ -28,7 +28,8 @@ def test_derivation_runs_and_prints_its_results(script: Path):
     result = subprocess.run(
         [sys.executable, "-W", "error", str(script)],
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"},
+        # one BLAS thread, as in tests/conftest.py
+        env=os.environ | {"PYTHONPATH": str(ROOT), "MPLBACKEND": "agg", "OPENBLAS_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=1200,

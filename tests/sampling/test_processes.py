@@ -30,10 +30,10 @@ def run(phi, **options):
 """
 
 
-def script(folder: Path, body: str) -> subprocess.CompletedProcess[str]:
+def script(folder: Path, body: str, **environment: str) -> subprocess.CompletedProcess[str]:
     path = folder / "script.py"
     path.write_text(HEAD + textwrap.dedent(body))
-    command, env = [sys.executable, str(path)], {"PYTHONPATH": str(ROOT)}
+    command, env = [sys.executable, str(path)], {"PYTHONPATH": str(ROOT), **environment}
     return subprocess.run(command, capture_output=True, text=True, timeout=300, env=env, check=False)
 
 
@@ -104,6 +104,23 @@ def test_inside_a_daemonic_worker(tmp_path):
     asked = script(tmp_path, DAEMON.replace("OPTIONS", "{'workers': 2}"))
     assert json.loads(asked.stdout) == SINE
     assert "simulate: the chains run one after another in this process, as a daemonic worker process" in asked.stderr
+
+
+THREADS = """
+    from numerics import processes
+    from threadpoolctl import threadpool_info
+    with processes.pool(1) as pool:
+        seen = pool.submit(threadpool_info).result()
+    print(json.dumps([part["num_threads"] for part in seen if part["user_api"] == "blas"]))
+"""
+
+
+def test_a_worker_has_one_blas_thread_before_its_first_task(tmp_path):
+    """The library must be loaded when the limit is put on it: else eight times the CPU time, for small matrices."""
+    done = script(tmp_path, THREADS, OPENBLAS_NUM_THREADS="2")
+    counts = json.loads(done.stdout)
+    assert counts, "a worker has loaded no BLAS"
+    assert set(counts) == {1}
 
 
 @pytest.mark.parametrize("has_parent", [True, False])
