@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -51,3 +54,128 @@ def test_an_error_that_the_parts_do_not_tell_is_that_to_first_order_or_infinite(
     assert np.isinf(engine._error(space, state, None)).all()
     monkeypatch.setattr(Sampling, "_changes", singular)
     assert np.isinf(engine._error(space, state, None)).all()
+
+
+@dataclass(frozen=True)
+class PlantedState:
+    """A state whose place is the number of points that it was found on."""
+
+    points: int
+    reached: bool = True
+    status: str = "converged"
+    iterations: int = 1
+
+    @property
+    def point(self):
+        return SimpleNamespace(kernel=np.array([[2.0]]), points=self.points)
+
+
+class PlantedEngine:
+    """The sampling engine's way to a refined state; F and the errors of samples are told, nothing is computed."""
+
+    def __init__(
+        self, monkeypatch, *, size=None, errors=lambda size: 0.1, lost=lambda size, relaxed: False, stable=True
+    ):
+        self.asked, engine = [], Sampling(NAMED["erf"], size, 0)
+
+        def converged(self_, space, chosen, moments, *, classes, relaxed=0, tolerance):
+            self.asked.append((chosen, relaxed))
+            return None if lost(chosen, relaxed) else PlantedState(chosen)
+
+        def error(self_, space, state, classes):
+            return np.array([[errors(state.points)]])
+
+        for name, value in {
+            "_coarse": lambda self_, space: 512,
+            "_sample": lambda self_, space, size, mixture: size,
+            "start": lambda self_, space, state: SimpleNamespace(mixture=None, moments=None),
+            "_converged": converged,
+            "_error": error,
+            "_is_stable": lambda self_, space, state: stable,
+            "_hessian_smallest": lambda self_, space, state: 0.5,
+        }.items():
+            monkeypatch.setattr(Sampling, name, value)
+        monkeypatch.setattr(by_sampling, "kept_classes", lambda space, phi, kernel: None)
+        monkeypatch.setattr(by_sampling, "continued", lambda new, before: new)
+        monkeypatch.setattr(by_sampling, "_free_energy_error", lambda state: 0.25)
+        self.engine = engine
+
+    def refined(self, limit):
+        said = []
+        found = self.engine.refined(None, PlantedState(1), limit, said.append)
+        return found, [size for size, _ in self.asked], said
+
+
+def test_a_sample_grows_with_the_square_of_what_the_error_is_too_large_by(monkeypatch):
+    found, sizes, said = PlantedEngine(monkeypatch, errors=lambda size: 2e-2).refined(0.01)
+    assert sizes == [512]  # an error of 0.02 of an entry of 2
+    assert said == ["8192 points", "8192 points, error", "stability"]
+    assert (found.stable, found.hessian_smallest, found.free_energy_error) == (True, 0.5, 0.25)
+    assert found.kernel_error[0, 0] == 2e-2
+    # three times too large: 1.5 · 9 times the points, to the next power of two
+    falling = PlantedEngine(monkeypatch, errors=lambda size: 6e-2 * np.sqrt(512 / size))
+    assert falling.refined(0.01)[1] == [512, 512 * 16]
+    # slightly too large: twice as many at least; far too large: sixteen times at most, and no more than the most
+    assert PlantedEngine(monkeypatch, errors=lambda size: 2.02e-2 if size < 1000 else 0.0).refined(0.01)[1] == [
+        512,
+        1024,
+    ]
+    assert PlantedEngine(monkeypatch, errors=lambda size: np.inf).refined(0.01)[1] == [512, 8192, 32768]
+    assert PlantedEngine(monkeypatch, size=256, errors=lambda size: np.inf).refined(0.01)[1] == [256]
+
+
+def test_a_state_that_is_lost_on_a_sample_is_sought_by_relaxation_where_it_is_stable(monkeypatch):
+    lost = PlantedEngine(monkeypatch, errors=lambda size: 0.0, lost=lambda size, relaxed: not relaxed)
+    found, _, _ = lost.refined(0.01)
+    assert lost.asked == [(512, 0), (512, by_sampling.RELAXED)]
+    assert found.state.points == 512
+    unstable = PlantedEngine(monkeypatch, lost=lambda size, relaxed: size < 1000, errors=lambda size: 0.0, stable=False)
+    found, sizes, _ = unstable.refined(0.01)
+    assert sizes == [512, 8192]
+    assert (found.state.reached, found.stable) == (True, False)
+    never = PlantedEngine(monkeypatch, lost=lambda size, relaxed: True, stable=False)
+    found, sizes, said = never.refined(0.01)
+    assert sizes == [512, 8192, 32768]
+    assert (found.state.reached, found.state.status) == (False, "no state on the whole sample")
+    assert found.kernel_error[0, 0] == np.inf
+    assert not found.stable
+    assert "stability" not in said
+
+
+@pytest.mark.parametrize("name", ["erf", "relu"])
+def test_a_far_start_is_relaxed_in_rounds_and_a_mixture_is_fitted_to_what_is_found(name, monkeypatch):
+    asked, lost = [], set()
+
+    def far(self, space, start, rounds):
+        if rounds > 40:
+            raise np.linalg.LinAlgError("singular")
+        asked.append(("far", rounds))
+        return replace(start, mixture="nearer")
+
+    def converged(self, space, chosen, moments, *, classes, relaxed=0, tolerance=None):
+        asked.append((chosen, relaxed))
+        return None if len(asked) in lost else SimpleNamespace(reached=True, mixture=chosen)
+
+    monkeypatch.setattr(Sampling, "_relaxed_far", far)
+    monkeypatch.setattr(Sampling, "_coarse", lambda self, space: 512)
+    monkeypatch.setattr(Sampling, "_sample", lambda self, space, size, mixture: mixture)
+    monkeypatch.setattr(Sampling, "_converged", converged)
+    monkeypatch.setattr(Sampling, "_refitted", lambda self, space, state: Start(None, "fitted"))
+    monkeypatch.setattr(by_sampling, "continued", lambda new, before: new)
+    engine, few = Sampling(NAMED[name], None, 0), by_sampling.RELAXED
+    again = [] if name == "erf" else [("fitted", 0)]
+    engine.converge(None, Start(None, "given"), relaxed=few)
+    assert asked == [("given", few), *again]
+    asked.clear()
+    engine.converge(None, Start(None, "given"), relaxed=40 * by_sampling.ROUND)
+    assert asked == [("far", 40), ("nearer", few), *again]
+    assert engine.converge(None, Start(None, "given"), relaxed=41 * by_sampling.ROUND) is None
+    asked.clear()
+    lost.add(2)  # the fitted mixture's first sample has no state: relaxed once more, if that was asked for
+    found = engine.converge(None, Start(None, "given"), relaxed=few)
+    assert asked == [("given", few), *again, *([] if name == "erf" else [("fitted", few)])]
+    assert found.reached
+    asked.clear()
+    lost.add(1)
+    assert engine.converge(None, Start(None, "given")) is None
+    assert asked == [("given", 0)]
