@@ -15,12 +15,15 @@ from numerics.checking import check as module
 from numerics.checking import weights
 from numerics.checking.check import check, judged
 from numerics.checking.kernels import compare, compare_phase, within
+from numerics.checking.regions import gauge_of
+from numerics.checking.signs import signed
 from numerics.errors import InputError, NotSolvedError
-from numerics.inputs.problem import endpoint
+from numerics.inputs.problem import Problem, endpoint
 from numerics.inputs.teachers import sequence
 from numerics.sampling import Simulation, simulate
 from numerics.sampling.diagnostics import summarise_symmetric
 from numerics.sampling.joining import joined
+from numerics.sampling.result import Spectrum
 from tests.checking.states import minimum_from, two_phases
 
 FLIP = (-1.0) ** np.add.outer(np.arange(3), np.arange(3))
@@ -399,3 +402,40 @@ def test_verdicts_of_one_phase_and_of_chains_that_leave_the_heaviest():
     mixture = SimpleNamespace(verdict="agrees", reason="together they do")
     assert module._verdict(left, mixture)[0] == "agrees"
     assert module._verdict(left, mixture)[1].endswith("chains move between the phases: together they do")
+
+
+@pytest.mark.parametrize("given", [1.0, -1.0])
+def test_spectra_bias_terms_and_held_out_outputs_are_turned_with_each_draw(given):
+    """A state in either sign; held-out patterns turn as the learnt one does."""
+    problem = Problem([[1.0, 0.0]], [[np.nan, np.nan, np.sqrt(40.0)]], x_test=[[-2.0, 0.0], [0.5, 1.0]])
+    state = solve(problem)
+    turned = replace(state, kernel=FLIP * state.kernel, reduced=FLIP * state.reduced)
+    state = state if given > 0 else turned
+    gauge = gauge_of(state)
+    (step,) = gauge.steps
+    assert step.positive == (given > 0)
+    rng = np.random.default_rng(1)
+    run = planted(problem, 64, state.kernel)
+    run = replace(
+        run,
+        outputs=rng.standard_normal((*run.kernels.shape[:2], 3, 3)),
+        bias_local=rng.standard_normal(run.kernels.shape),
+        bias_squared=np.ones(run.kernels.shape[:2]),
+        spectra=tuple(Spectrum(0, k, np.array([2.0 + 1j * k])) for k in range(20)),
+    )
+    chosen = rng.random(run.kernels.shape[:2]) < 0.5
+    mask = chosen[..., None, None]
+    mixed = replace(
+        run,
+        kernels=np.where(mask, FLIP * run.kernels, run.kernels),
+        outputs=np.where(mask, run.outputs * [1, -1, 1], run.outputs),
+        bias_local=np.where(mask, FLIP * run.bias_local, run.bias_local),
+        spectra=tuple(replace(each, values=(1 - 2 * chosen[0, each.draw]) * each.values) for each in run.spectra),
+    )
+    fixed = signed(mixed, gauge)
+    np.testing.assert_array_equal(fixed.kernels, run.kernels)
+    np.testing.assert_array_equal(fixed.bias_local, run.bias_local)
+    for one, other in zip(fixed.spectra, run.spectra, strict=True):
+        np.testing.assert_array_equal(one.values, other.values)
+    np.testing.assert_array_equal(fixed.outputs, run.outputs)
+    assert signed(mixed, gauge_of(solve(endpoint(4, 2.0)))) is mixed
