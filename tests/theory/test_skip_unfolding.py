@@ -5,17 +5,18 @@ from __future__ import annotations
 from itertools import pairwise
 
 import mpmath
+import numpy as np
 import pytest
 from mpmath import mp
 from sympy import Integer, Rational, factor, lambdify
 
-from tests.theory.skip_reference import largest_slope
+from tests.theory.skip_reference import free_energy, largest_slope
 from theory import skip_cusps
 from theory.landau import landau_expansion
 from theory.sharing import sharing
 from theory.sharing_stability import instability
 from theory.sharing_transition import critical_point_of, signal_at
-from theory.skip_cusps import _network, skip_cusp, state_at, tricritical_noise
+from theory.skip_cusps import _Network, _network, skip_cusp, state_at, tricritical_noise
 from theory.skip_tied import cusp_condition, fold_noise, tied_states
 from theory.skip_unfolding import assert_tilt, unfolding, wing
 from theory.symbols import chi, g, kappa, rho
@@ -78,6 +79,34 @@ def test_the_wing_begins_at_the_tricritical_point():
         off.append(skip_cusp(4, near, digits=15).skip / mp.mpf(leading.skip.evalf(20)) - 1)
     assert abs(off[1]) < 0.05  # it falls in proportion to the distance
     assert abs(off[0] / off[1] - 4) < 0.5
+
+
+def symmetric(rng, n):
+    A = rng.normal(size=(n, n))
+    return mp.matrix((A + A.T).tolist())
+
+
+def test_the_gradient_and_its_derivatives_are_differences():
+    """Of 2F with any sharing matrix, at 50 digits."""
+    rng, h = np.random.default_rng(5), mp.mpf(10) ** -14
+    with mp.workdps(50):
+        A = rng.normal(size=(3, 3))
+        network = _Network(mp.matrix((A @ A.T + np.eye(3)).tolist()), mp.mpf("0.3"), mp.mpf("0.7"))
+        H, V, signal = symmetric(rng, 4) / 4 + 3 * mp.eye(4), symmetric(rng, 4), mp.mpf(5)
+        point, (ahead, behind) = network.at(H, signal), (network.at(H + x * V, signal) for x in (h, -h))
+
+        def F(step):
+            return 2 * free_energy(H + step * V, network.M.tolist(), network.skip, signal, network.kappa)
+
+        G = point.gradient()
+        slope = mp.fsum(G[i, j] * V[i, j] for i in range(4) for j in range(4))
+        assert abs((F(h) - F(-h)) / (2 * h) - slope) < mp.mpf(10) ** -20
+        for given, found in (
+            (point.first(V), (ahead.gradient() - behind.gradient()) / (2 * h)),
+            (point.second(V), (ahead.first(V) - behind.first(V)) / (2 * h)),
+        ):
+            assert mp.norm(given - found) < mp.mpf(10) ** -20
+            assert mp.norm(given) > 1
 
 
 @pytest.mark.parametrize(("noise", "most"), [(Rational(187, 10), 2), (Integer(60), 9)])
