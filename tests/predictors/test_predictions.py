@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import matplotlib as mpl
 import numpy as np
 import pytest
 
 from numerics import predict, simulate, solve, solve_all
-from numerics.errors import InputError
+from numerics.errors import InputError, NotSolvedError
 from numerics.inputs.problem import Problem, endpoint
 from numerics.predictors import predictions
 from numerics.predictors.generalisation import training
@@ -112,3 +113,56 @@ def test_the_command_has_them(tmp_path):
         np.testing.assert_allclose(fields[name], values, rtol=1e-5, atol=1e-8)
     assert "1 held out" in run(*words, "--out", str(tmp_path / "p.png")).stdout
     assert (tmp_path / "p.png").stat().st_size > 5000
+
+
+def lost(said):
+    def fails(*given):
+        raise NotSolvedError(said)
+
+    return fails
+
+
+def test_what_could_not_be_found_is_said_in_a_sentence_each(monkeypatch):
+    state = solve(TASK.with_(x_test=[[0.5, 0.5]]))
+    whole = predict(state, 100)
+    assert not whole.missing
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(predictions, "training", lost("too close"))
+        found = predict(state, 100)
+        assert found.missing == ("the standard deviation of training patterns was not found: too close",)
+        assert found.sd is None
+        np.testing.assert_array_equal(found.shift, whole.shift)
+        np.testing.assert_array_equal(found.test_sd, whole.test_sd)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(predictions, "held_out", lost("too few points"))
+        found = predict(state, 100)
+        assert found.missing == ("held-out patterns were not found: too few points",)
+        assert found.test_mean is None
+        np.testing.assert_array_equal(found.sd, whole.sd)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            predictions, "held_out_fluctuations", lambda state: (_ for _ in ()).throw(InputError("too large"))
+        )
+        (sentence,) = predict(state, 100).missing
+        assert "6 rows and 3 of a further pattern; accepted are at most 64" in sentence
+
+
+def test_a_nonlinear_state_has_shift_and_deviation_of_all_patterns_or_says_of_which_not(monkeypatch):
+    """Planted fluctuations: nothing is sampled."""
+    state = solve(endpoint(3, 1.0, activation="erf", x_test=[[0.5]]))
+    law = SimpleNamespace(scaled_variance=np.full((1, 2), 4.0))
+    monkeypatch.setattr(predictions, "training", lambda state: law)
+    monkeypatch.setattr(predictions, "output_shift", lambda state: np.full((1, 2), 7.0))
+    monkeypatch.setattr(predictions, "held_out", lambda state: SimpleNamespace(mean=np.ones((1, 2)), sign_arbitrary=()))
+    monkeypatch.setattr(
+        predictions, "held_out_fluctuations", lambda state: (np.full((1, 2), 9.0), np.full((1, 2), 5.0))
+    )
+    found = predict(state, 4)
+    for name, value in (("sd", 1.0), ("shift", 7.0), ("test_sd", 1.5), ("test_shift", 5.0), ("test_at_width", 2.25)):
+        assert (getattr(found, name) == value).all(), name
+    monkeypatch.setattr(predictions, "held_out_fluctuations", lost("noisy"))
+    found = predict(state, 4)
+    assert found.missing == ("shift and standard deviation of held-out patterns at width 4 were not found: noisy",)
+    assert (found.shift == 7.0).all()
+    monkeypatch.setattr(predictions, "output_shift", lost("noisy"))
+    assert predict(state, 4).missing == ("shift and standard deviation of outputs at width 4 were not found: noisy",)
