@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,12 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.figures.panel import Effort, Panel, finished_runs, named, save_figure, save_table, styled
+from derivations.figures.panel import (
+    Effort,
+    Panel,
+    finished_runs,
+    named,
+    sampled_networks,
+    save_panel,
+)
 from numerics import endpoint, solve
 from numerics.checking.kernels import compare
 from numerics.predictors.observables import outliers
 from numerics.progress import Progress
-from numerics.sampling import Plan, last_weights, simulate
+from numerics.sampling import Plan, last_weights
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,28 +51,20 @@ ARCHITECTURES = ("rnn", "dnn")
 
 def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     """Solve, simulate, draw and save; the files made, and whether every kernel entry agrees with the theory."""
-    networks = sampled_networks(out, effort, progress)
-    save_table(kernel_table(networks), out / "endpoint-kernels-kernels.csv")
-    save_table(spectrum_table(networks), out / "endpoint-kernels-spectra.csv")
-    with styled():
-        files = save_figure(draw(networks), out, "endpoint-kernels")
+    networks = networks_of_tasks(out, effort, progress)
     agrees = all(network["agrees"] for network in networks.values())
     worst = max(network["largest_z"] for network in networks.values())
     strong = networks["strong", "rnn"]
     (found, error), (expected, _) = strong["mean_outlier"], strong["outliers"][0]
-    return {
-        "files": [*map(str, files), *(str(out / f"endpoint-kernels-{what}.csv") for what in ("kernels", "spectra"))],
-        "agrees": agrees,
-        "seed": SEED,
-        "largest_z": worst,
-        "summary": (
-            f"endpoint-kernels: kernels of width {strong['width']} {'agree with' if agrees else 'DISAGREE with'} the "
-            f"theory (largest |z| {worst:.1f}); W's outlier {found:.3f} ± {error:.3f}, in theory {expected:.3f}"
-        ),
-    }
+    summary = (
+        f"kernels of width {strong['width']} {'agree with' if agrees else 'DISAGREE with'} the theory (largest |z| "
+        f"{worst:.1f}); W's outlier {found:.3f} ± {error:.3f}, in theory {expected:.3f}"
+    )
+    tables = {"kernels": kernel_table(networks), "spectra": spectrum_table(networks)}
+    return save_panel(PANEL, out, tables, partial(draw, networks), agrees=agrees, largest_z=worst, summary=summary)
 
 
-def sampled_networks(out: Path, effort: Effort, progress: Progress) -> dict[tuple[str, str], dict[str, Any]]:
+def networks_of_tasks(out: Path, effort: Effort, progress: Progress) -> dict[tuple[str, str], dict[str, Any]]:
     """For each signal and architecture: kernels in theory and simulation, and the eigenvalues of one network's W."""
     width, steps = (256, 150) if effort.quick else (512, 1000)
     tasks = list(product(SIGNALS, ARCHITECTURES))
@@ -92,7 +92,7 @@ def network(settings: Mapping[str, Any]) -> dict[str, Any]:
     solution = solve(problem)
     run = {name: settings[name] for name in ("steps", "warmup", "chains", "seed")}
     with TemporaryDirectory() as folder:
-        simulation = simulate(problem, settings["width"], **run, workers=1, checkpoint=folder)
+        simulation = sampled_networks(problem, settings, checkpoint=folder)
         eigenvalues = recurrent_eigenvalues(problem, settings["width"], run, Path(folder))
     if simulation.has_sign_symmetry:
         eigenvalues = eigenvalues * simulation.basins[0, -1]

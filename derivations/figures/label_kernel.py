@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.figures.panel import Effort, Panel, finished_runs, named, save_figure, save_table, styled
+from derivations.figures.panel import (
+    Effort,
+    Panel,
+    finished_runs,
+    named,
+    sampled_networks,
+    save_panel,
+)
 from numerics import Problem, cka, solve
 from numerics.checking.kernels import compare
 from numerics.progress import Progress
-from numerics.sampling import simulate
 from numerics.sampling.diagnostics import summarise
 
 if TYPE_CHECKING:
@@ -86,34 +93,26 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
         for number, arch in enumerate(ARCHITECTURES)
     }
     networks = dict(zip(ARCHITECTURES, finished_runs(jobs, network, effort.workers, progress), strict=True))
-    save_table(kernel_table(networks), out / "label-kernel.csv")
-    with styled():
-        files = save_figure(draw(networks), out, "label-kernel")
     agrees = all(found["agrees"] for found in networks.values())
     worst = max(found["largest_z"] for found in networks.values())
     said = ", ".join(
         f"{arch.upper()} {found['theory_cka']:.4f} (sampled {found['sampled_cka']:.4f} ± {found['cka_error']:.4f})"
         for arch, found in networks.items()
     )
-    return {
-        "files": [*map(str, files), str(out / "label-kernel.csv")],
-        "agrees": agrees,
-        "seed": SEED,
-        "largest_z": worst,
-        "summary": (
-            f"label-kernel: alignment of the last kernel with the labels' {said}, of the inputs' "
-            f"{cka(input_kernel(), label_kernel()):.3f}; networks of width {WIDTH} "
-            f"{'agree with' if agrees else 'DISAGREE with'} the theory, largest |z| of a kernel entry {worst:.1f}"
-        ),
-    }
+    summary = (
+        f"alignment of the last kernel with the labels' {said}, of the inputs' "
+        f"{cka(input_kernel(), label_kernel()):.3f}; networks of width {WIDTH} "
+        f"{'agree with' if agrees else 'DISAGREE with'} the theory, largest |z| of a kernel entry {worst:.1f}"
+    )
+    tables = {"": kernel_table(networks)}
+    return save_panel(PANEL, out, tables, partial(draw, networks), agrees=agrees, largest_z=worst, summary=summary)
 
 
 def network(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Simulate one architecture's networks: the last kernel beside the theory's, each with its alignment with Y."""
     task = problem(settings["arch"])
     solution = solve(task)
-    run = {name: settings[name] for name in ("chains", "steps", "warmup", "seed")}
-    comparison = compare(solution, simulate(task, settings["width"], **run, workers=1))
+    comparison = compare(solution, sampled_networks(task, settings))
     sampled, error = alignment(comparison.simulation)
     return {
         "theory": last_time(solution.kernel).tolist(),

@@ -15,19 +15,20 @@ from derivations.figures.panel import (
     Panel,
     Table,
     finished_run,
-    save_figure,
-    save_table,
+    sampled_networks,
+    save_panel,
     stacked,
-    styled,
 )
 from numerics import endpoint, scan
 from numerics.endpoint_task.landscape import landscape, negative_log_density, plane
 from numerics.progress import Progress
-from numerics.sampling import simulate
 from theory.critical_point import critical_signal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Columns = dict[str, list[Any]]
 
 PANEL = Panel(
     "5c",
@@ -58,32 +59,33 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     cut = plane_cut()
     points = histograms(out, effort, progress)
     tables = {"continuous": continuous, "discontinuous": jump, "plane": cut, "histogram": points}
-    for name, table in tables.items():
-        save_table(table, out / f"landscape-{name}.csv")
-    with styled():
-        from matplotlib import pyplot as plt
-
-        figure = plt.figure(figsize=(3.4, 4.2))
-        (above,), (below,) = figure.subfigures(
-            2, 1, squeeze=False, height_ratios=(1, 0.9)
-        )  # each as wide as the column
-        left, right = above.subplots(1, 2)
-        draw_continuous(left, continuous, points)
-        draw_jump(right, jump)
-        draw_plane(below.subplots(), cut)
-        files = save_figure(figure, out, "landscape")
     worst = float(np.abs(points["z"]).max())
     agrees = worst <= Z_LIMIT
-    return {
-        "files": [*map(str, files), *(str(out / f"landscape-{name}.csv") for name in tables)],
-        "agrees": agrees,
-        "seed": SEED,
-        "largest_z": worst,
-        "summary": (
-            f"landscape: histograms of {len(points['z'])} bins at width {WIDTH} "
-            f"{'agree with' if agrees else 'DISAGREE with'} the theory; largest |z| {worst:.1f}"
-        ),
-    }
+    summary = (
+        f"histograms of {len(points['z'])} bins at width {WIDTH} {'agree with' if agrees else 'DISAGREE with'} the "
+        f"theory; largest |z| {worst:.1f}"
+    )
+    picture = partial(draw, continuous, jump, cut, points)
+    return save_panel(PANEL, out, tables, picture, agrees=agrees, largest_z=worst, summary=summary)
+
+
+def draw(
+    continuous: Columns,
+    jump: Columns,
+    cut: Columns,
+    points: Columns,
+) -> Figure:
+    """Both transitions above, the plane below."""
+    from matplotlib import pyplot as plt
+
+    figure = plt.figure(figsize=(3.4, 4.2))
+    # each as wide as the column
+    (above,), (below,) = figure.subfigures(2, 1, squeeze=False, height_ratios=(1, 0.9))
+    left, right = above.subplots(1, 2)
+    draw_continuous(left, continuous, points)
+    draw_jump(right, jump)
+    draw_plane(below.subplots(), cut)
+    return figure
 
 
 def continuous_signals() -> dict[str, float]:
@@ -100,7 +102,7 @@ def jump_signals() -> dict[str, float]:
     return {r"$\lambda = 25$": 25.0, f"equal, ${equal:.1f}$": equal, f"$\\lambda_c = {critical:.1f}$": critical}
 
 
-def curves(T: int, kappa: float, signals: dict[str, float], width: int | None) -> dict[str, list[Any]]:
+def curves(T: int, kappa: float, signals: dict[str, float], width: int | None) -> Columns:
     """F along q for each signal, less its value at q = 0; where a width is given, also ``-ln P(q)/N``."""
     q = np.tanh(np.linspace(0.0, 3.6, 81))
     tables: list[Table] = []
@@ -120,7 +122,7 @@ def curves(T: int, kappa: float, signals: dict[str, float], width: int | None) -
     return stacked(tables)
 
 
-def plane_cut() -> dict[str, list[Any]]:
+def plane_cut() -> Columns:
     """F over the plane of the incoherent and both coherent states, less its minimum."""
     x, y = np.linspace(-1.5, 1.5, 151), np.linspace(-0.6, 1.8, 121)
     F = plane(T, PLANE_SIGNAL, x, y, KAPPA)
@@ -128,7 +130,7 @@ def plane_cut() -> dict[str, list[Any]]:
     return {"x": across.ravel(), "y": up.ravel(), "free_energy": (F - np.nanmin(F)).ravel()}
 
 
-def histograms(out: Path, effort: Effort, progress: Progress) -> dict[str, list[Any]]:
+def histograms(out: Path, effort: Effort, progress: Progress) -> Columns:
     """The sampled share of each bin of |q| beside the theory's at this width."""
     steps = 400 if effort.quick else 10_000
     tables: list[Table] = []
@@ -166,8 +168,7 @@ def histograms(out: Path, effort: Effort, progress: Progress) -> dict[str, list[
 def histogram(settings: dict[str, Any], workers: int) -> dict[str, list[float]]:
     """Share of the draws of |q| in each bin, with the standard error over half chains."""
     problem = endpoint(settings["T"], settings["signal"], kappa=settings["kappa"])
-    run = {name: settings[name] for name in ("steps", "warmup", "chains", "seed")}
-    kernels = simulate(problem, settings["width"], **run, workers=workers).kernels
+    kernels = sampled_networks(problem, settings, workers=workers).kernels
     q = np.abs(kernels[..., -1, -2]) / np.sqrt(kernels[..., -1, -1] * kernels[..., -2, -2])
     halves = q.reshape(2 * len(q), -1)
     shares = np.array([np.histogram(half, settings["edges"])[0] / half.size for half in halves])
@@ -199,7 +200,7 @@ def expected_shares(signal: float) -> tuple[np.ndarray, float]:
     return np.array(parts) / total, float(density.max() / total)
 
 
-def draw_continuous(axes: Axes, table: dict[str, list[Any]], points: dict[str, list[Any]]) -> None:
+def draw_continuous(axes: Axes, table: Columns, points: Columns) -> None:
     """Full lines: F at N → ∞. Dashed: -ln P(q)/N at this width; diamonds: its histogram."""
     shift = {}
     for colour, (label, rows) in zip(COLOURS, by_label(table).items(), strict=True):
@@ -220,7 +221,7 @@ def draw_continuous(axes: Axes, table: dict[str, list[Any]], points: dict[str, l
     axes.legend(loc="upper center", handlelength=0, labelspacing=0.2, labelcolor="linecolor")
 
 
-def draw_jump(axes: Axes, table: dict[str, list[Any]]) -> None:
+def draw_jump(axes: Axes, table: Columns) -> None:
     """F where the transition is discontinuous."""
     for colour, (label, rows) in zip(COLOURS, by_label(table).items(), strict=True):
         mirrored(axes, rows["correlation"], rows["free_energy"], color=colour, label=label)
@@ -229,7 +230,7 @@ def draw_jump(axes: Axes, table: dict[str, list[Any]]) -> None:
     axes.legend(loc="upper center", handlelength=0, labelspacing=0.2, labelcolor="linecolor")
 
 
-def draw_plane(axes: Axes, table: dict[str, list[Any]]) -> None:
+def draw_plane(axes: Axes, table: Columns) -> None:
     """Contours of F; crosses at the coherent minima, a circle at the incoherent saddle point."""
     x, y = np.unique(table["x"]), np.unique(table["y"])
     F = np.reshape(table["free_energy"], (len(y), len(x)))
@@ -253,7 +254,7 @@ def mirrored(axes: Axes, q: np.ndarray, values: np.ndarray, **style: Any) -> Non
     axes.plot(np.concatenate([-q[::-1], q]), np.concatenate([values[::-1], values]), **style)
 
 
-def by_label(table: dict[str, list[Any]]) -> dict[str, dict[str, np.ndarray]]:
+def by_label(table: Columns) -> dict[str, dict[str, np.ndarray]]:
     """The rows of each label, in order."""
     labels = np.array(table["label"])
     return {

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.figures.panel import Effort, Panel, Table, finished_runs, save_figure, save_table, styled
+from derivations.figures.panel import (
+    Effort,
+    Panel,
+    Table,
+    finished_runs,
+    in_columns,
+    named,
+    rows_where,
+    sampled_networks,
+    save_panel,
+)
 from numerics import Problem, endpoint, scan
 from numerics.checking.kernels import compare_phase
 from numerics.checking.regions import nearest
@@ -17,7 +28,7 @@ from numerics.linear import search, trust_region
 from numerics.linear.functional import kernel_functional
 from numerics.predictors.output_shift import output_shift
 from numerics.progress import Progress
-from numerics.sampling import GaussianLaw, simulate
+from numerics.sampling import GaussianLaw
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,27 +94,18 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
             "signal": [point.value for found in scans.values() for point in found.special_points],
         },
     }
-    for name, table in tables.items():
-        save_table(table, out / f"learning-transition-{name}.csv")
-    with styled():
-        files = save_figure(draw(scans, points), out, "learning-transition")
-    agrees = all(points["agrees"])
-    worst = float(max(points["largest_z"]))
+    agrees, worst = all(points["agrees"]), float(max(points["largest_z"]))
     equal = {
         arch: next(point.value for point in found.special_points if point.type == "equal-free-energy")
         for arch, found in scans.items()
     }
-    return {
-        "files": [*map(str, files), *(str(out / f"learning-transition-{name}.csv") for name in tables)],
-        "agrees": agrees,
-        "seed": SEED,
-        "largest_z": worst,
-        "summary": (
-            f"learning-transition: the learnt state has the lower free energy beyond λ = {equal['rnn']:.0f} (RNN) and "
-            f"{equal['dnn']:.0f} (DNN); {len(points['signal'])} networks {'agree' if agrees else 'DISAGREE'} with the "
-            f"minimum in which they must be, largest |z| of a kernel entry {worst:.1f}"
-        ),
-    }
+    summary = (
+        f"the learnt state has the lower free energy beyond λ = {equal['rnn']:.0f} (RNN) and {equal['dnn']:.0f} (DNN); "
+        f"{len(points['signal'])} networks {'agree' if agrees else 'DISAGREE'} with the minimum in which they must be, "
+        f"largest |z| of a kernel entry {worst:.1f}"
+    )
+    picture = partial(draw, scans, points)
+    return save_panel(PANEL, out, tables, picture, agrees=agrees, largest_z=worst, summary=summary)
 
 
 def crowded(found: Scan) -> Scan:
@@ -154,11 +156,7 @@ def simulated_points(out: Path, effort: Effort, scans: dict[str, Scan], progress
             "chains": 2, "warmup": 300,
             "steps": (QUICK_STEPS if effort.quick else STEPS)[(arch, start, signal) in SLOW], "seed": SEED + number,
         }  # fmt: skip
-    points: dict[str, list[Any]] = {}
-    for point in finished_runs(jobs, network, effort.workers, progress):
-        for name, value in point.items():
-            points.setdefault(name, []).append(value)
-    return points
+    return in_columns(finished_runs(jobs, network, effort.workers, progress))
 
 
 def last_signal(found: Scan, start: str, signal: float) -> float:
@@ -182,9 +180,7 @@ def network(settings: Mapping[str, Any]) -> dict[str, Any]:
     ]
     found = phases(states, width)
     own = next((phase for phase in found if side(phase.state) == settings["start"]), found[0])
-    run = {name: settings[name] for name in ("chains", "steps", "warmup", "seed")}
-    law = GaussianLaw(np.array(settings["start_kernel"]))
-    simulation = simulate(task, width, trajectories=law, **run, workers=1)
+    simulation = sampled_networks(task, settings, trajectories=GaussianLaw(np.array(settings["start_kernel"])))
     place = nearest([phase.region for phase in found], simulation.kernels)
     inside = np.asarray(place == found.index(own), dtype=np.float64)
     comparison = compare_phase(own, simulation, inside)
@@ -217,7 +213,7 @@ def theory_table(scans: dict[str, Scan]) -> dict[str, list[Any]]:
         if np.isfinite(energy)
     ]
     names = ("arch", "branch", "signal", "output_over_label", "free_energy", "stable")
-    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    return named(names, rows)
 
 
 def draw(scans: dict[str, Scan], points: dict[str, list[Any]]) -> Figure:
@@ -268,13 +264,10 @@ def draw_special_points(axes: Axes, found: Scan, *, named: bool) -> None:
 
 def draw_networks(axes: Axes, points: dict[str, list[Any]], arch: str) -> None:
     """Networks by the side on which they started, and the theory at their width."""
-    rows = [i for i in range(len(points["arch"])) if points["arch"][i] == arch]
-    column = {name: np.array([values[i] for i in rows]) for name, values in points.items()}
     for start in SIDES:
-        own = column["start"] == start
-        axes.errorbar(
-            column["signal"][own], column["sampled"][own], yerr=2 * column["standard_error"][own], fmt="D", ms=3.5,
-            color=COLOURS[start], mfc="white", zorder=3, label=STARTED[start],
-        )  # fmt: skip
+        own = rows_where(points, arch=arch, start=start)
+        axes.errorbar(own["signal"], own["sampled"], yerr=2 * own["standard_error"], fmt="D", ms=3.5,
+                      color=COLOURS[start], mfc="white", zorder=3, label=STARTED[start])  # fmt: skip
+    column = rows_where(points, arch=arch)
     axes.plot(column["signal"], column["theory_at_width"], "_", color="k", ms=7, mew=1.1, zorder=4,
               label=AT_WIDTH)  # fmt: skip

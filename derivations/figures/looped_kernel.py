@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from derivations.figures.networks import compared, draw_networks, networks_named, record
+from derivations.figures.networks import agreement_of, compared, draw_networks, networks_named
 from derivations.figures.panel import Effort, Panel, finished_runs, in_columns, save_panel
 from numerics import Problem, endpoint
 from numerics.linalg import FloatArray
@@ -54,14 +54,13 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     }  # fmt: skip
     found = finished_runs(jobs, network, effort.workers, progress)
     tables = {"kernels": in_columns(entries(found)), "lags": in_columns(lags(found))}
-    files = save_panel(out, "looped-kernel", tables, lambda: draw(found))
     between = max(abs(row["theory"]) for row in lags(found) if row["lag"] % row["loop"])
     within = min(row["theory"] for row in lags(found) if row["lag"] and row["lag"] % row["loop"] == 0)
     claim = (
         f"correlations at multiples of a loop are {within:.2f} or more, all others {between:.0e} or less, for loops of "
         f"{', '.join(map(str, LOOPS))}"
     )
-    return {**record("looped-kernel", files, found, claim), "seed": SEED}
+    return save_panel(PANEL, out, tables, lambda: draw(found), **agreement_of(found, claim))
 
 
 def name_of(loop: int) -> str:

@@ -8,13 +8,13 @@ supervised times.
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.figures.panel import Effort, Panel, named, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Panel, named, save_panel
 from numerics import solve
 from numerics.inputs.teachers import Teacher, rotation_teacher
 from numerics.predictors.observables import mean_outputs
@@ -50,21 +50,14 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     """Expand, solve, draw and save; whether the expansion meets the full solution where it converges."""
     progress("solving at every amplitude", 0, 0)
     table = curves()
-    save_table(table, out / "mechanism-curves.csv")
-    save_table(changes(), out / "mechanism-changes.csv")
-    save_table(path_table(), out / "mechanism-paths.csv")
     difference = largest_difference(table)
-    with styled():
-        files = save_figure(draw(table), out, "mechanism")
     agrees = difference < CLOSE
-    return {
-        "files": [str(path) for path in (*files, *sorted(out.glob("mechanism-*.csv")))],
-        "agrees": agrees,
-        "summary": (
-            f"mechanism: order {max(ORDERS)} in Y and the full solution "
-            f"{'agree' if agrees else 'DISAGREE'} at amplitude {COMPARED}, to {difference:.1e} of their size"
-        ),
-    }
+    summary = (
+        f"order {max(ORDERS)} in Y and the full solution {'agree' if agrees else 'DISAGREE'} at amplitude {COMPARED}, "
+        f"to {difference:.1e} of their size"
+    )
+    tables = {"curves": table, "changes": changes(), "paths": path_table()}
+    return save_panel(PANEL, out, tables, partial(draw, table), agrees=agrees, summary=summary)
 
 
 def teacher(amplitude: float) -> Teacher:

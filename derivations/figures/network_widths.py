@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from derivations.figures.panel import finished_runs
+from derivations.figures.panel import finished_runs, sampled_networks
 from numerics import endpoint, solve
 from numerics.checking import agreement
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray, alignment, from_entries
 from numerics.nonlinear.solution import nonlinear_state
 from numerics.progress import Progress
-from numerics.sampling import observables, simulate
+from numerics.sampling import observables
 from numerics.sampling.diagnostics import summarise, summarise_symmetric
 from numerics.symmetry import gauge
 
@@ -111,8 +111,7 @@ def simulated(plan: Plan, folder: Path, workers: int, progress: Progress) -> dic
 def network(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Simulate one network: some of its kernels, and how well its chains have mixed."""
     task = endpoint(settings["T"], settings["signal"], activation=settings["activation"], arch=settings["arch"])
-    options = {name: settings[name] for name in ("chains", "steps", "warmup", "seed")}
-    run = simulate(task, settings["width"], workers=1, **options)
+    run = sampled_networks(task, settings)
     every = -(-run.kernels.shape[1] // KEPT)
     upper = np.triu_indices(task.n)
     kernels = run.kernels[:, ::every][:, :, upper[0], upper[1]]

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from derivations.figures.panel import sampled_networks
 from derivations.figures.sequential import outputs_agree, outputs_at_width
 from numerics import Problem, solve
 from numerics.checking.kernels import compare
-from numerics.sampling import simulate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,8 +34,7 @@ def compared(problem: Problem, settings: Mapping[str, Any], state: Solution | No
         Kernels (nP, nP), outputs (P, n), their standard errors, and the verdict, as JSON has them.
     """
     state = solve(problem) if state is None else state
-    run = {name: settings[name] for name in ("chains", "steps", "warmup", "seed")}
-    comparison = compare(state, simulate(problem, settings["width"], **run, workers=1))
+    comparison = compare(state, sampled_networks(problem, settings))
     simulation = comparison.simulation
     at_width = outputs_at_width(state, simulation.width)
     mean, error = simulation.prediction, simulation.prediction_standard_error
@@ -74,18 +73,14 @@ def planned(
     }
 
 
-def record(name: str, files: Sequence[str | Path], found: Sequence[Mapping[str, Any]], claim: str) -> dict[str, Any]:
-    """What a panel's `make` returns: its files, and a summary of the claim and of how its networks agree."""
+def agreement_of(found: Sequence[Mapping[str, Any]], claim: str) -> dict[str, Any]:
+    """How a panel's networks agree, for `save_panel`, with its claim in the summary."""
     agrees, worst = all(each["agrees"] for each in found), max(each["largest_z"] for each in found)
-    return {
-        "files": [str(path) for path in files],
-        "agrees": agrees,
-        "largest_z": worst,
-        "summary": (
-            f"{name}: {claim}; {len(found)} networks {'agree with' if agrees else 'DISAGREE with'} the theory at their "
-            f"width, largest |z| {worst:.1f}"
-        ),
-    }
+    summary = (
+        f"{claim}; {len(found)} networks {'agree with' if agrees else 'DISAGREE with'} the theory at their width, "
+        f"largest |z| {worst:.1f}"
+    )
+    return {"agrees": agrees, "largest_z": worst, "summary": summary}
 
 
 def draw_networks(axes: Axes, x: Sequence[float], table: Table, colour: str) -> None:

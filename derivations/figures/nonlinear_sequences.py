@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from derivations.figures import sequential
-from derivations.figures.panel import Effort, Panel, finished_runs, named, save_figure, save_table, styled
+from derivations.figures.panel import (
+    Effort,
+    Panel,
+    finished_runs,
+    named,
+    sampled_networks,
+    save_panel,
+)
 from derivations.figures.sequential import ARCHITECTURES, PATTERNS
 from numerics import Problem, solve
 from numerics.checking import agreement
@@ -22,7 +30,6 @@ from numerics.inputs.teachers import rotation_teacher
 from numerics.nonlinear.solution import nonlinear_state
 from numerics.predictors.observables import cka, mean_outputs
 from numerics.progress import Progress
-from numerics.sampling import simulate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,10 +73,6 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
             if settings["arch"] == arch
         }
         results[arch] = compared(own.pop(0), own)
-    save_table(output_table(results), out / "nonlinear-sequences-outputs.csv")
-    save_table(kernel_table(results), out / "nonlinear-sequences-kernels.csv")
-    with styled():
-        files = save_figure(draw(results), out, "nonlinear-sequences")
     agrees = all(result["agrees"] for result in results.values())
     largest = max(result["largest_z"] for result in results.values())
     teacher = TEACHER.labels(PATTERNS, T - 1)
@@ -78,17 +81,13 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
         arch: float(np.sum(np.array(result["outputs"])[:, free] * teacher[:, free]) / np.sum(teacher[:, free] ** 2))
         for arch, result in results.items()
     }
-    return {
-        "files": [str(path) for path in (*files, *sorted(out.glob("nonlinear-sequences-*.csv")))],
-        "agrees": agrees,
-        "largest_z": largest,
-        "summary": (
-            f"nonlinear-sequences: projected on the teacher's, outputs at unsupervised times of both patterns together "
-            f"are {share['rnn']:.2f} (RNN) and {share['dnn']:.2f} (DNN) of these; kernels of sampled {ACTIVATION} "
-            f"networks, taken to N → ∞, {'agree with' if agrees else 'DISAGREE with'} the theory, largest |z| "
-            f"{largest:.1f}"
-        ),
-    }
+    summary = (
+        f"projected on the teacher's, outputs at unsupervised times of both patterns together are {share['rnn']:.2f} "
+        f"(RNN) and {share['dnn']:.2f} (DNN) of these; kernels of sampled {ACTIVATION} networks, taken to N → ∞, "
+        f"{'agree with' if agrees else 'DISAGREE with'} the theory, largest |z| {largest:.1f}"
+    )
+    tables = {"outputs": output_table(results), "kernels": kernel_table(results)}
+    return save_panel(PANEL, out, tables, partial(draw, results), agrees=agrees, largest_z=largest, summary=summary)
 
 
 def tasks(quick: bool) -> list[dict[str, Any]]:
@@ -120,8 +119,7 @@ def run(settings: Mapping[str, Any]) -> dict[str, Any]:
             "outputs": mean_outputs(state).tolist(),
             "converged": state.converged,
         }
-    options = {name: settings[name] for name in ("chains", "steps", "warmup", "seed")}
-    simulation = simulate(problem, settings["width"], "hmc-weights", **options, workers=1)
+    simulation = sampled_networks(problem, settings, sampler="hmc-weights")
     return {
         "kernel": simulation.kernel_mean.tolist(),
         "standard_error": simulation.kernel_standard_error.tolist(),

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from sympy import nsimplify
 
-from derivations.figures.panel import Effort, Panel, Table, finished_runs, save_figure, save_table, styled
+from derivations.figures.panel import (
+    Effort,
+    Panel,
+    Table,
+    finished_runs,
+    in_columns,
+    named,
+    rows_where,
+    sampled_networks,
+    save_panel,
+)
 from numerics import endpoint, scan, solve_all, solve_endpoint_batch
 from numerics.checking.kernels import compare
 from numerics.progress import Progress
-from numerics.sampling import simulate
 from theory.critical_point import critical_point
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from numerics.continuation.scanned import Scan
     from numerics.inputs.problem import Problem
@@ -66,27 +77,13 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
             "signal": [point.value for point in found.special_points],
         },
     }
-    for name, table in tables.items():
-        save_table(table, out / f"order-parameter-{name}.csv")
-    with styled():
-        from matplotlib import pyplot as plt
-
-        figure, (above, below) = plt.subplots(2, 1, figsize=(3.4, 4.3))
-        draw(above, theory, points)
-        draw_hysteresis(below, found, points)
-        files = save_figure(figure, out, "order-parameter")
-    worst = max(np.abs(points["largest_z"]))
-    agrees = all(points["agrees"])
-    return {
-        "files": [*map(str, files), *(str(out / f"order-parameter-{name}.csv") for name in tables)],
-        "agrees": agrees,
-        "seed": SEED,
-        "largest_z": float(worst),
-        "summary": (
-            f"order-parameter: {len(points['signal'])} networks "
-            f"{'agree with' if agrees else 'DISAGREE with'} the theory; largest |z| of a kernel entry {worst:.1f}"
-        ),
-    }
+    agrees, worst = all(points["agrees"]), float(max(points["largest_z"]))
+    summary = (
+        f"{len(points['signal'])} networks {'agree with' if agrees else 'DISAGREE with'} the theory; largest |z| of a "
+        f"kernel entry {worst:.1f}"
+    )
+    picture = partial(draw, theory, found, points)
+    return save_panel(PANEL, out, tables, picture, agrees=agrees, largest_z=worst, summary=summary)
 
 
 def theory_curves() -> dict[str, np.ndarray]:
@@ -129,7 +126,7 @@ def scan_table(found: Scan) -> dict[str, list[Any]]:
         if np.isfinite(order)
     ]
     names = ("branch", "signal", "order_parameter", "free_energy", "stable")
-    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    return named(names, rows)
 
 
 def simulated_points(out: Path, effort: Effort, progress: Progress) -> dict[str, list[Any]]:
@@ -145,18 +142,13 @@ def simulated_points(out: Path, effort: Effort, progress: Progress) -> dict[str,
         out / "order-parameter-runs" / "{arch}-T{T}-{signal:g}-{init}.json".format_map(task): task | {"seed": SEED + k}
         for k, task in enumerate(tasks)
     }
-    points: dict[str, list[Any]] = {}
-    for point in finished_runs(jobs, network, effort.workers, progress):
-        for name, value in point.items():
-            points.setdefault(name, []).append(value)
-    return points
+    return in_columns(finished_runs(jobs, network, effort.workers, progress))
 
 
 def network(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Simulate one network and compare it with the theory's state of the phase in which it started."""
     problem = endpoint(settings["T"], settings["signal"], arch=settings["arch"], kappa=settings["kappa"])
-    options = {name: settings[name] for name in ("sampler", "chains", "steps", "warmup", "seed", "init")}
-    simulation = simulate(problem, settings["width"], **options, workers=1)
+    simulation = sampled_networks(problem, settings, sampler=settings["sampler"], init=settings["init"])
     comparison = compare(expected_state(problem, PHASES[settings["init"]]), simulation)
     place = (settings["T"] - 2, settings["T"] - 3)
     return {
@@ -179,7 +171,17 @@ def expected_state(problem: Problem, phase: str) -> Solution:
     return next((state for state in stable if state.branch == phase), stable[0])
 
 
-def draw(axes: Axes, theory: dict[str, np.ndarray], points: dict[str, list[Any]]) -> None:
+def draw(theory: dict[str, np.ndarray], found: Scan, points: dict[str, list[Any]]) -> Figure:
+    """The continuous transition above, the discontinuous one below."""
+    from matplotlib import pyplot as plt
+
+    figure, (above, below) = plt.subplots(2, 1, figsize=(3.4, 4.3))
+    draw_continuous(above, theory, points)
+    draw_hysteresis(below, found, points)
+    return figure
+
+
+def draw_continuous(axes: Axes, theory: dict[str, np.ndarray], points: dict[str, list[Any]]) -> None:
     """The continuous transition."""
     signal = theory["signal"]
     beyond = np.isfinite(theory["rnn_coherent"])
@@ -194,7 +196,7 @@ def draw(axes: Axes, theory: dict[str, np.ndarray], points: dict[str, list[Any]]
         signal[unstable], theory["rnn_incoherent"][unstable], color=COLOURS["rnn"], ls="--", label="RNN, unstable"
     )
     for arch in ARCHITECTURES:
-        column = where(points, T=T, arch=arch)
+        column = rows_where(points, T=T, arch=arch)
         if arch == "rnn":
             draw_at_width(axes, column, label=f"theory, $N={WIDTH}$")
         draw_networks(axes, column, color=COLOURS[arch], mfc="white", label=f"{arch.upper()}, sampled, $N={WIDTH}$")
@@ -220,7 +222,7 @@ def draw_hysteresis(axes: Axes, found: Scan, points: dict[str, list[Any]]) -> No
             names[point.type], (point.value, 1.0), xycoords=("data", "axes fraction"), xytext=(3, -7), **_OFFSET
         )
     for (init, phase), colour in zip(PHASES.items(), ("C4", "C2"), strict=True):
-        column = where(points, T=JUMP_T, init=init)
+        column = rows_where(points, T=JUMP_T, init=init)
         draw_at_width(axes, column)
         label = f"started {phase}, $N = {column['width'][0]}$"
         draw_networks(axes, column, color=colour, mfc="white", label=label)
@@ -234,12 +236,6 @@ def draw_hysteresis(axes: Axes, found: Scan, points: dict[str, list[Any]]) -> No
     )
     axes.legend(loc="lower right", bbox_to_anchor=(1.02, 0.22), handlelength=1.4, labelspacing=0.3, frameon=True,
                 edgecolor="none", framealpha=1.0)  # fmt: skip
-
-
-def where(points: dict[str, list[Any]], **wanted: Any) -> dict[str, np.ndarray]:
-    """The columns of `points`, only the rows that have the wanted values."""
-    rows = [i for i in range(len(points["T"])) if all(points[name][i] == value for name, value in wanted.items())]
-    return {name: np.array([values[i] for i in rows]) for name, values in points.items()}
 
 
 def draw_networks(axes: Axes, column: dict[str, np.ndarray], **style: Any) -> None:

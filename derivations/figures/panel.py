@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from numerics.inputs.problem import Problem
+    from numerics.sampling import Simulation
+
 STYLE = Path(__file__).with_name("unrolled.mplstyle")
 FORMATS = ("png", "pdf", "svg")
 
@@ -103,14 +106,54 @@ def save_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
     return paths
 
 
-def save_panel(out: Path, name: str, tables: Mapping[str, Table], draw: Callable[[], Figure]) -> list[str]:
-    """Write the tables as ``<name>-<table>.csv`` and what `draw` draws, in the style of the paper; the files."""
-    written = [out / f"{name}-{table}.csv" for table in tables]
+def save_panel(
+    panel: Panel,
+    out: Path,
+    tables: Mapping[str, Table],
+    draw: Callable[[], Figure],
+    *,
+    agrees: bool,
+    summary: str,
+    largest_z: float | None = None,
+) -> dict[str, Any]:
+    """Write a panel's tables, as ``<name>-<table>.csv``, and what `draw` draws, in the style of the paper.
+
+    Args:
+        panel: whose files they are.
+        out: their folder.
+        tables: by name; one without a name is ``<name>.csv``.
+        draw: makes the picture.
+        agrees: whether theory and simulation agree.
+        summary: a sentence on what the panel finds.
+        largest_z: of all that is compared.
+
+    Returns:
+        The panel's record: ``files``, ``agrees``, ``summary`` and ``largest_z``.
+    """
+    written = [out / (f"{panel.name}-{name}.csv" if name else f"{panel.name}.csv") for name in tables]
     for path, table in zip(written, tables.values(), strict=True):
         save_table(table, path)
     with styled():
-        pictures = save_figure(draw(), out, name)
-    return [str(path) for path in (*pictures, *written)]
+        pictures = save_figure(draw(), out, panel.name)
+    files = [str(path) for path in (*pictures, *written)]
+    record = {"files": files, "agrees": agrees, "summary": f"{panel.name}: {summary}"}
+    return record if largest_z is None else record | {"largest_z": largest_z}
+
+
+def rows_where(table: Table, **wanted: Any) -> dict[str, NDArray[Any]]:
+    """The rows of a table that have the wanted values."""
+    import numpy as np
+
+    inside = np.logical_and.reduce([np.asarray(table[name]) == value for name, value in wanted.items()])
+    return {name: np.asarray(values)[inside] for name, values in table.items()}
+
+
+def sampled_networks(problem: Problem, settings: Mapping[str, Any], **options: Any) -> Simulation:
+    """The simulation that a run's settings ask for: width, chains, steps, warmup and seed; and with other options."""
+    from numerics.sampling import simulate
+
+    run = {name: settings[name] for name in ("chains", "steps", "warmup", "seed")}
+    return simulate(problem, settings["width"], **{"workers": 1, **run, **options})
 
 
 @contextmanager

@@ -7,19 +7,28 @@ errors are smaller than a diamond, and one network's spread, in the table, is as
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.figures.panel import Effort, Panel, finished_runs, save_figure, save_table, stacked, styled
+from derivations.figures.panel import (
+    Effort,
+    Panel,
+    finished_runs,
+    rows_where,
+    sampled_networks,
+    save_panel,
+    stacked,
+)
 from numerics import Problem, solve
 from numerics.predictors.predictions import predict
 from numerics.progress import Progress
-from numerics.sampling import simulate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 PANEL = Panel(
     "5d",
@@ -45,27 +54,15 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     """Solve, simulate, draw and save; the files made, and whether every sampled output agrees with the theory."""
     theory = {arch: theory_lines(arch) for arch in ARCHITECTURES}
     points = sampled_outputs(out, effort, progress)
-    save_table(theory_table(theory), out / "predictions-theory.csv")
-    save_table(points, out / "predictions-simulation.csv")
-    with styled():
-        from matplotlib import pyplot as plt
-
-        figure, (above, below) = plt.subplots(2, 1, figsize=(3.4, 3.4), sharex=True, height_ratios=(2, 1))
-        draw_outputs(above, theory, points)
-        draw_difference(below, theory, points)
-        files = save_figure(figure, out, "predictions")
     worst = float(np.abs(points["z"]).max())
     agrees = worst <= Z_LIMIT
-    return {
-        "files": [*map(str, files), *(str(out / f"predictions-{what}.csv") for what in ("theory", "simulation"))],
-        "agrees": agrees,
-        "seed": SEED,
-        "largest_z": worst,
-        "summary": (
-            f"predictions: {len(points['z'])} outputs of networks of width {WIDTH} "
-            f"{'agree with' if agrees else 'DISAGREE with'} the theory; largest |z| {worst:.1f}"
-        ),
-    }
+    summary = (
+        f"{len(points['z'])} outputs of networks of width {WIDTH} {'agree with' if agrees else 'DISAGREE with'} the "
+        f"theory; largest |z| {worst:.1f}"
+    )
+    tables = {"theory": theory_table(theory), "simulation": points}
+    picture = partial(draw, theory, points)
+    return save_panel(PANEL, out, tables, picture, agrees=agrees, largest_z=worst, summary=summary)
 
 
 def circle(angles: np.ndarray) -> np.ndarray:
@@ -130,8 +127,7 @@ def network(settings: Mapping[str, Any]) -> dict[str, list[Any]]:
     assert predicted.test_mean is not None
     assert predicted.test_at_width is not None
     at_width = predicted.test_at_width[:, -1]
-    run = {name: settings[name] for name in ("steps", "warmup", "chains", "seed")}
-    simulation = simulate(task, settings["width"], **run, workers=1)
+    simulation = sampled_networks(task, settings)
     mean, error = simulation.test_prediction, simulation.test_prediction_standard_error
     assert mean is not None
     assert error is not None
@@ -146,10 +142,14 @@ def network(settings: Mapping[str, Any]) -> dict[str, list[Any]]:
     }
 
 
-def where(points: dict[str, list[Any]], arch: str) -> dict[str, np.ndarray]:
-    """The rows of one architecture."""
-    rows = np.array(points["arch"]) == arch
-    return {name: np.array(values)[rows] for name, values in points.items()}
+def draw(theory: dict[str, dict[str, np.ndarray]], points: dict[str, list[Any]]) -> Figure:
+    """Outputs above, their difference below."""
+    from matplotlib import pyplot as plt
+
+    figure, (above, below) = plt.subplots(2, 1, figsize=(3.4, 3.4), sharex=True, height_ratios=(2, 1))
+    draw_outputs(above, theory, points)
+    draw_difference(below, theory, points)
+    return figure
 
 
 def draw_outputs(axes: Axes, theory: dict[str, dict[str, np.ndarray]], points: dict[str, list[Any]]) -> None:
@@ -158,7 +158,7 @@ def draw_outputs(axes: Axes, theory: dict[str, dict[str, np.ndarray]], points: d
         line = theory[arch]
         axes.plot(line["angle"] / np.pi, line["output"], style, color=COLOURS[arch], label=f"{arch.upper()}, theory")
         # one of two angles: at the same ones the second diamonds would hide the first
-        column = {name: values[first::2] for name, values in where(points, arch).items()}
+        column = {name: values[first::2] for name, values in rows_where(points, arch=arch).items()}
         axes.errorbar(
             column["angle"] / np.pi, column["sampled"], yerr=2 * column["standard_error"], fmt="D", ms=3.5,
             color=COLOURS[arch], mfc="white", zorder=3, clip_on=False, label=f"{arch.upper()}, $N = {WIDTH}$",
@@ -174,7 +174,7 @@ def draw_difference(axes: Axes, theory: dict[str, dict[str, np.ndarray]], points
     """RNN less DNN: theory, and networks with two standard errors."""
     x = theory["rnn"]["angle"] / np.pi
     axes.plot(x, theory["rnn"]["output"] - theory["dnn"]["output"], color="k")
-    rnn, dnn = (where(points, arch) for arch in ARCHITECTURES)
+    rnn, dnn = (rows_where(points, arch=arch) for arch in ARCHITECTURES)
     axes.errorbar(
         rnn["angle"] / np.pi, rnn["sampled"] - dnn["sampled"],
         yerr=2 * np.hypot(rnn["standard_error"], dnn["standard_error"]), fmt="D", ms=3.5, color="k", mfc="white",

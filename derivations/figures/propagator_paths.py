@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from derivations.figures.panel import Effort, Panel, named, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Panel, named, save_panel
 from numerics.progress import Progress
 from theory.perturbation import Path as TimePath
 from theory.perturbation import cut_paths, paths
@@ -41,16 +41,9 @@ ROW, ARC = 3.8, 0.8
 def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     """Draw the diagram and save it in `out`, with a table of every path and whether the mask cuts it."""
     progress("drawing", 0, 0)
-    with styled():
-        files = save_figure(draw(), out, "propagator-paths")
-    table = out / "propagator-paths.csv"
-    save_table(path_table(), table)
-    cut = sum(path_table()["cut_by_mask"])
-    return {
-        "files": [str(path) for path in (*files, table)],
-        "agrees": True,
-        "summary": f"propagator-paths: the mask cuts {cut} of {len(path_table()['times'])} paths of second order",
-    }
+    table = path_table()
+    summary = f"the mask cuts {sum(table['cut_by_mask'])} of {len(table['times'])} paths of second order"
+    return save_panel(PANEL, out, {"": table}, draw, agrees=True, summary=summary)
 
 
 @cache

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,16 +22,14 @@ from derivations.figures.panel import (
     Panel,
     finished_runs,
     in_columns,
-    save_figure,
-    save_table,
-    styled,
+    sampled_networks,
+    save_panel,
 )
 from derivations.figures.sequential import ARCHITECTURES, COLOURS, PATTERNS, TEACHER, T, W
 from numerics import Problem, solve
 from numerics.inputs.teachers import Teacher, orthonormal_patterns, random_patterns
 from numerics.predictors.observables import mean_outputs
 from numerics.progress import Progress
-from numerics.sampling import simulate
 from numerics.sampling.diagnostics import summarise
 
 if TYPE_CHECKING:
@@ -83,23 +82,15 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
         for number, task in enumerate(tasks(effort.quick))
     }
     table = in_columns(finished_runs(jobs, point, effort.workers, progress))
-    save_table(table, out / "sample-efficiency.csv")
-    with styled():
-        files = save_figure(draw(table), out, "sample-efficiency")
     sampled = [i for i, width in enumerate(table["width"]) if width]
     agrees = all(table["agrees"][i] for i in sampled)
     largest = max(table["largest_z"][i] for i in sampled)
     few = {arch: _theory(table, "times", arch)[3] for arch in ARCHITECTURES}
-    return {
-        "files": [str(path) for path in (*files, out / "sample-efficiency.csv")],
-        "agrees": agrees,
-        "largest_z": largest,
-        "summary": (
-            f"sample-efficiency: error with 4 of 7 times supervised {few['rnn']:.2f} (RNN), {few['dnn']:.2f} (DNN); "
-            f"{len(sampled)} sampled networks {'agree with' if agrees else 'DISAGREE with'} the theory, "
-            f"largest |z| of an output {largest:.1f}"
-        ),
-    }
+    summary = (
+        f"error with 4 of 7 times supervised {few['rnn']:.2f} (RNN), {few['dnn']:.2f} (DNN); {len(sampled)} sampled "
+        f"networks {'agree with' if agrees else 'DISAGREE with'} the theory, largest |z| of an output {largest:.1f}"
+    )
+    return save_panel(PANEL, out, {"": table}, partial(draw, table), agrees=agrees, largest_z=largest, summary=summary)
 
 
 def tasks(quick: bool) -> Iterator[dict[str, Any]]:
@@ -131,8 +122,7 @@ def point(settings: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
     if not settings["steps"]:
         return row
-    run = {name: settings[name] for name in ("chains", "steps", "warmup", "seed")}
-    simulation = simulate(solution.problem, settings["width"], **run, workers=1)
+    simulation = sampled_networks(solution.problem, settings)
     at_width = sequential.outputs_at_width(solution, simulation.width)
     mean, standard_error = simulation.prediction, simulation.prediction_standard_error
     mixed = summarise(simulation.outputs)

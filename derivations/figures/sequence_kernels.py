@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from derivations.figures import sequential
-from derivations.figures.panel import Effort, Panel, finished_run, named, save_figure, save_table, styled
+from derivations.figures.panel import (
+    Effort,
+    Panel,
+    finished_run,
+    named,
+    sampled_networks,
+    save_panel,
+)
 from derivations.figures.sequential import ARCHITECTURES, PATTERNS, SUPERVISED, TEACHER, TIMES, T
 from numerics.checking.kernels import compare
 from numerics.predictors import generalisation
@@ -49,27 +56,20 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
         }
         path = out / "sequence-kernels-runs" / f"{arch}.json"
         results[arch] = finished_run(path, settings, partial(network, settings, effort))
-    save_table(output_table(results), out / "sequence-kernels-outputs.csv")
-    save_table(kernel_table(results), out / "sequence-kernels-kernels.csv")
-    with styled():
-        files = save_figure(draw(results), out, "sequence-kernels")
     agrees = all(result["outputs"]["agrees"] and result["kernel_agrees"] for result in results.values())
     largest = max(max(result["outputs"]["largest_z"], result["kernel_largest_z"]) for result in results.values())
-    return {
-        "files": [str(path) for path in (*files, *sorted(out.glob("sequence-kernels-*.csv")))],
-        "agrees": agrees,
-        "largest_z": largest,
-        "summary": (
-            f"sequence-kernels: alignment with Y {results['rnn']['cka']:.2f} (RNN), {results['dnn']['cka']:.2f} (DNN); "
-            f"sampled networks {'agree with' if agrees else 'DISAGREE with'} the theory, largest |z| {largest:.1f}"
-        ),
-    }
+    summary = (
+        f"alignment with Y {results['rnn']['cka']:.2f} (RNN), {results['dnn']['cka']:.2f} (DNN); sampled networks "
+        f"{'agree with' if agrees else 'DISAGREE with'} the theory, largest |z| {largest:.1f}"
+    )
+    tables = {"outputs": output_table(results), "kernels": kernel_table(results)}
+    return save_panel(PANEL, out, tables, partial(draw, results), agrees=agrees, largest_z=largest, summary=summary)
 
 
 def network(settings: dict[str, Any], effort: Effort) -> dict[str, Any]:
     """Solve the task, sample a network, and compare kernels and outputs."""
     solution = sequential.solved(settings["arch"])
-    simulation = sequential.sampled(solution.problem, settings, effort)
+    simulation = sampled_networks(solution.problem, settings, workers=effort.workers)
     comparison = compare(solution, simulation)
     theory = generalisation.training(solution)
     at_width = sequential.outputs_at_width(solution, simulation.width)

@@ -19,16 +19,13 @@ from numerics import solve
 from numerics.checking.agreement import FAMILY_LEVEL
 from numerics.inputs.teachers import Teacher, orthonormal_patterns, rotation_teacher
 from numerics.predictors.output_shift import output_shift
-from numerics.sampling import simulate
 from numerics.sampling.diagnostics import ESS_LIMIT, RHAT_LIMIT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from derivations.figures.panel import Effort
     from numerics import Problem, Solution
-    from numerics.sampling import Simulation
 
 T, ANGLE, AMPLITUDE, SUPERVISED, W = 8, 2 * math.pi / 5, 3.0, (1, 2, 4, 7), 0.3
 ARCHITECTURES = ("rnn", "dnn")
@@ -142,19 +139,6 @@ def outputs_at_width(solution: Solution, width: int) -> np.ndarray:
     from numerics.predictors.observables import mean_outputs
 
     return mean_outputs(solution) + output_shift(solution) / width
-
-
-def sampled(problem: Problem, settings: dict[str, Any], effort: Effort) -> Simulation:
-    """A network of the given width, sampled by Hamiltonian Monte Carlo."""
-    return simulate(
-        problem,
-        settings["width"],
-        chains=settings["chains"],
-        steps=settings["steps"],
-        warmup=settings["warmup"],
-        seed=settings["seed"],
-        workers=effort.workers,
-    )
 
 
 def outputs_agree(

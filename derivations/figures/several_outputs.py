@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.figures.panel import Effort, Panel, finished_runs, in_columns, save_panel
+from derivations.figures.panel import Effort, Panel, finished_runs, in_columns, sampled_networks, save_panel
 from numerics import Problem, endpoint, outliers, solve
 from numerics.inputs.teachers import orthonormal_patterns
 from numerics.progress import Progress
-from numerics.sampling import simulate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,16 +64,16 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
         each["theory"], each["largest_z"] = theory, abs(each["modulus"] - theory) / each["standard_error"]
         each["agrees"] = bool(each["largest_z"] <= Z_LIMIT)
     tables = {"draws": in_columns(rows), "moduli": in_columns(means)}
-    files = save_panel(out, "several-outputs", tables, lambda: draw(rows, means, theory))
     kinds = [row["kind"] for row in rows]
     agrees = bool(means) and all(each["agrees"] for each in means)
     worst = max((each["largest_z"] for each in means), default=math.nan)
     summary = (
-        f"several-outputs: of {len(rows)} draws {kinds.count('rotation')} have a pair of outliers of any phase, "
+        f"of {len(rows)} draws {kinds.count('rotation')} have a pair of outliers of any phase, "
         f"and {kinds.count('reflection')} a real one of both signs; their mean moduli "
         f"{'agree' if agrees else 'DISAGREE'} with one output's {theory:.3f} at every phase, largest |z| {worst:.1f}"
     )
-    return {"files": files, "agrees": agrees, "largest_z": worst, "summary": summary, "seed": SEED}
+    picture = partial(draw, rows, means, theory)
+    return save_panel(PANEL, out, tables, picture, agrees=agrees, largest_z=worst, summary=summary)
 
 
 def modulus() -> float:
@@ -83,8 +83,7 @@ def modulus() -> float:
 
 def network(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The two leading eigenvalues of W, at draws far apart, of a network that starts at random weights."""
-    run = {name: settings[name] for name in ("chains", "steps", "warmup", "seed")}
-    simulation = simulate(problem(), settings["width"], **run, workers=1)
+    simulation = sampled_networks(problem(), settings)
     return {"draws": [pair(each.values) | {"seed": settings["seed"], "chain": each.chain, "draw": each.draw}
                       for each in simulation.spectra]}  # fmt: skip
 

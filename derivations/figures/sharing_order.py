@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.optimize import brentq
 
-from derivations.figures.networks import THEORY, compared, draw_networks, networks_named, planned, record
+from derivations.figures.networks import THEORY, agreement_of, compared, draw_networks, networks_named, planned
 from derivations.figures.panel import Effort, Panel, finished_runs, in_columns, named, save_panel
 from numerics import Problem, endpoint, scan
 from numerics.linalg import FloatArray
@@ -63,13 +63,12 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
         ),
         "simulation": in_columns(rows),
     }
-    files = save_panel(out, "sharing-order", tables, lambda: draw(lines, rows))
     low, high = lines["shared"][0], next(row for row in lines["shared"] if row[0] == 1)
     claim = (
         f"coherent beyond ρ = {critical_rho():.4f}; from ρ = {low[0]:.2f} to 1 the labelled output goes from "
         f"{low[2]:.3f} to {high[2]:.3f} of the label, the unlabelled one from {low[3]:.2f} to {high[3]:.2f}"
     )
-    return {**record("sharing-order", files, found, claim), "seed": SEED}
+    return save_panel(PANEL, out, tables, lambda: draw(lines, rows), **agreement_of(found, claim))
 
 
 def critical_rho() -> float:

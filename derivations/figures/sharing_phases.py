@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +21,12 @@ from derivations.figures.panel import (
     finished_runs,
     in_columns,
     named,
+    sampled_networks,
     save_panel,
 )
 from numerics import endpoint
 from numerics.linalg import FloatArray
 from numerics.progress import Progress
-from numerics.sampling import simulate
 from numerics.sampling.diagnostics import summarise
 from theory import symbols
 from theory.coherent_sharing import SharedBranch, shared_branch
@@ -106,19 +107,14 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
         ),
         "simulation": points,
     }
-    files = save_panel(out, "sharing-phases", tables, lambda: draw(curves, near, lines, points))
     worst, agrees = largest_z(points)
-    return {
-        "files": files,
-        "agrees": agrees,
-        "seed": SEED,
-        "largest_z": worst,
-        "summary": (
-            f"sharing-phases: tricritical at ρ = {TRICRITICAL}, λ = {critical_signal(float(TRICRITICAL)):.1f} for κ = "
-            f"{KAPPA}; the coherence of {len(points['rho'])} networks of width {WIDTH} "
-            f"{'agrees' if agrees else 'DISAGREES'} with the exact law, largest |z| {worst:.1f}"
-        ),
-    }
+    summary = (
+        f"tricritical at ρ = {TRICRITICAL}, λ = {critical_signal(float(TRICRITICAL)):.1f} for κ = {KAPPA}; the "
+        f"coherence of {len(points['rho'])} networks of width {WIDTH} {'agrees' if agrees else 'DISAGREES'} with the "
+        f"exact law, largest |z| {worst:.1f}"
+    )
+    picture = partial(draw, curves, near, lines, points)
+    return save_panel(PANEL, out, tables, picture, agrees=agrees, largest_z=worst, summary=summary)
 
 
 # --- theory -----------------------------------------------------------------------------------------------------------
@@ -219,8 +215,7 @@ def simulated_points(out: Path, effort: Effort, progress: Progress) -> dict[str,
 def network(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Simulate one network; the mean of its squared coherence of the last two times, which has no sign to fix."""
     task = endpoint(T, settings["signal"], kappa=settings["kappa"], arch=f"shared:{settings['rho']!r}")
-    run = {name: settings[name] for name in ("chains", "warmup", "steps", "seed")}
-    kernels = simulate(task, settings["width"], **run, workers=1).kernels
+    kernels = sampled_networks(task, settings).kernels
     squared = kernels[:, :, 1, 2] ** 2 / (kernels[:, :, 1, 1] * kernels[:, :, 2, 2])
     found = summarise(squared[..., None])
     return {

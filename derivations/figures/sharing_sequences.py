@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from derivations.figures import sample_efficiency, sequential
-from derivations.figures.networks import draw_networks, networks_named, record
+from derivations.figures.networks import agreement_of, draw_networks, networks_named
 from derivations.figures.panel import Effort, Panel, finished_runs, in_columns, save_panel
 from numerics import Solution, predict, solve, state_near
 from numerics.linalg import FloatArray
@@ -69,13 +69,12 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
         for rho, value in zip(grid(), line, strict=True)
     ]
     tables = {"theory": in_columns(theory), "simulation": in_columns(points)}
-    files = save_panel(out, "sharing-sequences", tables, lambda: draw(lines, points))
     half = {count: half_way(line) for count, line in lines.items()}
     claim = (
         f"a correlation of {half[3]:.2f}, {half[4]:.2f} and {half[5]:.2f} halves the error of independent matrices "
         "with 3, 4 and 5 of 7 times supervised; with 2 no correlation helps"
     )
-    return {**record("sharing-sequences", files, found, claim), "seed": SEED}
+    return save_panel(PANEL, out, tables, lambda: draw(lines, points), **agreement_of(found, claim))
 
 
 def grid() -> FloatArray:

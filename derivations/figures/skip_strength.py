@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.figures.networks import THEORY, compared, draw_networks, networks_named, planned, record
+from derivations.figures.networks import THEORY, agreement_of, compared, draw_networks, networks_named, planned
 from derivations.figures.panel import Effort, Panel, finished_runs, in_columns, save_panel
 from numerics import Problem, cka, endpoint, predict, solve
 from numerics.linalg import FloatArray
@@ -51,14 +51,13 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     found = finished_runs(jobs, network, effort.workers, progress)
     rows, points = along(), [point for each in found for point in points_of(each)]
     tables = {"theory": in_columns(rows), "simulation": in_columns(points)}
-    files = save_panel(out, "skip-strength", tables, lambda: draw(rows, points))
     first, last = rows[0], rows[-1]
     claim = (
         f"the alignment (CKA) of RNN's and DNN's kernels rises from {first['cka']:.3f} at a = 0 to {last['cka']:.3f} "
         f"at a = 1, where the unlabelled output over the label is {last['rnn_output']:.2f} (RNN) and "
         f"{last['dnn_output']:.2f} (DNN)"
     )
-    return {**record("skip-strength", files, found, claim), "seed": SEED}
+    return save_panel(PANEL, out, tables, lambda: draw(rows, points), **agreement_of(found, claim))
 
 
 def network(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,13 @@ from derivations.figures.panel import (
     finished_runs,
     in_columns,
     named,
+    rows_where,
+    sampled_networks,
     save_panel,
 )
 from numerics import endpoint
 from numerics.linalg import FloatArray
 from numerics.progress import Progress
-from numerics.sampling import simulate
 from numerics.sampling.diagnostics import summarise
 from theory import symbols
 from theory.coherent_sharing import shared_branch
@@ -113,21 +115,16 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
         ),
         "simulation": points,
     }
-    files = save_panel(out, "skip-unfolding", tables, lambda: draw(sheets, planes, cusp, points))
     worst, agrees = largest_z(points)
     agrees = agrees and min(points["share_of_draws"]) >= STAYS
-    return {
-        "files": files,
-        "agrees": agrees,
-        "seed": SEED,
-        "largest_z": worst,
-        "summary": (
-            f"skip-unfolding: at a = {SKIP:g} the other sign exists beyond λ = {sheets[-1].folds()[0]:.2f} only (λ_c = "
-            f"{critical_signal(KAPPA):.2f}); at κ = {WING_KAPPA} the transition is discontinuous up to a = "
-            f"{float(cusp.skip):.4f}, λ = {float(cusp.signal):.2f}; {len(points['signal'])} networks of width {WIDTH} "
-            f"{'agree' if agrees else 'DISAGREE'} with the exact law, largest |z| {worst:.1f}"
-        ),
-    }
+    summary = (
+        f"at a = {SKIP:g} the other sign exists beyond λ = {sheets[-1].folds()[0]:.2f} only (λ_c = "
+        f"{critical_signal(KAPPA):.2f}); at κ = {WING_KAPPA} the transition is discontinuous up to a = "
+        f"{float(cusp.skip):.4f}, λ = {float(cusp.signal):.2f}; {len(points['signal'])} networks of width {WIDTH} "
+        f"{'agree' if agrees else 'DISAGREE'} with the exact law, largest |z| {worst:.1f}"
+    )
+    picture = partial(draw, sheets, planes, cusp, points)
+    return save_panel(PANEL, out, tables, picture, agrees=agrees, largest_z=worst, summary=summary)
 
 
 # --- theory -----------------------------------------------------------------------------------------------------------
@@ -233,8 +230,7 @@ def kept_sign(sign: int, signal: float) -> int:
 def network(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Simulate one network; the mean coherence of its last two times over the draws of the sign that it keeps."""
     task = endpoint(T, settings["signal"], kappa=settings["kappa"], skip=settings["skip"])
-    run = {name: settings[name] for name in ("chains", "warmup", "steps", "seed")}
-    kernels = simulate(task, settings["width"], init=STARTS[settings["sign"]], **run, workers=1).kernels
+    kernels = sampled_networks(task, settings, init=STARTS[settings["sign"]]).kernels
     coherence = kernels[:, :, 1, 2] / np.sqrt(kernels[:, :, 1, 1] * kernels[:, :, 2, 2])
     inside = coherence * settings["within"] >= 0
     share = float(inside.mean())
@@ -298,9 +294,7 @@ def draw_coherence(axes: Axes, sheets: Mapping[int, Curve], points: Mapping[str,
         axes.plot(found.signal[stable], found.coherence[stable], color=COLOURS[sign], label=NAMES[sign])
         if first:
             axes.plot(found.signal[unstable], found.coherence[unstable], "--", color=COLOURS[sign], lw=0.9)
-        rows = [i for i, name in enumerate(points["sheet"]) if name == NAMES[sign]]
-        names = ("signal", "coherence", "standard_error", "law")
-        column = {name: np.array([points[name][i] for i in rows]) for name in names}
+        column = rows_where(points, sheet=NAMES[sign])
         axes.errorbar(column["signal"], column["coherence"], yerr=2 * column["standard_error"], fmt="D", zorder=3,
                       color=COLOURS[sign], mfc="white", label=SAMPLED)  # fmt: skip
         axes.plot(column["signal"], column["law"], "_", color="k", ms=9, mew=1.2, zorder=4, label=AT_WIDTH)

@@ -11,11 +11,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from derivations.figures import sequential
-from derivations.figures.panel import Effort, Panel, finished_run, named, save_figure, save_table, styled
+from derivations.figures.panel import (
+    Effort,
+    Panel,
+    finished_run,
+    named,
+    sampled_networks,
+    save_panel,
+)
 from derivations.figures.sequential import ARCHITECTURES, COLOURS, SUPERVISED, TEACHER, T
 from numerics.predictors.observables import outliers
 from numerics.progress import Progress
-from numerics.sampling import Plan, last_weights, simulate
+from numerics.sampling import Plan, last_weights
 from numerics.sampling.diagnostics import RHAT_LIMIT
 
 if TYPE_CHECKING:
@@ -57,20 +64,14 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
         }
         path = out / "teacher-eigenvalues-runs" / f"{arch}.json"
         networks[arch] = finished_run(path, settings, partial(network, settings, effort))
-    save_table(table(networks), out / "teacher-eigenvalues.csv")
-    with styled():
-        files = save_figure(draw(networks), out, "teacher-eigenvalues")
     rnn = networks["rnn"]
-    return {
-        "files": [str(path) for path in (*files, out / "teacher-eigenvalues.csv")],
-        "agrees": rnn["agrees"],
-        "largest_z": rnn["largest_z"],
-        "summary": (
-            f"teacher-eigenvalues: outliers {polar(rnn['theory'][0])} (theory), {polar(rnn['mean'])} (sampled), "
-            f"{polar(TEACHER.eigenvalues[0])} (teacher); {'agree' if rnn['agrees'] else 'DISAGREE'}, "
-            f"largest |z| {rnn['largest_z']:.1f}"
-        ),
-    }
+    agrees, largest = rnn["agrees"], rnn["largest_z"]
+    summary = (
+        f"outliers {polar(rnn['theory'][0])} (theory), {polar(rnn['mean'])} (sampled), "
+        f"{polar(TEACHER.eigenvalues[0])} (teacher); {'agree' if agrees else 'DISAGREE'}, largest |z| {largest:.1f}"
+    )
+    tables = {"": table(networks)}
+    return save_panel(PANEL, out, tables, partial(draw, networks), agrees=agrees, largest_z=largest, summary=summary)
 
 
 def polar(value: Any) -> str:
@@ -83,16 +84,7 @@ def network(settings: dict[str, Any], effort: Effort) -> dict[str, Any]:
     """Sample the network; the spectrum of its last weights, and for the RNN the outliers over draws and chains."""
     problem = sequential.task(settings["arch"])
     with TemporaryDirectory() as folder:
-        simulation = simulate(
-            problem,
-            settings["width"],
-            chains=settings["chains"],
-            steps=settings["steps"],
-            warmup=settings["warmup"],
-            seed=settings["seed"],
-            workers=effort.workers,
-            checkpoint=folder,
-        )
+        simulation = sampled_networks(problem, settings, workers=effort.workers, checkpoint=folder)
         spectrum = last_spectrum(problem, settings, Path(folder))
     result: dict[str, Any] = {"width": settings["width"], "spectrum": pairs(spectrum)}
     if settings["arch"] == "rnn":

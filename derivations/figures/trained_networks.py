@@ -6,6 +6,7 @@ Alignment forgives much, so that each entry of the mean kernel is held against t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +24,13 @@ from derivations.figures.network_widths import (
     problem,
     simulated,
 )
-from derivations.figures.panel import Effort, Panel, in_columns, save_figure, save_table, styled
+from derivations.figures.panel import Effort, Panel, in_columns, save_panel
 from numerics.progress import Progress
 from numerics.sampling import observables
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 PANEL = Panel(
     "4",
@@ -72,30 +74,18 @@ def make_plan(plan: Plan, out: Path, workers: int, progress: Progress) -> dict[s
         "kernel": kernel_table(results),
         "autocorrelation": autocorrelation_table(results),
     }
-    paths = [out / f"trained-networks-{name}.csv" for name in tables]
-    for path, table in zip(paths, tables.values(), strict=True):
-        save_table(table, path)
-    with styled():
-        from matplotlib import pyplot as plt
-
-        figure = plt.figure(figsize=(3.4, 6.6))
-        draw(figure, results)
-        files = save_figure(figure, out, "trained-networks")
     verdicts = [result.agreement for result in results.values()]
     agrees = all(verdict.agrees for verdict in verdicts)
     worst = max(float(np.abs(verdict.z).max()) for verdict in verdicts)
     exponents = [exponent(result)[0] for result in results.values()]
-    return {
-        "files": [str(path) for path in (*files, *paths)],
-        "agrees": agrees,
-        "largest_z": worst,
-        "reasons": {" ".join(case): result.agreement.reason for case, result in results.items()},
-        "summary": (
-            f"trained-networks: the limits N → ∞ of {len(results)} networks' kernels "
-            f"{'agree with' if agrees else 'DISAGREE with'} the theory, largest |z| of an entry {worst:.1f}; "
-            f"1 - CKA of one network falls as N to the power {min(exponents):.2f} … {max(exponents):.2f}"
-        ),
-    }
+    summary = (
+        f"the limits N → ∞ of {len(results)} networks' kernels {'agree with' if agrees else 'DISAGREE with'} the "
+        f"theory, largest |z| of an entry {worst:.1f}; 1 - CKA of one network falls as N to the power "
+        f"{min(exponents):.2f} … {max(exponents):.2f}"
+    )
+    picture = partial(draw, results)
+    record = save_panel(PANEL, out, tables, picture, agrees=agrees, largest_z=worst, summary=summary)
+    return record | {"reasons": {" ".join(case): result.agreement.reason for case, result in results.items()}}
 
 
 def alignment_table(results: Mapping[Case, Result]) -> dict[str, list[Any]]:
@@ -155,8 +145,11 @@ def autocorrelation_table(results: Mapping[Case, Result]) -> dict[str, list[Any]
     return in_columns(rows)
 
 
-def draw(figure: Any, results: Mapping[Case, Result]) -> None:
+def draw(results: Mapping[Case, Result]) -> Figure:
     """The four parts, one below the other."""
+    from matplotlib import pyplot as plt
+
+    figure = plt.figure(figsize=(3.4, 6.6))
     parts = figure.subplot_mosaic(
         [["alignment", "alignment"], ["z", "z"], ["rnn", "dnn"], ["lag", "lag"]], height_ratios=[1.5, 0.9, 1.1, 1.1]
     )
@@ -170,6 +163,7 @@ def draw(figure: Any, results: Mapping[Case, Result]) -> None:
         axes.annotate(
             letter, (0, 1), xycoords="axes fraction", xytext=(-30, 4), textcoords="offset points", fontweight="bold"
         )
+    return figure
 
 
 def draw_alignment(axes: Axes, results: Mapping[Case, Result]) -> None:

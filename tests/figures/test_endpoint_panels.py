@@ -94,7 +94,7 @@ def test_order_parameter_draws_every_point(monkeypatch):
     points |= {"theory_at_width": points["simulated"], "standard_error": [0.1] * 4, "width": [256] * 4}
     with styled():
         figure, (above, below) = plt.subplots(2, 1)
-        order_parameter.draw(above, order_parameter.theory_curves(), points)
+        order_parameter.draw_continuous(above, order_parameter.theory_curves(), points)
         order_parameter.draw_hysteresis(below, scan, points)
         diamonds = [[line for line in axes.lines if line.get_marker() == "D"] for axes in (above, below)]
         figure.canvas.draw()

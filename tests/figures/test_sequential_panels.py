@@ -15,6 +15,7 @@ from derivations.figures import (
 )
 from derivations.figures.panel import Effort, styled
 from numerics.predictors.observables import mean_outputs, outliers
+from numerics.sampling import simulate
 
 
 def silent(what, done, total):
@@ -89,7 +90,7 @@ def test_spectra_are_drawn_with_theory_and_teacher(tmp_path):
 @pytest.mark.slow
 def test_kernels_and_outputs_of_small_networks(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        sequential, "sampled", lambda problem, settings, effort: sequential.simulate(
+        sequence_kernels, "sampled_networks", lambda problem, settings, workers: simulate(
             problem, 24, chains=2, steps=40, warmup=60, seed=1, workers=1
         )
     )  # fmt: skip
