@@ -255,6 +255,29 @@ def test_gradient_of_textbook_functionals():
     assert constant.is_ZeroMatrix
 
 
+def test_derivatives_of_transposes_sums_and_powers_are_those_along_a_line():
+    """Of F(A + tV) by differences, at 40 digits; the Hessian's product too."""
+    A, B, V = SymmetricSymbol("A", 3), MatrixSymbol("B", 3, 3), SymmetricSymbol("V", 3)
+    functionals = [
+        Trace(B * Transpose(A * B)),
+        3 * Trace((A + B) * A) - 2 * Trace(A * Transpose(A + B) * B),
+        Trace(A**-2 * B) + Trace(B * Inverse(A + 2 * B * Transpose(B))),
+        LogDet(A + B * Transpose(B)) - Trace(Transpose(Mask(A * B)) * A) / 5,
+    ]
+    values = {A: Matrix([[3, 1, 0], [1, 4, -1], [0, -1, 5]]), B: Matrix([[1, 2, 0], [0, -1, 1], [2, 0, 1]])}
+    values[V] = Matrix([[1, -2, 1], [-2, 0, 3], [1, 3, 2]])
+    layout, h = Layout(3, 1, (ImmutableMatrix([[1, 0, 0]]),)), Rational(1, 10**10)
+    for F in functionals:
+        ahead, here, behind = (
+            Rational(str(evaluate(F, values | {A: values[A] + t * values[V]}, layout).evalf(40))) for t in (h, 0, -h)
+        )
+        first = (evaluate(gradient(F, A), values, layout) * values[V]).trace()
+        second = (evaluate(hessian_vector_product(F, A, V), values, layout) * values[V]).trace()
+        assert abs((ahead - behind) / (2 * h) - first) < 1e-15
+        assert abs((ahead - 2 * here + behind) / h**2 - second) < 1e-15
+        assert first != 0
+
+
 def test_unknown_nodes_are_refused_and_never_a_silent_zero():
     A, V = SymmetricSymbol("A", 3), SymmetricSymbol("V", 3)
     with pytest.raises(ValueError, match="no rule for"):
