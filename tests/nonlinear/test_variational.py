@@ -63,6 +63,52 @@ def test_linear_network_is_exact(signal, arch):
     signs = np.sign(found.kernel[2, 1] or 1.0) * np.sign(exact.kernel[2, 1] or 1.0)
     gauge = signs ** np.abs(np.subtract.outer(np.arange(3), np.arange(3)))
     assert np.abs(found.kernel * gauge - exact.kernel).max() < 1e-6
+    assert found.energy == pytest.approx(exact.energy, rel=1e-6)
+    assert found.entropy == pytest.approx(exact.entropy, rel=1e-6)
+    np.testing.assert_array_equal(found.second_moment, found.kernel)
+    earlier = found.kernel[:-1, :-1] if arch == "rnn" else np.diag(np.diag(found.kernel)[:-1])
+    np.testing.assert_allclose(found.covariance, sla.block_diag(1.0, earlier), atol=1e-12)
+    stationary = np.linalg.inv(found.covariance) - np.linalg.inv(found.kernel)
+    np.testing.assert_allclose(2 * found.conjugate, stationary, atol=1e-5)
+
+
+def test_the_scale_of_a_residual_is_that_of_the_terms_that_cancel():
+    space = trajectory_space(patterns("linear"))
+    A = np.random.default_rng(4).standard_normal((space.d, 2 * space.d))
+    L = sla.cholesky(A @ A.T / (2 * space.d), lower=True)
+    point = _at(space, L)
+    half, E = 0.5 * np.linalg.inv(point.covariance), space.embedding
+    terms = half, -0.5 * np.linalg.inv(L @ L.T), -E.T @ point.conjugate @ E
+    np.testing.assert_allclose(sum(terms), point.gradient, rtol=1e-8, atol=1e-10)
+    assert point.scale == pytest.approx(sum(np.linalg.norm(L.T @ term @ L) for term in terms))
+
+
+def test_the_second_start_correlates_each_coordinate_over_its_times():
+    space = trajectory_space(patterns("erf"))
+    size = np.linspace(1.0, 1.3, space.d)
+    L = variational._correlated(space, np.diag(size))
+    correlation = L @ L.T / np.outer(size, size)
+    first = [int(np.flatnonzero(space.times == t)[0]) for t in range(3)]
+    for i in range(space.d):
+        for j in range(space.d):
+            s, t = space.times[i], space.times[j]
+            same = i - first[s] == j - first[t]
+            expected = 1.0 if i == j else variational.BROKEN if same and s != t and min(s, t) > 0 else 0.0
+            assert correlation[i, j] == pytest.approx(expected, abs=1e-12)
+    # what is not positive-definite is repaired
+    alike = 0.1 * np.eye(space.d) + 0.9
+    strong = variational._correlated(space, np.linalg.cholesky(alike))
+    values = np.linalg.eigvalsh(strong @ strong.T)
+    assert values[0] == pytest.approx(0.05 * values[-1])
+
+
+def test_a_minimisation_that_is_cut_short_says_so(monkeypatch):
+    monkeypatch.setattr(variational, "STEPS", 2)
+    found = solve_gaussian(endpoint(4, 20.0))
+    assert not found.converged
+    assert found.iterations <= 2
+    assert found.residual > variational.TOLERANCE
+    assert found.status == f"not converged: relative residual {found.residual:.1e} after {found.iterations} steps"
 
 
 def test_linear_network_with_degenerate_inputs_is_exact():
