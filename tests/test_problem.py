@@ -45,6 +45,21 @@ def test_parameters_that_are_not_given():
     assert endpoint(4, 9.0).labels.tolist() == [3.0]
 
 
+def test_labels_that_an_odd_network_cannot_meet_are_told():
+    """f(-x) = -f(x) without a bias: exclusive or of cues ±1 is even in them."""
+    x, y = np.zeros((4, 3, 2)), np.full((4, 3), np.nan)
+    x[:, 0, 0], x[:, 1, 1], y[:, -1] = [-1, -1, 1, 1], [-1, 1, -1, 1], [-1, 1, 1, -1]
+    problem = Problem(x, y, activation="erf")
+    assert "patterns 1 and 4 have opposite inputs" in dict(problem.facts())["labels"]
+    for met in (
+        problem.with_(bias=0.1),
+        problem.with_(activation="relu"),
+        problem.with_(y=np.where(np.isnan(y), y, [[1], [2], [-2], [-1]])),
+        problem.with_(y=np.where([[1], [1], [0], [0]], y, np.nan)),
+    ):
+        assert "labels" not in dict(met.facts())
+
+
 def test_supervised_positions_are_time_major():
     y = np.array([[1.0, np.nan, 2.0], [np.nan, 3.0, 4.0]])
     problem = Problem(np.eye(2), y)

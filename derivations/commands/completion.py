@@ -8,7 +8,7 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 @click.command("completion")
-@click.argument("shell", metavar="bash|zsh|fish")
+@click.argument("shell", metavar="bash|zsh|fish", shell_complete=lambda ctx, param, typed: _starting(typed))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def command(shell: str, as_json: bool) -> int:
     """Print the completion script of a shell (bash 4.4 or newer, zsh, fish).
@@ -28,6 +28,10 @@ def command(shell: str, as_json: bool) -> int:
     else:
         click.echo(script)
     return 0
+
+
+def _starting(typed: str) -> list[str]:
+    return [shell for shell in SHELLS if shell.startswith(typed)]
 
 
 def completion_script(shell: str) -> str:

@@ -65,9 +65,9 @@ def refusal(error: click.ClickException) -> str:
         of = f" of {error.ctx.command_path}" if error.ctx.command_path else ""
         return f"{error.option_name}: is not an option{of}; accepted: {', '.join(known)}"
     if isinstance(error, click.MissingParameter) and error.param is not None:
-        return f"{_name(error.param)}: is missing; accepted: {_accepted(error.param)}"
+        return f"{_name(error.param)}: is missing; accepted: {_accepted(error.param, error.ctx)}"
     if isinstance(error, click.BadParameter) and error.param is not None:
-        return f"{_name(error.param)}: {error.message.rstrip('.')}; accepted: {_accepted(error.param)}"
+        return f"{_name(error.param)}: {error.message.rstrip('.')}; accepted: {_accepted(error.param, error.ctx)}"
     if isinstance(error, click.BadOptionUsage):
         accepted = "a value after it" if "requires" in error.message else "no value"
         return f"{error.option_name}: {error.message.rstrip('.')}; accepted: {accepted}"
@@ -78,12 +78,15 @@ def refusal(error: click.ClickException) -> str:
 
 
 def _name(param: click.Parameter) -> str:
-    return param.opts[0] if isinstance(param, click.Option) else param.metavar or param.human_readable_name
+    return param.opts[0] if isinstance(param, click.Option) else (param.name or "").upper()
 
 
-def _accepted(param: click.Parameter) -> str:
+def _accepted(param: click.Parameter, ctx: click.Context | None) -> str:
     if isinstance(param.type, click.Choice):
         return " or ".join(map(str, param.type.choices))
+    known = [] if ctx is None or isinstance(param, click.Option) else param.shell_complete(ctx, "")
+    if known and known[0].type == "plain":
+        return ", ".join(item.value for item in known)
     words = _WORDS.get(param.type.name, param.type.name)
     described = param.help if isinstance(param, click.Option) else None
     return f"{words} ({described.rstrip('.')})" if described else words
@@ -97,7 +100,8 @@ def with_meant(line: str) -> str:
     if found is None:
         return line
     words = re.findall(r"[\w-]+", found["accepted"])
-    near = difflib.get_close_matches(found["word"] or found["argument"], words, 1, 0.7)
+    wrong = re.split(r"[=:,]", found["word"] or found["argument"])[0]  # of name=range and family:number, the name
+    near = [] if wrong in words else difflib.get_close_matches(wrong, words, 1, 0.7)
     return line.replace("; accepted: ", f"; did you mean {near[0]}? accepted: ", 1) if near else line
 
 

@@ -44,7 +44,7 @@ def _names() -> str:
 class VariesSignal(click.Command):
     """A command in which an endpoint problem needs no ``--signal`` of its own where ``--over`` varies the signal.
 
-    The problem's labels are then those at λ = 1, which the command scales. ``--signal first:last:count`` is short for
+    The problem's labels, at λ = 1, are then scaled. ``--signal first:last:count`` is short for
     ``--over signal=first:last:count``.
     """
 

@@ -21,7 +21,7 @@ EDGE, ACROSS, UP = 0.98, 1.8, (-0.6, 2.0)
 
 
 @click.command("landscape")
-@click.argument("problem", metavar="endpoint")
+@click.argument("problem", metavar="endpoint", shell_complete=lambda ctx, param, typed: ["endpoint"])
 @click.option("--T", "T", type=int, required=True, help="Index of the last output, at least 4.")
 @click.option("--signal", type=float, required=True, help="λ = y²/(v w^(T-2) u).")
 @click.option("--kappa", type=float, default=1.0, show_default=True, help="Noise, K = κ/N.")

@@ -27,7 +27,7 @@ def command(panels: tuple[str, ...], out: Path | None, quick: bool, list_panels:
     panels = tuple(_name_of(name) for name in panels)
     unknown = [name for name in panels if name not in NAMES]
     if unknown:
-        raise click.UsageError(f"PANEL: is {unknown[0]!r}; accepted: {', '.join(NAMES)}")
+        raise click.UsageError(f"PANEL: is {unknown[0]!r}; accepted: {', '.join(NAMES)}, or a number that --list shows")
     if list_panels:
         list_them(as_json)
         return 0

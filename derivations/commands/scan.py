@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 def command(problem: Problem, over: tuple[str, float, float, int], out: Path | None, as_json: bool) -> int:
     """Follow every stationary state of PROBLEM along one parameter: endpoint, sequence, or a FILE.npz.
 
-    The signal multiplies every label's square: the λ of an endpoint problem, whose range --signal 1:40:200 gives too.
+    The signal is the λ of an endpoint problem, whose range --signal 1:40:200 gives too; of any other it multiplies
+    every label's square.
     Special points are pitchforks, folds, branch points, and values at which two minima have the same free energy; the
     loop is that of the state followed adiabatically up and down. The states at each value have to pass a count,
     Σ(-1)^index = 1, that a missing branch breaks. A nonlinear network is solved at each value, seconds each for one

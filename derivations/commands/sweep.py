@@ -74,9 +74,9 @@ def command(
 ) -> int:
     """Solve PROBLEM at every combination of the axes' values, on all cores.
 
-    The signal multiplies every label's square (the λ of an endpoint problem, which then needs no --signal); the other
-    parameters change with labels fixed. --out needs xarray (the extra "sweeps"). Exit status 1 if a point did not
-    converge.
+    The signal is the λ of an endpoint problem, which then needs no --signal; of any other it multiplies every label's
+    square. The other parameters change with labels fixed. --out needs xarray (the extra "sweeps"). Exit status 1 if a
+    point did not converge.
     """
     if out is not None and out.suffix != ".nc":
         raise click.UsageError(f"--out: is {str(out)!r}; accepted: a file name ending in .nc")

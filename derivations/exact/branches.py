@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from derivations.exact.request import Fields, Request, entry, only_four, sharing_of
+from derivations.exact.request import Fields, Request, bounded_horizon, entry, only_four, sharing_of
 from numerics.errors import InputError
 
 
@@ -30,6 +30,7 @@ def stability(request: Request) -> Fields:
     from theory import symbols
     from theory.stability import asymptotics, critical_mode, instability_ratio, lag_sector
 
+    bounded_horizon(request, "stability")
     sectors = {}
     for lag in (0, symbols.lag):
         sector = lag_sector(request.T, lag, request.arch, request.noise)

@@ -19,6 +19,8 @@ Fields = dict[str, Any]
 
 #: Largest T for which expressions are written out entry by entry; they grow as n!, so this takes hours already.
 LONGEST = 16
+#: Largest T for which closed forms are summed over times or lags: half a minute.
+LONGEST_SUM = 80
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,12 @@ def fixed_horizon(request: Request, what: str) -> int:
     if request.T > LONGEST:
         raise InputError(f"--T: is {request.T}; accepted: an integer ≤ {LONGEST} for {what}")
     return request.T
+
+
+def bounded_horizon(request: Request, what: str) -> None:
+    """Refuse a T for which the sums of a word take too long."""
+    if isinstance(request.T, int) and request.T > LONGEST_SUM:
+        raise InputError(f"--T: is {request.T}; accepted: an integer ≤ {LONGEST_SUM}, or symbolic, for {what}")
 
 
 def sharing_of(request: Request) -> Sharing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from derivations.exact.request import Fields, Request, as_float, fixed_horizon, sharing_of
+from derivations.exact.request import Fields, Request, as_float, bounded_horizon, fixed_horizon, sharing_of
 from numerics.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def critical_point(request: Request) -> Fields:
     """Where the incoherent branch loses stability, and the order of the transition there; any architecture."""
     from theory.sharing_transition import NeverCoherent, critical_point_of
 
+    bounded_horizon(request, "critical-point")
     try:
         point = critical_point_of(sharing_of(request), request.T, request.noise)
     except NeverCoherent as error:

@@ -27,7 +27,9 @@ import unrolled
 # ## The task as arrays
 #
 # Inputs `x` have shape (patterns, times, dimensions) with one input for each $t=0\dots n-1$, $n=T-1$. Labels `y` have shape
-# (patterns, times); column $t-1$ is the label of $f^{t+1}$, and NaN means no label. With $T=4$ there are three hidden times.
+# (patterns, times); column $t-1$ is the label of $f^{t+1}$, and NaN means no label. With $T=4$ there are three hidden times. Each
+# value of a cue has a line of its own: with cues $\pm1$ on one line, opposite inputs would want equal labels, which a network with
+# odd $\phi$ and no bias, $f(-x)=-f(x)$, cannot give.
 
 # %%
 T, label, kappa = 4, 1.5, 0.1

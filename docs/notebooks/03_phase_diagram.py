@@ -51,7 +51,7 @@ for row, critical in zip(coherent, line, strict=True):
 # ## Where the transition is discontinuous
 #
 # At $T=6$ it is discontinuous: from the fold to $\lambda_c$ both states are minima. `scan` follows every branch along the
-# signal, here at $\kappa=20$, where that range is wide. (The problem that is given is the one at $\lambda=1$.)
+# signal, here at $\kappa=20$, where that range is wide.
 
 # %%
 scan = unrolled.scan(unrolled.endpoint(T=6, signal=1.0, kappa=20.0), {"signal": np.linspace(26, 50, 60)})

@@ -50,8 +50,8 @@ def scan(
     """Follow every branch of a problem over values of one parameter.
 
     Args:
-        problem: its other numbers stay as they are; in the signal its labels are those at λ = 1, as of
-            ``endpoint(T, 1.0)``.
+        problem: its other numbers stay as they are. The signal is the λ of endpoint supervision, whatever the problem's
+            own; of any other problem it multiplies every y², so that the labels given are those at λ = 1.
         over: one name, ``"signal"``, ``"kappa"``, ``"u"``, ``"v"``, ``"w"``, ``"rho"`` (of ``shared:ρ`` or
             ``drift:ρ``, at most 1), ``"skip"`` or ``"bias"``, and its values: positive, increasing.
         options: tolerances and bounds with which branches of a linear problem are followed.
@@ -64,7 +64,7 @@ def scan(
     Example:
         >>> import numpy as np
         >>> import unrolled
-        >>> scan = unrolled.scan(unrolled.endpoint(T=4, signal=1.0), {"signal": np.linspace(5, 15, 5)})
+        >>> scan = unrolled.scan(unrolled.endpoint(T=4, signal=20.0), {"signal": np.linspace(5, 15, 5)})
         >>> [(point.type, round(point.value, 6)) for point in scan.special_points]
         [('pitchfork', 10.125)]
     """

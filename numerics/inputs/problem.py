@@ -29,7 +29,7 @@ from numerics.inputs.sizes import (
     require,
     require_representable,
 )
-from numerics.inputs.told import inputs_told, labels_told, raster
+from numerics.inputs.told import inputs_told, labels_told, opposed, raster
 from numerics.linalg import FloatArray
 from numerics.results.display import Facts, Shown
 from numerics.results.plotting import Drawn
@@ -257,6 +257,21 @@ class Problem(Shown, Drawn):
         """The architecture in a title: RNN, DNN, shared:0.5, …"""
         return self.arch.upper() if self.arch in ARCHITECTURES else self.arch
 
+    @property
+    def model(self) -> str:
+        """The architecture after its activation, where this is not linear: RNN, erf RNN, …"""
+        return self.network if self.activation.name == "linear" else f"{self.activation} {self.network}"
+
+    @property
+    def contradictory(self) -> Facts:
+        """The fact that opposite inputs have labels that are not opposite, so that an odd network cannot meet them."""
+        pair = opposed(self.x, self.y) if self.activation.odd and self.bias == 0 else None
+        if pair is None:
+            return ()
+        first, second = pair
+        told = f"patterns {first + 1} and {second + 1} have opposite inputs, so that any mean outputs are opposite too"
+        return (("labels", f"cannot all be met: {told} (odd activation, no bias), and their labels are not"),)
+
     def plain(self, what: str) -> None:
         """Refuse, for what has learnt none of them, an architecture beyond rnn and dnn, skip, bias, several outputs.
 
@@ -322,6 +337,7 @@ class Problem(Shown, Drawn):
             ("inputs", f"{self.D}, at {inputs_told(self.x)}"),
             ("outputs", f"{self.outputs}, supervised at {labels_told(self.y)}"),
             ("parameters", self._numbers()),
+            *self.contradictory,
         )
 
     def draw(self, ax: Any, **style: Any) -> None:

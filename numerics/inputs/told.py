@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,15 @@ def labels_told(y: FloatArray) -> str:
     some = there[:, times]
     part = "" if some.all() else f" ({int(some.sum())} of {some.size} labels)"
     return f"t = {spelled((times + 2).tolist())}{part}"
+
+
+def opposed(x: FloatArray, y: FloatArray) -> tuple[int, int] | None:
+    """The first two patterns whose inputs x, (P, n, D), are opposite and labels y are not, where both have one."""
+    for first, second in combinations(range(len(x)), 2):
+        total = y[first] + y[second]
+        if not np.any(x[first] + x[second]) and np.any(np.nan_to_num(total)):
+            return first, second
+    return None
 
 
 def raster(x: FloatArray, y: FloatArray, ax: Any, **style: Any) -> None:

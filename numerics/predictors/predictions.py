@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 #: Rows of a table that are shown.
 MOST_ROWS = 40
-#: Smaller numbers, relative to the largest mean, are shown as 0.
+#: Smaller numbers, relative to the largest label or mean, are shown as 0.
 ROUNDING = 1e-12
 
 
@@ -85,7 +85,6 @@ class Predictions(Result):
     def facts(self) -> Facts:
         """What is predicted, how far labels are met, and what is not known."""
         problem = self.problem
-        network = "" if problem.activation.name == "linear" else f"{problem.activation} "
         patterns = f"{problem.P}" + ("" if self.test_mean is None else f", and {self.test_mean.shape[-2]} held out")
         errors = [
             (name, mean - np.moveaxis(y, 2, 0) if y.ndim == 3 else mean - y)
@@ -96,10 +95,11 @@ class Predictions(Result):
             if mean is not None and y is not None and np.isfinite(y).any()
         ]
         return (
-            ("problem", f"{network}{problem.network}, T = {problem.T}, κ = {problem.kappa:g}"),
+            ("problem", f"{problem.model}, T = {problem.T}, κ = {problem.kappa:g}"),
             ("patterns", patterns),
             *((name, f"root mean square {number(float(np.sqrt(np.nanmean(off**2))))}") for name, off in errors),
             *(() if self.width is None else (("width", f"N = {self.width}"),)),
+            *problem.contradictory,
             *sign_fact(self.sign_arbitrary),
             *(("missing", sentence) for sentence in self.missing),
         )
@@ -125,7 +125,8 @@ class Predictions(Result):
             columns |= {"at_width": f"at N = {self.width}", "sd": "± sd"}
         values = {name: self._joined(name) for name in columns}
         values = {name: each for name, each in values.items() if np.isfinite(each).any()}
-        rounding = ROUNDING * np.nanmax(np.abs(values["mean"]))
+        sizes = [np.nanmax(np.abs(values[name])) for name in ("label", "mean") if name in values]
+        rounding = ROUNDING * max(sizes)
         rows = [[*(["output"] if several else []), "pattern", "t", *(columns[name] for name in values)]]
         for c, p, t in np.ndindex(values["mean"].shape):
             pattern = f"{p + 1}" if p < P else f"{p - P + 1} held out"
@@ -176,7 +177,9 @@ class Predictions(Result):
     def lines(self) -> dict[str, Outputs]:
         """What is drawn, with its names: means at the width where these are known."""
         mean, test = self.at_width, self.test_at_width
-        name = "theory" if mean is None else f"theory, $N = {self.width}$"
+        name = "theory" if self.width is None else f"theory, $N = {self.width}$"
+        if self.width is not None and mean is None:
+            name = r"theory, $N\to\infty$"
         found = {name: Outputs(self.mean if mean is None else mean, band=self.sd)}
         if self.test_mean is not None:
             shown = self.test_mean if test is None else test

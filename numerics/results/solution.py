@@ -86,9 +86,8 @@ class Solution(Result):
     def facts(self) -> Facts:
         """What was solved, the state, and how far it can be trusted."""
         problem = self.problem
-        network = "" if problem.activation.name == "linear" else f"{problem.activation} "
         return (
-            ("problem", f"{network}{problem.network}, T = {problem.T}, P = {problem.P}, κ = {problem.kappa:g}"),
+            ("problem", f"{problem.model}, T = {problem.T}, P = {problem.P}, κ = {problem.kappa:g}"),
             ("state", f"{self.branch}, {'stable' if self.stable else 'not stable'}"),
             ("free energy", f"{number(self.free_energy)} = {number(self.energy)} + {number(self.entropy)}"),
             *self._averages(),

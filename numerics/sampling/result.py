@@ -110,7 +110,7 @@ class Simulation(Result):
         """What was sampled, and how well."""
         problem = self.problem
         return (
-            ("problem", f"{problem.network}, T = {problem.T}, P = {problem.P}, N = {self.width}"),
+            ("problem", f"{problem.model}, T = {problem.T}, P = {problem.P}, N = {self.width}"),
             ("draws", f"{self.chains} × {self.draws} by {self.sampler}, seed {self.seed}"),
             ("effective samples", f"{self.ess:.0f}"),
             ("R-hat", f"{self.rhat:.3f}"),

@@ -79,6 +79,8 @@ BAD_INPUT = {
     "derive T": (["derive", "critical-point", "--T", "3"], "T"),
     "derive fold T": (["derive", "learning-transition", "--T", "2"], "T"),
     "derive long fold": (["derive", "learning-transition", "--T", "501"], "--T"),
+    "derive long critical point": (["derive", "critical-point", "--T", "1000000"], "--T"),
+    "derive long stability": (["derive", "stability", "--T", "1000000"], "--T"),
     "derive kappa": (["derive", "critical-point", "--kappa", "x"], "--kappa"),
     "derive negative kappa": (["derive", "critical-point", "--kappa=-1/2"], "kappa"),
     "derive branch at T = 6": (["derive", "coherent-branch", "--T", "6"], "T"),
@@ -100,6 +102,28 @@ def test_bad_input_is_one_line_and_status_2(name: str):
     lines = result.stderr.strip().splitlines()
     assert len(lines) == 1, result.stderr
     assert argument in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "begins"),
+    {
+        "a name near": (["sweep", "--over", "sgnal=4:8:2"], "--over: is 'sgnal=4:8:2'; did you mean signal? "),
+        "the name itself": (["scan", "endpoint", "--T", "4", "--signal", "5:4"], "--over: is 'signal=5:4'; accepted: "),
+        "no word": (["derive"], "WHAT: is missing; accepted: free-energy, "),
+        "no shell": (["completion"], "SHELL: is missing; accepted: bash, zsh, fish"),
+        "no problem": (["landscape"], "PROBLEM: is missing; accepted: endpoint"),
+        "a panel's number": (["reproduce", "9z"], "PANEL: is '9z'; accepted: "),
+    }.values(),
+)
+def test_a_refusal_offers_what_is_near_and_what_there_is(arguments, begins):
+    assert run(*arguments).stderr.startswith(f"unrolled: {begins}")
+
+
+def test_the_package_is_the_program():
+    command = [sys.executable, "-m", "unrolled", "completion", "tcsh"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 2
+    assert result.stderr.startswith("unrolled: SHELL: is 'tcsh'")
 
 
 def test_solve_prints_one_json_object():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from numerics import solve_all
+from numerics import scan, sequence, solve, solve_all
 from numerics.endpoint_task import factorised
 from numerics.errors import InputError
 from numerics.inputs.problem import endpoint
@@ -54,6 +54,21 @@ def test_t_4_has_one_pitchfork_and_two_branches():
         np.testing.assert_allclose(coherent.kernel[k], low.kernel, rtol=1e-10, atol=1e-10)
         np.testing.assert_allclose(incoherent.free_energy[k], high.free_energy, rtol=1e-12)
         np.testing.assert_allclose(coherent.hessian_smallest[k], low.hessian_smallest, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("u", "v", "w", "x"), [(1.0, 1.0, 1.0, 1.0), (0.5, 3.0, 2.0, 0.7)])
+def test_the_signal_is_lambda_whatever_that_of_the_problem_given(u, v, w, x):
+    given = endpoint(4, 17.0, u=u, v=v, w=w)
+    found = scan(given.with_(x=x * given.x, y=3.0 * given.y), {"signal": np.linspace(5, 15, 3)})
+    noise = 1.0 / (v * w**2 * u * x**2)  # in units of the random network's output
+    assert found.special_points[0].value == pytest.approx(pitchfork(3, 1, noise), rel=1e-9)
+
+
+def test_the_signal_of_another_task_multiplies_its_labels_squares():
+    task = sequence(T=4, angle=1.0, amplitude=1.0, supervise=(1, 3), kappa=1.0)
+    found = scan(task, {"signal": [2.0, 3.0]})
+    lowest = min(branch.free_energy[1] for branch in found.branches)
+    assert lowest == pytest.approx(solve(task.with_(y=np.sqrt(3.0) * task.y)).free_energy, rel=1e-9)
 
 
 def test_t_6_is_discontinuous_with_fold_and_equal_free_energy_below_the_pitchfork():

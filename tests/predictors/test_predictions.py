@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import matplotlib as mpl
@@ -57,6 +58,11 @@ def test_all_is_shown_within_eighty_columns():
     assert table.loc[(3, 1), "label"] == 1.0
     assert list(table.loc[3, "held_out"]) == [True] * 3
     assert list(table.loc[1, "supervised"]) == [True, False, True]
+
+
+def test_numbers_are_noise_beside_labels_too():
+    found = replace(predict(solve(TASK)), mean=np.full((2, 3), 1e-14))
+    assert {row[-1] for row in found.table()[1:]} == {"0"}
 
 
 def test_the_picture_has_means_bands_labels_and_samples():
