@@ -252,3 +252,97 @@ def test_the_lowest_state_is_told_of_the_next_minimum():
     assert state.free_energy == pytest.approx(minima[0], rel=1e-12)
     assert state.next_free_energy == pytest.approx(minima[1], rel=1e-12)
     assert [each.next_free_energy is None for each in search_all(problem)][-1]
+
+
+def test_a_saddle_is_sought_from_the_highest_point_between_two_states(monkeypatch):
+    """F is a barrier at 0.3 of the way from 2 to 12."""
+    functional = SimpleNamespace(at=lambda H: Point(place=H, free_energy=-abs(H - 5.0)))
+    first, second = (Point(place=place, free_energy=0.0, functional=functional) for place in (2.0, 12.0))
+    given = []
+
+    def newton(point, *, tolerance):
+        given.append((point.place, tolerance))
+        return Stop(point=point, converged=len(given) == 1)
+
+    monkeypatch.setattr(search.trust_region, "newton", newton)
+    assert search._saddle_between(first, second, 1e-7).point.place == pytest.approx(5.0)
+    assert search._saddle_between(first, second, 1e-7) is None
+    assert given[0] == (pytest.approx(5.0), 1e-7)
+    monkeypatch.setattr(functional, "at", lambda H: Point(place=H, free_energy=abs(H - 7.5)))
+    search._saddle_between(first, second, 1e-7)
+    assert given[-1][0] in (pytest.approx(3.0), pytest.approx(11.0))
+
+
+def test_states_at_enlarged_labels_are_followed_back_in_two_steps(monkeypatch):
+    """The minima among them; not those that are lost on the way."""
+    asked = []
+
+    class Stronger:
+        """Found at labels times a factor: a minimum at 10 times it, one that is lost, a saddle, a failure."""
+
+        def __init__(self, functional, tolerance, whole):
+            assert (tolerance, whole) == (search.EXPLORE, True)
+            self.functional = functional
+
+        def descend(self, start):
+            assert start.place == "prior"
+            places = [(10.0, 1.0, True), (20.0, 1.0, True), (30.0, -1.0, True), (40.0, 1.0, False)]
+            self.found = [
+                _Found(Stop(point=Point(place=place * self.functional.factor, free_energy=0.0), converged=done), curved)
+                for place, curved, done in places
+            ]
+
+    def labelled(factor):
+        return SimpleNamespace(
+            factor=factor,
+            dimension=4,
+            space=SimpleNamespace(is_independent=False),
+            with_labels=labelled,
+            at=lambda H: Point(place=H, free_energy=0.0, factor=factor),
+        )
+
+    def minimise(start, *, tolerance, max_iterations):
+        asked.append((start.place, round(start.factor, 6)))
+        assert (tolerance, max_iterations) == (search.EXPLORE, search.EXPLORE_STEPS)
+        return Stop(point=Point(place=start.place + 1, free_energy=0.0), converged=start.place % 20 != 0)
+
+    monkeypatch.setattr(search, "_Search", Stronger)
+    monkeypatch.setattr(search.trust_region, "minimise", minimise)
+    functional = labelled(1.0)
+    found = list(search._amplified_states(functional, "prior"))
+    factors = search.AMPLIFICATIONS
+    # 10 · 4 = 40 is lost at once, as are 20 · 1.5 + 10 … : those that are no multiple of 20 come two steps back
+    expected = [10 * f for f in factors if 10 * f % 20] + [20 * f for f in factors if 20 * f % 20]
+    assert sorted(found) == sorted(place + 2 for place in expected)
+    back = [factor for place, factor in asked if place in (15.0, 16.0)]
+    assert back == pytest.approx([1.5 ** (2 / 3), 1.5 ** (1 / 3)], rel=1e-5)
+    functional.dimension = search.LARGEST_SEARCHED + 1
+    assert list(search._amplified_states(functional, "prior")) == []
+    functional.dimension, functional.space.is_independent = 4, True
+    assert list(search._amplified_states(functional, "prior")) == []
+
+
+def test_of_the_states_that_are_found_the_lowest_that_converged_is_the_answer(monkeypatch):
+    """Unstable ones are none; one whose curvature is not known is; minima are those that converged."""
+    found = [(1.0, -1.0, True), (2.0, 1.0, False), (3.0, nan, True), (4.0, 1.0, True), (3.5, 1.0, False)]
+
+    class Planted(_Search):
+        def run(self):
+            for F, smallest, converged in found:
+                stop = Stop(point=Point(place=F, free_energy=F), converged=converged)
+                self.found.append(_Found(stop, smallest, neutral=F == 3.0))
+
+    state = solve(endpoint(3, 1.0))
+
+    def solution_of(problem, stop, *, curvature):
+        assert math.isnan(curvature[0]) or curvature[0] > 0
+        return replace(state, free_energy=stop.point.free_energy, status=f"{curvature[1]}", converged=stop.converged)
+
+    monkeypatch.setattr(search, "_Search", Planted)
+    monkeypatch.setattr(search, "solution_of", solution_of)
+    lowest = lowest_state(endpoint(3, 1.0))
+    assert (lowest.free_energy, lowest.minima, lowest.next_free_energy) == (3.0, 2, 4.0)
+    assert lowest.status == "True"
+    found[2:4] = []
+    lost = lowest_state(endpoint(3, 1.0))
+    assert (lost.free_energy, lost.converged, lost.minima, lost.next_free_energy) == (2.0, False, 0, None)
