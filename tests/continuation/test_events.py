@@ -83,3 +83,28 @@ def test_of_the_states_own_lags_one_eigenvalue_vanishes_at_a_fold_itself(turns, 
     found = events.located(None, first, second, 1.0)
     assert asked == [(0, [2] if turns else [1, 2]), (1, [0])]
     assert [event.length for event in found] == ([0.0, 0.5, 1.0] if turns else [0.0, 1.0])
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+@pytest.mark.parametrize("place", [0.1, 0.7])
+def test_a_fold_lies_between_the_value_that_is_reached_and_where_its_tangents_meet(side, place):
+    """``ln p = 0.3 ∓ (s - s_0)² - 0.3 (s - s_0)³`` turns at s_0."""
+
+    def point(s):
+        off = s - place
+        theta, rate = 0.3 - side * off**2 - 0.3 * off**3, -2 * side * off - 0.9 * off**2
+        return SimpleNamespace(theta=theta, rate=rate, tangent=np.full((2, 2), s))
+
+    track = SimpleNamespace(step=lambda first, length: point(length), period=3)
+    fold = events._fold(track, point(0.0), 0.75)
+    assert fold.length == pytest.approx(place, abs=1e-5)
+    assert fold.value == pytest.approx(np.exp(0.3), rel=1e-9)
+    assert fold.interval[0] < np.exp(0.3) < fold.interval[1]
+    assert fold.interval[1] - fold.interval[0] < 1e-9
+    assert fold.modes.shape == (1, 2, 2)
+    assert (fold.type, fold.period) == ("fold", 3)
+    with pytest.raises(LostError, match="same sign"):
+        events._fold(track, point(0.0), 0.5 * place)
+    track.step = lambda first, length: None
+    with pytest.raises(LostError, match="the branch is lost at p = "):
+        events._fold(track, point(0.0), 0.75)

@@ -163,3 +163,22 @@ def test_exact_steps_of_planted_curvatures(values, g, radius, z, boundary, monke
     predicted = -float(np.dot(g, step.S) + 0.5 * step.S @ np.diag(values) @ step.S)
     assert step.predicted == pytest.approx(predicted, abs=1e-12)
     assert step.on_boundary == boundary
+
+
+@pytest.mark.parametrize("level", [0.0, 9.0, -9.0])
+@pytest.mark.parametrize("smallest", [0.2, 5.0])
+def test_a_basin_holds_kernels_that_are_near_in_free_energy_and_in_distance(level, smallest, monkeypatch):
+    monkeypatch.setattr(trust_region.steps, "prepared", lambda point: point)
+    minimum = SimpleNamespace(free_energy=level)
+    basin = trust_region.Basin.of(SimpleNamespace(point=minimum), smallest)
+    radius, scale = 0.1 * min(smallest, 1.0), 1 + abs(level)
+    assert (basin.at, basin.radius) == (minimum, radius)
+
+    def holds(apart, distance):
+        return basin.holds(SimpleNamespace(free_energy=level + apart * scale, distance=lambda other: distance))
+
+    near, same = 2 * trust_region.SAME_FREE_ENERGY, 0.5 * trust_region.SAME_FREE_ENERGY
+    assert [holds(near, share * radius) for share in (0.99, 1.01)] == [True, False]
+    assert [holds(share * radius, 0.0) for share in (0.99, 1.01)] == [True, False]
+    assert [holds(same, share * trust_region.NEAR) for share in (0.99, 1.01)] == [True, False]
+    assert not holds(near, trust_region.NEAR)

@@ -179,3 +179,24 @@ def test_a_far_start_is_relaxed_in_rounds_and_a_mixture_is_fitted_to_what_is_fou
     lost.add(1)
     assert engine.converge(None, Start(None, "given")) is None
     assert asked == [("given", 0)]
+
+
+def test_the_hessian_is_not_computed_where_too_few_points_count(monkeypatch):
+    engine, space = Sampling(NAMED["erf"], None, 0), SimpleNamespace(m=3)
+
+    def curvature(effective_size):
+        average = SimpleNamespace(effective_size=effective_size)
+        point = SimpleNamespace(average=average, kernel=None, conjugate=None)
+        return engine._hessian_smallest(space, SimpleNamespace(point=point, nodes=None))
+
+    monkeypatch.setattr(by_sampling, "stationary_point", lambda *given, covariance: "full" if covariance else None)
+    monkeypatch.setattr(by_sampling, "natural_hessian", lambda space, vectors, point: np.diag([0.75, 0.25, 2.0]))
+    needed = 6 * by_sampling.POINTS_PER_ENTRY
+    assert curvature(needed) == 0.25
+    assert np.isnan(curvature(needed - 1))
+
+    def singular(*given):
+        raise np.linalg.LinAlgError("singular")
+
+    monkeypatch.setattr(by_sampling, "natural_hessian", singular)
+    assert np.isnan(curvature(needed))
