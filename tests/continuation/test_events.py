@@ -108,3 +108,16 @@ def test_a_fold_lies_between_the_value_that_is_reached_and_where_its_tangents_me
     track.step = lambda first, length: None
     with pytest.raises(LostError, match="the branch is lost at p = "):
         events._fold(track, point(0.0), 0.75)
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_a_wide_bracket_of_a_fold_has_the_bounds_of_its_tangents(side, monkeypatch):
+    def point(s):
+        return SimpleNamespace(theta=side * (s - 0.7) ** 2, rate=2 * side * (s - 0.7), tangent=np.zeros((1, 1)))
+
+    monkeypatch.setattr(events, "_bracket", lambda function, step: (0.69, 0.72))
+    fold = events._fold(SimpleNamespace(step=lambda first, length: point(length), period=0), point(0.0), 1.0)
+    assert fold.length == pytest.approx(0.705)
+    # values at the ends 1e-4 and 4e-4, in the middle 2.5e-5; tangents over 0.03 lead to -5e-4 and -8e-4
+    low, high = sorted(np.exp(side * np.array([4e-4, -8e-4])))
+    np.testing.assert_allclose(fold.interval, (low, high), rtol=1e-12)

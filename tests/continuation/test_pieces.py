@@ -11,6 +11,7 @@ import pytest
 from numerics.continuation import pieces
 from numerics.continuation.options import Options
 from numerics.continuation.pieces import _crossing, _doubtful, equal_free_energy
+from numerics.continuation.scan import _meeting
 
 
 class Planted:
@@ -88,3 +89,31 @@ def test_values_that_are_looked_at_more_closely():
     assert _doubtful([(t, 1.0 + 0.1 * t) for t, _ in seen]) == []
     assert _doubtful(seen[:3]) == []
     assert _doubtful([(1e-8 * t, gap) for t, gap in seen]) == []  # as close as can be told
+
+
+def test_names_of_the_stretches_that_meet_at_a_point():
+    """Those that end there, or of branches that run through, as they are; of equal free energies the stable ones."""
+    theta = np.array([0.0, 1.0, 2.0, 3.0, 4.0])
+    branch = SimpleNamespace(theta=theta)
+
+    def piece(number, first, last):
+        low, high = sorted(theta[[first, last]])
+        return SimpleNamespace(number=number, branch=branch, first=first, last=last, bounds=(low, high))
+
+    named = [("incoherent", piece(0, 0, 4)), ("coherent-1a", piece(1, 0, 2)), ("coherent-1b", piece(1, 2, 4))]
+    found = SimpleNamespace(
+        family=SimpleNamespace(options=SimpleNamespace(same_value=1e-9)), stable_pieces=[piece(0, 1, 1), piece(1, 3, 4)]
+    )
+
+    def names(type_, place, branches):
+        return _meeting(SimpleNamespace(type=type_, value=np.exp(place), branches=branches), found, named)
+
+    assert names("fold", 2.0, (1,)) == ("coherent-1a", "coherent-1b")
+    assert names("pitchfork", 4.0, (0, 1)) == ("incoherent", "coherent-1b")
+    assert names("branch-point", 1.5, (0, 1)) == ("incoherent", "coherent-1a")
+    assert names("branch-point", 5.0, (0, 1)) == ()
+    # of branch 0 the second point is stable; of branch 1 the fourth, and the last, which its stretch shares
+    assert names("equal-free-energy", 3.5, (0, 1)) == ("incoherent", "coherent-1b")
+    assert names("equal-free-energy", 1.5, (0, 1)) == ("incoherent",)
+    found.stable_pieces = [piece(1, 4, 4), piece(0, 0, 0)]
+    assert names("equal-free-energy", 3.5, (0, 1)) == ()

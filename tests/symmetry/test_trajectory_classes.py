@@ -6,7 +6,7 @@ import pytest
 from numerics.inputs.activation import NAMED
 from numerics.inputs.problem import Problem, endpoint
 from numerics.nonlinear.space import trajectory_space
-from numerics.symmetry.trajectories import images, independent, kept_classes, reversing, turns
+from numerics.symmetry.trajectories import images, independent, kept_classes, mirror, reversing, turns
 
 ERF, RELU = NAMED["erf"], NAMED["relu"]
 
@@ -71,3 +71,13 @@ def test_patterns_that_share_an_input_are_one_class():
     assert rows[0] == rows[1]
     assert rows[2] == rows[3]
     assert rows[0] != rows[2]
+
+
+def test_the_mirror_is_the_symmetry_that_reverses_every_matrix(space):
+    np.testing.assert_array_equal(np.abs(mirror(space, ERF)), 1)
+    np.testing.assert_array_equal(mirror(space, ERF) * mirror(space, ERF)[0], [1, -1, 1])
+    both = Problem([[1.0]], [[0.5, 3.0, 12.0]], activation="erf")  # labels of both parities fix the sign
+    assert mirror(trajectory_space(both), ERF) is None
+    assert mirror(trajectory_space(endpoint(4, 5.0, activation="relu")), RELU) is None
+    # one matrix after the other may be reversed, and no generator reverses all of them
+    assert mirror(trajectory_space(endpoint(4, 5.0, activation="erf", arch="dnn")), ERF) is None
