@@ -93,3 +93,20 @@ def test_steps_are_halved_until_the_kernel_is_positive_and_the_residual_falls():
     lost = newton.newton(Planted(), np.array([[-1.0]]), np.array([[2.0]]))
     assert lost.residual[0] == np.inf
     assert lost.iterations[0] == 0
+
+
+def test_within_the_tolerance_steps_go_on_while_they_divide_the_residual_by_ten():
+    roots = newton.newton(Planted(), np.array([[2.1]]), np.array([[2.0]]), tolerance=0.5)
+    assert roots.residual[0] < 1e-13
+    assert 2 <= roots.iterations[0] <= 5
+
+    class Slow(Planted):
+        """Whose curvature is three times too large: a step divides the residual by 1.5."""
+
+        def derivatives(self, x, p):
+            found = super().derivatives(x, p)
+            return SimpleNamespace(**{**vars(found), "triangle": 3 * found.triangle, "hessian": 3 * found.hessian})
+
+    slow = newton.newton(Slow(), np.array([[2.1]]), np.array([[2.0]]), tolerance=0.5)
+    assert slow.iterations[0] == 1
+    assert newton.newton(Slow(), np.array([[2.1]]), np.array([[2.0]]), tolerance=1e-3).residual[0] < 1e-3

@@ -166,3 +166,17 @@ def test_the_program_says_so(tmp_path):
     assert fields["sign_arbitrary"] == [2]
     none = CliRunner().invoke(cli, ["solve", "endpoint", "--T", "4", "--signal", "2", "--json"])
     assert "sign_arbitrary" not in json.loads(none.stdout)
+
+
+@pytest.mark.parametrize(("share", "broken"), [(0.9, False), (1.2, True)])
+@pytest.mark.parametrize("entry", [(1, 0), (2, 1)])
+def test_entries_within_a_small_part_of_the_diagonal_have_no_sign_in_a_state_that_was_found(share, broken, entry):
+    kernel = np.diag([1.0, 4.0, 9.0])
+    kernel[entry] = kernel[entry[::-1]] = (
+        share * gauge.SMALL * np.sqrt(kernel[entry[0], entry[0]] * kernel[entry[1], entry[1]])
+    )
+    problem = endpoint(4, 5.0)
+    assert bool(gauge.rounded_gauge(problem, kernel, odd=True).steps) == broken
+    error = np.full((3, 3), 10 * gauge.SMALL)
+    assert not gauge.rounded_gauge(problem, kernel, odd=True, error=error).steps
+    assert gauge.gauge(problem, kernel, odd=True).steps  # whose own limit is rounding
