@@ -180,3 +180,19 @@ def test_entries_within_a_small_part_of_the_diagonal_have_no_sign_in_a_state_tha
     error = np.full((3, 3), 10 * gauge.SMALL)
     assert not gauge.rounded_gauge(problem, kernel, odd=True, error=error).steps
     assert gauge.gauge(problem, kernel, odd=True).steps  # whose own limit is rounding
+
+
+def test_sums_and_entries_beyond_three_errors_have_a_sign():
+    """Of a trace the errors of its entries add up; single entries where only patterns' signs are open."""
+    two = Problem(np.eye(2), [[np.nan, np.nan, 1.0], [np.nan, np.nan, -2.0]])
+    kernel = np.eye(6)
+    for a, b in ((4, 2), (5, 3)):
+        kernel[a, b] = kernel[b, a] = 0.25
+    for size, steps in ((0.08, 1), (0.085, 0)):  # 3 · 2 · 0.08 < 0.5
+        found = [step for step in gauge.gauge(two, kernel, odd=True, error=np.full((6, 6), size)).steps]
+        assert len([step for step in found if len(step.block[0]) == 2]) == steps
+    apart = Problem(np.eye(2), [[np.nan, 1.0, np.nan], [2.0, np.nan, np.nan]], arch="dnn")
+    pair = np.eye(6)
+    pair[4, 5] = pair[5, 4] = 0.5
+    for size, steps in ((0.16, 1), (0.17, 0)):
+        assert len(gauge.gauge(apart, pair, odd=True, error=np.full((6, 6), size)).steps) == steps
