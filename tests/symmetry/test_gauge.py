@@ -189,7 +189,7 @@ def test_sums_and_entries_beyond_three_errors_have_a_sign():
     for a, b in ((4, 2), (5, 3)):
         kernel[a, b] = kernel[b, a] = 0.25
     for size, steps in ((0.08, 1), (0.085, 0)):  # 3 · 2 · 0.08 < 0.5
-        found = [step for step in gauge.gauge(two, kernel, odd=True, error=np.full((6, 6), size)).steps]
+        found = gauge.gauge(two, kernel, odd=True, error=np.full((6, 6), size)).steps
         assert len([step for step in found if len(step.block[0]) == 2]) == steps
     apart = Problem(np.eye(2), [[np.nan, 1.0, np.nan], [2.0, np.nan, np.nan]], arch="dnn")
     pair = np.eye(6)
