@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Any, TextIO
 
 #: Told what is being done, how much of it is done, and of how much; 0 and 0 where that is not known.
 Progress = Callable[[str, float, float], None]
@@ -80,22 +80,52 @@ def _clock(seconds: float) -> str:
 
 def _show(work: Work, ended: threading.Event, stream: TextIO) -> None:
     """Write the line until the work has ended."""
-    rewritten, width, pause = _is_rewritten(stream), 0, INTERVAL
-    wait = DELAY
+    place = _Cell() if type(stream).__module__.partition(".")[0] == "ipykernel" else _Stream(stream)
+    wait, pause = DELAY, INTERVAL
     try:
         while not ended.wait(wait):
-            line = work.line(time.monotonic())
-            stream.write(f"\r{line:<{width}}" if rewritten else f"{line}\n")
-            stream.flush()
-            width, wait = len(line), REFRESH if rewritten else pause
+            place.show(work.line(time.monotonic()))
+            wait = REFRESH if place.rewritten else pause
             pause = min(1.5 * pause, LONGEST_INTERVAL)
-        if width and rewritten:
-            stream.write(f"\r{'':<{width}}\r")
-            stream.flush()
+        place.clear()
     except (OSError, ValueError):  # closed, or a reader that went away: work goes on
         return
 
 
-def _is_rewritten(stream: TextIO) -> bool:
-    """Whether a carriage return leads to the beginning of the line: in a terminal and in a notebook."""
-    return stream.isatty() or type(stream).__module__.partition(".")[0] == "ipykernel"
+class _Stream:
+    """Lines on a terminal, where a carriage return leads to the beginning of the line, or in a file."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.rewritten = stream.isatty()
+        self._stream, self._width = stream, 0
+
+    def show(self, line: str) -> None:
+        self._stream.write(f"\r{line:<{self._width}}" if self.rewritten else f"{line}\n")
+        self._stream.flush()
+        self._width = len(line)
+
+    def clear(self) -> None:
+        if self._width and self.rewritten:
+            self._stream.write(f"\r{'':<{self._width}}\r")
+            self._stream.flush()
+
+
+class _Cell:
+    """One output of a notebook's cell, which is replaced: a notebook that is kept has no line for each moment."""
+
+    rewritten = True
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def show(self, line: str) -> None:
+        from IPython.display import display
+
+        if self._handle is None:
+            self._handle = display({"text/plain": line}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            self._handle.update({"text/plain": line}, raw=True)
+
+    def clear(self) -> None:
+        if self._handle is not None:
+            self.show("")

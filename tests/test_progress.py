@@ -7,6 +7,7 @@ import io
 import json
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -63,6 +64,28 @@ def test_a_terminals_line_is_rewritten_and_goes(quick):
     assert "5/10" in text
     assert text.endswith("\r")
     assert text.split("\r")[-2].strip() == ""
+
+
+def test_a_notebook_keeps_one_output_that_is_replaced(monkeypatch, quick):
+    display = pytest.importorskip("IPython.display")
+    said = []
+    handle = SimpleNamespace(update=lambda data, raw: said.append(data["text/plain"]))
+
+    def made(data, raw, display_id):
+        assert raw
+        assert display_id
+        handle.update(data, raw)
+        return handle
+
+    monkeypatch.setattr(display, "display", made)
+    shown = quick(type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"}))
+    with progress.watched(True, "solving") as told:
+        told("N = 16", 5, 10)
+        time.sleep(0.2)
+    assert shown.getvalue() == ""
+    assert len(said) > 2
+    assert all("5/10" in line for line in said[:-1])
+    assert said[-1] == ""
 
 
 def test_a_files_lines_follow_one_another(quick):
