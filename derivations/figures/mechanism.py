@@ -161,7 +161,7 @@ def draw(table: dict[str, list[float]]) -> Figure:
         _changes(axes, expansion(arch)[0][order], f"{arch.upper()}, $\\Delta_{order}$")
     _paths(middle.subplots())
     for part, letter in ((top, "a"), (middle, "b")):
-        part.text(0.005, 0.985, letter, va="top", fontweight="bold", fontsize=9)
+        part.text(0.005, 0.985, f"({letter})", va="top")
     pair = bottom.subplots(1, 2)
     for axes, what in zip(pair, ("entry", "output"), strict=True):
         _curves(axes, table, what)
@@ -172,7 +172,7 @@ def draw(table: dict[str, list[float]]) -> Figure:
 
 
 def _letter(axes: Axes, letter: str, left: float) -> None:
-    axes.text(left, 1.05, letter, transform=axes.transAxes, fontweight="bold", fontsize=9, in_layout=False)
+    axes.text(left, 1.05, f"({letter})", transform=axes.transAxes, in_layout=False)
 
 
 def _changes(axes: Axes, change: np.ndarray, title: str) -> None:

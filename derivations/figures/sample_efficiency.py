@@ -188,7 +188,7 @@ def draw(table: dict[str, list[Any]]) -> Figure:
         for arch in ARCHITECTURES:
             _lines(axes, table, axis, arch)
         axes.set_xlabel(AXES[axis])
-        axes.set_title(letter, loc="left", fontweight="bold", fontsize=9)
+        axes.set_title(f"({letter})", loc="left")
     counts = np.arange(1, T)
     both[0].plot(counts, 1 - _share(), color="k", ls=":", lw=0.8, label="unsupervised share")
     both[0].set(ylabel="error / label power", xticks=counts, ylim=(-0.03, 1.03))

@@ -160,9 +160,7 @@ def draw(results: Mapping[Case, Result]) -> Figure:
         draw_coherence(parts[arch], results, (shown, arch))
     draw_autocorrelation(parts["lag"], results)
     for axes, letter in zip((parts["alignment"], parts["z"], parts["rnn"], parts["lag"]), "abcd", strict=True):
-        axes.annotate(
-            letter, (0, 1), xycoords="axes fraction", xytext=(-30, 4), textcoords="offset points", fontweight="bold"
-        )
+        axes.annotate(f"({letter})", (0, 1), xycoords="axes fraction", xytext=(-30, 4), textcoords="offset points")
     return figure
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from derivations.figures.panels import NAMES, panel
+from derivations.report.typeset import with_dollars
 from numerics.files import whole_file, write_text
 
 ROOT = Path(__file__).parents[2]
@@ -47,8 +48,8 @@ def main(panels: Path) -> None:
         summary = record["summary"].removeprefix(f"{name}: ")
         shown = panel(name)
         sections.append(
-            f"## {shown.number} · {shown.title}\n\n![{shown.title}](gallery/{name}.png)\n\n{record['caption']}\n\n"
-            f"*`{name}`: {summary.rstrip('.')}.*\n"
+            f"## {shown.number} · {shown.title}\n\n![{shown.title}](gallery/{name}.png)\n\n"
+            f"{with_dollars(record['caption'])}\n\n*`{name}`: {with_dollars(summary.rstrip('.'))}.*\n"
         )
     write_text(ROOT / "docs" / "gallery.md", "\n".join(sections))
     click.echo(ROOT / "docs" / "gallery.md")
@@ -70,7 +71,7 @@ def shrink(source: Path, target: Path) -> None:
         picture = whole.convert("RGB")
     picture.thumbnail((WIDTH, 4 * WIDTH), Image.Resampling.LANCZOS)
     with whole_file(target) as temporary:
-        picture.quantize(128, dither=Image.Dither.NONE).save(temporary, optimize=True)
+        picture.quantize(256, dither=Image.Dither.NONE).save(temporary, optimize=True)
 
 
 if __name__ == "__main__":

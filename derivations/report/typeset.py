@@ -51,7 +51,8 @@ def prose(markdown: str) -> str:
 
 
 def document(markdown: str) -> str:
-    """Markdown in which formulas are written to be read in a terminal (``notation``) as HTML that has them typeset."""
+    """Markdown in which formulas are written to be read in a terminal (``notation``), or as ``$…$``, as HTML that has
+    them typeset."""
     return str(_document_parser().render(markdown))
 
 
@@ -60,6 +61,13 @@ def typeset_text(text: str) -> str:
     return "".join(
         mathml(notation.latex(piece)) if formula else html.escape(piece, quote=False)
         for piece, formula in notation.inline_formulas(text)
+    )
+
+
+def with_dollars(text: str) -> str:
+    """Markdown with its symbols as ``$…$``, which GitHub typesets too."""
+    return "".join(
+        f"${notation.latex(piece)}$" if formula else piece for piece, formula in notation.inline_formulas(text)
     )
 
 
@@ -121,6 +129,7 @@ def _markdown() -> MarkdownIt:
 def _document_parser() -> MarkdownIt:
     parser = _markdown()
     parser.use(anchors_plugin, max_level=3)
+    parser.use(dollarmath_plugin, renderer=_formula, allow_space=False, allow_digits=False)
     parser.core.ruler.push("notation", _typeset_symbols)
     fence = RendererHTML().fence
     parser.add_render_rule("code_inline", _rendered_span)
