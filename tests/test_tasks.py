@@ -157,3 +157,26 @@ def test_frames_and_labelled_arrays_are_data_sets():
 def test_data_that_do_not_fit_are_refused(arguments, line):
     with pytest.raises(InputError, match=line):
         tasks.from_data(*arguments)
+
+
+#: T, P and D of each task as it comes.
+SIZES = {
+    "delayed_xor": (6, 4, 4),
+    "delayed_match_to_sample": (6, 9, 3),
+    "flip_flop": (6, 4, 1),
+    "evidence_accumulation": (6, 6, 1),
+    "copy": (7, 4, 1),
+    "sine_generation": (8, 2, 2),
+}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_what_is_not_given(name):
+    """Pulses and labels of size one, the same as if these were given."""
+    problem = TASKS[name]()
+    assert SIZES[name] == (problem.T, problem.P, problem.D)
+    np.testing.assert_allclose(np.abs(problem.x[problem.x != 0]), math.sqrt(problem.D))
+    assert np.nanmax(np.abs(problem.y)) == pytest.approx(1.0, abs=0.1 if name == "sine_generation" else 1e-12)
+    assert problem == TASKS[name](strength=1.0, label=1.0)
+    if name in ("flip_flop", "evidence_accumulation"):
+        assert problem == TASKS[name](seed=0) != TASKS[name](seed=1)

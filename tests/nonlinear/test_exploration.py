@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from numerics.inputs.activation import NAMED
-from numerics.inputs.problem import endpoint
+from numerics.inputs.problem import Problem, endpoint
 from numerics.inputs.teachers import sequence
 from numerics.nonlinear import descent, exploration, setting
+from numerics.nonlinear.by_quadrature import Quadrature
+from numerics.nonlinear.by_sampling import Sampling
 from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.space import trajectory_space
 
@@ -221,3 +223,22 @@ def test_the_diagonal_state_is_one_without_correlations_that_is_near_it(monkeypa
     assert search.diagonal_at(coherent) is None
     assert search.diagonal_at(even) is None
     assert replace(search, is_diagonal=False).diagonal_at(within) is None
+
+
+@pytest.mark.parametrize(
+    ("engine", "limit"), [(Sampling(NAMED["erf"], None, 0), 1e-2), (Quadrature(NAMED["erf"]), 1e-5)]
+)
+def test_two_states_are_one_within_the_engines_distance_and_further_where_patterns_may_be_exchanged(engine, limit):
+    one = endpoint(4, 6.0, activation="erf")
+    y = np.full((2, 3), np.nan)
+    y[:, -1] = 1.0
+    exchanged = Problem(np.eye(2), y, activation="erf")
+    for problem, factor in ((one, 1.0), (exchanged, setting.EXCHANGED)):
+        space = trajectory_space(problem)
+        search = setting.Search(engine, space, np.eye(space.m), 1e-3, False, 0, print)
+        kernel = np.diag(np.arange(1.0, space.m + 1))
+        for share, same in ((0.99, True), (1.01, False)):
+            moved = kernel * (1 + share * limit * factor)
+            states = (SimpleNamespace(point=SimpleNamespace(kernel=each)) for each in (kernel, moved))
+            first, second = states
+            assert search.same(second, first) == same

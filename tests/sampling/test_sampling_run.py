@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,7 +52,9 @@ def test_same_numbers_in_one_process_and_in_two(sampler):
 
 
 def test_chains_and_seeds_differ():
+    began = time.monotonic()
     run = small()
+    assert 0 < run.seconds <= time.monotonic() - began
     assert not np.array_equal(run.kernels[0], run.kernels[1])
     assert not np.array_equal(run.kernels, small(seed=6).kernels)
 
