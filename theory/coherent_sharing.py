@@ -22,19 +22,18 @@ from sympy import (
     Expr,
     ImmutableMatrix,
     Poly,
-    Rational,
     Symbol,
     cancel,
     diff,
     factor,
     fraction,
     log,
-    simplify,
     sqrt,
     together,
 )
 
 from theory import symbols
+from theory.claims import assert_zero
 from theory.display import Equations, Typeset
 from theory.kernel import kernel_matrix
 from theory.landau import require_noise
@@ -108,16 +107,6 @@ def outlier_start(rho: Expr = symbols.rho) -> Expr:
     return (linear + sqrt(linear**2 - 4 * (1 + rho))) / (2 * (1 + rho))
 
 
-def _assert_zero(differences: Mapping[str, Expr]) -> None:
-    """Each is zero for all values of its symbols; the value at one place refuses most that are not, in no time."""
-    for name, difference in differences.items():
-        values = sorted(difference.free_symbols, key=str)
-        place = {symbol: Rational(17 + 3 * k, 5) for k, symbol in enumerate(values)}
-        value = difference.subs(place, simultaneous=True).evalf(30, maxn=200)
-        if abs(value) > 1e-15 or simplify(difference) != 0:
-            raise ArithmeticError(f"{name}: the difference {difference} does not vanish")
-
-
 def mean_weights(kernel: Mapping[tuple[int, int], Expr], rho: Expr, layer: int) -> ImmutableMatrix:
     """``⟨W^(s)⟩`` given the activity, in the basis of ``h^1, h^2``: its non-zero eigenvalues are this matrix's.
 
@@ -158,7 +147,7 @@ def assert_outlier() -> None:
         for name, value in (("trace", mean.trace() - h / (s - 1)), ("determinant", mean.det())):
             numerator = Poly(fraction(together(value))[0], h)
             claims[f"{name} of W{layer}"] = numerator.rem(Poly(h**2 - square, h)).as_expr()
-    _assert_zero(claims)
+    assert_zero(claims)
 
 
 @cache
@@ -220,7 +209,7 @@ def assert_elimination() -> None:
         "the quadratic": quadratic * slope * (1 - rho**2 * x) * 4 * rho**4 * (1 - x) ** 2
         + (1 - rho**2 * x) ** 2 * rho**4 * (1 - x) ** 2 * (y - upper) * (y - lower),
     }
-    _assert_zero(claims)
+    assert_zero(claims)
     branch = shared_branch(rho, kappa)
     solved = {y: upper, k: (1 + rho) * (1 + rho * x) / (rho * (1 - x)), a: (1 + rho) / (rho * (1 - x))}
     ends = {
@@ -240,4 +229,4 @@ def assert_elimination() -> None:
     entries = {H[t - 1, u - 1]: value for (t, u), value in branch.kernel.items()}
     free = (reduced - 3).subs(lam, branch.signal).subs(entries, simultaneous=True) / 2
     ends["F"] = free.subs({rho: Symbol("half") / 2}) - branch.free_energy.subs({rho: Symbol("half") / 2})
-    _assert_zero(ends)
+    assert_zero(ends)

@@ -31,6 +31,8 @@ from theory.landau_closed_form import quartic_coefficient
 from theory.typesetting import Row, Series, over_times
 
 CONTINUOUS, DISCONTINUOUS = "continuous", "discontinuous"
+#: Of the numbers whose signs are taken.
+DIGITS = 60
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,7 @@ def critical_point(T: int | Symbol, kappa: Expr = symbols.kappa) -> CriticalPoin
         "signal": _tidy(critical_signal(T, noise)),
         "kernel_diagonal": tuple(expansion.ratio**t for t in range(1, T)),
         "continuity": margin,
-        "order": _order(T, noise),
+        "order": order_of(tricritical_noise(T), noise),
         "tricritical_kappa": tricritical_noise(T),
     }
     p, q = expansion.signal_coefficients
@@ -221,13 +223,13 @@ def _symbolic(kappa: Expr) -> CriticalPoint:
     )
 
 
-def _order(T: int, kappa: Expr) -> str | None:
-    tricritical = tricritical_noise(T)
+def order_of(tricritical: Expr | None, kappa: Expr) -> str | None:
+    """The order of a transition that is continuous up to a tricritical κ, if at all; None where κ is a symbol."""
     if tricritical is None:
         return DISCONTINUOUS
     if not kappa.is_number:
         return None
-    return CONTINUOUS if (tricritical - kappa).is_nonnegative else DISCONTINUOUS
+    return CONTINUOUS if (tricritical - kappa).evalf(DIGITS) >= 0 else DISCONTINUOUS
 
 
 def _tidy(expression: Expr) -> Expr:

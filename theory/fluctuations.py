@@ -43,6 +43,7 @@ from sympy import (
 from sympy.polys.matrices import DomainMatrix
 
 from theory import symbols
+from theory.claims import assert_zero
 from theory.coherent_branch import CoherentBranch
 from theory.coherent_hessian import evaluate_in_field, parity_field, scaled_hessian
 from theory.free_energy import FreeEnergy, endpoint_free_energy
@@ -95,9 +96,7 @@ def assert_sector_inverse(sector: LagSector) -> None:
         "last row": row_product(m, s, (False, False, True), True),
         "last row and column": row_product(m, m, (True, True, True), True) - 1,
     }
-    for name, difference in claims.items():
-        if simplify(difference) != 0:
-            raise ArithmeticError(f"{name}: off by {simplify(difference)}")
+    assert_zero(claims)
 
 
 def incoherent_covariance(

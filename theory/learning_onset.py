@@ -12,9 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from sympy import Expr, Integer, Poly, Rational, Symbol, diff, expand, fraction, log, simplify, sqrt, together
+from sympy import Expr, Integer, Poly, Rational, Symbol, diff, expand, fraction, log, sqrt, together
 
 from theory import symbols
+from theory.claims import assert_zero
 from theory.display import Equations, Typeset
 from theory.free_energy import UNITS
 from theory.incoherent import incoherent_branch
@@ -141,9 +142,7 @@ def assert_onset() -> None:
         "κ_*": point.kappa.subs(T, n + 1) / noise.subs(r, root) - 1,
         "λ_*": point.signal.subs(T, n + 1) / signal.subs(kappa, noise).subs(r, root) - 1,
     }
-    for name, difference in claims.items():
-        if simplify(difference) != 0:
-            raise ArithmeticError(f"{name}: the difference {simplify(difference)} does not vanish")
+    assert_zero(claims)
 
 
 @cache

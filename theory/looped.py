@@ -24,6 +24,7 @@ from functools import cache
 from sympy import Expr, Piecewise, Symbol, factor, sympify
 
 from theory import symbols
+from theory.claims import assert_zero
 from theory.landau_closed_form import time_sum
 
 _t = symbols.t
@@ -134,6 +135,4 @@ def assert_quartic(short: bool) -> None:
         double = time_sum(inner * (pull * _t + q(_t)), k - 1) + end * (pull * k + q(k))
         crossed += 2 * double
     claims["p + qζ"] = (2 * fourth + line + alone + crossed) * lam - reduced_quartic(short)
-    for name, difference in claims.items():
-        if factor(difference) != 0:
-            raise ArithmeticError(f"{name}: the difference {factor(difference)} does not vanish")
+    assert_zero(claims, factor)

@@ -49,6 +49,7 @@ from sympy import (
 )
 
 from theory import symbols
+from theory.claims import assert_zero
 from theory.kernel import kernel_matrix
 from theory.landau_closed_form import time_sum
 from theory.looped import reduced_quartic
@@ -99,12 +100,6 @@ def lifting(angle: Expr = ANGLE) -> Expr:
     return cos(angle) ** 2 / (ALONE + CROSSED * cos(2 * angle))
 
 
-def _require(claims: dict[str, Expr]) -> None:
-    for name, difference in claims.items():
-        if simplify(difference) != 0:
-            raise ArithmeticError(f"{name}: the difference {simplify(difference)} does not vanish")
-
-
 @cache
 def assert_twist(n: int = 3) -> None:
     """For a rotation of two outputs, any kernel and any M: ``H_Q`` and its C are congruent to those of Q = 1.
@@ -142,7 +137,7 @@ def assert_twist(n: int = 3) -> None:
     polynomial = z ** (n - 1) - sum(value * z**k for k, value in enumerate(c))
     turned = z ** (n - 1) - sum(value * turn ** (n - 1 - k) * z**k for k, value in enumerate(c))
     claims["the outliers"] = expand(turned.subs(z, turn * z) - turn ** (n - 1) * polynomial)
-    _require(claims)
+    assert_zero(claims)
 
 
 @cache
@@ -168,7 +163,7 @@ def assert_mixed_determinant() -> None:
         # r_k → r_j: that of one output, r^{m-1}(m-(m-1)r)
         "equal outputs": equal.series(symbols.s, 0, 1).removeO() - FIRST ** (k - 1) * (k - (k - 1) * FIRST),
     }
-    _require({name: powsimp(expand(difference)) for name, difference in claims.items()})
+    assert_zero({name: powsimp(expand(difference)) for name, difference in claims.items()})
 
 
 @cache
@@ -227,7 +222,7 @@ def assert_matrix_quartic() -> None:
         "b": (first + second) * spread - reduced_quartic(False, m, Integer(1)),
         "the margin": first - second - orthogonality_margin(),
     }
-    _require({name: factor(difference) for name, difference in claims.items()})
+    assert_zero({name: factor(difference) for name, difference in claims.items()})
 
 
 @cache
@@ -257,4 +252,4 @@ def assert_lifting() -> None:
         "the gain of two outputs alone": lifting(Integer(0)) - 1 / (ALONE + CROSSED),
         "the gain where Q exchanges them": lifting(pi / 2),
     }
-    _require(claims)
+    assert_zero(claims)

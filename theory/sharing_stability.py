@@ -52,6 +52,7 @@ from sympy import (
 )
 
 from theory import symbols
+from theory.claims import assert_zero
 
 #: Variable of characteristic polynomials of K; "Lambda" does not parse.
 EIGENVALUE = Symbol("Lamda", positive=True)
@@ -273,9 +274,7 @@ def assert_angle_condition() -> None:
         "the last row": last * 2 * (cos(angle) - rho) - 2 * angle_condition(m, angle) * other,
         "r_c": ratio_at(angle) - eigenvalue / (eigenvalue - 1),
     }
-    for name, difference in claims.items():
-        if exponentials(difference) != 0:
-            raise ArithmeticError(f"{name}: the difference does not vanish")
+    assert_zero(claims, exponentials)
 
 
 def eigenvalue_condition(size: int, rho: Expr = symbols.rho) -> Expr:

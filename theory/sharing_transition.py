@@ -33,7 +33,7 @@ from sympy import (
 )
 
 from theory import symbols
-from theory.critical_point import CONTINUOUS, DISCONTINUOUS, CriticalPoint, critical_point
+from theory.critical_point import CONTINUOUS, DIGITS, DISCONTINUOUS, CriticalPoint, critical_point, order_of
 from theory.kernel import require_horizon
 from theory.landau import expansion_at, require_noise
 from theory.looped import amplitude_squared, reduced_quartic_at
@@ -56,8 +56,6 @@ LONGEST_EXPANSION = 10
 LONGEST_CORRELATION = 16
 #: Longest looped network: λ_c is a fraction of some 10T digits.
 LONGEST_LOOPED = 300
-#: Of the numbers whose signs are taken.
-DIGITS = 60
 
 
 def critical_point_of(arch: Sharing, T: int | Symbol, kappa: Expr = symbols.kappa) -> CriticalPoint:
@@ -140,7 +138,7 @@ def _rational(arch: Sharing, T: int, kappa: Expr) -> CriticalPoint:
         "signal": shown(known((r - field.one) * growth) * (1 + relative) ** 2),
         "kernel_diagonal": tuple(put(r**t) for t in range(1, T)),
         "continuity": shown(continuity),
-        "order": _order(tricritical, kappa),
+        "order": order_of(tricritical, kappa),
         "tricritical_kappa": tricritical,
     }
     if not kappa.is_number or T > LONGEST_EXPANSION:
@@ -166,14 +164,6 @@ def tricritical_noise(coefficients: Quartic, field: Any) -> Expr | None:
     # κ = r^n (1/ζ - 1) with ζ = -p/q
     noise = -(r**coefficients.hidden) * at_no_noise / coefficients.constant
     return put(noise)
-
-
-def _order(tricritical: Expr | None, kappa: Expr) -> str | None:
-    if tricritical is None:
-        return DISCONTINUOUS
-    if not kappa.is_number:
-        return None
-    return CONTINUOUS if (tricritical - kappa).evalf(DIGITS) >= 0 else DISCONTINUOUS
 
 
 def _tidy(expression: Expr, found: Instability) -> Expr:
@@ -210,7 +200,7 @@ def _looped(p: int, T: int | Symbol, kappa: Expr) -> CriticalPoint:
         signal=signal_at(T, ratio, kappa),
         kernel_diagonal=tuple(ratio**t for t in range(1, T)) if isinstance(T, int) else (ratio**symbols.t,),
         continuity=continuity,
-        order=_order(tricritical, kappa) if isinstance(T, int) and not flat else None,
+        order=order_of(tricritical, kappa) if isinstance(T, int) and not flat else None,
         exponent=Rational(1, 4) if flat else Rational(1, 2),
         amplitude_squared=None if flat else amplitude_squared(T, p).subs(share),
         tricritical_kappa=tricritical,

@@ -40,12 +40,12 @@ from sympy import (
     fraction,
     real_roots,
     series,
-    simplify,
     sqrt,
     together,
 )
 
 from theory import symbols
+from theory.claims import assert_zero
 from theory.coherent_sharing import shared_branch
 from theory.kernel import kernel_matrix, require_horizon
 from theory.landau import require_noise
@@ -141,12 +141,6 @@ def coherent_growth(rho: Expr = symbols.rho) -> tuple[Expr, Expr]:
     return (total + spread) / 2, (total - spread) / 2
 
 
-def _require(claims: dict[str, Expr]) -> None:
-    for name, difference in claims.items():
-        if simplify(difference) != 0:
-            raise ArithmeticError(f"{name}: the difference {simplify(difference)} does not vanish")
-
-
 @cache
 def assert_threshold() -> None:
     """The resolvent from its moments, and ``1 = α m(σ²)``.
@@ -171,7 +165,7 @@ def assert_threshold() -> None:
         "the edge": singular_square(Integer(2)) - 4,
         "rank one": singular_square(1 + beyond**2) - ((1 + beyond**2) / beyond) ** 2,
     }
-    _require(claims)
+    assert_zero(claims)
 
 
 @cache
@@ -202,7 +196,7 @@ def assert_growth(size: int) -> None:
     tied = ImmutableMatrix.ones(size, size)
     whole = earlier * squared_growth(H, tied, 1) - later
     claims |= {f"RNN {k}": factor(together(x)) for k, x in enumerate(whole)}
-    _require(claims)
+    assert_zero(claims)
 
 
 @cache
@@ -236,7 +230,7 @@ def assert_coherent() -> None:
     # at its beginning r = r_c: the incoherent state's σ² = r²/(r-1), and (1+ρ)s - 4 = (1-ρ)²/ρ ≥ 0
     claims["where it leaves the incoherent branch"] = total.subs(s, start) - singular_square(start)
     claims["beyond the bulk"] = total.subs(s, start) - 4 - (1 - rho) ** 2 / rho
-    _require(claims)
+    assert_zero(claims)
 
 
 @cache

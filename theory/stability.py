@@ -37,6 +37,7 @@ from sympy import (
 )
 
 from theory import symbols
+from theory.claims import assert_zero
 from theory.critical_point import closed_form_amplitude, critical_ratio, critical_signal
 from theory.display import Equations, Typeset
 from theory.free_energy import endpoint_free_energy
@@ -121,9 +122,7 @@ class LagSector(Typeset):
             "induction step": self.leading_minor(k) - step,
             "last row": self.determinant() - last,
         }
-        for name, difference in claims.items():
-            if simplify(powsimp(difference)) != 0:
-                raise ArithmeticError(f"{name}: off by {difference}")
+        assert_zero(claims, lambda difference: simplify(powsimp(difference)))
 
 
 def share(T: int | Symbol, kappa: Expr = symbols.kappa) -> Expr:

@@ -7,7 +7,8 @@ import random
 import pytest
 from sympy import Expr, Rational, sympify
 
-from theory import coherent_sharing, several_outputs, singular_values, skip_tied, skip_untied
+from theory import coherent_sharing, several_outputs, singular_values, skip_tied, skip_untied, symbols
+from theory.claims import assert_zero
 
 #: Each proof, functions of its module that only rewrite an expression, and the number of its claims.
 PROOFS = {
@@ -30,19 +31,29 @@ def at_a_point(difference: object) -> Expr:
 
 
 @pytest.mark.parametrize("what", PROOFS)
-def test_every_claim_holds_at_a_point_and_the_last_may_not_be_wrong(what, monkeypatch):
+def test_every_claim_holds_at_a_point(what, monkeypatch):
     module, proof, rewriting, claims = PROOFS[what]
-    differences = []
+    differences = {}
 
-    def simplified(difference):
-        differences.append(at_a_point(difference))
-        return differences[-1] + (len(differences) == claims)
+    def claimed(given, *_):
+        assert not differences.keys() & given.keys()
+        differences.update({name: at_a_point(difference) for name, difference in given.items()})
 
-    monkeypatch.setattr(module, "simplify", simplified)
-    for name in rewriting:
+    monkeypatch.setattr(module, "assert_zero", claimed)
+    for name in ("simplify", *rewriting):
         if hasattr(module, name):
             monkeypatch.setattr(module, name, lambda expression: expression)
-    with pytest.raises(ArithmeticError, match="does not vanish"):
-        getattr(module, proof).__wrapped__(*SIZE.get(what, ()))
-    assert not any(differences[:claims])
-    assert claims <= len(differences) <= claims + 1  # the last once more, for the message
+    getattr(module, proof).__wrapped__(*SIZE.get(what, ()))
+    assert not any(differences.values())
+    assert len(differences) == claims
+
+
+def test_a_claim_that_does_not_hold_is_refused_by_name():
+    x = symbols.s
+    assert_zero({"right": (x + 1) ** 2 - x**2 - 2 * x - 1})
+    # anywhere; at the place where claims are tried first alone; and by a way to reduce that leaves it as it is
+    for wrong in ((x + 1) ** 2 - x**2 - 2 * x, x - Rational(17, 5)):
+        with pytest.raises(ArithmeticError, match=r"^wrong: .* does not vanish"):
+            assert_zero({"right": x - x, "wrong": wrong})
+    with pytest.raises(ArithmeticError, match=r"^right: "):
+        assert_zero({"right": (x + 1) ** 2 - x**2 - 2 * x - 1}, lambda difference: difference)
