@@ -28,7 +28,7 @@ from theory.display import Equations, Typeset
 from theory.kernel import require_horizon
 from theory.landau import landau_expansion, require_noise
 from theory.landau_closed_form import quartic_coefficient
-from theory.typesetting import Row, Series, over_times
+from theory.typesetting import PowerSeries, Row, over_times
 
 CONTINUOUS, DISCONTINUOUS = "continuous", "discontinuous"
 #: Of the numbers whose signs are taken.
@@ -105,7 +105,7 @@ def leading_powers(
     if known[0] is None:
         return Row(left, None)
     powers = (r"\left(\lambda - \lambda_{c}\right)", r"\left(\lambda - \lambda_{c}\right)^{2}")
-    terms = Series((each, above) for each, above in zip(known, powers, strict=False) if each is not None)
+    terms = PowerSeries((each, above) for each, above in zip(known, powers, strict=False) if each is not None)
     return Row(left, terms, "order parameter at the critical point")
 
 

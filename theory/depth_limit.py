@@ -31,10 +31,10 @@ import mpmath
 from sympy import Expr, Integer, Rational, Symbol, binomial, diff, exp, factorial, integrate, oo, sqrt
 
 from theory.claims import assert_zero
-from theory.sharing import Sharing
+from theory.sharing import SharingFamily
 
 
-def prior_kernel(arch: Sharing, n: int, w: Any) -> list[list[Any]]:
+def prior_kernel(arch: SharingFamily, n: int, w: Any) -> list[list[Any]]:
     """``H^{st}``, s, t = 1 … n, of a network with skip a = 1, from the recursion; of the type of w."""
     one = w / w
     H = [[one] * n for _ in range(n)]

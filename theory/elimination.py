@@ -16,7 +16,7 @@ from theory.kernel import require_horizon
 
 
 @dataclass(frozen=True)
-class Elimination:
+class EliminatedEntry:
     """A kernel entry as a function of the others on the stationary set.
 
     Attributes:
@@ -30,7 +30,7 @@ class Elimination:
     curvature: Expr
 
 
-def eliminate(T: int, arch: str = "rnn") -> Elimination:
+def eliminate(T: int, arch: str = "rnn") -> EliminatedEntry:
     """Solve ``∂F/∂H^{1n} = 0`` for ``H^{1n}``, T ≥ 4, and prove that the solution is the one minimum.
 
     ``|H| = q(x)`` is quadratic in ``x = H^{1n}`` with leading coefficient ``-|H^{MM}| < 0``. Where q > 0,
@@ -52,4 +52,4 @@ def eliminate(T: int, arch: str = "rnn") -> Elimination:
         raise ArithmeticError(f"the determinant's curvature in {x} is {2 * leading}")
     value = cancel(linear / (2 * middle))
     determinant = cancel(constant + linear * value / 2)
-    return Elimination(variable=x, value=factor(value), curvature=factor(middle / determinant))
+    return EliminatedEntry(variable=x, value=factor(value), curvature=factor(middle / determinant))

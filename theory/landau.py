@@ -39,7 +39,7 @@ from theory.power_series import (
     scalar_power,
     scale,
 )
-from theory.sharing import RNN, Sharing
+from theory.sharing import RNN, SharingFamily
 from theory.sharing_stability import Instability, instability
 
 #: Highest power of α kept: the third Landau coefficient needs α⁵ in the gradient.
@@ -276,7 +276,7 @@ def require_noise(kappa: Any) -> Expr:
     return value
 
 
-def landau_expansion(T: int, kappa: Expr = symbols.kappa, arch: Sharing = RNN) -> LandauExpansion:
+def landau_expansion(T: int, kappa: Expr = symbols.kappa, arch: SharingFamily = RNN) -> LandauExpansion:
     """The Landau expansion at the critical point, units ``u = v = w = 1``.
 
     Args:

@@ -52,7 +52,7 @@ class Fold:
 
 
 @dataclass(frozen=True)
-class Exchange:
+class EqualFreeEnergy:
     """The λ at which both minima on the diagonal kernels have the same free energy.
 
     Attributes:
@@ -80,7 +80,7 @@ class LearningTransition(Typeset):
     T: int
     kappa: Expr
     folds: tuple[Fold, Fold]
-    equal: Exchange
+    equal: EqualFreeEnergy
 
     def equations(self) -> Equations:
         """Both folds and the point of equal free energy, in decimals."""
@@ -156,7 +156,7 @@ class DiagonalBranch:
 
         return bracketed_root(excess, low, high)
 
-    def exchange(self, first: Fold, last: Fold) -> Exchange:
+    def exchange(self, first: Fold, last: Fold) -> EqualFreeEnergy:
         """The point of equal free energy between two folds."""
         far = first.ratio
         while self.signal(far) < last.signal:
@@ -172,7 +172,7 @@ class DiagonalBranch:
 
         signal = bracketed_root(gap, first.signal, last.signal)
         ratios = states(signal)
-        return Exchange(
+        return EqualFreeEnergy(
             signal=signal,
             free_energy=self.free_energy(ratios[1]),
             ratios=ratios,

@@ -15,7 +15,7 @@ from sympy import Expr, Matrix, Rational, Symbol, diff, hessian, simplify
 
 
 @dataclass(frozen=True)
-class OneLoop:
+class OneLoopTerms:
     """Terms of order 1/N.
 
     Attributes:
@@ -27,7 +27,7 @@ class OneLoop:
     shift: Matrix
 
 
-def one_loop(F: Expr, A: Expr, variables: Sequence[Symbol], saddle: Mapping[Symbol, Expr]) -> OneLoop:
+def one_loop(F: Expr, A: Expr, variables: Sequence[Symbol], saddle: Mapping[Symbol, Expr]) -> OneLoopTerms:
     """Covariance and shift at a saddle.
 
     Args:
@@ -49,4 +49,4 @@ def one_loop(F: Expr, A: Expr, variables: Sequence[Symbol], saddle: Mapping[Symb
         * sum(diff(F, x, variables[k], variables[m]).subs(at) * covariance[k, m] for k in size for m in size)
         for x in variables
     ]
-    return OneLoop(covariance, (-covariance * Matrix(force)).applyfunc(simplify))
+    return OneLoopTerms(covariance, (-covariance * Matrix(force)).applyfunc(simplify))

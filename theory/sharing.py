@@ -20,7 +20,7 @@ ACCEPTED = "rnn, dnn, shared:ρ, drift:ρ (ρ rational from 0 to 1, or rho) or l
 
 
 @dataclass(frozen=True)
-class Sharing:
+class SharingFamily:
     """A family of architectures and its parameter.
 
     Attributes:
@@ -58,11 +58,11 @@ class Sharing:
         return ImmutableMatrix(n, n, entry)
 
 
-RNN = Sharing("looped", Integer(1))
-DNN = Sharing("shared", Integer(0))
+RNN = SharingFamily("looped", Integer(1))
+DNN = SharingFamily("shared", Integer(0))
 
 
-def sharing(arch: str) -> Sharing:
+def sharing(arch: str) -> SharingFamily:
     """The family that a word names; the ends ρ = 1 and ρ = 0 of shared and drift are the RNN and the DNN.
 
     Raises:
@@ -75,18 +75,18 @@ def sharing(arch: str) -> Sharing:
     if family == "looped":
         if not (parameter.isascii() and parameter.isdigit() and int(parameter) >= 1):
             raise wrong
-        return Sharing(family, Integer(parameter))
+        return SharingFamily(family, Integer(parameter))
     if family not in ("shared", "drift"):
         raise wrong
     if parameter == symbols.rho.name:
-        return Sharing(family, symbols.rho)
+        return SharingFamily(family, symbols.rho)
     try:
         value = Rational(parameter)
     except (TypeError, ValueError):
         raise wrong from None
     if not (value.is_finite and 0 <= value <= 1):
         raise wrong
-    return {0: DNN, 1: RNN}.get(value, Sharing(family, value))
+    return {0: DNN, 1: RNN}.get(value, SharingFamily(family, value))
 
 
 def correlations(M: ImmutableMatrix) -> ImmutableMatrix:

@@ -37,7 +37,7 @@ from theory.critical_point import CONTINUOUS, DIGITS, DISCONTINUOUS, CriticalPoi
 from theory.kernel import require_horizon
 from theory.landau import expansion_at, require_noise
 from theory.looped import amplitude_squared, reduced_quartic_at
-from theory.sharing import RNN, Sharing
+from theory.sharing import RNN, SharingFamily
 from theory.sharing_landau import Quartic, quartic
 from theory.sharing_stability import (
     EIGENVALUE,
@@ -58,7 +58,7 @@ LONGEST_CORRELATION = 16
 LONGEST_LOOPED = 300
 
 
-def critical_point_of(arch: Sharing, T: int | Symbol, kappa: Expr = symbols.kappa) -> CriticalPoint:
+def critical_point_of(arch: SharingFamily, T: int | Symbol, kappa: Expr = symbols.kappa) -> CriticalPoint:
     """The critical point of an architecture for an integer T ≥ 4 or ``theory.symbols.T``.
 
     Raises:
@@ -81,7 +81,7 @@ def critical_point_of(arch: Sharing, T: int | Symbol, kappa: Expr = symbols.kapp
     return _rational(arch, T, noise)
 
 
-def _require_at_most(T: int, longest: int, arch: Sharing) -> None:
+def _require_at_most(T: int, longest: int, arch: SharingFamily) -> None:
     if longest < T:
         raise ValueError(f"T: is {T}; accepted: 4 to {longest}, or symbolic, for {arch}")
 
@@ -89,7 +89,7 @@ def _require_at_most(T: int, longest: int, arch: Sharing) -> None:
 class NeverCoherent(ValueError):
     """An architecture in which no mode turns unstable, at this T."""
 
-    def __init__(self, arch: Sharing, T: int | Symbol):
+    def __init__(self, arch: SharingFamily, T: int | Symbol):
         super().__init__(
             f"arch: is {arch}, in which coherence never grows at T = {T} (it has the learning-transition); "
             "accepted: one in which two matrices have a correlation and another time follows"
@@ -105,7 +105,7 @@ def signal_at(T: int | Symbol, ratio: Expr, kappa: Expr) -> Expr:
 # --- rational sharing matrices ----------------------------------------------------------------------------------------
 
 
-def exact_quartic(arch: Sharing, T: int, found: Instability) -> tuple[Quartic, Any]:
+def exact_quartic(arch: SharingFamily, T: int, found: Instability) -> tuple[Quartic, Any]:
     """The quartic coefficient in the field of Λ and of M, and that field."""
     n = T - 1
     field, (eigenvalue, *entries) = construct_domain(
@@ -115,7 +115,7 @@ def exact_quartic(arch: Sharing, T: int, found: Instability) -> tuple[Quartic, A
     return quartic(rows, found.lag, found.times, eigenvalue / (eigenvalue - field.one), field.one), field
 
 
-def _rational(arch: Sharing, T: int, kappa: Expr) -> CriticalPoint:
+def _rational(arch: SharingFamily, T: int, kappa: Expr) -> CriticalPoint:
     found = instability(arch.matrix(T - 1))
     if found is None:
         raise NeverCoherent(arch, T)
@@ -179,9 +179,9 @@ def _looped(p: int, T: int | Symbol, kappa: Expr) -> CriticalPoint:
     if T != symbols.T:
         require_horizon(T, 4)
         assert isinstance(T, int)
-        _require_at_most(T, LONGEST_LOOPED, Sharing("looped", Integer(p)))
+        _require_at_most(T, LONGEST_LOOPED, SharingFamily("looped", Integer(p)))
         if T <= LONGEST_EXPANSION or T - 1 - p < 2:
-            return _rational(Sharing("looped", Integer(p)), T, kappa)
+            return _rational(SharingFamily("looped", Integer(p)), T, kappa)
     length = Integer(T - 1 - p) if isinstance(T, int) else T - 1 - p
     ratio = length / (length - 1)
     share = {symbols.zeta: 1 / (1 + kappa * ratio ** (1 - T))}
@@ -210,7 +210,7 @@ def _looped(p: int, T: int | Symbol, kappa: Expr) -> CriticalPoint:
 # --- a symbolic correlation -------------------------------------------------------------------------------------------
 
 
-def _symbolic_correlation(arch: Sharing, T: int, kappa: Expr) -> CriticalPoint:
+def _symbolic_correlation(arch: SharingFamily, T: int, kappa: Expr) -> CriticalPoint:
     """Closed forms for T = 4 and 5; λ_c and r_c for T = 6; beyond, the polynomial that Λ obeys."""
     rho, size = symbols.rho, T - 2
     eigenvalue = closed_eigenvalue(size)
@@ -249,7 +249,7 @@ _ROOT = Symbol("tau", positive=True)
 
 
 @cache
-def _closed_quartic(arch: Sharing, T: int) -> tuple[Expr, Expr, Expr, Expr]:
+def _closed_quartic(arch: SharingFamily, T: int) -> tuple[Expr, Expr, Expr, Expr]:
     """p, q, a and r_c at T = 4 in ρ, at T = 5 in τ."""
     n = T - 1
     correlation = symbols.rho if T == 4 else _ROOT - 2 / _ROOT
@@ -273,7 +273,7 @@ def closed_eigenvalue(size: int) -> Expr | None:
     return None
 
 
-def _any_length(arch: Sharing, kappa: Expr) -> CriticalPoint:
+def _any_length(arch: SharingFamily, kappa: Expr) -> CriticalPoint:
     """The trigonometric condition for symbolic T."""
     T = symbols.T
     return CriticalPoint(

@@ -33,7 +33,7 @@ from sympy import (
 from theory import symbols
 from theory.kernel import require_horizon
 from theory.landau import require_noise
-from theory.sharing import Sharing
+from theory.sharing import SharingFamily
 from theory.sharing_landau import Quartic, quartic
 from theory.sharing_stability import EIGENVALUE, eigenvalue_condition
 
@@ -127,7 +127,7 @@ def tricritical_polynomial(family: str, T: int) -> Poly:
     if T > LONGEST_POLYNOMIAL:
         raise ValueError(f"T: is {T}; accepted: 4 to {LONGEST_POLYNOMIAL}")
     rho, n = symbols.rho, T - 1
-    field, (eigenvalue, *entries) = construct_domain([EIGENVALUE, *Sharing(family, rho).matrix(n)], field=True)
+    field, (eigenvalue, *entries) = construct_domain([EIGENVALUE, *SharingFamily(family, rho).matrix(n)], field=True)
     rows = [entries[i * (n - 1) : (i + 1) * (n - 1)] for i in range(n - 1)]
     found = quartic(rows, 1, (1, n - 1), eigenvalue / (eigenvalue - field.one), field.one)
     numerator = Poly(fraction(field.to_sympy(found.constant + found.share))[0], EIGENVALUE, domain=QQ.frac_field(rho))

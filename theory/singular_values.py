@@ -49,7 +49,7 @@ from theory.claims import assert_zero
 from theory.coherent_sharing import shared_branch
 from theory.kernel import kernel_matrix, require_horizon
 from theory.landau import require_noise
-from theory.sharing import Sharing
+from theory.sharing import SharingFamily
 from theory.sharing_stability import DIGITS, SharingSector, instability, sharing_sector
 
 #: r at which a singular value leaves the bulk of the incoherent state.
@@ -91,7 +91,7 @@ class First:
     singular_signal: Expr | None
 
 
-def first_transition(arch: Sharing, T: int, kappa: Expr = symbols.kappa) -> First:
+def first_transition(arch: SharingFamily, T: int, kappa: Expr = symbols.kappa) -> First:
     """Compare Λ with 2, exactly.
 
     Raises:

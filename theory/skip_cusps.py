@@ -22,7 +22,7 @@ from sympy import Expr, Integer, Rational, sympify
 
 from theory.kernel import require_horizon
 from theory.landau import landau_expansion, require_noise
-from theory.sharing import RNN, Sharing
+from theory.sharing import RNN, SharingFamily
 from theory.sharing_stability import Instability, instability
 from theory.sharing_transition import NeverCoherent, exact_quartic
 from theory.skip_unfolding import unfolding, wing
@@ -208,7 +208,7 @@ class Cusp:
     kernel: Any
 
 
-def skip_cusp(T: int, kappa: Expr, arch: Sharing = RNN, digits: int = 40) -> Cusp:
+def skip_cusp(T: int, kappa: Expr, arch: SharingFamily = RNN, digits: int = 40) -> Cusp:
     """Where, at this noise, the discontinuous transition ends as the skip grows, to so many digits.
 
     From the wing's cusp near the tricritical κ (``theory.skip_unfolding``) on to κ, step by step.
@@ -249,14 +249,14 @@ def skip_cusp(T: int, kappa: Expr, arch: Sharing = RNN, digits: int = 40) -> Cus
         return Cusp(T, str(arch), _number(noise), skip, signal, H)
 
 
-def tricritical_noise(T: int, arch: Sharing = RNN) -> Expr:
+def tricritical_noise(T: int, arch: SharingFamily = RNN) -> Expr:
     """The κ at which the quartic coefficient vanishes; below 0 where the transition is discontinuous at every κ ≥ 0."""
     coefficients, field = exact_quartic(arch, T, _first_instability(T, arch))
     at_none = coefficients.constant + coefficients.share
     return field.to_sympy(-(coefficients.ratio**coefficients.hidden) * at_none / coefficients.constant)
 
 
-def _first_instability(T: int, arch: Sharing) -> Instability:
+def _first_instability(T: int, arch: SharingFamily) -> Instability:
     found = instability(arch.matrix(T - 1))
     if found is None:
         raise NeverCoherent(arch, T)
@@ -267,12 +267,12 @@ def _number(value: Expr) -> Any:
     return mp.mpf(sympify(value).evalf(mp.dps + 5))
 
 
-def _network(T: int, arch: Sharing, skip: Any, kappa: Any) -> _Network:
+def _network(T: int, arch: SharingFamily, skip: Any, kappa: Any) -> _Network:
     M = arch.matrix(T - 1)
     return _Network(mp.matrix([[_number(M[s, t]) for t in range(T - 2)] for s in range(T - 2)]), skip, kappa)
 
 
-def _started(T: int, arch: Sharing, tricritical: Expr, offset: Any) -> tuple[Any, Any, Any, Any]:
+def _started(T: int, arch: SharingFamily, tricritical: Expr, offset: Any) -> tuple[Any, Any, Any, Any]:
     """The cusp at ``κ_t + offset`` from the wing's leading order."""
     near = max(Rational(str(mp.nstr(_number(tricritical) + offset, 12))), Integer(0))
     expansion = landau_expansion(T, near, arch)
@@ -287,7 +287,7 @@ def _started(T: int, arch: Sharing, tricritical: Expr, offset: Any) -> tuple[Any
 
 
 def _solved(
-    T: int, arch: Sharing, kappa: Any, guess: tuple[Any, Any], H: Any, signal: Any
+    T: int, arch: SharingFamily, kappa: Any, guess: tuple[Any, Any], H: Any, signal: Any
 ) -> tuple[Any, Any, Any, Any]:
     """ψ, a, H and λ of the cusp at this κ: Newton's method for its two conditions, from a guess of ψ and a."""
     place = mp.matrix([+guess[0], +guess[1]])

@@ -35,7 +35,7 @@ from theory.claims import assert_zero
 from theory.display import Equations, Typeset
 from theory.kernel import require_horizon
 from theory.landau import LandauExpansion, require_noise
-from theory.sharing import Sharing
+from theory.sharing import SharingFamily
 from theory.sharing_stability import Instability, instability
 from theory.sharing_transition import NeverCoherent, exact_quartic
 
@@ -75,7 +75,7 @@ class Unfolding(Typeset):
         )
 
 
-def unfolding(T: int, kappa: Expr = symbols.kappa, arch: Sharing | None = None) -> Unfolding:
+def unfolding(T: int, kappa: Expr = symbols.kappa, arch: SharingFamily | None = None) -> Unfolding:
     """The unfolding at the critical point of an architecture (the RNN unless given) whose mode has lag 1.
 
     Args:
@@ -88,7 +88,7 @@ def unfolding(T: int, kappa: Expr = symbols.kappa, arch: Sharing | None = None) 
     """
     require_horizon(T, 4)
     noise = require_noise(kappa)
-    family = Sharing("looped", Integer(1)) if arch is None else arch
+    family = SharingFamily("looped", Integer(1)) if arch is None else arch
     found = _instability(family, T)
     if found.lag != 1 or found.degeneracy > 1:
         raise ValueError(f"arch: is {family}, whose critical mode has lag {found.lag}; accepted: one mode of lag 1")
@@ -125,7 +125,7 @@ def _quartic(coefficients: Any, share: Expr, put: Any) -> Expr:
     return above / (n - (n - 1) * r + 2 * n * (r - 1) * share)
 
 
-def _instability(family: Sharing, T: int) -> Instability:
+def _instability(family: SharingFamily, T: int) -> Instability:
     if family.correlation(1).free_symbols:
         if T != 4:
             raise ValueError(f"T: is {T}; accepted: 4 for {family}")

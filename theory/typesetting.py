@@ -117,7 +117,7 @@ class Raw(str):
     """LaTeX that is written already."""
 
 
-class Series(tuple[tuple[Any, str], ...]):
+class PowerSeries(tuple[tuple[Any, str], ...]):
     """First terms of a power series: coefficients, each with its power in LaTeX."""
 
 
@@ -194,7 +194,7 @@ def written(value: Any, printer: Latex) -> str:
         return rf"\text{{{value}}}"
     if isinstance(value, float):
         return decimal(f"{value:.10g}")
-    if isinstance(value, Series):
+    if isinstance(value, PowerSeries):
         return " ".join(part for broken in _terms(value, printer, 10**6) for part in broken)
     if isinstance(value, list | tuple):
         return r"\left(" + r",\ ".join(written(item, printer) for item in value) + r"\right)"
@@ -214,7 +214,7 @@ def lines(value: Any, printer: Latex, room: int = ROOM) -> list[str]:
     whole = written(value, printer)
     if width(whole) <= room:
         return [whole]
-    if isinstance(value, Series):
+    if isinstance(value, PowerSeries):
         return _filled(_terms(value, printer, room), room)
     if isinstance(value, list | tuple | Tuple):
         items = [written(item, printer) for item in value]
@@ -233,7 +233,7 @@ def lines(value: Any, printer: Latex, room: int = ROOM) -> list[str]:
     return [whole]
 
 
-def _terms(value: Series, printer: Latex, room: int) -> list[list[str]]:
+def _terms(value: PowerSeries, printer: Latex, room: int) -> list[list[str]]:
     """Each term of a series in lines, and that more follow."""
     result = []
     for index, (coefficient, power) in enumerate(value):

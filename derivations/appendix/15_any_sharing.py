@@ -50,7 +50,7 @@ from sympy import (
 
 from theory.incoherent import incoherent_branch
 from theory.learning_onset import assert_onset
-from theory.sharing import Sharing, correlations, forward_covariance, prior_variances, sharing
+from theory.sharing import SharingFamily, correlations, forward_covariance, prior_variances, sharing
 from theory.sharing_groups import assert_groups, groups
 from theory.sharing_stability import (
     EIGENVALUE,
@@ -231,7 +231,7 @@ def tied(n: int, *layers: tuple[int, ...]) -> ImmutableMatrix:
 
 for n in range(4, 9):
     for p in range(2, n):
-        found = instability(Sharing("looped", Integer(p)).matrix(n))
+        found = instability(SharingFamily("looped", Integer(p)).matrix(n))
         assert (found is None) if p > n - 2 else (found is not None and (found.lag, found.eigenvalue) == (p, n - p))
     for a in range(1, n):
         for b in range(a + 1, n):
@@ -253,7 +253,7 @@ assert groups(sharing("looped:2").matrix(6)) == [[1, 3, 5], [2, 4, 6]]
 assert groups(tied(6, (2, 4))) == [[1], [2, 4], [3, 5], [6]]
 for n in range(3, 7):
     for p in range(1, n):
-        assert_groups(Sharing("looped", Integer(p)).matrix(n))
+        assert_groups(SharingFamily("looped", Integer(p)).matrix(n))
 
 # %% [markdown]
 # ## 6. One common matrix and one of each layer's own; weights that drift
@@ -284,8 +284,8 @@ for size in (5, 6):
     print(f"T={size + 2}: 0 =", latex(eigenvalue_condition(size)))
 rho_value = Rational(1, 2)
 for horizon in range(4, 11):
-    shared = instability(Sharing("shared", rho_value).matrix(horizon - 1))
-    drift = instability(Sharing("drift", rho_value).matrix(horizon - 1))
+    shared = instability(SharingFamily("shared", rho_value).matrix(horizon - 1))
+    drift = instability(SharingFamily("drift", rho_value).matrix(horizon - 1))
     assert shared is not None
     assert drift is not None
     assert shared.eigenvalue == drift.eigenvalue

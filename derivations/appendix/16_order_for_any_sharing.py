@@ -28,7 +28,7 @@ from sympy import Expr, Integer, Matrix, Poly, Rational, Symbol, diag, eye, fact
 from theory.critical_point import critical_point
 from theory.landau import landau_expansion
 from theory.looped import LAYERS, LENGTH, assert_quartic, reduced_quartic, reduced_quartic_at
-from theory.sharing import Sharing, sharing
+from theory.sharing import SharingFamily, sharing
 from theory.sharing_landau import quartic
 from theory.sharing_stability import SharingSector, instability
 from theory.sharing_transition import critical_point_of, exact_quartic
@@ -207,7 +207,7 @@ for layers in range(1, 5):
         if horizon - 1 - layers < 2:
             row.append("")
             continue
-        noise_there = critical_point_of(Sharing("looped", Integer(layers)), horizon, kappa).tricritical_kappa
+        noise_there = critical_point_of(SharingFamily("looped", Integer(layers)), horizon, kappa).tricritical_kappa
         row.append("-" if noise_there is None else f"{float(noise_there):.3f}")
     print(f"p={layers}:", *(f"T={horizon}: {value}" for horizon, value in zip(range(4, 15), row, strict=True) if value))
 

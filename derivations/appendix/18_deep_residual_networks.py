@@ -31,7 +31,7 @@ from theory.depth_limit import (
     tied_limit,
     untied_kernel,
 )
-from theory.sharing import DNN, RNN, Sharing, sharing
+from theory.sharing import DNN, RNN, SharingFamily, sharing
 
 # %% [markdown]
 # ## 1. A discrete wave equation
@@ -112,7 +112,7 @@ for word, (power, limit) in cases.items():
     assert abs(away[2] / away[3] - 2) < 0.06
 limit = float(crossover_variance(mp.mpf(1), mp.mpf(strength), mp.mpf(2 * strength)))
 between = float(crossover_kernel(mp.mpf(1) / 2, mp.mpf(1), mp.mpf(strength), mp.mpf(2 * strength)))
-kernels = {m: prior_kernel(Sharing("shared", Rational(2, m)), m + 1, strength / m) for m in (100, 200, 400)}
+kernels = {m: prior_kernel(SharingFamily("shared", Rational(2, m)), m + 1, strength / m) for m in (100, 200, 400)}
 away = [kernels[m][m][m] - limit for m in kernels]
 halfway = [kernels[m][m // 2][m] - between for m in kernels]
 print("shared:2/n: limits", limit, between, "off by", away, halfway)
@@ -126,7 +126,7 @@ assert abs(halfway[1] / halfway[2] - 2) < 0.06
 generator = np.random.default_rng(18)
 width, layers = 300, 100
 for correlation, scale in ((Integer(0), 1e-2), (Rational(1, 50), 1e-2), (Integer(1), 1e-4)):
-    exact = prior_kernel(Sharing("shared", correlation), layers + 1, scale)[layers][layers]
+    exact = prior_kernel(SharingFamily("shared", correlation), layers + 1, scale)[layers][layers]
     rho = float(correlation)
     values = []
     for _ in range(8):

@@ -10,7 +10,7 @@ from derivations.exact.tasks import exact, task_of
 
 if TYPE_CHECKING:
     from theory.free_energy import FreeEnergy
-    from theory.matrix_calculus.entrywise import Task
+    from theory.matrix_calculus.entrywise import ExactTask
     from theory.matrix_calculus.kernel_functional import Network
 
 
@@ -39,7 +39,7 @@ def _matrix_form(request: Request, name: str, derive: Callable[[Network], Any]) 
     return fields | {name: expression, "latex": matrix_latex(expression)}
 
 
-def _written_out(request: Request, what: str) -> tuple[Task, Fields, dict[Any, Any]]:
+def _written_out(request: Request, what: str) -> tuple[ExactTask, Fields, dict[Any, Any]]:
     """The task entry by entry, the fields that say what it is, and what was given for κ."""
     from theory import symbols
 
@@ -96,7 +96,7 @@ def hessian(request: Request) -> Fields:
     return fields | {"second_derivatives": second}
 
 
-def _named_matrices(task: Task, put: dict[Any, Any]) -> Fields:
+def _named_matrices(task: ExactTask, put: dict[Any, Any]) -> Fields:
     """The matrices whose entries the derivatives are written in."""
     named: Fields = {name: value.xreplace(put) for name, value in task.definitions.items()}
     named |= {"Q": "D**(-1)", "J": "H**(-1)", "R": "Q*A*H*A.T*Q" if "A" in named else "Q*H*Q"}

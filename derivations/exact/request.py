@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sympy import Expr, Symbol
 
     from numerics.inputs.problem import Problem
-    from theory.sharing import Sharing
+    from theory.sharing import SharingFamily
 
 #: A result: names and values in the order in which they are shown. Values are SymPy expressions, numbers, strings,
 #: sequences or tables of these; None does not apply and is left out.
@@ -72,7 +72,7 @@ def bounded_horizon(request: Request, what: str) -> None:
         raise InputError(f"--T: is {request.T}; accepted: an integer ≤ {LONGEST_SUM}, or symbolic, for {what}")
 
 
-def sharing_of(request: Request) -> Sharing:
+def sharing_of(request: Request) -> SharingFamily:
     """The architecture that was asked for."""
     from theory.sharing import sharing
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sympy import Expr, ImmutableMatrix
 
     from numerics.inputs.problem import Problem
-    from theory.matrix_calculus.entrywise import Task
+    from theory.matrix_calculus.entrywise import ExactTask
 
 #: Rows of the kernel up to which F, and its derivatives, are written out; F grows as their factorial.
 LARGEST = {"free-energy": 6, "stationarity": 12, "hessian": 6}
@@ -30,7 +30,7 @@ def exact(value: float) -> Expr:
     return Rational(found.numerator, found.denominator)
 
 
-def task_of(request: Request, what: str) -> tuple[Task, Fields]:
+def task_of(request: Request, what: str) -> tuple[ExactTask, Fields]:
     """The task that was asked for, and what its symbols stand for.
 
     Raises:
@@ -42,7 +42,7 @@ def task_of(request: Request, what: str) -> tuple[Task, Fields]:
     return _of_problem(request, request.problem, what)
 
 
-def _endpoint(request: Request, T: int, what: str) -> tuple[Task, Fields]:
+def _endpoint(request: Request, T: int, what: str) -> tuple[ExactTask, Fields]:
     """One pattern with x·x/D = 1 and ``y² = λ v w^(T-2) u``."""
     from sympy import ImmutableMatrix, Integer, zeros
 
@@ -60,7 +60,7 @@ def _endpoint(request: Request, T: int, what: str) -> tuple[Task, Fields]:
     return _task(request, Layout.of_pairs(n, 1, [n - 1]), inputs, n * [[1]], (label,), None), {}
 
 
-def _of_problem(request: Request, problem: Problem, what: str) -> tuple[Task, Fields]:
+def _of_problem(request: Request, problem: Problem, what: str) -> tuple[ExactTask, Fields]:
     from sympy import Identity, ImmutableMatrix, Matrix
 
     from theory.matrix_calculus.explicit import Layout
@@ -117,10 +117,10 @@ def _task(
     ones: list[list[int]],
     outer: tuple[ImmutableMatrix, ...],
     problem: Problem | None,
-) -> Task:
+) -> ExactTask:
     from sympy import ImmutableMatrix, Matrix
 
-    from theory.matrix_calculus.entrywise import Task, time_matrix
+    from theory.matrix_calculus.entrywise import ExactTask, time_matrix
     from theory.matrix_calculus.kernel_functional import SHARING, Network
     from theory.sharing import bias_correlations
 
@@ -134,7 +134,7 @@ def _task(
         M, B = found.matrix(n), found.biases(n)
     biases = Matrix(n * r, n * r, lambda i, j: B[i // r, j // r])
     network = Network(SHARING, request.skip, request.bias, len(outer))
-    return Task(network, layout, time_matrix(M), ImmutableMatrix(inputs), ImmutableMatrix(biases), outer)
+    return ExactTask(network, layout, time_matrix(M), ImmutableMatrix(inputs), ImmutableMatrix(biases), outer)
 
 
 def _require_small(rows: int, what: str) -> None:

@@ -10,7 +10,7 @@ from numerics.errors import InputError
 if TYPE_CHECKING:
     from sympy import Expr
 
-    from theory.sharing import Sharing
+    from theory.sharing import SharingFamily
 
 #: Largest T of learning-transition: where 3(T-1)²+1 is a square, κ_* is a fraction of some 5T digits.
 LONGEST_FRACTION = 500
@@ -122,7 +122,7 @@ def outlier_threshold(request: Request) -> Fields:
     return fields | {"first": None if order is None else order.first}
 
 
-def _eigenvalue_at_four(arch: Sharing, noise: Expr) -> Fields:
+def _eigenvalue_at_four(arch: SharingFamily, noise: Expr) -> Fields:
     """Where the one eigenvalue leaves the bulk on the coherent branch; nothing where there is no such branch."""
     from theory.coherent_sharing import outlier_start, shared_branch
     from theory.outliers import outlier_threshold as derive

@@ -25,7 +25,7 @@ PARTS = 6
 
 
 @dataclass(frozen=True)
-class Task:
+class NetworkLaw:
     """One network: its width, correlation ρ of W^(1) and W^(2), skip, signal and noise.
 
     ``sign`` restricts it to kernels whose H^{23} has this sign, 0 to none.
@@ -39,7 +39,7 @@ class Task:
     sign: int = 0
 
 
-def log_density(coordinates: FloatArray, task: Task | _Columns) -> FloatArray:
+def log_density(coordinates: FloatArray, task: NetworkLaw | _Columns) -> FloatArray:
     """Log of the density in Cholesky coordinates, up to a constant, (…,) from (…, 6).
 
     ``H = LLᵀ``; coordinates ``ln L_11, ln L_22, ln L_33, L_21, L_31, L_32``.
@@ -85,7 +85,7 @@ def coherence(coordinates: FloatArray) -> FloatArray:
 
 
 def mean_coherence(
-    tasks: Sequence[Task], kernels: Sequence[FloatArray], power: int, seed: int, steps: int = STEPS
+    tasks: Sequence[NetworkLaw], kernels: Sequence[FloatArray], power: int, seed: int, steps: int = STEPS
 ) -> tuple[FloatArray, FloatArray]:
     """Means over the law of the coherence of the last two times, or of its square, with standard errors, (tasks,).
 
@@ -122,8 +122,8 @@ def mean_coherence(
 
 
 def beside_law(
-    runs: Sequence[Mapping[str, Any]], value: str, tasks: Sequence[Task], kernels: Sequence[FloatArray], power: int,
-    seed: int, steps: int,
+    runs: Sequence[Mapping[str, Any]], value: str, tasks: Sequence[NetworkLaw], kernels: Sequence[FloatArray],
+    power: int, seed: int, steps: int,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Each network's numbers beside the law's mean: its own, ``law``, ``law_error`` and ``largest_z`` of `value`.
 
@@ -143,7 +143,7 @@ def largest_z(points: Mapping[str, Sequence[Any]]) -> tuple[float, bool]:
     return float(max(scores)), bool(max(scores) < norm.isf(FAMILY_LEVEL / 2 / len(scores)))
 
 
-def _started(rng: np.random.Generator, tasks: Sequence[Task], kernels: Sequence[FloatArray]) -> FloatArray:
+def _started(rng: np.random.Generator, tasks: Sequence[NetworkLaw], kernels: Sequence[FloatArray]) -> FloatArray:
     """Walkers around the minimum, (tasks, WALKERS, 6), half of them with the other sign where both are allowed."""
     walkers = np.empty((len(tasks), WALKERS, 6))
     for k, (task, kernel) in enumerate(zip(tasks, kernels, strict=True)):

@@ -32,7 +32,7 @@ Case = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Plan:
+class WidthPlan:
     """What is simulated: the networks, their widths, and the length of their chains.
 
     Attributes:
@@ -86,7 +86,7 @@ def predicted(problem: Problem) -> Theory:
     return Theory(gauge.fixed(problem, kernel, odd=problem.activation.odd), error, coherent)
 
 
-def simulated(plan: Plan, folder: Path, workers: int, progress: Progress) -> dict[Case, dict[int, dict[str, Any]]]:
+def simulated(plan: WidthPlan, folder: Path, workers: int, progress: Progress) -> dict[Case, dict[int, dict[str, Any]]]:
     """One network for each case and width, the most expensive first; each finished one is kept in `folder`."""
     tasks = [(case, width) for width in reversed(plan.widths) for case in sorted(plan.cases, key=lambda c: c[1])]
     jobs = {}
@@ -148,7 +148,7 @@ class Sampled:
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
+class WidthResult:
     """One activation and architecture at all widths.
 
     Attributes:
@@ -164,7 +164,7 @@ class Result:
     agreement: agreement.Agreement
 
 
-def compare(theory: Theory, runs: Mapping[int, Mapping[str, Any]]) -> Result:
+def compare(theory: Theory, runs: Mapping[int, Mapping[str, Any]]) -> WidthResult:
     """The limit N → ∞ of the sampled kernels against the theory."""
     sampled = {width: read_off(theory, runs[width]) for width in sorted(runs)}
     means, errors = ([getattr(s, name) for s in sampled.values()] for name in ("kernel", "kernel_error"))
@@ -176,7 +176,7 @@ def compare(theory: Theory, runs: Mapping[int, Mapping[str, Any]]) -> Result:
         rhat=max(s.rhat for s in sampled.values()),
         ess=min(s.ess for s in sampled.values()),
     )
-    return Result(theory, sampled, trend, verdict)
+    return WidthResult(theory, sampled, trend, verdict)
 
 
 def read_off(theory: Theory, run: Mapping[str, Any]) -> Sampled:
@@ -213,7 +213,7 @@ def propagated(kernels: FloatArray, function: Callable[[FloatArray], FloatArray]
     return value, summarise(value + slope).standard_error
 
 
-def exponent(result: Result) -> tuple[float, float]:
+def exponent(result: WidthResult) -> tuple[float, float]:
     """The power of N with which 1 - CKA of one network falls, and its standard error: a line through the logarithms."""
     value, error = np.array([s.misalignment for s in result.sampled.values()]).T
     x, weight = np.log(np.array(list(result.sampled))), (value / error) ** 2

@@ -183,7 +183,7 @@ def kernel_table(results: dict[str, dict[str, Any]]) -> dict[str, list[Any]]:
 def draw(results: dict[str, dict[str, Any]]) -> Figure:
     """Three kernels above, two rows of outputs below."""
     shown = {
-        arch: sequential.Shown(
+        arch: sequential.Learnt(
             kernel=result["kernel"],
             cka=result["cka"],
             outputs=np.array(result["outputs"]),

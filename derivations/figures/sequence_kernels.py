@@ -112,10 +112,10 @@ def kernel_table(results: dict[str, dict[str, Any]]) -> dict[str, list[Any]]:
     return sequential.label_kernel_rows(TEACHER, kernels)
 
 
-def shown(result: dict[str, Any]) -> sequential.Shown:
+def shown(result: dict[str, Any]) -> sequential.Learnt:
     """What is drawn of one architecture."""
     arrays = {name: np.array(result[name]) for name in ("kernel", "sd", "sampled", "standard_error")}
-    return sequential.Shown(outputs=np.array(result["theory"]), cka=result["cka"], width=result["width"], **arrays)
+    return sequential.Learnt(outputs=np.array(result["theory"]), cka=result["cka"], width=result["width"], **arrays)
 
 
 def draw(results: dict[str, dict[str, Any]]) -> Figure:

@@ -36,7 +36,7 @@ TIMES = np.arange(1, T)
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class Learnt:
     """What one architecture has learnt of a task, as `draw_learnt` shows it.
 
     Attributes:
@@ -57,7 +57,7 @@ class Shown:
 
 
 def draw_learnt(
-    teacher: Teacher, supervised: Iterable[int], shown: dict[str, Shown], limits: tuple[float, float]
+    teacher: Teacher, supervised: Iterable[int], shown: dict[str, Learnt], limits: tuple[float, float]
 ) -> Figure:
     """The label kernel and the learnt ones above, outputs of each architecture below; the first of the two patterns."""
     from matplotlib import pyplot as plt
@@ -97,7 +97,7 @@ def _draw_kernel(axes: Axes, kernel: np.ndarray, title: str, supervised: tuple[i
     return image
 
 
-def _draw_outputs(axes: Axes, labels: np.ndarray, supervised: tuple[int, ...], one: Shown, colour: str) -> None:
+def _draw_outputs(axes: Axes, labels: np.ndarray, supervised: tuple[int, ...], one: Learnt, colour: str) -> None:
     times = np.arange(1, len(labels) + 1)
     for t in supervised:
         axes.axvspan(t - 0.3, t + 0.3, color="0.9", lw=0, zorder=0)

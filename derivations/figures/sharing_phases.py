@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import brentq
 from sympy import Rational, lambdify
 
-from derivations.figures.kernel_law import Task, beside_law, largest_z
+from derivations.figures.kernel_law import NetworkLaw, beside_law, largest_z
 from derivations.figures.panel import (
     Effort,
     Panel,
@@ -77,7 +77,7 @@ LARGEST = 20.0
 
 
 @dataclass(frozen=True)
-class Curve:
+class CoherentCurve:
     """The coherent branch at one ρ from its fold on, s = `first`: λ, F, coherence; λ_c, the fold's λ, and equal F."""
 
     rho: float
@@ -150,7 +150,7 @@ def critical_signal(rho: float) -> float:
     return float(_THEORY["signal"]((1 + rho) / rho, rho))
 
 
-def curve_at(rho: float) -> Curve:
+def curve_at(rho: float) -> CoherentCurve:
     """The branch at one ρ up to the largest signal shown."""
     start, end = (1 + rho) / rho, LARGEST
     fold = start
@@ -166,7 +166,7 @@ def curve_at(rho: float) -> Curve:
         excess = energy - incoherent_free_energy(signal)
         change = int(np.argmax(excess < 0))
         equal = float(np.interp(0.0, excess[change - 1 : change + 1][::-1], signal[change - 1 : change + 1][::-1]))
-    return Curve(float(rho), fold, signal, energy, coherence, critical, float(signal[0]), equal)
+    return CoherentCurve(float(rho), fold, signal, energy, coherence, critical, float(signal[0]), equal)
 
 
 def incoherent_free_energy(signal: FloatArray) -> FloatArray:
@@ -202,7 +202,7 @@ def simulated_points(out: Path, effort: Effort, progress: Progress) -> dict[str,
         for number, (rho, signal) in enumerate(places)
     }
     sampled = finished_runs(jobs, network, effort.workers, progress)
-    tasks = [Task(WIDTH, rho, 0.0, signal, float(KAPPA)) for rho, signal in places]
+    tasks = [NetworkLaw(WIDTH, rho, 0.0, signal, float(KAPPA)) for rho, signal in places]
     kernels = [lowest_kernel(*place) for place in places]
     found = beside_law(sampled, "squared", tasks, kernels, 2, SEED, 1000 if effort.quick else 6000)
     rows = [
@@ -243,8 +243,8 @@ def lowest_kernel(rho: float, signal: float) -> FloatArray:
 
 
 def draw(
-    curves: Sequence[Curve],
-    near: Sequence[Curve],
+    curves: Sequence[CoherentCurve],
+    near: Sequence[CoherentCurve],
     lines: Mapping[tuple[str, int], tuple[FloatArray, FloatArray]],
     points: Mapping[str, list[Any]],
 ) -> Figure:
@@ -258,7 +258,7 @@ def draw(
     return figure
 
 
-def draw_map(axes: Axes, curves: Sequence[Curve], points: Mapping[str, list[Any]]) -> None:
+def draw_map(axes: Axes, curves: Sequence[CoherentCurve], points: Mapping[str, list[Any]]) -> None:
     """Coherence of the lowest state, the transition's line, and networks in the colours of the map."""
     signal = np.geomspace(*SIGNALS, 300)
     rho = np.array([curve.rho for curve in curves])
@@ -283,7 +283,7 @@ def draw_map(axes: Axes, curves: Sequence[Curve], points: Mapping[str, list[Any]
     axes.legend(loc="lower left", handlelength=1.4, labelspacing=0.25, borderaxespad=0.1)
 
 
-def draw_near(axes: Axes, near: Sequence[Curve]) -> None:
+def draw_near(axes: Axes, near: Sequence[CoherentCurve]) -> None:
     """Signals over λ_c: equal F, and the range of two minima."""
     rho = np.array([curve.rho for curve in near])
     fold, equal = (np.array([getattr(curve, name) / curve.critical for curve in near]) for name in ("fold", "equal"))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sympy import Integer, lambdify
 
-from derivations.figures.kernel_law import Task, beside_law, largest_z
+from derivations.figures.kernel_law import NetworkLaw, beside_law, largest_z
 from derivations.figures.panel import (
     Effort,
     Panel,
@@ -71,7 +71,7 @@ GRID, LINE_GRID = 10_000, 40
 
 
 @dataclass(frozen=True)
-class Curve:
+class Sheet:
     """The states of one sheet at fixed skip and noise, in order of |H^{12}|/H^{11}."""
 
     signal: FloatArray
@@ -163,13 +163,13 @@ def parameters(skip: float, sign: int) -> FloatArray:
     return np.asarray(sign * (1 + slope / skip))
 
 
-def curve(skip: float, kappa: float, sign: int) -> Curve:
+def curve(skip: float, kappa: float, sign: int) -> Sheet:
     """All states of one sheet."""
     g = parameters(skip, sign)
     chi = _THEORY["chi"](g, skip)
     h22, h33 = _THEORY["H22"](g, chi), _THEORY["H33"](g, chi)
     coherence = skip * _THEORY["H23"](g, chi) / np.sqrt(h22 * h33)
-    return Curve(_THEORY["signal"](g, chi, kappa), coherence, _THEORY["F"](g, chi, kappa))
+    return Sheet(_THEORY["signal"](g, chi, kappa), coherence, _THEORY["F"](g, chi, kappa))
 
 
 def plane(kappa: int, largest: float) -> dict[str, tuple[FloatArray, FloatArray]]:
@@ -188,7 +188,7 @@ def plane(kappa: int, largest: float) -> dict[str, tuple[FloatArray, FloatArray]
     return {name: tuple(np.array(found).reshape(-1, 2).T) for name, found in rows.items()}  # type: ignore[misc]
 
 
-def equal_signal(found: Curve, turns: NDArray[np.intp]) -> float:
+def equal_signal(found: Sheet, turns: NDArray[np.intp]) -> float:
     """λ at which the two minima of a curve with two folds have equal F."""
     signal = np.linspace(found.signal[turns[1]], found.signal[turns[0]], 400)
     before, after = slice(0, turns[0] + 1), slice(turns[1], None)
@@ -212,7 +212,7 @@ def simulated_points(out: Path, effort: Effort, progress: Progress) -> dict[str,
         for number, (sign, signal) in enumerate(places)
     }
     sampled = finished_runs(jobs, network, effort.workers, progress)
-    tasks = [Task(WIDTH, 1.0, SKIP, signal, float(KAPPA), kept_sign(sign, signal)) for sign, signal in places]
+    tasks = [NetworkLaw(WIDTH, 1.0, SKIP, signal, float(KAPPA), kept_sign(sign, signal)) for sign, signal in places]
     starts = [minimum(sign, signal) for sign, signal in places]
     found = beside_law(sampled, "coherence", tasks, starts, 1, SEED, 1000 if effort.quick else 6000)
     rows = [
@@ -259,7 +259,7 @@ def minimum(sign: int, signal: float) -> FloatArray:
 
 
 def draw(
-    sheets: Mapping[int, Curve],
+    sheets: Mapping[int, Sheet],
     planes: Mapping[int, Mapping[str, tuple[FloatArray, FloatArray]]],
     cusp: Cusp,
     points: Mapping[str, list[Any]],
@@ -274,7 +274,7 @@ def draw(
     return figure
 
 
-def draw_coherence(axes: Axes, sheets: Mapping[int, Curve], points: Mapping[str, list[Any]]) -> None:
+def draw_coherence(axes: Axes, sheets: Mapping[int, Sheet], points: Mapping[str, list[Any]]) -> None:
     """Both sheets at a > 0, the pitchfork at a = 0, and networks."""
     critical = critical_signal(KAPPA)
     fork = shared_branch(Integer(1), Integer(KAPPA))

@@ -16,8 +16,8 @@ from derivations.figures.network_widths import (
     ACTIVATIONS,
     ARCHITECTURES,
     Case,
-    Plan,
-    Result,
+    WidthPlan,
+    WidthResult,
     compare,
     exponent,
     predicted,
@@ -48,9 +48,9 @@ SHOWN = 64
 COLOURS = {"linear": "C0", "erf": "C1", "tanh": "C2", "relu": "C3"}
 NAMES = {"linear": "linear", "erf": "erf", "tanh": "tanh", "relu": "ReLU"}
 
-FULL = Plan(tuple((a, r) for a in ACTIVATIONS for r in ARCHITECTURES), (32, 64, 128, 256, 512, 1024), 4, 2000, 300)
+FULL = WidthPlan(tuple((a, r) for a in ACTIVATIONS for r in ARCHITECTURES), (32, 64, 128, 256, 512, 1024), 4, 2000, 300)
 #: The widest networks take most of the time.
-QUICK = Plan(
+QUICK = WidthPlan(
     tuple(case for case in FULL.cases if case not in (("tanh", "dnn"), ("relu", "dnn"))),
     (32, 64, 128, 256, 512),
     2,
@@ -64,7 +64,7 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     return make_plan(QUICK if effort.quick else FULL, out, effort.workers, progress)
 
 
-def make_plan(plan: Plan, out: Path, workers: int, progress: Progress) -> dict[str, Any]:
+def make_plan(plan: WidthPlan, out: Path, workers: int, progress: Progress) -> dict[str, Any]:
     """The panel of a plan."""
     theories = {case: predicted(problem(case)) for case in plan.cases}
     runs = simulated(plan, out / "trained-networks-runs", workers, progress)
@@ -88,7 +88,7 @@ def make_plan(plan: Plan, out: Path, workers: int, progress: Progress) -> dict[s
     return record | {"reasons": {" ".join(case): result.agreement.reason for case, result in results.items()}}
 
 
-def alignment_table(results: Mapping[Case, Result]) -> dict[str, list[Any]]:
+def alignment_table(results: Mapping[Case, WidthResult]) -> dict[str, list[Any]]:
     """1 - CKA at each width."""
     rows: list[dict[str, Any]] = []
     for (activation, arch), result in results.items():
@@ -109,7 +109,7 @@ def alignment_table(results: Mapping[Case, Result]) -> dict[str, list[Any]]:
     return in_columns(rows)
 
 
-def kernel_table(results: Mapping[Case, Result]) -> dict[str, list[Any]]:
+def kernel_table(results: Mapping[Case, WidthResult]) -> dict[str, list[Any]]:
     """Each independent entry: theory, limit of the sampled means, coefficient of 1/N, z, and the means by width."""
     rows: list[dict[str, Any]] = []
     for (activation, arch), result in results.items():
@@ -133,7 +133,7 @@ def kernel_table(results: Mapping[Case, Result]) -> dict[str, list[Any]]:
     return in_columns(rows)
 
 
-def autocorrelation_table(results: Mapping[Case, Result]) -> dict[str, list[Any]]:
+def autocorrelation_table(results: Mapping[Case, WidthResult]) -> dict[str, list[Any]]:
     """Autocorrelation of the theory and of each width, by lag."""
     rows: list[dict[str, Any]] = []
     for (activation, arch), result in results.items():
@@ -145,7 +145,7 @@ def autocorrelation_table(results: Mapping[Case, Result]) -> dict[str, list[Any]
     return in_columns(rows)
 
 
-def draw(results: Mapping[Case, Result]) -> Figure:
+def draw(results: Mapping[Case, WidthResult]) -> Figure:
     """The four parts, one below the other."""
     from matplotlib import pyplot as plt
 
@@ -164,7 +164,7 @@ def draw(results: Mapping[Case, Result]) -> Figure:
     return figure
 
 
-def draw_alignment(axes: Axes, results: Mapping[Case, Result]) -> None:
+def draw_alignment(axes: Axes, results: Mapping[Case, WidthResult]) -> None:
     """1 - CKA against N on logarithmic axes: of one network, with its 1/N line, and of the mean kernel."""
     for (activation, arch), result in results.items():
         colour, fill = COLOURS[activation], COLOURS[activation] if arch == "rnn" else "white"
@@ -186,7 +186,7 @@ def draw_alignment(axes: Axes, results: Mapping[Case, Result]) -> None:
     )
 
 
-def draw_z(axes: Axes, results: Mapping[Case, Result]) -> None:
+def draw_z(axes: Axes, results: Mapping[Case, WidthResult]) -> None:
     """Every entry's z of the limit, in a column for each network, with the limit beyond which it would disagree."""
     for column, ((activation, arch), result) in enumerate(results.items()):
         z = result.agreement.z[np.triu_indices(len(result.agreement.z))]
@@ -204,7 +204,7 @@ def draw_z(axes: Axes, results: Mapping[Case, Result]) -> None:
     axes.set_ylim(-top, top)
 
 
-def draw_coherence(axes: Axes, results: Mapping[Case, Result], case: Case) -> None:
+def draw_coherence(axes: Axes, results: Mapping[Case, WidthResult], case: Case) -> None:
     """Temporal coherence: the theory above the diagonal, networks of width `SHOWN` below it."""
     result = results[case]
     theory, sampled = observables.coherence(result.theory.kernel, 1), result.sampled[SHOWN].coherence
@@ -225,7 +225,7 @@ def draw_coherence(axes: Axes, results: Mapping[Case, Result], case: Case) -> No
     axes.set_ylabel(f"$t'$ (below: $N={SHOWN}$)")
 
 
-def draw_autocorrelation(axes: Axes, results: Mapping[Case, Result]) -> None:
+def draw_autocorrelation(axes: Axes, results: Mapping[Case, WidthResult]) -> None:
     """Autocorrelation against the lag: lines are the theory, markers networks of width `SHOWN`."""
     for (activation, arch), result in results.items():
         theory = observables.autocorrelation(result.theory.kernel, 1)

@@ -46,7 +46,7 @@ CASES = (
 
 
 @dataclass(frozen=True)
-class Check:
+class CaseCheck:
     """One comparison: its command, what it found, and the z-score of each independent kernel entry."""
 
     command: str
@@ -65,7 +65,7 @@ class Check:
         return max(map(abs, self.z))
 
 
-def checks(out: Path, quick: bool, progress: Progress) -> list[Check]:
+def checks(out: Path, quick: bool, progress: Progress) -> list[CaseCheck]:
     """Run every case, or take what is finished in `out`."""
     found = []
     for number, case in enumerate(CASES):
@@ -79,7 +79,7 @@ def checks(out: Path, quick: bool, progress: Progress) -> list[Check]:
         }
         result = finished_run(out / "checks" / f"{number + 1}.json", settings, partial(run, case, settings))
         command = f"unrolled check {case.command} --seed {SEED + number}"
-        found.append(Check(command, SEED + number, tuple(result.pop("z")), **result))
+        found.append(CaseCheck(command, SEED + number, tuple(result.pop("z")), **result))
     return found
 
 

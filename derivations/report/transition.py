@@ -34,7 +34,7 @@ NEVER = 1e30
 
 
 @dataclass(frozen=True, eq=False)
-class Branch:
+class GridBranch:
     """One coherent branch of the RNN on a fine grid, up to ``W → -W``.
 
     Attributes:
@@ -61,7 +61,7 @@ def interactive_data(horizons: Sequence[int] = HORIZONS) -> dict[str, Any]:
     }
 
 
-def branches(T: int) -> list[Branch]:
+def branches(T: int) -> list[GridBranch]:
     """Every coherent branch for which some point is stable at some noise within the slider's range."""
     found = []
     for curve in all_curves(T - 1, LARGEST_SIGNAL):
@@ -73,7 +73,7 @@ def branches(T: int) -> list[Branch]:
     return found
 
 
-def _refined(curve: Curve) -> Branch:
+def _refined(curve: Curve) -> GridBranch:
     """The curve on a finer grid, with the threshold of stability at each point."""
     n = curve.n
     steps = np.arange(REFINEMENT) / REFINEMENT
@@ -85,7 +85,7 @@ def _refined(curve: Curve) -> Branch:
     H[:, rows, columns] = H[:, columns, rows] = entries
     here = factorise(np.asarray(np.linalg.cholesky(H)))
     A = to_vector(here.curvature(from_vector(np.eye(n * (n + 1) // 2), n)[None]))
-    return Branch(
+    return GridBranch(
         curve.lag, log_mu, _thresholds(0.5 * (A + np.swapaxes(A, 1, 2)), to_vector(here.label)), here.entropy(), entries
     )
 
@@ -107,6 +107,6 @@ def _thresholds(A: FloatArray, label: FloatArray) -> FloatArray:
     return np.asarray(threshold[nearest])
 
 
-def _packed(branch: Branch) -> dict[str, Any]:
+def _packed(branch: GridBranch) -> dict[str, Any]:
     table = np.column_stack([branch.log_mu, branch.threshold, branch.entropy, branch.kernel]).astype("<f4")
     return {"lag": branch.lag, "columns": table.shape[1], "values": base64.b64encode(table.tobytes()).decode("ascii")}

@@ -25,7 +25,7 @@ ABSENT = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class SignChoice:
     """One choice between a state and an image of it.
 
     Attributes:
@@ -51,7 +51,7 @@ class Gauge:
         steps: of one state; with k of them it has 2^k images, itself among them.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[SignChoice, ...]
 
     @property
     def images(self) -> tuple[SignSymmetry, ...]:
@@ -99,7 +99,7 @@ def gauge(problem: Problem, kernel: FloatArray, *, odd: bool, error: FloatArray 
         odd: φ is odd.
         error: of the kernel's entries; what is within three times it is 0.
     """
-    steps: list[Step] = []
+    steps: list[SignChoice] = []
     remaining = list(sign_symmetries(problem, odd))
     for kind in (_traces, _entries):
         for sum_, rows, columns, a, b in kind(kernel, problem.P, error) if remaining else ():
@@ -107,7 +107,7 @@ def gauge(problem: Problem, kernel: FloatArray, *, odd: bool, error: FloatArray 
             if not turning:
                 continue
             chosen = turning[0]
-            steps.append(Step((rows, columns), sum_ > 0, chosen))
+            steps.append(SignChoice((rows, columns), sum_ > 0, chosen))
             # what is left keeps this sum
             rest = [each for each in remaining if each is not chosen]
             remaining = [each.times(chosen) if each.rows[a] * each.rows[b] < 0 else each for each in rest]

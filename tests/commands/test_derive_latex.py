@@ -17,7 +17,7 @@ from derivations.__main__ import cli
 from derivations.commands.derive import RESULTS
 from derivations.report.typeset import mathml
 from theory.coherent_branch import strong_signal
-from theory.typesetting import ROOM, Latex, Row, Series, align, lines, width
+from theory.typesetting import ROOM, Latex, PowerSeries, Row, align, lines, width
 
 #: Every word, with what is awkward about some.
 WORDS = (
@@ -244,7 +244,7 @@ def test_coefficients_of_matrices_that_are_sums_stand_in_brackets(room):
 
 
 def test_a_series_breaks_off_with_dots():
-    row = Row("H", Series([(sympy.Rational(-1, 2), "x"), (a + b, "x^{2}")]))
+    row = Row("H", PowerSeries([(sympy.Rational(-1, 2), "x"), (a + b, "x^{2}")]))
     assert align([row]) == (
         "\\begin{align*}\nH &= - \\frac{1}{2} x + \\Bigl( a + b \\Bigr) x^{2} + \\cdots\n\\end{align*}"
     )

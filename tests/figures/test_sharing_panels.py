@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from derivations.figures import sharing_phases, skip_unfolding
-from derivations.figures.kernel_law import Task, mean_coherence
+from derivations.figures.kernel_law import NetworkLaw, mean_coherence
 from derivations.figures.panel import Effort
 from numerics import endpoint, solve_all
 from numerics.sampling import simulate
@@ -29,7 +29,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 @pytest.mark.parametrize("width", [8, 40])
 def test_the_law_of_a_random_network(width):
     """Independent matrices, no label: h^3 is independent of h^2, so that the mean squared coherence is 1/N."""
-    task = Task(width, 0.0, 0.0, 0.0, 1.0)
+    task = NetworkLaw(width, 0.0, 0.0, 0.0, 1.0)
     mean, error = mean_coherence([task], [np.eye(3)], 2, seed=3, steps=3000)
     assert abs(mean[0] - 1 / width) < 4 * error[0] + 1e-3 / width
     assert error[0] < 0.05 / width
@@ -37,7 +37,7 @@ def test_the_law_of_a_random_network(width):
 
 def test_the_law_far_beyond_the_transition_is_the_theory():
     state = next(s for s in solve_all(endpoint(4, 40.0, skip=0.3, kappa=1.0)) if s.stable)
-    task = Task(100_000, 1.0, 0.3, 40.0, 1.0, 1)
+    task = NetworkLaw(100_000, 1.0, 0.3, 40.0, 1.0, 1)
     mean, error = mean_coherence([task], [state.kernel], 1, seed=4, steps=800)
     exact = state.kernel[1, 2] / math.sqrt(state.kernel[1, 1] * state.kernel[2, 2])
     assert abs(mean[0] - exact) < 5 * error[0] + 1e-4
@@ -51,7 +51,7 @@ def test_the_law_at_the_tricritical_point():
     rho, signal = 0.8, sharing_phases.critical_signal(0.8)
     widths = (10**5, 10**7)
     kernel = np.diag([2.25, 2.25**2, 2.25**3])
-    tasks = [Task(N, rho, 0.0, signal, float(kappa)) for N in widths]
+    tasks = [NetworkLaw(N, rho, 0.0, signal, float(kappa)) for N in widths]
     mean, error = mean_coherence(tasks, [kernel] * 2, 2, seed=5, steps=6000)
     scale = [(6 / (sextic * N)) ** (1 / 3) * math.gamma(1 / 2) / math.gamma(1 / 6) for N in widths]
     off = mean / scale - 1
@@ -66,7 +66,7 @@ def test_sampled_networks_at_the_tricritical_point():
     signal = sharing_phases.critical_signal(rho)
     kernel = np.diag([2.25, 2.25**2, 2.25**3])
     for width in (32, 128):
-        tasks = [Task(width, value, 0.0, signal, kappa) for value in (rho, 0.6)]
+        tasks = [NetworkLaw(width, value, 0.0, signal, kappa) for value in (rho, 0.6)]
         law, law_error = mean_coherence(tasks, [kernel] * 2, 2, seed=width, steps=5000)
         run = simulate(endpoint(4, signal, kappa=kappa, arch="shared:0.8"), width, chains=2, steps=1500, seed=width,
                        workers=2)  # fmt: skip

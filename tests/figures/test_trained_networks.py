@@ -14,7 +14,7 @@ from derivations.figures import trained_networks as panel
 
 CASES = (("linear", "rnn"), ("linear", "dnn"))
 WIDTHS = (32, 64, 128, 256)
-PLAN = widths.Plan(CASES, WIDTHS, 2, 120, 40)
+PLAN = widths.WidthPlan(CASES, WIDTHS, 2, 120, 40)
 UPPER = np.triu_indices(widths.T - 1)
 
 

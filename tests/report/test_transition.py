@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from derivations.report.transition import LARGEST_NOISE, LARGEST_SIGNAL, Branch, branches
+from derivations.report.transition import LARGEST_NOISE, LARGEST_SIGNAL, GridBranch, branches
 from numerics import endpoint, solve_all
 from theory.critical_point import critical_point
 
@@ -13,7 +13,7 @@ SHORT = [(4, 20.0, 1.0), (4, 9.0, 0.0), (5, 60.0, 5.0)]
 LONG = [(5, 3.0, 0.2), (6, 1.4, 0.0), (6, 70.0, 2.0), (7, 3.0, 1.0), (7, 50.0, 0.5), (8, 30.0, 1.0), (8, 7.0, 0.1)]
 
 
-def states(found: list[Branch], signal: float, kappa: float) -> list[tuple[np.ndarray, bool]]:
+def states(found: list[GridBranch], signal: float, kappa: float) -> list[tuple[np.ndarray, bool]]:
     """Kernels and stability where a branch passes the signal, as the page finds them."""
     crossings = []
     for branch in found:

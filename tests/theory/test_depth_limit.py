@@ -18,7 +18,7 @@ from theory.depth_limit import (
     tied_limit,
     untied_kernel,
 )
-from theory.sharing import DNN, RNN, Sharing, sharing
+from theory.sharing import DNN, RNN, SharingFamily, sharing
 
 
 def test_closed_forms_solve_the_recursion():
@@ -134,7 +134,7 @@ def test_finite_networks_approach_their_limit_as_one_over_n(arch, power, limit):
 def test_between_tied_and_untied():
     omega, c = 1.3, Integer(2)
     limit = float(crossover_variance(mp.mpf(1), mp.mpf(omega), mp.mpf(omega) * 2))
-    away = [prior_kernel(Sharing("shared", c / n), n + 1, omega / n)[n][n] - limit for n in (50, 100, 200)]
+    away = [prior_kernel(SharingFamily("shared", c / n), n + 1, omega / n)[n][n] - limit for n in (50, 100, 200)]
     assert away[0] / away[1] == pytest.approx(2, abs=0.12)
     assert away[1] / away[2] == pytest.approx(2, abs=0.06)
     # growth with depth: at the rate Ω
@@ -149,7 +149,7 @@ def test_between_tied_and_untied():
 def test_sampled_networks_of_a_hundred_layers(rho, w):
     """``E[H^{nn}]`` and ``E[H^{n/2,n}]`` at width 400, over 16 networks, within five standard errors and 2 %."""
     rng, N, layers = np.random.default_rng(4), 400, 100
-    expected = prior_kernel(Sharing("shared", Rational(rho).limit_denominator(100)), layers + 1, w)
+    expected = prior_kernel(SharingFamily("shared", Rational(rho).limit_denominator(100)), layers + 1, w)
     found = []
     for _ in range(16):
         common = rng.normal(size=(N, N))

@@ -5,9 +5,9 @@ from importlib import import_module
 import pytest
 from sympy import Integer, Rational
 
-from theory.sharing import Sharing
+from theory.sharing import SharingFamily
 
-SHARED = Sharing("shared", Rational(1, 2))
+SHARED = SharingFamily("shared", Rational(1, 2))
 #: Module, function, smallest T, further arguments, and whether the answer at the smallest T is quick.
 GATED = [
     ("stability", "second_variation", 3, (), True),

@@ -16,7 +16,7 @@ from theory.kernel import kernel_matrix
 from theory.sharing import (
     DNN,
     RNN,
-    Sharing,
+    SharingFamily,
     correlations,
     forward_covariance,
     prior_variances,
@@ -172,16 +172,16 @@ def test_angle_and_polynomial_give_the_largest_eigenvalue(rho):
 @pytest.mark.parametrize("T", [4, 5, 7, 9])
 def test_lag_one_is_first_and_meets_the_same_in_shared_and_drift(family, T):
     for rho in (Rational(1, 10), Rational(1, 2), Rational(19, 20)):
-        found = instability(Sharing(family, rho).matrix(T - 1))
+        found = instability(SharingFamily(family, rho).matrix(T - 1))
         assert (found.lag, found.degeneracy, found.times) == (1, 1, (1, T - 2))
-        assert found.eigenvalue == instability(Sharing("shared", rho).matrix(T - 1)).eigenvalue
+        assert found.eigenvalue == instability(SharingFamily("shared", rho).matrix(T - 1)).eigenvalue
 
 
 @pytest.mark.parametrize("T", range(4, 10))
 def test_looped_networks_grow_coherent_at_lag_p(T):
     n = T - 1
     for p in range(1, n):
-        found = instability(Sharing("looped", Integer(p)).matrix(n))
+        found = instability(SharingFamily("looped", Integer(p)).matrix(n))
         if n - p < 2:
             assert found is None
         else:
@@ -252,7 +252,7 @@ def test_words(word):
 def test_ends_are_the_rnn_and_the_dnn():
     assert sharing("shared:1") == sharing("drift:1") == sharing("looped:1") == RNN
     assert sharing("shared:0") == sharing("drift:0") == DNN
-    assert Sharing("looped", Integer(4)).matrix(5) == DNN.matrix(5)
+    assert SharingFamily("looped", Integer(4)).matrix(5) == DNN.matrix(5)
 
 
 @pytest.mark.parametrize(
@@ -327,7 +327,7 @@ def test_groups_of_times():
 def test_nothing_joins_the_groups(n):
     rng = np.random.default_rng(n)
     for p in range(1, n):
-        assert_groups(Sharing("looped", Integer(p)).matrix(n))
+        assert_groups(SharingFamily("looped", Integer(p)).matrix(n))
     for _ in range(10):
         a, b = sorted(int(x) for x in rng.choice(range(1, n), 2, replace=False))
         assert_groups(tied(n, (a, b)))
@@ -340,5 +340,5 @@ def test_a_pair_of_times_that_is_joined_is_noticed(monkeypatch):
 
 
 def test_closed_form_at_five_times():
-    found = instability(Sharing("drift", Rational(1, 3)).matrix(4))
+    found = instability(SharingFamily("drift", Rational(1, 3)).matrix(4))
     assert simplify(found.eigenvalue - (1 + (Rational(1, 9) + sqrt(Rational(1, 9) + 8) / 3) / 2)) == 0

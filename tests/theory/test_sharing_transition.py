@@ -11,7 +11,7 @@ from tests.theory.sharing_reference import branch_near, gradient, moved, respons
 from theory import looped, sharing_transition, symbols
 from theory.critical_point import critical_point
 from theory.landau import landau_expansion
-from theory.sharing import DNN, RNN, Sharing, sharing
+from theory.sharing import DNN, RNN, SharingFamily, sharing
 from theory.sharing_stability import EIGENVALUE, eigenvalue_condition, instability
 from theory.sharing_transition import closed_eigenvalue, critical_point_of, exact_quartic, tricritical_noise
 from theory.sharing_tricritical import (
@@ -131,7 +131,7 @@ def test_ends_of_the_family():
         assert mine.amplitude_squared == known.amplitude_squared
         assert mine.order == known.order
         assert mine.tricritical_kappa == known.tricritical_kappa
-        near = critical_point_of(Sharing("shared", 1 - Rational(1, 10**12)), horizon, Rational(1))
+        near = critical_point_of(SharingFamily("shared", 1 - Rational(1, 10**12)), horizon, Rational(1))
         assert abs(float(near.signal / critical_point(horizon, 1).signal) - 1) < 1e-10
     for arch, horizon in ((DNN, 6), (sharing("looped:3"), 5), (sharing("looped:9"), 6), (DNN, T)):
         with pytest.raises(ValueError, match="coherence never grows"):
@@ -179,10 +179,10 @@ def test_closed_forms_at_four_times():
 @pytest.mark.parametrize("horizon", [4, 5, 6, 7])
 def test_symbolic_correlation_is_the_rational_one(word, horizon):
     rho, noise = Rational(3, 5), Rational(1, 2)
-    general = critical_point_of(Sharing(word, symbols.rho), horizon, noise)
-    point = critical_point_of(Sharing(word, rho), horizon, noise)
+    general = critical_point_of(SharingFamily(word, symbols.rho), horizon, noise)
+    point = critical_point_of(SharingFamily(word, rho), horizon, noise)
     with mpmath.workdps(50):
-        put = {symbols.rho: rho, EIGENVALUE: instability(Sharing(word, rho).matrix(horizon - 1)).eigenvalue}
+        put = {symbols.rho: rho, EIGENVALUE: instability(SharingFamily(word, rho).matrix(horizon - 1)).eigenvalue}
         assert abs(number(general.signal.subs(put)) / number(point.signal) - 1) < mp.mpf(10) ** -40
         for condition in general.conditions:
             assert abs(number(condition.subs(put))) < mp.mpf(10) ** -40
@@ -216,7 +216,7 @@ def test_symbolic_length():
             lambda x: number(condition.subs(angle, sympify(x))), (mp.mpf("0.1"), mp.pi / 6), solver="anderson"
         )
         ratio = point.ratio.subs(put).subs(angle, root)
-        known = critical_point_of(Sharing("drift", rho), 7, Integer(1))
+        known = critical_point_of(SharingFamily("drift", rho), 7, Integer(1))
         assert abs(number(ratio) / number(known.ratio) - 1) < mp.mpf(10) ** -40
         signal = point.signal.subs({T: 7, symbols.kappa: 1, symbols.r: known.ratio})
         assert abs(number(signal) / number(known.signal) - 1) < mp.mpf(10) ** -40
@@ -243,14 +243,14 @@ def test_a_changed_looped_coefficient_is_noticed(short, monkeypatch):
 @pytest.mark.parametrize("horizon", range(4, 13))
 def test_looped_closed_forms_at_each_length(horizon):
     for p in range(2, horizon - 2):
-        point = critical_point_of(Sharing("looped", Integer(p)), horizon, symbols.kappa)
+        point = critical_point_of(SharingFamily("looped", Integer(p)), horizon, symbols.kappa)
         r = point.ratio
         zeta = 1 / (1 + symbols.kappa * r ** (1 - horizon))
         assert factor(looped.amplitude_squared(horizon, p).subs(symbols.zeta, zeta) - point.amplitude_squared) == 0
         ends = [looped.reduced_quartic_at(horizon, p, Integer(k)) for k in (0, 1)]
         noise = -(r ** (horizon - 1)) * ends[1] / ends[0]
         assert point.tricritical_kappa == (noise if ends[1] >= 0 else None)
-        general = critical_point_of(Sharing("looped", Integer(p)), T, symbols.kappa)
+        general = critical_point_of(SharingFamily("looped", Integer(p)), T, symbols.kappa)
         assert factor(general.amplitude_squared.subs(T, horizon) - point.amplitude_squared) == 0
         assert factor(general.signal.subs(T, horizon) - point.signal) == 0
         assert general.lag == point.lag == p

@@ -40,7 +40,7 @@ _Q, _J, _R = (SymmetricSymbol(name, n * P) for name in "QJR")
 
 
 @dataclass(frozen=True)
-class Task:
+class ExactTask:
     """A network and what it is asked, exact.
 
     Attributes:

@@ -25,7 +25,7 @@ from sympy import Add, Identity, Inverse, MatMul, OneMatrix, Rational, S, Trace
 
 from theory.matrix_calculus.differential import differential, gradient
 from theory.matrix_calculus.nodes import LogDet, Mask, Restrict, Shift, Step, SymmetricSymbol, transposed
-from theory.sharing import DNN, RNN, Sharing, sharing
+from theory.sharing import DNN, RNN, SharingFamily, sharing
 from theory.symbols import P, beta, kappa, n, skip, supervised_rows, u, v, w
 
 #: Kernel, its change in a Hessian–vector product, and shifted input kernel.
@@ -77,18 +77,18 @@ class Network:
 GENERAL = Network(SHARING, skip, beta)
 
 
-def network(arch: str | Sharing | Network) -> Network:
+def network(arch: str | SharingFamily | Network) -> Network:
     """The network without skip and biases that a word names.
 
     The correlations of ``shared:ρ`` are ``ρ 11ᵀ + (1-ρ) 1``; those of ``drift:ρ`` and ``looped:p`` stay the symbol M,
-    whose entries are `Sharing.correlation`.
+    whose entries are `SharingFamily.correlation`.
 
     Raises:
         ValueError: one line, for any other word.
     """
     if isinstance(arch, Network):
         return arch
-    found = arch if isinstance(arch, Sharing) else sharing(arch)
+    found = arch if isinstance(arch, SharingFamily) else sharing(arch)
     if found == RNN:
         return Network(OneMatrix(n, n))
     if found == DNN:
