@@ -219,3 +219,16 @@ def test_the_kernel_of_a_sampled_state_is_corrected_to_that_of_quadrature(activa
     assert (np.abs(better.kernel[~seen]) < 1e-12).all()
     rough = corrected(state, found, np.inf, seed=1)
     assert np.linalg.norm(rough.error) > 1.3 * np.linalg.norm(better.error)
+
+
+def test_a_network_too_narrow_for_the_expansion_has_a_next_term_without_bound(monkeypatch):
+    found = fluctuations(solve(endpoint(3, 1.0, activation="erf")))
+    sizes = [next_term(found, width) for width in (1000, 2000)]
+    np.testing.assert_allclose(sizes[0] / 4, sizes[1], rtol=0.02, atol=1e-13)  # of second order in 1/N
+    assert (sizes[0] < np.abs(found.shift).max() / 1000).all()
+
+    def singular(*given):
+        raise np.linalg.LinAlgError("singular")
+
+    monkeypatch.setattr(module, "one_loop", singular)
+    assert np.isinf(next_term(found, 1000)).all()

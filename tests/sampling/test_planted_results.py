@@ -80,6 +80,9 @@ def test_the_bulk_has_the_eigenvalues_within_its_edge_and_the_outliers_the_other
     assert planted(problem, width=513, kernels=kernels, spectra=spectra).bulk is None
     assert planted(endpoint(4, 5.0, arch="dnn")).outliers is None
     assert len(planted(problem).outliers) == 0
+    single = planted(Problem([[1.0]], [[1.0]]))  # without an order parameter
+    np.testing.assert_array_equal(single.basins, np.ones((CHAINS, DRAWS)))
+    assert single.outliers is None
 
 
 def test_a_fixed_gauge_turns_the_draws_of_negative_order_parameter():
