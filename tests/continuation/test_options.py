@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from numerics import InputError, Problem, endpoint, scan
 from numerics.continuation.family import family
+from numerics.continuation.following import through
 from numerics.continuation.growth import search_values
 from numerics.continuation.options import Options
 from numerics.continuation.parameters import PARAMETERS
+from numerics.continuation.path import Track
+from numerics.linear import trust_region
 from numerics.linear.functional import kernel_functional
 
 
@@ -89,3 +93,18 @@ def test_the_free_energy_at_a_value_is_that_of_the_problem_at_it(name, bias):
             energies.append(functional.at(inverse @ H @ inverse.T).free_energy)
         assert energies[0] == pytest.approx(energies[1], rel=1e-9)
     assert parameter.value_of(problem) == {"signal": 1.0, "rho": 0.4}.get(name, getattr(problem, name, None))
+
+
+def test_neighbours_on_a_branch_are_alike():
+    """Steps that are not given are short enough for tangents to turn little."""
+    whole = family(endpoint(4, 1.0), "signal")
+    start = kernel_functional(endpoint(4, 5.0))
+    state = trust_region.minimise(start.at(start.prior_kernel())).point
+    branch = through(Track(whole, 0), state, math.log(5.0), (math.log(2.0), math.log(40.0)))
+    assert branch.ends == ("range", "range")
+    steps = np.diff(branch.lengths)
+    assert steps.max() <= 0.08 * math.sqrt(3) * (1 + 1e-9)
+    turns = [
+        float(np.vdot(one.tangent, other.tangent)) + one.rate * other.rate for one, other in pairwise(branch.points)
+    ]
+    assert min(turns) > 0.99

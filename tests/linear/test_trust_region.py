@@ -11,6 +11,7 @@ from numerics.inputs.problem import Problem, endpoint
 from numerics.linalg import symmetric, to_vector
 from numerics.linear import trust_region
 from numerics.linear.functional import KernelPoint, kernel_functional
+from numerics.linear.grouped import GroupedPoint
 
 
 def point_of(problem: Problem, seed: int | None = None) -> KernelPoint:
@@ -182,3 +183,19 @@ def test_a_basin_holds_kernels_that_are_near_in_free_energy_and_in_distance(leve
     assert [holds(share * radius, 0.0) for share in (0.99, 1.01)] == [True, False]
     assert [holds(same, share * trust_region.NEAR) for share in (0.99, 1.01)] == [True, False]
     assert not holds(near, trust_region.NEAR)
+
+
+@pytest.mark.parametrize(("within", "across"), [(0.4, False), (0.6, True)])
+def test_the_smallest_mode_of_groups_is_within_one_or_across_the_first_two(within, across, monkeypatch):
+    """Groups of single rows among others: ½ is the eigenvalue of any direction across."""
+    grouped = object.__new__(GroupedPoint)
+    vars(grouped)["groups"] = SimpleNamespace(own=(np.array([0]), np.array([2]), np.array([1, 3])))
+    monkeypatch.setattr(GroupedPoint, "direction", lambda self, modes: -modes, raising=False)
+    monkeypatch.setattr(trust_region.steps, "prepared", lambda point: grouped)
+    monkeypatch.setattr(trust_region, "_smallest", lambda at, count: (np.array([within]), np.ones((1, 4, 4))))
+    values, modes = trust_region.smallest_modes(SimpleNamespace(H=np.eye(4)))
+    assert values.tolist() == [0.5 if across else within]
+    expected = np.zeros((1, 4, 4)) if across else -np.ones((1, 4, 4))
+    if across:
+        expected[0, 0, 2] = expected[0, 2, 0] = np.sqrt(0.5)
+    np.testing.assert_array_equal(modes, expected)

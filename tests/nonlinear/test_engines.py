@@ -393,3 +393,11 @@ def test_a_way_down_that_gains_nothing_ends_before_its_bound(monkeypatch):
         free_energy=F, precision=0.0, tilt=0.0, counting=0.5 if F == 0.0 else 0.01, points=np.zeros((100, 1))
     )
     assert few.down(3)[0].free_energy == 0.0
+
+
+def test_newton_takes_over_where_unknowns_are_few():
+    """Entries of two symmetric matrices, Φ and the covariance: twelve of three times."""
+    for T, unknowns in ((3, 6), (4, 12), (5, 20)):
+        space, _ = task(T)
+        drawn = sample(space, 64, 0, standard(space.d), mirrored=None, paired=True)
+        assert MomentMap(drawn, space, ERF)._unknowns == unknowns
