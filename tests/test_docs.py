@@ -66,11 +66,16 @@ def test_the_reference_is_typeset_and_leads_back(website: Path):
     text = (website / "api" / "theory" / "critical_point.html").read_text(encoding="utf-8")
     assert text.count("<math") > 5
     assert 'href="../../docs/theory.html#section-5"' in text
+    text = (website / "api" / "unrolled.html").read_text(encoding="utf-8")
+    assert "FloatArray" in text
+    assert "numpy.ndarray[tuple" not in re.sub(r"<[^>]+>", "", text)
 
 
 @pytest.mark.slow
 def test_the_search_has_no_repeats(website: Path):
-    entries = re.findall(r'"fullname": ?"([\w.]+)"', (website / "api" / "search.js").read_text(encoding="utf-8"))
+    script = (website / "api" / "search.js").read_text(encoding="utf-8")
+    assert len(script) < 1_500_000
+    entries = re.findall(r'"fullname": ?"([\w.]+)"', script)
     assert len(entries) > 1000
     for name in ("solve", "Problem", "critical_point"):
         functions = [entry for entry in entries if entry.endswith(f".{name}")]

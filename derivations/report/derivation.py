@@ -115,7 +115,7 @@ def _formula(line: str) -> str | None:
     if not ("\\" in latex or (re.search(r"[\^_]", name) and re.fullmatch(r"[\w\s^{}+()-]{1,20}", latex))):
         return None
     try:
-        right = mathml(latex)
+        right = mathml(latex.replace(r"\log", r"\ln"))  # as everywhere else
     except ValueError:
         return None
     return f"{_name(name)} {html.escape(relation.strip())} {right}"
@@ -123,7 +123,8 @@ def _formula(line: str) -> str | None:
 
 def _name(name: str) -> str:
     """The left-hand side: a symbol with indices as a formula, words as words."""
-    if re.search(r"[\\^_]", name) and " " not in name:
+    symbol = rf"(?:[A-Za-z]|{'|'.join(GREEK)})(?:\(\w\))?"
+    if (re.search(r"[\\^_]", name) and " " not in name) or re.fullmatch(symbol, name):
         latex = re.sub(r"([\^_])([\w,+]{2,})", r"\1{\2}", name)
         latex = re.sub(rf"(?<![\\a-z])({'|'.join(GREEK)})(?![a-z])", r"\\\1 ", latex)
         return mathml(latex)

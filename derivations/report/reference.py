@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import inspect
 import json
 import pkgutil
 import re
@@ -25,6 +26,7 @@ TEMPLATES = Path(__file__).with_name("templates") / "reference"
 def write_reference(out: Path) -> None:
     """One page for each module, written from its docstrings."""
     import pdoc
+    import pdoc.doc
     import pdoc.render
     import pdoc.search
 
@@ -41,7 +43,9 @@ def write_reference(out: Path) -> None:
     entries = patch.object(pdoc.render, "make_index", _without_repeats(pdoc.search.make_index))
     # indexed where it is searched: an index made here is four times as long
     plain = patch.object(pdoc.render, "precompile_index", lambda documents, script: json.dumps(documents))
-    with warnings.catch_warnings(), entries, plain:
+    named = _with_named_types(inspect.formatannotation)
+    types = [patch.object(holder, "formatannotation", named) for holder in (inspect, pdoc.doc)]
+    with warnings.catch_warnings(), entries, plain, types[0], types[1]:
         # of optional packages that are not installed, and of annotations that exist for type checkers only
         warnings.simplefilter("ignore")
         pdoc.pdoc(*modules, output_directory=out)
@@ -82,6 +86,19 @@ def _brief(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def _rank(module: str) -> tuple[int, int]:
     return module.count("."), PACKAGES.index(module.partition(".")[0])
+
+
+def _with_named_types(formatted: Callable[..., str]) -> Callable[..., str]:
+    """Annotations that have types of arrays by the name that the code has for them: FloatArray, NDArray[numpy.bool]."""
+    long = r"numpy\.ndarray\[tuple\[typing\.Any, \.\.\.\], numpy\.dtype\[([\w.]+)\]\]"
+    names = {"numpy.float64": "FloatArray", "typing.Any": "NDArray"}
+
+    def named(*annotation: Any, **options: Any) -> str:
+        return re.sub(
+            long, lambda found: names.get(found[1], f"NDArray[{found[1]}]"), formatted(*annotation, **options)
+        )
+
+    return named
 
 
 def typeset_docstrings(page: str, root: str) -> str:
