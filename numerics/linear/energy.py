@@ -14,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
-from numerics.linalg import FloatArray, solve_factored
+from numerics.linalg import FloatArray, lower_factor, solve_factored
 from numerics.linear.derived import ENERGY
 from numerics.lowering.stages import Point
 
@@ -60,7 +60,7 @@ class Energy:
         rows = target.readout @ L
         gram = v * rows @ rows.T
         gram.flat[:: len(gram) + 1] += kappa
-        return Energy(target, rows, v, np.asarray(np.linalg.cholesky(gram)))
+        return Energy(target, rows, v, lower_factor(gram))
 
     @cached_property
     def dual(self) -> FloatArray:

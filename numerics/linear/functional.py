@@ -23,7 +23,7 @@ from functools import cached_property
 import numpy as np
 
 from numerics.inputs.problem import Problem
-from numerics.linalg import FloatArray, solve_factored, solve_lower, symmetric
+from numerics.linalg import FloatArray, eigh, lower_factor, norm, solve_factored, solve_lower, symmetric
 from numerics.linear.coordinates import kernel_space
 from numerics.linear.derived import ENTROPY_MASKED, ENTROPY_TIED
 from numerics.linear.energy import Energy, Target
@@ -59,7 +59,7 @@ class KernelFunctional:
         """Rows of the unknown matrix, m."""
         return self.space.dimension
 
-    @property
+    @cached_property
     def unexplained_energy(self) -> float:
         """``½|y|²/κ`` of labels that no kernel reaches."""
         unexplained = sum(target.unexplained for target in self.targets)
@@ -104,7 +104,7 @@ class KernelFunctional:
         Raises:
             numpy.linalg.LinAlgError: H is not positive-definite.
         """
-        return KernelPoint(self, H, np.asarray(np.linalg.cholesky(H)))
+        return KernelPoint(self, H, lower_factor(H))
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +128,7 @@ class KernelPoint:
 
     @cached_property
     def _covariance_factor(self) -> FloatArray:
-        return np.asarray(np.linalg.cholesky(self.covariance))
+        return lower_factor(self.covariance)
 
     @cached_property
     def inverse_factor(self) -> FloatArray:
@@ -173,10 +173,10 @@ class KernelPoint:
     def entropy(self) -> float:
         """``½ tr[HC⁻¹] - m/2 - ½ ln(|H|/|C|)``, the divergence from the random network; at least 0."""
         # sum of x - 1 - ln x over the eigenvalues x of C⁻¹H, from diagonals where nothing cancels badly
-        logs = 2.0 * np.log(np.diagonal(self.L) / np.diagonal(self._covariance_factor))
-        return 0.5 * float(np.sum(np.diagonal(self.M) - 1.0 - logs))
+        logs = 2.0 * np.log(self.L.diagonal() / self._covariance_factor.diagonal())
+        return 0.5 * float((self.M.diagonal() - 1.0 - logs).sum())
 
-    @property
+    @cached_property
     def free_energy(self) -> float:
         """``F``."""
         return self.energy + self.entropy
@@ -207,8 +207,8 @@ class KernelPoint:
         """``‖G‖/Σ‖terms of G‖`` (Frobenius norms): relative to what cancels at a stationary point."""
         f = self.functional
         energy = sum(part.gradient_size for part in self.energies)
-        scale = energy + 0.5 * float(np.linalg.norm(self.M)) + 0.5 * math.sqrt(f.dimension)
-        return float(np.linalg.norm(self.gradient)) / (scale + float(np.linalg.norm(self._messages)))
+        scale = energy + 0.5 * norm(self.M) + 0.5 * math.sqrt(f.dimension)
+        return norm(self.gradient) / (scale + norm(self._messages))
 
     # --- Hessian ------------------------------------------------------------------------------------------------
 
@@ -219,7 +219,27 @@ class KernelPoint:
 
     def hessian_product(self, S: FloatArray) -> FloatArray:
         """``𝓗S`` for a symmetric S, or a stack of them (…, m, m); exactly symmetric, as iterations on it need."""
-        return symmetric(self._curvature(S) + self.gradient @ S)
+        if not self.functional.space.is_tied:
+            return symmetric(self._curvature(S) + self.gradient @ S)
+        X, Y = self._sandwiches
+        right = np.empty((*S.shape[:-2], len(Y) + 1, *Y.shape[1:]))
+        np.matmul(S[..., None, :, :], Y, out=right[..., :-1, :, :])
+        right[..., -1, :, :] = S
+        found = X @ right.reshape(*S.shape[:-2], -1, S.shape[-1])
+        for part in self.energies:
+            found += part.curvature(S)
+        return symmetric(found)
+
+    @cached_property
+    def _sandwiches(self) -> tuple[FloatArray, FloatArray]:
+        """The lowered terms of ``Σ X S Y``, for two products instead of two for each: X side by side, Y in a stack.
+
+        The last X is that of S itself, ``G + ½``.
+        """
+        lowered = self._derivatives
+        assert lowered is not None
+        left, right = _sides(lowered)
+        return np.concatenate([*left[1:], self.gradient + 0.5 * left[0]], axis=1), np.array(right[1:])
 
     def euclidean_hessian_product(self, S: FloatArray) -> FloatArray:
         """The change of ``Lᵀ(∂F/∂H)L`` with L held fixed: ``𝓗S`` without the curvature of the path."""
@@ -235,23 +255,21 @@ class KernelPoint:
     def distance(self, other: KernelPoint) -> float:
         """``‖L'⁻¹HL'⁻ᵀ - 1‖`` in the natural metric at another kernel."""
         half = solve_lower(other.L, self.L)
-        return float(np.linalg.norm(half @ half.T - np.eye(len(half))))
+        return norm(half @ half.T - np.eye(len(half)))
 
     def curvature_terms(self) -> tuple[FloatArray, FloatArray]:
         """X and Y, (terms, m, m) each, with ``sym Σ X S Yᵀ`` the change of ``Lᵀ(∂F/∂H)L``, where all times share W."""
         lowered = self._derivatives
         assert lowered is not None
-        names = [name for name in lowered.stages.early if name.startswith("left_")]
+        left, right = _sides(lowered)
         pulls, pulled = zip(*(part.curvature_terms() for part in self.energies), strict=True)
-        X = np.array([*(lowered.get(name) for name in names), *pulls])
-        right = [lowered.get(name.replace("left", "right")).T for name in names]
-        return X, np.array([*right, *pulled])
+        return np.array([*left, *pulls]), np.array([*(factor.T for factor in right), *pulled])
 
     # --- moves --------------------------------------------------------------------------------------------------
 
     def move(self, S: FloatArray) -> KernelPoint:
         """The point ``L exp(S) Lᵀ``; the factor is recomputed."""
-        values, vectors = np.linalg.eigh(symmetric(S))
+        values, vectors = eigh(symmetric(S))
         half = (self.L @ vectors) * np.exp(0.5 * values)
         return self.functional.at(half @ half.T)
 
@@ -261,6 +279,12 @@ class KernelPoint:
         for flip in flips:
             H = 0.5 * (H + flip[:, None] * H * flip)
         return self.functional.at(H)
+
+
+def _sides(lowered: Point) -> tuple[list[FloatArray], list[FloatArray]]:
+    """X and Y of the entropy's ``Σ X S Y``; the first two are 1 and ½."""
+    names = [name for name in lowered.stages.early if name.startswith("left_")]
+    return [lowered.get(name) for name in names], [lowered.get(name.replace("left", "right")) for name in names]
 
 
 def kernel_functional(problem: Problem) -> KernelFunctional:

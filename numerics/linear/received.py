@@ -11,14 +11,42 @@ layer of a looped network, a single one where all times are correlated. With ``B
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 
 from numerics.linalg import FloatArray, symmetric
-from numerics.linear.space import KernelSpace
+from numerics.linear.space import Coordinates, KernelSpace, block_of, together
 from numerics.linear.time_blocks import TimeBlocks
+
+
+@dataclass(frozen=True, eq=False)
+class _Layout:
+    """Where the groups' rows stand.
+
+    Attributes:
+        rows: coordinates that receive something.
+        blocks: how many rows each group has.
+        mask: M̂ on the blocks, (groups, r, r); None for 1.
+        source: what they follow from, in the same order, where that is taken as it is.
+    """
+
+    rows: Coordinates
+    blocks: TimeBlocks
+    mask: FloatArray | None
+    source: Coordinates | None
+
+
+@lru_cache(maxsize=16)
+def _layout(space: KernelSpace) -> _Layout:
+    links = space.links
+    return _Layout(
+        rows=together([link.target for link in links]),
+        blocks=TimeBlocks(tuple(len(link.received) for link in links)),
+        mask=_mask(space),
+        source=together([link.source for link in links]) if all(link.sent is None for link in links) else None,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,16 +74,16 @@ class Received:
     @staticmethod
     def of(space: KernelSpace, w: float, inverse: FloatArray, L: FloatArray, separate: bool) -> Received:
         """At ``H = LLᵀ`` with C⁻¹, (m, m)."""
-        links = space.links
-        rows = np.concatenate([link.received for link in links])
+        layout = _layout(space)
+        source = layout.source
         return Received(
             w=w,
-            blocks=TimeBlocks(tuple(len(link.received) for link in links)),
-            mask=_mask(space),
+            blocks=layout.blocks,
+            mask=layout.mask,
             separate=separate,
-            inverse=inverse[np.ix_(rows, rows)],
-            below=np.concatenate([link.rows(L) for link in links]),
-            J=inverse[rows] @ L,
+            inverse=inverse[block_of(layout.rows)],
+            below=np.concatenate([link.rows(L) for link in space.links]) if source is None else L[source],
+            J=inverse[layout.rows] @ L,
         )
 
     @cached_property

@@ -9,6 +9,7 @@ is a recursion forwards in time and its transpose one backwards. With the L of a
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -87,6 +88,7 @@ def _add(X: FloatArray, rows: Coordinates, columns: Coordinates, part: FloatArra
         X[..., rows[:, None], columns] += part
 
 
+@lru_cache(maxsize=16)
 def _by_time(space: KernelSpace) -> list[tuple[Link, Link, FloatArray | None]]:
     """Each time's rows, the group of times that it belongs to, and its rows of the group's mask."""
     found = []

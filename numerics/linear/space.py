@@ -48,18 +48,22 @@ class Link:
     @cached_property
     def entries(self) -> tuple[Coordinates, Coordinates]:
         """Where the target's block stands in a matrix."""
-        return _block(self.target)
+        return block_of(self.target)
+
+    @cached_property
+    def sources(self) -> tuple[Coordinates, Coordinates]:
+        """Where the block that it depends on stands in a matrix."""
+        return block_of(self.source)
 
     def between(self, H: FloatArray) -> FloatArray:
         """``M̂∘(R H Rᵀ)``, the covariance of responses over w, or a change of it, (r, r)."""
-        rows, columns = _block(self.source)
-        block = H[rows, columns] if self.sent is None else self.sent @ H[rows, columns] @ self.sent.T
-        return np.asarray(block if self.mask is None else self.mask * block)
+        block = H[self.sources] if self.sent is None else self.sent @ H[self.sources] @ self.sent.T
+        return block if self.mask is None else self.mask * block
 
     def add_back(self, force: FloatArray, block: FloatArray) -> None:
         """Add the adjoint of `between` to a matrix on coordinates."""
         block = block if self.mask is None else self.mask * block
-        force[_block(self.source)] += block if self.sent is None else self.sent.T @ block @ self.sent
+        force[self.sources] += block if self.sent is None else self.sent.T @ block @ self.sent
 
     def rows(self, A: FloatArray) -> FloatArray:
         """``R A`` for columns of coordinates, (…, r, columns)."""
@@ -71,7 +75,8 @@ def _numbers(part: Coordinates) -> IntArray:
     return np.arange(part.start, part.stop) if isinstance(part, slice) else part
 
 
-def _block(part: Coordinates) -> tuple[Coordinates, Coordinates]:
+def block_of(part: Coordinates) -> tuple[Coordinates, Coordinates]:
+    """Where the block of some coordinates stands in a matrix."""
     return (part, part) if isinstance(part, slice) else (part[:, None], part)
 
 
@@ -173,8 +178,8 @@ class KernelSpace:
 
     @cached_property
     def is_independent(self) -> bool:
-        """Whether no two times share anything of their W: M is diagonal."""
-        return len(self.links) == len(self.steps) and not self.is_tied
+        """Whether no two times share anything of their W: M is diagonal, as where there is one W alone."""
+        return len(self.links) == len(self.steps)
 
     @cached_property
     def links(self) -> tuple[Link, ...]:
@@ -205,7 +210,7 @@ class KernelSpace:
 
     def shift_rows(self, A: FloatArray) -> FloatArray:
         """``R A``: what all times take, at the coordinates that receive it, as by one W of unit width."""
-        moved = np.zeros_like(A)
+        moved = np.zeros(A.shape)
         for step in self.links if self.is_tied else self.steps:
             moved[step.target] = step.rows(A)
         return moved
@@ -226,14 +231,14 @@ class KernelSpace:
 
     def shifted(self, H: FloatArray) -> FloatArray:
         """``M̂∘(R H Rᵀ)``, what becomes of a kernel one time on."""
-        moved = np.zeros_like(H)
+        moved = np.zeros(H.shape)
         for link in self.links:
             moved[link.entries] = link.between(H)
         return moved
 
     def shifted_back(self, force: FloatArray) -> FloatArray:
         """The adjoint of `shifted`."""
-        moved = np.zeros_like(force)
+        moved = np.zeros(force.shape)
         for link in self.links:
             link.add_back(moved, force[link.entries])
         return moved

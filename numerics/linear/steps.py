@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,17 @@ def whole(point: AnyPoint) -> KernelPoint:
 
 def hessian(point: AnyPoint) -> FloatArray:
     """The Hessian on orthonormal coordinates."""
-    return symmetric(vector(point, point.hessian_product(step_of(point, np.eye(size(point))))))
+    m = len(point.H) if isinstance(point, KernelPoint) else 0
+    basis = _small_basis(m) if 0 < m <= DENSE else step_of(point, np.eye(size(point)))
+    return symmetric(vector(point, point.hessian_product(basis)))
+
+
+@lru_cache(maxsize=8)
+def _small_basis(m: int) -> FloatArray:
+    """Orthonormal symmetric (m, m) matrices, one for each coordinate."""
+    basis = from_vector(np.eye(m * (m + 1) // 2), m)
+    basis.setflags(write=False)
+    return basis
 
 
 def preconditioned(point: AnyPoint, S: FloatArray) -> FloatArray:

@@ -34,7 +34,10 @@ class TimeBlocks:
         k, r = len(self.sizes), max(self.sizes)
         if B is not None and self._alike:
             left, right = A.reshape(*A.shape[:-2], k, r, A.shape[-1]), B.reshape(k, r, B.shape[-1])
-            return np.asarray(left @ np.swapaxes(right, -1, -2))
+            return np.asarray(left @ right.swapaxes(-1, -2))
+        if B is None and A.ndim == 2 and self._alike:
+            each = np.arange(k)
+            return A.reshape(k, r, k, r)[each, :, each]
         blocks = np.zeros((*A.shape[:-2], k, r, r))
         for t, (part, size) in enumerate(zip(self._parts, self.sizes, strict=True)):
             blocks[..., t, :size, :size] = A[..., part, part] if B is None else A[..., part, :] @ B[part].T
