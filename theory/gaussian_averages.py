@@ -38,7 +38,7 @@ def slope_average(activation: str) -> Expr:
     """
     _require(activation)
     if activation == "linear":
-        return Rational(1) + 0 * c
+        return Rational(1)
     if activation == "erf":
         return 1 / sqrt((1 + pi * a / 2) * (1 + pi * b / 2) - (pi * c / 2) ** 2)
     return _with_arccos(Rational(1, 4) + _arcsine_integral(1 / (2 * pi), sqrt(a * b)))

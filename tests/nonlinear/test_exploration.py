@@ -9,7 +9,7 @@ import pytest
 from numerics.inputs.activation import NAMED
 from numerics.inputs.problem import Problem, endpoint
 from numerics.inputs.teachers import sequence
-from numerics.nonlinear import descent, exploration, setting
+from numerics.nonlinear import descent, exploration, setting, states
 from numerics.nonlinear.by_quadrature import Quadrature
 from numerics.nonlinear.by_sampling import Sampling
 from numerics.nonlinear.forward import forward_kernel
@@ -242,3 +242,55 @@ def test_two_states_are_one_within_the_engines_distance_and_further_where_patter
             states = (SimpleNamespace(point=SimpleNamespace(kernel=each)) for each in (kernel, moved))
             first, second = states
             assert search.same(second, first) == same
+
+
+class Converging:
+    """An engine that notes what it is asked to converge to."""
+
+    def __init__(self):
+        self.phi, self.asked = NAMED["erf"], []
+
+    def around(self, space, law):
+        if law.kernel[0, 0] == 0.0:
+            raise np.linalg.LinAlgError("singular")
+        return law
+
+    def converge(self, space, start, *, classes, relaxed):
+        self.asked.append((start, classes, relaxed))
+        return "state"
+
+
+@pytest.mark.parametrize(("share", "diagonal"), [(0.9, True), (1.1, False)])
+def test_a_law_of_few_correlations_is_kept_to_none_and_others_are_relaxed(share, diagonal):
+    space, engine = trajectory_space(endpoint(4, 6.0, activation="erf")), Converging()
+    search = setting.Search(engine, space, np.eye(3), 1e-3, True, 0, print)
+    kernel = np.diag([1.0, 2.0, 2.0])
+    off = share * setting.SAME_DIAGONAL * np.linalg.norm(kernel) / np.sqrt(6 * (1 - setting.SAME_DIAGONAL**2))
+    kernel = kernel + off * (1 - np.eye(3))
+    law = SimpleNamespace(kernel=kernel, tilt=2 * kernel, covariance=3 * kernel)
+    law._replace = lambda **changes: SimpleNamespace(**{**vars(law), **changes})
+    assert states.state_of_law(search, law) == "state"
+    ((start, classes, relaxed),) = engine.asked
+    kept = np.eye(3) if diagonal else np.ones((3, 3))
+    for name, factor in (("kernel", 1), ("tilt", 2), ("covariance", 3)):
+        np.testing.assert_allclose(getattr(start, name), factor * kept * kernel)
+    assert (classes is None) != diagonal
+    assert relaxed == (0 if diagonal else setting.RELAXATION)
+    law.kernel = np.zeros((3, 3))
+    assert states.state_of_law(search, law) is None
+
+
+def test_the_law_of_a_diagonal_state_is_normal_in_its_coordinates_but_for_the_tilt():
+    space, engine = trajectory_space(endpoint(4, 6.0, activation="erf")), Converging()
+    search = setting.Search(engine, space, np.eye(3), 1e-3, True, 0, print)
+    scale = np.diagonal(space.embedding) ** 2
+    state = SimpleNamespace(
+        covariance=np.diag([2.0, 3.0, 4.0]), second_moment=np.diag([5.0, 6.0, 7.0]), conjugate="tilt", free_energy=8.0,
+        kernel="kernel",
+    )  # fmt: skip
+    law = states.diagonal_law(search, state)
+    np.testing.assert_allclose(law.precision, np.diag(scale / [2.0, 3.0, 4.0]))
+    np.testing.assert_array_equal(law.prior_precision, law.precision)
+    np.testing.assert_allclose(law.covariance, np.diag([5.0, 6.0, 7.0] / scale))
+    assert (law.tilt, law.kernel, law.free_energy) == ("tilt", "kernel", 8.0)
+    assert not law.mean.any()
