@@ -144,7 +144,7 @@ def draw(rows: Sequence[Mapping[str, Any]], means: Sequence[Mapping[str, Any]], 
                            mfc="white", zorder=3)  # fmt: skip
     right.errorbar([], [], yerr=[], fmt="D", color="0.3", mfc="white", label=f"sampled, mean, $N = {WIDTH}$")
     right.axvline(0.55, color="0.8", lw=0.6)
-    right.set(xlabel=r"phase, up to $W \to -W$", ylabel="modulus $|z|$", xlim=(0, 0.75), ylim=(1.5, 1.95))
+    right.set(xlabel=r"phase, up to $W \to -W$", ylabel=r"modulus $|\mu|$", xlim=(0, 0.75), ylim=(1.5, 1.95))
     right.set_xticks((0, 0.25, 0.5, 0.65), ("0", "π/4", "π/2", "real"))
     right.set_title("(b)", loc="left")
     figure.legend(loc="outside lower center", ncols=2, handlelength=1.2, columnspacing=1.2)
@@ -162,6 +162,6 @@ def draw_plane(axes: Axes, rows: Sequence[Mapping[str, Any]], theory: float) -> 
         real = [row[name] for row in own for name in ("real", "other_real")]
         imag = [sign * row["imag"] for row in own for sign in (1, -1)]
         axes.plot(real, imag, ".", ms=2.5, color=colour, label=f"$Q$ a {kind}, one draw each")
-    axes.set(aspect="equal", xlim=(-2.3, 2.3), ylim=(-2.3, 2.3), xlabel="Re $z$", ylabel="Im $z$")
+    axes.set(aspect="equal", xlim=(-2.3, 2.3), ylim=(-2.3, 2.3), xlabel=r"Re $\mu$", ylabel=r"Im $\mu$")
     axes.set(xticks=(-2, 0, 2), yticks=(-2, 0, 2))
     axes.set_title("(a) outliers of $W$", loc="left")

@@ -146,7 +146,7 @@ def draw(networks: dict[str, dict[str, Any]]) -> Figure:
     both = above.subplots(1, 2, sharey=True)
     for axes, arch in zip(both, ARCHITECTURES, strict=True):
         _plane(axes, networks[arch], arch)
-    both[0].set_ylabel("imaginary part")
+    both[0].set_ylabel(r"Im $\mu$")
     close, beside = below.subplots(1, 2)
     _close_up(close, networks["rnn"])
     beside.axis("off")
@@ -168,7 +168,7 @@ def _close_up(axes: Axes, network: dict[str, Any]) -> None:
     axes.locator_params(nbins=4)
     axes.set_aspect("equal")
     axes.set_title("RNN, close by")
-    axes.set(xlabel="real part", ylabel="imaginary part")
+    axes.set(xlabel=r"Re $\mu$", ylabel=r"Im $\mu$")
 
 
 def _outliers(axes: Axes, network: dict[str, Any], ms: float) -> None:
@@ -195,5 +195,5 @@ def _plane(axes: Axes, network: dict[str, Any], arch: str) -> None:
         teacher = TEACHER.eigenvalues
         axes.plot(teacher.real, teacher.imag, "x", color="k", ms=6, mew=0.9)
     axes.set_title(f"{arch.upper()}: {name}")
-    axes.set(xlim=(-1.25, 1.25), ylim=(-1.25, 1.25), xticks=(-1, 0, 1), yticks=(-1, 0, 1), xlabel="real part")
+    axes.set(xlim=(-1.25, 1.25), ylim=(-1.25, 1.25), xticks=(-1, 0, 1), yticks=(-1, 0, 1), xlabel=r"Re $\mu$")
     axes.set_aspect("equal")
