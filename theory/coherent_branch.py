@@ -139,7 +139,7 @@ def _reach(branch: CoherentBranch) -> Expr:
 
 def _positive_part_removed(expression: Expr, parameter: Symbol) -> Expr:
     """The factors that change sign for s > 2: all but constants and powers of s and s - 1."""
-    constant, factors = factor_list(expression)
+    constant, factors = factor_list(fraction(together(expression))[0])
     result: Expr = Integer(1)
     for base, power in factors:
         if base.has(parameter) and base not in (parameter, parameter - 1):

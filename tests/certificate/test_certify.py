@@ -1,6 +1,8 @@
 """Certificates: what they prove, and that they prove nothing false."""
 
 import dataclasses
+from importlib import import_module
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -176,3 +178,25 @@ def test_the_radius_is_relative_to_the_kernels_size(u):
     proof = certify(moved)
     assert proof.proved
     assert proof.radius == pytest.approx(1e-7, rel=1e-3)
+
+
+@pytest.mark.parametrize(("sizes", "corrected"), [([0.5, 1e-3, 0.0], True), ([0.5, 2.0, 0.0], False)])
+def test_corrections_that_grow_are_given_up_at_once(sizes, corrected, monkeypatch):
+    """Planted corrections of one number: those that do not shrink below one lead nowhere."""
+    arb, certify_module = pytest.importorskip("flint"), import_module("numerics.certificate.certify")
+    left = iter(sizes)
+    monkeypatch.setattr(certify_module, "_identity", lambda functional: None)
+    monkeypatch.setattr(certify_module, "_matrix", lambda functional, centre: None)
+    given = []
+
+    def entries(functional, H):
+        given.append(H)
+        value = 1.0 if H is None and len(given) == 1 else next(left)
+        return arb.arb_mat([[value]])
+
+    monkeypatch.setattr(certify_module, "_entries", entries)
+    functional = SimpleNamespace(at=lambda H: SimpleNamespace(gradient=lambda: "gradient"))
+    centre, converged = certify_module._corrected(functional, arb.arb_mat([[1.0]]))
+    assert converged == corrected
+    assert len(given) == 1 + (3 if corrected else 2)
+    assert float(centre[0, 0]) == pytest.approx(1.0 - sum(sizes[: len(given) - 1]))

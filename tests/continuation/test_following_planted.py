@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from numerics.continuation import branch as branch_module
 from numerics.continuation import following, hysteresis
 from numerics.continuation.branch import Branch
 from numerics.continuation.events import Event
@@ -271,3 +272,37 @@ def test_a_step_is_stable_where_its_sure_ends_are_minima_or_its_middle_is(critic
     vars(branch)["_critical"] = frozenset(critical)
     assert branch.stable_step(1) == (negative == 0)
     assert middles == [(points[1], 0.25)] * asked
+
+
+@pytest.mark.parametrize("reversed_", [False, True])
+@pytest.mark.parametrize(("away", "taken"), [(0.0, True), (0.19, True), (0.21, False)])
+def test_a_state_beside_a_critical_point_is_one_step_from_the_other_end(reversed_, away, taken, monkeypatch):
+    """The parameter falls from 1 to 0 as the square of the distance: at 0.25 half of the way is left."""
+    monkeypatch.setattr(branch_module, "relative_change", lambda state, H: abs(state.H - H))
+    asked = []
+
+    def step(start, length):
+        asked.append((start.theta, length))
+        return SimpleNamespace(state=SimpleNamespace(H=2.0))
+
+    def converge(H, theta):
+        asked.append((H, theta))
+        return SimpleNamespace(H=H + 4.0 * away)
+
+    critical = SimpleNamespace(theta=0.0, state=SimpleNamespace(H=6.0))
+    other = SimpleNamespace(theta=1.0, state=SimpleNamespace(H=0.0))
+    points = (critical, other) if reversed_ else (other, critical)
+    track = SimpleNamespace(step=step, converge=converge)
+    branch = Branch(track, points, np.array([1.0, 4.0]), (), ("range", "range"))
+    monkeypatch.setattr(Branch, "_starts", lambda self, index: iter([other]))
+    found = branch._beside(0, 0.25)
+    assert asked == [(1.0, 1.5), (2.0, 0.25)]
+    assert (found is not None) == taken
+    # two ends at one value have no such step
+    level = SimpleNamespace(theta=0.0, state=other.state)
+    monkeypatch.setattr(Branch, "_starts", lambda self, index: iter([level]))
+    flat = Branch(
+        track, (critical, level) if reversed_ else (level, critical), np.array([1.0, 4.0]), (), ("range",) * 2
+    )
+    assert flat._beside(0, 0.25) is None
+    assert len(asked) == 2

@@ -8,9 +8,9 @@ import pytest
 from numerics import solve
 from numerics.errors import InputError
 from numerics.inputs.activation import NAMED
-from numerics.inputs.problem import Problem
+from numerics.inputs.problem import Problem, endpoint
 from numerics.nonlinear.forward import forward_kernel
-from numerics.nonlinear.held_out import held_out_kernel
+from numerics.nonlinear.held_out import _drawn, held_out_kernel
 from numerics.nonlinear.search import lowest_state
 from numerics.nonlinear.space import trajectory_space
 from numerics.predictors import generalisation
@@ -93,6 +93,16 @@ def test_test_patterns_are_unsupervised_patterns_of_the_joint_problem(activation
     difference = np.abs(found.cross.reshape(3, 2, 3, 2) - blocks)
     assert (difference < 5 * error + 0.01 * together.kernel.max()).all()
     assert np.abs(blocks[-1, :, -1]).max() > 5 * error.max()  # there is something to compare
+
+
+@pytest.mark.parametrize("activation", ["erf", "relu"])
+def test_points_for_test_patterns_are_those_of_a_state_that_is_stationary_on_them(activation):
+    """Few points, so that the state itself is off by a per cent on them."""
+    state = lowest_state(endpoint(3, 1.0, activation=activation))
+    drawn = _drawn(trajectory_space(state.problem), state.problem.activation, state, 64, 0)
+    seen = (drawn.activity * drawn.probability[:, None]).T @ drawn.activity
+    assert np.abs(drawn.kernel - seen).max() < 1e-5 * seen.max()
+    assert 1e-4 * seen.max() < np.abs(state.kernel - seen).max() < 0.1 * seen.max()
 
 
 def test_wrong_arguments():

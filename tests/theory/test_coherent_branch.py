@@ -22,6 +22,7 @@ from sympy import (
     log,
     simplify,
     sqrt,
+    together,
 )
 
 from tests.theory.branch_points import solve_parameter
@@ -164,6 +165,17 @@ def test_hessian_is_positive_exactly_where_the_signal_grows(branch):
                 assert all(value.is_nonnegative for value in polynomial.all_coeffs())
         assert seen == (k == 6)
     assert all(value.is_nonnegative for value in Poly(fraction(slope)[0].subs(s, 2 + x), x).all_coeffs())
+
+
+def test_what_decides_on_stability_has_no_positive_factors(branch):
+    """Without noise too, where s(s-1)² is one; and for any scales."""
+    assert coherent_branch(0).stability() == 4 * s - 1
+    assert expand(coherent_branch(3).stability() - branch.stability().subs(kappa, 3)) == 0
+    for any_scales in (branch, branch.rescaled(), coherent_branch(3).rescaled()):
+        numerator = fraction(together(any_scales.stability()))[0]
+        bases = [base for base, _ in factor_list(numerator)[1]]
+        assert len(bases) == 1
+        assert bases[0].has(s)
 
 
 def test_signal_is_monotone_up_to_the_tricritical_noise(branch):
