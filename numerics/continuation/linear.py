@@ -82,7 +82,7 @@ def null_direction(state: KernelPoint, mask: FloatArray, force: FloatArray) -> t
     """``(S, change)`` of unit length with ``𝓗S + f·change = 0`` and ``change ≥ 0``."""
     if state.functional.dimension <= DENSE:
         positions = np.flatnonzero(to_vector(mask))
-        system = np.column_stack([_whole(state, mask, positions), to_vector(force)[positions]])
+        system = np.column_stack([_whole(state, positions), to_vector(force)[positions]])
         null = np.linalg.svd(system)[2][-1]
         null *= 1.0 if null[-1] >= 0 else -1.0
         return _matrix(null[:-1], positions, len(mask)), float(null[-1])
@@ -103,7 +103,7 @@ def lowest_modes(state: KernelPoint, mask: FloatArray) -> tuple[FloatArray, Floa
     """
     if state.functional.dimension <= DENSE:
         positions = np.flatnonzero(to_vector(mask))
-        values, vectors = np.linalg.eigh(_whole(state, mask, positions))
+        values, vectors = np.linalg.eigh(_whole(state, positions))
         return values, _matrix(vectors.T, positions, len(mask))
     inner, count = Preconditioned(state, mask), FEW
     while True:
@@ -113,13 +113,18 @@ def lowest_modes(state: KernelPoint, mask: FloatArray) -> tuple[FloatArray, Floa
         count *= 2
 
 
+def spectrum(state: KernelPoint, positions: NDArray[np.intp]) -> FloatArray:
+    """Eigenvalues of a small kernel's Hessian on some positions of ``to_vector``, increasing."""
+    return np.linalg.eigvalsh(_whole(state, positions))
+
+
 def _solve_whole(
     state: KernelPoint, mask: FloatArray, border: Border, right: tuple[FloatArray, float]
 ) -> tuple[FloatArray, float]:
     positions = np.flatnonzero(to_vector(mask))
     d = len(positions)
     system = np.empty((d + 1, d + 1))
-    system[:d, :d] = _whole(state, mask, positions)
+    system[:d, :d] = _whole(state, positions)
     system[:d, d], system[d, :d], system[d, d] = (
         to_vector(border.force)[positions],
         to_vector(border.tangent)[positions],
@@ -129,10 +134,10 @@ def _solve_whole(
     return _matrix(solved[:d], positions, len(mask)), float(solved[d])
 
 
-def _whole(state: KernelPoint, mask: FloatArray, positions: NDArray[np.intp]) -> FloatArray:
+def _whole(state: KernelPoint, positions: NDArray[np.intp]) -> FloatArray:
     if state.functional.space.is_tied:
         return assembled(*state.curvature_terms(), positions)
-    m = len(mask)
+    m = state.functional.dimension
     basis = from_vector(np.eye(m * (m + 1) // 2)[positions], m)
     return np.asarray(to_vector(state.euclidean_hessian_product(basis))[..., positions].T)
 
