@@ -16,8 +16,8 @@ from numerics.linalg import FloatArray
 from numerics.linear.functional import KernelPoint
 from numerics.symmetry.phases import lag_classes
 
-#: Arclength from a pitchfork over which it is not reported again on the branch that leaves it.
-CLEAR = 1e-5
+#: Arclength from a pitchfork from which on special points of the branch that leaves it are looked for.
+CLEAR = 1e-3
 
 
 def follow(track: Track, start: PathPoint, span: tuple[float, float]) -> Branch:
@@ -154,19 +154,20 @@ def _append(
         NotSolvedError: the spectrum at the point is not found.
     """
     start, point, end = lengths[-1], points[-1], lengths[-1] + found[1]
+    if start == 0.0 and singular(point, track.family.options.zero):
+        # where a branch leaves another, the eigenvalue that vanishes there has the sign of rounding
+        start, point = CLEAR, track.step(point, CLEAR) or point
     try:
-        passed = located(track, point, found[0], found[1])
+        passed = located(track, point, found[0], end - start)
     except LostError:
         if not sure:
             return False
         # what follows is still the branch, as its own tests say
         passed = []
     for event in passed:
-        # where a branch leaves another, the eigenvalue that vanishes there has the sign of rounding
-        if start > 0.0 or event.length > CLEAR or not singular(point, track.family.options.zero):
-            events.append(replace(event, length=start + event.length))
-            points.append(event.point)
-            lengths.append(start + event.length)
+        events.append(replace(event, length=start + event.length))
+        points.append(event.point)
+        lengths.append(start + event.length)
     points.append(found[0])
     lengths.append(end)
     return True

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -148,7 +148,7 @@ def switched(branch: Branch, event: Event, direction: FloatArray, bounds: Bounds
 
     def followed() -> Branch:
         track = Track(branch.track.family, event.period)
-        return follow(track, _leaving(branch.track, event.point, direction), bounds)
+        return follow(track, replace(_leaving(branch.track, event.point, direction), classes=track.classes), bounds)
 
     return followed
 
@@ -162,13 +162,13 @@ def _leaving(parent: Track, point: PathPoint, mode: FloatArray) -> PathPoint:
     """
     beyond = [parent.step(start, PROBE) for start in (point, point.reversed())]
     if beyond[0] is None or beyond[1] is None:
-        return PathPoint(point.state, point.theta, mode, 0.0, 0)
+        return parent.start(point.state, point.theta, mode)
     sides = [_form(point.state.move(step * mode), point.state, mode) for step in (PROBE, -PROBE)]
     a = sides[0] - sides[1]
     b = _form(beyond[0].state, point.state, mode) - _form(beyond[1].state, point.state, mode)
     share = -0.5 * a / b if abs(b) > 0 else 0.0
     size = math.hypot(1.0, share)
-    return PathPoint(point.state, point.theta, (mode + share * point.tangent) / size, share * point.rate / size, 0)
+    return replace(point, tangent=(mode + share * point.tangent) / size, rate=share * point.rate / size, bend=(0.0, 0.0))
 
 
 def _form(state: KernelPoint, origin: KernelPoint, mode: FloatArray) -> float:

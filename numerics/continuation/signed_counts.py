@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from numerics.continuation.on_grid import GridStates
-from numerics.continuation.linear import DENSE, spectrum
+from numerics.continuation.linear import DENSE, spectra
 from numerics.continuation.pieces import Piece
 from numerics.linalg import FloatArray
 from numerics.linear.functional import KernelFunctional, KernelPoint
@@ -55,8 +55,8 @@ def signed_counts(pieces: Sequence[Piece], states: Sequence[GridStates]) -> tupl
         own = piece.branch.track.period
         for row, period in enumerate(periods):
             if _counts_among(own, period):
-                spectra = [part.spectra[k] for k in _within(base, own, period)]
-                sums[row, part.there] += images * _signs(spectra)[part.there]
+                among = [part.spectra[k] for k in _within(base, own, period)]
+                sums[row, part.there] += images * _signs(among)[part.there]
     # next to a special point one state may be two that have met, or the other way round
     sums[:, np.isnan(sums).any(axis=0)] = np.nan
     return periods, sums
@@ -71,11 +71,11 @@ def counts_hold(states: Sequence[KernelPoint]) -> bool:
     sums = np.zeros(len(periods))
     for state in states:
         own, classes = classes_of(state)
-        spectra = [spectrum(state, positions)[None] for positions in classes]
+        found = spectra(state, classes)
         images = number_of_images(state)
         for row, period in enumerate(periods):
             if _counts_among(own, period):
-                sums[row] += images * _signs([spectra[k] for k in _within(base, own, period)])[0]
+                sums[row] += images * _signs([found[k][None] for k in _within(base, own, period)])[0]
     return bool((sums == 1.0).all())
 
 

@@ -18,14 +18,18 @@ def crossings(monkeypatch, roots, step=1.0, numbers=None):
 
     def at(length):
         values = np.array([root - length for root in roots])
-        return SimpleNamespace(theta=0.1 * length, state=None, lowest=lambda index: (values, modes))
+        return SimpleNamespace(
+            theta=0.1 * length,
+            state=None,
+            classes=["all lags"],
+            eigenvalues=lambda index: values,
+            lowest=lambda index: (values, modes),
+        )
 
-    monkeypatch.setattr(events, "_on_branch", lambda track, first: at)
     monkeypatch.setattr(events, "turns", lambda state, mode: mode[0, 0] == 0)
-    monkeypatch.setattr(events, "classes_of", lambda state: (0, ["all lags"]))
     monkeypatch.setattr(events, "common_lag", lambda state, lags: 1)
     track = SimpleNamespace(period=0)
-    return events._crossings(track, None, step, 0, list(range(len(roots))) if numbers is None else numbers)
+    return events._crossings(track, at, step, 0, list(range(len(roots))) if numbers is None else numbers)
 
 
 def test_modes_that_become_critical_at_one_point_are_one_event_and_the_rest_are_others(monkeypatch):
@@ -69,11 +73,11 @@ def test_a_phase_turns_a_mode_around_where_half_of_the_period_is_a_whole_number_
 def test_of_the_states_own_lags_one_eigenvalue_vanishes_at_a_fold_itself(turns, monkeypatch):
     asked = []
 
-    def crossing(track, first, step, index, numbers):
+    def crossing(track, at, step, index, numbers):
         asked.append((index, numbers))
         return [SimpleNamespace(length=1.0 - index)]
 
-    monkeypatch.setattr(events, "_fold", lambda track, first, step: SimpleNamespace(length=0.5))
+    monkeypatch.setattr(events, "_fold", lambda track, at, step: SimpleNamespace(length=0.5))
     monkeypatch.setattr(events, "_crossings", crossing)
     spectra = (np.array([-1.0, 1.0, 1.0]), np.array([1.0, 1.0])), (np.array([-1.0, -1.0, -1.0]), np.array([-1.0, 1.0]))
     first, second = (
