@@ -114,6 +114,14 @@ def eigh(A: FloatArray) -> tuple[FloatArray, FloatArray]:
     return np.asarray(values), np.asarray(vectors)
 
 
+def orthogonal_triangular(A: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """``A = QR`` of a square matrix, with a positive diagonal of R."""
+    packed, scales, _, _ = lapack.dgeqrf(A)
+    signs = np.copysign(1.0, np.diagonal(packed))
+    Q, _, _ = lapack.dorgqr(packed, scales)
+    return Q * signs, signs[:, None] * np.triu(packed)
+
+
 def factorised(A: FloatArray) -> tuple[FloatArray, IntArray]:
     """LU factors of a square matrix.
 

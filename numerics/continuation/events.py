@@ -17,6 +17,7 @@ import numpy as np
 
 from numerics.continuation.path import PathPoint, Track
 from numerics.continuation.roots import zero_between
+from numerics.continuation.stretch import Stretch
 from numerics.errors import LostError
 from numerics.linalg import FloatArray
 from numerics.symmetry.phases import common_lag
@@ -64,7 +65,7 @@ def located(track: Track, first: PathPoint, second: PathPoint, step: float) -> l
         LostError: see there.
     """
     events = []
-    at = on_branch(track, {0.0: first, step: second})
+    at = Stretch(track, {0.0: first, step: second}).at
     turns = first.rate * second.rate < 0
     if turns:
         events.append(_fold(track, at, step))
@@ -76,26 +77,6 @@ def located(track: Track, first: PathPoint, second: PathPoint, step: float) -> l
             crossing = crossing[1:]
         events += _crossings(track, at, step, index, crossing)
     return sorted(events, key=lambda event: event.length)
-
-
-def on_branch(track: Track, known: dict[float, PathPoint]) -> OnBranch:
-    """The branch's point at a length, each corrected once, from the nearest one; those known at first are kept.
-
-    Raises:
-        LostError: by the function, where the corrector fails.
-    """
-
-    def at(length: float) -> PathPoint:
-        if length not in known:
-            nearest = min(known, key=lambda other: abs(other - length))
-            back, start = length < nearest, known[nearest]
-            found = track.step(start.reversed() if back else start, abs(length - nearest))
-            if found is None:
-                raise LostError(f"the branch is lost at p = {math.exp(start.theta):.6g}")
-            known[length] = found.reversed() if back else found
-        return known[length]
-
-    return at
 
 
 def _fold(track: Track, at: OnBranch, step: float) -> Event:

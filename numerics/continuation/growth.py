@@ -97,8 +97,8 @@ class Growth:
         """Follow every branch through states that the search finds, and all that leave these."""
         self.from_weak_labels()
         for theta in search_values(self.whole, self.reach.span):
-            # where the branches known so far pass every count, minima are what may be missing: the long search for saddle
-            # points is for where they do not
+            # where the branches known so far pass every count, minima are what may be missing: the long search, for
+            # saddle points too, is for where they do not
             complete = counts_hold(self._states_at(theta))
             searched = (search.search_minima if complete else search.search_all)(self.whole.at(theta))
             for state in searched:
@@ -148,7 +148,8 @@ def switched(branch: Branch, event: Event, direction: FloatArray, bounds: Bounds
 
     def followed() -> Branch:
         track = Track(branch.track.family, event.period)
-        return follow(track, replace(_leaving(branch.track, event.point, direction), classes=track.classes), bounds)
+        start = replace(_leaving(branch.track, event.point, direction), classes=track.classes)
+        return follow(track, start, bounds)
 
     return followed
 
@@ -168,7 +169,8 @@ def _leaving(parent: Track, point: PathPoint, mode: FloatArray) -> PathPoint:
     b = _form(beyond[0].state, point.state, mode) - _form(beyond[1].state, point.state, mode)
     share = -0.5 * a / b if abs(b) > 0 else 0.0
     size = math.hypot(1.0, share)
-    return replace(point, tangent=(mode + share * point.tangent) / size, rate=share * point.rate / size, bend=(0.0, 0.0))
+    tangent = (mode + share * point.tangent) / size
+    return replace(point, tangent=tangent, rate=share * point.rate / size, bend=(0.0, 0.0))
 
 
 def _form(state: KernelPoint, origin: KernelPoint, mode: FloatArray) -> float:

@@ -18,7 +18,7 @@ import numpy as np
 from numerics.continuation.family import Family
 from numerics.continuation.linear import Bordered, lowest_modes, mask_of, null_direction, spectra
 from numerics.errors import NotSolvedError
-from numerics.linalg import FloatArray, IntArray, symmetric
+from numerics.linalg import FloatArray, IntArray, orthogonal_triangular, symmetric
 from numerics.linear.functional import KernelFunctional, KernelPoint
 from numerics.symmetry.phases import lag_classes
 
@@ -88,7 +88,7 @@ class Track:
 
     @cached_property
     def classes(self) -> tuple[IntArray, ...]:
-        """Its directions in ``to_vector``, and those that are not coupled to them or each other (``symmetry.phases``)."""
+        """Its directions in ``to_vector``, and classes of others that nothing couples to these (``symmetry.phases``)."""
         space = self.family.base.space
         if space.pattern_basis is None:
             return (np.arange(space.dimension * (space.dimension + 1) // 2),)
@@ -147,8 +147,7 @@ class Track:
 
     def _arrived(self, point: PathPoint, tangent: FloatArray, rate: float, length: float) -> PathPoint | None:
         """A corrected point that has the tangent of the point before, with its own, of any length."""
-        size, before = (math.hypot(float(np.linalg.norm(S)), a) for S, a in ((tangent, rate), (point.tangent, point.rate)))
-        tangent, rate, old, old_rate = tangent / size, rate / size, point.tangent / before, point.rate / before
+        (tangent, rate), (old, old_rate) = _unit(tangent, rate), _unit(point.tangent, point.rate)
         if not float(np.vdot(old, tangent)) + old_rate * rate > self.family.options.smallest_cosine:
             return None
         bend = (tangent - old) / length, (rate - old_rate) / length
@@ -175,6 +174,11 @@ class Track:
         return residual <= options.goal or (residual <= options.accepted and residual > 0.3 * before)
 
 
+def _unit(S: FloatArray, rate: float) -> tuple[FloatArray, float]:
+    size = math.hypot(float(np.linalg.norm(S)), rate)
+    return S / size, rate / size
+
+
 def _forcing(residual: float) -> float:
     """How closely a correction is solved for: what is left of the residual is not more than Newton itself leaves."""
     return min(1e-2, max(residual, 1e-7))
@@ -186,9 +190,8 @@ def _moved(
     """The state at ``L exp(S) Lᵀ``, and the rotation from the frame ``L exp(S/2)``, in which transported directions
     keep their components, to the new Cholesky factor."""
     frame = state.L + 0.5 * state.L @ (S + 0.25 * S @ S)  # to second order: Newton's method corrects it anyway
-    rotation, upper = np.linalg.qr(frame.T)
-    signs = np.where(np.diagonal(upper) < 0, -1.0, 1.0)
-    L = (signs[:, None] * upper).T * mask
+    rotation, upper = orthogonal_triangular(frame.T)
+    L = upper.T * mask
     if not np.isfinite(L).all():
         raise ValueError("the kernel is not finite")
-    return KernelPoint(functional, L @ L.T, L), (rotation * signs) * mask
+    return KernelPoint(functional, L @ L.T, L), rotation * mask

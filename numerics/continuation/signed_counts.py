@@ -19,8 +19,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from numerics.continuation.on_grid import GridStates
 from numerics.continuation.linear import DENSE, spectra
+from numerics.continuation.on_grid import GridStates
 from numerics.continuation.pieces import Piece
 from numerics.linalg import FloatArray
 from numerics.linear.functional import KernelFunctional, KernelPoint
