@@ -141,9 +141,9 @@ def spectra(state: KernelPoint, classes: Sequence[IntArray]) -> tuple[FloatArray
     if m > DENSE:
         return tuple(lowest_modes(state, mask_of(positions, m))[0] for positions in classes)
     if len(classes) == 1:
-        return (np.linalg.eigvalsh(_whole(state, classes[0])),)
+        return (np.asarray(np.linalg.eigvalsh(_whole(state, classes[0]))),)
     hessian = _whole(state, np.arange(m * (m + 1) // 2))
-    return tuple(np.linalg.eigvalsh(hessian[np.ix_(positions, positions)]) for positions in classes)
+    return tuple(np.asarray(np.linalg.eigvalsh(hessian[np.ix_(kept, kept)])) for kept in classes)
 
 
 def mask_of(positions: IntArray, m: int) -> FloatArray:

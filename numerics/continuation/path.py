@@ -88,7 +88,7 @@ class Track:
 
     @cached_property
     def classes(self) -> tuple[IntArray, ...]:
-        """Its directions in ``to_vector``, and classes of others that nothing couples to these (``symmetry.phases``)."""
+        """Its directions in ``to_vector``, and classes of others, not coupled to these (``symmetry.phases``)."""
         space = self.family.base.space
         if space.pattern_basis is None:
             return (np.arange(space.dimension * (space.dimension + 1) // 2),)
@@ -125,8 +125,9 @@ class Track:
     def _corrected(self, point: PathPoint, length: float) -> PathPoint | None:
         state, theta, options = point.state, point.theta, self.family.options
         tangent, before = point.tangent, math.inf
-        S, change = (length * (a + 0.5 * length * b) for a, b in zip((tangent, point.rate), point.bend, strict=True))
-        system = None
+        bend, rate_bend = point.bend
+        S, change = length * (tangent + 0.5 * length * bend), length * (point.rate + 0.5 * length * rate_bend)
+        system: Bordered | None = None
         for iteration in range(options.corrections):
             theta += change
             state, turn = _moved(self.family.functional(theta), state, S, self.mask)
