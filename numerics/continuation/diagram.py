@@ -95,7 +95,7 @@ def diagram(
     """Every branch found for one parameter between two positive values, with its special points.
 
     Args:
-        problem: as for ``family``.
+        problem: as for ``family``: in the parameter ``"signal"`` its labels are those at λ = 1.
         parameter: a name in ``parameters.PARAMETERS``.
         span: lowest and highest value.
         options: tolerances and bounds.

@@ -56,22 +56,23 @@ def _field(name: str) -> Callable[[Problem, float], Problem]:
     return lambda problem, value: problem.with_(**{name: value})
 
 
-def signal_of(problem: Problem) -> float:
-    """λ of the labels, that of endpoint supervision (docs/theory.md section 5); 1 of any other problem, or of labels 0.
+def _with_signal(problem: Problem, signal: float) -> Problem:
+    if not signal >= 0:
+        raise InputError(f"signal: is {signal:g}; accepted: a finite number ≥ 0")
+    return problem.with_(y=math.sqrt(signal) * problem.y)
+
+
+def at_unit_signal(problem: Problem) -> Problem:
+    """Endpoint supervision (docs/theory.md section 5) with its label at λ = 1; any other problem as it is.
 
     Endpoint supervision is one pattern, seen at t = 0, with one label, at the last output.
     """
     endpoint = problem.y.shape == (1, problem.n) and np.isfinite(problem.y).sum() == 1 and not problem.x[:, 1:].any()
     if not endpoint or not abs(problem.y[0, -1]) > 0:
-        return 1.0
+        return problem
     input_size = float(problem.x[0, 0] @ problem.x[0, 0]) / problem.D
-    return float(problem.y[0, -1]) ** 2 / (problem.v * problem.w ** (problem.T - 2) * problem.u * input_size)
-
-
-def _with_signal(problem: Problem, signal: float) -> Problem:
-    if not signal >= 0:
-        raise InputError(f"signal: is {signal:g}; accepted: a finite number ≥ 0")
-    return problem.with_(y=math.sqrt(signal / signal_of(problem)) * problem.y)
+    label = math.sqrt(problem.v * problem.w ** (problem.T - 2) * problem.u * input_size)
+    return problem.with_(y=np.where(np.isnan(problem.y), np.nan, math.copysign(label, problem.y[0, -1])))
 
 
 def _with_inputs(base: KernelFunctional, problem: Problem, u: float) -> KernelFunctional:
@@ -117,8 +118,9 @@ def _with_sharing(base: KernelFunctional, problem: Problem, rho: float) -> Kerne
     return _driven(found, problem, problem.u, problem.bias, B) if problem.bias else found
 
 
-#: By name. The signal is λ where a problem has one, and multiplies every y² of others, whose own labels are those at
-#: λ = 1 (`signal_of`). The others replace the problem's own; rho is that of shared:ρ and drift:ρ.
+#: By name. The signal multiplies every y²: a problem's own labels are those at λ = 1, so that ``endpoint(T, 1.0)`` has
+#: the λ of docs/theory.md section 5 (`at_unit_signal`). The others replace the problem's own; rho is that of shared:ρ
+#: and drift:ρ.
 PARAMETERS: dict[str, Parameter] = {
     parameter.name: parameter
     for parameter in (
@@ -126,8 +128,8 @@ PARAMETERS: dict[str, Parameter] = {
             "signal",
             r"signal $\lambda$",
             _with_signal,
-            lambda base, problem, signal: base.with_labels(math.sqrt(signal / signal_of(problem))),
-            own=signal_of,
+            lambda base, problem, signal: base.with_labels(math.sqrt(signal)),
+            own=lambda problem: 1.0,
         ),
         Parameter("kappa", r"noise $\kappa$", _field("kappa"), lambda base, problem, p: replace(base, kappa=p)),
         Parameter("u", "$u$", _field("u"), _with_inputs),
@@ -173,6 +175,8 @@ def changed(problem: Problem, **values: Any) -> Problem:
     """
     if "arch" in values:
         problem = problem.with_(arch=values.pop("arch"))
+    if "signal" in values:
+        problem = at_unit_signal(problem)
     for name, value in values.items():
         problem = parameter_named(name).applied(problem, value)
     return problem

@@ -19,7 +19,7 @@ from numerics.continuation.diagram import Diagram, diagram
 from numerics.continuation.hysteresis import hysteresis_loop
 from numerics.continuation.on_grid import GridStates, states_on_grid
 from numerics.continuation.options import DEFAULT, Options
-from numerics.continuation.parameters import PARAMETERS
+from numerics.continuation.parameters import PARAMETERS, at_unit_signal
 from numerics.continuation.pieces import Piece
 from numerics.continuation.scanned import Scan
 from numerics.continuation.scanned_branch import ScannedBranch
@@ -67,8 +67,11 @@ def scan(
         >>> [(point.type, round(point.value, 6)) for point in scan.special_points]
         [('pitchfork', 10.125)]
     """
+    name, grid = _checked(over)
+    if name == "signal":
+        problem = at_unit_signal(problem)
     with watched(progress, "scan") as told:
-        return _scan(problem, *_checked(over), options, told)
+        return _scan(problem, name, grid, options, told)
 
 
 def _scan(problem: Problem, name: str, grid: FloatArray, options: Options, told: Progress) -> Scan:

@@ -24,7 +24,7 @@ class Scan(Result):
     """Branches on a grid of one parameter (L,), in the order in which they were found, and special points by value.
 
     Attributes:
-        problem: what was scanned, with its own value of the parameter.
+        problem: what was scanned; in the signal its labels are those at λ = 1.
         parameter: a name in ``parameters.PARAMETERS``.
         value: the grid.
         branches: incoherent ones first.
