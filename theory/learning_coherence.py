@@ -34,6 +34,9 @@ from theory.kernel import require_architecture, require_horizon
 from theory.learning_onset import fold_noise, onset_ratio
 from theory.learning_transition import learning_transition
 
+#: Of signals.
+DIGITS = 40
+
 
 def crossing_noise(T: int | Symbol) -> Expr:
     """``κ_x = (2n-1) r_c^n``, T ≥ 4: the noise at which λ_c is a fold of the incoherent branch. 40 at T = 4.
@@ -47,7 +50,7 @@ def crossing_noise(T: int | Symbol) -> Expr:
     return (2 * n - 1) * critical_ratio(T) ** n
 
 
-def stable_learnt_signals(T: int, kappa: Expr, arch: str = "rnn", digits: int = 40) -> tuple[Any, Any] | None:
+def stable_learnt_signals(T: int, kappa: Expr, arch: str = "rnn") -> tuple[Any, Any] | None:
     """The range of λ in which the incoherent learnt state is a minimum of F over all kernels; None where there is none.
 
     It begins at ``λ_-``. For the DNN, and at T = 3, it does not end (infinity); for the RNN at T = 4 it ends at λ_c,
@@ -57,16 +60,16 @@ def stable_learnt_signals(T: int, kappa: Expr, arch: str = "rnn", digits: int = 
         ValueError: one line, for T < 3, an unknown architecture, or an inexact, negative or symbolic κ.
     """
     require_architecture(arch)
-    found = learning_transition(T, kappa, digits)
+    found = learning_transition(T, kappa, DIGITS)
     if found is None:
         return None
     start = found.folds[0]
     if arch == "dnn" or T == 3:
         return start.signal, mp.inf
-    with workdps(2 * digits):
+    with workdps(2 * DIGITS):
         if start.ratio >= mp.mpf(critical_ratio(T).p) / critical_ratio(T).q:
             return None
-        return start.signal, mp.mpf(critical_signal(T, found.kappa).evalf(2 * digits))
+        return start.signal, mp.mpf(critical_signal(T, found.kappa).evalf(2 * DIGITS))
 
 
 @cache

@@ -72,10 +72,10 @@ def reduced_quartic_at(T: int | Symbol, p: int, zeta: Expr = symbols.zeta) -> Ex
     return Piecewise((long, 2 * p < T), (factor(reduced_quartic(True, length, layers, zeta)), True))
 
 
-def amplitude_squared(T: int | Symbol, p: int, zeta: Expr = symbols.zeta) -> Expr:
+def amplitude_squared(T: int | Symbol, p: int) -> Expr:
     """``A = (m-1)/m · ζ² r^{m+1}/(p + qζ)`` in ``(H^{n,n-p})² = A (λ-λ_c) + …``."""
     m = T - 1 - sympify(p)
-    return (m - 1) / m * zeta**2 * (m / (m - 1)) ** (m + 1) / reduced_quartic_at(T, p, zeta)
+    return (m - 1) / m * symbols.zeta**2 * (m / (m - 1)) ** (m + 1) / reduced_quartic_at(T, p)
 
 
 @cache

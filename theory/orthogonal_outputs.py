@@ -55,14 +55,14 @@ def symmetric_determinant(angle: Expr = ANGLE, zeta: Expr = symbols.zeta) -> Exp
     return A + B * cos(angle)
 
 
-def phase_density(angle: Expr = ANGLE, zeta: Expr = symbols.zeta) -> Expr:
+def phase_density() -> Expr:
     """Two outputs, Q a rotation by ½ψ: the density ``√(A²-B²)/(2π(A + B cos ψ))`` of ψ on (-π, π).
 
     Rotations and reflections have weight ½ each: on symmetric 2 × 2 matrices ``½(Ad_Q + Ad_Qᵀ)`` has the eigenvalues 1,
     cos ψ, cos ψ, or 1, 1, -1 for every reflection, and ``∫dψ/2π (A + B cos ψ)⁻¹ = (A²-B²)^(-1/2)``.
     """
-    A, B = coefficients(zeta)
-    return sqrt(A**2 - B**2) / (2 * pi * symmetric_determinant(angle, zeta))
+    A, B = coefficients(symbols.zeta)
+    return sqrt(A**2 - B**2) / (2 * pi * symmetric_determinant())
 
 
 #: Parameters s of two outputs, and their shares ζ.

@@ -71,17 +71,18 @@ def twisted(kernel: ImmutableMatrix, Q: ImmutableMatrix) -> ImmutableMatrix:
     return ImmutableMatrix(whole)
 
 
-def matrix_quartic(zeta: Expr = symbols.zeta, n: Expr = _n) -> tuple[Expr, Expr]:
+def matrix_quartic() -> tuple[Expr, Expr]:
     """``c₁`` and ``c₂`` of the RNN at its critical point, ``ζ = r_c^n/(r_c^n+κ)``."""
+    n, zeta = _n, symbols.zeta
     below = (n - 1) ** 2 * (2 * n * zeta - 1)
     alone = (2 * (5 * n**2 - 9 * n + 6) * zeta - 3 * n**2 + 7 * n - 6) / (6 * below)
     crossed = -((3 * n**3 - 16 * n**2 + 21 * n - 6) * zeta + 2 * n - 3) / (3 * below)
     return alone, crossed
 
 
-def orthogonality_margin(n: Expr = _n) -> Expr:
+def orthogonality_margin() -> Expr:
     """``c₁ - c₂``, positive: its numerator has the discriminant -23."""
-    return (3 * n**2 - 11 * n + 12) / (6 * (n - 1) ** 2)
+    return (3 * _n**2 - 11 * _n + 12) / (6 * (_n - 1) ** 2)
 
 
 def mixed_determinant(size: int | Expr, first: Expr = FIRST, second: Expr = SECOND) -> Expr:

@@ -277,13 +277,13 @@ def assert_angle_condition() -> None:
     assert_zero(claims, exponentials)
 
 
-def eigenvalue_condition(size: int, rho: Expr = symbols.rho) -> Expr:
+def eigenvalue_condition(size: int) -> Expr:
     """The polynomial in Λ and ρ whose largest root is the largest eigenvalue of ``K_tt' = ρ^|t-t'|``.
 
     Reversing time commutes with K; by Perron and Frobenius the largest eigenvalue belongs to a vector that does not
     change its sign, so to K restricted to vectors that are their own reverse.
     """
-    half = (size + 1) // 2
+    rho, half = symbols.rho, (size + 1) // 2
 
     def entry(s: int, t: int) -> Expr:
         mirrored = size - 1 - t

@@ -32,7 +32,6 @@ from sympy import (
 
 from theory import symbols
 from theory.kernel import require_horizon
-from theory.landau import require_noise
 from theory.sharing import SharingFamily
 from theory.sharing_landau import Quartic, quartic
 from theory.sharing_stability import EIGENVALUE, eigenvalue_condition
@@ -74,38 +73,34 @@ def continuity_at(family: str, T: int, rho: Any, kappa: Any) -> Any:
     return found.constant * (1 + kappa / found.ratio ** (T - 1)) + found.share
 
 
-def tricritical_correlations(family: str, T: int, kappa: Any = 0, digits: int = 40) -> tuple[Any, ...]:
-    """The ρ in (0, 1) at which the order changes at this κ, mpmath numbers to so many digits.
+def tricritical_correlations(family: str, T: int, digits: int = 40) -> tuple[Any, ...]:
+    """The ρ in (0, 1) at which the order changes at κ = 0, mpmath numbers to so many digits.
 
     Changes of sign of ``p + qζ`` on a grid, where λ(r) rises; each root refined.
 
     Raises:
-        ValueError: for another family, T < 4 or a κ that is no exact number ≥ 0.
+        ValueError: for another family or T < 4.
     """
     if family not in ("shared", "drift"):
         raise ValueError(f"family: is {family!r}; accepted: shared or drift")
     require_horizon(T, 4)
-    noise = require_noise(kappa)
-    if not noise.is_number:
-        raise ValueError("kappa: is symbolic; accepted: an exact number ≥ 0")
     grid = []
     with mpmath.workdps(20):
         for k in range(1, GRID):
             rho = mpmath.mpf(k) / GRID
-            grid.append((rho, continuity_at(family, T, rho, mpmath.mpf(noise.evalf(20)))))
+            grid.append((rho, continuity_at(family, T, rho, 0)))
     roots = []
     with mpmath.workdps(digits + 20):
-        kappa_value = mpmath.mpf(noise.evalf(digits + 20))
         for (low, before), (high, after) in pairwise(grid):
             if (before > 0) != (after > 0):
                 root = mpmath.findroot(
-                    lambda rho: continuity_at(family, T, rho, kappa_value),
+                    lambda rho: continuity_at(family, T, rho, 0),
                     (low, high),
                     solver="anderson",
                     tol=mpmath.mpf(10) ** (-2 * digits),
                     verify=False,
                 )
-                if _rises(quartic_at(family, T, root), kappa_value):
+                if _rises(quartic_at(family, T, root), 0):
                     roots.append(root)
     return tuple(roots)
 

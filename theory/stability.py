@@ -165,7 +165,7 @@ def lag_sector(T: int | Symbol, lag: int | Symbol, arch: str = "rnn", kappa: Exp
     return LagSector(lag, size, 2 * r, Integer(1), -r)
 
 
-def second_variation(T: int, arch: str = "rnn", kappa: Expr = symbols.kappa) -> ImmutableMatrix:
+def second_variation(T: int, arch: str = "rnn") -> ImmutableMatrix:
     """The Hessian of the full F on the incoherent branch in the upper-triangle entries of E, from its matrices.
 
     ``2F₂`` is evaluated as the matrix expression of this module's head on unit matrices, with nothing assumed about
@@ -191,7 +191,7 @@ def second_variation(T: int, arch: str = "rnn", kappa: Expr = symbols.kappa) -> 
         a_late, b_late = a[1:, 1:], b[1:, 1:]
         trace = r * ((a_mask * b_mask).trace() - ((a_late * b_mask).trace() + (b_late * a_mask).trace()) / 2)
         entropy = ((a * b).trace() - (a_mask * b_mask).trace()) / 2
-        energy = (r - 1) * share(T, kappa) * a[n - 1, n - 1] * b[n - 1, n - 1]
+        energy = (r - 1) * share(T) * a[n - 1, n - 1] * b[n - 1, n - 1]
         return trace + entropy + energy
 
     size = len(units)

@@ -62,7 +62,7 @@ from theory.matrix_calculus.kernel_functional import (
     SHARING,
     X_SHIFTED,
     H,
-    Network,
+    LinearNetwork,
     Y,
     dH,
     fold,
@@ -288,7 +288,7 @@ assert isinstance(Restrict(H, 3).adjoint_map(Matrix.eye(3).as_immutable()), Embe
 # The mask is the entrywise product with $M$: for $M$ of ones it is no node, for $M=1$ the DNN's. It is its own adjoint.
 
 # %%
-general = Network(SHARING, skip, beta, 2)
+general = LinearNetwork(SHARING, skip, beta, 2)
 whole = free_energy_gradient(general)
 print("G =", matrix_latex(fold(whole, general)[0]))
 assert free_energy_gradient("shared:1") == free_energy_gradient("rnn")

@@ -11,7 +11,7 @@ from derivations.exact.tasks import exact, task_of
 if TYPE_CHECKING:
     from theory.free_energy import FreeEnergy
     from theory.matrix_calculus.entrywise import ExactTask
-    from theory.matrix_calculus.kernel_functional import Network
+    from theory.matrix_calculus.kernel_functional import LinearNetwork
 
 
 def _endpoint_free_energy(T: int, request: Request) -> FreeEnergy:
@@ -24,13 +24,13 @@ def _endpoint_free_energy(T: int, request: Request) -> FreeEnergy:
     return F.subs(put if request.signal is None else put | {symbols.signal: exact(request.signal)})
 
 
-def _matrix_form(request: Request, name: str, derive: Callable[[Network], Any]) -> Fields:
+def _matrix_form(request: Request, name: str, derive: Callable[[LinearNetwork], Any]) -> Fields:
     """A matrix expression for any n, P and supervised sets."""
     from theory.matrix_calculus import matrix_latex
-    from theory.matrix_calculus.kernel_functional import SHARING, Network, network
+    from theory.matrix_calculus.kernel_functional import SHARING, LinearNetwork, network
 
     weights = SHARING if request.arch == "matrix" else network(sharing_of(request)).weights
-    expression = derive(Network(weights, request.skip, request.bias, request.outputs))
+    expression = derive(LinearNetwork(weights, request.skip, request.bias, request.outputs))
     fields: Fields = {"arch": request.arch, "skip": request.skip or None, "bias": request.bias or None}
     if weights == SHARING and request.arch != "matrix":
         found = sharing_of(request)

@@ -121,7 +121,7 @@ def _task(
     from sympy import ImmutableMatrix, Matrix
 
     from theory.matrix_calculus.entrywise import ExactTask, time_matrix
-    from theory.matrix_calculus.kernel_functional import SHARING, Network
+    from theory.matrix_calculus.kernel_functional import SHARING, LinearNetwork
     from theory.sharing import bias_correlations
 
     n, r = layout.n, layout.P
@@ -133,7 +133,7 @@ def _task(
         found = sharing_of(request)
         M, B = found.matrix(n), found.biases(n)
     biases = Matrix(n * r, n * r, lambda i, j: B[i // r, j // r])
-    network = Network(SHARING, request.skip, request.bias, len(outer))
+    network = LinearNetwork(SHARING, request.skip, request.bias, len(outer))
     return ExactTask(network, layout, time_matrix(M), ImmutableMatrix(inputs), ImmutableMatrix(biases), outer)
 
 

@@ -14,7 +14,6 @@ differ in stability (the Hessian along other lags), and each is a branch here.
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,12 +51,12 @@ class GridBranch:
     kernel: FloatArray
 
 
-def interactive_data(horizons: Sequence[int] = HORIZONS) -> dict[str, Any]:
+def interactive_data() -> dict[str, Any]:
     """Slider ranges and branches as plain JSON; arrays are float32 in base64, ``columns`` values for each point."""
     return {
         "largest_signal": LARGEST_SIGNAL,
         "largest_noise": LARGEST_NOISE,
-        "branches": {str(T): [_packed(branch) for branch in branches(T)] for T in horizons},
+        "branches": {str(T): [_packed(branch) for branch in branches(T)] for T in HORIZONS},
     }
 
 

@@ -85,10 +85,10 @@ class GroupedPoint:
     @cached_property
     def _taken(self) -> tuple[_Taken, ...]:
         found = []
-        for passage in self.groups.passages:
-            A = passage.sent @ self.factors[passage.source]
+        for drive in self.groups.drives:
+            A = drive.sent @ self.factors[drive.source]
             K = np.asarray(np.linalg.cholesky(A @ A.T))
-            own = solve_lower(K, self.factors[passage.target][passage.place])
+            own = solve_lower(K, self.factors[drive.target][drive.place])
             found.append(_Taken(K, solve_lower(K, A), own, own @ own.T))
         return tuple(found)
 
@@ -117,10 +117,10 @@ class GroupedPoint:
             logs[rows] = np.log(np.diagonal(factor))
         share[cliques[start]] += np.einsum("ij,ij->j", self._given, self._given)
         logs[cliques[start][place]] -= np.log(np.diagonal(K))
-        for passage, taken in zip(self.groups.passages, self._taken, strict=True):
-            rows = cliques[passage.target]
+        for drive, taken in zip(self.groups.drives, self._taken, strict=True):
+            rows = cliques[drive.target]
             share[rows] += np.einsum("ij,ij->j", taken.own, taken.own)
-            logs[rows[passage.place]] -= np.log(np.diagonal(taken.K))
+            logs[rows[drive.place]] -= np.log(np.diagonal(taken.K))
         # x - 1 - ln x row by row: nothing cancels badly
         return 0.5 * float(np.sum(share - 1.0 - 2.0 * logs))
 
@@ -138,9 +138,9 @@ class GroupedPoint:
         M, messages = np.zeros(groups.numbers), np.zeros(groups.numbers)
         held, sent = groups.blocks(M), groups.blocks(messages)
         held[groups.given[0]] += self._given.T @ self._given
-        for passage, taken in zip(groups.passages, self._taken, strict=True):
-            held[passage.target] += taken.own.T @ taken.own
-            sent[passage.source] += 0.5 * (taken.sent.T @ (taken.sent - taken.response @ taken.sent))
+        for drive, taken in zip(groups.drives, self._taken, strict=True):
+            held[drive.target] += taken.own.T @ taken.own
+            sent[drive.source] += 0.5 * (taken.sent.T @ (taken.sent - taken.response @ taken.sent))
         return groups.joined(M, held), groups.joined(messages, sent)
 
     @cached_property
@@ -177,12 +177,12 @@ class GroupedPoint:
             np.matmul(bend, step, out=into)
         if p:  # once, not in every clique
             out[0][..., :p, :p] -= (len(out) - 1) * (self._bend[0][:p, :p] @ blocks[0][..., :p, :p])
-        for passage, taken in zip(groups.passages, self._taken, strict=True):
+        for drive, taken in zip(groups.drives, self._taken, strict=True):
             A, T = taken.sent, taken.own
-            change = A @ blocks[passage.source] @ A.T
-            moved = T @ blocks[passage.target] @ T.T
-            out[passage.source] += A.T @ (change @ taken.response - 0.5 * (change + moved)) @ A
-            out[passage.target] -= T.T @ (0.5 * change) @ T
+            change = A @ blocks[drive.source] @ A.T
+            moved = T @ blocks[drive.target] @ T.T
+            out[drive.source] += A.T @ (change @ taken.response - 0.5 * (change + moved)) @ A
+            out[drive.target] -= T.T @ (0.5 * change) @ T
         out[groups.label] += self._energy.curvature(blocks[groups.label])
         for block in out:
             block[...] = symmetric(block)
@@ -192,11 +192,11 @@ class GroupedPoint:
     def _carried(self) -> list[tuple[int, int, FloatArray]]:
         """𝒟 by groups: source, target and N of ``𝒟S = NSNᵀ`` on the target's own rows."""
         found, p = [], len(self.groups.shared)
-        for passage, taken in zip(self.groups.passages, self._taken, strict=True):
-            own = self.factors[passage.target][p:, p:]
+        for drive, taken in zip(self.groups.drives, self._taken, strict=True):
+            own = self.factors[drive.target][p:, p:]
             right = np.zeros((len(own), taken.sent.shape[1]))
-            right[passage.place - p] = taken.K @ taken.sent
-            found.append((passage.source, passage.target, solve_lower(own, right)))
+            right[drive.place - p] = taken.K @ taken.sent
+            found.append((drive.source, drive.target, solve_lower(own, right)))
         return found
 
     def preconditioned(self, S: FloatArray) -> FloatArray:

@@ -26,7 +26,7 @@ from numerics.linear.functional import KernelFunctional
 
 
 @dataclass(frozen=True, eq=False)
-class Passage:
+class Drive:
     """What the W of one group of coordinates takes there: their C is ``A H Aᵀ``.
 
     Attributes:
@@ -53,7 +53,7 @@ class Groups:
         functional: F.
         shared: coordinates in every clique, p of them.
         own: those of each clique alone.
-        passages: in order of time.
+        drives: in order of time.
         given: clique and rows whose C is the inputs', and its Cholesky factor.
         label: clique that the energy depends on.
         target: the labels, with rows of the read-out on it.
@@ -62,7 +62,7 @@ class Groups:
     functional: KernelFunctional
     shared: IntArray
     own: tuple[IntArray, ...]
-    passages: tuple[Passage, ...]
+    drives: tuple[Drive, ...]
     given: tuple[int, IntArray, FloatArray]
     label: int
     target: Target
@@ -197,7 +197,7 @@ def _built(
     shared: IntArray,
     own: list[IntArray],
     first: IntArray,
-    passages: list[tuple[IntArray, FloatArray, IntArray]],
+    drives: list[tuple[IntArray, FloatArray, IntArray]],
     read: IntArray,
 ) -> Groups:
     cliques = [np.concatenate([shared, rows]) for rows in own]
@@ -212,16 +212,16 @@ def _built(
         return np.asarray(position[clique, coordinates])
 
     found = []
-    for target, sent, used in passages:
+    for target, sent, used in drives:
         source, end = holding(used), holding(target)
-        found.append(Passage(source, sent[:, cliques[source]], end, place(target, end)))
+        found.append(Drive(source, sent[:, cliques[source]], end, place(target, end)))
     start, label = holding(first), holding(read)
     factor = np.linalg.cholesky(functional.input_covariance[np.ix_(first, first)])
     return Groups(
         functional=functional,
         shared=shared,
         own=tuple(own),
-        passages=tuple(found),
+        drives=tuple(found),
         given=(start, place(first, start), np.asarray(factor)),
         label=label,
         target=replace(functional.targets[0], readout=functional.readout[:, cliques[label]]),

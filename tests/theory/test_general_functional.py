@@ -14,7 +14,7 @@ from theory.matrix_calculus.kernel_functional import (
     SHARING,
     X_SHIFTED,
     H,
-    Network,
+    LinearNetwork,
     dH,
     forward_covariance,
     free_energy,
@@ -58,7 +58,7 @@ class Case:
         self.inputs[size - 1, size - 1] += 1
         self.bias = Matrix(self.n, self.n, lambda s, t: Rational(1, 2) ** abs(s - t))
         self.labels = [Matrix([i + 2 - 3 * c for i in range(len(at))]) for c, at in enumerate(positions)]
-        self.network = Network(SHARING, skip, beta, len(positions))
+        self.network = LinearNetwork(SHARING, skip, beta, len(positions))
         self.layout = Layout.of_pairs(self.n, P, *positions)
 
     def values(self):
@@ -125,7 +125,7 @@ def unit(size, i, j):
 
 @cache
 def product(outputs):
-    return free_energy_hessian_vector_product(Network(SHARING, skip, beta, outputs))
+    return free_energy_hessian_vector_product(LinearNetwork(SHARING, skip, beta, outputs))
 
 
 def mismatches(case, G, dG=None):
@@ -231,7 +231,7 @@ def test_the_ends_of_the_families_are_the_same_expressions(word, plain):
 
 @pytest.mark.parametrize(("M", "plain"), [(OneMatrix(n, n), "rnn"), (Identity(n), "dnn")])
 def test_the_general_expression_becomes_rnn_and_dnn(M, plain):
-    at_zero = Network(M, skip=0, bias=0)
+    at_zero = LinearNetwork(M, skip=0, bias=0)
     assert free_energy(at_zero) == free_energy(plain)
     put = free_energy_gradient(GENERAL).subs({skip: 0, beta: 0})
     weights = M if plain == "dnn" else OneMatrix(n, n)
@@ -257,7 +257,7 @@ def test_shared_is_linear_in_rho_under_the_covariance():
     C = forward_covariance("shared:rho")
     assert rho * w * Shift(H) + (1 - rho) * w * Mask(Shift(H)) + u * X_SHIFTED == C or C.has(Mask)
     case = Case(1, Matrix([[1, Rational(1, 4)], [Rational(1, 4), 1]]), 0, 0, [2])
-    one, other = forward_covariance("shared:1/4"), forward_covariance(Network(SHARING))
+    one, other = forward_covariance("shared:1/4"), forward_covariance(LinearNetwork(SHARING))
     assert evaluate(one, case.values(), case.layout) == evaluate(other, case.values(), case.layout)
 
 
@@ -277,7 +277,7 @@ def test_masks_are_their_own_adjoint(weights):
 
 def test_a_network_is_refused_or_named():
     with pytest.raises(ValueError, match="outputs"):
-        Network(SHARING, outputs=0)
+        LinearNetwork(SHARING, outputs=0)
     with pytest.raises(ValueError, match="arch"):
         network("cnn")
     assert network(GENERAL) is GENERAL

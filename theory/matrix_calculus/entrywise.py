@@ -23,7 +23,7 @@ from theory.matrix_calculus.kernel_functional import (
     SHARING,
     X_SHIFTED,
     H,
-    Network,
+    LinearNetwork,
     dH,
     drive_covariance,
     free_energy_gradient,
@@ -52,7 +52,7 @@ class ExactTask:
         labels: Y of each output.
     """
 
-    network: Network
+    network: LinearNetwork
     layout: Layout
     sharing: ImmutableMatrix
     inputs: ImmutableMatrix

@@ -49,7 +49,7 @@ Y = labels()
 
 
 @dataclass(frozen=True)
-class Network:
+class LinearNetwork:
     """What the free energy of a linear network depends on, beside its task and widths.
 
     Attributes:
@@ -74,10 +74,10 @@ class Network:
 
 
 #: Any M, a and β.
-GENERAL = Network(SHARING, skip, beta)
+GENERAL = LinearNetwork(SHARING, skip, beta)
 
 
-def network(arch: str | SharingFamily | Network) -> Network:
+def network(arch: str | SharingFamily | LinearNetwork) -> LinearNetwork:
     """The network without skip and biases that a word names.
 
     The correlations of ``shared:ρ`` are ``ρ 11ᵀ + (1-ρ) 1``; those of ``drift:ρ`` and ``looped:p`` stay the symbol M,
@@ -86,32 +86,32 @@ def network(arch: str | SharingFamily | Network) -> Network:
     Raises:
         ValueError: one line, for any other word.
     """
-    if isinstance(arch, Network):
+    if isinstance(arch, LinearNetwork):
         return arch
     found = arch if isinstance(arch, SharingFamily) else sharing(arch)
     if found == RNN:
-        return Network(OneMatrix(n, n))
+        return LinearNetwork(OneMatrix(n, n))
     if found == DNN:
-        return Network(Identity(n))
+        return LinearNetwork(Identity(n))
     if found.family == "shared":
-        return Network(found.parameter * OneMatrix(n, n) + (1 - found.parameter) * Identity(n))
-    return Network(SHARING)
+        return LinearNetwork(found.parameter * OneMatrix(n, n) + (1 - found.parameter) * Identity(n))
+    return LinearNetwork(SHARING)
 
 
-def drive_covariance(arch: str | Network) -> Any:
+def drive_covariance(arch: str | LinearNetwork) -> Any:
     """``D = w M∘H⁻ + uX⁻ + βB``, the covariance of ``W h + U x + b``."""
     net = network(arch)
     inputs = u * X_SHIFTED if net.bias == 0 else u * X_SHIFTED + net.bias * BIASES
     return w * Mask(Shift(H), net.weights) + inputs
 
 
-def skip_matrix(arch: str | Network) -> Any:
+def skip_matrix(arch: str | LinearNetwork) -> Any:
     """``A = 1 - aΣ``: ``A h`` is what drives h."""
     net = network(arch)
     return Identity(n * P) if net.skip == 0 else Identity(n * P) - net.skip * Step(n * P)
 
 
-def forward_covariance(arch: str | Network) -> Any:
+def forward_covariance(arch: str | LinearNetwork) -> Any:
     """``C[H] = A⁻¹DA⁻ᵀ``, the covariance of one neuron's trajectory; D where nothing skips."""
     A, D = skip_matrix(arch), drive_covariance(arch)
     return D if isinstance(A, Identity) else MatMul(Inverse(A), D, Inverse(transposed(A)))
@@ -123,7 +123,7 @@ def propagator(output: int = 0) -> Any:
     return Inverse(v * Restrict(H, rows, output) + kappa * Identity(rows))
 
 
-def free_energy_terms(arch: str | Network) -> dict[str, Any]:
+def free_energy_terms(arch: str | LinearNetwork) -> dict[str, Any]:
     """The energy, ``½ tr[HC⁻¹]`` and ``-½ ln(|H|/|C|)``: sums of constants times ``Trace`` and ``LogDet``."""
     net = network(arch)
     A, D = skip_matrix(net), drive_covariance(net)
@@ -135,24 +135,24 @@ def free_energy_terms(arch: str | Network) -> dict[str, Any]:
     }
 
 
-def free_energy(arch: str | Network) -> Any:
+def free_energy(arch: str | LinearNetwork) -> Any:
     """F(H), the sum of its terms."""
     return Add(*free_energy_terms(arch).values())
 
 
 @cache
-def free_energy_gradient(arch: str | Network) -> Any:
+def free_energy_gradient(arch: str | LinearNetwork) -> Any:
     """The symmetric G with ``dF = tr[G dH]``; stationarity is ``G = 0``."""
     return gradient(free_energy(arch), H)
 
 
 @cache
-def free_energy_hessian_vector_product(arch: str | Network) -> Any:
+def free_energy_hessian_vector_product(arch: str | LinearNetwork) -> Any:
     """The change of G when H changes by the symmetric ``dH``."""
     return differential(free_energy_gradient(arch), H, dH)
 
 
-def fold(expression: Any, arch: str | Network) -> tuple[Any, dict[Any, Any]]:
+def fold(expression: Any, arch: str | LinearNetwork) -> tuple[Any, dict[Any, Any]]:
     """The expression with the matrices that it inverts as symbols, and what the symbols stand for.
 
     These are C, or ``A`` and ``D`` where there is a skip connection, and ``K_c = v 𝒯_cH𝒯_cᵀ + κ``.
