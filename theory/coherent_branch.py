@@ -103,8 +103,7 @@ class CoherentBranch(Typeset):
         numerator = fraction(together(slope))[0]
         reach = _reach(self)
         quotient = factor(cancel(numerator / reach))
-        # The constant and the powers of w u v that remain are positive.
-        return _positive_part_removed(quotient, self.parameter)
+        return _changing_sign(quotient)
 
     def rescaled(self) -> CoherentBranch:
         """The branch for general u, v, w: ``H^{ts} = u w^{(t+s)/2-1} Ĥ^{ts}``, ``κ̂ = κ/(v w² u)``, outlier times √w.
@@ -137,13 +136,12 @@ def _reach(branch: CoherentBranch) -> Expr:
     return fraction(together(branch.kernel[3, 3] / (u * w**2) + branch.noise / (v * u * w**2)))[0]
 
 
-def _positive_part_removed(expression: Expr, parameter: Symbol) -> Expr:
-    """The factors that change sign for s > 2: all but constants and powers of s and s - 1."""
+def _changing_sign(expression: Expr) -> Expr:
+    """The numerator without its positive constant; the denominator has powers of s, s - 1 and scales."""
     constant, factors = factor_list(fraction(together(expression))[0])
     result: Expr = Integer(1)
     for base, power in factors:
-        if base.has(parameter) and base not in (parameter, parameter - 1):
-            result *= base**power
+        result *= base**power
     return result if constant > 0 else -result
 
 

@@ -115,5 +115,12 @@ def test_names_of_the_stretches_that_meet_at_a_point():
     # of branch 0 the second point is stable; of branch 1 the fourth, and the last, which its stretch shares
     assert names("equal-free-energy", 3.5, (0, 1)) == ("incoherent", "coherent-1b")
     assert names("equal-free-energy", 1.5, (0, 1)) == ("incoherent",)
+    # a third stretch of a branch that turns at 2 and at 1 passes 2 once more, and does not end there
+    turning = SimpleNamespace(theta=np.array([0.0, 2.0, 1.0, 4.0]))
+    for k, bounds in enumerate(((0.0, 2.0), (1.0, 2.0), (1.0, 4.0))):
+        one = SimpleNamespace(number=2, branch=turning, first=k, last=k + 1, bounds=bounds)
+        named.append((f"coherent-2{'abc'[k]}", one))
+    assert names("fold", 2.0, (2,)) == ("coherent-2a", "coherent-2b")
+    assert names("pitchfork", 3.0, (2,)) == ("coherent-2c",)
     found.stable_pieces = [piece(1, 4, 4), piece(0, 0, 0)]
     assert names("equal-free-energy", 3.5, (0, 1)) == ()
