@@ -8,7 +8,6 @@ import pytest
 from numerics import solve_all
 from numerics.continuation.diagram import diagram
 from numerics.continuation.hysteresis import hysteresis_loop
-from numerics.continuation.parameters import signal_of
 from numerics.inputs.problem import Problem, endpoint
 from numerics.inputs.teachers import sequence
 from tests.continuation import exact_t4
@@ -27,14 +26,14 @@ def random_endpoint(rng):
     problem = endpoint(4, signal, kappa=noise * v * w**2 * u, u=u, v=v, w=w, arch=arch)
     parameter = str(rng.choice(PARAMETERS))
     power = 2 if parameter == "w" else 1
-    centre = signal_of(problem) if parameter == "signal" else getattr(problem, parameter)
+    centre = 1.0 if parameter == "signal" else getattr(problem, parameter)
     low, high = (centre * math.exp(sign * rng.uniform(0.01, 1.0) / power) for sign in (-1, 1))
     return problem, parameter, (low, high)
 
 
 def at(problem, parameter):
     if parameter == "signal":
-        return lambda p: problem.with_(y=math.sqrt(p / signal_of(problem)) * problem.y)
+        return lambda p: problem.with_(y=math.sqrt(p) * problem.y)
     return lambda p: problem.with_(**{parameter: float(p)})
 
 
@@ -91,7 +90,7 @@ def random_problem(rng):
 def assert_nested(problem, parameter, rng):
     """A range within another holds what the other one does there, and what the search at each value finds."""
     power = problem.n - 1 if parameter == "w" else 1
-    centre = signal_of(problem) if parameter == "signal" else getattr(problem, parameter)
+    centre = 1.0 if parameter == "signal" else getattr(problem, parameter)
     ends = np.sort(rng.uniform(-1.2, 1.2, 4)) / power
     outer, inner = ((centre * math.exp(a), centre * math.exp(b)) for a, b in (ends[[0, 3]], ends[[1, 2]]))
     wide, narrow = (diagram(problem, parameter, span) for span in (outer, inner))
