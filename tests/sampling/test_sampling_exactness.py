@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -170,6 +171,11 @@ def test_tiny_network_against_importance_sampling(kind, tiny_truth):
     assert np.max(summarise(series).rhat) < 1.2  # chains that stay where they start disagree, and have large errors
 
 
+@cache
+def wider_truth(arch: str, activation: str) -> tuple[np.ndarray, np.ndarray]:
+    return by_importance(tiny(arch, activation), 3, 500_000)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("arch", "activation"), [("rnn", "relu"), ("dnn", "tanh"), ("dnn", "linear")])
@@ -177,8 +183,8 @@ def test_wider_networks_against_importance_sampling(kind, arch, activation):
     problem = tiny(arch, activation)
     if kind == "collapsed" and activation == "relu":  # too narrow: test_collapsed_refuses_what_it_cannot_do
         return
-    mean, error = by_importance(problem, 3, 1_000_000)
-    series = run(make_network(problem, 3, "float64"), kind, 5000, 12)
+    mean, error = wider_truth(arch, activation)
+    series = run(make_network(problem, 3, "float64"), kind, 2000, 12)  # planted faults are seen after 800
     assert worst_z(series, mean, error) < Z_LIMIT
 
 
@@ -246,10 +252,13 @@ def wrong_determinant(monkeypatch):
 
 def wrong_marginal_temperature(monkeypatch):
     """κ twice too large in the likelihood with the read-out integrated out."""
+
+    @cache
+    def hotter(net):
+        return replace(net, problem=net.problem.with_(kappa=1.6))
+
     for module in (hmc, collapsed):
-        monkeypatch.setattr(
-            module, "marginal", lambda net, phi: marginal(replace(net, problem=net.problem.with_(kappa=1.6)), phi)
-        )
+        monkeypatch.setattr(module, "marginal", lambda net, phi: marginal(hotter(net), phi))
 
 
 def missing_time_of_the_frame(monkeypatch):
