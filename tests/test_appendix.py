@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SCRIPTS = sorted((ROOT / "derivations" / "appendix").glob("[0-9]*.py"))
 #: Derivations that take more than a few seconds run with the slow tests.
-QUICK = ("01", "02")
+QUICK = ("02",)
 
 
 def test_there_are_derivations():

@@ -266,6 +266,7 @@ def test_dnn_has_no_critical_point():
     assert "--arch" in result.exception.format_message()
 
 
+@pytest.mark.slow
 def test_printed_branch_at_T_5_is_the_solved_one():
     from numerics import solve
     from numerics.inputs.problem import endpoint

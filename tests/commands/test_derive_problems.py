@@ -120,7 +120,7 @@ SEQUENCES = {
 }
 
 
-@pytest.mark.parametrize("name", SEQUENCES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "dnn")) for name in SEQUENCES])
 def test_sequences_and_their_derivatives(name):
     arch, words, n, times, a, b = SEQUENCES[name]
     words = ("sequence", *words, "--arch", arch)

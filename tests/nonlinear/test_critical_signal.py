@@ -22,7 +22,7 @@ def test_linear_network_has_the_exact_critical_signal():
     assert found.state.branch == "incoherent"
 
 
-@pytest.mark.parametrize("x", [[[1.0], [1.0]], [[1.0], [-1.0]]])
+@pytest.mark.parametrize("x", [pytest.param([[1.0], [1.0]], marks=pytest.mark.slow), [[1.0], [-1.0]]])
 def test_patterns_that_coincide_are_one_of_less_noise(x):
     """Two labels of one trajectory, or of opposite ones: y twice with κ is y with κ/2. T = 5 has four dimensions."""
     y = np.array([[np.nan] * 3 + [1.0], [np.nan] * 3 + [np.sign(x[1][0])]])

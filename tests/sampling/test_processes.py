@@ -48,7 +48,7 @@ SINE = here(np.sin)
 @pytest.mark.parametrize(
     "body",
     [
-        pytest.param("show(run(np.sin, workers=2))", id="no guard"),
+        pytest.param("show(run(np.sin, workers=2))", id="no guard", marks=pytest.mark.slow),
         pytest.param("show(run(lambda h: np.sin(h), workers=2))", id="lambda"),
         pytest.param(
             """
@@ -65,6 +65,7 @@ SINE = here(np.sin)
             show(run(mine, workers=2))
             """,
             id="function of a module",
+            marks=pytest.mark.slow,
         ),
     ],
 )
@@ -76,6 +77,7 @@ def test_scripts(tmp_path, body):
     assert json.loads(done.stdout) == SINE  # once: workers do not run the script
 
 
+@pytest.mark.slow
 def test_a_notebook(tmp_path):
     cells = [
         HEAD,

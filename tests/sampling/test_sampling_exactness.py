@@ -285,7 +285,7 @@ def missing_time_of_the_frame(monkeypatch):
         pytest.param(wrong_determinant, "hmc-marginal", marks=pytest.mark.slow),
         pytest.param(wrong_prior_scale, "sgld", marks=pytest.mark.slow),
         pytest.param(missing_time, "sgld", marks=pytest.mark.slow),
-        (missing_factor, "collapsed"),
+        pytest.param(missing_factor, "collapsed", marks=pytest.mark.slow),
         pytest.param(uncorrelated_times, "collapsed", marks=pytest.mark.slow),
         pytest.param(unshared_jacobian, "sgld", marks=pytest.mark.slow),
     ],
