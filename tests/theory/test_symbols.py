@@ -29,4 +29,6 @@ def test_kernel_entries_are_one_symbol_in_either_order_of_their_times():
     assert log(symbols.kernel_entry(2, 2) ** 2).expand() == 2 * log(symbols.kernel_entry(2, 2))
     names = {symbols.kernel_entry(a, b).name for a in range(1, 13) for b in range(a, 13)}
     assert len(names) == 78
+    assert {"H_12", "H_99", "H_1_10", "H_11_12"} <= names
+    assert not {"H_1_2", "H_110"} & names
     assert all(isinstance(value, Symbol) for value in (symbols.z, symbols.kappa))
