@@ -9,7 +9,8 @@ itself is ``numerics.inputs.activation``.
 
 Averages: ``nodes``, over the tilted trajectory, with their exact sensitivities, from weighted points; ``quadrature``,
 such points for few dimensions; ``sample``, for many. ``reduced``: F maximised over Φ̃, with gradient and Hessian;
-``iteration``: the map of moments on a sample that moves with the state.
+``iteration``: the map of moments on a sample that moves with the state; ``weak``: what
+weak labels change of the random network's kernel.
 
 States: ``search``, the way to them (``lowest_state``, ``all_states``, ``state_near``); ``setting``, what
 its parts need; ``following``, the random network's state as the labels grow; ``exploration``, the cheap part, by

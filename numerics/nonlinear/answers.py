@@ -125,7 +125,9 @@ def _solution(search: Search, found: State, what: str) -> NonlinearSolution:
         if not np.isfinite(worst):
             status = "the error of the averages is not known: a part of the sample has no state here"
     gauge, E = np.outer(signs, signs), space.embedding
-    second = (state.nodes.points * point.average.probability[:, None]).T @ state.nodes.points
+    second = refined.second
+    if second is None:
+        second = (state.nodes.points * point.average.probability[:, None]).T @ state.nodes.points
     classes = kept_classes(space, search.engine.phi, point.kernel)
     kept = kept_entries(space, symmetric_vectors(space.m), classes)  # by symmetry the rest is zero
     beyond = coherence_beyond(expand(point.kernel), expand(prior), problem.P)

@@ -9,9 +9,10 @@ import numpy as np
 
 from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray, symmetric_vectors
-from numerics.nonlinear import by_walkers
+from numerics.nonlinear import by_walkers, weak
 from numerics.nonlinear.by_walkers import WalkedState
 from numerics.nonlinear.engine import Refined, Say, State, continued, relative_error
+from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.iteration import Iterate, MomentMap, Moments
 from numerics.nonlinear.laws import Law, law_at, minimised
 from numerics.nonlinear.nodes import moments_of, tilted_moments
@@ -167,6 +168,9 @@ class Sampling:
         """The state on as large a sample as its tolerance needs and `MOST` allows, or on the one that was asked for."""
         if isinstance(state, WalkedState):
             return by_walkers.refined(space, self.phi, state, limit, self.seed, say)
+        changed = self._refined_weak(space, state, limit, say) if state.reached else None
+        if changed is not None:
+            return changed
         size, most = (self._coarse(space), MOST) if self.size is None else (self.size, self.size)
         classes = kept_classes(space, self.phi, state.point.kernel)
         error = np.full_like(state.point.kernel, np.inf)
@@ -193,6 +197,32 @@ class Sampling:
             say("stability")
             stable = self._is_stable(space, state)
         return Refined(state, error, stable, self._hessian_smallest(space, state), _free_energy_error(state))
+
+    def _refined_weak(self, space: TrajectorySpace, state: SampledState, limit: float, say: Say) -> Refined | None:
+        """The state of weak labels from its change on small samples, if its error is within the limit."""
+        prior = forward_kernel(space, self.phi)
+        if not weak.is_weak(space, prior):
+            return None
+        start, classes = self.start(space, state), kept_classes(space, self.phi, state.point.kernel)
+        pairs = []
+        for seed in range(weak.SAMPLES):
+            say(f"sample {seed + 1} of {weak.SAMPLES}, with labels and without")
+            chosen = replace(self, seed=self.seed + seed)._sample(space, self._coarse(space), start.mixture)
+            moments, pair = start.moments, []
+            for labels in (space, space.with_labels(0.0)):
+                new = self._converged(labels, chosen, moments, classes=classes, tolerance=weak.RESIDUAL)
+                if new is None or not new.reached:
+                    return None
+                pair.append(continued(new, state))
+                moments = self.start(space, new).moments
+            pairs.append((pair[0], pair[1]))
+        found = weak.refined_by_change(space, prior, pairs)
+        if found is None or relative_error(found.state.point.kernel, found.kernel_error) > limit:
+            return None
+        if space.labels.duals(prior).energy < weak.NEGLIGIBLE:
+            return found
+        say("stability")
+        return replace(found, stable=self._is_stable(space, pairs[0][0]))
 
     def _coarse(self, space: TrajectorySpace) -> int:
         """Points of a batch with which states are found."""

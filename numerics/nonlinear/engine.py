@@ -47,6 +47,7 @@ class Refined:
         stable: whether no direction leads down.
         hessian_smallest: smallest eigenvalue of the Hessian of F(Φ) in the natural metric; nan where it is not known.
         free_energy_error: standard error of F; None for quadrature.
+        second: ``⟨ggᵀ⟩``, (d, d), where it is known better than from the state's points.
     """
 
     state: State
@@ -54,6 +55,7 @@ class Refined:
     stable: bool
     hessian_smallest: float
     free_energy_error: float | None = None
+    second: FloatArray | None = None
 
 
 #: Told what is being done.
