@@ -7,6 +7,7 @@ sample.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -28,7 +29,9 @@ def is_weak(space: TrajectorySpace, prior: FloatArray) -> bool:
     return space.labels.duals(prior).energy < WEAK
 
 
-def refined_by_change(space: TrajectorySpace, prior: FloatArray, pairs: list[tuple[State, State]]) -> Refined | None:
+def refined_by_change(
+    space: TrajectorySpace, prior: FloatArray, pairs: Sequence[tuple[State, State]]
+) -> Refined | None:
     """The state as the random network's, and the mean change over samples.
 
     Its error is the spread of the samples, not that of their mean: twice as much, as they are few and have a bias.
