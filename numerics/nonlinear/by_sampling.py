@@ -219,10 +219,9 @@ class Sampling:
         found = weak.refined_by_change(space, prior, pairs)
         if found is None or relative_error(found.state.point.kernel, found.kernel_error) > limit:
             return None
-        if space.labels.duals(prior).energy < weak.NEGLIGIBLE:
-            return found
         say("stability")
-        return replace(found, stable=self._is_stable(space, pairs[0][0]))
+        stable = space.labels.duals(prior).energy < weak.NEGLIGIBLE or self._is_stable(space, pairs[0][0])
+        return replace(found, stable=stable, hessian_smallest=self._hessian_smallest(space, pairs[0][0]))
 
     def _coarse(self, space: TrajectorySpace) -> int:
         """Points of a batch with which states are found."""
