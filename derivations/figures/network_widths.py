@@ -1,4 +1,4 @@
-"""Networks of several widths and activations, sampled, and their kernels' limit N → ∞ against the theory."""
+"""Networks of several widths and activations, sampled, and the theory at each width; nothing is fitted."""
 
 from __future__ import annotations
 
@@ -12,19 +12,28 @@ import numpy as np
 from derivations.figures.panel import finished_runs, sampled_networks
 from numerics import endpoint, solve
 from numerics.checking import agreement
+from numerics.checking.weights import phases
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray, alignment, from_entries
-from numerics.nonlinear.solution import nonlinear_state
+from numerics.predictors.at_width import (
+    AtWidth,
+    Misalignment,
+    autocorrelation_at_width,
+    coherence_at_width,
+    misalignment,
+    misalignment_beyond,
+)
+from numerics.predictors.finite_width import kernel_shift
 from numerics.progress import Progress
+from numerics.results.solution import Solution
 from numerics.sampling import observables
 from numerics.sampling.diagnostics import summarise, summarise_symmetric
-from numerics.symmetry import gauge
 
 T, SIGNAL, SEED = 4, 40.0, 20260216
 ACTIVATIONS = ("linear", "erf", "tanh", "relu")
 ARCHITECTURES = ("rnn", "dnn")
-#: Error of the theory's kernel, relative to its largest entry: far below the networks' standard errors.
-TOLERANCE = 1e-5
+#: Largest z of an alignment that is called agreement.
+MOST = 4.0
 #: Kernels kept of each chain.
 KEPT = 250
 
@@ -41,6 +50,7 @@ class WidthPlan:
         chains: of each network.
         steps: of each chain after warm-up.
         warmup: steps thrown away.
+        signal: λ.
     """
 
     cases: tuple[Case, ...]
@@ -48,42 +58,56 @@ class WidthPlan:
     chains: int
     steps: int
     warmup: int
+    signal: float = SIGNAL
 
 
 @dataclass(frozen=True, eq=False)
 class Theory:
-    """The theory's kernel at N → ∞, order parameter positive.
+    """What is predicted of networks of any width, in the sign that `solve` gives: order parameter positive.
 
     Attributes:
-        kernel: Φ, (n, n).
-        error: of each entry, from the averages over one neuron; 0 for the linear network.
+        state: of lowest free energy.
+        kernel: Φ, N → ∞, (n, n).
         one_sign: the state is coherent and has a mirror image under W → -W.
+        shift: the mean kernel is ``kernel + shift/N`` to first order, (n, n).
+        misalignment: 1 - CKA with `kernel`.
+        coherence, autocorrelation: of one network.
     """
 
+    state: Solution
     kernel: FloatArray
-    error: FloatArray
     one_sign: bool
+    shift: FloatArray
+    misalignment: Misalignment
+    coherence: AtWidth
+    autocorrelation: AtWidth
+
+    def at(self, width: int) -> tuple[FloatArray, FloatArray]:
+        """The mean kernel at a width, and its error, (n, n): from the exact density where it is known."""
+        (phase,) = phases([self.state], width)
+        return phase.kernel, phase.kernel_error
 
 
-def problem(case: Case) -> Problem:
-    """Endpoint supervision at the panel's signal, u = v = w = κ = 1."""
+def problem(case: Case, signal: float = SIGNAL) -> Problem:
+    """Endpoint supervision, u = v = w = κ = 1."""
     activation, arch = case
-    return endpoint(T, SIGNAL, activation=activation, arch=arch)
+    return endpoint(T, signal, activation=activation, arch=arch)
 
 
 def predicted(problem: Problem) -> Theory:
-    """The state of lowest free energy."""
-    if problem.activation.name == "linear":
-        state = solve(problem)
-        kernel, error = state.kernel, np.zeros_like(state.kernel)
-        coherent = state.branch == "coherent"
-    else:
-        nonlinear = nonlinear_state(solve(problem, tolerance=TOLERANCE))
-        if not nonlinear.converged:
-            raise ArithmeticError(f"{problem.activation} {problem.arch}: {nonlinear.status}")
-        kernel, error = nonlinear.kernel, nonlinear.kernel_error
-        coherent = nonlinear.branch == "coherent"
-    return Theory(gauge.fixed(problem, kernel, odd=problem.activation.odd), error, coherent)
+    """Of the state of lowest free energy."""
+    state = solve(problem)
+    if not state.converged:
+        raise ArithmeticError(f"{problem.activation} {problem.network}: {state.status}")
+    return Theory(
+        state,
+        state.kernel,
+        state.branch == "coherent",
+        kernel_shift(state),
+        misalignment(state),
+        coherence_at_width(state),
+        autocorrelation_at_width(state),
+    )
 
 
 def simulated(plan: WidthPlan, folder: Path, workers: int, progress: Progress) -> dict[Case, dict[int, dict[str, Any]]]:
@@ -91,9 +115,9 @@ def simulated(plan: WidthPlan, folder: Path, workers: int, progress: Progress) -
     tasks = [(case, width) for width in reversed(plan.widths) for case in sorted(plan.cases, key=lambda c: c[1])]
     jobs = {}
     for (activation, arch), width in tasks:
-        jobs[folder / f"{activation}-{arch}-{width}.json"] = {
+        jobs[folder / f"{activation}-{arch.replace(':', '-')}-{width}.json"] = {
             "T": T,
-            "signal": SIGNAL,
+            "signal": plan.signal,
             "activation": activation,
             "arch": arch,
             "width": width,
@@ -126,15 +150,16 @@ def network(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class Sampled:
-    """What is read off the kernels of one network width; each quantity with its standard error.
+    """What is read off the kernels of one network width.
 
     Attributes:
-        kernel, kernel_error: mean kernel, (n, n).
+        kernel, kernel_error: mean kernel and its standard error, (n, n).
         ess, rhat: of its worst entry.
-        misalignment: 1 - CKA of one network's kernel with the theory's, averaged over networks; value and error.
-        of_mean: 1 - CKA of the mean kernel; value and error. The error includes what noise alone would add.
-        coherence: of the mean kernel, (n, n).
-        autocorrelation: of the mean kernel, values and errors, (2, n).
+        misalignment: 1 - CKA of one network's kernel with the theory's, N → ∞: mean over networks, and its error.
+        of_mean: 1 - CKA of the mean kernel, and its error, which includes what noise alone would add.
+        coherence: mean over networks, (n, n).
+        autocorrelation: mean over networks, its error, and its standard deviation over networks, (3, n).
+        agreement: of the mean kernel with the one predicted at this width.
     """
 
     kernel: FloatArray
@@ -145,6 +170,7 @@ class Sampled:
     of_mean: tuple[float, float]
     coherence: FloatArray
     autocorrelation: FloatArray
+    agreement: agreement.Agreement
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,46 +178,52 @@ class WidthResult:
     """One activation and architecture at all widths.
 
     Attributes:
-        theory: at N → ∞.
+        theory: the prediction.
         sampled: by width, smallest first.
-        trend: the mean kernel's polynomial in 1/N.
-        agreement: of the trend's limit with the theory.
     """
 
     theory: Theory
     sampled: dict[int, Sampled]
-    trend: agreement.WidthTrend
-    agreement: agreement.Agreement
+
+    @property
+    def misalignment_z(self) -> float:
+        """1 - CKA of one network at the largest width less c/N, over its error and the size of the next order."""
+        width = max(self.sampled)
+        value, error = self.sampled[width].misalignment
+        beyond = misalignment_beyond(self.theory.state, width)
+        return (value - self.theory.misalignment.single / width) / float(np.hypot(error, beyond))
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the mean kernel is the predicted one at every width, and the alignment at the largest."""
+        return abs(self.misalignment_z) < MOST and all(part.agreement.agrees for part in self.sampled.values())
+
+    @property
+    def largest_z(self) -> float:
+        """Of an entry, over all widths."""
+        return max(float(np.abs(sampled.agreement.z).max()) for sampled in self.sampled.values())
 
 
 def compare(theory: Theory, runs: Mapping[int, Mapping[str, Any]]) -> WidthResult:
-    """The limit N → ∞ of the sampled kernels against the theory."""
-    sampled = {width: read_off(theory, runs[width]) for width in sorted(runs)}
-    means, errors = ([getattr(s, name) for s in sampled.values()] for name in ("kernel", "kernel_error"))
-    trend = agreement.width_trend(list(sampled), means, errors, order=2)
-    verdict = agreement.compare(
-        theory.kernel,
-        trend.limit,
-        np.hypot(trend.limit_standard_error, theory.error),
-        rhat=max(s.rhat for s in sampled.values()),
-        ess=min(s.ess for s in sampled.values()),
-    )
-    return WidthResult(theory, sampled, trend, verdict)
+    """The sampled kernels against the theory at each width."""
+    return WidthResult(theory, {width: read_off(theory, width, runs[width]) for width in sorted(runs)})
 
 
-def read_off(theory: Theory, run: Mapping[str, Any]) -> Sampled:
-    """Mean kernel, alignment, coherence and autocorrelation of one network."""
+def read_off(theory: Theory, width: int, run: Mapping[str, Any]) -> Sampled:
+    """Mean kernel, alignment, coherence and autocorrelation of one width's networks."""
     entries = np.array(run["kernels"])
-    n = len(theory.kernel)
-    kernels = from_entries(entries, n)
+    kernels = from_entries(entries, len(theory.kernel))
     if theory.one_sign and run["has_sign_symmetry"]:
         negative = observables.order_parameter(kernels, 1) < 0
-        kernels = np.where(negative[..., None, None], observables.flip_kernel(n, 1) * kernels, kernels)
+        kernels = np.where(negative[..., None, None], observables.flip_kernel(len(theory.kernel), 1) * kernels, kernels)
     summary = summarise_symmetric(kernels)
     single = summarise(1 - alignment(kernels, theory.kernel)[..., None])
     of_mean, error = propagated(kernels, lambda kernel: 1 - alignment(kernel, theory.kernel)[..., None])
     # Where the mean kernel is right, 1 - CKA is the square of its noise, which the slope does not see.
     noise = 0.5 * np.sum(summary.standard_error**2) / np.sum(summary.mean**2)
+    correlations = observables.autocorrelation(kernels, 1)
+    of_lag = summarise(correlations)
+    at_width, theory_error = theory.at(width)
     return Sampled(
         kernel=summary.mean,
         kernel_error=summary.standard_error,
@@ -199,8 +231,15 @@ def read_off(theory: Theory, run: Mapping[str, Any]) -> Sampled:
         rhat=float(summary.rhat.max()),
         misalignment=(float(single.mean[0]), float(single.standard_error[0])),
         of_mean=(float(of_mean[0]), float(np.hypot(error[0], noise))),
-        coherence=observables.coherence(summary.mean, 1),
-        autocorrelation=np.stack(propagated(kernels, lambda kernel: observables.autocorrelation(kernel, 1))),
+        coherence=observables.coherence(kernels, 1).mean(axis=(0, 1)),
+        autocorrelation=np.stack([of_lag.mean, of_lag.standard_error, correlations.std(axis=(0, 1))]),
+        agreement=agreement.compare(
+            at_width,
+            summary.mean,
+            np.hypot(summary.standard_error, theory_error),
+            rhat=float(summary.rhat.max()),
+            ess=float(summary.ess.min()),
+        ),
     )
 
 
@@ -211,12 +250,3 @@ def propagated(kernels: FloatArray, function: Callable[[FloatArray], FloatArray]
     slope = (function(mean + deviation) - function(mean - deviation)) / (2 * step)
     value = function(mean)
     return value, summarise(value + slope).standard_error
-
-
-def exponent(result: WidthResult) -> tuple[float, float]:
-    """The power of N with which 1 - CKA of one network falls, and its standard error: a line through the logarithms."""
-    value, error = np.array([s.misalignment for s in result.sampled.values()]).T
-    x, weight = np.log(np.array(list(result.sampled))), (value / error) ** 2
-    centred = x - np.average(x, weights=weight)
-    spread = np.sum(weight * centred**2)
-    return float(np.sum(weight * centred * np.log(value)) / spread), float(1 / np.sqrt(spread))

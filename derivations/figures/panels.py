@@ -19,6 +19,7 @@ from numerics.files import only_writer, write_text
 #: Every panel in the order of the poster's sections, which its number begins with; 7 is beyond the poster.
 NAMES = (
     "trained-networks",
+    "mean-at-width",
     "endpoint-kernels",
     "order-parameter",
     "landscape",

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from numerics.linalg import FloatArray
+from numerics.linalg import FloatArray, alignment
 from numerics.predictors.finite_width import kernel_changes, kernel_shift
 from numerics.predictors.observables import autocorrelation, temporal_coherence
 from numerics.results.solution import Solution
@@ -125,3 +125,23 @@ def misalignment(solution: Solution) -> Misalignment:
 
     single = sum(orthogonal(change) for change in kernel_changes(solution))
     return Misalignment(single, orthogonal(kernel_shift(solution)))
+
+
+@one_thread
+def misalignment_beyond(solution: Solution, width: int, *, draws: int = 20_000, seed: int = 0) -> float:
+    """Size of what ``⟨1 - CKA⟩`` of one network has beyond c/N: its mean over the Gaussian law of width N, less c/N.
+
+    The kernel's third cumulants, of the same order 1/N², are not in it.
+
+    Raises:
+        InputError, NotSolvedError: as for `numerics.kernel_sd`.
+    """
+    changes = np.array(list(kernel_changes(solution)))
+    normal = np.random.default_rng(seed).standard_normal((draws, len(changes)))
+    off = np.tensordot(normal, changes, axes=1) / np.sqrt(width)
+    mean, limit = solution.kernel + kernel_shift(solution) / width, solution.kernel
+    drawn = float(np.mean([1 - alignment(mean + sign * off, limit) for sign in (1, -1)]))
+    size = float(np.sum(limit**2))
+    along = np.tensordot(off, limit, axes=2)
+    to_first_order = float(np.mean(np.sum(off**2, axis=(1, 2)) - along**2 / size)) / (2 * size)  # c/N, on these draws
+    return abs(drawn - to_first_order)
