@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import cast
 
 from numerics.errors import InputError
@@ -142,7 +142,7 @@ class Plan:
 
     def network(self) -> Network:
         """The network that is sampled."""
-        return make_network(self.problem, self.width, self.dtype)
+        return _network(self.problem, self.width, self.dtype)
 
     @property
     def interval(self) -> int:
@@ -174,3 +174,9 @@ class Plan:
         for array in law:
             digest.update(str(array.shape).encode() + array.tobytes())
         return digest.hexdigest()
+
+
+@lru_cache(maxsize=8)
+def _network(problem: Problem, width: int, dtype: str) -> Network:
+    """Made once, and not for each step; a plan that goes to another process does not carry it."""
+    return make_network(problem, width, dtype)

@@ -78,3 +78,11 @@ def test_a_trajectory_has_equal_steps_no_longer_than_its_step_size_and_no_more_t
     assert np.mean(lengths) == pytest.approx(2.0, rel=0.05)
     assert hmc.draw_trajectory(rng, 1e-9, 2.0) == (1e-9, hmc._MOST_STEPS)
     assert hmc.draw_trajectory(rng, 50.0, 2.0)[1] == 1
+
+
+def test_a_run_makes_its_network_once_and_an_equal_plan_has_the_same():
+    problem = endpoint(4, 20.0)
+    plan = Plan(problem=problem, width=16, sampler="sgld", chains=1, steps=8, seed=1)
+    assert plan.network() is plan.network()
+    assert plan.network() is replace(plan, seed=2).network()
+    assert replace(plan, width=17).network().width == 17
