@@ -42,8 +42,9 @@ WITHIN_REACH = 3.0
 #: The same for two hidden times: linear networks have no coherent state there, and fold from 62.6 on, not from the 21.1
 #: of many times (docs/theory.md section 14).
 WITHIN_REACH_OF_TWO = 9.0
-#: Energy of the random network's kernel below which the labels, if within reach, hardly move it.
-WEAK = 0.1
+#: Energy of the random network's kernel below which the labels, if within reach, hardly move it; and without that, as
+#: no law of so small a divergence from the random network's is another state.
+WEAK, NEGLIGIBLE = 0.1, 1e-4
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def explore(space: TrajectorySpace, phi: Activation, prior: FloatArray, seed: in
     """
     within = _within_reach(space, prior)
     energy = space.labels.duals(prior).energy
-    if within and energy < WEAK:
+    if energy < (WEAK if within else NEGLIGIBLE):
         return Explored([], [], False, True)
     exploration = _Exploration(space, phi, Descent(space.d, phi, seed), energy + CLOSE * (1 + energy))
     say("looking for minima from the random network and from laws that fit the labels")
