@@ -97,6 +97,9 @@ def test_a_shift_that_is_not_known_leaves_a_check_undecided_and_a_known_one_is_s
     known = judged(state.problem, 32, [phase], [run])
     assert known.agrees
     assert compare_states(state, run).agreement.verdict == "agrees"
+    assert not any("may not be enough" in note for note in notes(known))
+    large = replace(phase, next_order=0.5 * np.abs(phase.kernel - state.kernel))
+    assert any("50%" in note for note in notes(judged(state.problem, 32, [large], [run])))
     wrong = replace(phase, kernel=state.kernel)
     assert judged(state.problem, 32, [wrong], [run]).verdict == "disagrees"
 
