@@ -28,7 +28,7 @@ from numerics.linear.functional import KernelFunctional, KernelPoint, kernel_fun
 from numerics.linear.neutral import is_neutral
 from numerics.linear.solution import LinearSolution
 from numerics.linear.trust_region import Stop
-from numerics.results.readout import mean_outputs
+from numerics.predictors.observables import mean_outputs
 from numerics.results.solution import COHERENCE_TOLERANCE, coherence_beyond
 from numerics.symmetry import phases as symmetry
 from numerics.symmetry.actions import acted, action
@@ -89,18 +89,6 @@ def lowest_state(problem: Problem, *, tolerance: float = 1e-10) -> LinearSolutio
         next_free_energy=above[0] if above else None,
         status=solution.status + search.met_bound,
     )
-
-
-@one_thread
-def search_minima(problem: Problem, *, tolerance: float = 1e-10) -> tuple[LinearSolution, ...]:
-    """The states that the search for the lowest one meets: minima, and unstable states on its way.
-
-    Raises:
-        InputError: as for `lowest_state`.
-    """
-    search = _Search(_functional(problem), positive(tolerance, "tolerance"), whole=False)
-    search.run()
-    return counted(solution_of(problem, found.stop) for found in search.found)
 
 
 @one_thread
