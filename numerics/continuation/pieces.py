@@ -113,16 +113,17 @@ def _doubtful(seen: list[tuple[float, float]]) -> list[float]:
     if len(seen) < 4:
         return []
     theta, gaps = (np.array(column) for column in zip(*seen, strict=True))
-    from scipy.interpolate import CubicHermiteSpline
-
-    curve = CubicHermiteSpline(theta, gaps, np.gradient(gaps, theta))
-    closer = []
+    slopes = np.gradient(gaps, theta)
+    inner = np.linspace(0.0, 1.0, 17)[1:-1]
+    rest, closer = 1.0 - inner, []
     for k in range(len(theta) - 1):
-        if gaps[k] * gaps[k + 1] > 0 and theta[k + 1] - theta[k] > 1e-6:
-            fine = np.linspace(theta[k], theta[k + 1], 17)
-            sized = curve(fine) * np.sign(gaps[k])
+        width = theta[k + 1] - theta[k]
+        if gaps[k] * gaps[k + 1] > 0 and width > 1e-6:
+            values = rest**2 * ((1 + 2 * inner) * gaps[k] + width * inner * slopes[k])
+            values += inner**2 * ((1 + 2 * rest) * gaps[k + 1] - width * rest * slopes[k + 1])
+            sized = values * np.sign(gaps[k])
             if sized.min() < 0.3 * min(abs(gaps[k]), abs(gaps[k + 1])):
-                closer.append(float(fine[min(max(int(sized.argmin()), 1), 15)]))
+                closer.append(float(theta[k] + width * inner[sized.argmin()]))
     return closer
 
 

@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike
 from numerics.continuation.branch import Branch, monotonic_pieces
 from numerics.continuation.diagram import Diagram, diagram
 from numerics.continuation.hysteresis import hysteresis_loop
-from numerics.continuation.nonlinear import scan_nonlinear
 from numerics.continuation.on_grid import GridStates, states_on_grid
 from numerics.continuation.options import DEFAULT, Options
 from numerics.continuation.parameters import PARAMETERS, at_unit_signal
@@ -78,6 +77,9 @@ def scan(
 def _scan(problem: Problem, name: str, grid: FloatArray, options: Options, told: Progress) -> Scan:
     """As `scan`, of arguments that hold."""
     if problem.activation.name != "linear":
+        # the nonlinear solvers take as long to load as a small linear scan to run
+        from numerics.continuation.nonlinear import scan_nonlinear
+
         return scan_nonlinear(problem, name, grid, lambda done, total: told("values", done, total))
     span = float(grid[0]), float(grid[-1])
     if len(grid) == 1:

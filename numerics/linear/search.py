@@ -28,7 +28,7 @@ from numerics.linear.functional import KernelFunctional, KernelPoint, kernel_fun
 from numerics.linear.neutral import is_neutral
 from numerics.linear.solution import LinearSolution
 from numerics.linear.trust_region import Stop
-from numerics.predictors.observables import mean_outputs
+from numerics.results.readout import mean_outputs
 from numerics.results.solution import COHERENCE_TOLERANCE, coherence_beyond
 from numerics.symmetry import phases as symmetry
 from numerics.symmetry.actions import acted, action
