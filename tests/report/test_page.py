@@ -58,13 +58,12 @@ def make_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def shorten(patch: pytest.MonkeyPatch, script: Path) -> None:
     """Little work; everything else as the command does it."""
-    whole = transition.interactive_data
     patch.setattr(figures, "NAMES", ("propagator-paths",))
     patch.setattr(checks, "CASES", checks.CASES[1:2])
     # the simulation itself has tests of its own; here only its place on the page counts
     patch.setattr(checks, "run", lambda case, settings: CHECKED)
     patch.setattr(notebooks, "scripts_in_order", lambda: [script])
-    patch.setattr(transition, "interactive_data", lambda: whole((4, 5)))
+    patch.setattr(transition, "HORIZONS", (4, 5))
 
 
 def set_slider(page: Any, name: str, value: float) -> dict[str, Any]:
