@@ -20,7 +20,7 @@ from numerics.linear.functional import KernelPoint
 
 End = Literal["range", "symmetric", "closed", "lost", "unfinished"]
 
-#: Values of ``ln p`` that differ by less do so by rounding.
+#: Values of θ that differ by less do so by rounding.
 ROUNDING = 1e-12
 
 
@@ -63,13 +63,13 @@ class Branch:
 
     @cached_property
     def theta(self) -> FloatArray:
-        """``ln p`` at the points, (G,)."""
+        """θ at the points, (G,)."""
         return np.array([point.theta for point in self.points])
 
     @property
     def value(self) -> FloatArray:
         """The parameter p at the points, (G,)."""
-        return np.exp(self.theta)
+        return np.exp(self.theta) - self.track.family.parameter.origin
 
     @property
     def kernels(self) -> FloatArray:
@@ -166,7 +166,8 @@ class Branch:
         """One clause for each end at which the branch stops although it goes on."""
         words = {"lost": "the corrector fails", "unfinished": "the most points of a branch are reached"}
         ends = zip(self.ends, (self.points[0], self.points[-1]), strict=True)
-        return [f"{words[end]} at {math.exp(point.theta):.6g}" for end, point in ends if end in words]
+        value_at = self.track.family.parameter.value_at
+        return [f"{words[end]} at {value_at(point.theta):.6g}" for end, point in ends if end in words]
 
 
 def _first_crossing(track: Track, start: PathPoint, theta: float, longest: float) -> float:
@@ -217,7 +218,7 @@ def monotonic_pieces(branch: Branch) -> list[tuple[int, int]]:
 
 
 def clipped(branch: Branch, span: tuple[float, float]) -> list[Branch]:
-    """The parts of a branch on which ``ln p`` is within ``span``, each with a point at the bound that it crosses."""
+    """The parts of a branch on which θ is within ``span``, each with a point at the bound that it crosses."""
     branch = _opened(branch, span)
     theta = branch.theta
     inside = (theta >= span[0] - ROUNDING) & (theta <= span[1] + ROUNDING)

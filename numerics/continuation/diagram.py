@@ -73,7 +73,7 @@ class Diagram:
             raise InputError(f"value: is {value:g}; accepted: from {self.span[0]:g} to {self.span[1]:g}")
         found: list[tuple[int, KernelPoint]] = []
         for number, branch in enumerate(self.branches):
-            for state in states_at(branch, math.log(value)):
+            for state in states_at(branch, self.family.parameter.coordinate(value)):
                 if all(distance_up_to_symmetry(state, other) > self.family.options.same_state for _, other in found):
                     found.append((number, state))
         return sorted(found, key=lambda pair: pair[1].free_energy)
@@ -92,7 +92,7 @@ def diagram(
     options: Options = DEFAULT,
     progress: Callable[[int, int], None] | None = None,
 ) -> Diagram:
-    """Every branch found for one parameter between two positive values, with its special points.
+    """Every branch found for one parameter between two values, with its special points.
 
     Args:
         problem: as for ``family``: in the parameter ``"signal"`` its labels are those at λ = 1.
@@ -102,13 +102,13 @@ def diagram(
         progress: called with the numbers of branches followed, and known so far.
 
     Raises:
-        InputError: the span is not positive and increasing, or ``family`` refuses.
+        InputError: the span is not increasing or begins too low, or ``family`` refuses.
     """
     low, high = span = _checked(span, parameter)
     whole = family(problem, parameter, options)
     growth = Growth(whole, reach(whole, (low, high)), progress)
     growth.search()
-    bounds = math.log(low), math.log(high)
+    bounds = whole.parameter.coordinate(low), whole.parameter.coordinate(high)
     joined = [part for branch in growth.found for part in clipped(_joined(branch, growth.found), bounds)]
     pieces = [piece for number, branch in enumerate(joined) for piece in stable_pieces(number, branch)]
     special = [*_events(joined), *(_equal(crossing) for crossing in equal_free_energy(pieces))]
@@ -143,7 +143,8 @@ def continue_branch(problem: Problem, parameter: str, span: tuple[float, float],
         raise InputError(
             f"span: is {low:g} to {high:g}; accepted: a span around the problem's own {parameter}, {value:g}"
         )
-    functional = whole.functional(math.log(value))
+    theta, *bounds = (whole.parameter.coordinate(p) for p in (value, low, high))
+    functional = whole.functional(theta)
     reduced = finite_array(kernel, "kernel", (functional.dimension, functional.dimension))
     try:
         state = functional.at(reduced)
@@ -152,16 +153,17 @@ def continue_branch(problem: Problem, parameter: str, span: tuple[float, float],
             "kernel: is not positive-definite; accepted: that of a state, in the space of the inputs"
         ) from None
     track = Track(whole, lag_period(state.functional, state.H))
-    converged = track.converge(state.H, math.log(value))
+    converged = track.converge(state.H, theta)
     if converged is None or relative_change(converged, state.H) > 1e-3:
         raise InputError("kernel: is not stationary; accepted: a converged state of this problem")
-    return through(track, converged, math.log(value), (math.log(low), math.log(high)))
+    return through(track, converged, theta, (bounds[0], bounds[1]))
 
 
 def _checked(span: tuple[float, float], parameter: str) -> tuple[float, float]:
     low, high = (real(bound, "span") for bound in span)
-    if not 0 < low < high < math.inf:
-        raise InputError(f"span: is {low:g} to {high:g}; accepted: two finite numbers, 0 < low < high")
+    parameter_named(parameter).require("span", low)
+    if not low < high < math.inf:
+        raise InputError(f"span: is {low:g} to {high:g}; accepted: two finite numbers, low < high")
     if high > parameter_named(parameter).most:
         raise InputError(f"span: ends at {high:g}; accepted: at most {parameter_named(parameter).most:g}")
     return low, high
@@ -231,6 +233,7 @@ def _equal(crossing: Crossing) -> SpecialPoint:
         math.nan if state is None else piece.branch.order_parameter_of(state)
         for piece, state in zip(crossing.pieces, states, strict=True)
     ]
-    low, high = (math.exp(bound) for bound in crossing.interval)
+    value_at = crossing.pieces[0].branch.track.family.parameter.value_at
+    low, high = (value_at(bound) for bound in crossing.interval)
     numbers = tuple(piece.number for piece in crossing.pieces)
-    return SpecialPoint("equal-free-energy", math.exp(crossing.theta), (low, high), numbers, tuple(sizes))
+    return SpecialPoint("equal-free-energy", value_at(crossing.theta), (low, high), numbers, tuple(sizes))

@@ -15,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 
+from numerics.continuation.parameters import Parameter
 from numerics.continuation.path import PathPoint, Track
 from numerics.continuation.roots import zero_between
 from numerics.errors import LostError
@@ -26,7 +27,7 @@ EventType = Literal["pitchfork", "fold", "branch-point"]
 
 #: Half the first bracket's width in arclength, and the widest one tried.
 NARROWEST, WIDEST = 1e-13, 1e-3
-#: What the corrector leaves of ``ln p`` undetermined, relative to ``1 + |ln p|``.
+#: What the corrector leaves of θ undetermined, relative to ``1 + |θ|``.
 CORRECTED = 1e-13
 #: Two zeros closer than this are one point with several critical directions.
 SAME = 1e-9
@@ -80,7 +81,7 @@ def _on_branch(track: Track, first: PathPoint) -> Callable[[float], PathPoint]:
     def at(length: float) -> PathPoint:
         found = track.step(first, length) if length else first
         if found is None:
-            raise LostError(f"the branch is lost at p = {math.exp(first.theta):.6g}")
+            raise LostError(f"the branch is lost at p = {track.family.parameter.value_at(first.theta):.6g}")
         return found
 
     return at
@@ -99,7 +100,8 @@ def _fold(track: Track, first: PathPoint, step: float) -> Event:
         last_end.theta - last_end.rate * (high - low),
     ]
     length = 0.5 * (low + high)
-    return Event("fold", math.exp(middle.theta), _values(bounds), middle, length, middle.tangent[None], track.period)
+    value, interval = _values(track.family.parameter, middle.theta, bounds)
+    return Event("fold", value, interval, middle, length, middle.tangent[None], track.period)
 
 
 def _crossings(track: Track, first: PathPoint, step: float, index: int, numbers: list[int]) -> list[Event]:
@@ -125,8 +127,7 @@ def _crossings(track: Track, first: PathPoint, step: float, index: int, numbers:
         events.append(
             Event(
                 "pitchfork" if _reverses(track.period, period) or turns(point.state, mode[0]) else "branch-point",
-                math.exp(point.theta),
-                _values([at(low).theta, at(high).theta, point.theta]),
+                *_values(track.family.parameter, point.theta, [at(low).theta, at(high).theta, point.theta]),
                 point,
                 length,
                 mode,
@@ -143,10 +144,11 @@ def _reverses(period: int, left: int) -> bool:
     return left != period and (period == 0 or (period // left) % 2 == 0)
 
 
-def _values(thetas: list[float]) -> tuple[float, float]:
-    """The interval of p around values of ``ln p`` of corrected points."""
+def _values(parameter: Parameter, theta: float, thetas: list[float]) -> tuple[float, tuple[float, float]]:
+    """p at a corrected point, and its interval around others."""
     rounding = CORRECTED * (1.0 + max(abs(theta) for theta in thetas))
-    return math.exp(min(thetas) - rounding), math.exp(max(thetas) + rounding)
+    bounds = parameter.value_at(min(thetas) - rounding), parameter.value_at(max(thetas) + rounding)
+    return parameter.value_at(theta), bounds
 
 
 def _bracket(function: Callable[[float], float], step: float) -> tuple[float, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +15,7 @@ from numerics.linear.functional import KernelFunctional, KernelPoint, kernel_fun
 from numerics.linear.solution import LinearSolution
 from numerics.linear.space import KernelSpace
 
-#: Step of the five-point central difference in ``ln p``: its error is below rounding in the gradient.
+#: Step of the five-point central difference in θ: its error is below rounding in the gradient.
 _STEP = 2e-3
 #: Most rows of the unknown matrix: a branch keeps some hundred kernels.
 LARGEST = 512
@@ -24,7 +23,7 @@ LARGEST = 512
 
 @dataclass(frozen=True, eq=False)
 class Family:
-    """Free energies ``F(H; θ)``, ``θ = ln p``, of one problem in one parameter.
+    """Free energies ``F(H; θ)`` of one problem in one parameter p, ``θ = ln(p + origin)`` (``Parameter``).
 
     Attributes:
         problem: the others of its numbers stay as they are. Its own value of p, which would be replaced, is not 0.
@@ -40,11 +39,12 @@ class Family:
 
     def at(self, theta: float) -> Problem:
         """The problem at one value of the parameter."""
-        return self.parameter.applied(self.problem, math.exp(theta))
+        value = self.parameter.value_at(theta)
+        return self.parameter.applied(self.problem, min(max(value, 0.0), self.parameter.most))  # but for rounding
 
     def functional(self, theta: float) -> KernelFunctional:
         """Its free energy."""
-        return self.parameter.functional_at(self.base, self.problem, math.exp(theta))
+        return self.parameter.functional_at(self.base, self.problem, self.parameter.value_at(theta))
 
     def state(self, solution: LinearSolution, theta: float) -> KernelPoint:
         """A state that was found at one value of the parameter, in the coordinates of the family."""

@@ -21,7 +21,7 @@ CLEAR = 1e-5
 
 
 def follow(track: Track, start: PathPoint, span: tuple[float, float]) -> Branch:
-    """Follow a branch from a point along its tangent, as long as ``ln p`` stays within ``span``."""
+    """Follow a branch from a point along its tangent, as long as θ stays within ``span``."""
     options = track.family.options
     longest = options.largest_step * math.sqrt(track.family.base.dimension)
     points, lengths, events, step = [start], [0.0], list[Event](), options.first_step

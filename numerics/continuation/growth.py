@@ -33,7 +33,7 @@ PROBE = 1e-4
 
 @dataclass(frozen=True)
 class Reach:
-    """How far beyond a range branches are sought, in ``ln p``.
+    """How far beyond a range branches are sought, in θ.
 
     Attributes:
         span: the range itself.
@@ -48,12 +48,15 @@ class Reach:
 
 def reach(whole: Family, span: tuple[float, float]) -> Reach:
     """That of a range of the parameter: a few times it, and down to labels so weak that they lead to one state only."""
-    low, high, power = math.log(span[0]), math.log(span[1]), whole.parameter.power(whole.problem)
+    parameter, power = whole.parameter, whole.parameter.power(whole.problem)
+    low, high = (parameter.coordinate(value) for value in span)
     near, far = (math.log(f) / power for f in (whole.options.near, whole.options.far))
-    weakest, most = low - near, math.log(whole.parameter.most)
-    if whole.parameter.name == "signal":
+    least, most = parameter.least, parameter.coordinate(parameter.most)
+    weakest = max(low - near, least)
+    if parameter.name == "signal":
         weakest = min(weakest, _weak_signal(whole))
-    return Reach((low, high), (weakest, min(high + near, most)), (min(low - far, weakest), min(high + far, most)))
+    far_low = max(min(low - far, weakest), least)
+    return Reach((low, high), (weakest, min(high + near, most)), (far_low, min(high + far, most)))
 
 
 def _weak_signal(whole: Family) -> float:
@@ -64,7 +67,7 @@ def _weak_signal(whole: Family) -> float:
 
 
 def search_values(whole: Family, span: Bounds) -> list[float]:
-    """``ln p`` at which states are searched for: both ends, and values in between that do not depend on these."""
+    """θ at which states are searched for: both ends, and values in between that do not depend on these."""
     step = math.log(whole.options.search_factor) / whole.parameter.power(whole.problem)
     first, last = math.floor(span[0] / step) + 1, math.ceil(span[1] / step) - 1
     stride = 1

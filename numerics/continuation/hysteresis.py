@@ -92,7 +92,7 @@ def hysteresis_loop(diagram: Diagram) -> HysteresisLoop:
             reaches cannot be followed.
     """
     pieces = list(diagram.stable_pieces)
-    low, high = (math.log(bound) for bound in diagram.span)
+    low, high = (diagram.family.parameter.coordinate(bound) for bound in diagram.span)
     first = low + diagram.family.options.same_value
     starts = [(piece.state(low), piece) for piece in pieces if piece.bounds[0] <= first]
     minima = [(state.free_energy, k) for k, (state, _) in enumerate(starts) if state is not None]
@@ -108,12 +108,12 @@ def _passage(
 ) -> tuple[Passage, Piece]:
     legs, transitions = list[Leg](), list[Transition]()
     theta, last = span if direction > 0 else span[::-1]
-    same_value = diagram.family.options.same_value
+    same_value, value_at = diagram.family.options.same_value, diagram.family.parameter.value_at
     # each piece is left at its far end, beyond that of the one before: none comes twice
     for _ in pieces:
         end = piece.bounds[1] if direction > 0 else piece.bounds[0]
         if direction * (end - theta) < -same_value:
-            raise ArithmeticError(f"the minimum reached at {math.exp(theta):.6g} cannot be followed from there")
+            raise ArithmeticError(f"the minimum reached at {value_at(theta):.6g} cannot be followed from there")
         legs.append(_leg(pieces.index(piece), piece, theta, end))
         if abs(end - last) < same_value:
             return Passage(tuple(legs), tuple(transitions)), piece
@@ -121,7 +121,7 @@ def _passage(
         reached, after, continuous = _next(diagram, pieces, piece, before, end, direction)
         transitions.append(
             Transition(
-                math.exp(end),
+                value_at(end),
                 (piece.number, reached.number),
                 (piece.branch.order_parameter_of(before), reached.branch.order_parameter_of(after)),
                 (before.free_energy, after.free_energy),
@@ -150,7 +150,7 @@ def _next(
 
 
 def _goes_on(piece: Piece, end: float, direction: int) -> bool:
-    """Whether a piece has states just beyond a value of ``ln p``."""
+    """Whether a piece has states just beyond a value of θ."""
     low, high = piece.bounds
     return low < end + direction * piece.branch.track.family.options.same_value < high
 
@@ -161,12 +161,12 @@ def _descent(
     """The minimum that is reached from a state that has just ceased to be one, and which of the pieces it lies on."""
     options = diagram.family.options
     theta = end + direction * _beyond(diagram, ahead, end, direction)
-    there = diagram.family.functional(theta).at(state.H)
+    value, there = diagram.family.parameter.value_at(end), diagram.family.functional(theta).at(state.H)
     _, modes = trust_region.smallest_modes(there, count=1)
     ends = [_minimum_below(there.move(sign * options.perturbation * modes[0]), options) for sign in (1.0, -1.0)]
     minima = [point for point in ends if point is not None]
     if not minima:
-        raise ArithmeticError(f"no descent from the state at {math.exp(end):.6g} ends in a minimum")
+        raise ArithmeticError(f"no descent from the state at {value:.6g} ends in a minimum")
     lowest = min(minima, key=lambda point: point.free_energy)
     # close to a critical point a small residual may be far from the minimum: Newton ends there
     lowest = Track(diagram.family, 1).converge(lowest.H, theta) or lowest
@@ -175,7 +175,7 @@ def _descent(
             known = other.state(theta)
             if known is not None and distance_up_to_symmetry(lowest, known) < options.reached:
                 return other, lowest
-    raise ArithmeticError(f"the minimum below the state at {math.exp(end):.6g} lies on no branch of the diagram")
+    raise ArithmeticError(f"the minimum below the state at {value:.6g} lies on no branch of the diagram")
 
 
 def _minimum_below(point: KernelPoint, options: Options) -> KernelPoint | None:
@@ -194,7 +194,7 @@ def _minimum_below(point: KernelPoint, options: Options) -> KernelPoint | None:
 
 def _beyond(diagram: Diagram, ahead: list[Piece], end: float, direction: int) -> float:
     """How far beyond ``end`` a descent may start: not beyond the range, nor where other minima have ceased to be."""
-    last = math.log(diagram.span[1 if direction > 0 else 0])
+    last = diagram.family.parameter.coordinate(diagram.span[1 if direction > 0 else 0])
     options = diagram.family.options
     stops = [last, *(bound for piece in ahead for bound in piece.bounds)]
     room = min(direction * (stop - end) for stop in stops if direction * (stop - end) > options.same_value)
@@ -202,7 +202,7 @@ def _beyond(diagram: Diagram, ahead: list[Piece], end: float, direction: int) ->
 
 
 def _leg(place: int, piece: Piece, start: float, end: float) -> Leg:
-    """The piece's points between two values of ``ln p``, in that order."""
+    """The piece's points between two values of θ, in that order."""
     low, high = min(start, end), max(start, end)
     branch = piece.branch
     inside = [k for k in range(piece.first, piece.last + 1) if low < branch.theta[k] < high]
@@ -215,7 +215,7 @@ def _leg(place: int, piece: Piece, start: float, end: float) -> Leg:
     return Leg(
         piece.number,
         place,
-        np.exp(thetas),
+        np.exp(thetas) - branch.track.family.parameter.origin,
         np.array([piece.branch.order_parameter_of(state) for state in states]),
         np.array([state.free_energy for state in states]),
     )

@@ -49,7 +49,7 @@ class GridStates:
 def states_on_grid(piece: Piece, grid: FloatArray) -> GridStates:
     """Those of one stretch."""
     family = piece.branch.track.family
-    theta = np.log(grid)
+    theta = np.log(grid + family.parameter.origin)
     low, high = piece.bounds
     # the ends of the range are points of the branch
     rounding = 1e-12 * (1.0 + np.abs(theta))

@@ -10,7 +10,7 @@ from numerics.errors import InputError
 
 @dataclass(frozen=True)
 class Options:
-    """How branches are followed; lengths are arclengths in the natural metric of kernels and in ``ln p``.
+    """How branches are followed; lengths are arclengths in the natural metric of kernels and in θ.
 
     Attributes:
         goal: relative residual to which every point is corrected.
@@ -30,12 +30,12 @@ class Options:
         search_factor: states are searched for at powers of this factor of the signal, and at both ends of the range.
         most_searches: as many of these powers at most.
         same_state: relative distance of two kernels that are one state.
-        same_value: values of ``ln p`` closer than this are one.
+        same_value: values of θ closer than this are one.
         zero: eigenvalues smaller than this, of a Hessian of order one, have no certain sign.
         same_free_energy: free energies that differ by less do so by rounding.
         compared: points at which the free energies of two stable pieces are compared, at least.
         perturbation: length of the first step off a state that has become unstable.
-        beyond: how far beyond the end of a stable piece it starts, in ``ln p``, at most.
+        beyond: how far beyond the end of a stable piece it starts, in θ, at most.
         descents: saddle points that a descent may meet on its way before it is given up.
         reached: relative distance to a state of a stable piece below which a descent has reached it.
         continuous: a state closer than this to the one before was reached without a jump.

@@ -18,7 +18,7 @@ from numerics.linear.functional import KernelFunctional, kernel_functional
 
 @dataclass(frozen=True, eq=False)
 class Parameter:
-    """One positive number p of a problem; branches are followed in ``θ = ln p``.
+    """One number p of a problem; branches are followed in ``θ = ln(p + origin)``.
 
     Attributes:
         name: as ``--over`` and ``over=`` have it.
@@ -28,6 +28,7 @@ class Parameter:
         own: the value that a problem has.
         power: of p in the random network's last kernel.
         most: the largest value.
+        origin: 0 where p is positive; else p may be 0, and θ is about p/origin below it.
         framed: whether the coordinates of kernels are those of the problem given at every value, where a problem made
             anew might have others.
     """
@@ -39,11 +40,34 @@ class Parameter:
     own: Callable[[Problem], float] | None = None
     power: Callable[[Problem], int] = lambda problem: 1
     most: float = math.inf
+    origin: float = 0.0
     framed: bool = False
 
     def value_of(self, problem: Problem) -> float:
         """p of the problem given: its field of that name."""
         return float(getattr(problem, self.name)) if self.own is None else self.own(problem)
+
+    @property
+    def least(self) -> float:
+        """The lowest θ: that of p = 0."""
+        return self.coordinate(0.0) if self.origin else -math.inf
+
+    def coordinate(self, value: float) -> float:
+        """θ of p."""
+        return math.log(value + self.origin)
+
+    def value_at(self, theta: float) -> float:
+        """p of θ."""
+        return math.exp(theta) - self.origin
+
+    def require(self, name: str, low: float) -> None:
+        """Refuse a lowest value of a range.
+
+        Raises:
+            InputError: it is not positive, or below 0 where p may be 0.
+        """
+        if not (low > 0 or (low == 0 and self.origin)):
+            raise InputError(f"{name}: begins at {low:g}; accepted: {'0 or ' if self.origin else ''}a positive number")
 
     def functional_at(self, base: KernelFunctional, problem: Problem, value: float) -> KernelFunctional:
         """The free energy at one value."""
@@ -148,6 +172,7 @@ PARAMETERS: dict[str, Parameter] = {
             _with_sharing,
             own=_correlation,
             most=1.0,
+            origin=0.1,
             framed=True,
         ),
         Parameter("skip", "skip connection $a$", _field("skip"), power=lambda problem: 2 * max(1, problem.n - 1)),

@@ -1,9 +1,9 @@
 """The pseudo-arclength step on kernels: predict along the tangent, correct by Newton across it.
 
-A point is a kernel ``H = LLᵀ`` and ``θ = ln p``; a direction is ``(S, τ)`` with ``dH = LSLᵀ``, ``dθ = τ`` and length
-``√(‖S‖² + τ²)``. Moves are ``L exp(S) Lᵀ``, geodesics of the natural metric, and tangents are transported along them,
-so that a branch on which kernels grow as powers of the parameter is nearly straight. The corrector solves the bordered
-system ``[𝓗, ∂G/∂θ; S, τ]`` with the exact Hessian, on the directions that keep the lags of the state
+A point is a kernel ``H = LLᵀ`` and θ (``Parameter``); a direction is ``(S, τ)`` with ``dH = LSLᵀ``, ``dθ = τ`` and
+length ``√(‖S‖² + τ²)``. Moves are ``L exp(S) Lᵀ``, geodesics of the natural metric, and tangents are transported along
+them, so that a branch on which kernels grow as powers of the parameter is nearly straight. The corrector solves the
+bordered system ``[𝓗, ∂G/∂θ; S, τ]`` with the exact Hessian, on the directions that keep the lags of the state
 (``numerics.symmetry.phases``): where such a state loses stability to other lags, the system stays regular.
 """
 
@@ -33,7 +33,7 @@ class PathPoint:
 
     Attributes:
         state: kernel and factorisations at its parameter.
-        theta: ``ln p``.
+        theta: θ.
         tangent: S, (m, m).
         rate: τ, ``dθ/ds``; it changes sign at a fold.
         corrections: Newton steps spent.

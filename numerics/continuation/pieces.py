@@ -32,7 +32,7 @@ class Piece:
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Lowest and highest ``ln p``."""
+        """Lowest and highest θ."""
         ends = self.branch.theta[[self.first, self.last]]
         return float(ends.min()), float(ends.max())
 
@@ -52,7 +52,7 @@ class Piece:
 
 @dataclass(frozen=True, eq=False)
 class Crossing:
-    """Equal free energies of two pieces' minima at ``ln p = theta``, within an interval of ``ln p``."""
+    """Equal free energies of two pieces' minima at ``θ = theta``, within an interval of θ."""
 
     theta: float
     interval: tuple[float, float]

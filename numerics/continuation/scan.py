@@ -7,7 +7,6 @@ nonlinear problem is solved at each value (``numerics.continuation.nonlinear``).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -52,7 +51,7 @@ def scan(
         problem: its other numbers stay as they are. The signal is the λ of endpoint supervision, whatever the problem's
             own; of any other problem it multiplies every y², so that the labels given are those at λ = 1.
         over: one name, ``"signal"``, ``"kappa"``, ``"u"``, ``"v"``, ``"w"``, ``"rho"`` (of ``shared:ρ`` or
-            ``drift:ρ``, at most 1), ``"skip"`` or ``"bias"``, and its values: positive, increasing.
+            ``drift:ρ``, from 0 to 1), ``"skip"`` or ``"bias"``, and its values: increasing, positive but for rho = 0.
         options: tolerances and bounds with which branches of a linear problem are followed.
         progress: True shows how far it is, on standard error; a function is told what is being done, how much of it
             (branches followed or values solved), and how much is known so far.
@@ -83,7 +82,7 @@ def _scan(problem: Problem, name: str, grid: FloatArray, options: Options, told:
         return scan_nonlinear(problem, name, grid, lambda done, total: told("values", done, total))
     span = float(grid[0]), float(grid[-1])
     if len(grid) == 1:
-        span = grid[0] * (1 - MARGIN), min(grid[0] * (1 + MARGIN), PARAMETERS[name].most)
+        span = grid[0] * (1 - MARGIN), min(grid[0] * (1 + MARGIN) or MARGIN, PARAMETERS[name].most)
     found = diagram(problem, name, span, options=options, progress=lambda done, known: told("branches", done, known))
     named = [(title, piece) for title, piece in named_pieces(found) if _overlaps(piece, grid)]
     states = [states_on_grid(piece, grid) for _, piece in named]
@@ -102,7 +101,7 @@ def _scan(problem: Problem, name: str, grid: FloatArray, options: Options, told:
         branches=branches,
         special_points=tuple(replace(point, names=_meeting(point, found, named)) for point in inside),
         stable_ranges=tuple(
-            (piece.number, *(math.exp(bound) for bound in piece.bounds))  # type: ignore[misc]
+            (piece.number, *(found.family.parameter.value_at(bound) for bound in piece.bounds))  # type: ignore[misc]
             for piece in found.stable_pieces
         ),
         loop=loop,
@@ -120,8 +119,9 @@ def _checked(over: Mapping[str, ArrayLike]) -> tuple[str, FloatArray]:
     grid = real_array(values, name)
     if grid.ndim != 1 or grid.size == 0:
         raise InputError(f"{name}: has shape {grid.shape}; accepted: a list of numbers")
-    if not (np.isfinite(grid).all() and grid[0] > 0 and np.all(np.diff(grid) > 0)):
-        raise InputError(f"{name}: is not positive and increasing; accepted: positive, increasing, finite numbers")
+    if not (np.isfinite(grid).all() and np.all(np.diff(grid) > 0)):
+        raise InputError(f"{name}: is not increasing; accepted: increasing, finite numbers")
+    PARAMETERS[name].require(name, grid[0])
     if grid[-1] > PARAMETERS[name].most:
         raise InputError(f"{name}: is {grid[-1]:g}; accepted: at most {PARAMETERS[name].most:g}")
     return name, grid
@@ -152,13 +152,14 @@ def _is_incoherent(branch: Branch) -> bool:
 
 def _overlaps(piece: Piece, grid: FloatArray) -> bool:
     low, high = piece.bounds
-    same = piece.branch.track.family.options.same_value
-    return high >= math.log(grid[0]) - same and low <= math.log(grid[-1]) + same
+    family = piece.branch.track.family
+    first, last = (family.parameter.coordinate(value) for value in grid[[0, -1]])
+    return high >= first - family.options.same_value and low <= last + family.options.same_value
 
 
 def _meeting(point: SpecialPoint, found: Diagram, named: Sequence[tuple[str, Piece]]) -> tuple[str, ...]:
     """Names of the stretches that meet at a special point."""
-    theta, same = math.log(point.value), found.family.options.same_value
+    theta, same = found.family.parameter.coordinate(point.value), found.family.options.same_value
     stable = {(p.number, p.branch.theta[k]) for p in found.stable_pieces for k in range(p.first, p.last + 1)}
     names: list[str] = []
     for place in point.branches:
@@ -184,7 +185,7 @@ def _scanned(title: str, piece: Piece, grid: FloatArray, states: GridStates) -> 
     kernel = np.full((count, n * P, n * P), np.nan)
     there = np.flatnonzero(states.there)
     for k in there:
-        kernel[k] = family.functional(math.log(grid[k])).space.expand(states.kernel[k])
+        kernel[k] = family.functional(family.parameter.coordinate(grid[k])).space.expand(states.kernel[k])
     if there.size:
         # signs change nowhere on a stretch
         signs = gauge_signs(problem, kernel[there[len(there) // 2]], odd=True)

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from numerics.continuation import events
+from numerics.continuation.parameters import PARAMETERS
 from numerics.errors import LostError
+
+FAMILY = SimpleNamespace(parameter=PARAMETERS["signal"])
 
 
 def crossings(monkeypatch, roots, step=1.0, numbers=None):
@@ -24,7 +27,7 @@ def crossings(monkeypatch, roots, step=1.0, numbers=None):
     monkeypatch.setattr(events, "turns", lambda state, mode: mode[0, 0] == 0)
     monkeypatch.setattr(events, "classes_of", lambda state: (0, ["all lags"]))
     monkeypatch.setattr(events, "common_lag", lambda state, lags: 1)
-    track = SimpleNamespace(period=0)
+    track = SimpleNamespace(period=0, family=FAMILY)
     return events._crossings(track, None, step, 0, list(range(len(roots))) if numbers is None else numbers)
 
 
@@ -95,7 +98,7 @@ def test_a_fold_lies_between_the_value_that_is_reached_and_where_its_tangents_me
         theta, rate = 0.3 - side * off**2 - 0.3 * off**3, -2 * side * off - 0.9 * off**2
         return SimpleNamespace(theta=theta, rate=rate, tangent=np.full((2, 2), s))
 
-    track = SimpleNamespace(step=lambda first, length: point(length), period=3)
+    track = SimpleNamespace(step=lambda first, length: point(length), period=3, family=FAMILY)
     fold = events._fold(track, point(0.0), 0.75)
     assert fold.length == pytest.approx(place, abs=1e-5)
     assert fold.value == pytest.approx(np.exp(0.3), rel=1e-9)
@@ -116,7 +119,9 @@ def test_a_wide_bracket_of_a_fold_has_the_bounds_of_its_tangents(side, monkeypat
         return SimpleNamespace(theta=side * (s - 0.7) ** 2, rate=2 * side * (s - 0.7), tangent=np.zeros((1, 1)))
 
     monkeypatch.setattr(events, "_bracket", lambda function, step: (0.69, 0.72))
-    fold = events._fold(SimpleNamespace(step=lambda first, length: point(length), period=0), point(0.0), 1.0)
+    fold = events._fold(
+        SimpleNamespace(step=lambda first, length: point(length), period=0, family=FAMILY), point(0.0), 1.0
+    )
     assert fold.length == pytest.approx(0.705)
     # values at the ends 1e-4 and 4e-4, in the middle 2.5e-5; tangents over 0.03 lead to -5e-4 and -8e-4
     low, high = sorted(np.exp(side * np.array([4e-4, -8e-4])))

@@ -15,10 +15,12 @@ from numerics.continuation.events import Event
 from numerics.continuation.following import follow, through
 from numerics.continuation.hysteresis import _differences, _goes_on, _leg, _next
 from numerics.continuation.options import Options
+from numerics.continuation.parameters import PARAMETERS
 from numerics.continuation.path import PathPoint
 from numerics.errors import LostError, NotSolvedError
 
 WIDE = (-50.0, 50.0)
+SIGNAL = PARAMETERS["signal"]
 
 
 class Curve:
@@ -27,7 +29,7 @@ class Curve:
     def __init__(self, place, *, fails=lambda s, length: False, corrections=3, **options):
         self.place, self.fails, self.corrections, self.asked = place, fails, corrections, []
         base = SimpleNamespace(dimension=4)
-        self.family = SimpleNamespace(options=Options(**options), base=base)
+        self.family = SimpleNamespace(options=Options(**options), base=base, parameter=SIGNAL)
 
     def point(self, s, sign=1.0):
         (theta, H), (beyond, changed) = self.place(s), self.place(s + 1e-6)
@@ -187,7 +189,7 @@ class Piece:
         self.number, self.bounds = number, (low, high)
         theta = np.array([low, *grid, high])
         points = [SimpleNamespace(state=self.state(each), theta=each) for each in theta]
-        track = SimpleNamespace(family=SimpleNamespace(options=Options(same_value=1e-6)))
+        track = SimpleNamespace(family=SimpleNamespace(options=Options(same_value=1e-6), parameter=SIGNAL))
         self.first, self.last = 0, len(theta) - 1
         self.branch = SimpleNamespace(
             theta=theta, points=points, track=track, order_parameter_of=lambda state: 10 * number + state.theta
@@ -221,7 +223,7 @@ def test_pieces_that_go_on_beyond_a_value():
 def test_a_passage_goes_on_where_another_piece_begins_or_where_the_descent_ends(monkeypatch):
     """Without a jump where the state is the same, or is found close by; else to the state below."""
     options = Options(same_value=1e-6)
-    diagram = SimpleNamespace(family=SimpleNamespace(options=options))
+    diagram = SimpleNamespace(family=SimpleNamespace(options=options, parameter=SIGNAL))
     before, after, below = Piece(0, 0.0, 1.0), Piece(1, 1.0, 2.0), Piece(2, 0.5, 2.0)
     state, apart = before.end_state(1.0), {1: 0.0, 2: 9.0}
     monkeypatch.setattr(hysteresis, "distance_up_to_symmetry", lambda state, other: apart[other.piece])

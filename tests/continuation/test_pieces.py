@@ -10,6 +10,7 @@ import pytest
 
 from numerics.continuation import pieces
 from numerics.continuation.options import Options
+from numerics.continuation.parameters import PARAMETERS
 from numerics.continuation.pieces import _crossing, _doubtful, equal_free_energy
 from numerics.continuation.scan import _meeting
 
@@ -102,7 +103,8 @@ def test_names_of_the_stretches_that_meet_at_a_point():
 
     named = [("incoherent", piece(0, 0, 4)), ("coherent-1a", piece(1, 0, 2)), ("coherent-1b", piece(1, 2, 4))]
     found = SimpleNamespace(
-        family=SimpleNamespace(options=SimpleNamespace(same_value=1e-9)), stable_pieces=[piece(0, 1, 1), piece(1, 3, 4)]
+        family=SimpleNamespace(options=SimpleNamespace(same_value=1e-9), parameter=PARAMETERS["signal"]),
+        stable_pieces=[piece(0, 1, 1), piece(1, 3, 4)],
     )
 
     def names(type_, place, branches):

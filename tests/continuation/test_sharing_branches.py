@@ -65,12 +65,31 @@ def test_the_pitchfork_in_rho_is_where_the_critical_signal_is_the_problem_s():
     assert float(exact.signal) == pytest.approx(12.0, rel=1e-4)
 
 
+@pytest.mark.parametrize("rule", ["shared", "drift"])
+def test_a_range_of_correlations_goes_from_no_sharing_to_one_matrix(rule):
+    problem = endpoint(4, 20.0, arch=f"{rule}:0.4")
+    whole = scan(problem, {"rho": np.linspace(0.0, 1.0, 5)})
+    assert whole.finished, whole.status
+    assert not whole.incomplete.any()
+    for k, arch in ((0, "dnn"), (-1, "rnn")):
+        alone = solve(problem.with_(arch=arch))
+        lowest = min(whole.branches, key=lambda branch: np.nan_to_num(branch.free_energy[k], nan=np.inf))
+        assert lowest.free_energy[k] == pytest.approx(alone.free_energy, rel=1e-9)
+        np.testing.assert_allclose(abs(lowest.kernel[k]), abs(alone.kernel), rtol=1e-6, atol=1e-6)
+    (point,) = (point for point in whole.special_points if point.type == "pitchfork")
+    (again,) = (p for p in scan(problem, {"rho": [0.6, 0.9]}).special_points if p.type == "pitchfork")
+    assert point.value == pytest.approx(again.value, rel=1e-9)
+    (first,) = {branch.name for branch in scan(problem, {"rho": [0.0]}).branches}
+    assert first == "incoherent"
+
+
 @pytest.mark.parametrize(
     ("problem", "over", "message"),
     [
         (endpoint(4, 12.0), {"rho": [0.5, 0.9]}, r"^arch: is 'rnn'; accepted: shared:ρ or drift:ρ"),
         (endpoint(4, 12.0, arch="shared:0.5"), {"rho": [0.5, 1.1]}, r"^rho: is 1.1; accepted: at most 1$"),
-        (endpoint(4, 12.0), {"skip": [0.0, 1.1]}, r"^skip: is not positive and increasing"),
+        (endpoint(4, 12.0), {"skip": [0.0, 1.1]}, r"^skip: begins at 0; accepted: a positive number$"),
+        (endpoint(4, 12.0, arch="drift:0.5"), {"rho": [-0.1, 1.0]}, r"^rho: begins at -0.1; accepted: 0 or a positive"),
     ],
 )
 def test_bad_input(problem, over, message):
