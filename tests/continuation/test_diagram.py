@@ -217,7 +217,7 @@ def test_a_branch_is_not_left_where_another_crosses_it():
     ("arguments", "message"),
     [
         ({"parameter": "T"}, "parameter: is 'T'"),
-        ({"span": (0.0, 2.0)}, "span: is 0 to 2"),
+        ({"span": (0.0, 2.0)}, "span: begins at 0; accepted: a positive number"),
         ({"span": (3.0, 2.0)}, "span: is 3 to 2"),
         ({"span": (1.0, math.inf)}, "span"),
         ({"problem": endpoint(4, 1.0, activation="erf")}, "activation: is 'erf'"),
