@@ -86,6 +86,7 @@ class PlantedEngine:
             return np.array([[errors(state.points)]])
 
         for name, value in {
+            "_refined_weak": lambda self_, space, state, limit, say: None,
             "_coarse": lambda self_, space: 512,
             "_sample": lambda self_, space, size, mixture: size,
             "start": lambda self_, space, state: SimpleNamespace(mixture=None, moments=None),
