@@ -65,6 +65,7 @@ def test_an_interrupted_sweep_computes_only_what_is_missing(tmp_path, monkeypatc
     xarray.testing.assert_identical(resumed, whole)
 
 
+@pytest.mark.slow
 def test_a_damaged_or_truncated_point_is_computed_again(tmp_path):
     with ThreadPoolExecutor(1) as pool:
         first = sweep(MAKE, {"signal": [4.0, 20.0]}, tmp_path, pool).to_xarray()

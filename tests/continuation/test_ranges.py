@@ -143,6 +143,7 @@ def test_the_last_digits_of_random_inputs_do_not_matter(seed):
     assert_last_digits(*random_endpoint(rng), rng)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parameter", ["signal", pytest.param("w", marks=pytest.mark.slow)])
 def test_a_range_within_another_holds_the_same(parameter):
     rng = np.random.default_rng((23, PARAMETERS.index(parameter)))

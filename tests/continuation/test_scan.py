@@ -111,6 +111,7 @@ def test_the_dnn_has_one_stable_branch():
     assert np.all(branch.order_parameter == 0)
 
 
+@pytest.mark.slow
 def test_strong_noise_folds_the_incoherent_branch_of_both_architectures():
     n, kappa = 3, 1000.0
     # turning points of (r-1)(r³+κ)²/r³: r(r³+κ) + 2n r³(r-1)… solved as a polynomial

@@ -12,7 +12,7 @@ from theory.critical_point import critical_point
 DECADES = np.array([1e-4, 1e-3, 1e-2, 1e-1])
 
 
-@pytest.mark.parametrize(("T", "kappa"), [(4, 0), (4, 1), (4, 10), (5, 0), (5, 1)])
+@pytest.mark.parametrize(("T", "kappa"), [(4, 0), (4, 1), (4, 10), pytest.param(5, 0, marks=pytest.mark.slow), (5, 1)])
 def test_order_parameter_near_the_critical_point(T: int, kappa: int):
     point = critical_point(T, sympy.Integer(kappa))
     critical, A, B = (float(x) for x in (point.signal, point.amplitude_squared, point.next_coefficient))

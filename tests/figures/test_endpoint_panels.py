@@ -74,6 +74,7 @@ def test_landscape(tmp_path, small):
     assert numbers(tmp_path / "landscape-plane.csv", "free_energy").size == 151 * 121
 
 
+@pytest.mark.slow
 def test_a_point_of_each_phase_is_compared_with_its_own_state():
     problem = endpoint(order_parameter.JUMP_T, 38.0, kappa=order_parameter.JUMP_KAPPA)
     states = {phase: order_parameter.expected_state(problem, phase) for phase in ("incoherent", "coherent")}

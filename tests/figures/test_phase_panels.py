@@ -40,7 +40,7 @@ def small(monkeypatch):
     return install
 
 
-@pytest.mark.parametrize("arch", ["rnn", "dnn"])
+@pytest.mark.parametrize("arch", [pytest.param("rnn", marks=pytest.mark.slow), "dnn"])
 def test_both_minima_exist_between_the_folds_only(arch):
     scan = scan_endpoint(4, np.linspace(700.0, 1800.0, 45), 100.0, arch)
     equal = next(point.value for point in scan.special_points if point.type == "equal-free-energy")

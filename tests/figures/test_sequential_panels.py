@@ -22,6 +22,7 @@ def silent(what, done, total):
     pass
 
 
+@pytest.mark.slow
 def test_a_wrong_output_is_called_a_disagreement():
     predicted, error = np.zeros((2, 7)), np.full((2, 7), 0.1)
     good = np.random.default_rng(0).normal(size=(2, 7)) * error

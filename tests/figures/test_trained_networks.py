@@ -121,6 +121,7 @@ def test_a_wrong_line_of_the_alignment_is_found_out():
     assert not result.agrees
 
 
+@pytest.mark.slow
 def test_autocorrelations_scatter_as_predicted():
     theory = theory_of("rnn")
     result = widths.compare(theory, runs_of("rnn", steps=400))

@@ -90,6 +90,7 @@ def test_a_closed_standard_output_is_no_traceback():
     assert len(done.stderr.splitlines()) <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_an_interrupt_ends_with_130_and_one_line(workers: str, tmp_path: Path):
     process = subprocess.Popen(

@@ -85,7 +85,7 @@ def test_the_random_networks_hessian_is_inverted_by_recursion(seed):
     np.testing.assert_allclose(solved, S, atol=1e-9 * np.abs(S).max())
 
 
-@pytest.mark.parametrize("seed", range(14))
+@pytest.mark.parametrize("seed", [pytest.param(k, marks=() if k % 4 else pytest.mark.slow) for k in range(14)])
 def test_the_minimum_is_that_of_an_independent_dense_minimiser(seed):
     rng = np.random.default_rng(100 + seed)
     arch = FAMILIES[seed % len(FAMILIES)]

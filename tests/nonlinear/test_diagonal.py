@@ -40,6 +40,7 @@ def test_it_is_the_state_of_quadrature_in_all_dimensions(problem, monkeypatch):
     assert single.stable == other.stable
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("T", [6, pytest.param(9, marks=pytest.mark.slow)])
 def test_the_linear_network_has_its_exact_critical_signal_beyond_quadrature(T):
     exact = float(exact_critical_signal(T, 1))
@@ -60,6 +61,7 @@ def test_sampled_networks_of_six_times_turn_unstable_at_the_critical_signal():
         assert np.abs(incoherent[0].kernel - exact.kernel).max() < 4 * incoherent[0].kernel_error.max()
 
 
+@pytest.mark.slow
 def test_below_the_transition_the_answer_has_no_sampling_error():
     state = lowest_state(endpoint(10, 0.5, activation="erf"))
     assert (state.engine, state.stable, state.converged) == ("quadrature", True, True)

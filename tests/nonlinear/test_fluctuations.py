@@ -202,7 +202,7 @@ def test_too_few_points_say_so(monkeypatch):
         fluctuations(conjugate_of(solve(endpoint(6, 30.0, arch="dnn"))))
 
 
-@pytest.mark.parametrize("activation", ["erf", "relu"])
+@pytest.mark.parametrize("activation", ["erf", pytest.param("relu", marks=pytest.mark.slow)])
 def test_the_kernel_of_a_sampled_state_is_corrected_to_that_of_quadrature(activation, monkeypatch):
     monkeypatch.setattr(correcting, "POINTS", 8192)
     monkeypatch.setattr(correcting, "FIRST", 16)

@@ -58,6 +58,7 @@ SINE = here(np.sin)
             show(run(mine, workers=2))
             """,
             id="function of the script",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
             """
@@ -99,6 +100,7 @@ DAEMON = """
 """
 
 
+@pytest.mark.slow
 def test_inside_a_daemonic_worker(tmp_path):
     quiet = script(tmp_path, DAEMON.replace("OPTIONS", "{}"))
     assert quiet.stderr == ""

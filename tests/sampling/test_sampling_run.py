@@ -43,7 +43,7 @@ def small(sampler: str = "hmc", **options):
     return simulate(endpoint(4, 20.0), sampler=sampler, **settings)
 
 
-@pytest.mark.parametrize("sampler", ["hmc-weights", "collapsed", "sgld"])
+@pytest.mark.parametrize("sampler", ["hmc-weights", pytest.param("collapsed", marks=pytest.mark.slow), "sgld"])
 def test_same_numbers_in_one_process_and_in_two(sampler):
     one, two = small(sampler), small(sampler, workers=2)
     assert np.array_equal(one.kernels, two.kernels)
@@ -147,6 +147,7 @@ def test_no_gauge_without_the_symmetry(problem):
     np.testing.assert_array_equal(run.gauge_fixed().kernels, run.kernels)
 
 
+@pytest.mark.slow
 def with_order_parameters(*values: float) -> Simulation:
     """A run whose order parameter takes the given values in turn, in each of two chains."""
     run = small(steps=200)

@@ -39,6 +39,7 @@ def worst(difference: np.ndarray, run: Simulation) -> float:
     return float(np.max(np.abs(difference) / run.kernel_standard_error))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("arch", "signal"), [("rnn", 40.0), pytest.param("dnn", 20.0, marks=pytest.mark.slow)])
 def test_kernel_at_finite_width(arch, signal):
     solution, kernel, run = pair(endpoint(4, signal, arch=arch), 96, steps=300)

@@ -150,7 +150,9 @@ def test_gradient_is_that_of_scalar_differentiation_exactly(name):
     assert mismatches(case, evaluate(free_energy_gradient(case.network), case.values(), case.layout)) == []
 
 
-@pytest.mark.parametrize("name", ["one output", "singular, two outputs", "two patterns, no skip"])
+@pytest.mark.parametrize(
+    "name", ["one output", "singular, two outputs", pytest.param("two patterns, no skip", marks=pytest.mark.slow)]
+)
 def test_hessian_product_is_that_of_scalar_differentiation_exactly(name):
     case = CASES[name]
     dG = evaluate(product(len(case.positions)), case.values(), case.layout)

@@ -175,7 +175,7 @@ def minimised(T, signal, kappa, growth, seed):
     return objective(x), (L @ L.T)[-1, -1]
 
 
-@pytest.mark.parametrize(("T", "kappa"), [(3, 100), (4, 60), (6, 300)])
+@pytest.mark.parametrize(("T", "kappa"), [(3, 100), (4, 60), pytest.param(6, 300, marks=pytest.mark.slow)])
 def test_folds_and_exchange_by_minimisation(T, kappa):
     found = learning_transition(T, kappa)
     first, last = (float(fold.signal) for fold in found.folds)

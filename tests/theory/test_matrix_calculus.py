@@ -136,7 +136,7 @@ def mismatches(G, case, arch):
     ]
 
 
-@pytest.mark.parametrize("arch", ["rnn", "dnn"])
+@pytest.mark.parametrize("arch", [pytest.param("rnn", marks=pytest.mark.slow), "dnn"])
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_gradient_equals_entrywise_differentiation_exactly(case, arch):
     assert mismatches(free_energy_gradient(arch), case, arch) == []
