@@ -3,7 +3,7 @@
 See docs/theory.md section 13. For the law ``∫ dx exp(-N F(x) - A(x))`` of variables x, some of which may run along the
 imaginary axis,
 
-``N Cov(x) → Σ = (∂²F)⁻¹``,  ``N (⟨x⟩ - x*) → -Σ r``,  ``r_j = ∂_j A + ½ F_jkl Σ_kl``.
+``N Cov(x) → Σ = (∂²F)⁻¹``,  ``N (⟨x⟩ - x*) → -Σ·r``,  ``r_j = ∂_j A + ½ F_jkl Σ_kl``.
 """
 
 from __future__ import annotations

@@ -42,6 +42,10 @@ SUBSCRIPTS = {"max", "min", "full", "eff", "eq"}
 LAYERED = set("WfbhydxgqφψδG")
 SHORT_WORDS = {"of", "is", "to", "in", "so", "at", "no", "as", "or", "on", "by", "if", "it"}
 SCRIPT = re.compile(r"[A-Za-z][A-Za-z0-9]*'*|\d+[a-z]*'*|[\u0370-\u03ff𝒯\u0302\u0303]+|[*±+−×∞⊥†-]")
+#: What stands behind a Σ that is a matrix, and the index of a block of one.
+LETTER_BEHIND = re.compile(r"\s*($|[=<>≤≥+\-−,;:)\]→∝])")
+GREEK_INDEX = re.compile(r"_\{(\\(Phi|Lambda|Psi) ?)+\}")
+TRACE = r"\operatorname{tr} "
 TOKEN = re.compile(r"[A-Za-z]+|\d+(?:\.\d+)?|\s+|.", flags=re.DOTALL)
 
 
@@ -72,8 +76,8 @@ def latex(text: str, *, display: bool = False) -> str:
 
 #: A span with none of these is code: symbols, indices, lists of letters, relations and sums.
 FORMULA = re.compile(
-    r"[^\x00-\x7f]|[A-Za-z)}][\^_][\w({*+-]| [=<>+-] "
-    r"|^\(?[A-Za-z](?:, [A-Za-z](?:\+1)?)+\)?$|^[A-Z]\*$|^[A-Z] [a-z]$|^1/[a-z]$"
+    r"[^\x00-\x7f]|[A-Za-z)}][\^_][\w({*+-]|\d\^[A-Za-z({]| [=<>+-] "
+    r"|^\(?[A-Za-z](?:, [A-Za-z](?:\+1)?)+\)?$|^[A-Z]\*$|^[A-Z] [a-z]$|^\d[\d.]*/[a-z]$"
 )
 
 
@@ -112,7 +116,7 @@ def inline_formulas(text: str) -> list[tuple[str, bool]]:
 def _symbol(text: str) -> bool:
     """Whether a chunk of prose is a symbol: a letter with indices, or a Greek one."""
     if text == "μP" or not re.search(
-        r"[α-ωΓΔΘΛΞΠΣΦΨΩℓ𝒯ᵀ⁻⁺√]|[^\W\d_]['\u0302\u0303]?[\^_][\w({*]|[A-Za-z)][²³⁴]", text
+        r"[α-ωΓΔΘΛΞΠΣΦΨΩℓ𝒯ᵀ⁻⁺√]|[^\W\d_]['\u0302\u0303]?[\^_][\w({*]|\d\^[A-Z]|[A-Za-z)][²³⁴₀-₉]", text
     ):
         return False
     if re.search(r"[A-Za-z]{2,}_|_[A-Za-z]{4,}|[`…@#\\]|//|^\w+/\w+/|[A-Za-z]{3,}-", text):
@@ -183,6 +187,11 @@ class _Parser:
             before -= 1
             if not pieces[before].close:
                 break
+        if before > 1 and pieces[before - 2].latex == TRACE:
+            before -= 2
+        bars = [place for place in range(before, len(pieces)) if pieces[place].latex == "|"]
+        if len(bars) % 2 and pieces[-1].latex != "|":  # the first opens what is closed behind the quotient
+            before = bars[0] + 1
         numerator = pieces[before:]
         if not numerator:
             return False
@@ -191,12 +200,18 @@ class _Parser:
         while self.ahead().isspace():
             self.take()
         denominator = [self.piece(True)]
+        while denominator[-1].latex == TRACE:
+            while self.ahead().isspace():
+                self.take()
+            denominator.append(self.piece(True))
         if denominator[0].latex in ("|", r"\|"):
             while True:
                 denominator.append(self.piece(True))
                 if denominator[-1].latex.startswith(denominator[0].latex):
                     break
-        while re.fullmatch(r"\d+|d", denominator[-1].latex.strip()) and re.match(r"[A-Za-zα-ωΑ-Ω]", self.ahead()):
+        while re.fullmatch(r"\d+|d|\\partial", denominator[-1].latex.strip()) and re.match(
+            r"[A-Za-zα-ωΑ-Ω]", self.ahead()
+        ):
             denominator.append(self.piece(True))
         over, under = (_without_brackets(part) for part in (numerator, denominator))
         pieces[before:] = [_Piece(rf"\frac{{{over}}}{{{under}}}", True, close)]
@@ -255,8 +270,11 @@ class _Parser:
         letter = (
             token != "∫" and self.ahead() != "_" and not (summed and re.match(r"\s+[A-Za-z(]", self.text[self.place :]))
         )
+        lower = self.indices("", "")
+        # a matrix of this name: a block of it, or nothing behind it that could be summed
+        letter |= token != "∫" and bool(LETTER_BEHIND.match(self.text, self.place) or GREEK_INDEX.fullmatch(lower))
         name = names[token][1] if letter else names[token][0]
-        return _Piece(self.indices(name, "") + ("" if letter else " "), letter, close)
+        return _Piece((name.strip() if lower else name) + lower + ("" if letter else " "), letter, close)
 
     def word(self, token: str, close: bool) -> _Piece:
         """A function, the letters of a product, or text."""

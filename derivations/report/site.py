@@ -92,7 +92,7 @@ def write_document(source: Path, out: Path) -> None:
     # cited by their number, whatever their title is
     markup = re.sub(r'<h2 id="(\d+)-[^"]*">', r'<h2 id="section-\1">', markup)
     site = Site(name.as_posix())
-    write_text(out / name, site.page(_with_code_linked(markup, site.root)))
+    write_text(out / name, site.page(_with_paths_broken(_with_code_linked(markup, site.root))))
 
 
 def _with_code_linked(markup: str, root: str) -> str:
@@ -108,6 +108,13 @@ def _with_code_linked(markup: str, root: str) -> str:
         return f'<a href="{root}api/{page.as_posix()}.html">{name[0]}</a>'
 
     return re.sub(r"<code>((?:theory/|numerics/|derivations/appendix/)[\w/]+\.py)</code>", linked, markup)
+
+
+def _with_paths_broken(markup: str) -> str:
+    """Paths of files and modules may be parted behind a stroke, a low line or the module's dot where a line ends."""
+    markup = re.sub(r"<code>\w+(\.\w+)+</code>", lambda found: re.sub(r"\.(?!py<)", ".<wbr>", found[0]), markup)
+    path = r"<code>[\w.-]+/[\w./-]*</code>"
+    return re.sub(path, lambda found: re.sub(r"(?<!<)([/_]+)(?=[\w.])", r"\1<wbr>", found[0]), markup)
 
 
 def write_notebooks(folder: Path, name: str, out: Path, runs: Path | None) -> list[tuple[str, str]]:

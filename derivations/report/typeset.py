@@ -40,24 +40,37 @@ def mathml(latex: str, *, display: bool = False) -> str:
     before = r"(<mo[^>]*>(?:&#x00028;|&#x0005B;|&#x0003D;|&#x0221D;|&#x02192;|\(|\[|=|,|∝|→)</mo>)"
     markup = re.sub(rf"{before}<mo>(&#x02212;|−)</mo>", r'\1<mo form="prefix">\2</mo>', markup)
     markup = re.sub(r"<mo>(/|&#x0002F;)</mo>", r'<mo lspace="0" rspace="0">\1</mo>', markup)
+    # no space between a name and its brackets, nor around a derivative
+    markup = re.sub(r'<mo>([A-Za-z]{2,})</mo>(?=<mo stretchy="false">[(\[&])', r'<mo rspace="0">\1</mo>', markup)
+    markup = re.sub(r"<mo>(∂|&#x02202;)</mo>", r'<mo lspace="0" rspace="0">\1</mo>', markup)
     # a bar is a delimiter here, never a relation, and takes no space
     return markup.replace('<mo stretchy="false">&#x0007C;</mo>', '<mo stretchy="false" lspace="0" rspace="0">|</mo>')
 
 
 def prose(markdown: str) -> str:
     """Markdown with ``$…$``, ``$$…$$`` and amsmath environments as HTML."""
-    html: str = _parser().render(markdown)
-    return html
+    return _unbroken(_parser().render(markdown))
 
 
 def document(markdown: str) -> str:
     """Markdown in which formulas are written to be read in a terminal (``notation``), or as ``$…$``, as HTML that has
     them typeset."""
-    return str(_document_parser().render(markdown))
+    return _unbroken(_document_parser().render(markdown))
+
+
+def _unbroken(markup: str) -> str:
+    """Formulas in a line with the comma behind them and the bracket before: browsers part these at the line's end."""
+    formula = r'(?:<span class="math inline">)?<math [^>]*display="inline">(?:(?!</math>).)*</math>(?:</span>)?'
+    touched = rf"[(\[“]+{formula}[.,;:!?)\]”]*|{formula}[.,;:!?)\]”]+"
+    return re.sub(touched, r'<span class="whole">\g<0></span>', markup, flags=re.DOTALL)
 
 
 def typeset_text(text: str) -> str:
     """Plain text as HTML, with its symbols typeset."""
+    return _unbroken(_pieces(text))
+
+
+def _pieces(text: str) -> str:
     return "".join(
         mathml(notation.latex(piece)) if formula else html.escape(piece, quote=False)
         for piece, formula in notation.inline_formulas(text)
@@ -146,7 +159,7 @@ def _typeset_symbols(state: StateCore) -> None:
 def _typeset_token(token: Token) -> list[Token]:
     if token.type != "text":
         return [token]
-    return [Token("html_inline", "", 0, content=typeset_text(token.content))]
+    return [Token("html_inline", "", 0, content=_pieces(token.content))]
 
 
 def _rendered_span(self: Any, tokens: Sequence[Token], place: int, *_: Any) -> str:

@@ -47,7 +47,7 @@ UNREADABLE = (
 
 
 def load_problem(path: str | Path, **options: Any) -> Problem:
-    """A problem from an ``.npz`` file with arrays x, y and optionally x_test, y_test, sharing, or from a ``.json`` one.
+    """A problem from an ``.npz`` file with arrays `x`, `y` and also `x_test`, `y_test`, `sharing`, or from ``.json``.
 
     Args:
         path: as written by ``numpy.savez`` or ``numpy.savez_compressed``; any real dtype, byte order and memory order;

@@ -4,7 +4,7 @@ The kernel's law at width N is ``∫ dΦ̃ exp(-N F[Φ, Φ̃] - A(Φ))``, ``A = 
 imaginary axis (docs/theory.md section 13). Both kernels are integrated: with ``x = (Φ̃, Φ)`` and the formal covariance
 ``Σ = (∂²F)⁻¹`` in x,
 
-    N Cov(x) → Σ,   N (⟨x⟩ - x*) → -Σ r,   r_j = ∂_j A + ½ F_jkl Σ_kl = ∂_j [A + ½ ln|∂²F|].
+    N Cov(x) → Σ,   N (⟨x⟩ - x*) → -Σ·r,   r_j = ∂_j A + ½ F_jkl Σ_kl = ∂_j [A + ½ ln|∂²F|].
 
 Σ is indefinite, its block of Φ is the inverse Hessian of F(Φ). With ``ℓ = ln N(g|0, C_g[Φ]) + φᵀΦ̃φ``, third derivatives
 of ln Z are cumulants of ℓ's derivatives over one neuron's trajectory, and contracted with Σ they are a covariance with

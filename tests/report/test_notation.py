@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from derivations.report.notation import inline_formulas, is_formula, latex
-from derivations.report.typeset import mathml, typeset_block, typeset_span, typeset_text
+from derivations.report.typeset import document, mathml, prose, typeset_block, typeset_span, typeset_text
 from tests.pages import ROOT
 
 
@@ -29,6 +29,12 @@ from tests.pages import ROOT
         ("√(3n²+1)", r"\sqrt{3n^{2}+1}"),
         ("Σ_k G_sk", r"\sum_{k} G_{sk}"),
         ("1 − aΣ", r"1-a\Sigma"),
+        ("N Cov(Φ) → Σ_ΦΦ", r"N\,\operatorname{Cov} (\Phi )\to \Sigma_{\Phi \Phi }"),
+        ("fᵀ Σ_ΦΦ ∇f", r"f^{\mathsf{T}}\,\Sigma_{\Phi \Phi }\,\nabla f"),
+        ("−Σ·r_j", r"-\Sigma \cdot r_{j}"),
+        ("A_jkl Σ_kl = q", r"A_{jkl}\,\Sigma_{kl}=q"),
+        ("Σ_kl [ℓ_k + 1]", r"\sum_{kl} [\ell_{k}+1]"),
+        ("2^O", "2^{O}"),
         ("U* x^0", r"U^{*}\,x^{0}"),
         ("λ_- < λ_c", r"\lambda_{-}<\lambda_{c}"),
     ],
@@ -44,11 +50,20 @@ def test_symbols(plain: str, expected: str):
         ("a + (b+c)/(d+e)", r"a+\frac{b+c}{d+e}"),
         ("|H|/|C|", r"\frac{|H|}{|C|}"),
         ("x/2m", r"\frac{x}{2m}"),
+        ("|∂²F/∂Φ²|", r"|\frac{\partial^{2}F}{\partial \Phi^{2}}|"),
+        ("½ tr ε²/tr Φ²", r"\tfrac{1}{2}\,\frac{\operatorname{tr} \,\varepsilon^{2}}{\operatorname{tr} \Phi^{2}}"),
     ],
 )
 def test_quotients_of_factors_are_fractions_in_a_display(plain: str, expected: str):
     assert latex(plain, display=True) == expected
     assert "/" in latex(plain)
+
+
+def test_formulas_keep_the_comma_behind_them_in_their_line():
+    for markup in (document("With `H^12`, so ($x_1$)."), prose("With $H^{12}$, so ($x_1$).")):
+        assert re.search(r'<span class="whole">(<span[^>]*>)?<math.*?</math>(</span>)?,</span> so', markup)
+        assert re.search(r'so <span class="whole">\((<span[^>]*>)?<math.*?</math>(</span>)?\)\.</span>', markup)
+        assert markup.count("<span") == markup.count("</span>")
 
 
 @pytest.mark.parametrize(
