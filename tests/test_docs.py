@@ -66,6 +66,15 @@ def test_the_reference_is_typeset_and_leads_back(website: Path):
     text = (website / "api" / "theory" / "critical_point.html").read_text(encoding="utf-8")
     assert text.count("<math") > 5
     assert 'href="../../docs/theory.html#section-5"' in text
+    text = (website / "api" / "numerics" / "nonlinear" / "fluctuations.html").read_text(encoding="utf-8")
+    assert '<div class="formula"' in text
+    assert "Σ_kl" not in text
+    for page, module in (
+        ("index.html", "numerics/predictors"),
+        ("numerics/predictors.html", "../numerics/predictors/predictions"),
+    ):
+        text = (website / "api" / page).read_text(encoding="utf-8")
+        assert f'href="{module}.html"' in text.partition("<main")[2]
     text = (website / "api" / "unrolled.html").read_text(encoding="utf-8")
     assert "FloatArray" in text
     assert "numpy.ndarray[tuple" not in re.sub(r"<[^>]+>", "", text)

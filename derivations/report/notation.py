@@ -106,6 +106,8 @@ def inline_formulas(text: str) -> list[tuple[str, bool]]:
             core, after = core[:-1], core[-1] + after
         while before and any(core.count(right) > core.count(left) for left, right in ("()", "[]")):
             before, core = before[:-1], before[-1] + core
+        if core.endswith("'s"):
+            core, after = core[:-2], core[-2:] + after
         if _symbol(core):
             found += [(before, False), (core, True), (after, False)]
         else:

@@ -16,7 +16,7 @@ from unittest.mock import patch
 from urllib.parse import unquote
 
 from derivations.report.links import Links
-from derivations.report.typeset import typeset_span, typeset_text
+from derivations.report.typeset import typeset_block, typeset_span, typeset_text
 from numerics.files import write_text
 
 PACKAGES = ("unrolled", "theory", "numerics")
@@ -103,7 +103,7 @@ def _with_named_types(formatted: Callable[..., str]) -> Callable[..., str]:
 
 def typeset_docstrings(page: str, root: str) -> str:
     """Formulas in a page's docstrings as MathML, and cited sections of the theory as links; ``root`` leads to them."""
-    parts = re.split(r"(<[^>]+>)", page)
+    parts = re.split(r"(<[^>]+>)", _typeset_blocks(page))
     depth = 0  # of divisions within a docstring
     kept: list[str] = []  # elements whose text is no prose
     for place, part in enumerate(parts):
@@ -120,6 +120,15 @@ def typeset_docstrings(page: str, root: str) -> str:
         elif depth and part.strip():
             parts[place] = _typeset(parts, place, kept, root)
     return "".join(parts)
+
+
+def _typeset_blocks(page: str) -> str:
+    """Blocks of formulas in plain notation, which Markdown takes for code; examples stay code."""
+
+    def formulas(block: re.Match[str]) -> str:
+        return typeset_block(html.unescape(block[1])) or block[0]
+
+    return re.sub(r"<pre><code>([^<]*)</code></pre>", formulas, page)
 
 
 def _typeset(parts: list[str], place: int, kept: list[str], root: str) -> str:

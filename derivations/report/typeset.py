@@ -96,11 +96,17 @@ def typeset_block(text: str) -> str | None:
     if not re.search(r"[Α-ω⁻ᵀ½²√𝒯∫⟨]|\^", text):
         return None
     try:
-        formulas = _aligned(lines) or [notation.latex(line.strip(), display=True) for line in lines if line.strip()]
+        formulas = _aligned(lines) or [_display(line.strip()) for line in lines if line.strip()]
         shown = "".join(f"<div>{mathml(formula)}</div>" for formula in formulas)
     except ValueError:
         return None
     return f'<div class="formula" tabindex="0">{shown}</div>'
+
+
+def _display(line: str) -> str:
+    """A formula of its own line; the full stop of its sentence stays."""
+    stop = "." if line.endswith(".") else ""
+    return notation.latex(line.removesuffix("."), display=True) + stop
 
 
 def _aligned(lines: list[str]) -> list[str] | None:

@@ -47,7 +47,7 @@ UNREADABLE = (
 
 
 def load_problem(path: str | Path, **options: Any) -> Problem:
-    """A problem from an ``.npz`` file with arrays `x`, `y` and also `x_test`, `y_test`, `sharing`, or from ``.json``.
+    """A problem from an ``.npz`` file (arrays `x`, `y`; optional `x_test`, `y_test`, `sharing`) or a ``.json`` one.
 
     Args:
         path: as written by ``numpy.savez`` or ``numpy.savez_compressed``; any real dtype, byte order and memory order;

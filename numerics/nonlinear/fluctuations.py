@@ -79,7 +79,7 @@ class Fluctuations:
         space: the coordinates.
         nodes: points of the state's trajectories.
         loop: terms of order 1/N on these.
-        changes: c_a with ``N Cov(Φ_ij, Φ_kl) → Σ_a c_a,ij c_a,kl``, (s, nP, nP).
+        changes: c_a with ``N Cov(Φ_ij, Φ_kl) → Σ_a c_{a,ij} c_{a,kl}``, (s, nP, nP).
         shift: ``lim N (⟨Φ⟩_N - Φ)``, (nP, nP).
         shift_error: of `shift`: for quadrature the difference to a coarser rule, for a sample one standard error.
     """

@@ -87,7 +87,7 @@ def kernel_covariance(solution: Solution, width: int) -> FloatArray:
 
 
 def kernel_changes(solution: Solution) -> Iterator[FloatArray]:
-    """Independent changes c_a of the kernel, (nP, nP) each: ``N Cov(Φ_ij, Φ_kl) → Σ_a c_a,ij c_a,kl``.
+    """Independent changes c_a of the kernel, (nP, nP) each: ``N Cov(Φ_ij, Φ_kl) → Σ_a c_{a,ij} c_{a,kl}``.
 
     Raises:
         InputError, NotSolvedError: as for `kernel_sd`.

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from derivations.report.notation import inline_formulas, is_formula, latex
+from derivations.report.reference import typeset_docstrings
 from derivations.report.typeset import document, mathml, prose, typeset_block, typeset_span, typeset_text
 from tests.pages import ROOT
 
@@ -57,6 +58,18 @@ def test_symbols(plain: str, expected: str):
 def test_quotients_of_factors_are_fractions_in_a_display(plain: str, expected: str):
     assert latex(plain, display=True) == expected
     assert "/" in latex(plain)
+
+
+def test_formulas_of_docstrings_are_typeset_and_examples_stay_code():
+    formula, example = "<pre><code>N Cov(x) → Σ,   r_j = ∂_j A.\n</code></pre>", "<pre><code>x = f(1)\n</code></pre>"
+    page = typeset_docstrings(f'<div class="docstring">{formula}{example}</div>', "")
+    assert page.count("<math") == 1
+    assert "r_j" not in page
+    assert example in page
+
+
+def test_an_owner_is_no_derivative():
+    assert inline_formulas("ℓ's derivatives") == [("ℓ", True), ("'s", False), (" ", False), ("derivatives", False)]
 
 
 def test_formulas_keep_the_comma_behind_them_in_their_line():
