@@ -18,8 +18,8 @@ SMALL = {"width": 32, "steps": 12, "warmup": 40, "chains": 2}
 EFFORT = Effort(quick=True, workers=1)
 
 
-def quiet(done: float, what: str) -> None:
-    assert 0 <= done <= 1
+def quiet(what: str, done: float, total: float) -> None:
+    assert 0 <= done <= total
 
 
 def rows(path: Path) -> list[dict[str, str]]:
