@@ -260,3 +260,11 @@ def test_hosted_ci_and_the_hooks_run_what_is_run_here():
     for hook in hooks:
         command = hook["entry"].replace(".venv/bin", "$(BIN)").replace(" --force-exclude", "")
         assert f"\t{command}" in makefile
+
+
+def test_lines_of_a_page_end_within_paths_but_not_within_options():
+    names = ("theory/one_loop.py", "theory.one_loop", "FILE.npz", "solve x --all-branches")
+    assert site._with_code_broken(" ".join(f"<code>{name}</code>" for name in names)) == (
+        "<code>theory/<wbr>one_<wbr>loop.py</code> <code>theory.<wbr>one_loop</code> <code>FILE.npz</code> "
+        '<code>solve x <span class="whole">--all-branches</span></code>'
+    )

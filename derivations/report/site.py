@@ -92,7 +92,7 @@ def write_document(source: Path, out: Path) -> None:
     # cited by their number, whatever their title is
     markup = re.sub(r'<h2 id="(\d+)-[^"]*">', r'<h2 id="section-\1">', markup)
     site = Site(name.as_posix())
-    write_text(out / name, site.page(_with_paths_broken(_with_code_linked(markup, site.root))))
+    write_text(out / name, site.page(_with_code_broken(_with_code_linked(markup, site.root))))
 
 
 def _with_code_linked(markup: str, root: str) -> str:
@@ -110,9 +110,14 @@ def _with_code_linked(markup: str, root: str) -> str:
     return re.sub(r"<code>((?:theory/|numerics/|derivations/appendix/)[\w/]+\.py)</code>", linked, markup)
 
 
-def _with_paths_broken(markup: str) -> str:
-    """Paths of files and modules may be parted behind a stroke, a low line or the module's dot where a line ends."""
-    markup = re.sub(r"<code>\w+(\.\w+)+</code>", lambda found: re.sub(r"\.(?!py<)", ".<wbr>", found[0]), markup)
+def _with_code_broken(markup: str) -> str:
+    """Paths of files and modules may be parted behind a stroke, a low line or a module's dot; options may not."""
+    option = r"--[a-z][a-z-]*"
+    whole = r'<span class="whole">\g<0></span>'
+    markup = re.sub(rf"<code>[^<]*{option}[^<]*</code>", lambda found: re.sub(option, whole, found[0]), markup)
+    markup = re.sub(
+        r"<code>\w+(\.\w+)+</code>", lambda found: re.sub(r"\.(?!(py|npz|json|png)<)", ".<wbr>", found[0]), markup
+    )
     path = r"<code>[\w.-]+/[\w./-]*</code>"
     return re.sub(path, lambda found: re.sub(r"(?<!<)([/_]+)(?=[\w.])", r"\1<wbr>", found[0]), markup)
 

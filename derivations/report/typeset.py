@@ -43,6 +43,11 @@ def mathml(latex: str, *, display: bool = False) -> str:
     # no space between a name and its brackets, nor around a derivative
     markup = re.sub(r'<mo>([A-Za-z]{2,})</mo>(?=<mo stretchy="false">[(\[&])', r'<mo rspace="0">\1</mo>', markup)
     markup = re.sub(r"<mo>(∂|&#x02202;)</mo>", r'<mo lspace="0" rspace="0">\1</mo>', markup)
+    # a thin space between a function and an argument without brackets
+    functions = "<mi>(?:ln|log|det|exp|(?:arc)?(?:cos|sin|tan)h?)</mi>"
+    markup = re.sub(
+        rf"({functions})(?=<m(?:i|n|sub|sup|subsup|frac|sqrt|over)>)", r'\1<mspace width="0.167em" />', markup
+    )
     # a bar is a delimiter here, never a relation, and takes no space
     return markup.replace('<mo stretchy="false">&#x0007C;</mo>', '<mo stretchy="false" lspace="0" rspace="0">|</mo>')
 

@@ -68,6 +68,12 @@ def test_formulas_of_docstrings_are_typeset_and_examples_stay_code():
     assert example in page
 
 
+def test_a_function_stands_apart_from_an_argument_without_brackets():
+    assert '<mi>ln</mi><mspace width="0.167em" /><mi>Z</mi>' in mathml(r"\ln Z")
+    assert "mspace" not in mathml(r"\ln(Z)") + mathml(r"\ln|Z|")
+    assert '<mo rspace="0">tr</mo><mo' in mathml(r"\operatorname{tr}(Z)")
+
+
 def test_an_owner_is_no_derivative():
     assert inline_formulas("ℓ's derivatives") == [("ℓ", True), ("'s", False), (" ", False), ("derivatives", False)]
 
