@@ -143,7 +143,8 @@ second = simplify(diff(along, x, 2).subs(x, 0) / 2)
 followed = solve([diff(second, z) for z in d], d, dict=True)[0]
 quartic = factor(4 * second.subs(followed))
 assert simplify(quartic - (3 * kappa - 56) / (4 * (kappa - 40))) == 0
-print("slaved diagonal:", {latex(k): latex(factor(v)) for k, v in followed.items()})
+for entry, value in followed.items():
+    print(latex(entry), "=", latex(factor(value)))
 print("b =", latex(quartic))
 
 # %% [markdown]
