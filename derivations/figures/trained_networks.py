@@ -55,7 +55,7 @@ QUICK = WidthPlan(
     tuple(case for case in FULL.cases if case not in (("tanh", "dnn"), ("relu", "dnn"))),
     (32, 64, 128, 256),
     2,
-    400,
+    600,
     150,
 )
 
