@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -143,8 +144,9 @@ def _nonlinear_mass(state: NonlinearSolution, width: int) -> _Mass:
     beyond, kernel, kernel_error = next_term(found, width), state.kernel, state.kernel_error
     target = SEEN * float(np.linalg.norm(found.shift)) / width
     if state.engine == "sampling" and np.linalg.norm(kernel_error) > target:
-        better = corrected(state, found, target)
-        kernel, kernel_error = better.kernel, better.error
+        with suppress(np.linalg.LinAlgError):  # a step too long: the state's own kernel and error stand
+            better = corrected(state, found, target)
+            kernel, kernel_error = better.kernel, better.error
     error = np.sqrt(kernel_error**2 + (found.shift_error / width) ** 2 + beyond**2)
     if not np.isfinite(error).all():  # too narrow for an expansion in 1/N: its first order is no more than a size
         error = np.hypot(state.kernel_error, found.shift / width)

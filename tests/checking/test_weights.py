@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -103,6 +104,21 @@ def test_a_network_too_narrow_for_an_expansion_is_given_the_limit_and_the_size_o
     np.testing.assert_array_equal(narrow.kernel, state.kernel)
     size = np.abs(phase.kernel - state.kernel)
     np.testing.assert_allclose(narrow.kernel_error, np.hypot(size, state.kernel_error), rtol=1e-12, atol=1e-15)
+
+
+def test_a_kernel_that_cannot_be_corrected_stands_with_its_own_error(monkeypatch):
+    state = solve(endpoint(3, 5.0, activation="erf"))
+    found = weights.fluctuations(state)
+    rough = replace(state, engine="sampling", kernel_error=np.full_like(state.kernel, 0.3))
+
+    def lost(*given):
+        raise np.linalg.LinAlgError("not positive definite")
+
+    monkeypatch.setattr(weights, "fluctuations", lambda state: found)
+    monkeypatch.setattr(weights, "corrected", lost)
+    mass = weights._nonlinear_mass(rough, 64)
+    np.testing.assert_allclose(mass.kernel, state.kernel + found.shift / 64)
+    assert (mass.kernel_error >= 0.3).all()
 
 
 def planted_phases(monkeypatch, masses, free_energies, steps, width=10):
