@@ -28,7 +28,7 @@ class Parameter:
         own: the value that a problem has.
         power: of p in the random network's last kernel.
         most: the largest value.
-        origin: 0 where p is positive; else p may be 0, and θ is about p/origin below it.
+        origin: 0 where p must be positive; a positive one lets p be 0, and θ is nearly linear in p below it.
         framed: whether the coordinates of kernels are those of the problem given at every value, where a problem made
             anew might have others.
     """

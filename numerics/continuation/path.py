@@ -33,7 +33,7 @@ class PathPoint:
 
     Attributes:
         state: kernel and factorisations at its parameter.
-        theta: θ.
+        theta: θ, the coordinate of the parameter (``Parameter.coordinate``).
         tangent: S, (m, m).
         rate: τ, ``dθ/ds``; it changes sign at a fold.
         corrections: Newton steps spent.

@@ -52,7 +52,7 @@ class Piece:
 
 @dataclass(frozen=True, eq=False)
 class Crossing:
-    """Equal free energies of two pieces' minima at ``θ = theta``, within an interval of θ."""
+    """Equal free energies of two pieces' minima at a value of θ, within an interval of it."""
 
     theta: float
     interval: tuple[float, float]
@@ -114,6 +114,7 @@ def _doubtful(seen: list[tuple[float, float]]) -> list[float]:
         return []
     theta, gaps = (np.array(column) for column in zip(*seen, strict=True))
     slopes = np.gradient(gaps, theta)
+    # a cubic Hermite spline: SciPy's takes 0.3 s to load, as long as a small scan
     inner = np.linspace(0.0, 1.0, 17)[1:-1]
     rest, closer = 1.0 - inner, []
     for k in range(len(theta) - 1):
