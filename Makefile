@@ -7,6 +7,9 @@ BIN := $(VENV)/bin
 DEPENDENCIES := $(shell sed -n '/^\[build-system\]/,/^\[tool/p' pyproject.toml | cksum | cut -d ' ' -f 1)
 INSTALLED := $(VENV)/.installed-$(DEPENDENCIES)
 
+# A machine may be set to write no bytecode; then every worker and every command of a test compiles all sources anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help reproduce report test slow-test lint derivations notebooks docs gallery benchmarks clean
 
 help:  ## show this list
