@@ -44,7 +44,6 @@ from numerics.results.base import Result
 from numerics.results.solution import Solution
 from numerics.results.storage import KINDS
 from numerics.results.sweep import sweep
-from numerics.sampling.hysteresis import hysteresis as sampled_hysteresis
 
 mpl.use("agg")
 
@@ -67,7 +66,6 @@ def results(tmp_path_factory):
         solve_endpoint_batch(4, np.linspace(5.0, 20.0, 5), branch="coherent"),
         landscape(4, 20.0, [-0.5, 0.0, 0.5]),
         simulation,
-        sampled_hysteresis(endpoint(3, 1.0), 8, [1.0, 2.0, 3.0], steps=16),
         agreement.compare(
             solution.kernel, simulation.kernel_mean, simulation.kernel_standard_error, rhat=1.0, ess=200.0
         ),

@@ -22,7 +22,6 @@ from numerics.results.outputs import Outputs, draw_outputs
 from numerics.results.plotting import side_by_side
 from numerics.results.solutions import MOST_SHOWN, Solutions
 from numerics.results.sweep import Sweep
-from numerics.sampling.hysteresis import Hysteresis, StrengthSweep
 
 nan = np.nan
 
@@ -218,22 +217,6 @@ def test_a_sweep(ax):
     for line, values in zip(ax.lines, F.T, strict=True):
         np.testing.assert_array_equal(line.get_ydata(), values)
     assert ax.get_legend() is not None
-
-
-def test_sampled_hysteresis(ax):
-    def sweep(order, basin):
-        return StrengthSweep(np.array(order), np.ones((3, 2)), np.ones((3, 2)), np.array(basin))
-
-    up = sweep([[0.0, 0.2], [0.1, -0.1], [4.0, -4.0]], [[0, 0], [0, 0], [1, -1]])
-    down = sweep([[0.0, 0.0], [3.0, -3.0], [4.0, 4.0]], [[0, 0], [1, -1], [1, 1]])
-    loop = Hysteresis(np.array([1.0, 2.5, 4.0]), up, down)
-    assert dict(loop.facts()) == {"strengths": "3, from 1 to 4", "chains": "2", "both phases at": "2.5"}
-    np.testing.assert_array_equal(loop.bistable, [2.5])
-    half = replace(loop, down=sweep(down.order_parameter, [[0, 0], [1, 0], [1, 1]]))
-    assert dict(half.facts())["both phases at"] == "none"
-    loop.draw(ax)
-    np.testing.assert_allclose(ax.lines[0].get_ydata(), [0.1, 0.1, 4.0])
-    np.testing.assert_allclose(ax.lines[1].get_ydata(), [0.0, 3.0, 4.0])
 
 
 def two_outputs(**held_out):

@@ -34,7 +34,6 @@ from numerics.inputs.arrays import finite_array, real_array
 from numerics.inputs.scalars import integer, real
 from numerics.linalg import alignment
 from numerics.nonlinear.search import lowest_state, state_near
-from numerics.sampling.hysteresis import hysteresis
 from numerics.sampling.plan import Plan
 from theory import critical_point
 
@@ -131,7 +130,6 @@ TAKERS = {
     "kappa": lambda a: scan(endpoint(4, 20.0), {"kappa": a}),
     "signal": lambda a: solve_endpoint_batch(4, a),
     "correlations": lambda a: landscape(4, 20.0, a),
-    "strengths": lambda a: hysteresis(endpoint(3, 1.0), 8, a, steps=16),
     "trajectories": lambda a: state_near(endpoint(3, 5.0, activation="erf"), a),
     "kernel": lambda a: continue_branch(endpoint(3, 1.0), "signal", (0.5, 2.0), a),
     "U": lambda a: type(rotation_teacher(1.0, 1.0))(np.ones(2), np.eye(2), a),

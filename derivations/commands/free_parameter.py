@@ -15,7 +15,7 @@ PARAMETERS = ("signal", "kappa", "u", "v", "w", "rho", "skip", "bias")
 
 
 class Over(ParameterType):
-    """``name=first:last:count``, evenly spaced values of a parameter, positive but for rho."""
+    """``name=first:last:count``, evenly spaced values of a parameter; each has its own lowest one."""
 
     name = "range"
 
@@ -26,17 +26,13 @@ class Over(ParameterType):
         if isinstance(value, tuple | list):
             return tuple(value)
         name, _, span = value.partition("=")
-        accepted = (
-            f"name=first:last:count, 0 < first < last (rho: from 0), count ≥ 2, such as signal=1:40:200, for {_names()}"
-        )
+        accepted = f"name=first:last:count, 0 ≤ first < last, count ≥ 2, such as signal=1:40:200, for {_names()}"
         try:
             first, last, count = span.split(":")
             low, high, number = float(first), float(last), int(count)
         except ValueError:
             self.fail(f"is {value!r}; accepted: {accepted}", param, ctx)
-        if name not in PARAMETERS or not (
-            (low > 0 or (low == 0 and name == "rho")) and low < high < float("inf") and number >= 2
-        ):
+        if name not in PARAMETERS or not (0 <= low < high < float("inf") and number >= 2):
             self.fail(f"is {value!r}; accepted: {accepted}", param, ctx)
         return name, low, high, number
 

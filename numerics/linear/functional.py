@@ -219,38 +219,33 @@ class KernelPoint:
 
     def hessian_product(self, S: FloatArray) -> FloatArray:
         """``𝓗S`` for a symmetric S, or a stack of them (…, m, m); exactly symmetric, as iterations on it need."""
-        if not self.functional.space.is_tied:
-            return symmetric(self._curvature(S) + self.gradient @ S)
-        X, Y = self._sandwiches
-        right = np.empty((*S.shape[:-2], len(Y) + 1, *Y.shape[1:]))
-        np.matmul(S[..., None, :, :], Y, out=right[..., :-1, :, :])
-        right[..., -1, :, :] = S
-        found = X @ right.reshape(*S.shape[:-2], -1, S.shape[-1])
-        for part in self.energies:
-            found += part.curvature(S)
-        return symmetric(found)
-
-    @cached_property
-    def _sandwiches(self) -> tuple[FloatArray, FloatArray]:
-        """The lowered terms of ``Σ X S Y``, for two products instead of two for each: X side by side, Y in a stack.
-
-        The last X is that of S itself, ``G + ½``.
-        """
-        lowered = self._derivatives
-        assert lowered is not None
-        left, right = _sides(lowered)
-        return np.concatenate([*left[1:], self.gradient + 0.5 * left[0]], axis=1), np.array(right[1:])
+        return symmetric(self._curvature(S) + self.gradient @ S)
 
     def euclidean_hessian_product(self, S: FloatArray) -> FloatArray:
         """The change of ``Lᵀ(∂F/∂H)L`` with L held fixed: ``𝓗S`` without the curvature of the path."""
-        return self._curvature(S)
+        return symmetric(self._curvature(S))
 
     def _curvature(self, S: FloatArray) -> FloatArray:
-        energy = self.energies[0].curvature(S)
-        for part in self.energies[1:]:
-            energy = energy + part.curvature(S)
+        """Up to an antisymmetric part."""
         lowered = self._derivatives
-        return energy + (0.5 * S + self._received.curvature(S) if lowered is None else lowered.change(S))
+        if lowered is None:
+            found = 0.5 * S + self._received.curvature(S)
+        elif self.functional.space.is_tied:
+            X, Y = self._sandwiches
+            found = 0.5 * S + X @ (S[..., None, :, :] @ Y).reshape(*S.shape[:-2], -1, S.shape[-1])
+        else:
+            found = lowered.change(S)
+        for part in self.energies:
+            found += part.curvature(S)
+        return found
+
+    @cached_property
+    def _sandwiches(self) -> tuple[FloatArray, FloatArray]:
+        """The lowered terms of ``Σ X S Y`` but ½S: X side by side, Y in a stack, for two products in all."""
+        lowered = self._derivatives
+        assert lowered is not None
+        left, right = _sides(lowered)
+        return np.concatenate(left[1:], axis=1), np.array(right[1:])
 
     def distance(self, other: KernelPoint) -> float:
         """``‖L'⁻¹HL'⁻ᵀ - 1‖`` in the natural metric at another kernel."""

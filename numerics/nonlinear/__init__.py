@@ -17,6 +17,5 @@ its parts need; ``following``, the random network's state as the labels grow; ``
 ``descent`` of F over ``laws`` of the trajectory, from those of ``learnt`` too; ``states``, such laws as states of an
 engine; ``minima``, what is met from all sides and below; ``answers``, the states refined and compared; ``engine``, what
 this asks of ``by_quadrature`` and ``by_sampling``; ``diagonal``, the incoherent state of one trajectory; ``solution``;
-``critical``, where the random network's state turns unstable; ``held_out``, inputs that were not learnt;
-``variational``, the Gaussian approximation, an upper bound on F (``solve_gaussian``).
+``critical``, where the random network's state turns unstable; ``held_out``, inputs that were not learnt.
 """

@@ -106,7 +106,7 @@ def tilted(space: TrajectorySpace, law: Law) -> Pair:
     return law.prior_precision, explicit_conjugate(space, law.kernel, law.second, law.prior_precision)
 
 
-class Step(NamedTuple):
+class NewtonStep(NamedTuple):
     """A step down.
 
     Attributes:
@@ -123,7 +123,7 @@ class Step(NamedTuple):
     inside: bool
 
 
-def newton_step(space: TrajectorySpace, nodes: Nodes, law: Law, radius: float) -> Step:
+def newton_step(space: TrajectorySpace, nodes: Nodes, law: Law, radius: float) -> NewtonStep:
     """Newton's step from a law, no longer than a radius in the metric of the laws."""
     local = _Local(space, nodes, law)
     slope = local.slope()
@@ -149,7 +149,7 @@ def newton_step(space: TrajectorySpace, nodes: Nodes, law: Law, radius: float) -
         Gr = local.moments(r)
         rr, before = _dot(r, Gr), rr
         p, Gp = _plus(r, rr / before, p), _plus(Gr, rr / before, Gp)
-    return Step(-2 * x[0], x[1], float(np.sqrt(max(length2, 0.0))), float(gain), inside)
+    return NewtonStep(-2 * x[0], x[1], float(np.sqrt(max(length2, 0.0))), float(gain), inside)
 
 
 def minimised(

@@ -2,7 +2,6 @@
 
 from numerics.sampling.archive import save_netcdf
 from numerics.sampling.ensemble import ensemble
-from numerics.sampling.hysteresis import Hysteresis, hysteresis
 from numerics.sampling.plan import Plan
 from numerics.sampling.result import Simulation
 from numerics.sampling.simulate import last_weights, simulate
@@ -13,13 +12,11 @@ from numerics.sampling.trajectories import GaussianLaw, WeightedLaw
 __all__ = [
     "STARTS",
     "GaussianLaw",
-    "Hysteresis",
     "Plan",
     "Simulation",
     "Tempering",
     "WeightedLaw",
     "ensemble",
-    "hysteresis",
     "ladder",
     "last_weights",
     "save_netcdf",

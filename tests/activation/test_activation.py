@@ -21,7 +21,6 @@ from numerics.inputs.smoothness import MOST_KINKS
 from numerics.nonlinear.diagonal import _half_line
 from numerics.nonlinear.forward import pair_averages
 from numerics.nonlinear.search import all_states, incoherent_state, lowest_state
-from numerics.nonlinear.variational import solve_gaussian
 from numerics.sampling.plan import Plan
 
 RNG = np.random.default_rng(7)
@@ -205,11 +204,6 @@ def test_checkpoints_tell_functions_apart():
     one, two = (Plan(problem=endpoint(4, 1.0, activation=f), width=8) for f in SINES)
     assert one.problem.activation.name == two.problem.activation.name
     assert one.fingerprint() != two.fingerprint()
-
-
-def test_closed_forms_are_of_named_activations():
-    with pytest.raises(InputError, match=r"^activation: is 'sin'; accepted: linear"):
-        solve_gaussian(endpoint(3, 1.0, activation=np.sin))
 
 
 @pytest.mark.parametrize("count", [3, MOST_KINKS, MOST_KINKS + 1, 40])

@@ -13,7 +13,6 @@ from numerics.nonlinear.forward import forward_kernel, prior_kernel
 from numerics.nonlinear.reduced import hessian, reduced_point
 from numerics.nonlinear.search import all_states, incoherent_state, lowest_state
 from numerics.nonlinear.space import trajectory_space
-from numerics.nonlinear.variational import solve_gaussian
 from numerics.predictors.observables import mean_outputs
 from tests.nonlinear import quadrature_reference as reference
 from tests.nonlinear.sharing_problems import CASES, NAN, task
@@ -253,20 +252,6 @@ def test_linear_activations_are_the_linear_theorys(case):
     found = minimize(objective, np.full(6, 0.02), method="BFGS", options={"gtol": 1e-9})
     assert found.fun == pytest.approx(state.free_energy, abs=1e-8)
     assert np.abs(found.x).max() < 1e-3
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("case", CASES)
-def test_the_gaussian_approximation_is_a_bound_and_exact_for_linear_networks(case):
-    problem = task(case, 3.0)
-    problem = problem.with_(y=0.3 * problem.y)
-    approximate, exact = solve_gaussian(problem), lowest_state(problem)
-    assert approximate.converged
-    assert exact.free_energy - 1e-9 <= approximate.free_energy < exact.free_energy + 0.05
-    linear = problem.with_(activation="linear")
-    assert solve_gaussian(linear).free_energy == pytest.approx(
-        lowest_state(linear, engine="quadrature").free_energy, abs=1e-7
-    )
 
 
 @pytest.mark.slow

@@ -13,7 +13,6 @@ from numerics.nonlinear.classes import trajectory_classes
 from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.search import lowest_state
 from numerics.nonlinear.space import _embedding, trajectory_space
-from numerics.nonlinear.variational import solve_gaussian
 from numerics.predictors import generalisation, observables
 from numerics.symmetry.trajectories import images
 from tests.linear.test_delayed_tasks import delayed_xor, flip_flop, match_to_sample
@@ -78,15 +77,6 @@ def test_a_pattern_given_three_times_is_one_with_a_third_of_the_noise(activation
     np.testing.assert_allclose(np.vdot(three.conjugate, three.kernel), np.vdot(one.conjugate, one.kernel), rtol=1e-8)
     if activation == "erf":
         np.testing.assert_allclose(generalisation.held_out(three).mean, observables.mean_outputs(one), atol=1e-3)
-
-
-def test_the_gaussian_approximation_takes_equal_patterns():
-    once = Problem([[1.2, 0.4]], final([1.5], 3), activation="tanh", kappa=0.5)
-    twice = Problem(np.repeat(once.x, 2, axis=0), final([1.5, 1.5], 3), activation="tanh", kappa=1.0)
-    one, two = solve_gaussian(once), solve_gaussian(twice)
-    assert two.converged
-    np.testing.assert_allclose(two.free_energy, one.free_energy, rtol=1e-8)
-    np.testing.assert_allclose(two.kernel, np.kron(one.kernel, np.ones((2, 2))), rtol=1e-5)
 
 
 def parting(apart, kappa=0.4):

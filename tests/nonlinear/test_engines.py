@@ -351,7 +351,7 @@ class Agreements:
     def newton_step(self, space, nodes, law, radius):
         self.radii.append(radius)
         self.free_energy = law.free_energy
-        return laws.Step(0.0, 0.0, min(radius, self.length), 1.0, self.inside)
+        return laws.NewtonStep(0.0, 0.0, min(radius, self.length), 1.0, self.inside)
 
     def law_at(self, space, phi, nodes, precision, tilt):
         share = next(self.shares)

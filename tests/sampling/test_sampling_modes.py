@@ -1,8 +1,7 @@
-"""Phases and barriers: replica exchange and sweeps of the labels' strength."""
+"""Barriers: replica exchange."""
 
 from __future__ import annotations
 
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,11 +9,10 @@ import pytest
 
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem, endpoint
-from numerics.sampling import Hysteresis, Tempering, hysteresis, ladder
+from numerics.sampling import Tempering, ladder
 from numerics.sampling import tempering as module
 from numerics.sampling.collapsed import CollapsedHMC, CollapsedState, activations
 from numerics.sampling.diagnostics import summarise
-from numerics.sampling.hysteresis import StrengthSweep, _collect, _Stay
 from numerics.sampling.network import Network
 from numerics.sampling.starts import start
 
@@ -99,61 +97,6 @@ def test_two_states_are_swapped_with_the_ratio_of_their_likelihoods():
         assert probability == pytest.approx(min(1.0, np.exp(sign * gain)), rel=1e-9)
 
 
-def test_a_strength_is_bistable_where_no_chain_of_either_sweep_is_in_the_others_phase():
-    def sweep(basins) -> StrengthSweep:
-        basin = np.array(basins, dtype=float)
-        return StrengthSweep(0 * basin, 0 * basin, 0 * basin, basin)
-
-    up, down = [[0, 0], [0, 0], [0, 1], [1, -1]], [[0, 0], [1, -1], [1, 1], [1, 1]]
-    assert Hysteresis(np.array([1.0, 2.0, 3.0, 4.0]), sweep(up), sweep(down)).bistable.tolist() == [2.0]
-    up[1], down[0] = [0, -1], [0, 1]
-    assert Hysteresis(np.array([1.0, 2.0, 3.0, 4.0]), sweep(up), sweep(down)).bistable.tolist() == []
-
-
-def test_sweeps_agree_far_from_the_transition():
-    loop = hysteresis(endpoint(4, 1.0), 64, [1.0, 60.0], chains=2, steps=60, seed=4)
-    assert (loop.up.basin[0] == 0).all()
-    assert (loop.down.basin[0] == 0).all()
-    assert (np.abs(loop.up.basin[1]) == 1).all()
-    assert (np.abs(loop.down.basin[1]) == 1).all()
-    error = np.hypot(loop.up.standard_error[1], loop.down.standard_error[1])
-    assert (np.abs(np.abs(loop.up.order_parameter[1]) - np.abs(loop.down.order_parameter[1])) < 5 * error).all()
-    again = hysteresis(endpoint(4, 1.0), 64, [1.0, 60.0], chains=2, steps=60, seed=4)
-    assert np.array_equal(loop.up.order_parameter, again.up.order_parameter)
-
-
-def test_sweeps_are_gathered_by_strength_and_chain():
-    """Planted series at two strengths of three chains; the sweep down meets the strengths in reverse."""
-    rng = np.random.default_rng(0)
-    order = np.arange(6.0).reshape(3, 2)  # (chains, strengths)
-    overlap = np.array([[0.0, 0.6], [0.2, -0.6], [0.3, 0.3]])
-    sweeps = [
-        [_Stay(mean + 0.1 * rng.standard_normal(400), np.full(400, o)) for mean, o in zip(*rows, strict=True)]
-        for rows in zip(order, overlap, strict=True)
-    ]
-    sweeps[2][1].overlap[:150] = 0.0  # comes late: not on one side in every quarter
-    up, down = _collect(sweeps, 256, 1), _collect([chain[::-1] for chain in sweeps], 256, -1)
-    np.testing.assert_allclose(up.order_parameter, order.T, atol=0.03)
-    np.testing.assert_allclose(up.standard_error, 0.1 / np.sqrt(400), rtol=0.3)
-    np.testing.assert_allclose(up.overlap[:, :2], overlap[:2].T)
-    # noise 4/√N = 0.25
-    assert up.basin.tolist() == [[0, 0, 1], [1, -1, 0]]
-    for name in ("order_parameter", "standard_error", "overlap", "basin"):
-        np.testing.assert_array_equal(getattr(down, name), getattr(up, name))
-
-
-@pytest.mark.slow
-def test_hysteresis_where_the_transition_is_discontinuous():
-    # T = 6, κ = 20: two phases are stable for 31 < λ < 46, at λ = 36 a barrier of 0.02 N apart, 20 kT at this width
-    loop = hysteresis(endpoint(6, 1.0, kappa=20.0), 1024, [28.0, 34.0, 38.0, 50.0], chains=1, steps=60, seed=1)
-    assert np.array_equal(loop.bistable, [34.0, 38.0])
-    assert loop.up.basin[0, 0] == loop.down.basin[0, 0] == 0  # below the fold both are incoherent
-    assert np.abs(loop.up.basin[3, 0]) == np.abs(loop.down.basin[3, 0]) == 1  # beyond λ_c both are coherent
-    # the coherent branch has order parameter 12.6 at λ = 34 and 17.2 at 38; the incoherent has 0
-    assert np.abs(loop.down.order_parameter[1:3, 0]) == pytest.approx([12.57, 17.20], rel=0.15)
-    assert np.abs(loop.up.order_parameter[1:3, 0]).max() < 2
-
-
 @pytest.mark.slow
 def test_tempering_crosses_a_barrier_that_plain_chains_do_not():
     # T = 4, λ = 25: the two signs are 0.033 N apart in free energy, 4 kT at this width
@@ -190,22 +133,5 @@ def test_tempering_crosses_a_barrier_that_plain_chains_do_not():
     ],
 )
 def test_bad_input_is_one_line(arguments, line):
-    for function in (lambda: hysteresis(endpoint(4, 1.0), 16, *arguments), lambda: ladder(small(), 4, *arguments)):
-        with pytest.raises(InputError, match=line):
-            function()
-
-
-def test_steps_of_a_hysteresis_loop_follow_the_acceptance_in_the_half_that_is_thrown_away(monkeypatch):
-    module, sizes = sys.modules[StrengthSweep.__module__], []
-    acceptance = iter([0.5, 0.5, 0.95, 0.7, 0.1, 1.0, 0.1, 1.0])
-
-    class Planted(CollapsedHMC):
-        def step(self, rng, state):
-            sizes.append(self.step_size)
-            return state, SimpleNamespace(acceptance=next(acceptance))
-
-    monkeypatch.setattr(module, "CollapsedHMC", Planted)
-    (stay,) = module._sweep(endpoint(4, 1.0), 4, np.ones(1), "prior", 8, (0, 0, 0))
-    expected = module._STEP * np.array([1, 0.9, 0.81, 0.81 * 1.02])
-    np.testing.assert_allclose(sizes, [*expected, *[expected[-1]] * 4])
-    assert stay.order.shape[0] == 4
+    with pytest.raises(InputError, match=line):
+        ladder(small(), 4, *arguments)
