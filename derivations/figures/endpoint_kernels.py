@@ -19,6 +19,7 @@ from derivations.figures.panel import (
     sampled_networks,
     save_panel,
 )
+from derivations.figures.verdicts import said
 from numerics import endpoint, solve
 from numerics.checking.kernels import compare
 from numerics.predictors.observables import outliers
@@ -52,16 +53,16 @@ ARCHITECTURES = ("rnn", "dnn")
 def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     """Solve, simulate, draw and save; the files made, and whether every kernel entry agrees with the theory."""
     networks = networks_of_tasks(out, effort, progress)
-    agrees = all(network["agrees"] for network in networks.values())
+    verdicts = [network["verdict"] for network in networks.values()]
     worst = max(network["largest_z"] for network in networks.values())
     strong = networks["strong", "rnn"]
     (found, error), (expected, _) = strong["mean_outlier"], strong["outliers"][0]
     summary = (
-        f"kernels of width {strong['width']} {'agree with' if agrees else 'DISAGREE with'} the theory (largest |z| "
-        f"{worst:.1f}); W's outlier {found:.3f} ± {error:.3f}, in theory {expected:.3f}"
+        f"kernels of width {strong['width']} {said(verdicts, 'the theory')}; largest |z| "
+        f"{worst:.1f}; W's outlier {found:.3f} ± {error:.3f}, in theory {expected:.3f}"
     )
     tables = {"kernels": kernel_table(networks), "spectra": spectrum_table(networks)}
-    return save_panel(PANEL, out, tables, partial(draw, networks), agrees=agrees, largest_z=worst, summary=summary)
+    return save_panel(PANEL, out, tables, partial(draw, networks), verdicts=verdicts, largest_z=worst, summary=summary)
 
 
 def networks_of_tasks(out: Path, effort: Effort, progress: Progress) -> dict[tuple[str, str], dict[str, Any]]:
@@ -79,7 +80,6 @@ def networks_of_tasks(out: Path, effort: Effort, progress: Progress) -> dict[tup
             "warmup": max(300, steps // 4),
             "chains": 4,
             "seed": SEED + number,
-            "kept": "spectrum and mean outlier",
         }
         for number, (strength, arch) in enumerate(tasks)
     }
@@ -105,7 +105,7 @@ def network(settings: Mapping[str, Any]) -> dict[str, Any]:
         "standard_error": comparison.simulation.kernel_standard_error.tolist(),
         "z": comparison.agreement.z.tolist(),
         "largest_z": float(np.abs(comparison.agreement.z).max()),
-        "agrees": comparison.agreement.agrees,
+        "verdict": comparison.agreement.verdict,
         "eigenvalues": [[z.real, z.imag] for z in eigenvalues],
         "outliers": [[z.real, z.imag] for z in outliers(solution)[0]],
         "mean_outlier": mean_outlier(comparison.simulation),

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
-from numerics.checking.agreement import FAMILY_LEVEL
+from numerics.checking.agreement import FAMILY_LEVEL, judged
 from numerics.linalg import FloatArray
+from numerics.sampling.diagnostics import have_mixed
 
 #: Walkers of each task, their steps, and the share that is thrown away at the start.
 WALKERS, STEPS, DISCARDED = 120, 1500, 0.4
@@ -125,22 +126,18 @@ def beside_law(
     runs: Sequence[Mapping[str, Any]], value: str, tasks: Sequence[NetworkLaw], kernels: Sequence[FloatArray],
     power: int, seed: int, steps: int,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Each network's numbers beside the law's mean: its own, ``law``, ``law_error`` and ``largest_z`` of `value`.
+    """Each network's numbers beside the law's mean: its own, ``law``, ``law_error``, ``largest_z`` of `value` and
+    ``verdict``, by a limit for all networks together and whether the chains have mixed.
 
     The other arguments are those of `mean_coherence`.
     """
-    means, errors = mean_coherence(tasks, kernels, power, seed, steps)
-    return [
-        {"law": float(mean), "law_error": float(error), **run,
-         "largest_z": float(abs(run[value] - mean) / np.hypot(run["standard_error"], error))}
-        for run, mean, error in zip(runs, means, errors, strict=True)
-    ]  # fmt: skip
-
-
-def largest_z(points: Mapping[str, Sequence[Any]]) -> tuple[float, bool]:
-    """The largest |z| of a table of networks, and whether it is within the level of all of them together."""
-    scores = points["largest_z"]
-    return float(max(scores)), bool(max(scores) < norm.isf(FAMILY_LEVEL / 2 / len(scores)))
+    limit = float(norm.isf(FAMILY_LEVEL / 2 / len(runs)))
+    rows = []
+    for run, mean, error in zip(runs, *mean_coherence(tasks, kernels, power, seed, steps), strict=True):
+        z = float(abs(run[value] - mean) / np.hypot(run["standard_error"], error))
+        verdict = judged(z < limit, have_mixed(run["rhat"], run["ess"]))
+        rows.append({"law": float(mean), "law_error": float(error), **run, "largest_z": z, "verdict": verdict})
+    return rows
 
 
 def _started(rng: np.random.Generator, tasks: Sequence[NetworkLaw], kernels: Sequence[FloatArray]) -> FloatArray:

@@ -17,6 +17,7 @@ from derivations.figures.panel import (
     sampled_networks,
     save_panel,
 )
+from derivations.figures.verdicts import said
 from numerics import Problem, cka, solve
 from numerics.checking.kernels import compare
 from numerics.progress import Progress
@@ -93,19 +94,19 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
         for number, arch in enumerate(ARCHITECTURES)
     }
     networks = dict(zip(ARCHITECTURES, finished_runs(jobs, network, effort.workers, progress), strict=True))
-    agrees = all(found["agrees"] for found in networks.values())
+    verdicts = [found["verdict"] for found in networks.values()]
     worst = max(found["largest_z"] for found in networks.values())
-    said = ", ".join(
+    aligned = ", ".join(
         f"{arch.upper()} {found['theory_cka']:.4f} (sampled {found['sampled_cka']:.4f} ± {found['cka_error']:.4f})"
         for arch, found in networks.items()
     )
     summary = (
-        f"alignment of the last kernel with the labels' {said}, of the inputs' "
+        f"alignment of the last kernel with the labels' {aligned}, of the inputs' "
         f"{cka(input_kernel(), label_kernel()):.3f}; networks of width {WIDTH} "
-        f"{'agree with' if agrees else 'DISAGREE with'} the theory, largest |z| of a kernel entry {worst:.1f}"
+        f"{said(verdicts, 'the theory')}; largest |z| of a kernel entry {worst:.1f}"
     )
     tables = {"": kernel_table(networks)}
-    return save_panel(PANEL, out, tables, partial(draw, networks), agrees=agrees, largest_z=worst, summary=summary)
+    return save_panel(PANEL, out, tables, partial(draw, networks), verdicts=verdicts, largest_z=worst, summary=summary)
 
 
 def network(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,7 +124,7 @@ def network(settings: Mapping[str, Any]) -> dict[str, Any]:
         "sampled_cka": sampled,
         "cka_error": error,
         "largest_z": float(np.abs(comparison.agreement.z).max()),
-        "agrees": comparison.agreement.agrees,
+        "verdict": comparison.agreement.verdict,
     }
 
 

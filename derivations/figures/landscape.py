@@ -19,9 +19,12 @@ from derivations.figures.panel import (
     save_panel,
     stacked,
 )
+from derivations.figures.verdicts import said
 from numerics import endpoint, scan
+from numerics.checking.agreement import judged
 from numerics.endpoint_task.landscape import landscape, negative_log_density, plane
 from numerics.progress import Progress
+from numerics.sampling.diagnostics import have_mixed, summarise
 from theory.critical_point import critical_signal
 
 if TYPE_CHECKING:
@@ -60,13 +63,11 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     points = histograms(out, effort, progress)
     tables = {"continuous": continuous, "discontinuous": jump, "plane": cut, "histogram": points}
     worst = float(np.abs(points["z"]).max())
-    agrees = worst <= Z_LIMIT
-    summary = (
-        f"histograms of {len(points['z'])} bins at width {WIDTH} {'agree with' if agrees else 'DISAGREE with'} the "
-        f"theory; largest |z| {worst:.1f}"
-    )
+    verdicts = [judged(abs(z) <= Z_LIMIT, mixed) for z, mixed in zip(points["z"], points["mixed"], strict=True)]
+    compared = f"histograms of {len(verdicts)} bins at width {WIDTH} {said(verdicts, 'the theory')}"
+    summary = f"{compared}; largest |z| {worst:.1f}"
     picture = partial(draw, continuous, jump, cut, points)
-    return save_panel(PANEL, out, tables, picture, agrees=agrees, largest_z=worst, summary=summary)
+    return save_panel(PANEL, out, tables, picture, verdicts=verdicts, largest_z=worst, summary=summary)
 
 
 def draw(
@@ -165,8 +166,8 @@ def histograms(out: Path, effort: Effort, progress: Progress) -> Columns:
     return stacked(tables)
 
 
-def histogram(settings: dict[str, Any], workers: int) -> dict[str, list[float]]:
-    """Share of the draws of |q| in each bin, with the standard error over half chains."""
+def histogram(settings: dict[str, Any], workers: int) -> dict[str, list[Any]]:
+    """Share of the draws of |q| in each bin, with the standard error over half chains, and whether |q| has mixed."""
     problem = endpoint(settings["T"], settings["signal"], kappa=settings["kappa"])
     kernels = sampled_networks(problem, settings, workers=workers).kernels
     q = np.abs(kernels[..., -1, -2]) / np.sqrt(kernels[..., -1, -1] * kernels[..., -2, -2])
@@ -175,7 +176,12 @@ def histogram(settings: dict[str, Any], workers: int) -> dict[str, list[float]]:
     error = shares.std(axis=0, ddof=1) / np.sqrt(len(shares))
     # a bin that hardly any draw enters has no spread of its own: that of independent draws is the least
     floor = np.sqrt(np.maximum(shares.mean(axis=0), 1 / q.size) / q.size)
-    return {"share": shares.mean(axis=0).tolist(), "standard_error": np.maximum(error, floor).tolist()}
+    of_q = summarise(q[..., None])
+    return {
+        "share": shares.mean(axis=0).tolist(),
+        "standard_error": np.maximum(error, floor).tolist(),
+        "mixed": [have_mixed(float(of_q.rhat[0]), float(of_q.ess[0]))] * shares.shape[1],
+    }
 
 
 def normal_score(t: np.ndarray) -> np.ndarray:

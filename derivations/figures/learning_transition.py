@@ -20,6 +20,7 @@ from derivations.figures.panel import (
     sampled_networks,
     save_panel,
 )
+from derivations.figures.verdicts import said
 from numerics import Problem, endpoint, scan
 from numerics.checking.kernels import compare_phase
 from numerics.checking.regions import nearest
@@ -94,18 +95,18 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
             "signal": [point.value for found in scans.values() for point in found.special_points],
         },
     }
-    agrees, worst = all(points["agrees"]), float(max(points["largest_z"]))
+    verdicts, worst = points["verdict"], float(max(points["largest_z"]))
     equal = {
         arch: next(point.value for point in found.special_points if point.type == "equal-free-energy")
         for arch, found in scans.items()
     }
     summary = (
         f"the learnt state has the lower free energy beyond λ = {equal['rnn']:.0f} (RNN) and {equal['dnn']:.0f} (DNN); "
-        f"{len(points['signal'])} networks {'agree' if agrees else 'DISAGREE'} with the minimum in which they must be, "
+        f"{len(points['signal'])} networks {said(verdicts, 'the minimum in which they must be')}; "
         f"largest |z| of a kernel entry {worst:.1f}"
     )
     picture = partial(draw, scans, points)
-    return save_panel(PANEL, out, tables, picture, agrees=agrees, largest_z=worst, summary=summary)
+    return save_panel(PANEL, out, tables, picture, verdicts=verdicts, largest_z=worst, summary=summary)
 
 
 def crowded(found: Scan) -> Scan:
@@ -197,7 +198,7 @@ def network(settings: Mapping[str, Any]) -> dict[str, Any]:
         "largest_z": float(np.abs(comparison.agreement.z).max()),
         "ess": comparison.simulation.ess,
         "rhat": comparison.simulation.rhat,
-        "agrees": bool(comparison.agreement.agrees and inside.mean() >= STAYS),
+        "verdict": comparison.agreement.verdict if inside.mean() >= STAYS else "disagrees",
     }
 
 

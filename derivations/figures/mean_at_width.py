@@ -12,6 +12,7 @@ import numpy as np
 from derivations.figures.network_widths import Case, WidthPlan, WidthResult, compare, predicted, problem, simulated
 from derivations.figures.panel import Effort, Panel, save_panel
 from derivations.figures.trained_networks import kernel_table
+from derivations.figures.verdicts import said
 from numerics.progress import Progress
 
 if TYPE_CHECKING:
@@ -40,16 +41,16 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     plan = QUICK if effort.quick else FULL
     runs = simulated(plan, out / f"{PANEL.name}-runs", effort.workers, progress)
     results = {case: compare(predicted(problem(case, plan.signal)), runs[case]) for case in plan.cases}
-    agrees = all(part.agreement.agrees for result in results.values() for part in result.sampled.values())
+    verdicts = [part.agreement.verdict for result in results.values() for part in result.sampled.values()]
     worst = max(result.largest_z for result in results.values())
     unshifted = max(without_shift(result) for result in results.values())
     summary = (
         f"mean kernels of {len(results)} erf networks from N = {min(plan.widths)} to {max(plan.widths)} "
-        f"{'agree' if agrees else 'DISAGREE'} with the predicted Φ + shift/N, largest |z| of an entry {worst:.1f}; "
+        f"{said(verdicts, 'the predicted Φ + shift/N')}; largest |z| of an entry {worst:.1f}; "
         f"without the shift it would be {unshifted:.0f}"
     )
     tables = {"": kernel_table(results)}
-    return save_panel(PANEL, out, tables, partial(draw, results), agrees=agrees, largest_z=worst, summary=summary)
+    return save_panel(PANEL, out, tables, partial(draw, results), verdicts=verdicts, largest_z=worst, summary=summary)
 
 
 def without_shift(result: WidthResult) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from derivations.figures.panel import finished_runs, sampled_networks
+from derivations.figures.verdicts import together
 from numerics import endpoint, solve
 from numerics.checking import agreement
 from numerics.checking.weights import phases
@@ -194,9 +195,11 @@ class WidthResult:
         return (value - self.theory.misalignment.single / width) / float(np.hypot(error, beyond))
 
     @property
-    def agrees(self) -> bool:
+    def verdict(self) -> agreement.Verdict:
         """Whether the mean kernel is the predicted one at every width, and the alignment at the largest."""
-        return abs(self.misalignment_z) < MOST and all(part.agreement.agrees for part in self.sampled.values())
+        of_kernels = [part.agreement.verdict for part in self.sampled.values()]
+        mixed = self.sampled[max(self.sampled)].agreement.mixed
+        return together([*of_kernels, agreement.judged(abs(self.misalignment_z) < MOST, mixed)])
 
     @property
     def largest_z(self) -> float:

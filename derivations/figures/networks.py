@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from derivations.figures.panel import sampled_networks
-from derivations.figures.sequential import outputs_agree, outputs_at_width
+from derivations.figures.sequential import judged_outputs, outputs_at_width
+from derivations.figures.verdicts import said, together
 from numerics import Problem, solve
 from numerics.checking.kernels import compare
 
@@ -38,7 +39,7 @@ def compared(problem: Problem, settings: Mapping[str, Any], state: Solution | No
     simulation = comparison.simulation
     at_width = outputs_at_width(state, simulation.width)
     mean, error = simulation.prediction, simulation.prediction_standard_error
-    outputs = outputs_agree(at_width, mean, error, rhat=simulation.rhat, ess=simulation.ess)
+    outputs = judged_outputs(at_width, mean, error, rhat=simulation.rhat, ess=simulation.ess)
     return {
         "kernel": state.kernel.tolist(),
         "kernel_at_width": comparison.predicted.tolist(),
@@ -50,7 +51,7 @@ def compared(problem: Problem, settings: Mapping[str, Any], state: Solution | No
         "largest_z": max(outputs["largest_z"], float(np.abs(comparison.agreement.z).max())),
         "ess": simulation.ess,
         "rhat": simulation.rhat,
-        "agrees": bool(outputs["agrees"] and comparison.agreement.agrees),
+        "verdict": together((outputs["verdict"], comparison.agreement.verdict)),
     }
 
 
@@ -75,12 +76,10 @@ def planned(
 
 def agreement_of(found: Sequence[Mapping[str, Any]], claim: str) -> dict[str, Any]:
     """How a panel's networks agree, for `save_panel`, with its claim in the summary."""
-    agrees, worst = all(each["agrees"] for each in found), max(each["largest_z"] for each in found)
-    summary = (
-        f"{claim}; {len(found)} networks {'agree with' if agrees else 'DISAGREE with'} the theory at their width, "
-        f"largest |z| {worst:.1f}"
-    )
-    return {"agrees": agrees, "largest_z": worst, "summary": summary}
+    verdicts, worst = [each["verdict"] for each in found], max(each["largest_z"] for each in found)
+    comparison = f"{len(found)} networks {said(verdicts, 'the theory at their width')}"
+    summary = f"{claim}; {comparison}; largest |z| {worst:.1f}"
+    return {"verdicts": verdicts, "largest_z": worst, "summary": summary}
 
 
 def draw_networks(axes: Axes, x: Sequence[float], table: Table, colour: str) -> None:

@@ -24,6 +24,7 @@ from derivations.figures.panel import (
     save_panel,
 )
 from derivations.figures.sequential import ARCHITECTURES, PATTERNS
+from derivations.figures.verdicts import said
 from numerics import Problem, solve
 from numerics.checking import agreement
 from numerics.inputs.teachers import rotation_teacher
@@ -73,7 +74,8 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
             if settings["arch"] == arch
         }
         results[arch] = compared(own.pop(0), own)
-    agrees = all(result["agrees"] for result in results.values())
+    verdicts = [result["verdict"] for result in results.values()]
+    unconverged = any(not result["converged"] for result in results.values())
     largest = max(result["largest_z"] for result in results.values())
     teacher = TEACHER.labels(PATTERNS, T - 1)
     free = np.setdiff1d(np.arange(1, T), SUPERVISED) - 1
@@ -84,10 +86,10 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     summary = (
         f"projected on the teacher's, outputs at unsupervised times of both patterns together are {share['rnn']:.2f} "
         f"(RNN) and {share['dnn']:.2f} (DNN) of these; kernels of sampled {ACTIVATION} networks, taken to N → ∞, "
-        f"{'agree with' if agrees else 'DISAGREE with'} the theory, largest |z| {largest:.1f}"
+        f"{said(verdicts, 'the theory', why='that has not converged' * unconverged)}; largest |z| {largest:.1f}"
     )
     tables = {"outputs": output_table(results), "kernels": kernel_table(results)}
-    return save_panel(PANEL, out, tables, partial(draw, results), agrees=agrees, largest_z=largest, summary=summary)
+    return save_panel(PANEL, out, tables, partial(draw, results), verdicts=verdicts, largest_z=largest, summary=summary)
 
 
 def tasks(quick: bool) -> list[dict[str, Any]]:
@@ -153,7 +155,8 @@ def compared(theory: dict[str, Any], networks: dict[int, dict[str, Any]]) -> dic
         "sampled": last["outputs"],
         "standard_error": last["outputs_standard_error"],
         "width": widths[-1],
-        "agrees": verdict.agrees and theory["converged"],
+        "verdict": verdict.verdict if theory["converged"] else "undecided",
+        "converged": theory["converged"],
         "largest_z": float(np.abs(verdict.z).max()),
         "z": verdict.z,
     }

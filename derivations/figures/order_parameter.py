@@ -21,6 +21,7 @@ from derivations.figures.panel import (
     sampled_networks,
     save_panel,
 )
+from derivations.figures.verdicts import said
 from numerics import endpoint, scan, solve_all, solve_endpoint_batch
 from numerics.checking.kernels import compare
 from numerics.progress import Progress
@@ -77,13 +78,12 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
             "signal": [point.value for point in found.special_points],
         },
     }
-    agrees, worst = all(points["agrees"]), float(max(points["largest_z"]))
+    verdicts, worst = points["verdict"], float(max(points["largest_z"]))
     summary = (
-        f"{len(points['signal'])} networks {'agree with' if agrees else 'DISAGREE with'} the theory; largest |z| of a "
-        f"kernel entry {worst:.1f}"
+        f"{len(points['signal'])} networks {said(verdicts, 'the theory')}; largest |z| of a kernel entry {worst:.1f}"
     )
     picture = partial(draw, theory, found, points)
-    return save_panel(PANEL, out, tables, picture, agrees=agrees, largest_z=worst, summary=summary)
+    return save_panel(PANEL, out, tables, picture, verdicts=verdicts, largest_z=worst, summary=summary)
 
 
 def theory_curves() -> dict[str, np.ndarray]:
@@ -161,7 +161,7 @@ def network(settings: Mapping[str, Any]) -> dict[str, Any]:
         "largest_z": float(np.abs(comparison.agreement.z).max()),
         "ess": comparison.simulation.ess,
         "rhat": comparison.simulation.rhat,
-        "agrees": comparison.agreement.agrees,
+        "verdict": comparison.agreement.verdict,
     }
 
 

@@ -16,6 +16,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from derivations.figures.verdicts import together
 from numerics.files import whole_file, write_text
 from numerics.progress import Progress
 
@@ -23,11 +24,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from numerics.checking.agreement import Verdict
     from numerics.inputs.problem import Problem
     from numerics.sampling import Simulation
 
 STYLE = Path(__file__).with_name("unrolled.mplstyle")
 FORMATS = ("png", "pdf", "svg")
+
+#: What a kept run holds: raised where a panel's runs come to hold something else, so that older ones are made again.
+LAYOUT = 2
 
 #: Columns of numbers, all of one length: the numbers behind a picture.
 Table = Mapping[str, "Sequence[Any] | NDArray[Any]"]
@@ -112,7 +117,7 @@ def save_panel(
     tables: Mapping[str, Table],
     draw: Callable[[], Figure],
     *,
-    agrees: bool,
+    verdicts: Sequence[Verdict],
     summary: str,
     largest_z: float | None = None,
 ) -> dict[str, Any]:
@@ -123,12 +128,12 @@ def save_panel(
         out: their folder.
         tables: by name; one without a name is ``<name>.csv``.
         draw: makes the picture.
-        agrees: whether theory and simulation agree.
+        verdicts: whether theory and simulation agree, of each network.
         summary: a sentence on what the panel finds.
         largest_z: of all that is compared.
 
     Returns:
-        The panel's record: ``files``, ``agrees``, ``summary`` and ``largest_z``.
+        The panel's record: ``files``, ``verdict``, ``agrees`` (the verdict is that), ``summary`` and ``largest_z``.
     """
     written = [out / (f"{panel.name}-{name}.csv" if name else f"{panel.name}.csv") for name in tables]
     for path, table in zip(written, tables.values(), strict=True):
@@ -136,7 +141,12 @@ def save_panel(
     with styled():
         pictures = save_figure(draw(), out, panel.name)
     files = [str(path) for path in (*pictures, *written)]
-    record = {"files": files, "agrees": agrees, "summary": f"{panel.name}: {summary}"}
+    record = {
+        "files": files,
+        "verdict": together(verdicts),
+        "agrees": together(verdicts) == "agrees",
+        "summary": f"{panel.name}: {summary}",
+    }
     return record if largest_z is None else record | {"largest_z": largest_z}
 
 
@@ -176,14 +186,14 @@ def finished_run(path: Path, settings: Mapping[str, Any], run: Callable[[], Mapp
     """
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        same = stored["settings"] == json.loads(json.dumps(settings))
+        same = stored["settings"] == json.loads(json.dumps(settings)) and stored["layout"] == LAYOUT
         if same and stored["digest"] == _digest(stored["settings"], stored["result"]):
             return dict(stored["result"])
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # absent, damaged, or of other settings: made again
+        pass  # absent, damaged, of other settings or an earlier program: made again
     result = dict(run())
     content = json.loads(json.dumps({"settings": dict(settings), "result": result}))
-    write_text(path, json.dumps({**content, "digest": _digest(**content)}))
+    write_text(path, json.dumps({**content, "layout": LAYOUT, "digest": _digest(**content)}))
     return result
 
 

@@ -22,9 +22,12 @@ from derivations.figures.panel import (
     save_panel,
     stacked,
 )
+from derivations.figures.verdicts import said
 from numerics import Problem, solve
+from numerics.checking.agreement import judged
 from numerics.predictors.predictions import predict
 from numerics.progress import Progress
+from numerics.sampling.diagnostics import have_mixed, summarise
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,14 +58,12 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     theory = {arch: theory_lines(arch) for arch in ARCHITECTURES}
     points = sampled_outputs(out, effort, progress)
     worst = float(np.abs(points["z"]).max())
-    agrees = worst <= Z_LIMIT
-    summary = (
-        f"{len(points['z'])} outputs of networks of width {WIDTH} {'agree with' if agrees else 'DISAGREE with'} the "
-        f"theory; largest |z| {worst:.1f}"
-    )
+    verdicts = [judged(abs(z) <= Z_LIMIT, mixed) for z, mixed in zip(points["z"], points["mixed"], strict=True)]
+    compared = f"{len(verdicts)} outputs of networks of width {WIDTH} {said(verdicts, 'the theory')}"
+    summary = f"{compared}; largest |z| {worst:.1f}"
     tables = {"theory": theory_table(theory), "simulation": points}
     picture = partial(draw, theory, points)
-    return save_panel(PANEL, out, tables, picture, agrees=agrees, largest_z=worst, summary=summary)
+    return save_panel(PANEL, out, tables, picture, verdicts=verdicts, largest_z=worst, summary=summary)
 
 
 def circle(angles: np.ndarray) -> np.ndarray:
@@ -128,17 +129,16 @@ def network(settings: Mapping[str, Any]) -> dict[str, list[Any]]:
     assert predicted.test_at_width is not None
     at_width = predicted.test_at_width[:, -1]
     simulation = sampled_networks(task, settings)
-    mean, error = simulation.test_prediction, simulation.test_prediction_standard_error
-    assert mean is not None
-    assert error is not None
+    outputs = summarise(simulation.outputs[..., -len(TEST_ANGLES) :, -1])
     return {
         "arch": [settings["arch"]] * len(TEST_ANGLES),
         "angle": TEST_ANGLES.tolist(),
         "theory": predicted.test_mean[:, -1].tolist(),
         "theory_at_width": at_width.tolist(),
-        "sampled": mean[:, -1].tolist(),
-        "standard_error": error[:, -1].tolist(),
-        "z": ((mean[:, -1] - at_width) / error[:, -1]).tolist(),
+        "sampled": outputs.mean.tolist(),
+        "standard_error": outputs.standard_error.tolist(),
+        "z": ((outputs.mean - at_width) / outputs.standard_error).tolist(),
+        "mixed": [have_mixed(*both) for both in zip(outputs.rhat, outputs.ess, strict=True)],
     }
 
 

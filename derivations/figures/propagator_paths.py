@@ -43,7 +43,7 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     progress("drawing", 0, 0)
     table = path_table()
     summary = f"the mask cuts {sum(table['cut_by_mask'])} of {len(table['times'])} paths of second order"
-    return save_panel(PANEL, out, {"": table}, draw, agrees=True, summary=summary)
+    return save_panel(PANEL, out, {"": table}, draw, verdicts=["agrees"], summary=summary)
 
 
 @cache

@@ -26,6 +26,7 @@ from derivations.figures.panel import (
     save_panel,
 )
 from derivations.figures.sequential import ARCHITECTURES, COLOURS, PATTERNS, TEACHER, T, W
+from derivations.figures.verdicts import said
 from numerics import Problem, solve
 from numerics.inputs.teachers import Teacher, orthonormal_patterns, random_patterns
 from numerics.predictors.observables import mean_outputs
@@ -83,14 +84,16 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     }
     table = in_columns(finished_runs(jobs, point, effort.workers, progress))
     sampled = [i for i, width in enumerate(table["width"]) if width]
-    agrees = all(table["agrees"][i] for i in sampled)
+    verdicts = [table["verdict"][i] for i in sampled]
     largest = max(table["largest_z"][i] for i in sampled)
     few = {arch: _theory(table, "times", arch)[3] for arch in ARCHITECTURES}
     summary = (
         f"error with 4 of 7 times supervised {few['rnn']:.2f} (RNN), {few['dnn']:.2f} (DNN); {len(sampled)} sampled "
-        f"networks {'agree with' if agrees else 'DISAGREE with'} the theory, largest |z| of an output {largest:.1f}"
+        f"networks {said(verdicts, 'the theory')}; largest |z| of an output {largest:.1f}"
     )
-    return save_panel(PANEL, out, {"": table}, partial(draw, table), agrees=agrees, largest_z=largest, summary=summary)
+    return save_panel(
+        PANEL, out, {"": table}, partial(draw, table), verdicts=verdicts, largest_z=largest, summary=summary
+    )
 
 
 def tasks(quick: bool) -> Iterator[dict[str, Any]]:
@@ -118,7 +121,7 @@ def point(settings: Mapping[str, Any]) -> dict[str, Any]:
     row: dict[str, Any] = {
         "axis": axis, "count": count, "arch": arch, "theory": error(axis, solution.problem, mean_outputs(solution)),
         "converged": solution.converged, "width": 0, "theory_at_width": "", "sampled": "", "standard_error": "",
-        "largest_z": "", "rhat": "", "ess": "", "agrees": "",
+        "largest_z": "", "rhat": "", "ess": "", "verdict": "",
     }  # fmt: skip
     if not settings["steps"]:
         return row
@@ -126,13 +129,13 @@ def point(settings: Mapping[str, Any]) -> dict[str, Any]:
     at_width = sequential.outputs_at_width(solution, simulation.width)
     mean, standard_error = simulation.prediction, simulation.prediction_standard_error
     mixed = summarise(simulation.outputs)
-    verdict = sequential.outputs_agree(
+    compared = sequential.judged_outputs(
         at_width, mean, standard_error, rhat=float(mixed.rhat.max()), ess=float(mixed.ess.min())
     )
     value, spread = sampled_error(axis, simulation)
     return row | {
         "width": simulation.width, "theory_at_width": error(axis, solution.problem, at_width), "sampled": value,
-        "standard_error": spread, **{name: verdict[name] for name in ("largest_z", "rhat", "ess", "agrees")},
+        "standard_error": spread, **{name: compared[name] for name in ("largest_z", "rhat", "ess", "verdict")},
     }  # fmt: skip
 
 

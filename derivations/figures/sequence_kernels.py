@@ -18,6 +18,7 @@ from derivations.figures.panel import (
     save_panel,
 )
 from derivations.figures.sequential import ARCHITECTURES, PATTERNS, SUPERVISED, TEACHER, TIMES, T
+from derivations.figures.verdicts import said, together
 from numerics.checking.kernels import compare
 from numerics.predictors import generalisation
 from numerics.predictors.observables import cka
@@ -56,14 +57,14 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
         }
         path = out / "sequence-kernels-runs" / f"{arch}.json"
         results[arch] = finished_run(path, settings, partial(network, settings, effort))
-    agrees = all(result["outputs"]["agrees"] and result["kernel_agrees"] for result in results.values())
+    verdicts = [together((result["outputs"]["verdict"], result["kernel_verdict"])) for result in results.values()]
     largest = max(max(result["outputs"]["largest_z"], result["kernel_largest_z"]) for result in results.values())
     summary = (
         f"alignment with Y {results['rnn']['cka']:.2f} (RNN), {results['dnn']['cka']:.2f} (DNN); sampled networks "
-        f"{'agree with' if agrees else 'DISAGREE with'} the theory, largest |z| {largest:.1f}"
+        f"{said(verdicts, 'the theory')}; largest |z| {largest:.1f}"
     )
     tables = {"outputs": output_table(results), "kernels": kernel_table(results)}
-    return save_panel(PANEL, out, tables, partial(draw, results), agrees=agrees, largest_z=largest, summary=summary)
+    return save_panel(PANEL, out, tables, partial(draw, results), verdicts=verdicts, largest_z=largest, summary=summary)
 
 
 def network(settings: dict[str, Any], effort: Effort) -> dict[str, Any]:
@@ -79,13 +80,13 @@ def network(settings: dict[str, Any], effort: Effort) -> dict[str, Any]:
         "cka": cka(solution.kernel, TEACHER.label_kernel(PATTERNS, T - 1)),
         "kernel_sampled": simulation.kernel_mean.tolist(),
         "kernel_largest_z": float(np.abs(comparison.agreement.z).max()),
-        "kernel_agrees": comparison.agreement.agrees,
+        "kernel_verdict": comparison.agreement.verdict,
         "theory": theory.mean.tolist(),
         "theory_at_width": at_width.tolist(),
         "sd": np.sqrt(theory.scaled_variance / simulation.width).tolist(),
         "sampled": mean.tolist(),
         "standard_error": error.tolist(),
-        "outputs": sequential.outputs_agree(at_width, mean, error, rhat=simulation.rhat, ess=simulation.ess),
+        "outputs": sequential.judged_outputs(at_width, mean, error, rhat=simulation.rhat, ess=simulation.ess),
         "width": simulation.width,
     }
 

@@ -16,10 +16,10 @@ import numpy as np
 from scipy.stats import norm
 
 from numerics import solve
-from numerics.checking.agreement import FAMILY_LEVEL
+from numerics.checking.agreement import FAMILY_LEVEL, judged
 from numerics.inputs.teachers import Teacher, orthonormal_patterns, rotation_teacher
 from numerics.predictors.output_shift import output_shift
-from numerics.sampling.diagnostics import ESS_LIMIT, RHAT_LIMIT
+from numerics.sampling.diagnostics import have_mixed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -141,10 +141,10 @@ def outputs_at_width(solution: Solution, width: int) -> np.ndarray:
     return mean_outputs(solution) + output_shift(solution) / width
 
 
-def outputs_agree(
+def judged_outputs(
     predicted: np.ndarray, mean: np.ndarray, standard_error: np.ndarray, *, rhat: float, ess: float
 ) -> dict[str, Any]:
-    """z of every output; whether all are within `numerics.checking.agreement`'s limit and the chains mixed."""
+    """z of every output; the verdict, by `numerics.checking.agreement`'s limit and whether the chains have mixed."""
     z = (mean - predicted) / standard_error
     limit = float(norm.isf(FAMILY_LEVEL / (2 * z.size)))
     largest = float(np.abs(z).max())
@@ -154,7 +154,7 @@ def outputs_agree(
         "z_limit": limit,
         "ess": ess,
         "rhat": rhat,
-        "agrees": bool(largest <= limit and rhat <= RHAT_LIMIT and ess >= ESS_LIMIT),
+        "verdict": judged(largest <= limit, have_mixed(rhat, ess)),
     }
 
 

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from derivations.figures.panel import Effort, Panel, finished_runs, in_columns, sampled_networks, save_panel
+from derivations.figures.verdicts import said
 from numerics import Problem, endpoint, outliers, solve
+from numerics.checking.agreement import judged
 from numerics.inputs.teachers import orthonormal_patterns
 from numerics.progress import Progress
 
@@ -62,18 +64,19 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     theory, means = modulus(), moduli(rows)
     for each in means:
         each["theory"], each["largest_z"] = theory, abs(each["modulus"] - theory) / each["standard_error"]
-        each["agrees"] = bool(each["largest_z"] <= Z_LIMIT)
+        each["verdict"] = judged(each["largest_z"] <= Z_LIMIT, mixed=True)  # each chain is one value of the mean
     tables = {"draws": in_columns(rows), "moduli": in_columns(means)}
     kinds = [row["kind"] for row in rows]
-    agrees = bool(means) and all(each["agrees"] for each in means)
+    verdicts = [each["verdict"] for each in means]
     worst = max((each["largest_z"] for each in means), default=math.nan)
+    expected = f"one output's {theory:.3f} at every phase"
     summary = (
         f"of {len(rows)} draws {kinds.count('rotation')} have a pair of outliers of any phase, "
         f"and {kinds.count('reflection')} a real one of both signs; their mean moduli "
-        f"{'agree' if agrees else 'DISAGREE'} with one output's {theory:.3f} at every phase, largest |z| {worst:.1f}"
+        f"{said(verdicts, expected, why='no phase has draws enough')}; largest |z| {worst:.1f}"
     )
     picture = partial(draw, rows, means, theory)
-    return save_panel(PANEL, out, tables, picture, agrees=agrees, largest_z=worst, summary=summary)
+    return save_panel(PANEL, out, tables, picture, verdicts=verdicts, largest_z=worst, summary=summary)
 
 
 def modulus() -> float:

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import brentq
 from sympy import Rational, lambdify
 
-from derivations.figures.kernel_law import NetworkLaw, beside_law, largest_z
+from derivations.figures.kernel_law import NetworkLaw, beside_law
 from derivations.figures.panel import (
     Effort,
     Panel,
@@ -24,6 +24,7 @@ from derivations.figures.panel import (
     sampled_networks,
     save_panel,
 )
+from derivations.figures.verdicts import said
 from numerics import endpoint
 from numerics.linalg import FloatArray
 from numerics.progress import Progress
@@ -107,14 +108,14 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
         ),
         "simulation": points,
     }
-    worst, agrees = largest_z(points)
+    verdicts, worst = points["verdict"], max(points["largest_z"])
     summary = (
-        f"tricritical at ρ = {TRICRITICAL}, λ = {critical_signal(float(TRICRITICAL)):.1f} for κ = {KAPPA}; the "
-        f"coherence of {len(points['rho'])} networks of width {WIDTH} {'agrees' if agrees else 'DISAGREES'} with the "
-        f"exact law, largest |z| {worst:.1f}"
+        f"tricritical at ρ = {TRICRITICAL}, λ = {critical_signal(float(TRICRITICAL)):.1f} for κ = {KAPPA}; "
+        f"{len(points['rho'])} networks of width {WIDTH} {said(verdicts, 'the exact law of the coherence')}; "
+        f"largest |z| {worst:.1f}"
     )
     picture = partial(draw, curves, near, lines, points)
-    return save_panel(PANEL, out, tables, picture, agrees=agrees, largest_z=worst, summary=summary)
+    return save_panel(PANEL, out, tables, picture, verdicts=verdicts, largest_z=worst, summary=summary)
 
 
 # --- theory -----------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sympy import Integer, lambdify
 
-from derivations.figures.kernel_law import NetworkLaw, beside_law, largest_z
+from derivations.figures.kernel_law import NetworkLaw, beside_law
 from derivations.figures.panel import (
     Effort,
     Panel,
@@ -24,7 +24,9 @@ from derivations.figures.panel import (
     sampled_networks,
     save_panel,
 )
+from derivations.figures.verdicts import said
 from numerics import endpoint
+from numerics.checking.agreement import Verdict
 from numerics.linalg import FloatArray
 from numerics.progress import Progress
 from numerics.sampling.diagnostics import summarise
@@ -115,16 +117,19 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
         ),
         "simulation": points,
     }
-    worst, agrees = largest_z(points)
-    agrees = agrees and min(points["share_of_draws"]) >= STAYS
+    worst = max(points["largest_z"])
+    verdicts: list[Verdict] = [
+        verdict if share >= STAYS else "disagrees"
+        for verdict, share in zip(points["verdict"], points["share_of_draws"], strict=True)
+    ]
     summary = (
         f"at a = {SKIP:g} the other sign exists beyond λ = {sheets[-1].folds()[0]:.2f} only (λ_c = "
         f"{critical_signal(KAPPA):.2f}); at κ = {WING_KAPPA} the transition is discontinuous up to a = "
         f"{float(cusp.skip):.4f}, λ = {float(cusp.signal):.2f}; {len(points['signal'])} networks of width {WIDTH} "
-        f"{'agree' if agrees else 'DISAGREE'} with the exact law, largest |z| {worst:.1f}"
+        f"{said(verdicts, 'the exact law')}; largest |z| {worst:.1f}"
     )
     picture = partial(draw, sheets, planes, cusp, points)
-    return save_panel(PANEL, out, tables, picture, agrees=agrees, largest_z=worst, summary=summary)
+    return save_panel(PANEL, out, tables, picture, verdicts=verdicts, largest_z=worst, summary=summary)
 
 
 # --- theory -----------------------------------------------------------------------------------------------------------

@@ -20,6 +20,8 @@ from derivations.figures.panel import (
     save_panel,
 )
 from derivations.figures.sequential import ARCHITECTURES, COLOURS, SUPERVISED, TEACHER, T
+from derivations.figures.verdicts import said
+from numerics.checking.agreement import judged
 from numerics.predictors.observables import outliers
 from numerics.progress import Progress
 from numerics.sampling import Plan, last_weights
@@ -65,13 +67,16 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
         path = out / "teacher-eigenvalues-runs" / f"{arch}.json"
         networks[arch] = finished_run(path, settings, partial(network, settings, effort))
     rnn = networks["rnn"]
-    agrees, largest = rnn["agrees"], rnn["largest_z"]
+    verdict, largest = rnn["verdict"], rnn["largest_z"]
     summary = (
         f"outliers {polar(rnn['theory'][0])} (theory), {polar(rnn['mean'])} (sampled), "
-        f"{polar(TEACHER.eigenvalues[0])} (teacher); {'agree' if agrees else 'DISAGREE'}, largest |z| {largest:.1f}"
+        f"{polar(TEACHER.eigenvalues[0])} (teacher); those sampled "
+        f"{said([verdict], 'the theory')}; largest |z| {largest:.1f}"
     )
     tables = {"": table(networks)}
-    return save_panel(PANEL, out, tables, partial(draw, networks), agrees=agrees, largest_z=largest, summary=summary)
+    return save_panel(
+        PANEL, out, tables, partial(draw, networks), verdicts=[verdict], largest_z=largest, summary=summary
+    )
 
 
 def polar(value: Any) -> str:
@@ -115,7 +120,7 @@ def compare(simulation: Simulation, theory: complex) -> dict[str, Any]:
         "draws": parts.shape[1],
         "largest_z": float(np.abs(z).max()),
         "rhat": simulation.rhat,
-        "agrees": bool(np.abs(z).max() <= Z_LIMIT and simulation.rhat <= RHAT_LIMIT),
+        "verdict": judged(bool(np.abs(z).max() <= Z_LIMIT), simulation.rhat <= RHAT_LIMIT),
     }
 
 

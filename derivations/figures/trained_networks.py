@@ -24,6 +24,7 @@ from derivations.figures.network_widths import (
     simulated,
 )
 from derivations.figures.panel import Effort, Panel, in_columns, save_panel
+from derivations.figures.verdicts import said
 from numerics.progress import Progress
 
 if TYPE_CHECKING:
@@ -75,16 +76,16 @@ def make_plan(plan: WidthPlan, out: Path, workers: int, progress: Progress) -> d
         "kernel": kernel_table(results),
         "autocorrelation": autocorrelation_table(results),
     }
-    agrees = all(result.agrees for result in results.values())
+    verdicts = [result.verdict for result in results.values()]
     worst = max(result.largest_z for result in results.values())
     aligned = max(abs(result.misalignment_z) for result in results.values())
     summary = (
-        f"kernels of {len(results)} networks at {len(plan.widths)} widths {'agree' if agrees else 'DISAGREE'} with the "
-        f"theory at their width, largest |z| of an entry {worst:.1f}; 1 - CKA of one network is the predicted c/N at "
-        f"N = {max(plan.widths)} within {aligned:.1f} errors"
+        f"kernels of {len(results)} networks at {len(plan.widths)} widths "
+        f"{said(verdicts, 'the theory at their width')}; largest |z| of an entry {worst:.1f}; "
+        f"1 - CKA of one network is the predicted c/N at N = {max(plan.widths)} within {aligned:.1f} errors"
     )
     picture = partial(draw, results)
-    record = save_panel(PANEL, out, tables, picture, agrees=agrees, largest_z=worst, summary=summary)
+    record = save_panel(PANEL, out, tables, picture, verdicts=verdicts, largest_z=worst, summary=summary)
     reasons = {
         " ".join(case): {str(width): part.agreement.reason for width, part in result.sampled.items()}
         for case, result in results.items()

@@ -13,6 +13,7 @@ import numpy as np
 
 from derivations.figures.panel import finished_run
 from numerics import Problem, endpoint, sequence, solve
+from numerics.checking.agreement import Verdict
 from numerics.checking.kernels import compare
 from numerics.progress import Progress
 from numerics.sampling import simulate
@@ -56,7 +57,7 @@ class CaseCheck:
     cka: float
     ess: float
     rhat: float
-    agrees: bool
+    verdict: Verdict
     reason: str
 
     @property
@@ -107,6 +108,6 @@ def run(case: Case, settings: dict[str, Any]) -> dict[str, Any]:
         "cka": float(agreement.cka),
         "ess": float(comparison.simulation.ess),
         "rhat": float(comparison.simulation.rhat),
-        "agrees": bool(agreement.agrees),
+        "verdict": agreement.verdict,
         "reason": agreement.reason,
     }

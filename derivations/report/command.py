@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from derivations import output
+from derivations.figures.verdicts import said, together
 
 #: What the page is called in the folder; the finished runs that it was made from are beside it.
 PAGE = "report.html"
@@ -34,20 +35,21 @@ def command(out: Path | None, quick: bool, as_json: bool) -> int:
         out.mkdir(parents=True, exist_ok=True)
         content = collected(out, quick)
         write_text(out / PAGE, report_page(**content))
-    agrees = all(item.agrees for item in (*content["panels"], *content["checks"]))
+    verdicts = [item.verdict for item in (*content["panels"], *content["checks"])]
+    agrees = together(verdicts) == "agrees"
     if as_json:
         output.print_json(
             {
                 "page": str(out / PAGE),
                 "agrees": agrees,
-                "panels": {item.panel.name: item.agrees for item in content["panels"]},
+                "panels": {item.panel.name: item.verdict == "agrees" for item in content["panels"]},
                 "checks": {item.command: item.largest for item in content["checks"]},
                 "derivations": {item.name: item.assertions for item in content["derivations"]},
             }
         )
     else:
         click.echo(out / PAGE)
-        click.echo(f"Theory and simulation {'agree' if agrees else 'DISAGREE'}.")
+        click.echo(f"Simulations {said(verdicts, 'the theory', why='chains have not mixed somewhere')}.")
     return 0 if agrees else 1
 
 

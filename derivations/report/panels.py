@@ -11,6 +11,7 @@ from typing import Any
 
 from derivations.figures.panel import Panel
 from derivations.figures.panels import make_panel, panel
+from numerics.checking.agreement import Verdict
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class ShownPanel:
         picture: data URI.
         size: width and height in pixels, so that the page does not jump while it loads.
         summary: what it found, in a sentence.
-        agrees: whether theory and simulation agree.
+        verdict: whether theory and simulation agree.
         tables: the numbers behind it.
         seeds: of its simulations, in order, each once.
         scores: the largest |z| of each simulated network, by name; empty for a panel without simulation.
@@ -41,7 +42,7 @@ class ShownPanel:
     picture: str
     size: tuple[int, int]
     summary: str
-    agrees: bool
+    verdict: Verdict
     tables: tuple[Table, ...]
     seeds: tuple[int, ...]
     scores: tuple[tuple[str, float], ...]
@@ -59,7 +60,7 @@ def shown_panel(name: str, out: Path, quick: bool) -> ShownPanel:
         picture,
         size,
         _without_name(record["summary"], name),
-        bool(record["agrees"]),
+        record["verdict"],
         tuple(inlined_table(path) for path in files if path.suffix == ".csv"),
         tuple(seeds),
         tuple(score for path in files if path.suffix == ".csv" for score in scores(path)),
@@ -73,7 +74,7 @@ def finished(name: str, out: Path, quick: bool) -> dict[str, Any] | None:
         complete = all((out / file).is_file() for file in record["files"])
         enough = quick or not record["quick"]
         same = record["caption"] == panel(name).caption  # a picture of an earlier program would not show what is said
-        return dict(record) if complete and enough and same else None
+        return dict(record) if complete and enough and same and "verdict" in record else None
     except (OSError, ValueError, KeyError, TypeError):
         return None  # absent, damaged, or of an older program
 

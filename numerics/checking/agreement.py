@@ -22,12 +22,25 @@ from numerics.results.base import Result
 from numerics.results.display import Facts, number
 from numerics.results.labelled import Arrays, counted
 from numerics.results.plotting import kernel
-from numerics.sampling.diagnostics import ESS_LIMIT, RHAT_LIMIT
+from numerics.sampling.diagnostics import have_mixed
 
 #: Chance that a correct prediction is called wrong, over all entries together.
 FAMILY_LEVEL = 1e-3
 
 Verdict = Literal["agrees", "disagrees", "undecided"]
+
+
+def judged(within: bool, mixed: bool, *, at_width: bool = True) -> Verdict:
+    """The verdict on a sampled number; `Agreement.verdict` says when it is undecided.
+
+    Args:
+        within: it differs from the predicted one by no more than its error allows.
+        mixed: the chains have mixed, so that the error can be believed.
+        at_width: the prediction is for the sampled width.
+    """
+    if within and mixed:
+        return "agrees"
+    return "disagrees" if mixed and at_width else "undecided"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -57,7 +70,7 @@ class Agreement(Result):
     def verdict(self) -> Verdict:
         """Whether theory and chains agree; undecided where the chains have not mixed, or where a difference may be the
         shift at the width, which is not known."""
-        return "agrees" if self.agrees else "disagrees" if self.mixed and self.at_width else "undecided"
+        return judged(self.agrees, self.mixed, at_width=self.at_width)
 
     def facts(self) -> Facts:
         """The verdict and what it rests on."""
@@ -111,7 +124,7 @@ def compare(
     independent = len(theory) * (len(theory) + 1) // 2
     z_limit = float(norm.isf(FAMILY_LEVEL / (2 * independent)))
     worst = float(np.abs(z).max())
-    mixed = rhat <= RHAT_LIMIT and ess >= ESS_LIMIT
+    mixed = have_mixed(rhat, ess)
     if not mixed:
         reason = f"the chains have not mixed (R-hat {rhat:.3f}, ESS {ess:.0f}), so that more steps are needed"
     elif worst > z_limit:

@@ -14,6 +14,11 @@ RHAT_LIMIT = 1.05
 ESS_LIMIT = 100.0
 
 
+def have_mixed(rhat: float, ess: float) -> bool:
+    """Whether R-hat and effective sample size are good enough to believe means and standard errors."""
+    return bool(rhat <= RHAT_LIMIT and ess >= ESS_LIMIT)
+
+
 @dataclass(frozen=True, eq=False)
 class Summary:
     """Mean of a quantity over all chains, with what is known about its precision.

@@ -118,7 +118,8 @@ def test_the_panels_are_made_and_do_not_believe_few_draws(module, tmp_path, monk
     assert found["summary"].startswith(module.PANEL.name)
     assert len({settings["seed"] for settings in jobs_seen}) == len(jobs_seen)
     if module is not several_outputs:
-        assert not found["agrees"]
+        assert found["verdict"] == "undecided"
+        assert "DISAGREE" not in found["summary"]
 
 
 @pytest.mark.slow
@@ -129,4 +130,4 @@ def test_a_network_of_another_signal_disagrees():
     assert networks.compared(weak, settings)["largest_z"] < 4
     wrong = networks.compared(weak, settings, solve(strong))
     assert wrong["largest_z"] > 10
-    assert not wrong["agrees"]
+    assert wrong["verdict"] == "disagrees"

@@ -26,11 +26,11 @@ def silent(what, done, total):
 def test_a_wrong_output_is_called_a_disagreement():
     predicted, error = np.zeros((2, 7)), np.full((2, 7), 0.1)
     good = np.random.default_rng(0).normal(size=(2, 7)) * error
-    assert sequential.outputs_agree(predicted, good, error, rhat=1.0, ess=500.0)["agrees"]
+    assert sequential.judged_outputs(predicted, good, error, rhat=1.0, ess=500.0)["verdict"] == "agrees"
     shifted = good + np.where(np.arange(7) == 3, 0.6, 0)
-    assert not sequential.outputs_agree(predicted, shifted, error, rhat=1.0, ess=500.0)["agrees"]
-    assert not sequential.outputs_agree(predicted, good, error, rhat=1.2, ess=500.0)["agrees"]
-    assert not sequential.outputs_agree(predicted, good, error, rhat=1.0, ess=20.0)["agrees"]
+    assert sequential.judged_outputs(predicted, shifted, error, rhat=1.0, ess=500.0)["verdict"] == "disagrees"
+    assert sequential.judged_outputs(predicted, good, error, rhat=1.2, ess=500.0)["verdict"] == "undecided"
+    assert sequential.judged_outputs(predicted, good, error, rhat=1.0, ess=20.0)["verdict"] == "undecided"
 
 
 def test_mechanism_expands_and_meets_the_full_solution(tmp_path, monkeypatch):
@@ -96,7 +96,10 @@ def test_kernels_and_outputs_of_small_networks(tmp_path, monkeypatch):
         )
     )  # fmt: skip
     result = sequence_kernels.make(tmp_path, Effort(quick=True, workers=1), silent)
-    assert not result["agrees"]  # 80 draws are too few to believe, and the panel says so
+    # 80 draws are too few to believe, and the panel says so
+    assert result["verdict"] == "undecided"
+    assert "as chains of 2 of 2 have not mixed" in result["summary"]
+    assert "DISAGREE" not in result["summary"]
     rows = list(csv.DictReader((tmp_path / "sequence-kernels-outputs.csv").read_text(encoding="utf-8").splitlines()))
     assert len(rows) == 2 * 2 * 7
     dnn = [float(row["theory"]) for row in rows if row["arch"] == "dnn" and row["supervised"] == "False"]
@@ -118,9 +121,9 @@ def test_sampled_nonlinear_kernels_are_compared_at_their_limit(tmp_path):
     }  # fmt: skip
     theory = {"kernel": kernel, "kernel_error": error, "outputs": np.zeros((2, 5)), "converged": True}
     result = nonlinear_sequences.compared(theory, networks)
-    assert result["agrees"]
-    assert not nonlinear_sequences.compared(theory | {"kernel": kernel + 0.1}, networks)["agrees"]
-    assert not nonlinear_sequences.compared(theory | {"converged": False}, networks)["agrees"]
+    assert result["verdict"] == "agrees"
+    assert nonlinear_sequences.compared(theory | {"kernel": kernel + 0.1}, networks)["verdict"] == "disagrees"
+    assert nonlinear_sequences.compared(theory | {"converged": False}, networks)["verdict"] == "undecided"
     table = nonlinear_sequences.kernel_table({"rnn": result, "dnn": result})
     assert {len(column) for column in table.values()} == {100}
     with styled():

@@ -95,7 +95,7 @@ def runs_of(arch, **changes):
 @pytest.mark.parametrize("fault", ["scale", "mask", "one entry"])
 def test_a_wrong_theory_is_found_out(fault, monkeypatch):
     theory, runs = theory_of("rnn"), runs_of("rnn")
-    assert widths.compare(theory, runs).agrees
+    assert widths.compare(theory, runs).verdict == "agrees"
     told = widths.Theory.at
 
     def wrong(self, width):
@@ -108,7 +108,7 @@ def test_a_wrong_theory_is_found_out(fault, monkeypatch):
 
     monkeypatch.setattr(widths.Theory, "at", wrong)
     result = widths.compare(theory, runs)
-    assert not result.agrees
+    assert result.verdict == "disagrees"
     if fault == "scale":
         assert min(part.agreement.cka for part in result.sampled.values()) > 0.999
 
@@ -118,7 +118,7 @@ def test_a_wrong_line_of_the_alignment_is_found_out():
     wrong = replace(theory, misalignment=replace(theory.misalignment, single=1.5 * theory.misalignment.single))
     result = widths.compare(wrong, runs_of("rnn", steps=400))
     assert all(part.agreement.agrees for part in result.sampled.values())
-    assert not result.agrees
+    assert result.verdict == "disagrees"
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ CHECKED = {
     "cka": 0.99999,
     "ess": 900.0,
     "rhat": 1.001,
-    "agrees": True,
+    "verdict": "agrees",
     "reason": "every entry agrees",
 }
 SCRIPT = r"""# %% [markdown]

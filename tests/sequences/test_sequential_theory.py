@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from derivations.figures.sequential import outputs_agree
+from derivations.figures.sequential import judged_outputs
 from numerics import solve
 from numerics.inputs.teachers import orthonormal_patterns, rotation_teacher, sequence
 from numerics.linear import search
@@ -75,14 +75,14 @@ def test_sampled_networks_agree_at_every_time_and_tell_the_architectures_apart()
     sampled = {arch: simulate(task(arch), width, steps=250, warmup=150, seed=11, workers=2) for arch in theory}
     for arch, simulation in sampled.items():
         for other, solution in theory.items():
-            verdict = outputs_agree(
+            verdict = judged_outputs(
                 mean_outputs(solution) + output_shift(solution) / width,
                 simulation.prediction,
                 simulation.prediction_standard_error,
                 rhat=simulation.rhat,
                 ess=simulation.ess,
             )
-            assert verdict["agrees"] == (arch == other), (arch, other, verdict)
+            assert (verdict["verdict"] == "agrees") == (arch == other), (arch, other, verdict)
 
 
 @pytest.mark.slow
