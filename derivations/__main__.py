@@ -74,14 +74,18 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False)
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
 @click.version_option(package_name="unrolled", prog_name="unrolled")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """One kernel theory for trained RNNs and DNNs: derived, solved and simulated.
 
     Every command takes --json: one JSON object on standard output, everything else on standard error. Exit status: 0
     done; 1 a tolerance was not reached or a check disagreed; 2 bad input.
     """
+    if ctx.invoked_subcommand is None:  # called by its name alone
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(2)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

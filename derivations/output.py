@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import sys
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from numerics.inputs.problem import Problem
     from numerics.progress import Progress
 
 #: What of a table fits a terminal of 80 columns, and a screen.
@@ -178,6 +180,13 @@ def print_outputs(title: str, outputs: Any) -> None:
         print_table(heading, ["", *times[:MOST_COLUMNS]], rows)
         if shown.shape[0] > MOST_ROWS or shown.shape[1] > MOST_COLUMNS:
             click.echo(f"{len(rows)} × {len(rows[0]) - 1} of {shown.shape[0]} × {shown.shape[1]}; all: with --json.")
+
+
+def print_entries(problem: Problem, entries: Sequence[str]) -> None:
+    """A kernel's independent entries, row by row, with all their digits; none where there are none."""
+    names = [index_name(index, problem.P) for index in range(problem.n * problem.P)]
+    for (first, second), entry in zip(itertools.combinations_with_replacement(names, 2), entries, strict=False):
+        click.echo(f"{problem.kernel_symbol}[{first}, {second}] = {entry}")
 
 
 def index_name(index: int, patterns: int) -> str:

@@ -67,13 +67,13 @@ def print_certificates(solutions: Sequence[Solution], proofs: list[Certificate])
     rows = []
     for solution, certificate in zip(solutions, proofs, strict=True):
         if certificate.proved:
-            low, high = certificate.free_energy
-            proved = [f"{certificate.radius:.1e}", str(certificate.negative), f"{low:.16g} … {high:.16g}"]
+            proved = [f"{certificate.radius:.1e}", str(certificate.negative), f"{solution.free_energy:.10g}"]
         else:
             proved = ["", "", ""]
         rows.append([solution.branch, "yes" if certificate.proved else "no", *proved])
     output.print_table("Certificates", ["branch", "proved", "radius", "negative eigenvalues", "free energy"], rows)
     for certificate in proofs:
         click.echo(certificate.status)
-        for digits in certificate.digits:
-            click.echo(f"  {digits}")
+        if certificate.proved:
+            click.echo("F is between {:.16g} and {:.16g}".format(*certificate.free_energy))
+            output.print_entries(certificate.solution.problem, certificate.digits)

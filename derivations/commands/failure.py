@@ -22,6 +22,9 @@ _WORDS = {
     "path": "a path",
     "boolean": "true or false",
     "text": "a word",
+    "directory": "a folder",
+    "range": "a range",
+    "axis": "an axis",
 }
 
 
@@ -99,7 +102,7 @@ def with_meant(line: str) -> str:
     )
     if found is None:
         return line
-    words = re.findall(r"[\w-]+", found["accepted"])
+    words = re.findall(r"[\w-]{3,}", found["accepted"])  # not the "in" of a sentence
     wrong = re.split(r"[=:,]", found["word"] or found["argument"])[0]  # of name=range and family:number, the name
     near = [] if wrong in words else difflib.get_close_matches(wrong, words, 1, 0.7)
     return line.replace("; accepted: ", f"; did you mean {near[0]}? accepted: ", 1) if near else line

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     "--over",
     type=Over(),
     required=True,
-    help="What varies, labels fixed: signal=1:40:200 (first:last:count), kappa=…, u=…, v=… or w=….",
+    help="What varies, labels fixed: signal=1:40:200 (first:last:count), kappa=…, u, v, w, rho, skip or bias.",
 )
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Picture: FILE.png, .pdf or .svg.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
@@ -128,14 +128,15 @@ def print_scan(found: Scan) -> None:
     import numpy as np
 
     problem, name = found.problem, found.parameter
-    output.print_table(
-        f"Special points along {name} ({problem.network}, T = {problem.T})",
-        ["type", name, "within", "branches"],
-        [
-            [p.type, f"{p.value:.12g}", f"{p.interval[1] - p.interval[0]:.0e}", ", ".join(p.names)]
-            for p in found.special_points
-        ],
-    )
+    along = f"pecial points along {name} ({problem.network}, T = {problem.T})"
+    points = [
+        [p.type, f"{p.value:.12g}", f"{p.interval[1] - p.interval[0]:.0e}", ", ".join(p.names)]
+        for p in found.special_points
+    ]
+    if points:
+        output.print_table(f"S{along}", ["type", name, "within", "branches"], points)
+    else:
+        click.echo(f"No s{along}.")
     rows = []
     for branch in found.branches:
         there = np.isfinite(branch.free_energy)
@@ -144,13 +145,13 @@ def print_scan(found: Scan) -> None:
             rows.append(
                 [
                     branch.name,
-                    f"{value.min():.6g} … {value.max():.6g}",
+                    f"{value.min():.5g} … {value.max():.5g}",
                     f"{stable.sum()} of {there.sum()}",
                     f"{branch.order_parameter[there][-1]:.6g}",
                     f"{branch.residual[there].max():.0e}",
                 ]
             )
-    header = ["name", name, "stable points", "order parameter at the last", "largest residual"]
+    header = ["name", name, "stable", "last order parameter", "residual"]
     output.print_table("Branches", header, rows)
     if found.index_sums is not None:
         click.echo(found.counted)
@@ -160,9 +161,9 @@ def print_scan(found: Scan) -> None:
     jumps = [
         [
             direction,
-            f"{jump.value:.12g}",
+            f"{jump.value:.9g}",
             " → ".join(names.get(number, str(number)) for number in jump.branches),
-            f"{jump.order_parameter[0]:.6g} → {jump.order_parameter[1]:.6g}",
+            f"{jump.order_parameter[0]:.5g} → {jump.order_parameter[1]:.5g}",
             "continuous" if jump.continuous else "jump",
         ]
         for direction, passage in (("up", found.loop.up), ("down", found.loop.down))
@@ -171,4 +172,4 @@ def print_scan(found: Scan) -> None:
     if not jumps:
         click.echo("No transition of the lowest state on the way up or down: no hysteresis loop.")
         return
-    output.print_table("Hysteresis loop", ["passage", name, "branches", "order parameter", "transition"], jumps)
+    output.print_table("Hysteresis loop", ["way", name, "branches", "order parameter", "transition"], jumps)

@@ -133,7 +133,7 @@ def print_simulation(result: Simulation, fields: dict[str, Any]) -> None:
     """A simulation as tables for people."""
     n, P = result.problem.n, result.problem.P
     mean, error = fields["kernel_mean"], fields["kernel_standard_error"]
-    title = f"Sampled kernel Φ ({result.problem.network}, N = {result.width})"
+    title = f"Sampled kernel {result.problem.kernel_symbol} ({result.problem.network}, N = {result.width})"
     if n * P <= MOST_WITH_ERRORS:
         names = [output.index_name(index, P) for index in range(n * P)]
         pairs = (zip(m, e, strict=True) for m, e in zip(output.without_rounding(mean), error, strict=True))
@@ -150,8 +150,8 @@ def print_simulation(result: Simulation, fields: dict[str, Any]) -> None:
     shares = fields.get("positive_share")
     if shares is not None:
         said = ", ".join(f"{share:.2f}" for share in shares)
-        scalars.append(("draws of positive order parameter, by chain", said))
-        taken = "taken out of the means: every draw in its positive one" if fields["sign_fixed"] else "left as drawn"
+        scalars.append(("positive order parameter, by chain", said))
+        taken = "every draw in its positive one" if fields["sign_fixed"] else "left as drawn"
         scalars.append(("sign (W → -W is a symmetry)", taken))
     output.print_table("Chains", ["quantity", "value"], scalars)
     if fields["kernel_bias"] is not None:

@@ -103,14 +103,13 @@ def print_state(solution: Solution, fields: dict[str, Any], outputs: Predictions
 
     problem = solution.problem
     n, P = problem.n, problem.P
-    names = [output.index_name(index, P) for index in range(n * P)]
     stability = "stable" if solution.stable else "unstable"
-    output.print_kernel(f"Kernel Φ ({problem.network}, {solution.branch}, {stability})", solution.kernel, n, P)
+    title = f"Kernel {problem.kernel_symbol} ({problem.network}, {solution.branch}, {stability})"
+    output.print_kernel(title, solution.kernel, n, P)
     if "kernel_sd" in fields:
         output.print_kernel("Standard deviation of the kernel at this width", fields["kernel_sd"], n, P)
-    for i, row in enumerate(fields.get("kernel_exact", ())):
-        for j in range(i, len(names)):
-            click.echo(f"Φ[{names[i]}, {names[j]}] = {row[j]}")
+    exact = fields.get("kernel_exact", ())
+    output.print_entries(problem, [row[j] for i, row in enumerate(exact) for j in range(i, len(row))])
     scalars = [(name, output.number(fields[name], 10)) for name in ("free_energy", "energy", "entropy")]
     scalars += [("residual", f"{solution.residual:.1e}"), ("status", solution.status)]
     if solution.next_free_energy is not None:

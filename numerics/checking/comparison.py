@@ -14,7 +14,7 @@ from numerics.predictors.observables import cka
 from numerics.results.base import Result
 from numerics.results.display import Facts
 from numerics.results.labelled import KERNEL, Arrays, Labelled, kernel_array, kernel_coordinates, problem_attributes
-from numerics.results.plotting import side_by_side
+from numerics.results.plotting import kernel_label, side_by_side
 from numerics.results.solution import Solution
 from numerics.sampling.result import Simulation
 
@@ -64,7 +64,8 @@ class Comparison(Result):
         width = f"$N = {self.simulation.width}$"
         theory = f"theory, {width}" if self.agreement.at_width else "theory, $N \\to \\infty$"
         kernels = {theory: self.predicted, f"sampled, {width}": self.simulation.kernel_mean}
-        side_by_side(list(kernels.items()), self.solution.problem.P, ax, **style)
+        problem = self.solution.problem
+        side_by_side(list(kernels.items()), problem.P, ax, **{"label": kernel_label(problem), **style})
 
 
 def compare(state: Solution, simulation: Simulation) -> Comparison:

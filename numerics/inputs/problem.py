@@ -258,6 +258,11 @@ class Problem(Shown, Drawn):
         return self.arch.upper() if self.arch in ARCHITECTURES else self.arch
 
     @property
+    def kernel_symbol(self) -> str:
+        """The kernel's letter: H of a linear network, Φ with φ(h) of any other."""
+        return "H" if self.activation.name == "linear" else "Φ"
+
+    @property
     def model(self) -> str:
         """The architecture after its activation, where this is not linear: RNN, erf RNN, …"""
         return self.network if self.activation.name == "linear" else f"{self.activation} {self.network}"

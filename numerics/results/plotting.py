@@ -6,12 +6,15 @@ A class that takes part has `draw`; colours and sizes are those of the matplotli
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from numerics.errors import InputError
 from numerics.linalg import BoolArray, FloatArray
+
+if TYPE_CHECKING:
+    from numerics.inputs.problem import Problem
 
 
 class Drawn:
@@ -74,7 +77,8 @@ def _plot_together(results: Sequence[Any], ax: Any, style: dict[str, Any]) -> An
         from matplotlib import pyplot as plt
 
         ax = plt.gca()
-    side_by_side([(title, matrix) for title, matrix, _ in kernels], kernels[0][2], ax, **style)
+    titled = [(title, matrix) for title, matrix, _ in kernels]
+    side_by_side(titled, kernels[0][2], ax, **{"label": kernel_label(results[0].problem), **style})
     return ax
 
 
@@ -84,6 +88,11 @@ def lines(style: dict[str, Any], **defaults: Any) -> dict[str, Any]:
     from matplotlib.lines import Line2D
 
     return {**defaults, **normalize_kwargs(style, Line2D)}
+
+
+def kernel_label(problem: Problem) -> str:
+    """What the colours of a kernel are."""
+    return f"kernel ${problem.kernel_symbol}^{{tt'}}$".replace("Φ", r"\Phi")
 
 
 def kernel(
@@ -112,7 +121,7 @@ def kernel(
     ax.set(xlabel="time $t'$", ylabel="time $t$")
 
 
-def side_by_side(kernels: Sequence[tuple[str, FloatArray]], P: int, ax: Any, **style: Any) -> None:
+def side_by_side(kernels: Sequence[tuple[str, FloatArray]], P: int, ax: Any, *, label: str, **style: Any) -> None:
     """Kernels (nP, nP) of one size, each under its title, as one image with one colour scale."""
     size = len(kernels[0][1])
     n, gap = size // P, max(1, size // 8)
@@ -126,7 +135,7 @@ def side_by_side(kernels: Sequence[tuple[str, FloatArray]], P: int, ax: Any, **s
             edges = np.arange(1, n) * P - 0.5
             ax.hlines(edges, start - 0.5, start + size - 0.5, color="w", lw=0.5)
             ax.vlines(start + edges, -0.5, size - 0.5, color="w", lw=0.5)
-    _image(whole, ax, r"kernel $\Phi^{tt'}$", False, None, style)
+    _image(whole, ax, label, False, None, style)
     middle = np.arange(n) * P + (P - 1) / 2
     ax.set(yticks=middle, yticklabels=range(1, n + 1), xticks=np.add.outer(starts, middle).ravel())
     ax.set(xticklabels=[*range(1, n + 1)] * len(kernels), xlabel="time $t'$", ylabel="time $t$")

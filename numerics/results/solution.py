@@ -20,7 +20,7 @@ from numerics.results.labelled import (
     output_array,
     problem_attributes,
 )
-from numerics.results.plotting import kernel
+from numerics.results.plotting import kernel, kernel_label
 from numerics.results.readout import mean_outputs
 
 Branch = Literal["incoherent", "coherent"]
@@ -114,7 +114,7 @@ class Solution(Result):
 
     def draw(self, ax: Any, **style: Any) -> None:
         """The kernel as colours."""
-        kernel(self.kernel, self.problem.P, ax, **{"label": r"kernel $\Phi^{tt'}$", **style})
+        kernel(self.kernel, self.problem.P, ax, **{"label": kernel_label(self.problem), **style})
         ax.set_title(self.title(), loc="left")
 
     def labelled(self) -> Arrays:

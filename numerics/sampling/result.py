@@ -25,7 +25,7 @@ from numerics.results.labelled import (
     output_array,
     problem_attributes,
 )
-from numerics.results.plotting import kernel
+from numerics.results.plotting import kernel, kernel_label
 from numerics.sampling.controls import controlled, flips
 from numerics.sampling.curvature import euler_bias, is_small
 from numerics.sampling.diagnostics import ESS_LIMIT, RHAT_LIMIT, Summary, summarise, summarise_symmetric
@@ -131,7 +131,7 @@ class Simulation(Result):
 
     def draw(self, ax: Any, **style: Any) -> None:
         """The mean kernel as colours."""
-        kernel(self.kernel_mean, self.problem.P, ax, **{"label": r"mean kernel $\Phi^{tt'}$", **style})
+        kernel(self.kernel_mean, self.problem.P, ax, **{"label": f"mean {kernel_label(self.problem)}", **style})
         ax.set_title(self.title(), loc="left")
 
     def labelled(self) -> Arrays:

@@ -125,7 +125,7 @@ def test_the_panels_are_made_and_do_not_believe_few_draws(module, tmp_path, monk
 @pytest.mark.slow
 def test_a_network_of_another_signal_disagrees():
     """The comparison itself: the theory of a stronger label beside a network of a weaker one."""
-    settings = {"width": 32, "chains": 2, "steps": 100, "warmup": 40, "seed": 1}
+    settings = {"width": 32, "chains": 2, "steps": 400, "warmup": 40, "seed": 1}
     weak, strong = (endpoint(3, signal, arch="shared:0.5") for signal in (4.0, 9.0))
     assert networks.compared(weak, settings)["largest_z"] < 4
     wrong = networks.compared(weak, settings, solve(strong))

@@ -1,0 +1,72 @@
+"""Tables as a terminal of 80 columns shows them: lines that fit, entries with their names, the kernel's own letter."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner, Result
+
+from derivations.__main__ import cli
+from numerics import Problem, endpoint
+
+DISCONTINUOUS = ("scan", "endpoint", "--T", "4", "--kappa", "30", "--signal", "150:200:8")
+SHORT = ("--width", "8", "--chains", "2", "--steps", "8", "--workers", "1")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, arguments)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        DISCONTINUOUS,
+        ("certify", "endpoint", "--T", "4", "--signal", "20"),
+        ("simulate", "endpoint", "--T", "4", "--signal", "20", *SHORT),
+    ],
+)
+def test_tables_fit_80_columns(words):
+    lines = run(*words).stdout.splitlines()
+    assert any(line.startswith("┏") for line in lines)
+    assert max(map(len, (line for line in lines if line[:1] in "┏│"))) <= 80
+    assert words != DISCONTINUOUS or "Hysteresis loop" in " ".join(lines)
+
+
+def test_without_special_points_there_is_a_sentence_and_no_empty_table():
+    said = run("scan", "endpoint", "--T", "3", "--signal", "1:2:2").stdout
+    assert said.startswith("No special points along signal (RNN, T = 3).\n")
+
+
+def test_certified_digits_have_the_names_of_their_entries():
+    lines = run("certify", "endpoint", "--T", "3", "--signal", "2").stdout.splitlines()
+    named = [line.split(" = ")[0] for line in lines if line.startswith("H[")]
+    assert named == ["H[t=1, t=1]", "H[t=1, t=2]", "H[t=2, t=2]"]
+
+
+@pytest.mark.parametrize(
+    ("activation", "letter", "label"), [("linear", "H", "$H^{tt'}$"), ("erf", "Φ", r"$\Phi^{tt'}$")]
+)
+def test_the_kernel_s_letter_is_that_of_the_notation(activation, letter, label):
+    from numerics.results.plotting import kernel_label
+
+    problem: Problem = endpoint(3, 1.0, activation=activation)
+    assert problem.kernel_symbol == letter
+    assert kernel_label(problem) == f"kernel {label}"
+
+
+def test_the_solved_kernel_has_its_letter():
+    assert run("solve", "endpoint", "--T", "3", "--signal", "2").stdout.startswith("Kernel H (RNN")
+
+
+def test_the_program_s_name_alone_shows_its_help():
+    found = run()
+    assert found.exit_code == 2
+    assert "Solve the saddle-point equations" in found.stderr
+    assert not found.stdout
+
+
+def test_a_word_of_the_sentence_is_not_what_was_meant():
+    from derivations.commands.failure import with_meant
+
+    line = "activation: is 'sin'; accepted: linear, erf, tanh, relu, or in Python a function φ(h)"
+    assert with_meant(line) == line
+    assert "did you mean tanh?" in with_meant(line.replace("'sin'", "'tan'"))
