@@ -549,3 +549,19 @@ def test_the_facade_is_typed(tmp_path):
     ):
         assert expected in told, told
     assert told.count("error:") == 3, told
+
+
+def test_two_pictures_do_not_lie_on_one_another():
+    """Results drawn one after the other, without axes, have a figure each; empty axes that are current are used."""
+    import matplotlib.pyplot as plt
+
+    plt.close("all")
+    problem = endpoint(3, 2.0)
+    _, (left, right) = plt.subplots(1, 2)
+    plt.sca(left)
+    assert problem.plot() is left
+    state = solve(problem)
+    first, second = state.plot(), unrolled.plot([state, state])
+    assert len({left.figure, first.figure, second.figure}) == 3
+    assert state.plot(ax=right) is right
+    plt.close("all")

@@ -29,19 +29,24 @@ class Drawn:
         raise NotImplementedError
 
     def plot(self, ax: Any = None, **style: Any) -> Any:
-        """Draw on matplotlib axes, the current ones unless given; returns the axes.
+        """Draw on matplotlib axes; returns these.
 
         Args:
-            ax: matplotlib axes.
+            ax: matplotlib axes; unless given the current ones, or those of a new figure where something is drawn there.
             style: keywords of matplotlib for what is drawn: of ``imshow`` for a kernel (``cmap``, ``vmax``, …), of
                 ``plot`` for curves (``color``, ``lw``, …), of ``pcolormesh`` for a map, of ``scatter`` for labels.
         """
-        if ax is None:
-            from matplotlib import pyplot as plt
-
-            ax = plt.gca()
+        ax = empty_axes() if ax is None else ax
         self.draw(ax, **style)
         return ax
+
+
+def empty_axes() -> Any:
+    """Matplotlib's current axes while nothing is drawn on them, then those of a new figure: results do not overlap."""
+    from matplotlib import pyplot as plt
+
+    current = plt.gca()
+    return plt.figure().gca() if current.has_data() else current
 
 
 def plot(result: Any, ax: Any = None, **style: Any) -> Any:
@@ -50,7 +55,7 @@ def plot(result: Any, ax: Any = None, **style: Any) -> Any:
     Args:
         result: any result; or a list of states and simulations, whose kernels are drawn side by side on one colour
             scale.
-        ax: matplotlib axes; the current ones unless given.
+        ax: matplotlib axes, as of the result's own ``plot``.
         style: keywords of matplotlib, as of the result's own ``plot``.
 
     Returns:
@@ -73,10 +78,7 @@ def _plot_together(results: Sequence[Any], ax: Any, style: dict[str, Any]) -> An
     sizes = {None if matrix is None or P == 0 else (len(matrix), P) for _, matrix, P in kernels}
     if len(sizes) > 1 or None in sizes:
         raise InputError("result: is a list of other things than kernels of one size; accepted: states and simulations")
-    if ax is None:
-        from matplotlib import pyplot as plt
-
-        ax = plt.gca()
+    ax = empty_axes() if ax is None else ax
     titled = [(title, matrix) for title, matrix, _ in kernels]
     side_by_side(titled, kernels[0][2], ax, **{"label": kernel_label(results[0].problem), **style})
     return ax
@@ -121,7 +123,9 @@ def kernel(
     ax.set(xlabel="time $t'$", ylabel="time $t$")
 
 
-def side_by_side(kernels: Sequence[tuple[str, FloatArray]], P: int, ax: Any, *, label: str, **style: Any) -> None:
+def side_by_side(
+    kernels: Sequence[tuple[str, FloatArray]], P: int, ax: Any, *, label: str = "kernel", **style: Any
+) -> None:
     """Kernels (nP, nP) of one size, each under its title, as one image with one colour scale."""
     size = len(kernels[0][1])
     n, gap = size // P, max(1, size // 8)
