@@ -13,7 +13,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from sympy import Identity, Inverse, Rational, Trace
+from sympy import Inverse, Rational, Trace
 
 from theory.matrix_calculus.differential import gradient
 from theory.matrix_calculus.kernel_functional import H as PHI
@@ -54,20 +54,3 @@ def kernel_gradient(arch: str) -> Any:
     ``[·]`` is the mask, ``⁺`` moves one step back in time.
     """
     return gradient(frozen_free_energy(arch), PHI)
-
-
-def linear_conjugate(arch: str) -> Any:
-    """``Φ̃ = ½(C⁻¹ - Φ⁻¹)``, where ``Φ = ⟨hhᵀ⟩`` for φ(h) = h: the tilted law is N(0, ``(C⁻¹ - 2Φ̃)⁻¹``)."""
-    return HALF * Inverse(forward_covariance(arch)) - HALF * Inverse(PHI)
-
-
-def linear_free_energy(arch: str) -> Any:
-    """``F[Φ, Φ̃]`` for φ(h) = h, where ``ln Z = -½ ln|C| - ½ ln|C⁻¹ - 2Φ̃|``."""
-    C = forward_covariance(arch)
-    log_Z = -HALF * LogDet(C) - HALF * LogDet(Inverse(C) - 2 * CONJUGATE)
-    return HALF * Trace(Y * propagator()) + Trace(CONJUGATE * PHI) - log_Z
-
-
-def linear_constant() -> Any:
-    """``-½ nP``, by which F at `linear_conjugate` differs from ``kernel_functional.free_energy``."""
-    return -HALF * Trace(Identity(n * P))

@@ -39,7 +39,10 @@ from numerics.nonlinear.critical import critical_signal as critical_signal_of
 from numerics.sampling import simulate
 from numerics.sampling.network import joint, make_network
 from numerics.sampling.observables import autocorrelation, coherence
+from theory import conjugate_kernels, symbols
 from theory.critical_point import critical_signal as linear_critical
+from theory.matrix_calculus import kernel_functional
+from theory.matrix_calculus.explicit import Layout, evaluate
 
 PHI: dict[str, Callable[[FloatArray], FloatArray]] = {
     "linear": lambda h: h,
@@ -125,6 +128,15 @@ def derivative(expression: sp.Expr, matrix: sp.Matrix) -> sp.Matrix:
     return sp.Matrix(n, n, lambda i, j: sp.diff(expression, matrix[i, j]) / (1 if i == j else 2))
 
 
+ENTRIES = {
+    kernel_functional.H: Phi,
+    conjugate_kernels.CONJUGATE: Phi_tilde,
+    conjugate_kernels.SECOND_MOMENT: S,
+    conjugate_kernels.ACTIVITY: M,
+    kernel_functional.X_SHIFTED: sp.diag(1, *[0] * (n - 1)),
+    kernel_functional.Y: sp.Matrix([[y_**2]]),
+    **dict(zip((symbols.u, symbols.v, symbols.w, symbols.kappa), (u_, v_, w_, kappa_), strict=True)),
+}
 for arch in ("rnn", "dnn"):
     C = symbolic_covariance(arch)
     inverse = C.inv()
@@ -141,6 +153,9 @@ for arch in ("rnn", "dnn"):
     expected[n - 1, n - 1] = v_ / 2 * y_**2 / (v_ * Phi[n - 1, n - 1] + kappa_) ** 2
     rest = derivative(F, Phi) - Phi_tilde + expected
     assert rest.applyfunc(sp.simplify) == sp.zeros(n, n)
+    # and so says the matrix form, for any number of times and patterns and any supervised set
+    any_size = evaluate(conjugate_kernels.kernel_gradient(arch), ENTRIES, Layout.of_pairs(n, 1, [n - 1]))
+    assert (any_size - Phi_tilde + expected).applyfunc(sp.simplify) == sp.zeros(n, n)
 print("∂F/∂Φ̃ = Φ - M;  ∂F/∂Φ = Φ̃ - (v/2) q² at the last time - (w/2) [C⁻¹SC⁻¹ - C⁻¹] of the next time, masked")
 
 # %% [markdown]
