@@ -10,10 +10,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
-from numerics.linalg import FloatArray, symmetric
+from numerics.linalg import BoolArray, FloatArray, symmetric
 from numerics.linear.functional import KernelFunctional
 from numerics.linear.space import Link
 
@@ -62,13 +63,13 @@ class Carried:
         for here, end, step in reversed(list(_blocks(f))):
             first = here.start
             dK[:, here, :end] += dL[:, here, :end] @ _transposed(Q[:, :end, :end])
-            half = np.tril(_transposed(K[:, here, here]) @ dK[:, here, here])
+            half = _lower(_transposed(K[:, here, here]) @ dK[:, here, here])
             half[:, np.arange(end - first), np.arange(end - first)] *= 0.5
             own = inverse[:, here, here]
             dC_own = _transposed(own) @ symmetric(half) @ own
             dside = dK[:, here, :first] - 2.0 * dC_own @ K[:, here, :first]
             dC_side = dside @ inverse[:, :first, :first]
-            dK[:, :first, :first] -= np.tril(_transposed(dC_side) @ K[:, here, :first])
+            dK[:, :first, :first] -= _lower(_transposed(dC_side) @ K[:, here, :first])
             if step is not None:
                 weight = f.w * f.space.mask[here, :end]
                 forces = weight * np.concatenate([dC_side, 2.0 * dC_own], axis=-1)
@@ -87,7 +88,17 @@ def _blocks(functional: KernelFunctional) -> Iterator[tuple[slice, int, Link | N
 
 
 def _transposed(A: FloatArray) -> FloatArray:
-    return np.swapaxes(A, -1, -2)
+    return A.swapaxes(-1, -2)
+
+
+@cache
+def _below(m: int) -> BoolArray:
+    return np.tri(m, dtype=bool)
+
+
+def _lower(A: FloatArray) -> FloatArray:
+    """``np.tril`` of a stack, without its mask made anew each time."""
+    return np.where(_below(A.shape[-1]), A, 0.0)
 
 
 def _factors(C: FloatArray) -> tuple[FloatArray, FloatArray]:
