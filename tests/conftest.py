@@ -14,16 +14,24 @@ from numerics.threads import limited
 SLOW_TIMEOUT = 1800
 #: Beginnings of the names of tests that take longest, the longest first.
 HEAVIEST = Path(__file__).with_name("heaviest.txt").read_text(encoding="utf-8").split("\n")[:-1]
+#: Parameters that run with the slow tests, since a quicker one of the same test is fast.
+SLOW = {"tests/" + line for line in Path(__file__).with_name("slow.txt").read_text(encoding="utf-8").split("\n")[:-1]}
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A search without an end fails by name instead of hanging the run; the longest tests begin, so that workers end
     together."""
 
     def place(item: pytest.Item) -> int:
         return next((k for k, name in enumerate(HEAVIEST) if item.nodeid.startswith(name)), len(HEAVIEST))
 
+    gone = SLOW - {item.nodeid for item in items}
+    if gone and config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        raise pytest.UsageError(f"tests/slow.txt: names {min(gone)}; accepted: a test that there is")
+    for item in items:
+        if item.nodeid in SLOW:
+            item.add_marker(pytest.mark.slow)
     if any(item.get_closest_marker("slow") for item in items):
         items.sort(key=lambda item: place(item) if item.get_closest_marker("slow") else len(HEAVIEST))
     for item in items:

@@ -13,8 +13,8 @@ import pytest
 from derivations.__main__ import COMMANDS, cli, main
 from tests.pages import PAGES, ROOT, blocks, commands, mentioned
 
-#: Pages whose code takes longest; README's runs with the fast tests.
-SLOW = {"docs/real-data.md", "docs/how-do-i.md"}
+#: Pages whose code takes longest.
+SLOW = {"README.md", "docs/real-data.md", "docs/how-do-i.md"}
 
 
 @pytest.mark.parametrize("page", [pytest.param(page, marks=[pytest.mark.slow] * (page in SLOW)) for page in PAGES])

@@ -220,6 +220,20 @@ def test_files_with_outputs_of_their_own_and_a_sharing_matrix(tmp_path):
             assert abs(number(text, values) - (F[0] - F[1]) / (2 * STEP)) < 1e-10
     second = derive("hessian", str(tmp_path / "two.npz"))
     assert {"E_1", "E_2", "N_1", "Y_2"} <= set(second["definitions"])
+    keys = [(one, other) for k, one in enumerate(pairs) for other in pairs[k:]]
+    with mpmath.workdps(40):
+        values = at(second, H, second["labels"]) | named(second, H, second["labels"])
+        for (one, other), text in zip(keys, second["second_derivatives"].values(), strict=True):
+            curvature = mpmath.mpf(0)
+            for x in (-1, 1):
+                for z in (-1, 1):
+                    K = H.copy()
+                    for (i, j), move in ((one, x * STEP), (other, z * STEP)):
+                        K[i, j] += move
+                        K[j, i] += move if i != j else 0
+                    F = free_energy(K, 3, X, "rnn", 0, 0, targets, M=mpmath.matrix(M.tolist()))
+                    curvature += x * z * F / (4 * STEP**2)
+            assert abs(number(text, values) - curvature) < 1e-9 * max(1, abs(curvature))
 
 
 def test_patterns_that_depend_on_each_other_share_coordinates(tmp_path):

@@ -17,6 +17,9 @@ from numerics.predictors.observables import mean_outputs
 from tests.nonlinear import quadrature_reference as reference
 from tests.nonlinear.sharing_problems import CASES, NAN, task
 
+#: The cases that hold all the others' features; each by itself is slow.
+WIDEST = [pytest.param(case, marks=[] if case in ("all", "outputs", "tied") else pytest.mark.slow) for case in CASES]
+
 ARCHITECTURES = ["rnn", "dnn", "shared:0.5", "drift:0.9", "looped:2", "matrix"]
 
 
@@ -122,7 +125,7 @@ def test_the_prior_of_more_patterns_than_dimensions_is_exact():
         np.testing.assert_allclose(prior_kernel(problem), kernel, rtol=1e-11, atol=1e-13)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", WIDEST)
 def test_states_are_those_of_a_plain_grid(case):
     problem = task(case)
     state = lowest_state(problem)
@@ -168,7 +171,7 @@ def test_a_scaled_matrix_is_the_named_architecture_of_another_width(matrix, arch
     np.testing.assert_allclose(general.free_energy, named.free_energy, rtol=1e-12)
 
 
-@pytest.mark.parametrize(("word", "arch"), [("shared:1", "rnn"), ("shared:0", "dnn"), ("looped:1", "rnn")])
+@pytest.mark.parametrize(("word", "arch"), [("shared:1", "rnn"), ("looped:1", "rnn")])
 def test_ends_of_families_are_rnn_and_dnn_with_all_features(word, arch):
     features = {"skip": 0.3, "bias": 0.2, "label": 3.0}
     one, other = (lowest_state(task("shared", **features | {"arch": name})) for name in (word, arch))
@@ -234,7 +237,7 @@ def linear_free_energy(H, problem):
     return F
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", WIDEST)
 def test_linear_activations_are_the_linear_theorys(case):
     """The engine's kernel, which knows nothing of linearity, minimises the explicit free energy."""
     problem = task(case, 4.0, activation="linear")
@@ -291,6 +294,8 @@ def compared(problem, **options):
     return exact
 
 
-@pytest.mark.parametrize("case", ["shared", "skip", "bias", "outputs"])
+@pytest.mark.parametrize(
+    "case", ["outputs", *(pytest.param(c, marks=pytest.mark.slow) for c in ("shared", "skip", "bias"))]
+)
 def test_engines_agree(case):
     compared(task(case, 4.0), size=512, tolerance=0.05)

@@ -161,14 +161,14 @@ def test_only_the_rows_that_depend_on_each_other_are_named():
 @pytest.mark.parametrize("activation", ["erf", "tanh"])
 @pytest.mark.parametrize("task", [delayed_xor, flip_flop])
 def test_delayed_tasks_at_six_times(task, activation):
-    """Solved; two seeds of erf lead to one state, or to one that exchanges patterns; those of one history
+    """Solved; two seeds of the flip-flop lead to one state, or to one that exchanges patterns; those of one history
     have one output, and reversed histories the reversed one."""
     x, y = task()
     problem = Problem(4.0 * x, y, activation=activation, kappa=0.2)
     state = lowest_state(problem, tolerance=3e-2)
     assert state.converged, state.status
     space = trajectory_space(problem)
-    if activation == "erf":
+    if task is flip_flop and activation == "erf":
         other = lowest_state(problem, tolerance=3e-2, seed=1)
         both = 5 * (state.kernel_error.max() + other.kernel_error.max()) + 1e-3
         assert any(np.abs(state.kernel - each).max() < both for each in images(space, problem.activation, other.kernel))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -35,12 +36,37 @@ from numerics.sampling.observables import (
 from numerics.sampling.result import Simulation
 from numerics.sampling.sgld import SGLD, mobility
 
-SMALL = {"width": 12, "chains": 2, "steps": 60, "warmup": 40, "seed": 5}
+SMALL = {"width": 12, "chains": 2, "steps": 20, "warmup": 40, "seed": 5}
 
 
 def small(sampler: str = "hmc", **options):
     settings = SMALL | {"workers": 1} | options
     return simulate(endpoint(4, 20.0), sampler=sampler, **settings)
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return small()
+
+
+@pytest.fixture(scope="module")
+def mixing():
+    """A run long enough for the signs of the coherent state to mix at this width."""
+    return small(steps=200)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a finished run."""
+    folder = tmp_path_factory.mktemp("finished")
+    small(checkpoint=folder)
+    return folder
+
+
+@pytest.fixture
+def folder(finished, tmp_path):
+    """A copy of it."""
+    return shutil.copytree(finished, tmp_path / "copy")
 
 
 @pytest.mark.parametrize("sampler", ["hmc-weights", pytest.param("collapsed", marks=pytest.mark.slow), "sgld"])
@@ -51,23 +77,23 @@ def test_same_numbers_in_one_process_and_in_two(sampler):
     assert one.step_size == two.step_size
 
 
-def test_chains_and_seeds_differ():
+def test_chains_and_seeds_differ(plain):
     began = time.monotonic()
-    run = small()
+    run = small(seed=6)
     assert 0 < run.seconds <= time.monotonic() - began
     assert not np.array_equal(run.kernels[0], run.kernels[1])
-    assert not np.array_equal(run.kernels, small(seed=6).kernels)
+    assert not np.array_equal(run.kernels, plain.kernels)
 
 
 def test_fields_have_the_promised_shapes():
     problem = sequence(5, 1.2566, 2.0, [1, 4]).with_(x_test=np.ones((3, 2)))
-    run = simulate(problem, 20, chains=2, steps=40, warmup=40, workers=1)
+    run = simulate(problem, 12, chains=2, steps=16, warmup=40, workers=1)
     assert run.kernel_mean.shape == run.kernel_standard_error.shape == run.kernel_sd.shape == (8, 8)
     assert run.prediction.shape == run.prediction_standard_error.shape == (2, 4)
     assert run.test_prediction.shape == run.test_prediction_standard_error.shape == (3, 4)
     assert run.coherence.shape == (4, 4)
     assert run.autocorrelation.shape == (4,)
-    assert run.kernels.shape == (2, 40, 8, 8)
+    assert run.kernels.shape == (2, 16, 8, 8)
     assert 0 < run.acceptance <= 1
     assert run.kernel_bias is None
     assert np.array_equal(run.kernel_mean, run.kernel_mean.T)
@@ -122,15 +148,14 @@ def test_own_activation_is_used():
     assert run.kernels == pytest.approx(small("hmc-weights").kernels)
 
 
-def test_gauge_keeps_even_entries_and_makes_the_order_parameter_positive():
-    run = small(steps=200)
-    fixed = run.gauge_fixed()
+def test_gauge_keeps_even_entries_and_makes_the_order_parameter_positive(mixing):
+    run, fixed = mixing, mixing.gauge_fixed()
     assert (fixed.kernels[..., 2, 1] >= 0).all()
     assert np.array_equal(fixed.kernels[..., 2, 0], run.kernels[..., 2, 0])
     assert np.array_equal(np.abs(fixed.kernels), np.abs(run.kernels))
     assert np.array_equal(fixed.outputs[..., 2], run.outputs[..., 2])  # supervised
     assert fixed.sign_flips == (0, 0)
-    assert sum(run.sign_flips) > 0  # at this width the signs mix
+    assert sum(run.sign_flips) > 0
 
 
 @pytest.mark.parametrize(
@@ -147,23 +172,21 @@ def test_no_gauge_without_the_symmetry(problem):
     np.testing.assert_array_equal(run.gauge_fixed().kernels, run.kernels)
 
 
-@pytest.mark.slow
-def with_order_parameters(*values: float) -> Simulation:
+def with_order_parameters(run: Simulation, *values: float) -> Simulation:
     """A run whose order parameter takes the given values in turn, in each of two chains."""
-    run = small(steps=200)
     kernels = run.kernels.copy()
     kernels[:, :, 2, 1] = kernels[:, :, 1, 2] = np.resize(values, kernels.shape[1])
     return replace(run, kernels=kernels)
 
 
-def test_the_sign_is_taken_out_of_the_means_of_coherent_networks_only():
+def test_the_sign_is_taken_out_of_the_means_of_coherent_networks_only(mixing):
     signs = np.random.default_rng(0).permutation([2.0, -2.0] * 100)
-    two_values = with_order_parameters(*(signs + 0.01 * np.arange(200) / 200 * signs))
+    two_values = with_order_parameters(mixing, *(signs + 0.01 * np.arange(200) / 200 * signs))
     assert two_values.binder_cumulant == pytest.approx(2 / 3, rel=1e-3)
     assert two_values.positive_share == (0.5, 0.5)
     assert abs(two_values.kernel_mean[2, 1]) < 0.01
     assert two_values.one_sign().kernel_mean[2, 1] == pytest.approx(2.0, rel=5e-3)
-    about_zero = with_order_parameters(*np.random.default_rng(1).normal(size=200))
+    about_zero = with_order_parameters(mixing, *np.random.default_rng(1).normal(size=200))
     assert abs(about_zero.binder_cumulant) < 0.2
     assert about_zero.one_sign() is about_zero
     signed = simulate(endpoint(4, 5.0, activation="relu"), 8, chains=1, steps=20, warmup=40, workers=1)
@@ -171,9 +194,9 @@ def test_the_sign_is_taken_out_of_the_means_of_coherent_networks_only():
     assert signed.one_sign() is signed
 
 
-def test_chains_that_have_not_mixed_warn():
+def test_chains_that_have_not_mixed_warn(plain):
     half = np.random.default_rng(2).normal(size=(2, 400, 3, 3))
-    steady = replace(small(), kernels=half + half.swapaxes(2, 3), outputs=np.zeros((2, 400, 1, 3)), controls=None)
+    steady = replace(plain, kernels=half + half.swapaxes(2, 3), outputs=np.zeros((2, 400, 1, 3)), controls=None)
     assert steady.warnings == ()
     apart = replace(steady, kernels=steady.kernels + np.array([0.0, 3.0])[:, None, None, None])
     assert [warning.split(" is ")[0] for warning in apart.warnings] == ["R-hat", "the effective sample size"]
@@ -247,16 +270,15 @@ def test_control_variates_have_mean_zero_and_take_the_noise_out():
     assert small(steps=8).kernel_controlled is None  # too few draws
 
 
-def test_variates_that_are_odd_are_left_out_where_signs_mix():
-    run = small(steps=200)
+def test_variates_that_are_odd_are_left_out_where_signs_mix(mixing):
+    run, fixed = mixing, mixing.gauge_fixed()
     assert sum(run.sign_flips) > 0
-    fixed = run.gauge_fixed()
     assert (fixed.controls[..., 0, 1] == 0).all()
     assert np.array_equal(fixed.controls[..., 0, 2], run.controls[..., 0, 2])
 
 
-def test_energy_by_hand():
-    run = small()
+def test_energy_by_hand(plain):
+    run = plain
     last = run.kernels[..., 2, 2] + run.problem.kappa
     assert run.energies == pytest.approx(0.5 * 20.0 / last + 0.5 * np.log(last) / 12)
 
@@ -264,7 +286,7 @@ def test_energy_by_hand():
 def test_progress_counts_every_step():
     seen = []
     small(progress=lambda what, done, total: seen.append((done, total)))
-    assert seen[-1] == (200, 200)
+    assert seen[-1] == (120, 120)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 
@@ -326,7 +348,7 @@ def test_a_cut_run_goes_on_to_the_same_numbers(sampler, options, tmp_path, monke
     # Segments of a single step, cut at several places of warm-up and sampling.
     monkeypatch.setattr(sys.modules[simulate_function.__module__], "_SEGMENT_SECONDS", 0.0)
     whole = small(sampler, **options)
-    for steps in (27, 130):
+    for steps in (27, 90):
         with pytest.raises(Stop):
             small(sampler, checkpoint=tmp_path, progress=cut_after(steps), **options)
     resumed = small(sampler, checkpoint=tmp_path, **options)
@@ -336,15 +358,13 @@ def test_a_cut_run_goes_on_to_the_same_numbers(sampler, options, tmp_path, monke
     assert np.array_equal(resumed.outliers, whole.outliers)
 
 
-def test_a_finished_run_is_read_back(tmp_path):
-    first = small(checkpoint=tmp_path)
-    assert np.array_equal(small(checkpoint=tmp_path).kernels, first.kernels)
+def test_a_finished_run_is_read_back(plain, folder):
+    assert np.array_equal(small(checkpoint=folder).kernels, plain.kernels)
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "other"])
-def test_a_damaged_checkpoint_is_refused(damage, tmp_path):
-    small(checkpoint=tmp_path)
-    path = next(tmp_path.glob("*.checkpoint"))
+def test_a_damaged_checkpoint_is_refused(damage, folder):
+    path = next(folder.glob("*.checkpoint"))
     content = bytearray(path.read_bytes())
     if damage == "cut":
         content = content[: len(content) // 2]
@@ -356,15 +376,14 @@ def test_a_damaged_checkpoint_is_refused(damage, tmp_path):
         content = bytearray(b"PK not ours")
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"checkpoint: .* is damaged") as caught:
-        small(checkpoint=tmp_path)
+        small(checkpoint=folder)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("change", [{"seed": 6}, {"width": 13}, {"steps": 61}, {"sampler": "sgld"}])
-def test_a_foreign_checkpoint_is_refused(change, tmp_path):
-    small(checkpoint=tmp_path)
+@pytest.mark.parametrize("change", [{"seed": 6}, {"width": 13}, {"steps": 21}, {"sampler": "sgld"}])
+def test_a_foreign_checkpoint_is_refused(change, folder):
     with pytest.raises(InputError, match=r"checkpoint: .* belongs to another run"):
-        small(checkpoint=tmp_path, **change)
+        small(checkpoint=folder, **change)
 
 
 def test_standard_errors_count_autocorrelation():
@@ -415,10 +434,10 @@ def test_sampling_is_light_to_import():
     assert done.stdout.strip() == "[]"
 
 
-def test_arviz_format(tmp_path):
+def test_arviz_format(plain, tmp_path):
     pytest.importorskip("arviz_base")
     xarray = pytest.importorskip("xarray")
-    run = small()
+    run = plain
     save_netcdf(run, tmp_path / "run.nc")
     tree = xarray.load_datatree(tmp_path / "run.nc", engine="h5netcdf")
     assert np.array_equal(tree["posterior"]["kernel"].values, run.kernels)

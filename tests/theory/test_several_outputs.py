@@ -106,6 +106,7 @@ def law_weight(at, noise, Q):
     return np.linalg.norm(tangent) / np.sqrt(np.prod(values[1:]))
 
 
+@pytest.mark.slow
 def test_quick_proofs():
     several_outputs.assert_mixed_determinant()
     several_outputs.assert_lifting()
