@@ -20,6 +20,7 @@ DNN's mask keeps only diagonal entries of ``E₋`` in the trace and in ``|C|``, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from sympy import (
     Expr,
@@ -213,6 +214,7 @@ class Asymptotics:
     last_variance: Expr
 
 
+@cache
 def asymptotics(kappa: Expr = symbols.kappa) -> Asymptotics:
     """``λ_c = (e+κ)²/(eT) + O(T⁻²)``, ``A → -e²/(e+κ)``, ``H^{nn} → e``."""
     x = Symbol("x", positive=True)
