@@ -14,7 +14,7 @@ from numerics.threads import limited
 SLOW_TIMEOUT = 1800
 #: Beginnings of the names of tests that take longest, the longest first.
 HEAVIEST = Path(__file__).with_name("heaviest.txt").read_text(encoding="utf-8").split("\n")[:-1]
-#: Parameters that run with the slow tests, since a quicker one of the same test is fast.
+#: Tests that run with the slow ones, since a quicker one of the same kind is fast.
 SLOW = {"tests/" + line for line in Path(__file__).with_name("slow.txt").read_text(encoding="utf-8").split("\n")[:-1]}
 
 

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 import mpmath
 import numpy as np
-from numpy.typing import ArrayLike
 from sympy import Add, Basic, Expr, Integer, Pow, Symbol, cse, diff, numbered_symbols, sympify
 from sympy.printing.numpy import NumPyPrinter
 from sympy.printing.pycode import MpmathPrinter
@@ -110,26 +109,6 @@ class Lowered:
     def dimension(self) -> int:
         """Number of variables, d."""
         return len(self.variables)
-
-    def arrange(self, parameters: Mapping[str, ArrayLike]) -> FloatArray:
-        """Parameters by name → array (m, B) in the order of ``parameters``, broadcast against each other.
-
-        Raises:
-            InputError: a name is missing, unknown, or does not broadcast.
-        """
-        names = [symbol.name for symbol in self.parameters]
-        if set(names) != set(parameters):
-            missing = sorted(set(names) - set(parameters))
-            unknown = sorted(set(parameters) - set(names))
-            raise InputError(f"parameters: missing {missing}, unknown {unknown}; accepted: {names}")
-        try:
-            arrays = np.broadcast_arrays(*(np.asarray(parameters[name], dtype=np.float64) for name in names))
-        except ValueError:
-            shapes = [np.shape(parameters[name]) for name in names]
-            raise InputError(f"parameters: have shapes {shapes}; accepted: shapes that broadcast") from None
-        if not arrays:
-            return np.empty((0, 1))
-        return np.ascontiguousarray([array.ravel() for array in arrays])
 
     def values(self, x: FloatArray, p: FloatArray) -> FloatArray:
         """The terms ``F_k``, shape (K, B), at points ``x`` (d, B) and parameters ``p`` (m, B) or (m, 1)."""

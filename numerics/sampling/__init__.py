@@ -1,6 +1,5 @@
 """Langevin and Hamiltonian sampling of the unrolled network's weights; knows neither theory nor solvers."""
 
-from numerics.sampling.archive import save_netcdf
 from numerics.sampling.ensemble import ensemble
 from numerics.sampling.plan import Plan
 from numerics.sampling.result import Simulation
@@ -19,6 +18,5 @@ __all__ = [
     "ensemble",
     "ladder",
     "last_weights",
-    "save_netcdf",
     "simulate",
 ]

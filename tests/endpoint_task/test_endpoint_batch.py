@@ -13,7 +13,6 @@ from numerics.endpoint_task.batch import critical_signals, lowered_endpoint, sol
 from numerics.errors import InputError
 from numerics.inputs.problem import endpoint
 from numerics.linear.newton import newton, polish, positive_definite
-from theory import symbols
 
 
 def critical_signal(kappa, T=4):
@@ -145,7 +144,7 @@ def test_parameters_of_a_polished_point_are_exactly_what_was_given():
 
 def test_polish_reaches_50_digits():
     lowered = lowered_endpoint(4, "rnn")
-    p = lowered.arrange({symbols.signal.name: 20.0, "kappa": 1.0, "u": 1.0, "v": 1.0, "w": 1.0})
+    p = np.array([[20.0], [1.0], [1.0], [1.0], [1.0]])  # λ first
     batch = solve_endpoint_batch(4, 20.0, branch="coherent")
     entries, residual = polish(lowered, batch.kernel[0][np.triu_indices(3)], p[:, 0])
     assert residual < mpmath.mpf(10) ** -50
@@ -157,7 +156,7 @@ def test_polish_reaches_50_digits():
 
 def test_a_start_without_a_root_nearby_is_reported_and_gives_no_number():
     lowered = lowered_endpoint(4, "rnn")
-    p = lowered.arrange({symbols.signal.name: [20.0, 20.0], "kappa": 1.0, "u": 1.0, "v": 1.0, "w": 1.0})
+    p = np.repeat([[20.0], [1.0], [1.0], [1.0], [1.0]], 2, axis=1)
     start = np.array([[1.0, 0.0, 0.0, 1.0, 0.0, 1.0], [1.0, 2.0, 0.0, 1.0, 0.0, 1.0]]).T
     assert positive_definite(start).tolist() == [True, False]
     roots = newton(lowered, start, p, max_iterations=2)

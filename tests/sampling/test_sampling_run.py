@@ -18,7 +18,7 @@ from numerics.inputs.activation import Activation
 from numerics.inputs.problem import Problem, endpoint
 from numerics.inputs.teachers import sequence
 from numerics.linalg import alignment
-from numerics.sampling import Plan, last_weights, save_netcdf, simulate
+from numerics.sampling import Plan, last_weights, simulate
 from numerics.sampling import simulate as simulate_function
 from numerics.sampling.diagnostics import summarise
 from numerics.sampling.hmc import HMC
@@ -438,7 +438,7 @@ def test_arviz_format(plain, tmp_path):
     pytest.importorskip("arviz_base")
     xarray = pytest.importorskip("xarray")
     run = plain
-    save_netcdf(run, tmp_path / "run.nc")
+    run.to_arviz().to_netcdf(tmp_path / "run.nc", engine="h5netcdf")
     tree = xarray.load_datatree(tmp_path / "run.nc", engine="h5netcdf")
     assert np.array_equal(tree["posterior"]["kernel"].values, run.kernels)
     assert tree["posterior"]["kernel"].dims == ("chain", "draw", "row", "column")
