@@ -24,7 +24,7 @@ from numerics.sampling import Simulation, ensemble, simulate
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = {"chains": 2, "warmup": 40, "seed": 5}
 #: Steps that take each sampler some seconds.
-STEPS = {"collapsed": 500, "hmc-weights": 500, "sgld": 5000}
+STEPS = {"collapsed": 500, "hmc-weights": 500, "sgld": 3500}
 RUNS = [{"problem": endpoint(4, 20.0), "width": width, "steps": 200, **OPTIONS} for width in (10, 12, 14, 16)]
 
 SINGLE = textwrap.dedent(

@@ -56,9 +56,10 @@ def test_the_wrong_architecture_disagrees():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("signal", [1.0, 30.0])
-@pytest.mark.parametrize("arch", ["rnn", "dnn"])
-@pytest.mark.parametrize("T", [4, 5, 6])
+@pytest.mark.parametrize(
+    ("T", "arch", "signal"),  # appendix 09 has coherent ones of five and six times
+    [(4, "rnn", 1.0), (4, "rnn", 30.0), (4, "dnn", 1.0), (4, "dnn", 30.0), (6, "dnn", 30.0)],
+)
 def test_mean_and_width_of_the_kernel(T, arch, signal):
     solution, kernel, run = pair(endpoint(T, signal, arch=arch), 256, steps=350)
     signs = np.where(kernel * solution.kernel < 0, -1.0, 1.0)
