@@ -7,7 +7,7 @@ import pytest
 
 from numerics.continuation.branch import relative_change
 from numerics.continuation.family import family
-from numerics.continuation.following import through
+from numerics.continuation.following import gained_period, through
 from numerics.continuation.growth import switched
 from numerics.continuation.path import Track
 from numerics.inputs.problem import Problem
@@ -62,3 +62,18 @@ def test_where_a_symmetry_reverses_the_mode_the_branch_leaves_at_a_right_angle()
     assert left.points[0].rate == pytest.approx(0.0, abs=1e-8)
     changes = [left.track.step(left.points[0], step).theta - event.point.theta for step in (0.02, 0.01)]
     assert changes[0] == pytest.approx(4 * changes[1], rel=0.02)
+
+
+def test_correlations_that_change_sign_by_rounding_or_without_a_symmetry_are_no_gain():
+    """Of three times at lags 1 and 2: only where phases are symmetries, and correlations more than rounding."""
+
+    def ends(size, problem):
+        track = Track(family(problem, "signal"), 1)
+        kernels = (np.eye(3) + sign * size * (np.ones((3, 3)) - np.eye(3)) for sign in (1, -1))
+        points = [track.start(track.put(H, 0.0), 0.0, np.eye(3)) for H in kernels]
+        return gained_period(track, *points)
+
+    plain = Problem([[1.0]], [[np.nan, np.nan, 3.0]])
+    assert ends(0.1, plain) == 0
+    assert ends(1e-15, plain) is None
+    assert ends(0.1, Problem([[1.0]], [[np.nan, 1.0, 3.0]])) is None
