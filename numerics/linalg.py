@@ -114,6 +114,31 @@ def eigh(A: FloatArray) -> tuple[FloatArray, FloatArray]:
     return np.asarray(values), np.asarray(vectors)
 
 
+def orthogonal_triangular(A: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """``A = QR`` of a square matrix, with a positive diagonal of R."""
+    packed, scales, _, _ = lapack.dgeqrf(A)
+    signs = np.copysign(1.0, np.diagonal(packed))
+    Q, _, _ = lapack.dorgqr(packed, scales)
+    return Q * signs, signs[:, None] * np.triu(packed)
+
+
+def factorised(A: FloatArray) -> tuple[FloatArray, IntArray]:
+    """LU factors of a square matrix.
+
+    Raises:
+        numpy.linalg.LinAlgError: it is singular.
+    """
+    factors, pivots, info = lapack.dgetrf(A)
+    if info != 0:
+        raise np.linalg.LinAlgError(f"dgetrf returned {info}")
+    return factors, pivots
+
+
+def solve_factorised(factors: tuple[FloatArray, IntArray], B: FloatArray) -> FloatArray:
+    """``A⁻¹B`` by the factors of A."""
+    return np.asarray(lapack.dgetrs(*factors, B)[0])
+
+
 def positive_solve(matrix: FloatArray, right: FloatArray) -> FloatArray:
     """``A⁻¹ b`` for a covariance A, scaled to unit variances first: its entries may differ by many orders.
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from numerics.continuation.events import Event
 from numerics.continuation.path import PathPoint, Track
-from numerics.continuation.roots import zero_between
+from numerics.continuation.stretch import Stretch
 from numerics.errors import LostError
 from numerics.linalg import FloatArray
 from numerics.linear.functional import KernelPoint
@@ -146,16 +146,23 @@ class Branch:
             # crossing may come twice
             longest = 1.1 * float(self.lengths[index + 1] - self.lengths[index])
             try:
-                length = _first_crossing(self.track, start, theta, longest)
+                found, _ = self._stretch(index, start).first_at(theta, longest)
             except LostError:
                 continue
-            found = self.track.step(start, length) if length else start
-            converged = None if found is None else self.track.converge(found.state.H, theta)
-            if found is not None and converged is not None:
+            converged = self.track.converge(found.state.H, theta)
+            if converged is not None:
                 gap = relative_change(found.state, converged.H)
                 # next to a critical point a rounding error in the parameter is a larger one in the kernel
                 return converged if gap < 1e-6 else found.state
         return None
+
+    @cached_property
+    def _stretches(self) -> dict[tuple[int, bool], Stretch]:
+        return {}
+
+    def _stretch(self, index: int, start: PathPoint) -> Stretch:
+        """The step from one of its ends on, with what has been corrected of it before."""
+        return self._stretches.setdefault((index, start is self.points[index]), Stretch(self.track, {0.0: start}))
 
     def _starts(self, index: int) -> list[PathPoint]:
         """Both points of a step, each with the tangent towards the other, the regular one first."""
@@ -168,28 +175,6 @@ class Branch:
         ends = zip(self.ends, (self.points[0], self.points[-1]), strict=True)
         value_at = self.track.family.parameter.value_at
         return [f"{words[end]} at {value_at(point.theta):.6g}" for end, point in ends if end in words]
-
-
-def _first_crossing(track: Track, start: PathPoint, theta: float, longest: float) -> float:
-    """The length from ``start`` at which the branch first has the parameter ``theta``.
-
-    Raises:
-        LostError: it is lost before, or does not have it within the longest length.
-    """
-
-    def excess(length: float) -> float:
-        found = track.step(start, length) if length else start
-        if found is None:
-            raise LostError("the branch is lost between two of its points")
-        return found.theta - theta
-
-    before = excess(0.0)
-    for a, b in pairwise(np.linspace(0.0, longest, 5).tolist()):
-        after = excess(b)
-        if before * after <= 0:
-            return zero_between(excess, a, b, 1e-14)
-        before = after
-    raise LostError("the branch does not have this parameter between two of its points")
 
 
 def between(first: KernelPoint, second: KernelPoint, weight: float) -> FloatArray:

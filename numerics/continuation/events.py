@@ -18,12 +18,14 @@ import numpy as np
 from numerics.continuation.parameters import Parameter
 from numerics.continuation.path import PathPoint, Track
 from numerics.continuation.roots import zero_between
+from numerics.continuation.stretch import Stretch
 from numerics.errors import LostError
 from numerics.linalg import FloatArray
-from numerics.symmetry.phases import classes_of, common_lag
+from numerics.symmetry.phases import common_lag
 from numerics.symmetry.states import turns
 
 EventType = Literal["pitchfork", "fold", "branch-point"]
+OnBranch = Callable[[float], PathPoint]
 
 #: Half the first bracket's width in arclength, and the widest one tried.
 NARROWEST, WIDEST = 1e-13, 1e-3
@@ -64,31 +66,21 @@ def located(track: Track, first: PathPoint, second: PathPoint, step: float) -> l
         LostError: see there.
     """
     events = []
+    at = Stretch(track, {0.0: first, step: second}).at
     turns = first.rate * second.rate < 0
     if turns:
-        events.append(_fold(track, first, step))
-    for index, (before, after) in enumerate(zip(first.spectra, second.spectra, strict=False)):
+        events.append(_fold(track, at, step))
+    for index, (before, after) in enumerate(zip(first.spectra, second.spectra, strict=True)):
         counts = [int(np.count_nonzero(values < 0)) for values in (before, after)]
         crossing = list(range(min(counts), max(counts)))
         if index == 0 and turns:
             # one eigenvalue of the state's own lags vanishes at the fold itself
             crossing = crossing[1:]
-        events += _crossings(track, first, step, index, crossing)
+        events += _crossings(track, at, step, index, crossing)
     return sorted(events, key=lambda event: event.length)
 
 
-def _on_branch(track: Track, first: PathPoint) -> Callable[[float], PathPoint]:
-    def at(length: float) -> PathPoint:
-        found = track.step(first, length) if length else first
-        if found is None:
-            raise LostError(f"the branch is lost at p = {track.family.parameter.value_at(first.theta):.6g}")
-        return found
-
-    return at
-
-
-def _fold(track: Track, first: PathPoint, step: float) -> Event:
-    at = _on_branch(track, first)
+def _fold(track: Track, at: OnBranch, step: float) -> Event:
     low, high = _bracket(lambda length: at(length).rate, step)
     first_end, last_end, middle = at(low), at(high), at(0.5 * (low + high))
     # a curve that turns stays on one side of its tangents
@@ -104,14 +96,13 @@ def _fold(track: Track, first: PathPoint, step: float) -> Event:
     return Event("fold", value, interval, middle, length, middle.tangent[None], track.period)
 
 
-def _crossings(track: Track, first: PathPoint, step: float, index: int, numbers: list[int]) -> list[Event]:
+def _crossings(track: Track, at: OnBranch, step: float, index: int, numbers: list[int]) -> list[Event]:
     """Where the eigenvalues of the given numbers, on one class, change sign; those that do so together as one."""
-    at = _on_branch(track, first)
     events: list[Event] = []
     for number in numbers:
 
         def eigenvalue(length: float, number: int = number) -> float:
-            return float(at(length).lowest(index)[0][number])
+            return float(at(length).eigenvalues(index)[number])
 
         low, high = _bracket(eigenvalue, step)
         length = 0.5 * (low + high)
@@ -122,7 +113,7 @@ def _crossings(track: Track, first: PathPoint, step: float, index: int, numbers:
             modes = np.concatenate([last.modes, mode])
             events.append(Event(last.type, last.value, last.interval, last.point, last.length, modes, last.period))
             continue
-        lag = common_lag(point.state, classes_of(point.state)[1][index])
+        lag = common_lag(point.state, point.classes[index])
         period = math.gcd(track.period, lag) if index else track.period
         events.append(
             Event(

@@ -10,14 +10,14 @@ import numpy as np
 from numerics.continuation.branch import Branch, End, relative_change, singular
 from numerics.continuation.events import Event, located
 from numerics.continuation.path import PathPoint, Track
-from numerics.continuation.roots import zero_between
+from numerics.continuation.stretch import Stretch
 from numerics.errors import LostError, NotSolvedError
 from numerics.linalg import FloatArray
 from numerics.linear.functional import KernelPoint
-from numerics.symmetry.phases import lag_classes
+from numerics.symmetry.phases import ABSENT, lag_classes, phase_order
 
-#: Arclength from a pitchfork over which it is not reported again on the branch that leaves it.
-CLEAR = 1e-5
+#: Arclength from a pitchfork from which on special points of the branch that leaves it are looked for.
+CLEAR = 1e-3
 
 
 def follow(track: Track, start: PathPoint, span: tuple[float, float]) -> Branch:
@@ -36,7 +36,7 @@ def follow(track: Track, start: PathPoint, span: tuple[float, float]) -> Branch:
                 break
             continue
         if not span[0] <= found.theta <= span[1]:
-            last = _at_bound(track, here, step, span[0] if found.theta < span[0] else span[1])
+            last = _at_bound(track, here, found, step, span[0] if found.theta < span[0] else span[1])
             if last is not None:
                 _append(track, points, lengths, events, last, sure=True)
             end = "range"
@@ -84,16 +84,18 @@ def gained_period(track: Track, first: PathPoint, second: PathPoint) -> int | No
     space = track.family.base.space
     if space.pattern_basis is None:
         return None
-    n, k = space.n, track.period
-    multiples = range(2 * k, n, k) if k else range(0)
-    wider = [0, *sorted(multiples, reverse=True)] if k else []
-    correlations = [_correlations(point.state.H) for point in (first, second)]
+    n, k, order = space.n, track.period, phase_order(track.family.base)
+    if k == 0:
+        return None
+    # phases of such orders are symmetries
+    wider = [0] * (order == 0) + [period for period in range(n - 1, k, -1) if period % k == order % period == 0]
+    correlations = [_correlations(point.state.H) for point in (first, second) if wider]
     for period in wider:
         classes = lag_classes(n, space.block, period)[1:]
         outside = np.concatenate(classes) if classes else np.empty(0, dtype=np.intp)
         a, b = (c[outside] for c in correlations)
-        size = float(np.linalg.norm(a) * np.linalg.norm(b))
-        if size > 0 and float(a @ b) < -0.5 * size:
+        sizes = [float(np.linalg.norm(c)) for c in (a, b)]
+        if min(sizes) > ABSENT and float(a @ b) < -0.5 * sizes[0] * sizes[1]:
             return period
     return None
 
@@ -108,24 +110,18 @@ def _close(first: PathPoint, second: PathPoint, step: float) -> bool:
     return _gap(first, second) < 1.5 * step
 
 
-def _at_bound(track: Track, here: PathPoint, step: float, bound: float) -> tuple[PathPoint, float] | None:
-    """The point at a bound of the parameter, and the length to it."""
+def _at_bound(
+    track: Track, here: PathPoint, beyond: PathPoint, step: float, bound: float
+) -> tuple[PathPoint, float] | None:
+    """The point at a bound of the parameter between two points, and the length to it."""
     if abs(here.theta - bound) < track.family.options.same_value:
         return None
-
-    def beyond(length: float) -> float:
-        found = track.step(here, length) if length else here
-        if found is None:
-            raise LostError("the branch is lost before the bound")
-        return found.theta - bound
-
     try:
-        length = zero_between(beyond, 0.0, step, 1e-9)
+        found, length = Stretch(track, {0.0: here, step: beyond}).between(bound, 0.0, step)
     except LostError:
         return None
-    found = track.step(here, length)
-    state = track.converge(found.state.H, bound) if found is not None else None
-    return (replace(found, state=state, theta=bound), length) if found is not None and state is not None else None
+    state = track.converge(found.state.H, bound)
+    return (replace(found, state=state, theta=bound), length) if state is not None else None
 
 
 def _returned(points: list[PathPoint], step: float) -> bool:
@@ -154,19 +150,20 @@ def _append(
         NotSolvedError: the spectrum at the point is not found.
     """
     start, point, end = lengths[-1], points[-1], lengths[-1] + found[1]
+    if start == 0.0 and singular(point, track.family.options.zero):
+        # where a branch leaves another, the eigenvalue that vanishes there has the sign of rounding
+        start, point = CLEAR, track.step(point, CLEAR) or point
     try:
-        passed = located(track, point, found[0], found[1])
+        passed = located(track, point, found[0], end - start)
     except LostError:
         if not sure:
             return False
         # what follows is still the branch, as its own tests say
         passed = []
     for event in passed:
-        # where a branch leaves another, the eigenvalue that vanishes there has the sign of rounding
-        if start > 0.0 or event.length > CLEAR or not singular(point, track.family.options.zero):
-            events.append(replace(event, length=start + event.length))
-            points.append(event.point)
-            lengths.append(start + event.length)
+        events.append(replace(event, length=start + event.length))
+        points.append(event.point)
+        lengths.append(start + event.length)
     points.append(found[0])
     lengths.append(end)
     return True

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -19,11 +19,12 @@ from numerics.continuation.events import Event
 from numerics.continuation.family import Family
 from numerics.continuation.following import follow, gained_period, through
 from numerics.continuation.path import PathPoint, Track
+from numerics.continuation.signed_counts import counts_hold
 from numerics.linalg import FloatArray
 from numerics.linear import search
 from numerics.linear.functional import KernelPoint
 from numerics.symmetry.phases import lag_period
-from numerics.symmetry.states import distance_up_to_symmetry, turned, turns
+from numerics.symmetry.states import distance_up_to_symmetry, is_new, turned, turns
 
 Bounds = tuple[float, float]
 
@@ -99,9 +100,20 @@ class Growth:
         """Follow every branch through states that the search finds, and all that leave these."""
         self.from_weak_labels()
         for theta in search_values(self.whole, self.reach.span):
-            for state in search.search_all(self.whole.at(theta)):
+            # where the branches known so far pass every count, minima are what may be missing: the long search, for
+            # saddle points too, is for where they do not
+            complete = counts_hold(self._states_at(theta))
+            searched = (search.search_minima if complete else search.search_all)(self.whole.at(theta))
+            for state in searched:
                 if state.converged:
                     self.add(self.whole.state(state, theta), theta)
+
+    def _states_at(self, theta: float) -> list[KernelPoint]:
+        """The states of every branch at one value, each once."""
+        states: list[KernelPoint] = []
+        for branch in self.found:
+            states += [state for state in states_at(branch, theta) if is_new(state, states)]
+        return states
 
     def from_weak_labels(self) -> None:
         """Follow the random network's branch from the weakest labels on, where the signal is what varies."""
@@ -139,7 +151,8 @@ def switched(branch: Branch, event: Event, direction: FloatArray, bounds: Bounds
 
     def followed() -> Branch:
         track = Track(branch.track.family, event.period)
-        return follow(track, _leaving(branch.track, event.point, direction), bounds)
+        start = replace(_leaving(branch.track, event.point, direction), classes=track.classes)
+        return follow(track, start, bounds)
 
     return followed
 
@@ -153,13 +166,14 @@ def _leaving(parent: Track, point: PathPoint, mode: FloatArray) -> PathPoint:
     """
     beyond = [parent.step(start, PROBE) for start in (point, point.reversed())]
     if beyond[0] is None or beyond[1] is None:
-        return PathPoint(point.state, point.theta, mode, 0.0, 0)
+        return parent.start(point.state, point.theta, mode)
     sides = [_form(point.state.move(step * mode), point.state, mode) for step in (PROBE, -PROBE)]
     a = sides[0] - sides[1]
     b = _form(beyond[0].state, point.state, mode) - _form(beyond[1].state, point.state, mode)
     share = -0.5 * a / b if abs(b) > 0 else 0.0
     size = math.hypot(1.0, share)
-    return PathPoint(point.state, point.theta, (mode + share * point.tangent) / size, share * point.rate / size, 0)
+    tangent = (mode + share * point.tangent) / size
+    return replace(point, tangent=tangent, rate=share * point.rate / size, bend=(0.0, 0.0))
 
 
 def _form(state: KernelPoint, origin: KernelPoint, mode: FloatArray) -> float:

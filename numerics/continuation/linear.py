@@ -6,13 +6,16 @@ Small kernels use the whole Hessian, larger ones GMRES and Lanczos iterations re
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 import scipy.sparse.linalg as spla
-from numpy.typing import NDArray
 
 from numerics.continuation.batch import assembled
 from numerics.errors import NotSolvedError
-from numerics.linalg import FloatArray, from_vector, to_vector
+from numerics.linalg import FloatArray, IntArray, factorised, from_vector, solve_factorised, to_vector
 from numerics.linear.functional import KernelPoint
 from numerics.linear.krylov import Preconditioned
 
@@ -24,70 +27,89 @@ TIGHT, MOST_PRODUCTS = 1e-13, 400
 FEW = 3
 
 
-class Border:
-    """The last row and column of a bordered system: ``[𝓗, f; ⟨T, ·⟩, τ]``.
+@dataclass(frozen=True, eq=False)
+class Bordered:
+    """The system ``[𝓗, f; ⟨T, ·⟩, τ]`` at one kernel.
 
     Attributes:
+        state: where 𝓗 is taken, along straight lines.
+        mask: 1 where directions may have entries, (m, m).
         force: f, the change of the gradient with the parameter.
         tangent, rate: T and τ, the direction to be left out and its parameter component.
     """
 
-    def __init__(self, force: FloatArray, tangent: FloatArray, rate: float) -> None:
-        self.force, self.tangent, self.rate = force, tangent, rate
+    state: KernelPoint
+    mask: FloatArray
+    force: FloatArray
+    tangent: FloatArray
+    rate: float
 
     @classmethod
-    def none(cls, like: FloatArray) -> Border:
-        """The parameter held fixed."""
-        return cls(np.zeros_like(like), np.zeros_like(like), 1.0)
+    def fixed(cls, state: KernelPoint, mask: FloatArray) -> Bordered:
+        """With the parameter held fixed."""
+        zero = np.zeros_like(mask)
+        return cls(state, mask, zero, zero, 1.0)
 
+    def solve(self, right: tuple[FloatArray, float], tolerance: float) -> tuple[FloatArray, float]:
+        """``(S, change)`` with ``𝓗S + f·change = R`` and ``⟨T, S⟩ + τ·change = r``, for ``right = (R, r)``.
 
-def solve_bordered(
-    state: KernelPoint, mask: FloatArray, border: Border, right: tuple[FloatArray, float], tolerance: float
-) -> tuple[FloatArray, float]:
-    """``(S, change)`` with ``𝓗S + f·change = R`` and ``⟨T, S⟩ + τ·change = r``, for ``right = (R, r)``.
+        Args:
+            right: R and r.
+            tolerance: on the relative residual of an iteration; small problems are solved exactly.
 
-    Args:
-        state: where 𝓗 is taken, along straight lines.
-        mask: 1 where directions may have entries, (m, m).
-        border: f, T and τ.
-        right: R and r.
-        tolerance: on the relative residual of an iteration; small problems are solved exactly.
+        Raises:
+            NotSolvedError: the iteration does not reach the tolerance.
+            numpy.linalg.LinAlgError: the system is singular.
+        """
+        if self.state.functional.dimension <= DENSE:
+            solved = solve_factorised(self._factors, np.append(to_vector(right[0])[self._positions], right[1]))
+            return _matrix(solved[:-1], self._positions, len(self.mask)), float(solved[-1])
+        return self._iterated(right, tolerance)
 
-    Raises:
-        NotSolvedError: the iteration does not reach the tolerance.
-        numpy.linalg.LinAlgError: the system is singular.
-    """
-    if state.functional.dimension <= DENSE:
-        return _solve_whole(state, mask, border, right)
-    inner = Preconditioned(state, mask)
-    m, d = len(mask), len(inner.positions)
-    force, tangent, above = (
-        inner.vector(inner.root_transposed(S)) for S in (border.force, border.tangent, right[0] * mask)
-    )
+    @cached_property
+    def _positions(self) -> IntArray:
+        return np.flatnonzero(to_vector(self.mask))
 
-    def product(z: FloatArray) -> FloatArray:
-        z = np.ravel(z)
-        return np.append(inner.operator.matvec(z[:d]) + z[d] * force, tangent @ z[:d] + border.rate * z[d])
+    @cached_property
+    def _factors(self) -> tuple[FloatArray, IntArray]:
+        """Of the whole system."""
+        d = len(self._positions)
+        system = np.empty((d + 1, d + 1))
+        system[:d, :d] = _whole(self.state, self._positions)
+        system[:d, d], system[d, :d] = to_vector(np.array([self.force, self.tangent]))[:, self._positions]
+        system[d, d] = self.rate
+        return factorised(system)
 
-    system = spla.LinearOperator((d + 1, d + 1), matvec=product, dtype=np.float64)
-    solved, unfinished = spla.gmres(
-        system, np.append(above, right[1]), rtol=max(tolerance, TIGHT), atol=0.0, restart=MOST_PRODUCTS, maxiter=1
-    )
-    if unfinished:
-        raise NotSolvedError("GMRES did not reach its tolerance")
-    return inner.root(inner.matrix(solved[:d], m)), float(solved[d])
+    def _iterated(self, right: tuple[FloatArray, float], tolerance: float) -> tuple[FloatArray, float]:
+        inner = Preconditioned(self.state, self.mask)
+        m, d = len(self.mask), len(inner.positions)
+        force, tangent, above = (
+            inner.vector(inner.root_transposed(S)) for S in (self.force, self.tangent, right[0] * self.mask)
+        )
+
+        def product(z: FloatArray) -> FloatArray:
+            z = np.ravel(z)
+            return np.append(inner.operator.matvec(z[:d]) + z[d] * force, tangent @ z[:d] + self.rate * z[d])
+
+        system = spla.LinearOperator((d + 1, d + 1), matvec=product, dtype=np.float64)
+        solved, unfinished = spla.gmres(
+            system, np.append(above, right[1]), rtol=max(tolerance, TIGHT), atol=0.0, restart=MOST_PRODUCTS, maxiter=1
+        )
+        if unfinished:
+            raise NotSolvedError("GMRES did not reach its tolerance")
+        return inner.root(inner.matrix(solved[:d], m)), float(solved[d])
 
 
 def null_direction(state: KernelPoint, mask: FloatArray, force: FloatArray) -> tuple[FloatArray, float]:
     """``(S, change)`` of unit length with ``𝓗S + f·change = 0`` and ``change ≥ 0``."""
     if state.functional.dimension <= DENSE:
         positions = np.flatnonzero(to_vector(mask))
-        system = np.column_stack([_whole(state, mask, positions), to_vector(force)[positions]])
+        system = np.column_stack([_whole(state, positions), to_vector(force)[positions]])
         null = np.linalg.svd(system)[2][-1]
         null *= 1.0 if null[-1] >= 0 else -1.0
         return _matrix(null[:-1], positions, len(mask)), float(null[-1])
-    unit = Border(force, np.zeros_like(mask), 1.0)
-    S, change = solve_bordered(state, mask, unit, (np.zeros_like(mask), 1.0), TIGHT)
+    zero = np.zeros_like(mask)
+    S, change = Bordered(state, mask, force, zero, 1.0).solve((zero, 1.0), TIGHT)
     length = float(np.sqrt(np.vdot(S, S) + change**2))
     return S / length, change / length
 
@@ -103,7 +125,7 @@ def lowest_modes(state: KernelPoint, mask: FloatArray) -> tuple[FloatArray, Floa
     """
     if state.functional.dimension <= DENSE:
         positions = np.flatnonzero(to_vector(mask))
-        values, vectors = np.linalg.eigh(_whole(state, mask, positions))
+        values, vectors = np.linalg.eigh(_whole(state, positions))
         return values, _matrix(vectors.T, positions, len(mask))
     inner, count = Preconditioned(state, mask), FEW
     while True:
@@ -113,31 +135,33 @@ def lowest_modes(state: KernelPoint, mask: FloatArray) -> tuple[FloatArray, Floa
         count *= 2
 
 
-def _solve_whole(
-    state: KernelPoint, mask: FloatArray, border: Border, right: tuple[FloatArray, float]
-) -> tuple[FloatArray, float]:
-    positions = np.flatnonzero(to_vector(mask))
-    d = len(positions)
-    system = np.empty((d + 1, d + 1))
-    system[:d, :d] = _whole(state, mask, positions)
-    system[:d, d], system[d, :d], system[d, d] = (
-        to_vector(border.force)[positions],
-        to_vector(border.tangent)[positions],
-        border.rate,
-    )
-    solved = np.linalg.solve(system, np.append(to_vector(right[0])[positions], right[1]))
-    return _matrix(solved[:d], positions, len(mask)), float(solved[d])
+def spectra(state: KernelPoint, classes: Sequence[IntArray]) -> tuple[FloatArray, ...]:
+    """The eigenvalues of `lowest_modes` on each of some classes of positions of ``to_vector``."""
+    m = state.functional.dimension
+    if m > DENSE:
+        return tuple(lowest_modes(state, mask_of(positions, m))[0] for positions in classes)
+    if len(classes) == 1:
+        return (np.asarray(np.linalg.eigvalsh(_whole(state, classes[0]))),)
+    hessian = _whole(state, np.arange(m * (m + 1) // 2))
+    return tuple(np.asarray(np.linalg.eigvalsh(hessian[np.ix_(kept, kept)])) for kept in classes)
 
 
-def _whole(state: KernelPoint, mask: FloatArray, positions: NDArray[np.intp]) -> FloatArray:
+def mask_of(positions: IntArray, m: int) -> FloatArray:
+    """1 at positions of ``to_vector``, (m, m)."""
+    z = np.zeros(m * (m + 1) // 2)
+    z[positions] = 1.0
+    return np.where(from_vector(z, m) != 0, 1.0, 0.0)
+
+
+def _whole(state: KernelPoint, positions: IntArray) -> FloatArray:
     if state.functional.space.is_tied:
         return assembled(*state.curvature_terms(), positions)
-    m = len(mask)
+    m = state.functional.dimension
     basis = from_vector(np.eye(m * (m + 1) // 2)[positions], m)
     return np.asarray(to_vector(state.euclidean_hessian_product(basis))[..., positions].T)
 
 
-def _matrix(z: FloatArray, positions: NDArray[np.intp], m: int) -> FloatArray:
+def _matrix(z: FloatArray, positions: IntArray, m: int) -> FloatArray:
     full = np.zeros((*z.shape[:-1], m * (m + 1) // 2))
     full[..., positions] = z
     return from_vector(full, m)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +13,6 @@ from numerics.continuation.pieces import Piece
 from numerics.linalg import BoolArray, FloatArray, IntArray
 from numerics.linear import trust_region
 from numerics.linear.functional import KernelFunctional, KernelPoint
-from numerics.symmetry.phases import lag_classes
 
 #: A converged state that differs by more than this from its start, relative, belongs to another branch.
 SAME_BRANCH = 0.02
@@ -61,7 +61,7 @@ def states_on_grid(piece: Piece, grid: FloatArray) -> GridStates:
     if m > DENSE:
         _fill_large(states, piece, theta, inside)
         return states
-    classes = _classes(piece)
+    classes = piece.branch.track.classes
     states.spectra.extend(np.full((count, len(positions)), np.nan) for positions in classes)
     functionals = [family.functional(float(t)) for t in theta[inside]]
     L, known = _converged(piece, theta[inside], functionals)
@@ -73,14 +73,7 @@ def states_on_grid(piece: Piece, grid: FloatArray) -> GridStates:
     return states
 
 
-def _classes(piece: Piece) -> list[IntArray]:
-    space = piece.branch.track.family.base.space
-    if space.pattern_basis is None:
-        return [np.arange(space.dimension * (space.dimension + 1) // 2)]
-    return list(lag_classes(space.n, space.block, piece.branch.track.period))
-
-
-def _fill(states: GridStates, places: IntArray, here: batch.KernelBatch, classes: list[IntArray]) -> None:
+def _fill(states: GridStates, places: IntArray, here: batch.KernelBatch, classes: Sequence[IntArray]) -> None:
     states.there[places] = True
     states.kernel[places] = here.kernel
     states.free_energy[places] = here.energy + here.entropy

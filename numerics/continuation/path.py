@@ -10,21 +10,23 @@ bordered system ``[𝓗, ∂G/∂θ; S, τ]`` with the exact Hessian, on the dir
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from numerics.continuation.family import Family
-from numerics.continuation.linear import Border, lowest_modes, null_direction, solve_bordered
+from numerics.continuation.linear import Bordered, lowest_modes, mask_of, null_direction, spectra
 from numerics.errors import NotSolvedError
-from numerics.linalg import FloatArray, from_vector, symmetric
+from numerics.linalg import FloatArray, IntArray, orthogonal_triangular, symmetric
 from numerics.linear.functional import KernelFunctional, KernelPoint
-from numerics.symmetry import phases as symmetry
+from numerics.symmetry.phases import lag_classes
 
 #: What tells that no state was found where one was looked for.
 FAILURES = (NotSolvedError, np.linalg.LinAlgError, ValueError, OverflowError)
+
+#: A residual below which the next Newton step changes the tangent by no more than rounding does.
+SAME_TANGENT = 1e-11
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,24 +38,31 @@ class PathPoint:
         theta: θ, the coordinate of the parameter (``Parameter.coordinate``).
         tangent: S, (m, m).
         rate: τ, ``dθ/ds``; it changes sign at a fold.
+        classes: of directions that its track's Hessians do not couple, in ``to_vector``, the track's own first.
         corrections: Newton steps spent.
+        bend: how the tangent and its rate change with arclength, as far as the step to this point tells.
     """
 
     state: KernelPoint
     theta: float
     tangent: FloatArray
     rate: float
-    corrections: int
+    classes: tuple[IntArray, ...]
+    corrections: int = 0
+    bend: tuple[FloatArray | float, float] = (0.0, 0.0)
 
     @cached_property
     def spectra(self) -> tuple[FloatArray, ...]:
-        """Eigenvalues, increasing, on each class of directions, the state's own lags first (``lowest_modes``)."""
-        return tuple(self.lowest(index)[0] for index in range(len(symmetry.classes_of(self.state)[1])))
+        """Eigenvalues, increasing, on each class (``lowest_modes``)."""
+        return spectra(self.state, self.classes)
+
+    def eigenvalues(self, index: int) -> FloatArray:
+        """Those on one class, (k,)."""
+        return spectra(self.state, self.classes[index : index + 1])[0]
 
     def lowest(self, index: int) -> tuple[FloatArray, FloatArray]:
         """Eigenvalues (k,) and directions S (k, m, m) on one class."""
-        positions = symmetry.classes_of(self.state)[1][index]
-        return lowest_modes(self.state, mask_of(positions, self.state.functional.dimension))
+        return lowest_modes(self.state, mask_of(self.classes[index], self.state.functional.dimension))
 
     @property
     def negative(self) -> int:
@@ -62,7 +71,7 @@ class PathPoint:
 
     def reversed(self) -> PathPoint:
         """The same point, to be left the other way."""
-        return PathPoint(self.state, self.theta, -self.tangent, -self.rate, self.corrections)
+        return replace(self, tangent=-self.tangent, rate=-self.rate)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,12 +87,17 @@ class Track:
     period: int
 
     @cached_property
-    def positions(self) -> NDArray[np.intp]:
-        """Those of its directions in ``to_vector``."""
+    def classes(self) -> tuple[IntArray, ...]:
+        """Its directions in ``to_vector``, and classes of others, not coupled to these (``symmetry.phases``)."""
         space = self.family.base.space
         if space.pattern_basis is None:
-            return np.arange(space.dimension * (space.dimension + 1) // 2)
-        return symmetry.lag_classes(space.n, space.block, self.period)[0]
+            return (np.arange(space.dimension * (space.dimension + 1) // 2),)
+        return lag_classes(space.n, space.block, self.period)
+
+    @property
+    def positions(self) -> IntArray:
+        """Its directions in ``to_vector``."""
+        return self.classes[0]
 
     @cached_property
     def mask(self) -> FloatArray:
@@ -97,43 +111,48 @@ class Track:
     def start(self, state: KernelPoint, theta: float, direction: FloatArray | None = None) -> PathPoint:
         """A path point from a stationary kernel: along ``direction`` S if given, else along the branch, θ rising."""
         if direction is not None:
-            return PathPoint(state, theta, direction / np.linalg.norm(direction), 0.0, 0)
+            return PathPoint(state, theta, direction / np.linalg.norm(direction), 0.0, self.classes)
         tangent, rate = null_direction(state, self.mask, self.family.force(state, theta))
-        return PathPoint(state, theta, tangent, rate, 0)
+        return PathPoint(state, theta, tangent, rate, self.classes)
 
     def step(self, point: PathPoint, length: float) -> PathPoint | None:
         """The branch's next point at about ``length`` from this one; None if the corrector does not find it."""
         try:
-            return self._corrected(point, length * point.tangent, length * point.rate)
+            return self._corrected(point, length)
         except FAILURES:
             return None
 
-    def _corrected(self, point: PathPoint, S: FloatArray, change: float) -> PathPoint | None:
+    def _corrected(self, point: PathPoint, length: float) -> PathPoint | None:
         state, theta, options = point.state, point.theta, self.family.options
         tangent, before = point.tangent, math.inf
+        bend, rate_bend = point.bend
+        S, change = length * (tangent + 0.5 * length * bend), length * (point.rate + 0.5 * length * rate_bend)
+        system: Bordered | None = None
         for iteration in range(options.corrections):
             theta += change
             state, turn = _moved(self.family.functional(theta), state, S, self.mask)
             tangent = turn.T @ tangent @ turn
-            border = Border(self.family.force(state, theta), tangent, point.rate)
-            if self._converged(state.residual, before):
-                return self._arrived(state, theta, border, iteration)
+            arrived = self._converged(state.residual, before)
+            if system is None or not arrived or before > SAME_TANGENT:
+                system = Bordered(state, self.mask, self.family.force(state, theta), tangent, point.rate)
+                turn = np.eye(len(turn))
+            if arrived:
+                ahead, rate = system.solve((np.zeros_like(state.H), 1.0), 0.0)
+                there = replace(point, state=state, theta=theta, tangent=tangent, corrections=iteration)
+                return self._arrived(there, turn.T @ ahead @ turn, rate, length)
             before = state.residual
-            right = (-state.gradient, 0.0)
-            S, change = solve_bordered(state, self.mask, border, right, _forcing(state.residual))
+            S, change = system.solve((-state.gradient, 0.0), _forcing(state.residual))
             if not math.hypot(float(np.linalg.norm(S)), change) < options.longest_correction:
                 return None
         return None
 
-    def _arrived(self, state: KernelPoint, theta: float, border: Border, corrections: int) -> PathPoint | None:
-        tangent, rate = solve_bordered(state, self.mask, border, (np.zeros_like(state.H), 1.0), 0.0)
-        size = math.hypot(float(np.linalg.norm(tangent)), rate)
-        tangent, rate = tangent / size, rate / size
-        length = math.hypot(float(np.linalg.norm(border.tangent)), border.rate)
-        cosine = (float(np.vdot(border.tangent, tangent)) + border.rate * rate) / length
-        if not cosine > self.family.options.smallest_cosine:
+    def _arrived(self, point: PathPoint, tangent: FloatArray, rate: float, length: float) -> PathPoint | None:
+        """A corrected point that has the tangent of the point before, with its own, of any length."""
+        (tangent, rate), (old, old_rate) = _unit(tangent, rate), _unit(point.tangent, point.rate)
+        if not float(np.vdot(old, tangent)) + old_rate * rate > self.family.options.smallest_cosine:
             return None
-        return PathPoint(state, theta, tangent, rate, corrections)
+        bend = (tangent - old) / length, (rate - old_rate) / length
+        return replace(point, tangent=tangent, rate=rate, bend=bend)
 
     def converge(self, H: FloatArray, theta: float, *, steps: int = 15) -> KernelPoint | None:
         """Newton at a fixed parameter, from a kernel close to a state; None if it does not converge."""
@@ -143,8 +162,7 @@ class Track:
                 if self._converged(state.residual, before):
                     return state
                 before = state.residual
-                fixed, right = Border.none(state.H), (-state.gradient, 0.0)
-                S, _ = solve_bordered(state, self.mask, fixed, right, _forcing(state.residual))
+                S, _ = Bordered.fixed(state, self.mask).solve((-state.gradient, 0.0), _forcing(state.residual))
                 S *= min(1.0, self.family.options.longest_correction / max(float(np.linalg.norm(S)), 1e-300))
                 state, _ = _moved(state.functional, state, S, self.mask)
         except FAILURES:
@@ -157,11 +175,9 @@ class Track:
         return residual <= options.goal or (residual <= options.accepted and residual > 0.3 * before)
 
 
-def mask_of(positions: NDArray[np.intp], m: int) -> FloatArray:
-    """1 at positions of ``to_vector``, (m, m)."""
-    z = np.zeros(m * (m + 1) // 2)
-    z[positions] = 1.0
-    return np.where(from_vector(z, m) != 0, 1.0, 0.0)
+def _unit(S: FloatArray, rate: float) -> tuple[FloatArray, float]:
+    size = math.hypot(float(np.linalg.norm(S)), rate)
+    return S / size, rate / size
 
 
 def _forcing(residual: float) -> float:
@@ -175,9 +191,8 @@ def _moved(
     """The state at ``L exp(S) Lᵀ``, and the rotation from the frame ``L exp(S/2)``, in which transported directions
     keep their components, to the new Cholesky factor."""
     frame = state.L + 0.5 * state.L @ (S + 0.25 * S @ S)  # to second order: Newton's method corrects it anyway
-    rotation, upper = np.linalg.qr(frame.T)
-    signs = np.where(np.diagonal(upper) < 0, -1.0, 1.0)
-    L = (signs[:, None] * upper).T * mask
+    rotation, upper = orthogonal_triangular(frame.T)
+    L = upper.T * mask
     if not np.isfinite(L).all():
         raise ValueError("the kernel is not finite")
-    return KernelPoint(functional, L @ L.T, L), (rotation * signs) * mask
+    return KernelPoint(functional, L @ L.T, L), rotation * mask

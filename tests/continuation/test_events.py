@@ -21,14 +21,18 @@ def crossings(monkeypatch, roots, step=1.0, numbers=None):
 
     def at(length):
         values = np.array([root - length for root in roots])
-        return SimpleNamespace(theta=0.1 * length, state=None, lowest=lambda index: (values, modes))
+        return SimpleNamespace(
+            theta=0.1 * length,
+            state=None,
+            classes=["all lags"],
+            eigenvalues=lambda index: values,
+            lowest=lambda index: (values, modes),
+        )
 
-    monkeypatch.setattr(events, "_on_branch", lambda track, first: at)
     monkeypatch.setattr(events, "turns", lambda state, mode: mode[0, 0] == 0)
-    monkeypatch.setattr(events, "classes_of", lambda state: (0, ["all lags"]))
     monkeypatch.setattr(events, "common_lag", lambda state, lags: 1)
     track = SimpleNamespace(period=0, family=FAMILY)
-    return events._crossings(track, None, step, 0, list(range(len(roots))) if numbers is None else numbers)
+    return events._crossings(track, at, step, 0, list(range(len(roots))) if numbers is None else numbers)
 
 
 def test_modes_that_become_critical_at_one_point_are_one_event_and_the_rest_are_others(monkeypatch):
@@ -72,11 +76,11 @@ def test_a_phase_turns_a_mode_around_where_half_of_the_period_is_a_whole_number_
 def test_of_the_states_own_lags_one_eigenvalue_vanishes_at_a_fold_itself(turns, monkeypatch):
     asked = []
 
-    def crossing(track, first, step, index, numbers):
+    def crossing(track, at, step, index, numbers):
         asked.append((index, numbers))
         return [SimpleNamespace(length=1.0 - index)]
 
-    monkeypatch.setattr(events, "_fold", lambda track, first, step: SimpleNamespace(length=0.5))
+    monkeypatch.setattr(events, "_fold", lambda track, at, step: SimpleNamespace(length=0.5))
     monkeypatch.setattr(events, "_crossings", crossing)
     spectra = (np.array([-1.0, 1.0, 1.0]), np.array([1.0, 1.0])), (np.array([-1.0, -1.0, -1.0]), np.array([-1.0, 1.0]))
     first, second = (
@@ -98,8 +102,8 @@ def test_a_fold_lies_between_the_value_that_is_reached_and_where_its_tangents_me
         theta, rate = 0.3 - side * off**2 - 0.3 * off**3, -2 * side * off - 0.9 * off**2
         return SimpleNamespace(theta=theta, rate=rate, tangent=np.full((2, 2), s))
 
-    track = SimpleNamespace(step=lambda first, length: point(length), period=3, family=FAMILY)
-    fold = events._fold(track, point(0.0), 0.75)
+    track = SimpleNamespace(period=3, family=FAMILY)
+    fold = events._fold(track, point, 0.75)
     assert fold.length == pytest.approx(place, abs=1e-5)
     assert fold.value == pytest.approx(np.exp(0.3), rel=1e-9)
     assert fold.interval[0] < np.exp(0.3) < fold.interval[1]
@@ -107,10 +111,7 @@ def test_a_fold_lies_between_the_value_that_is_reached_and_where_its_tangents_me
     assert fold.modes.shape == (1, 2, 2)
     assert (fold.type, fold.period) == ("fold", 3)
     with pytest.raises(LostError, match="same sign"):
-        events._fold(track, point(0.0), 0.5 * place)
-    track.step = lambda first, length: None
-    with pytest.raises(LostError, match="the branch is lost at p = "):
-        events._fold(track, point(0.0), 0.75)
+        events._fold(track, point, 0.5 * place)
 
 
 @pytest.mark.parametrize("side", [1.0, -1.0])
@@ -119,9 +120,7 @@ def test_a_wide_bracket_of_a_fold_has_the_bounds_of_its_tangents(side, monkeypat
         return SimpleNamespace(theta=side * (s - 0.7) ** 2, rate=2 * side * (s - 0.7), tangent=np.zeros((1, 1)))
 
     monkeypatch.setattr(events, "_bracket", lambda function, step: (0.69, 0.72))
-    fold = events._fold(
-        SimpleNamespace(step=lambda first, length: point(length), period=0, family=FAMILY), point(0.0), 1.0
-    )
+    fold = events._fold(SimpleNamespace(period=0, family=FAMILY), point, 1.0)
     assert fold.length == pytest.approx(0.705)
     # values at the ends 1e-4 and 4e-4, in the middle 2.5e-5; tangents over 0.03 lead to -5e-4 and -8e-4
     low, high = sorted(np.exp(side * np.array([4e-4, -8e-4])))

@@ -35,7 +35,7 @@ class Curve:
         (theta, H), (beyond, changed) = self.place(s), self.place(s + 1e-6)
         slope = np.array([beyond - theta, changed - H]) * 1e6 * sign
         state = SimpleNamespace(H=H, s=s, sign=sign)
-        return PathPoint(state, theta, np.array([[slope[1]]]), float(slope[0]), self.corrections)
+        return PathPoint(state, theta, np.array([[slope[1]]]), float(slope[0]), (), self.corrections)
 
     def start(self, state, theta):
         return self.point(state.s)

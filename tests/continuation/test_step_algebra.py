@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from numerics.continuation import linear
-from numerics.continuation.linear import Border, lowest_modes, null_direction, solve_bordered
-from numerics.continuation.path import mask_of
+from numerics.continuation.linear import Bordered, lowest_modes, mask_of, null_direction
 from numerics.inputs.problem import Problem, endpoint
 from numerics.linear.functional import kernel_functional, symmetric
 from numerics.linear.trust_region import from_vector, to_vector
@@ -64,8 +63,7 @@ def test_bordered_systems_and_null_directions_are_those_of_the_whole_matrix(both
     for mask in (masks(point)[0], np.ones((5, 5))):
         kept = np.flatnonzero(to_vector(mask))
         force, tangent, right = (mask * symmetric(rng.normal(size=(5, 5))) for _ in range(3))
-        border = Border(force, tangent, 0.3)
-        dense, iterated = both(lambda: solve_bordered(point, mask, border, (right, 0.8), 1e-13))  # noqa: B023
+        dense, iterated = both(lambda: Bordered(point, mask, force, tangent, 0.3).solve((right, 0.8), 1e-13))  # noqa: B023
         H = to_vector(point.euclidean_hessian_product(from_vector(np.eye(15)[kept], 5)))[:, kept].T
         for S, change in (dense, iterated):
             z = to_vector(S)
@@ -88,6 +86,6 @@ def test_an_iteration_that_does_not_reach_its_tolerance_says_so(monkeypatch):
     point = functional.at(functional.prior_kernel())
     monkeypatch.setattr(linear, "DENSE", 1)
     monkeypatch.setattr(linear, "MOST_PRODUCTS", 1)
-    fixed = Border.none(point.H)
+    system = Bordered.fixed(point, np.ones_like(point.H))
     with pytest.raises(linear.NotSolvedError, match="GMRES"):
-        solve_bordered(point, np.ones_like(point.H), fixed, (symmetric(rng.normal(size=point.H.shape)), 0.0), 1e-13)
+        system.solve((symmetric(rng.normal(size=point.H.shape)), 0.0), 1e-13)
