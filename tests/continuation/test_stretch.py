@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from numerics.continuation.parameters import PARAMETERS
 from numerics.continuation.stretch import Stretch
 from numerics.errors import LostError
 
@@ -26,6 +28,8 @@ class Planted:
 
 class Curve:
     """A track that remembers the steps it is asked for, and is lost beyond a length."""
+
+    family = SimpleNamespace(parameter=PARAMETERS["signal"])
 
     def __init__(self, theta, slope, end=np.inf):
         self.theta, self.slope, self.end, self.steps = theta, slope, end, []
