@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import scipy.linalg as sla
 from numpy.typing import NDArray
-from scipy.linalg import lapack
+
+from numerics.lapack import routines as lapack
 
 FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
@@ -114,6 +114,18 @@ def eigh(A: FloatArray) -> tuple[FloatArray, FloatArray]:
     return np.asarray(values), np.asarray(vectors)
 
 
+def smallest_eigenpairs(A: FloatArray, count: int) -> tuple[FloatArray, FloatArray]:
+    """The smallest eigenvalues of a symmetric matrix, (count,), and their eigenvectors, in columns.
+
+    Raises:
+        numpy.linalg.LinAlgError: they are not found.
+    """
+    values, vectors, found, _, info = lapack.dsyevr(A, range="I", il=1, iu=count, lower=1, lwork=80 * max(len(A), 1))
+    if info != 0 or found != count:
+        raise np.linalg.LinAlgError(f"dsyevr returned {info}")
+    return np.asarray(values[:count]), np.asarray(vectors)
+
+
 def orthogonal_triangular(A: FloatArray) -> tuple[FloatArray, FloatArray]:
     """``A = QR`` of a square matrix, with a positive diagonal of R."""
     packed, scales, _, _ = lapack.dgeqrf(A)
@@ -146,10 +158,27 @@ def positive_solve(matrix: FloatArray, right: FloatArray) -> FloatArray:
         numpy.linalg.LinAlgError: A is not positive-definite.
     """
     size = np.sqrt(np.maximum(np.diagonal(matrix), np.finfo(float).tiny))
-    factor = sla.cho_factor(matrix / np.outer(size, size), lower=True)
-    scaled = right / (size if right.ndim == 1 else size[:, None])
-    solved = sla.cho_solve(factor, scaled)
-    return np.asarray(solved / (size if right.ndim == 1 else size[:, None]))
+    scale = size if right.ndim == 1 else size[:, None]
+    return np.asarray(solve_factored(lower_factor(matrix / np.outer(size, size)), right / scale) / scale)
+
+
+def components(size: int, one: IntArray, other: IntArray) -> IntArray:
+    """The number of each node's connected component, in order of their first nodes, (size,).
+
+    Args:
+        size: how many nodes there are.
+        one, other: the nodes at both ends of each edge.
+    """
+    first = np.arange(size)
+    while True:
+        lower = np.minimum(first[one], first[other])
+        found = first.copy()
+        for places in (one, other, first[one], first[other]):
+            np.minimum.at(found, places, lower)
+        found = found[found]
+        if (found == first).all():
+            return np.unique(first, return_inverse=True)[1]
+        first = found
 
 
 def alignment(first: FloatArray, second: FloatArray) -> FloatArray:

@@ -111,8 +111,9 @@ def unmet(packages: Mapping[str, Mapping[str, str]]) -> list[str]:
 
 def thread_pools() -> list[dict[str, Any]]:
     """Thread pools of the numerical libraries that NumPy and SciPy load."""
-    import scipy.linalg  # noqa: F401  loads NumPy's BLAS and SciPy's own
     from threadpoolctl import threadpool_info
+
+    import numerics.lapack  # noqa: F401  loads NumPy's BLAS and SciPy's own
 
     shown = ("user_api", "internal_api", "version", "num_threads", "threading_layer", "architecture")
     return [{name: pool[name] for name in shown if pool.get(name) is not None} for pool in threadpool_info()]

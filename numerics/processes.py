@@ -32,7 +32,7 @@ def prepare_worker() -> None:
     """One BLAS thread in this process, an interrupt left to the parent, and an end when the parent ends."""
     import signal
 
-    import scipy.linalg  # noqa: F401  # loads the BLAS of NumPy and SciPy: a limit is put on loaded libraries only
+    import numerics.lapack  # noqa: F401  # loads the BLAS of NumPy and SciPy: a limit is put on loaded libraries only
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threadpool_limits(limits=1)

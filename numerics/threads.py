@@ -36,8 +36,9 @@ _limit = _Limit()
 @functools.cache
 def _controller() -> Any:
     """Made once, as it looks through all libraries that are loaded: NumPy and SciPy have a BLAS each."""
-    import scipy.linalg  # noqa: F401
     from threadpoolctl import ThreadpoolController
+
+    import numerics.lapack  # noqa: F401
 
     return ThreadpoolController().select(user_api="blas")
 

@@ -19,12 +19,11 @@ from numerics.continuation.events import Event
 from numerics.continuation.family import Family
 from numerics.continuation.following import follow, gained_period, through
 from numerics.continuation.path import PathPoint, Track
-from numerics.continuation.signed_counts import counts_hold
 from numerics.linalg import FloatArray
 from numerics.linear import search
 from numerics.linear.functional import KernelPoint
 from numerics.symmetry.phases import lag_period
-from numerics.symmetry.states import distance_up_to_symmetry, is_new, turned, turns
+from numerics.symmetry.states import distance_up_to_symmetry, turned, turns
 
 Bounds = tuple[float, float]
 
@@ -100,20 +99,10 @@ class Growth:
         """Follow every branch through states that the search finds, and all that leave these."""
         self.from_weak_labels()
         for theta in search_values(self.whole, self.reach.span):
-            # where the branches known so far pass every count, minima are what may be missing: the long search, for
-            # saddle points too, is for where they do not
-            complete = counts_hold(self._states_at(theta))
-            searched = (search.search_minima if complete else search.search_all)(self.whole.at(theta))
-            for state in searched:
+            # where every count holds too: two states that a fold joins count nothing
+            for state in search.search_all(self.whole.at(theta)):
                 if state.converged:
                     self.add(self.whole.state(state, theta), theta)
-
-    def _states_at(self, theta: float) -> list[KernelPoint]:
-        """The states of every branch at one value, each once."""
-        states: list[KernelPoint] = []
-        for branch in self.found:
-            states += [state for state in states_at(branch, theta) if is_new(state, states)]
-        return states
 
     def from_weak_labels(self) -> None:
         """Follow the random network's branch from the weakest labels on, where the signal is what varies."""

@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import scipy.sparse.linalg as spla
 
 from numerics.continuation.batch import assembled
 from numerics.errors import NotSolvedError
 from numerics.linalg import FloatArray, IntArray, factorised, from_vector, solve_factorised, to_vector
 from numerics.linear.functional import KernelPoint
-from numerics.linear.krylov import Preconditioned
 
 #: Largest m for which the Hessian is formed.
 DENSE = 27
@@ -81,6 +79,10 @@ class Bordered:
         return factorised(system)
 
     def _iterated(self, right: tuple[FloatArray, float], tolerance: float) -> tuple[FloatArray, float]:
+        import scipy.sparse.linalg as spla
+
+        from numerics.linear.krylov import Preconditioned
+
         inner = Preconditioned(self.state, self.mask)
         m, d = len(self.mask), len(inner.positions)
         force, tangent, above = (
@@ -127,6 +129,8 @@ def lowest_modes(state: KernelPoint, mask: FloatArray) -> tuple[FloatArray, Floa
         positions = np.flatnonzero(to_vector(mask))
         values, vectors = np.linalg.eigh(_whole(state, positions))
         return values, _matrix(vectors.T, positions, len(mask))
+    from numerics.linear.krylov import Preconditioned
+
     inner, count = Preconditioned(state, mask), FEW
     while True:
         values, modes = inner.smallest(min(count, len(inner.positions)))

@@ -19,16 +19,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from numerics.continuation.linear import DENSE, spectra
 from numerics.continuation.on_grid import GridStates
 from numerics.continuation.pieces import Piece
+from numerics.continuation.states import UNCERTAIN
 from numerics.linalg import FloatArray
-from numerics.linear.functional import KernelFunctional, KernelPoint
-from numerics.symmetry.phases import classes_of, lag_classes, phase_order
+from numerics.linear.functional import KernelFunctional
+from numerics.symmetry.phases import lag_classes, phase_order
 from numerics.symmetry.states import number_of_images
-
-#: Eigenvalues of the Hessian smaller than this have no certain sign.
-UNCERTAIN = 1e-7
 
 
 def signed_counts(pieces: Sequence[Piece], states: Sequence[GridStates]) -> tuple[tuple[int, ...], FloatArray] | None:
@@ -54,34 +51,12 @@ def signed_counts(pieces: Sequence[Piece], states: Sequence[GridStates]) -> tupl
         images = number_of_images(base.at(part.kernel[there[len(there) // 2]]))
         own = piece.branch.track.period
         for row, period in enumerate(periods):
-            if _counts_among(own, period):
-                among = [part.spectra[k] for k in _within(base, own, period)]
-                sums[row, part.there] += images * _signs(among)[part.there]
+            if own == period or (period and own % period == 0):
+                spectra = [part.spectra[k] for k in _within(base, own, period)]
+                sums[row, part.there] += images * _signs(spectra)[part.there]
     # next to a special point one state may be two that have met, or the other way round
     sums[:, np.isnan(sums).any(axis=0)] = np.nan
     return periods, sums
-
-
-def counts_hold(states: Sequence[KernelPoint]) -> bool:
-    """Whether the states of one free energy pass every signed count; False where these are not known."""
-    if not states or states[0].functional.dimension > DENSE:
-        return False
-    base = states[0].functional
-    periods = _periods(base)
-    sums = np.zeros(len(periods))
-    for state in states:
-        own, classes = classes_of(state)
-        found = spectra(state, classes)
-        images = number_of_images(state)
-        for row, period in enumerate(periods):
-            if _counts_among(own, period):
-                sums[row] += images * _signs([found[k][None] for k in _within(base, own, period)])[0]
-    return bool((sums == 1.0).all())
-
-
-def _counts_among(own: int, period: int) -> bool:
-    """Whether a state of one lag period is among the kernels of another."""
-    return own == period or (period > 0 and own % period == 0)
 
 
 def _periods(base: KernelFunctional) -> tuple[int, ...]:

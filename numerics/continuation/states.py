@@ -14,7 +14,6 @@ import numpy as np
 
 from numerics.continuation.family import family
 from numerics.continuation.growth import Growth, reach, states_at
-from numerics.continuation.signed_counts import UNCERTAIN
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import positive
 from numerics.linear import search, trust_region
@@ -24,6 +23,9 @@ from numerics.results.solution import Solution
 from numerics.results.solutions import Solutions
 from numerics.symmetry.states import is_new, number_of_images
 from numerics.threads import one_thread
+
+#: Eigenvalues of the Hessian smaller than this have no certain sign.
+UNCERTAIN = 1e-7
 
 
 @one_thread

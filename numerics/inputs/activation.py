@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erf
 
 from numerics.errors import InputError
 from numerics.inputs.smoothness import RANGE, Slope, check_growth, finite_values, kinks
@@ -219,6 +218,8 @@ def _one(h: Array) -> Array:
 
 def _erf(h: Array) -> Array:
     # Multiplying in the array's own precision: a Python float does not promote float32.
+    from scipy.special import erf  # takes as long to load as NumPy
+
     return np.asarray(erf((math.sqrt(math.pi) / 2) * h))
 
 

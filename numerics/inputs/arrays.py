@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import issparse
 
 from numerics.errors import InputError
 from numerics.inputs.scalars import has_unit, shown, to_double
@@ -55,12 +55,16 @@ def finite_array(value: Any, argument: str, shape: tuple[int | None, ...] | None
 def _converted(value: Any, argument: str, missing: bool) -> NDArray[Any]:
     """The values as an array of some real dtype."""
     library = type(value).__module__.split(".")[0]
-    if issparse(value):
+    sparse, masked = (
+        sys.modules.get("scipy.sparse"),
+        sys.modules.get("numpy.ma"),
+    )
+    if sparse is not None and sparse.issparse(value):
         raise InputError(f"{argument}: is a sparse matrix; accepted: {_ACCEPTED}, such as its .toarray()")
     attributes = getattr(value, "attrs", {}) if library == "xarray" else {}
     if has_unit(value) or "units" in attributes or "unit" in attributes:
         raise InputError(f"{argument}: has a unit; accepted: {_ACCEPTED}, without units")
-    if isinstance(value, np.ma.MaskedArray):
+    if masked is not None and isinstance(value, masked.MaskedArray):
         return _unmasked(value, argument, missing)
     if isinstance(value, list | tuple):
         return _rows(value, argument, missing)

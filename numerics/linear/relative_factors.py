@@ -13,9 +13,8 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lapack
 
-from numerics.linalg import FloatArray
+from numerics.linalg import FloatArray, solve_lower
 from numerics.linear.carrying import Carried
 from numerics.linear.functional import KernelFunctional
 
@@ -43,7 +42,7 @@ class RelativeFactors:
             numpy.linalg.LinAlgError: H is not positive-definite in double precision.
         """
         K = np.linalg.cholesky(self.functional.covariance(H))
-        Q = lapack.dtrtrs(K, np.linalg.cholesky(H), lower=1)[0]
+        Q = solve_lower(K, np.linalg.cholesky(H))
         z = Q[self.rows, self.columns]
         z[self._on] = np.log(z[self._on])
         return np.asarray(z)

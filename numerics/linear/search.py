@@ -92,18 +92,6 @@ def lowest_state(problem: Problem, *, tolerance: float = 1e-10) -> LinearSolutio
 
 
 @one_thread
-def search_minima(problem: Problem, *, tolerance: float = 1e-10) -> tuple[LinearSolution, ...]:
-    """The states that the search for the lowest one meets: minima, and unstable states on its way.
-
-    Raises:
-        InputError: as for `lowest_state`.
-    """
-    search = _Search(_functional(problem), positive(tolerance, "tolerance"), whole=False)
-    search.run()
-    return counted(solution_of(problem, found.stop) for found in search.found)
-
-
-@one_thread
 def search_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[LinearSolution, ...]:
     """Every stationary state found, unstable ones included, in order of free energy.
 

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.sparse.csgraph import connected_components
 
-from numerics.linalg import BoolArray, FloatArray, IntArray
+from numerics.linalg import BoolArray, FloatArray, IntArray, components
 
 #: Relative size below which an input direction is none, and above which directions are far from it.
 CUT, CLEAR = 1e-10, 1e-2
@@ -86,7 +85,7 @@ def _groups(shares: BoolArray) -> IntArray:
         return np.zeros(len(shares), dtype=np.intp)
     if shares.sum() == len(shares):  # the diagonal, which is never 0
         return np.arange(len(shares))
-    return np.asarray(connected_components(shares, directed=False)[1], dtype=np.intp)
+    return components(len(shares), *np.nonzero(shares))
 
 
 def together(parts: Sequence[Coordinates]) -> Coordinates:

@@ -11,13 +11,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy.linalg as sla
-import scipy.sparse.linalg as spla
 
-from numerics.linalg import FloatArray, from_vector, symmetric, to_vector
+from numerics.linalg import (
+    FloatArray,
+    from_vector,
+    lower_factor,
+    smallest_eigenpairs,
+    solve_factored,
+    symmetric,
+    to_vector,
+)
 from numerics.linear import separate, steps
 from numerics.linear.descent import SAME_FREE_ENERGY
 from numerics.linear.functional import KernelPoint
@@ -198,7 +205,7 @@ def _smallest(point: AnyPoint, count: int) -> tuple[FloatArray, FloatArray]:
     """Smallest eigenvalues among the steps of a point, and unit steps, (k,) and (k, …)."""
     size = steps.size(point)
     if size <= DENSE_MODES * (DENSE_MODES + 1) // 2:
-        values, vectors = sla.eigh(steps.hessian(point), subset_by_index=[0, min(count, size) - 1])
+        values, vectors = smallest_eigenpairs(steps.hessian(point), min(count, size))
         return values, steps.step_of(point, vectors.T)
 
     # Davidson's method: residuals, relative to the random network's Hessian, enlarge a basis
@@ -250,9 +257,8 @@ def _stop(at: AnyPoint, iterations: int, products: int, tolerance: float, reason
 def _exact_step(point: AnyPoint, radius: float) -> _Step:
     """The minimiser of the quadratic model within the radius: Newton's step, or from the Hessian's eigenvalues."""
     hessian, g = steps.hessian(point), steps.vector(point, point.gradient)
-    factor, not_definite = sla.lapack.dpotrf(hessian, lower=1)
-    if not_definite == 0:
-        z = -sla.lapack.dpotrs(factor, g, lower=1)[0]
+    with suppress(np.linalg.LinAlgError):  # positive-definite, or the eigenvalues below
+        z = -solve_factored(lower_factor(hessian), g)
         if np.linalg.norm(z) <= radius:
             return _Step(steps.step_of(point, z), -0.5 * float(g @ z), len(g), False)
     values, vectors = np.linalg.eigh(hessian)
@@ -352,6 +358,8 @@ def _newton_direction(point: KernelPoint) -> FloatArray:
     g = to_vector(point.gradient)
     if m <= DENSE:
         return from_vector(-np.asarray(np.linalg.lstsq(dense_hessian(point), g, rcond=1e-14)[0]), m)
+    import scipy.sparse.linalg as spla  # takes longer to load than a small problem to solve
+
     operator = spla.LinearOperator(
         (g.size, g.size),
         matvec=lambda z: to_vector(point.hessian_product(from_vector(np.ravel(z), m))),

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lapack
 
+from numerics.lapack import routines as lapack
 from numerics.linalg import FloatArray
 
 

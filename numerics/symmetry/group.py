@@ -33,12 +33,10 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from numerics.inputs.driving import driving_inputs
 from numerics.inputs.problem import Problem
-from numerics.linalg import BoolArray, FloatArray, IntArray
+from numerics.linalg import BoolArray, FloatArray, IntArray, components
 
 #: Overlaps of inputs and labels below this, relative, are rounding.
 ABSENT = 1e-12
@@ -158,7 +156,7 @@ def correlated(M: FloatArray) -> IntArray:
     """A number for each W^(t) of a sharing matrix M, (n-1, n-1): that of its group of tied matrices."""
     size = np.sqrt(M.diagonal())
     tied = np.abs(M) > ABSENT * np.outer(size, size)
-    return np.asarray(connected_components(tied, directed=False)[1], dtype=np.intp)
+    return components(len(M), *np.nonzero(tied))
 
 
 @lru_cache(maxsize=64)
@@ -183,7 +181,7 @@ def overlapping(rows: FloatArray) -> IntArray:
     """A number for each row, the same for those connected by overlaps; -1 for rows that are 0."""
     given = np.flatnonzero(rows.any(axis=1))
     numbers = np.full(len(rows), -1, dtype=np.intp)
-    numbers[given] = connected_components(overlap(rows[given], rows[given]), directed=False)[1]
+    numbers[given] = components(len(given), *np.nonzero(overlap(rows[given], rows[given])))
     return numbers
 
 
@@ -330,6 +328,4 @@ def _chained(members: IntArray) -> IntArray:
 
 def _merged(size: int, pairs: list[IntArray]) -> IntArray:
     """Connected components of pairs of indices."""
-    edges = np.concatenate(pairs)
-    graph = coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(size, size))
-    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.intp)
+    return components(size, *np.concatenate(pairs).T)

@@ -14,9 +14,7 @@ from numerics.continuation.following import follow, through
 from numerics.continuation.on_grid import states_on_grid
 from numerics.continuation.path import Track
 from numerics.continuation.scan import named_pieces
-from numerics.continuation.signed_counts import counts_hold, signed_counts
-from numerics.linear.functional import kernel_functional
-from numerics.linear.search import search_all, search_minima
+from numerics.continuation.signed_counts import signed_counts
 from tests.continuation.scans import scan_endpoint
 
 
@@ -145,26 +143,3 @@ def test_a_branch_leaves_along_the_tangent_that_the_branching_equation_gives():
         rates.append(leaves.rate)
     assert rates[0] == pytest.approx(-rates[1], rel=1e-3)
     assert abs(rates[0]) > 0.05
-
-
-@pytest.mark.parametrize(
-    "problem", [endpoint(4, 20.0), endpoint(4, 20.0, arch="dnn", kappa=9.0), endpoint(4, 20.0, bias=0.3)]
-)
-def test_states_of_one_problem_are_counted_whole_and_with_one_left_out(problem):
-    """Beside the search for saddle points, the short one finds the same minima."""
-    functional, states = kernel_functional(problem), search_all(problem)
-    points = [functional.at(state.reduced) for state in states]
-    assert counts_hold(points)
-    for left_out in range(len(points)):
-        assert not counts_hold(points[:left_out] + points[left_out + 1 :])
-    assert not counts_hold([*points, points[0]])
-    lowest = [[state.free_energy for state in found if state.stable] for found in (states, search_minima(problem))]
-    assert lowest[0] == pytest.approx(lowest[1], rel=1e-12)
-
-
-def test_kernels_whose_hessian_is_not_formed_are_not_counted(monkeypatch):
-    problem = endpoint(3, 1.0)
-    point = kernel_functional(problem).at(search_all(problem)[0].reduced)
-    assert counts_hold([point])
-    monkeypatch.setattr("numerics.continuation.signed_counts.DENSE", 1)
-    assert not counts_hold([point])
