@@ -12,7 +12,7 @@ the inverse of that.
 
 from __future__ import annotations
 
-from typing import TypedDict, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from numerics.continuation import states
 from numerics.errors import InputError
@@ -20,11 +20,12 @@ from numerics.inputs.keywords import takes
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray
 from numerics.linear import search as linear
-from numerics.nonlinear import search as nonlinear
-from numerics.nonlinear.search import EngineChoice
 from numerics.progress import Progress, watched
 from numerics.results.solution import Solution
 from numerics.results.solutions import Solutions
+
+if TYPE_CHECKING:
+    from numerics.nonlinear.search import EngineChoice
 
 #: Of a linear network, unless given.
 LINEAR_TOLERANCE = 1e-10
@@ -75,6 +76,8 @@ def solve(
     with watched(progress, SOLVING) as told:
         if is_linear(problem, engine):
             return linear.lowest_state(problem, tolerance=LINEAR_TOLERANCE if tolerance is None else tolerance)
+        from numerics.nonlinear import search as nonlinear  # slow to load
+
         return nonlinear.lowest_state(problem, tolerance=tolerance, progress=_named(told), **engine)
 
 
@@ -99,6 +102,8 @@ def solve_all(
     with watched(progress, SOLVING) as told:
         if is_linear(problem, engine):
             return states.all_states(problem, tolerance=LINEAR_TOLERANCE if tolerance is None else tolerance)
+        from numerics.nonlinear import search as nonlinear
+
         return nonlinear.all_states(problem, tolerance=tolerance, progress=_named(told), **engine)
 
 
@@ -127,6 +132,8 @@ def state_near(
     with watched(progress, SOLVING) as told:
         if is_linear(problem, engine):
             return linear.state_near(problem, trajectories, tolerance=accepted)
+        from numerics.nonlinear import search as nonlinear
+
         return nonlinear.state_near(problem, trajectories, tolerance=tolerance, progress=_named(told), **engine)
 
 

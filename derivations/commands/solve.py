@@ -35,7 +35,6 @@ def command(
     """
     require_picture(out)
     from numerics import predict, solve, solve_all
-    from numerics.endpoint_task.digits import kernel_digits, require_digits
     from numerics.inputs.scalars import integer
     from numerics.results.solutions import Solutions
 
@@ -44,6 +43,8 @@ def command(
     if width is not None:
         integer(width, "--width", 1)
     if digits is not None:
+        from numerics.endpoint_task.digits import kernel_digits, require_digits  # needs SymPy
+
         require_digits(problem, digits)
     with output.working("solving") as told:
         every = all_branches

@@ -23,7 +23,7 @@ def state_fields(solution: Solution, width: int | None = None) -> dict[str, Any]
     from numerics.errors import NotSolvedError
     from numerics.linear.solution import LinearSolution
     from numerics.nonlinear.solution import NonlinearSolution
-    from numerics.predictors import finite_width, observables, weight_spectrum
+    from numerics.predictors import observables, weight_spectrum
 
     names = ("kernel", "free_energy", "energy", "entropy", "residual", "stable", "branch", "converged", "status")
     fields: dict[str, Any] = {name: getattr(solution, name) for name in names}
@@ -40,6 +40,8 @@ def state_fields(solution: Solution, width: int | None = None) -> dict[str, Any]
         fields["outliers"] = _of_matrices(solution, observables.outliers(solution))
         fields["singular_outliers"] = _of_matrices(solution, weight_spectrum.singular_outliers(solution))
     if width is not None and solution.stable:
+        from numerics.predictors import finite_width
+
         with suppress(NotSolvedError):  # more entries than points tell
             fields["kernel_sd"] = finite_width.kernel_sd(solution, width)
             fields["kernel_shift"] = finite_width.kernel_shift(solution)

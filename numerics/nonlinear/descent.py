@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.linalg as sla
-from scipy.special import gammaincinv, gammaln, ndtri
-from scipy.stats import qmc
 
 from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray
@@ -37,6 +35,9 @@ class Descent:
     """Descent on the random numbers of one seed."""
 
     def __init__(self, d: int, phi: Activation, seed: int) -> None:
+        from scipy.special import gammaincinv, gammaln, ndtri
+        from scipy.stats import qmc  # takes longer to load than a linear problem to solve
+
         self._phi = phi
         few, entries = np.clip(POINTS_PER_DIMENSION * d, FEWEST, ENOUGH), POINTS_PER_ENTRY * d * (d + 1) / 2
         # in many dimensions a law of heavy tails has hardly any points at the radius where a normal one has its own

@@ -8,8 +8,6 @@ from functools import cached_property
 import numpy as np
 import scipy.linalg as sla
 from numpy.typing import NDArray
-from scipy.special import ndtri
-from scipy.stats import qmc
 
 from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray
@@ -172,6 +170,9 @@ def sample(
             that it leaves as it is stays so.
         paired: the negatives are left out; otherwise each normal comes with its negative.
     """
+    from scipy.special import ndtri
+    from scipy.stats import qmc  # takes longer to load than a linear problem to solve
+
     drawn = max(1, size // ((1 if mirrored is None else 2) * (1 if paired else 2)))
     several = len(mixture.weight) > 1
     edges = np.cumsum(mixture.weight)[:-1]
