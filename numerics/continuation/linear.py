@@ -12,9 +12,9 @@ from functools import cached_property
 
 import numpy as np
 
-from numerics.continuation.batch import assembled
 from numerics.errors import NotSolvedError
 from numerics.linalg import FloatArray, IntArray, factorised, from_vector, solve_factorised, to_vector
+from numerics.linear.batch import assembled
 from numerics.linear.functional import KernelPoint
 
 #: Largest m for which the Hessian is formed.

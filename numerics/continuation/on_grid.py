@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from numerics.continuation import batch
 from numerics.continuation.linear import DENSE
 from numerics.continuation.pieces import Piece
 from numerics.linalg import BoolArray, FloatArray, IntArray
-from numerics.linear import trust_region
+from numerics.linear import batch, trust_region
 from numerics.linear.functional import KernelFunctional, KernelPoint
 
 #: A converged state that differs by more than this from its start, relative, belongs to another branch.

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from numerics.linalg import FloatArray, solve_lower
+from numerics.linalg import FloatArray, lower_factor, solve_lower
 from numerics.linear.carrying import Carried
 from numerics.linear.functional import KernelFunctional
 
@@ -41,8 +41,7 @@ class RelativeFactors:
         Raises:
             numpy.linalg.LinAlgError: H is not positive-definite in double precision.
         """
-        K = np.linalg.cholesky(self.functional.covariance(H))
-        Q = solve_lower(K, np.linalg.cholesky(H))
+        Q = solve_lower(lower_factor(self.functional.covariance(H)), lower_factor(H))
         z = Q[self.rows, self.columns]
         z[self._on] = np.log(z[self._on])
         return np.asarray(z)

@@ -26,6 +26,7 @@ from numerics.linear import starts, steps, trust_region
 from numerics.linear.descent import SAME_FREE_ENERGY, descend
 from numerics.linear.functional import KernelFunctional, KernelPoint, kernel_functional
 from numerics.linear.neutral import is_neutral
+from numerics.linear.saddles import saddles_between
 from numerics.linear.solution import LinearSolution
 from numerics.linear.trust_region import Stop
 from numerics.results.readout import mean_outputs
@@ -107,12 +108,7 @@ def search_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[LinearSol
     search = _Search(functional, tolerance, whole=True)
     search.run()
     stops = [found.stop for found in search.found]
-    reached = [stop.point for stop in stops]
-    for i, first in enumerate(reached):
-        for second in reached[:i]:
-            between = _saddle_between(first, second, tolerance)
-            if between is not None and is_new(between.point, [stop.point for stop in stops]):
-                stops.append(between)
+    stops += saddles_between(functional, [stop.point for stop in stops if stop.converged], tolerance)
     for stop in _of_longer_periods(functional, tolerance):
         if stop.converged and is_new(stop.point, [known.point for known in stops]):
             stops.append(stop)
@@ -329,18 +325,6 @@ def _of_longer_periods(functional: KernelFunctional, tolerance: float) -> Iterat
             kept = [np.where(times % lag == residue, -1.0, 1.0) for residue in range(lag)]
             for length in (PERTURBATION, -PERTURBATION):
                 yield trust_region.minimise(point.move(length * mode), tolerance=tolerance, signs=kept)
-
-
-def _saddle_between(first: KernelPoint, second: KernelPoint, tolerance: float) -> Stop | None:
-    """Newton from the highest point of the straight path between two states; None if it does not converge."""
-    best: KernelPoint | None = None
-    for weight in np.linspace(0.1, 0.9, 9):
-        middle = first.functional.at((1 - weight) * first.H + weight * second.H)
-        if best is None or middle.free_energy > best.free_energy:
-            best = middle
-    assert best is not None
-    stop = trust_region.newton(best, tolerance=tolerance)
-    return stop if stop.converged else None
 
 
 def solution_of(problem: Problem, stop: Stop, *, curvature: tuple[float, bool] | None = None) -> LinearSolution:

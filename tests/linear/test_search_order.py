@@ -254,25 +254,6 @@ def test_the_lowest_state_is_told_of_the_next_minimum():
     assert [each.next_free_energy is None for each in search_all(problem)][-1]
 
 
-def test_a_saddle_is_sought_from_the_highest_point_between_two_states(monkeypatch):
-    """F is a barrier at 0.3 of the way from 2 to 12."""
-    functional = SimpleNamespace(at=lambda H: Point(place=H, free_energy=-abs(H - 5.0)))
-    first, second = (Point(place=place, free_energy=0.0, functional=functional) for place in (2.0, 12.0))
-    given = []
-
-    def newton(point, *, tolerance):
-        given.append((point.place, tolerance))
-        return Stop(point=point, converged=len(given) == 1)
-
-    monkeypatch.setattr(search.trust_region, "newton", newton)
-    assert search._saddle_between(first, second, 1e-7).point.place == pytest.approx(5.0)
-    assert search._saddle_between(first, second, 1e-7) is None
-    assert given[0] == (pytest.approx(5.0), 1e-7)
-    monkeypatch.setattr(functional, "at", lambda H: Point(place=H, free_energy=abs(H - 7.5)))
-    search._saddle_between(first, second, 1e-7)
-    assert given[-1][0] in (pytest.approx(3.0), pytest.approx(11.0))
-
-
 def test_states_at_enlarged_labels_are_followed_back_in_two_steps(monkeypatch):
     """The minima among them; not those that are lost on the way."""
     asked = []

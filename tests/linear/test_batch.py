@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from numerics import Problem, endpoint, sequence, solve, solve_all
-from numerics.continuation import batch
 from numerics.continuation.family import family
 from numerics.linalg import from_vector, to_vector
+from numerics.linear import batch
 
 
 def problems():

@@ -1,0 +1,90 @@
+"""Saddle points between stationary kernels, by Newton's method from high points of the paths that join them.
+
+Where Newton's method leads from so far is chance, so that it starts from several points of each path, all in one batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from numerics.linalg import FloatArray
+from numerics.linear import batch, trust_region
+from numerics.linear.functional import KernelFunctional, KernelPoint
+from numerics.linear.trust_region import Stop
+from numerics.symmetry.states import is_new, number_of_images, turned
+
+#: Kernels with more rows are taken one by one, by iterations.
+LARGEST = 27
+#: Where F is compared along a path.
+WEIGHTS = np.linspace(0.1, 0.9, 9)
+#: Places in ``WEIGHTS`` from the highest one, from which Newton's method starts.
+BESIDE = (0, -2, 2)
+#: Newton steps of a batch, and rounds in which states found before are ends of paths.
+STEPS, ROUNDS = 40, 2
+#: States whose free energies differ by more, relative, are not compared.
+NEAR = 1e-6
+
+
+def saddles_between(functional: KernelFunctional, states: Sequence[KernelPoint], tolerance: float) -> Iterator[Stop]:
+    """Stationary kernels other than the given ones, each once up to symmetry: between these, and between them again."""
+    known, before = list(states), 0
+    for _ in range(ROUNDS):
+        pairs = [(one, other) for k, one in enumerate(known) for other in known[max(k + 1, before) :]]
+        before = len(known)
+        for start in _near_stationary(functional, pairs, tolerance):
+            if is_new(start, (point for point in known if _close(point.free_energy, start.free_energy))):
+                stop = trust_region.newton(start, tolerance=tolerance)
+                if stop.converged and is_new(stop.point, known):
+                    known.append(stop.point)
+                    yield stop
+
+
+def _close(one: float, other: float) -> bool:
+    return abs(one - other) <= NEAR * (1.0 + abs(one))
+
+
+def _near_stationary(
+    functional: KernelFunctional, pairs: Sequence[tuple[KernelPoint, KernelPoint]], tolerance: float
+) -> Iterator[KernelPoint]:
+    """Where Newton's method ends, or for large kernels starts."""
+    paths = [path for one, other in pairs for path in _paths(functional, one, other)]
+    if functional.dimension > LARGEST:
+        for path in paths:
+            yield max((functional.at(H) for H in path), key=lambda point: point.free_energy)
+        return
+    size = max(1, batch.LARGEST // functional.dimension**4)
+    for first in range(0, len(paths), size):
+        starts = np.concatenate([_high_points(functional, path) for path in paths[first : first + size]])
+        for L in _stationary(functional, starts, tolerance):
+            yield KernelPoint(functional, L @ L.T, L)
+
+
+def _paths(functional: KernelFunctional, one: KernelPoint, other: KernelPoint) -> Iterator[FloatArray]:
+    """Kernels on the straight paths between two states up to symmetry, (W, m, m) each."""
+    ends = turned(functional, other.H) if number_of_images(one) > 1 else [other.H]
+    for end in ends:
+        yield np.array([(1.0 - weight) * one.H + weight * end for weight in WEIGHTS])
+
+
+def _high_points(functional: KernelFunctional, path: FloatArray) -> FloatArray:
+    """Factors of the kernel of highest F, and of some beside it, (S, m, m)."""
+    L = np.asarray(np.linalg.cholesky(path))
+    here = batch.KernelBatch([functional] * len(L), L)
+    highest = int(np.argmax(here.energy + here.entropy))
+    return L[sorted({min(max(highest + step, 0), len(L) - 1) for step in BESIDE})]
+
+
+def _stationary(functional: KernelFunctional, starts: FloatArray, tolerance: float) -> FloatArray:
+    """Factors of the stationary kernels in which Newton's method ends, (K, m, m)."""
+    m = functional.dimension
+    try:
+        ends = batch.newton([functional] * len(starts), starts, np.arange(m * (m + 1) // 2), iterations=STEPS)
+    except np.linalg.LinAlgError:
+        # one kernel is lost: the others are not
+        if len(starts) == 1:
+            return starts[:0]
+        half = len(starts) // 2
+        return np.concatenate([_stationary(functional, part, tolerance) for part in (starts[:half], starts[half:])])
+    return ends.L[ends.residual <= tolerance]
