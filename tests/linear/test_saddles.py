@@ -1,4 +1,4 @@
-"""Saddle points between states: those that are there, in a batch and one by one, and where a kernel of a batch is lost."""
+"""Saddle points between states: those that are there, in a batch and one by one, and where a kernel of it is lost."""
 
 import numpy as np
 import pytest
