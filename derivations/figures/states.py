@@ -35,7 +35,7 @@ def picture(problem: Problem, kernels: Mapping[str, FloatArray], outputs: Mappin
         figure, axes = plt.subplots(1, count + 1, figsize=(2.1 * sum(widths), 2.2), width_ratios=widths)
         largest = max(float(np.abs(each).max()) for each in kernels.values())
         for ax, (title, each) in zip(axes, kernels.items(), strict=False):
-            kernel(each, problem.P, ax, label=kernel_label(problem), largest=largest)
+            kernel(each, problem.P, ax, label=kernel_label(problem.kernel_symbol), largest=largest)
             ax.set_title(title, loc="left")
         draw_outputs(problem, outputs, axes[-1])
         with whole_file(path) as temporary:

@@ -65,7 +65,7 @@ class Comparison(Result):
         theory = f"theory, {width}" if self.agreement.at_width else "theory, $N \\to \\infty$"
         kernels = {theory: self.predicted, f"sampled, {width}": self.simulation.kernel_mean}
         problem = self.solution.problem
-        side_by_side(list(kernels.items()), problem.P, ax, **{"label": kernel_label(problem), **style})
+        side_by_side(list(kernels.items()), problem.P, ax, **{"label": kernel_label(problem.kernel_symbol), **style})
 
 
 def compare(state: Solution, simulation: Simulation) -> Comparison:

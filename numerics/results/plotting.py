@@ -6,15 +6,12 @@ A class that takes part has `draw`; colours and sizes are those of the matplotli
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from numerics.errors import InputError
 from numerics.linalg import BoolArray, FloatArray
-
-if TYPE_CHECKING:
-    from numerics.inputs.problem import Problem
 
 
 class Drawn:
@@ -80,7 +77,7 @@ def _plot_together(results: Sequence[Any], ax: Any, style: dict[str, Any]) -> An
         raise InputError("result: is a list of other things than kernels of one size; accepted: states and simulations")
     ax = empty_axes() if ax is None else ax
     titled = [(title, matrix) for title, matrix, _ in kernels]
-    side_by_side(titled, kernels[0][2], ax, **{"label": kernel_label(results[0].problem), **style})
+    side_by_side(titled, kernels[0][2], ax, **{"label": kernel_label(results[0].problem.kernel_symbol), **style})
     return ax
 
 
@@ -92,9 +89,9 @@ def lines(style: dict[str, Any], **defaults: Any) -> dict[str, Any]:
     return {**defaults, **normalize_kwargs(style, Line2D)}
 
 
-def kernel_label(problem: Problem) -> str:
-    """What the colours of a kernel are."""
-    return f"kernel ${problem.kernel_symbol}^{{tt'}}$".replace("Φ", r"\Phi")
+def kernel_label(symbol: str) -> str:
+    """What the colours of a kernel with this symbol are."""
+    return f"kernel ${symbol}^{{tt'}}$".replace("Φ", r"\Phi")
 
 
 def kernel(

@@ -114,7 +114,7 @@ class Solution(Result):
 
     def draw(self, ax: Any, **style: Any) -> None:
         """The kernel as colours."""
-        kernel(self.kernel, self.problem.P, ax, **{"label": kernel_label(self.problem), **style})
+        kernel(self.kernel, self.problem.P, ax, **{"label": kernel_label(self.problem.kernel_symbol), **style})
         ax.set_title(self.title(), loc="left")
 
     def labelled(self) -> Arrays:

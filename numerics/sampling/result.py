@@ -131,7 +131,12 @@ class Simulation(Result):
 
     def draw(self, ax: Any, **style: Any) -> None:
         """The mean kernel as colours."""
-        kernel(self.kernel_mean, self.problem.P, ax, **{"label": f"mean {kernel_label(self.problem)}", **style})
+        kernel(
+            self.kernel_mean,
+            self.problem.P,
+            ax,
+            **{"label": f"mean {kernel_label(self.problem.kernel_symbol)}", **style},
+        )
         ax.set_title(self.title(), loc="left")
 
     def labelled(self) -> Arrays:

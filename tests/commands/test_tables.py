@@ -50,7 +50,7 @@ def test_the_kernel_s_letter_is_that_of_the_notation(activation, letter, label):
 
     problem: Problem = endpoint(3, 1.0, activation=activation)
     assert problem.kernel_symbol == letter
-    assert kernel_label(problem) == f"kernel {label}"
+    assert kernel_label(problem.kernel_symbol) == f"kernel {label}"
 
 
 def test_the_solved_kernel_has_its_letter():
