@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from numerics.continuation import states
 from numerics.errors import InputError
+from numerics.inputs.arguments import of_problem
 from numerics.inputs.keywords import takes
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray
@@ -43,6 +44,7 @@ class EngineOptions(TypedDict, total=False):
     seed: int
 
 
+@of_problem
 @takes(EngineOptions)
 def solve(
     problem: Problem,
@@ -81,6 +83,7 @@ def solve(
         return nonlinear.lowest_state(problem, tolerance=tolerance, progress=_named(told), **engine)
 
 
+@of_problem
 @takes(EngineOptions)
 def solve_all(
     problem: Problem,
@@ -107,6 +110,7 @@ def solve_all(
         return nonlinear.all_states(problem, tolerance=tolerance, progress=_named(told), **engine)
 
 
+@of_problem
 @takes(EngineOptions)
 def state_near(
     problem: Problem,

@@ -24,8 +24,18 @@ from numerics.inputs.sizes import horizon, positive_size, require
 from numerics.inputs.teachers import sequence as sequence
 from numerics.linalg import FloatArray
 
+__all__ = [
+    "copy", "delayed_match_to_sample", "delayed_xor", "endpoint", "evidence_accumulation", "flip_flop", "from_data",
+    "sequence", "sine_generation",
+]  # fmt: skip
+
 #: What a task sets itself.
 _OWN = ("x", "y")
+
+
+def __dir__() -> list[str]:
+    """What completion shows: the tasks."""
+    return list(__all__)
 
 
 @takes(Problem, but=_OWN)

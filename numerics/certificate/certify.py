@@ -20,6 +20,7 @@ import numpy as np
 
 from numerics.certificate.balls import BallFunctional, BallPoint, ExactSpace, ball_matrix, exact_space, flint_module
 from numerics.errors import InputError
+from numerics.inputs.arguments import of_state
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray
 from numerics.progress import Progress, watched
@@ -97,6 +98,7 @@ class Certificate(Result):
         return replace(arrays, attributes={**arrays.attributes, **proved, **bounds})
 
 
+@of_state
 @one_thread
 def certify(solution: Solution, *, progress: bool | Progress | None = None) -> Certificate:
     """Prove that a stationary point of F lies at the solution, that it is the only one nearby, and its signature.

@@ -15,6 +15,7 @@ from numerics.checking.laws import law_of
 from numerics.checking.regions import nearest
 from numerics.checking.weights import Phase, phases
 from numerics.errors import InputError
+from numerics.inputs.arguments import of_problem
 from numerics.inputs.keywords import takes
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer
@@ -135,6 +136,7 @@ class Check(Result):
         return Arrays(("phase", *KERNEL), data, coordinates, problem_attributes(problem) | described)
 
 
+@of_problem
 @takes(Plan)
 def check(
     problem: Problem,

@@ -9,6 +9,7 @@ from numerics.checking.agreement import Agreement
 from numerics.checking.kernels import compare_phase
 from numerics.checking.weights import phases
 from numerics.errors import InputError
+from numerics.inputs.arguments import of_state, require
 from numerics.linalg import FloatArray
 from numerics.predictors.observables import cka
 from numerics.results.base import Result
@@ -68,6 +69,7 @@ class Comparison(Result):
         side_by_side(list(kernels.items()), problem.P, ax, **{"label": kernel_label(problem.kernel_symbol), **style})
 
 
+@of_state
 def compare(state: Solution, simulation: Simulation) -> Comparison:
     """A state beside a simulation of the same problem, in the same sign (`numerics.symmetry`).
 
@@ -76,8 +78,9 @@ def compare(state: Solution, simulation: Simulation) -> Comparison:
         simulation: of the same problem.
 
     Raises:
-        InputError: the simulation is of another problem.
+        InputError: the simulation is of another problem, or none.
     """
+    require(simulation, "simulation", lambda given: isinstance(given, Simulation), "a simulation")
     if state.problem != simulation.problem:
         raise InputError("simulation: is of another problem than the state; accepted: one of the same problem")
     (phase,) = phases([state], simulation.width)

@@ -26,6 +26,7 @@ from numerics.continuation.path import PathPoint, Track
 from numerics.continuation.pieces import Crossing, Piece, equal_free_energy, stable_pieces
 from numerics.continuation.special_points import SpecialPoint
 from numerics.errors import InputError
+from numerics.inputs.arguments import of_problem
 from numerics.inputs.arrays import finite_array
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import real
@@ -124,6 +125,7 @@ def _status(growth: Growth, inside: Sequence[Branch]) -> str:
     return f"Not finished: {'; '.join(clauses)}." if clauses else FINISHED
 
 
+@of_problem
 @one_thread
 def continue_branch(problem: Problem, parameter: str, span: tuple[float, float], kernel: ArrayLike) -> Branch:
     """The one branch through a stationary kernel of ``problem`` itself, both ways within the span.

@@ -25,6 +25,7 @@ from numerics.continuation.scanned_branch import ScannedBranch
 from numerics.continuation.signed_counts import signed_counts
 from numerics.continuation.special_points import SpecialPoint
 from numerics.errors import InputError
+from numerics.inputs.arguments import of_problem
 from numerics.inputs.arrays import real_array
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray
@@ -37,6 +38,7 @@ from numerics.threads import one_thread
 MARGIN = 0.01
 
 
+@of_problem
 @one_thread
 def scan(
     problem: Problem,

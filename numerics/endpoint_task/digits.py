@@ -9,6 +9,7 @@ import numpy as np
 
 from numerics.endpoint_task.batch import LONGEST, lowered_endpoint
 from numerics.errors import InputError
+from numerics.inputs.arguments import of_state
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer
 from numerics.linear.newton import polish
@@ -32,6 +33,7 @@ def require_digits(problem: Problem, digits: int) -> None:
         raise InputError(f"digits: do not apply to this problem; accepted: endpoint with T from 3 to {LONGEST}")
 
 
+@of_state
 def kernel_digits(solution: Solution, digits: int) -> list[list[str]]:
     """The kernel of a linear network's state to many digits, as decimal strings, (n, n).
 

@@ -26,6 +26,8 @@ from numerics.results.display import Facts, number
 from numerics.results.labelled import Arrays, Labelled, kernel_array, kernel_coordinates
 from numerics.threads import one_thread
 
+#: Correlations at which the landscape is found unless others are given.
+CORRELATIONS = np.linspace(-0.98, 0.98, 81)
 #: Residual to which the constrained minimum is solved, relative.
 TOLERANCE = 1e-10
 
@@ -87,8 +89,14 @@ class Landscape(Result):
 
 
 @one_thread
-def landscape(T: int, signal: float, correlations: ArrayLike, kappa: float = 1.0) -> Landscape:
+def landscape(T: int, signal: float, correlations: ArrayLike = CORRELATIONS, kappa: float = 1.0) -> Landscape:
     """``min F`` at each of the correlations ``|q| < 1``, started from the incoherent state and followed outwards.
+
+    Args:
+        T: index of the last output, of the RNN with one pattern.
+        signal: λ.
+        correlations: q of the last two hidden times, ``H^{T-1,T-2}`` over the root of their variances.
+        kappa: noise.
 
     Raises:
         InputError: T below 4, a correlation outside (-1, 1), or parameters that `inputs.problem.endpoint` refuses.

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from numerics.errors import InputError
+from numerics.inputs.arguments import of_problem
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import real
 from numerics.nonlinear.search import incoherent_state
@@ -37,6 +38,7 @@ class CriticalSignal:
     state: NonlinearSolution
 
 
+@of_problem
 @one_thread
 def critical_signal(
     problem: Problem, low: float, high: float, *, progress: bool | Progress | None = None

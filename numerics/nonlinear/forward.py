@@ -8,6 +8,7 @@ import numpy as np
 
 from numerics.errors import InputError
 from numerics.inputs.activation import Activation
+from numerics.inputs.arguments import of_problem
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray
 from numerics.nonlinear.space import TrajectorySpace, trajectory_space
@@ -66,6 +67,7 @@ def forward_kernel(space: TrajectorySpace, activation: Activation) -> FloatArray
     return kernel
 
 
+@of_problem
 @one_thread
 def prior_kernel(problem: Problem) -> FloatArray:
     """Φ of the random network over all times and patterns, (nP, nP), time-major, for any φ: the kernel without labels.

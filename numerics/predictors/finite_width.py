@@ -33,6 +33,7 @@ import scipy.linalg as sla
 from numpy.typing import NDArray
 
 from numerics.errors import InputError
+from numerics.inputs.arguments import of_state
 from numerics.inputs.scalars import integer
 from numerics.linalg import FloatArray, from_vector, symmetric
 from numerics.linear.functional import KernelFunctional, KernelPoint, kernel_functional
@@ -53,6 +54,7 @@ LARGEST_SAMPLED, _STUDENT, _WIDER = 21, 8, 1.15
 _BLOCK = 40_000
 
 
+@of_state
 @one_thread
 def kernel_sd(solution: Solution, width: int) -> FloatArray:
     """Standard deviation of each kernel entry at width N, ``√(diag Cov)``, (nP, nP), for any activation.
@@ -100,6 +102,7 @@ def kernel_changes(solution: Solution) -> Iterator[FloatArray]:
         yield change / np.sqrt(value)
 
 
+@of_state
 @one_thread
 def kernel_shift(solution: Solution) -> FloatArray:
     """``lim N (⟨Φ⟩_N - Φ)``: the mean kernel at width N is ``Φ + shift/N``, (nP, nP), for any activation.

@@ -10,6 +10,7 @@ import scipy.linalg as sla
 from numpy.typing import ArrayLike
 
 from numerics.errors import InputError
+from numerics.inputs.arguments import of_state
 from numerics.inputs.arrays import finite_array
 from numerics.linalg import ComplexArray, FloatArray, alignment
 from numerics.linear.functional import kernel_functional
@@ -23,6 +24,7 @@ from numerics.results.solution import Solution
 from numerics.threads import one_thread
 
 
+@of_state
 @one_thread
 def outliers(solution: Solution) -> tuple[ComplexArray, ...]:
     """Eigenvalues of each W^(s) outside its bulk of radius ``√(w M_ss)``, N → ∞; s = 1 … n-1, or the RNN's one W.

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from numerics.errors import InputError, NotSolvedError
+from numerics.inputs.arguments import of_state
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer
 from numerics.linalg import FloatArray
@@ -211,6 +212,7 @@ def _labels(problem: Problem) -> tuple[FloatArray, FloatArray | None]:
     return problem.y, problem.y_test
 
 
+@of_state
 @one_thread
 def predict(solution: Solution, width: int | None = None, *, x_test: ArrayLike | None = None) -> Predictions:
     """Outputs of a state's training and test patterns, ``⟨f_a⟩ = v Φ_{a𝒯}(vΦ_{𝒯𝒯}+κ)⁻¹y`` (docs/theory.md section 6).

@@ -18,6 +18,7 @@ import math
 import numpy as np
 
 from numerics.errors import InputError
+from numerics.inputs.arguments import of_state
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray, symmetric
 from numerics.nonlinear.solution import NonlinearSolution
@@ -30,6 +31,7 @@ CUT = 1e-11
 ROUNDING = 1e-9
 
 
+@of_state
 @one_thread
 def singular_outliers(solution: Solution) -> tuple[FloatArray, ...]:
     """Singular values of each W^(s) above ``2√(w M_ss)``, N → ∞, largest first; s = 1 … n-1, or the RNN's one W.

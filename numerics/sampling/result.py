@@ -243,11 +243,14 @@ class Simulation(Result):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What speaks against believing the means and their standard errors; empty where nothing does."""
+        needed = "more steps are needed"
+        if np.ptp(self.basins) and self.one_sign() is not self:
+            needed = "the means mix both signs of a coherent network, one_sign() has those of one"
         said = []
         if self.rhat > RHAT_LIMIT:
-            said.append(f"R-hat is {self.rhat:.3f}, above {RHAT_LIMIT}: the chains disagree; more steps are needed")
+            said.append(f"R-hat is {self.rhat:.3f}, above {RHAT_LIMIT}: the chains disagree; {needed}")
         if self.ess < ESS_LIMIT:
-            said.append(f"the effective sample size is {self.ess:.3g}, below {ESS_LIMIT:g}; more steps are needed")
+            said.append(f"the effective sample size is {self.ess:.3g}, below {ESS_LIMIT:g}; {needed}")
         return tuple(said)
 
     @property

@@ -17,6 +17,7 @@ import numpy as np
 
 from numerics import processes
 from numerics.errors import InputError
+from numerics.inputs.arguments import of_problem
 from numerics.inputs.keywords import takes
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer
@@ -36,6 +37,7 @@ _SAVE_SECONDS = 5.0
 _POOL_ATTEMPTS = 3
 
 
+@of_problem
 @takes(Plan)
 def simulate(
     problem: Problem,

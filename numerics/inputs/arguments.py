@@ -1,0 +1,55 @@
+"""The gate for what a public function is about: a problem, or a solved state. Another object is told in one line."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from numerics.errors import InputError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def of_problem(function: Callable[P, R]) -> Callable[P, R]:
+    """Refuse a first argument that is no `Problem`."""
+
+    def is_problem(value: Any) -> bool:
+        from numerics.inputs.problem import Problem  # whose own functions use these gates
+
+        return isinstance(value, Problem)
+
+    return _gated(function, is_problem, "a Problem, such as endpoint(T=4, signal=20.0)")
+
+
+def of_state(function: Callable[P, R]) -> Callable[P, R]:
+    """Refuse a first argument that is no state: it has a problem and a kernel."""
+
+    def is_state(value: Any) -> bool:
+        return hasattr(value, "problem") and hasattr(value, "kernel")
+
+    return _gated(function, is_state, "a state, such as solve(problem)")
+
+
+def _gated(function: Callable[P, R], is_kind: Callable[[Any], bool], accepted: str) -> Callable[P, R]:
+    name = next(iter(inspect.signature(function).parameters))
+
+    @functools.wraps(function)
+    def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        if args or name in kwargs:  # else Python says that it is missing
+            require(args[0] if args else kwargs[name], name, is_kind, accepted)
+        return function(*args, **kwargs)
+
+    return called
+
+
+def require(value: Any, name: str, is_kind: Callable[[Any], bool], accepted: str) -> None:
+    """Refuse a value that is not of a kind.
+
+    Raises:
+        InputError: which names its type.
+    """
+    if not is_kind(value):
+        raise InputError(f"{name}: is of type {type(value).__name__}; accepted: {accepted}")
