@@ -41,7 +41,7 @@ PANEL = Panel(
     "splits into two at λ_c; full lines N → ∞, dashed lines -ln P(q)/N at N = 64, diamonds its histogram over "
     "sampled networks. (b) T = 6: coherent minima appear beside the incoherent one; κ = 20, since at κ = 1 they "
     "coexist in a narrow range only, behind a barrier too low to see. (c) A plane through the coherent minima "
-    "(crosses) and the incoherent saddle (circle).",
+    "(circles) and the incoherent saddle (cross).",
 )
 
 
@@ -237,7 +237,7 @@ def draw_jump(axes: Axes, table: Columns) -> None:
 
 
 def draw_plane(axes: Axes, table: Columns) -> None:
-    """Contours of F; crosses at the coherent minima, a circle at the incoherent saddle point."""
+    """Contours of F; circles at the coherent minima, a cross at the incoherent saddle point, as `unrolled landscape`."""
     x, y = np.unique(table["x"]), np.unique(table["y"])
     F = np.reshape(table["free_energy"], (len(y), len(x)))
     saddle = F[np.argmin(np.abs(y)), np.argmin(np.abs(x))]
@@ -245,8 +245,8 @@ def draw_plane(axes: Axes, table: Columns) -> None:
     shown = axes.contourf(x, y, F, levels=levels, cmap="viridis", extend="max")
     axes.set_facecolor(shown.cmap(1.0))  # where the kernel is not positive-definite F is infinite
     axes.contour(x, y, F, levels=[saddle], colors="w", linewidths=0.8)
-    axes.plot([-1, 1], [1, 1], "x", color="w", ms=6, mew=1.5)
-    axes.plot(0, 0, "o", color="w", mfc="none", ms=6, mew=1.2)
+    axes.plot([-1, 1], [1, 1], "o", color="w", mec="k", ms=5)
+    axes.plot(0, 0, "X", color="w", mec="k", ms=5)
     axes.text(0, 1, r"$\leftarrow$ coherent $\rightarrow$", color="w", fontsize=7, ha="center", va="center")
     axes.text(0, -0.42, "incoherent", color="w", fontsize=7, ha="center", va="center")
     axes.set(xlabel="odd in $W \\to -W$", ylabel="even in $W \\to -W$")

@@ -196,7 +196,7 @@ def tricritical_line(family: str, horizon: int) -> tuple[FloatArray, FloatArray]
 def simulated_points(out: Path, effort: Effort, progress: Progress) -> dict[str, list[Any]]:
     """Mean squared coherence of one network at each place, and by the exact law of its kernel."""
     places = [(rho, signal) for rho, signals in NETWORKS.items() for signal in signals]
-    common = {"kappa": float(KAPPA), "width": WIDTH, "chains": 2, "warmup": 150, "steps": 200 if effort.quick else 4000}
+    common = {"kappa": float(KAPPA), "width": WIDTH, "chains": 2, "warmup": 150, "steps": 600 if effort.quick else 4000}
     jobs = {
         out / "sharing-phases-runs" / f"{rho:g}-{signal:.0f}.json": common
         | {"rho": rho, "signal": signal, "seed": SEED + number}

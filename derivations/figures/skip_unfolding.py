@@ -210,7 +210,7 @@ def simulated_points(out: Path, effort: Effort, progress: Progress) -> dict[str,
     """Mean coherence of one network for each sign and signal, and by the exact law of its kernel."""
     places = [(sign, signal) for sign, signals in SIGNALS.items() for signal in signals]
     common = {"kappa": float(KAPPA), "skip": SKIP, "width": WIDTH, "chains": 2, "warmup": 150}
-    common |= {"steps": 200 if effort.quick else 4000}
+    common |= {"steps": 600 if effort.quick else 4000}
     jobs = {
         out / "skip-unfolding-runs" / f"{STARTS[sign]}-{signal:g}.json": common
         | {"sign": sign, "signal": signal, "within": kept_sign(sign, signal), "seed": SEED + number}

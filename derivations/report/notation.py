@@ -65,7 +65,7 @@ def latex(text: str, *, display: bool = False) -> str:
     Raises:
         ValueError: the text is no formula, but a word, a name, or code.
     """
-    if re.search(r"\*\*|--|[-+*]=|==|\"|[A-Za-z]\.[A-Za-z]|^[\x00-\x7f]?[^\w*]*$", text) and not re.search(
+    if re.search(r"\*\*|--|[-+*]=|==|\"|[A-Za-z]\.[A-Za-z]|^[\x00-\x7f]?[^\w*∞]*$", text) and not re.search(
         r"[⁺⁻𝒯⟨·]", text
     ):
         raise ValueError(f"text: {text!r} is code; accepted: a formula in plain notation")
@@ -94,8 +94,22 @@ def is_formula(text: str) -> bool:
     return True
 
 
+#: A letter and what it is, in prose: "at T = 4", "N → ∞", "κ = 729/28".
+STATED = re.compile(
+    r"(?:^|(?<=\s)|(?<=\s[(\[]))([A-Za-zα-ω] [=<>≤≥→] (?:-?\d+(?:\.\d+)?(?:/\d+)?|∞))(?=$|[\s,;:!?)\]’]|\.(?!\d))"
+)
+
+
 def inline_formulas(text: str) -> list[tuple[str, bool]]:
     """Prose in pieces, with the symbols in it told apart: (piece, whether it is a formula)."""
+    found: list[tuple[str, bool]] = []
+    for number, part in enumerate(STATED.split(text)):
+        found += [(part, True)] if number % 2 and is_formula(part) else _symbols_of(part)
+    return [(piece, formula) for piece, formula in found if piece]
+
+
+def _symbols_of(text: str) -> list[tuple[str, bool]]:
+    """Its words, and the symbols among them."""
     found: list[tuple[str, bool]] = []
     for piece in re.split(r"(\s+)", text):
         start = re.match(r"[\[(“‘]*(?=[^\s])", piece)
@@ -112,7 +126,7 @@ def inline_formulas(text: str) -> list[tuple[str, bool]]:
             found += [(before, False), (core, True), (after, False)]
         else:
             found.append((piece, False))
-    return [(piece, formula) for piece, formula in found if piece]
+    return found
 
 
 def _symbol(text: str) -> bool:

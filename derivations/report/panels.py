@@ -95,15 +95,30 @@ def inlined_table(path: Path) -> Table:
     return Table(path.name, data_uri(path, "text/csv"), rows)
 
 
+#: Columns that tell the networks of a table from one another, where it has them, in the order in which they are named.
+NAMING = (
+    "arch", "family", "axis", "count", "loop", "rho", "skip", "sheet", "start", "init", "kind", "phase", "T", "signal",
+    "kappa", "width", "seed",
+)  # fmt: skip
+
+
+def _short(value: str) -> str:
+    """A table's number in at most four digits; words as they are."""
+    try:
+        return f"{float(value):.4g}"
+    except ValueError:
+        return value
+
+
 def scores(path: Path) -> list[tuple[str, float]]:
     """Name and largest |z| of each network in a table that has them."""
-    found = []
+    found: dict[tuple[str, float], None] = {}  # a network that has several rows is named once
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             if row.get("largest_z"):
-                named = [f"{key} {row[key]}" for key in ("arch", "signal", "width", "seed") if row.get(key)]
-                found.append((", ".join(named), float(row["largest_z"])))
-    return found
+                named = [f"{key} {_short(row[key])}" for key in NAMING if row.get(key, "nan") not in ("", "nan")]
+                found[", ".join(named), float(row["largest_z"])] = None
+    return list(found)
 
 
 def data_uri(path: Path, kind: str) -> str:

@@ -77,7 +77,7 @@ def _refined(curve: Curve) -> GridBranch:
     n = curve.n
     steps = np.arange(REFINEMENT) / REFINEMENT
     s = np.append((curve.s[:-1, None] + np.diff(curve.s)[:, None] * steps).ravel(), curve.s[-1])
-    entries = interpolate(curve).kernels(s).T
+    entries = _positive(interpolate(curve).kernels(s).T, curve.lag, n)
     log_mu = interpolate(curve).log_signal(s, 0.0)[0] - 2 * np.log(entries[:, -1])
     rows, columns = np.triu_indices(n)
     H = np.zeros((s.size, n, n))
@@ -87,6 +87,14 @@ def _refined(curve: Curve) -> GridBranch:
     return GridBranch(
         curve.lag, log_mu, _thresholds(0.5 * (A + np.swapaxes(A, 1, 2)), to_vector(here.label)), here.entropy(), entries
     )
+
+
+def _positive(entries: FloatArray, lag: int, n: int) -> FloatArray:
+    """The branch in the sign that the page shows: last times correlate positively. W → -W reverses an odd lag's."""
+    rows, columns = np.triu_indices(n)
+    last = np.flatnonzero((rows == n - 1 - lag) & (columns == n - 1))
+    reversed_sign = lag % 2 and entries[-1, last] < 0
+    return entries * (-1.0) ** (columns - rows) if reversed_sign else entries
 
 
 def _thresholds(A: FloatArray, label: FloatArray) -> FloatArray:

@@ -141,3 +141,9 @@ def test_every_formula_of_a_docstring_becomes_mathml():
         shown = re.sub(r"<[^>]*>|&#x\w+;", "", markup)
         plain = unicodedata.normalize("NFKD", re.sub("[𝒯𝓗𝒟𝒮𝒰ᵀℓ]", "", span))
         assert sorted(re.findall("[A-Za-z]", plain)) == sorted(re.findall("[A-Za-z]", shown)), span  # none is lost
+
+
+def test_what_a_letter_is_in_prose_is_one_formula():
+    text = "RNN at T = 4 (κ = 729/28), N → ∞; a = 0.5. In x = 3y, f(T = 4) and A = B nothing is."
+    assert [piece for piece, formula in inline_formulas(text) if formula] == ["T = 4", "κ = 729/28", "N → ∞", "a = 0.5"]
+    assert "".join(piece for piece, _ in inline_formulas(text)) == text

@@ -122,6 +122,13 @@
   // --- drawing --------------------------------------------------------------------------------------------------
 
   const SVG = "http://www.w3.org/2000/svg";
+  const lowered = (text) => {
+    const index = document.createElementNS(SVG, "tspan");
+    index.setAttribute("dy", "3");
+    index.setAttribute("font-size", "75%");
+    index.textContent = text;
+    return index;
+  };
   const put = (parent, name, attributes, text) => {
     const node = document.createElementNS(SVG, name);
     for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
@@ -178,7 +185,7 @@
       }
     }
     put(svg, "line", { class: "axis", "stroke-dasharray": "2 3", x1: x(critical), x2: x(critical), y1: top, y2: bottom });
-    put(svg, "text", { x: x(critical) + 4, y: top + 8 }, "λc");
+    put(svg, "text", { x: x(critical) + 4, y: top + 8 }, "λ").append(lowered("c"));
     put(svg, "line", { class: "axis", x1: x(signal), x2: x(signal), y1: y(state.order), y2: bottom, "stroke-width": 0.6 });
     put(svg, "circle", { class: "here", cx: x(signal), cy: y(state.order), r: 4.5 });
     const key = (at, kind, text) => {
@@ -255,7 +262,7 @@
     const found = states(T, signal, kappa), critical = criticalSignal(T, kappa);
     chosen = Math.min(chosen, found.length - 1);
     const state = found[chosen], eigenvalues = outliers(state.kernel);
-    byId("signal-value").textContent = `${number(signal)} = ${number(signal / critical, 3)} λc`;
+    byId("signal-value").innerHTML = `${number(signal)} = ${number(signal / critical, 3)} λ<sub>c</sub>`;
     byId("noise-value").textContent = number(kappa);
     byId("horizon-value").textContent = T;
     const focused = document.activeElement?.name === "state";
@@ -265,8 +272,8 @@
     drawKernel(byId("rnn-kernel"), state.kernel);
     drawKernel(byId("dnn-kernel"), incoherent(n, signal, kappa).kernel);
     drawSpectrum(eigenvalues);
-    byId("reading").textContent =
-      `λc = ${number(critical, 4)}. The RNN's state is ${state.name}: H${sup(n, n - 1)} = ${number(state.order, 4)}, ` +
+    byId("reading").innerHTML =
+      `λ<sub>c</sub> = ${number(critical, 4)}. The RNN's state is ${state.name}: H${sup(n, n - 1)} = ${number(state.order, 4)}, ` +
       `F = ${number(state.freeEnergy, 5)} (energy ${number(state.energy, 4)}, entropy ${number(state.entropy, 4)}); ` +
       (eigenvalues.length ? `W has the outlier${eigenvalues.length > 1 ? "s" : ""} ${eigenvalues.map(complex).join(", ")}.` : "W has no outlier.") +
       (found.length > 1 ? ` ${found.length} stable states are on the traced branches.` : "");
