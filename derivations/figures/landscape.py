@@ -237,7 +237,7 @@ def draw_jump(axes: Axes, table: Columns) -> None:
 
 
 def draw_plane(axes: Axes, table: Columns) -> None:
-    """Contours of F; circles at the coherent minima, a cross at the incoherent saddle point, as `unrolled landscape`."""
+    """Contours of F; circles at the coherent minima, a cross at the incoherent saddle, as `unrolled landscape`."""
     x, y = np.unique(table["x"]), np.unique(table["y"])
     F = np.reshape(table["free_energy"], (len(y), len(x)))
     saddle = F[np.argmin(np.abs(y)), np.argmin(np.abs(x))]
