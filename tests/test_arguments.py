@@ -62,6 +62,15 @@ def test_a_state_is_no_simulation_and_a_problem_makes_none(tmp_path):
         unrolled.sweep(PROBLEM, {"signal": [1.0]}, tmp_path)
 
 
+@pytest.mark.parametrize("name", [*OF_PROBLEM, *OF_STATE])
+def test_a_keyword_that_is_none_names_the_function_and_what_was_meant(name):
+    near = list(inspect.signature(getattr(unrolled, name)).parameters)[-1]
+    with pytest.raises(
+        TypeError, match=rf"^{name}\(\) got an unexpected keyword argument '{near}s'; did you mean '{near}'"
+    ):
+        getattr(unrolled, name)(**{near + "s": 1})
+
+
 def test_completion_shows_the_tasks_alone():
     shown = [name for name in dir(unrolled.tasks) if not name.startswith("_")]
     assert {"delayed_xor", "flip_flop", "from_data"} <= set(shown)

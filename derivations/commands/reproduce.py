@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from derivations import output
-from derivations.figures.panels import NAMES, make_panel, panel
+from derivations.figures.panels import MINUTES, NAMES, make_panel, panel
 from numerics.files import refused_if_unwritable
 
 
@@ -53,13 +53,18 @@ def _name_of(word: str) -> str:
 
 
 def list_them(as_json: bool) -> None:
-    """Number, name and title of every panel; with --json also the captions."""
+    """Number, name, minutes and title of every panel; with --json also the captions."""
     listed = {name: panel(name) for name in NAMES}
     if as_json:
-        output.print_json({"panels": {name: each.fields() for name, each in listed.items()}})
-    else:
-        rows = [(each.number, name, each.title) for name, each in listed.items()]
-        output.print_table("Panels, numbered by the poster's sections", ["panel", "name", "shows"], rows)
+        times = {name: dict(zip(("quick", "full"), MINUTES[name], strict=True)) for name in NAMES}
+        fields = {name: {**each.fields(), "minutes": times[name]} for name, each in listed.items()}
+        output.print_json({"panels": fields})
+        return
+    rows = [(each.number, name, *(f"{m:g}" for m in MINUTES[name]), each.title) for name, each in listed.items()]
+    header = ["panel", "name", "quick", "full", "shows"]
+    output.print_table("Panels, numbered by the poster's sections; minutes on two cores", header, rows)
+    quick, full = (sum(times) for times in zip(*MINUTES.values(), strict=True))
+    click.echo(f"All of them: about {quick:.0f} minutes with --quick, {full / 60:.0f} hours without.")
 
 
 def report(record: dict[str, Any], out: Path) -> None:

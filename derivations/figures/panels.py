@@ -42,6 +42,32 @@ NAMES = (
 )
 
 
+#: Minutes that each takes on two cores: with --quick, and without (reckoned from the steps, but for short ones).
+MINUTES: dict[str, tuple[float, float]] = {
+    "trained-networks": (2, 40),
+    "mean-at-width": (1, 30),
+    "endpoint-kernels": (1, 6),
+    "order-parameter": (2, 20),
+    "landscape": (0.5, 5),
+    "predictions": (0.5, 3),
+    "label-kernel": (0.5, 3),
+    "sequence-kernels": (1, 7),
+    "teacher-eigenvalues": (0.5, 3),
+    "sample-efficiency": (1, 30),
+    "propagator-paths": (0.1, 0.1),
+    "mechanism": (0.2, 0.2),
+    "nonlinear-sequences": (2, 12),
+    "learning-transition": (1, 8),
+    "sharing-phases": (1, 4),
+    "skip-unfolding": (1, 4),
+    "sharing-order": (0.5, 10),
+    "looped-kernel": (1, 15),
+    "sharing-sequences": (0.5, 15),
+    "skip-strength": (0.5, 12),
+    "several-outputs": (0.3, 6),
+}
+
+
 def panel(name: str) -> Panel:
     """Number, title and caption of a panel, which stand in its module."""
     described: Panel = _module(name).PANEL

@@ -1,4 +1,5 @@
-"""The gate for what a public function is about: a problem, or a solved state. Another object is told in one line."""
+"""The gate for what a public function is about: a problem, or a solved state. Another object, or a keyword that it does
+not take, is told in one line."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from numerics.errors import InputError
+from numerics.inputs.keywords import unexpected
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,10 +36,14 @@ def of_state(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _gated(function: Callable[P, R], is_kind: Callable[[Any], bool], accepted: str) -> Callable[P, R]:
-    name = next(iter(inspect.signature(function).parameters))
+    accepts = list(inspect.signature(function).parameters)
+    name = accepts[0]
 
     @functools.wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        for keyword in kwargs:
+            if keyword not in accepts:
+                raise TypeError(unexpected(function.__name__, keyword, accepts))
         if args or name in kwargs:  # else Python says that it is missing
             require(args[0] if args else kwargs[name], name, is_kind, accepted)
         return function(*args, **kwargs)

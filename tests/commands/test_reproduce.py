@@ -42,10 +42,14 @@ def test_the_list_is_cheap():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
-def test_list_names_number_and_title():
+def test_list_names_number_title_and_cost():
     listed = json.loads(run("--list", "--json").stdout)["panels"]
     assert tuple(listed) == NAMES
-    assert all(set(panel) == {"number", "name", "title", "caption"} for panel in listed.values())
+    assert all(set(panel) == {"number", "name", "title", "caption", "minutes"} for panel in listed.values())
+    assert all(0 < panel["minutes"]["quick"] <= panel["minutes"]["full"] for panel in listed.values())
+    shown = run("--list").stdout
+    assert re.search(r"│ 5b +│ +order-parameter │ +2 │ +20 │", shown)
+    assert re.search(r"All of them: about \d+ minutes with --quick, \d hours without\.", shown)
 
 
 def test_record_of_a_panel(tmp_path):
