@@ -135,6 +135,8 @@ def command(
         raise click.UsageError(f"--arch: is {word!r}; accepted: rnn or dnn for {what}")
     if outputs != 1 and (found is not None or (T != "symbolic" and what != "hessian")):
         raise click.UsageError(f"--outputs: is {outputs} beside a problem or a T; accepted: with --T symbolic")
+    if what == "hessian" and found is None and T not in (None, "symbolic"):
+        raise click.UsageError(f"--T: is {T} for hessian; accepted: symbolic, or a PROBLEM: hessian endpoint --T {T}")
     if entry is not None and what != "perturbation":
         raise click.UsageError(f"--entry: does not apply to {what}; accepted: with perturbation")
     request = Request(

@@ -294,6 +294,7 @@ def test_matrix_expressions_of_any_network(form):
         (("stationarity", "sequence", "--T", "4", "--supervise", "7"), "supervise: is 7"),
         (("critical-point", "sequence", "--T", "4"), "PROBLEM: does not apply"),
         (("stability", "--skip", "1"), "--skip: does not apply"),
+        (("hessian", "--T", "3"), "--T: is 3 for hessian; accepted: symbolic, or a PROBLEM: hessian endpoint --T 3"),
         (("hessian", "--skip", "-1"), "--skip: is -1"),
         (("hessian", "--bias", "x"), "--bias: is 'x'"),
         (("hessian", "--outputs", "0"), "--outputs: is 0"),
