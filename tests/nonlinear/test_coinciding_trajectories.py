@@ -186,7 +186,7 @@ def test_a_delayed_match_to_sample_at_six_times():
     """21 dimensions: F is that of other seeds, and points of a heavy-tailed law, drawn independently, give it too."""
     x, y = match_to_sample()
     problem = Problem(4.0 * x, y, activation="erf", kappa=0.2)
-    one = lowest_state(problem, tolerance=3e-2)
+    one = lowest_state(problem, tolerance=6e-2)
     assert one.converged, one.status
     assert one.free_energy == pytest.approx(6.73, abs=0.02)  # other seeds end between 6.72 and 6.74
     space = trajectory_space(problem)
