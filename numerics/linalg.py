@@ -131,7 +131,13 @@ def orthogonal_triangular(A: FloatArray) -> tuple[FloatArray, FloatArray]:
     packed, scales, _, _ = lapack.dgeqrf(A)
     signs = np.copysign(1.0, np.diagonal(packed))
     Q, _, _ = lapack.dorgqr(packed, scales)
-    return Q * signs, signs[:, None] * np.triu(packed)
+    return Q * signs, packed * (signs[:, None] * _upper(len(A)))
+
+
+@lru_cache(maxsize=64)
+def _upper(m: int) -> FloatArray:
+    """1 on and above the diagonal."""
+    return np.triu(np.ones((m, m)))
 
 
 def factorised(A: FloatArray) -> tuple[FloatArray, IntArray]:

@@ -15,7 +15,7 @@ from numerics.continuation.events import Event
 from numerics.continuation.path import PathPoint, Track
 from numerics.continuation.stretch import Stretch
 from numerics.errors import LostError
-from numerics.linalg import FloatArray
+from numerics.linalg import FloatArray, lower_factor, solve_lower
 from numerics.linear.functional import KernelPoint
 
 End = Literal["range", "symmetric", "closed", "lost", "unfinished"]
@@ -179,7 +179,7 @@ class Branch:
 
 def between(first: KernelPoint, second: KernelPoint, weight: float) -> FloatArray:
     """A kernel on the geodesic of the natural metric between two."""
-    half = np.linalg.solve(first.L, second.L)
+    half = solve_lower(first.L, second.L)
     left, values, _ = np.linalg.svd(half)
     frame = first.L @ (left * values**weight)
     return np.asarray(frame @ frame.T)
@@ -187,7 +187,7 @@ def between(first: KernelPoint, second: KernelPoint, weight: float) -> FloatArra
 
 def relative_change(first: KernelPoint, H: FloatArray) -> float:
     """``‖ln(L⁻¹HL⁻ᵀ)‖``, the distance of two kernels in the natural metric."""
-    half = np.linalg.solve(first.L, np.linalg.cholesky(H))
+    half = solve_lower(first.L, lower_factor(H))
     return float(np.linalg.norm(2.0 * np.log(np.linalg.svd(half, compute_uv=False))))
 
 

@@ -12,9 +12,8 @@ from numerics.continuation.events import Event, located
 from numerics.continuation.path import PathPoint, Track
 from numerics.continuation.stretch import Stretch
 from numerics.errors import LostError, NotSolvedError
-from numerics.linalg import FloatArray
 from numerics.linear.functional import KernelPoint
-from numerics.symmetry.phases import ABSENT, lag_classes, phase_order
+from numerics.symmetry.phases import ABSENT
 
 #: Arclength from a pitchfork from which on special points of the branch that leaves it are looked for.
 CLEAR = 1e-3
@@ -81,28 +80,12 @@ def through(track: Track, state: KernelPoint, theta: float, span: tuple[float, f
 
 def gained_period(track: Track, first: PathPoint, second: PathPoint) -> int | None:
     """The lag period of a state between two points at which every other lag's correlations change sign."""
-    space = track.family.base.space
-    if space.pattern_basis is None:
-        return None
-    n, k, order = space.n, track.period, phase_order(track.family.base)
-    if k == 0:
-        return None
-    # phases of such orders are symmetries
-    wider = [0] * (order == 0) + [period for period in range(n - 1, k, -1) if period % k == order % period == 0]
-    correlations = [_correlations(point.state.H) for point in (first, second) if wider]
-    for period in wider:
-        classes = lag_classes(n, space.block, period)[1:]
-        outside = np.concatenate(classes) if classes else np.empty(0, dtype=np.intp)
-        a, b = (c[outside] for c in correlations)
+    for period, outside in track.wider:
+        a, b = (point.correlations[outside] for point in (first, second))
         sizes = [float(np.linalg.norm(c)) for c in (a, b)]
         if min(sizes) > ABSENT and float(a @ b) < -0.5 * sizes[0] * sizes[1]:
             return period
     return None
-
-
-def _correlations(H: FloatArray) -> FloatArray:
-    size = np.sqrt(np.diagonal(H))
-    return np.asarray((H / (size[:, None] * size))[np.triu_indices(len(H))])
 
 
 def _close(first: PathPoint, second: PathPoint, step: float) -> bool:

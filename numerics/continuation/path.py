@@ -18,9 +18,9 @@ import numpy as np
 from numerics.continuation.family import Family
 from numerics.continuation.linear import Bordered, lowest_modes, mask_of, null_direction, spectra
 from numerics.errors import NotSolvedError
-from numerics.linalg import FloatArray, IntArray, orthogonal_triangular, symmetric
+from numerics.linalg import FloatArray, IntArray, orthogonal_triangular, symmetric, symmetric_vectors
 from numerics.linear.functional import KernelFunctional, KernelPoint
-from numerics.symmetry.phases import lag_classes
+from numerics.symmetry.phases import lag_classes, phase_order
 
 #: What tells that no state was found where one was looked for.
 FAILURES = (NotSolvedError, np.linalg.LinAlgError, ValueError, OverflowError)
@@ -64,6 +64,13 @@ class PathPoint:
         """Eigenvalues (k,) and directions S (k, m, m) on one class."""
         return lowest_modes(self.state, mask_of(self.classes[index], self.state.functional.dimension))
 
+    @cached_property
+    def correlations(self) -> FloatArray:
+        """Those of the kernel, by positions of ``to_vector``."""
+        size = np.sqrt(np.diagonal(self.state.H))
+        vectors = symmetric_vectors(len(size))
+        return np.asarray((self.state.H / (size[:, None] * size))[vectors.rows, vectors.columns])
+
     @property
     def negative(self) -> int:
         """Number of negative eigenvalues of the Hessian: 0 for a minimum."""
@@ -103,6 +110,17 @@ class Track:
     def mask(self) -> FloatArray:
         """1 where this track's kernels have entries."""
         return mask_of(self.positions, self.family.base.dimension)
+
+    @cached_property
+    def wider(self) -> tuple[tuple[int, IntArray], ...]:
+        """Longer lag periods at which phases are symmetries, the longest first, with positions of all other lags."""
+        base, own = self.family.base, self.period
+        if base.space.pattern_basis is None or own == 0:
+            return ()
+        n, order = base.space.n, phase_order(base)
+        periods = [0] * (order == 0) + [k for k in range(n - 1, own, -1) if k % own == order % k == 0]
+        classes = [lag_classes(n, base.space.block, period)[1:] for period in periods]
+        return tuple((k, np.concatenate(others)) for k, others in zip(periods, classes, strict=True) if others)
 
     def put(self, H: FloatArray, theta: float) -> KernelPoint:
         """The state at a kernel of which only this track's lags are kept; the others are rounding."""

@@ -278,8 +278,8 @@ class KernelPoint:
 
 def _sides(lowered: Point) -> tuple[list[FloatArray], list[FloatArray]]:
     """X and Y of the entropy's ``Σ X S Y``; the first two are 1 and ½."""
-    names = [name for name in lowered.stages.early if name.startswith("left_")]
-    return [lowered.get(name) for name in names], [lowered.get(name.replace("left", "right")) for name in names]
+    left, right = lowered.stages.sides
+    return [lowered.get(name) for name in left], [lowered.get(name) for name in right]
 
 
 def kernel_functional(problem: Problem) -> KernelFunctional:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from numerics.linalg import FloatArray
@@ -23,6 +24,12 @@ class Stages:
 
     early: Mapping[str, tuple[Callable[[State], Any], tuple[str, ...]]]
     change: Callable[[Any, FloatArray], Any]
+
+    @cached_property
+    def sides(self) -> tuple[list[str], list[str]]:
+        """Names of the early outputs X and Y, ``left_…`` and ``right_…``, of a sum ``Σ X S Y``."""
+        left = [name for name in self.early if name.startswith("left_")]
+        return left, [name.replace("left", "right") for name in left]
 
     def at(self, **arguments: Any) -> Point:
         """The functions at early arguments, arrays and numbers by name, taken as they are."""

@@ -8,7 +8,7 @@ from itertools import product
 
 import numpy as np
 
-from numerics.linalg import FloatArray
+from numerics.linalg import FloatArray, solve_lower
 from numerics.linear.functional import KernelFunctional, KernelPoint
 from numerics.symmetry.actions import acted
 
@@ -45,7 +45,7 @@ def number_of_images(point: KernelPoint) -> int:
 
 def distance(H: FloatArray, other: KernelPoint) -> float:
     """``‖L⁻¹HL⁻ᵀ - 1‖`` per row: a relative difference that sees small entries too."""
-    half = np.linalg.solve(other.L, np.linalg.solve(other.L, H).T)
+    half = solve_lower(other.L, solve_lower(other.L, H).T)
     return float(np.linalg.norm(half - np.eye(len(H)))) / math.sqrt(len(H))
 
 
