@@ -18,7 +18,7 @@ SCANS = {
     "T = 5, κ": "endpoint --T 5 --signal 20 --over kappa=0.3:5:200",
 }
 #: Units that a scan may take: the aims are 2 and 8 for T = 6 and 10 (0.7 and 2.5 s at 0.3 s a unit).
-MOST = {"T = 6": 6, "T = 10": 20, "two labels, n = 5": 5, "T = 5, κ": 8}
+MOST = {"T = 6": 6, "T = 10": 24, "two labels, n = 5": 5, "T = 5, κ": 8}
 
 
 def _seconds(arguments):
