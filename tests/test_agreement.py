@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from numerics.checking.agreement import compare, width_trend
+from numerics.checking.agreement import compare, shift_seen, width_trend
 from numerics.errors import InputError
 
 KERNEL = np.array([[2.0, 0.5], [0.5, 3.0]])
@@ -18,6 +18,45 @@ def test_differences_within_their_errors_agree():
     verdict = compare(KERNEL, KERNEL + 2 * ERROR, ERROR, rhat=1.0, ess=1000.0)
     assert verdict.agrees
     np.testing.assert_allclose(verdict.z, 2.0)
+
+
+SHIFT = np.array([[0.02, -0.03], [-0.03, 0.01]])
+
+
+def kernels_around(mean, seed, correlation=0.9, memory=0.8):
+    """Draws whose entries correlate with each other and in time, each of unit size 0.2, (4, 500, 2, 2)."""
+    rng = np.random.default_rng(seed)
+    fresh = rng.standard_normal((501, 4, 3)) @ np.linalg.cholesky(np.full((3, 3), correlation) + 0.1 * np.eye(3)).T
+    off = np.empty((500, 4, 3))
+    here = fresh[500]
+    for draw in range(500):
+        here = memory * here + np.sqrt(1 - memory**2) * fresh[draw]
+        off[draw] = 0.2 * here
+    return mean + off[..., [[0, 1], [1, 2]]].transpose(1, 0, 2, 3)
+
+
+def test_the_share_of_a_shift_that_is_seen():
+    """1 if it is there, with an honest error, and far from 1 if it is not, has the other sign, or is twice as large."""
+    none = np.zeros((2, 2))
+    found = [shift_seen(kernels_around(KERNEL + SHIFT, seed), KERNEL, SHIFT, none) for seed in range(12)]
+    z = np.array([each.z for each in found])
+    assert np.abs(z).max() < 3.5
+    assert 0.5 < z.std() < 1.7
+    # entries one by one do not tell: their errors are 0.2·√(9/2000)
+    assert max(each.error for each in found) < 0.25 < 0.2 * np.sqrt(9 / 2000) / 0.03
+    for factor in (0.0, -1.0, 2.0):
+        wrong = [shift_seen(kernels_around(KERNEL + factor * SHIFT, seed), KERNEL, SHIFT, none) for seed in range(3)]
+        assert all(abs(each.z) > 4 for each in wrong), factor
+        assert np.mean([each.share for each in wrong]) == pytest.approx(factor, abs=0.4)
+    seen = wrong[0]
+    verdict = compare(KERNEL, KERNEL, ERROR, rhat=1.0, ess=1000.0, shift=seen)
+    assert not verdict.agrees
+    assert "share" in verdict.reason
+    assert compare(KERNEL, KERNEL, ERROR, rhat=1.0, ess=1000.0, shift=found[0]).agrees
+    # what the theory does not know of its own shift is in the error
+    unsure = shift_seen(kernels_around(KERNEL, 0), KERNEL, SHIFT, np.abs(SHIFT))
+    assert unsure.error > 1
+    assert shift_seen(kernels_around(KERNEL, 0), KERNEL, none, none) is None
 
 
 @pytest.mark.parametrize("entry", [(0, 0), (0, 1), (1, 1)])

@@ -14,6 +14,7 @@ from derivations.commands.simulate import default_steps, simulation_fields, simu
 from derivations.commands.states import print_averages, state_fields
 
 if TYPE_CHECKING:
+    from numerics.checking.agreement import Agreement
     from numerics.checking.check import Check, PhaseCheck
     from numerics.inputs.problem import Problem
     from numerics.linalg import FloatArray
@@ -87,6 +88,7 @@ def fields_of(checked: Check) -> dict[str, Any]:
         "cka": None if verdict is None else verdict.cka,
         "z": None if verdict is None else verdict.z,
         "z_limit": None if verdict is None else verdict.z_limit,
+        **shift_fields(verdict),
         "agrees": checked.agrees,
         "verdict": checked.verdict,
         "reason": checked.reason,
@@ -94,6 +96,12 @@ def fields_of(checked: Check) -> dict[str, Any]:
     if len(checked.phases) > 1:
         fields["phases"] = [phase_fields(part, position) for position, part in enumerate(checked.phases)]
     return fields
+
+
+def shift_fields(verdict: Agreement | None) -> dict[str, float]:
+    """The share of the predicted shift that is seen, and its error, where the shift is known."""
+    seen = None if verdict is None else verdict.shift
+    return {} if seen is None else {"shift_share": seen.share, "shift_share_error": seen.error}
 
 
 def phase_fields(part: PhaseCheck, position: int) -> dict[str, Any]:
@@ -112,6 +120,7 @@ def phase_fields(part: PhaseCheck, position: int) -> dict[str, Any]:
         "kernel_mean": part.simulation.kernel_mean,
         "agrees": None if verdict is None else verdict.agrees,
         "z": None if verdict is None else verdict.z,
+        **shift_fields(verdict),
     }
     return {name: value for name, value in fields.items() if value is not None}
 
@@ -196,12 +205,12 @@ def print_kernels(checked: Check, part: PhaseCheck) -> None:
     verdict, simulation, state = part.agreement, part.simulation, part.phase.state
     assert verdict is not None
     problem = checked.problem
-    kernels = [output.without_rounding(each) for each in (state.kernel, part.predicted, simulation.kernel_mean)]
+    kernels = [output.without_rounding(each) for each in (state.kernel, part.predicted, verdict.mean)]
     rows = [
         [
             name,
             *(output.number(kernel[at]) for kernel in kernels),
-            f"{simulation.kernel_standard_error[at]:.1e}",
+            f"{verdict.standard_error[at]:.1e}",
             f"{verdict.z[at]:+.2f}",
         ]
         for name, at in entries(problem, verdict.z)
@@ -228,4 +237,9 @@ def print_chains(part: PhaseCheck) -> None:
             ("seconds", output.number(run.seconds, 3)),
         ],
     )
+    if part.agreement.shift is not None:
+        without = part.agreement.shift.z_without
+        click.echo(
+            f"Share of the predicted 1/N shift that is seen: {part.agreement.shift} (without it, z = {without:.1f})"
+        )
     click.echo(f"Alignment (CKA) with the theory: {part.agreement.cka:.6f}")

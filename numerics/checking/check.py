@@ -61,6 +61,13 @@ class PhaseCheck:
     predicted: FloatArray
     agreement: Agreement | None
 
+    @property
+    def sampled(self) -> tuple[FloatArray, FloatArray]:
+        """The mean kernel that is compared and its standard error, with that of the prediction; the simulation's own
+        where nothing is compared."""
+        run, found = self.simulation, self.agreement
+        return (run.kernel_mean, run.kernel_standard_error) if found is None else (found.mean, found.standard_error)
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Check(Result):
@@ -122,8 +129,8 @@ class Check(Result):
         nothing = np.full_like(parts[0].predicted, np.nan)
         kernels = {
             "predicted": [part.predicted for part in parts],
-            "sampled": [part.simulation.kernel_mean for part in parts],
-            "standard_error": [part.simulation.kernel_standard_error for part in parts],
+            "sampled": [part.sampled[0] for part in parts],
+            "standard_error": [part.sampled[1] for part in parts],
             "z": [nothing if part.agreement is None else part.agreement.z for part in parts],
         }
         data = {name: kernel_array(np.stack(values), problem.P, "phase") for name, values in kernels.items()}

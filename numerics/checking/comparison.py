@@ -11,7 +11,6 @@ from numerics.checking.weights import phases
 from numerics.errors import InputError
 from numerics.inputs.arguments import of_state, require
 from numerics.linalg import FloatArray
-from numerics.predictors.observables import cka
 from numerics.results.base import Result
 from numerics.results.display import Facts
 from numerics.results.labelled import KERNEL, Arrays, Labelled, kernel_array, kernel_coordinates, problem_attributes
@@ -40,7 +39,7 @@ class Comparison(Result):
     @property
     def cka(self) -> float:
         """Kernel alignment of the predicted kernel with the sampled mean."""
-        return cka(self.predicted, self.simulation.kernel_mean)
+        return self.agreement.cka
 
     def facts(self) -> Facts:
         """What is compared, and the verdict."""
@@ -52,8 +51,8 @@ class Comparison(Result):
         problem = self.solution.problem
         kernels = {
             "predicted": self.predicted,
-            "sampled": self.simulation.kernel_mean,
-            "standard_error": self.simulation.kernel_standard_error,
+            "sampled": self.agreement.mean,
+            "standard_error": self.agreement.standard_error,
             "z": self.agreement.z,
         }
         data: dict[str, Labelled] = {name: kernel_array(each, problem.P) for name, each in kernels.items()}
@@ -64,7 +63,7 @@ class Comparison(Result):
         """The predicted kernel beside the sampled one."""
         width = f"$N = {self.simulation.width}$"
         theory = f"theory, {width}" if self.agreement.at_width else "theory, $N \\to \\infty$"
-        kernels = {theory: self.predicted, f"sampled, {width}": self.simulation.kernel_mean}
+        kernels = {theory: self.predicted, f"sampled, {width}": self.agreement.mean}
         problem = self.solution.problem
         side_by_side(list(kernels.items()), problem.P, ax, **{"label": kernel_label(problem.kernel_symbol), **style})
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from numerics.checking import agreement
-from numerics.checking.agreement import Agreement
+from numerics.checking.agreement import Agreement, shift_seen
 from numerics.checking.signs import signed
 from numerics.checking.weights import Phase, phases
 from numerics.linalg import FloatArray
@@ -42,6 +42,9 @@ def compare(solution: Solution, simulation: Simulation) -> PhaseComparison:
 def compare_phase(phase: Phase, simulation: Simulation, inside: FloatArray | None = None) -> PhaseComparison:
     """Compare the draws of a simulation that are in a phase with the phase's mean kernel.
 
+    Control variates take the noise out of the mean where all draws are in the phase, and where it is known what the
+    prediction leaves out: their error may be below it.
+
     Args:
         phase: a phase at the simulation's width.
         simulation: its draws.
@@ -49,14 +52,22 @@ def compare_phase(phase: Phase, simulation: Simulation, inside: FloatArray | Non
     """
     solution, rule = phase.state, phase.region.gauge.of_rule
     simulation, predicted = signed(simulation, rule), rule.taken(phase.kernel)
-    seen = simulation if inside is None else replace(simulation, kernels=within(simulation.kernels, inside))
+    seen = simulation
+    if inside is not None and not inside.all():
+        seen = replace(simulation, kernels=within(simulation.kernels, inside), controls=None)
+    known = phase.basis == "density" or phase.next_order is not None
+    series = seen.kernels_controlled if known else None
+    series = seen.kernels if series is None else series
+    summary = summarise_symmetric(series)
+    limit = rule.taken(solution.kernel)
     verdict = agreement.compare(
         predicted,
-        seen.kernel_mean,
-        np.hypot(seen.kernel_standard_error, phase.kernel_error),
+        summary.mean,
+        np.hypot(summary.standard_error, phase.kernel_error),
         rhat=seen.rhat,
         ess=seen.ess,
         at_width=phase.at_width,
+        shift=shift_seen(series, limit, predicted - limit, phase.kernel_error) if known and phase.at_width else None,
     )
     return PhaseComparison(solution, simulation, predicted, verdict)
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from numerics.linalg import BoolArray, FloatArray
+from numerics.sampling.controls import turned
 from numerics.sampling.result import Simulation
 from numerics.symmetry.gauge import Gauge
 from numerics.symmetry.group import SignSymmetry
@@ -14,32 +15,24 @@ from numerics.symmetry.held_out import held_out_signs
 
 
 def signed(simulation: Simulation, gauge: Gauge) -> Simulation:
-    """The simulation with each draw taken to the state's side; control variates are kept for an RNN's ``W → -W`` only.
+    """The simulation with each draw taken to the state's side.
 
     Outputs of test patterns that a symmetry gives no sign stay as they are.
     """
-    if not gauge.steps or _is_plain(simulation, gauge):
-        return simulation.gauge_fixed() if gauge.steps else simulation
+    if not gauge.steps:
+        return simulation
     kernels, outputs, local = simulation.kernels, simulation.outputs, simulation.bias_local
+    variates = simulation.controls
     spectra = simulation.spectra
     for symmetry, where in gauge.turning(kernels):
         kernels = _turned(where, kernels, symmetry.of_kernel(kernels))
         outputs = _turned(where, outputs, _of_outputs(simulation, symmetry, outputs))
         local = None if local is None else _turned(where, local, symmetry.of_kernel(local))
+        variates = None if variates is None else turned(simulation.problem, variates, where, symmetry.rows)
         if simulation.problem.arch == "rnn":
             sigma = np.where(where, symmetry.matrices[0], 1.0)
             spectra = tuple(replace(item, values=item.values * sigma[item.chain, item.draw]) for item in spectra)
-    return replace(simulation, kernels=kernels, outputs=outputs, bias_local=local, spectra=spectra, controls=None)
-
-
-def _is_plain(simulation: Simulation, gauge: Gauge) -> bool:
-    """Whether what tells the images apart is the order parameter, positive, and ``W → -W`` of an RNN reverses it."""
-    problem = simulation.problem
-    if problem.arch != "rnn" or not simulation.has_sign_symmetry or len(gauge.steps) > 1:
-        return False
-    step, P = gauge.steps[0], problem.P
-    last = np.arange((problem.n - 1) * P, problem.n * P)
-    return step.positive and np.array_equal(step.block[0], last) and np.array_equal(step.block[1], last - P)
+    return replace(simulation, kernels=kernels, outputs=outputs, bias_local=local, spectra=spectra, controls=variates)
 
 
 def _of_outputs(simulation: Simulation, symmetry: SignSymmetry, outputs: FloatArray) -> FloatArray:

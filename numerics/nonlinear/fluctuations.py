@@ -173,7 +173,9 @@ def next_term(found: Fluctuations, width: int) -> FloatArray:
     """Size of what the mean kernel has beyond first order in 1/N, (nP, nP); infinite where it cannot be found.
 
     The mean to first order is one step of Newton's method from the saddle of F to that of the effective action
-    ``F + (A + ½ ln|∂²F|)/N``; this is the next one. Diagrams of two loops, of the same order 1/N², are not in it.
+    ``F + (A + ½ ln|∂²F|)/N``; this is the next one. Diagrams of two loops are of the same order 1/N²: with it goes what
+    a loop more makes of the shift in size, the variance of the kernel relative to its square, over all entries in
+    proportion to theirs, as the terms of one may nearly cancel. Entries that a symmetry keeps from shifting have none.
     """
     space, loop = found.space, found.loop
     vectors = symmetric_vectors(space.m)
@@ -188,7 +190,12 @@ def next_term(found: Fluctuations, width: int) -> FloatArray:
     except np.linalg.LinAlgError:
         return np.full_like(found.shift, np.inf)
     step = -there.covariance @ (there.gradient - loop.gradient + there.force / width)
-    return np.abs(space.classes.expand(vectors.matrix(step[s:])))
+    limit = space.classes.expand(loop.point.kernel)
+    one_loop_size = float(np.sum(found.changes**2) / np.sum(limit**2)) / width
+    size = np.where(found.shift == 0, 0.0, np.sqrt(np.outer(np.diagonal(limit), np.diagonal(limit))))
+    relative = float(np.linalg.norm(found.shift)) / max(float(np.linalg.norm(size)), np.finfo(float).tiny)
+    two_loops = one_loop_size * relative / width * size
+    return np.asarray(np.hypot(space.classes.expand(vectors.matrix(step[s:])), two_loops))
 
 
 def log_mass(found: Fluctuations, solution: NonlinearSolution, width: int) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 from numerics.errors import InputError
 from numerics.linalg import ComplexArray, FloatArray
 from numerics.sampling.collapsed import CollapsedHMC, CollapsedState, Seen, activations, look, write_out
-from numerics.sampling.controls import controls, number_of_columns
+from numerics.sampling.controls import controls, functions_kept, number_of_columns, states_of_columns
 from numerics.sampling.curvature import bias_terms, largest_curvature
 from numerics.sampling.hmc import HMC, HMCState
 from numerics.sampling.network import Array, Network, Weights
@@ -64,7 +64,7 @@ class Record:
         acceptance: (steps after warm-up,), none for sgld.
         local, squared: terms of the Euler–Maruyama bias, (draws, nP, nP) and (draws,); sgld only.
         spectra: W's leading eigenvalues, (spectra, k).
-        controls: control variates of the kernel, (draws, d, d); collapsed only.
+        controls: control variates of the kernel, (draws, f, d); collapsed only.
     """
 
     kernels: FloatArray
@@ -147,7 +147,7 @@ def first_state(plan: Plan, index: int) -> ChainState:
     at: Place = drawn
     if plan.moves == "collapsed":
         at = look(network, drawn)
-        tuning = HMCTuning(plan.warming, _SMALL_OVERHEAD)
+        tuning = HMCTuning(plan.warming, _SMALL_OVERHEAD, kernel=_observe(network, at).kernel)
     elif plan.moves == "hmc-weights":
         products = 4 * max(plan.problem.n - 1, 1) * plan.problem.P
         tuning = HMCTuning(plan.warming, max(network.layers, 1) * _RANDOM_NUMBER_COST / products)
@@ -187,7 +187,7 @@ def advance(plan: Plan, state: ChainState, seconds: float) -> tuple[ChainState, 
         if state.done > plan.warming and rest == 0 and drawn <= plan.draws:
             if isinstance(state.at, SGLDState):
                 state = replace(state, at=state.at.complete(rng, spare))
-            _note(plan, network, rng, state.at, drawn - 1, notes)
+            _note(plan, network, rng, state, drawn - 1, notes)
         if time.monotonic() >= deadline:
             break
     return replace(state, rng=cast(dict[str, Any], rng.bit_generator.state)), notes.record(plan)
@@ -209,10 +209,13 @@ def _observe(network: Network, at: Weights | Seen) -> Draw:
     return observe(network, at)
 
 
-def _note(plan: Plan, network: Network, rng: np.random.Generator, at: Place, draw: int, notes: _Notes) -> None:
+def _note(plan: Plan, network: Network, rng: np.random.Generator, state: ChainState, draw: int, notes: _Notes) -> None:
+    at = state.at
     weights = at.weights if isinstance(at, SGLDState) else at
     if isinstance(at, Seen) and number_of_columns(network) <= 2 * plan.problem.n * plan.problem.P:
-        notes.controls.append(controls(network, at))
+        assert isinstance(state.tuning, HMCTuning)
+        B = states_of_columns(network, state.tuning.kernel)
+        notes.controls.append(controls(network, at, B, functions_kept(network, plan.draws)))
     if isinstance(weights, Seen) and (plan.problem.x_test is not None or draw in plan.spectrum_draws):
         weights = write_out(rng, network, weights)
     seen = _observe(network, weights)

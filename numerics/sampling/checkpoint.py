@@ -31,7 +31,7 @@ from numerics.sampling.sgld import SGLDState
 from numerics.sampling.tuning import HMCTuning, SGLDTuning
 from numerics.sampling.updated import UpdatedMatrices
 
-_FORMAT = b"unrolled chain 4\n"
+_FORMAT = b"unrolled chain 5\n"
 _DIGEST_BYTES = 32
 
 

@@ -26,7 +26,7 @@ from numerics.results.labelled import (
     problem_attributes,
 )
 from numerics.results.plotting import kernel, kernel_label
-from numerics.sampling.controls import controlled, flips
+from numerics.sampling.controls import DRAWS_EACH, controlled, stages, turned
 from numerics.sampling.curvature import euler_bias, is_small
 from numerics.sampling.diagnostics import ESS_LIMIT, RHAT_LIMIT, Summary, summarise, summarise_symmetric
 from numerics.sampling.observables import (
@@ -78,7 +78,7 @@ class Simulation(Result):
         step_size: of each chain, after warm-up.
         bias_local, bias_squared: terms of the Euler–Maruyama bias at each draw, (chains, draws, nP, nP) and
             (chains, draws) (sgld with Euler–Maruyama), else None.
-        controls: control variates of the kernel, (chains, draws, d, d) (collapsed), else None.
+        controls: control variates of the kernel, (chains, draws, f, d) (collapsed), else None.
         seconds: wall-clock time.
     """
 
@@ -176,16 +176,24 @@ class Simulation(Result):
         return summarise_symmetric(self.kernels)
 
     @cached_property
-    def kernel_controlled(self) -> Summary | None:
-        """Mean kernel and its standard error with the noise that control variates explain taken out, (nP, nP) each.
+    def kernels_controlled(self) -> FloatArray | None:
+        """`kernels` with the noise that control variates explain taken out (`numerics.sampling.controls`).
 
-        The error is O(1/N) in place of O(1/√N). None where there are no variates, or fewer than ten draws for each.
+        None where there are no variates, or fewer than ten draws for each.
         Within one basin of a sign symmetry (`gauge_fixed`), those that are odd under it have mean zero only where the
         chains never change basin, and are left out otherwise.
         """
-        if self.controls is None or 10 * self.controls[0, 0].size > self.chains * self.kernels.shape[1]:
+        if self.controls is None:
             return None
-        return controlled(self.kernels, self.controls)
+        functions, d = self.controls.shape[2:]
+        most = min(functions, self.chains * self.draws // (DRAWS_EACH * d))
+        fitting = [count for count in stages(d, self.kernels.shape[2]) if count <= most]
+        return controlled(self.kernels, self.controls[:, :, : max(fitting)]) if fitting else None
+
+    @cached_property
+    def kernel_controlled(self) -> Summary | None:
+        """Mean kernel and its standard error of `kernels_controlled`, (nP, nP) each: O(1/N) in place of O(1/√N)."""
+        return None if self.kernels_controlled is None else summarise_symmetric(self.kernels_controlled)
 
     @cached_property
     def _output(self) -> Summary:
@@ -392,12 +400,8 @@ class Simulation(Result):
         negative = (self.basins < 0)[:, :, None, None]
         flip = flip_kernel(n, P)
         local, variates = self.bias_local, self.controls
-        if self.problem.bias:  # they are not known to have a parity then
-            variates = None
         if variates is not None:
-            sign = flips(self.problem)
-            odd_too = not any(self.sign_flips or ())
-            variates = np.where(negative, sign * variates, variates) * np.where(odd_too | (sign > 0), 1.0, 0.0)
+            variates = turned(self.problem, variates, self.basins < 0, np.repeat((-1.0) ** np.arange(n), P))
         return replace(
             self,
             kernels=np.where(negative, flip * self.kernels, self.kernels),

@@ -39,6 +39,8 @@ class HMCTuning:
         length: current mean trajectory length.
         kernels: (steps so far in the third quarter + 1, nP, nP).
         gradients: work of each of these steps.
+        kernel: mean kernel of the last quarter; before, the one that the chain starts with.
+        seen: steps that it is a mean of.
     """
 
     warmup: int
@@ -51,6 +53,8 @@ class HMCTuning:
     length: float = _LENGTHS[1]
     kernels: FloatArray = field(default_factory=lambda: np.zeros((0, 0, 0)))
     gradients: FloatArray = field(default_factory=lambda: np.zeros(0))
+    kernel: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
+    seen: int = 0
 
     @property
     def step_size(self) -> float:
@@ -72,7 +76,10 @@ class HMCTuning:
         if self._exploring(step + 1):
             seen = kernel[None]
             return replace(self._average(acceptance), kernels=seen, gradients=np.array([float(gradients)]))
-        return self._average(acceptance)
+        if 4 * step < 3 * self.warmup:
+            return self._average(acceptance)
+        mean = kernel if self.seen == 0 else self.kernel + (kernel - self.kernel) / (self.seen + 1)
+        return replace(self._average(acceptance), kernel=mean, seen=self.seen + 1)
 
     def _exploring(self, step: int) -> bool:
         return self.warmup // 2 <= step < 3 * self.warmup // 4

@@ -336,16 +336,12 @@ def test_a_minimum_is_reached_from_nearby():
 def test_a_checks_arrays_are_those_of_each_phase():
     rng = np.random.default_rng(0)
 
-    def simulation():
-        kernel, error = rng.normal(size=(2, 3, 3))
-        return SimpleNamespace(kernel_mean=kernel, kernel_standard_error=error)
-
     def part(free_energy, weight, agreement):
         return SimpleNamespace(
             phase=SimpleNamespace(state=SimpleNamespace(free_energy=free_energy), weight=weight),
             predicted=rng.normal(size=(3, 3)),
             agreement=agreement,
-            simulation=simulation(),
+            sampled=tuple(rng.normal(size=(2, 3, 3))),
         )
 
     parts = [part(1.0, 0.75, SimpleNamespace(z=rng.normal(size=(3, 3)))), part(2.0, 0.25, None)]
@@ -361,8 +357,8 @@ def test_a_checks_arrays_are_those_of_each_phase():
     for k, each in enumerate(parts):
         for name, expected in (
             ("predicted", each.predicted),
-            ("sampled", each.simulation.kernel_mean),
-            ("standard_error", each.simulation.kernel_standard_error),
+            ("sampled", each.sampled[0]),
+            ("standard_error", each.sampled[1]),
             ("z", np.full((3, 3), np.nan) if each.agreement is None else each.agreement.z),
         ):
             np.testing.assert_array_equal(np.asarray(found.data[name][1])[k].reshape(3, 3), expected)

@@ -11,8 +11,9 @@ import pytest
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem, endpoint
 from numerics.sampling import Simulation
-from numerics.sampling.collapsed import CollapsedHMC, potential
-from numerics.sampling.controls import controlled, controls, number_of_columns
+from numerics.sampling.collapsed import CollapsedHMC, activations, potential
+from numerics.sampling.controls import controlled, controls, number_of_columns, states_of_columns, triples
+from numerics.sampling.diagnostics import summarise
 from numerics.sampling.ensemble import ensemble
 from numerics.sampling.network import make_network
 from numerics.sampling.result import Spectrum
@@ -124,16 +125,16 @@ def test_slopes_of_control_variates_are_fitted_to_the_other_chains():
     v -= v.mean(axis=1, keepdims=True)
     constant = np.ones((2, 40))
     variates = np.stack([v, constant], axis=-1)  # one that does not move is left out
-    exact = controlled(2.0 + 3.0 * v, variates)
+    exact = summarise(controlled(2.0 + 3.0 * v, variates))
     assert float(exact.mean) == pytest.approx(2.0, rel=1e-12)
     assert float(exact.standard_error) == pytest.approx(0.0, abs=1e-12)
     # chain 0 has the slope 3, chain 1 the slope -1: on each the other's is used, which leaves ±4 v
     rest = controlled(2.0 + np.array([[3.0], [-1.0]]) * v, variates)
-    assert float(rest.sd) == pytest.approx(4 * v.std(), rel=0.05)
+    assert rest.std() == pytest.approx(4 * v.std(), rel=0.05)
     single = controlled((2.0 + 3.0 * v)[:1], variates[:1])
-    assert float(single.mean) == pytest.approx(2.0, rel=1e-12)
+    assert single.mean() == pytest.approx(2.0, rel=1e-12)
     halves = controlled(2.0 + np.where(np.arange(40) < 20, 3.0, -1.0) * v[:1], variates[:1])
-    assert float(halves.sd) == pytest.approx(4 * v[0].std(), rel=0.05)
+    assert halves.std() == pytest.approx(4 * v[0].std(), rel=0.05)
     many = rng.standard_normal((2, 40, 9))
     with pytest.raises(InputError, match="draws: are 80; accepted: at least ten for each of 9 variates"):
         controlled(v, many)
@@ -202,18 +203,31 @@ def test_what_is_planted_carries_a_pattern_on_with_twice_the_bulks_radius(arch, 
             np.testing.assert_allclose(there, sign * 2 * np.sqrt(0.8) * here, atol=1e-6)
 
 
-def test_control_variates_are_those_of_the_columns_of_weights_and_activities():
-    """``c_ij = N δ_ij - X_i · (X_j + ∂L/∂X_j)``, entry by entry."""
-    problem = Problem([[0.6, -0.3], [0.2, 0.9]], [[np.nan, np.nan, 1.0], [np.nan, 0.5, np.nan]], kappa=0.5)
-    network = make_network(problem, 5, "float64")
+@pytest.mark.parametrize(
+    "options", [{}, {"activation": "tanh", "arch": "shared:0.5"}, {"activation": "erf", "skip": 0.3}]
+)
+def test_control_variates_are_those_of_the_columns_of_weights_and_activities(options):
+    """``c_fj = Σ_i [∂f/∂x_j - f (X_ij + ∂L/∂X_ij)]``, entry by entry, with slopes of f by differences."""
+    problem = Problem([[0.6, -0.3], [0.2, 0.9]], [[np.nan, np.nan, 1.0], [np.nan, 0.5, np.nan]], kappa=0.5, **options)
+    network = make_network(problem, 9, "float64")
     rng = np.random.default_rng(0)
     seen = CollapsedHMC(network, 0.1, 1.0).init(start(rng, network, "prior", readout=False)).seen
     X = np.concatenate([seen.U, *seen.G], axis=1)
-    found = controls(network, seen)
-    assert found.shape == (number_of_columns(network),) * 2 == (X.shape[1],) * 2
+    phi = activations(network, seen).transpose(0, 2, 1).reshape(6, -1)
+    B = states_of_columns(network, phi @ phi.T / 9)
+    np.testing.assert_allclose(network.phi.value(X @ B.T).T, phi, atol=1e-6)  # h itself, of this draw's own kernel
+
+    def functions(row):
+        activity = network.phi.value(row @ B.T)
+        return np.concatenate([row, activity, activity[triples(6)].prod(axis=1)])
+
+    count = len(functions(X[0])) if options else X.shape[1]
+    found = controls(network, seen, B, count)
+    assert found.shape == (count, number_of_columns(network)) == (count, X.shape[1])
     _, slope = potential(network, seen)
     S = np.concatenate([slope.U, *slope.G], axis=1)
-    for i in range(len(found)):
-        for j in range(len(found)):
-            expected = 5 * (i == j) - X[:, i] @ (X[:, j] + S[:, j])
-            assert found[i, j] == pytest.approx(expected, abs=1e-9)
+    values = np.array([functions(row)[:count] for row in X])
+    for j in range(found.shape[1]):
+        step = 1e-5 * np.eye(X.shape[1])[j]
+        slopes = np.sum([functions(row + step) - functions(row - step) for row in X], axis=0)[:count] / 2e-5
+        np.testing.assert_allclose(found[:, j], slopes - values.T @ (X[:, j] + S[:, j]), atol=1e-7)
