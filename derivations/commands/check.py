@@ -11,7 +11,7 @@ from derivations import output
 from derivations.commands.free_parameter import require_picture
 from derivations.commands.problems import problem_options
 from derivations.commands.simulate import default_steps, simulation_fields, simulation_options
-from derivations.commands.states import print_averages, state_fields
+from derivations.commands.states import order_note, print_averages, state_fields
 
 if TYPE_CHECKING:
     from numerics.checking.agreement import Agreement
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from numerics.inputs.problem import Problem
     from numerics.linalg import FloatArray
 
-#: Share of the 1/N shift that the next order may have without being told.
-ENOUGH = 0.2
 #: Entries of a kernel that a table shows.
 MOST_ENTRIES = 15
 
@@ -127,8 +125,6 @@ def phase_fields(part: PhaseCheck, position: int) -> dict[str, Any]:
 
 def notes(checked: Check) -> list[str]:
     """What should be known of the comparison beside its verdict."""
-    import numpy as np
-
     said = []
     parts = checked.phases
     if len(parts) > 1:
@@ -144,13 +140,9 @@ def notes(checked: Check) -> list[str]:
                 f"the 1/N shift at F = {part.phase.state.free_energy:.6g} is not known; compared with the theory at "
                 "N → ∞, where a difference decides nothing"
             )
-        if part.phase.next_order is not None and np.isfinite(part.phase.next_order).all():
-            left, shift = part.phase.next_order, np.linalg.norm(part.phase.kernel - part.phase.state.kernel)
-            if np.linalg.norm(left) > ENOUGH * shift:
-                said.append(
-                    f"first order in 1/N may not be enough at F = {part.phase.state.free_energy:.6g}: the next is "
-                    f"{np.linalg.norm(left) / shift:.0%} of the shift, {left.max():.2g} in a kernel entry"
-                )
+        left, shift = part.phase.next_order, part.phase.kernel - part.phase.state.kernel
+        if left is not None and part.phase.at_width and (order := order_note(shift, left)):
+            said.append(f"first order in 1/N may not be enough at F = {part.phase.state.free_energy:.6g}: {order}")
     return said
 
 

@@ -10,8 +10,12 @@ import click
 
 from derivations import output
 
+#: Share of the 1/N shift that the next order may have without being told.
+ENOUGH = 0.2
+
 if TYPE_CHECKING:
     from numerics.inputs.problem import Problem
+    from numerics.linalg import FloatArray
     from numerics.predictors.predictions import Predictions
     from numerics.results.solution import Solution
 
@@ -45,12 +49,43 @@ def state_fields(solution: Solution, width: int | None = None) -> dict[str, Any]
         with suppress(NotSolvedError):  # more entries than points tell
             fields["kernel_sd"] = finite_width.kernel_sd(solution, width)
             fields["kernel_shift"] = finite_width.kernel_shift(solution)
+            left = finite_width.next_order(solution, width)
+            fields["kernel_next_order"] = None if left is None or not np.isfinite(left).all() else left
     if isinstance(solution, NonlinearSolution):
         fields |= {"conjugate": solution.conjugate, "engine": solution.engine}
         fields["free_energy_error"] = solution.free_energy_error
         if np.isfinite(solution.kernel_error).all():
             fields["kernel_error"] = solution.kernel_error
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def order_note(shift: FloatArray, left: FloatArray) -> str | None:
+    """What is said where the next order in 1/N, of size `left`, may not be small beside the shift at the width."""
+    import numpy as np
+
+    size = float(np.linalg.norm(shift))
+    if not np.isfinite(left).all():
+        return "the network is too narrow for an expansion in 1/N, as it is near a transition"
+    if np.linalg.norm(left) <= ENOUGH * size:
+        return None
+    return (
+        f"the next is {np.linalg.norm(left) / size:.0%} of the shift, {left.max():.2g} in a kernel entry, as near a "
+        "transition, where the expansion in 1/N fails"
+    )
+
+
+def print_order(solution: Solution, shift: FloatArray, left: FloatArray | None) -> None:
+    """The mean kernel's shift at a width, and how large the next order in 1/N is, None where it is not known."""
+    import numpy as np
+
+    from numerics.nonlinear.solution import NonlinearSolution
+
+    said = f"Shift of the mean kernel at this width: up to {output.number(float(np.abs(shift).max()), 3)}"
+    click.echo(said if left is None else f"{said}; next order in 1/N: {output.number(float(left.max()), 2)}")
+    if left is None and isinstance(solution, NonlinearSolution):
+        left = np.full_like(shift, np.inf)
+    if left is not None and (note := order_note(shift, left)):
+        click.echo(f"First order in 1/N may not be enough: {note}.", err=True)
 
 
 def prediction_fields(found: Predictions) -> dict[str, Any]:
@@ -101,6 +136,7 @@ def _listed(rows: list[str]) -> str:
 
 def print_state(solution: Solution, fields: dict[str, Any], outputs: Predictions) -> None:
     """One stationary state as tables."""
+    width = outputs.width
     from numerics.results.display import sign_fact
 
     problem = solution.problem
@@ -110,6 +146,8 @@ def print_state(solution: Solution, fields: dict[str, Any], outputs: Predictions
     output.print_kernel(title, solution.kernel, n, P)
     if "kernel_sd" in fields:
         output.print_kernel("Standard deviation of the kernel at this width", fields["kernel_sd"], n, P)
+    if width is not None and "kernel_shift" in fields:
+        print_order(solution, fields["kernel_shift"] / width, fields.get("kernel_next_order"))
     exact = fields.get("kernel_exact", ())
     output.print_entries(problem, [row[j] for i, row in enumerate(exact) for j in range(i, len(row))])
     scalars = [(name, output.number(fields[name], 10)) for name in ("free_energy", "energy", "entropy")]

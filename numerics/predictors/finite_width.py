@@ -124,6 +124,26 @@ def kernel_shift(solution: Solution) -> FloatArray:
     return next(at.changes([mean]))
 
 
+@one_thread
+def next_order(solution: Solution, width: int) -> FloatArray | None:
+    """Size of what the mean kernel has beyond ``Φ + shift/N``, (nP, nP); infinite where N is too narrow to expand in.
+
+    Of a linear network from its kernel's exact density, less the noise of the draws; None where that is not known.
+
+    Raises:
+        InputError, NotSolvedError: as for `kernel_sd`.
+    """
+    _require_width(width)
+    if isinstance(solution, NonlinearSolution):
+        return nonlinear.next_term(nonlinear.fluctuations(solution), width)
+    rows = len(linear_state(solution).reduced)
+    if rows * (rows + 1) // 2 > LARGEST_SAMPLED or width < rows:
+        return None
+    exact = kernel_mean(solution, width, one_sign=solution.branch == "coherent")
+    off = exact.kernel - solution.kernel - kernel_shift(solution) / width
+    return np.sqrt(np.maximum(off**2 - exact.standard_error**2, 0.0))
+
+
 @dataclass(frozen=True, eq=False)
 class FiniteWidthMean:
     """Mean and width of the kernel at one network width, from the exact density.

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from derivations.commands import states
-from numerics import predict
+from numerics import predict, solve
 from numerics.continuation import nonlinear
 from numerics.continuation.nonlinear import joined
 from numerics.inputs.problem import Problem, endpoint
 from numerics.nonlinear.search import lowest_state
+from numerics.predictors import finite_width
+from numerics.predictors.finite_width import kernel_mean, kernel_shift
 from numerics.predictors.observables import mean_outputs, outliers
 from tests.commands.test_program import run
 
@@ -41,6 +44,35 @@ def test_solve_has_fluctuations_at_a_width():
     shown = run(*words).stdout
     assert "± sd" in shown
     assert f"{found.sd[0, 1]:.4g}" in shown
+
+
+def test_a_state_at_a_width_tells_the_next_order_and_warns_near_a_transition(capsys, monkeypatch):
+    """Of a linear network from the exact density, of another from the next step of the expansion."""
+
+    def told(state, width):
+        fields = states.state_fields(state, width)
+        states.print_order(state, fields["kernel_shift"] / width, fields.get("kernel_next_order"))
+        return fields, capsys.readouterr()
+
+    draws = partial(kernel_mean, draws=40_000)
+    monkeypatch.setattr(finite_width, "kernel_mean", draws)
+    state = lowest_state(endpoint(3, 4.0, activation="erf"))
+    fields, said = told(state, 64)
+    assert f"next order in 1/N: {np.max(fields['kernel_next_order']):.2g}" in said.out
+    assert not said.err
+    assert np.max(fields["kernel_next_order"]) < 0.05 * np.abs(fields["kernel_shift"]).max() / 64
+    _, said = told(state, 2)
+    assert "of the shift" in said.err
+    assert "near a transition" in said.err
+    linear = solve(endpoint(4, 12.0))
+    fields, said = told(linear, 128)
+    assert "near a transition" in said.err
+    exact = draws(linear, 128, one_sign=True)
+    missed = np.abs(exact.kernel - linear.kernel - kernel_shift(linear) / 128)
+    np.testing.assert_allclose(fields["kernel_next_order"], missed, rtol=0.01)
+    monkeypatch.setattr(finite_width, "LARGEST_SAMPLED", 5)
+    assert finite_width.next_order(linear, 128) is None
+    assert "narrow" in states.order_note(np.ones((2, 2)), np.full((2, 2), np.inf))
 
 
 TASK = ("solve", "endpoint", "--T", "4", "--signal", "20", "--activation", "erf", "--json")
