@@ -1,8 +1,4 @@
-"""A sequential task learnt by nonlinear networks.
-
-No shift of nonlinear networks at width N is known, so that the sampled kernels of three widths are taken to N → ∞ by
-their trend in 1/N before they are compared with the theory.
-"""
+"""A sequential task learnt by nonlinear networks: sampled kernels against the mean that is predicted at their width."""
 
 from __future__ import annotations
 
@@ -27,6 +23,7 @@ from derivations.figures.sequential import ARCHITECTURES, PATTERNS
 from derivations.figures.verdicts import said
 from numerics import Problem, solve
 from numerics.checking import agreement
+from numerics.checking.weights import phases
 from numerics.inputs.teachers import rotation_teacher
 from numerics.nonlinear.solution import nonlinear_state
 from numerics.predictors.observables import cka, mean_outputs
@@ -51,7 +48,7 @@ SEED = 20260627
 ACTIVATION = "erf"
 T, ANGLE, AMPLITUDE, SUPERVISED, KAPPA = 6, 2 * math.pi / 5, 1.5, (1, 2, 4), 0.2
 TEACHER = rotation_teacher(ANGLE, AMPLITUDE)
-WIDTHS, WIDTHS_QUICK = (64, 128, 256), (32, 64, 128)
+WIDTH, WIDTH_QUICK = 256, 128
 
 
 def task(arch: str) -> Problem:
@@ -60,20 +57,13 @@ def task(arch: str) -> Problem:
 
 
 def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
-    """Solve, simulate, draw and save; whether the sampled kernels' limit agrees with the theory."""
+    """Solve, simulate, draw and save; whether the sampled kernels agree with the theory at their width."""
     runs = out / "nonlinear-sequences-runs"
     jobs = {
-        runs / f"{settings['arch']}-{settings['width'] or 'theory'}.json": settings for settings in tasks(effort.quick)
+        runs / f"{each['arch']}-{'sampled' if each['chains'] else 'theory'}.json": each for each in tasks(effort.quick)
     }
-    done = finished_runs(jobs, run, effort.workers, progress)
-    results = {}
-    for arch in ARCHITECTURES:
-        own = {
-            settings["width"]: result
-            for settings, result in zip(jobs.values(), done, strict=True)
-            if settings["arch"] == arch
-        }
-        results[arch] = compared(own.pop(0), own)
+    done = dict(zip([path.stem for path in jobs], finished_runs(jobs, run, effort.workers, progress), strict=True))
+    results = {arch: compared(done[f"{arch}-theory"], done[f"{arch}-sampled"]) for arch in ARCHITECTURES}
     verdicts = [result["verdict"] for result in results.values()]
     unconverged = any(not result["converged"] for result in results.values())
     largest = max(result["largest_z"] for result in results.values())
@@ -85,44 +75,47 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     }
     summary = (
         f"projected on the teacher's, outputs at unsupervised times of both patterns together are {share['rnn']:.2f} "
-        f"(RNN) and {share['dnn']:.2f} (DNN) of these; kernels of sampled {ACTIVATION} networks, taken to N → ∞, "
-        f"{said(verdicts, 'the theory', why='that has not converged' * unconverged)}; largest |z| {largest:.1f}"
+        f"(RNN) and {share['dnn']:.2f} (DNN) of these; kernels of sampled {ACTIVATION} networks of width "
+        f"{results['rnn']['width']} {said(verdicts, 'the theory', why='that has not converged' * unconverged)}; "
+        f"largest |z| {largest:.1f}"
     )
     tables = {"outputs": output_table(results), "kernels": kernel_table(results)}
     return save_panel(PANEL, out, tables, partial(draw, results), verdicts=verdicts, largest_z=largest, summary=summary)
 
 
 def tasks(quick: bool) -> list[dict[str, Any]]:
-    """The theory (width 0) and the networks of each architecture, the longest first."""
-    widths = WIDTHS_QUICK if quick else WIDTHS
+    """The networks of each architecture, and its theory (no chains)."""
     return [
         {
             "task": [T, ANGLE, AMPLITUDE, SUPERVISED, KAPPA, ACTIVATION],
             "arch": arch,
-            "width": width,
-            "chains": 4,
+            "width": WIDTH_QUICK if quick else WIDTH,
+            "chains": chains,
             "steps": 240 if quick else 1500,
             "warmup": 120 if quick else 400,
-            "seed": SEED + 10 * place + ARCHITECTURES.index(arch),
+            "seed": SEED + ARCHITECTURES.index(arch),
         }
-        for place, width in enumerate((*reversed(widths), 0))
+        for chains in (4, 0)
         for arch in ARCHITECTURES
     ]
 
 
 def run(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The theory's state, or the mean kernel and outputs of sampled networks."""
+    """The theory's state and its mean kernel at the width, or the mean kernel and outputs of sampled networks."""
     problem = task(settings["arch"])
-    if not settings["width"]:
+    if not settings["chains"]:
         state = nonlinear_state(solve(problem))
+        (phase,) = phases([state], settings["width"])
         return {
             "kernel": state.kernel.tolist(),
-            "kernel_error": state.kernel_error.tolist(),
+            "at_width": phase.kernel.tolist(),
+            "at_width_error": phase.kernel_error.tolist(),
             "outputs": mean_outputs(state).tolist(),
             "converged": state.converged,
         }
     simulation = sampled_networks(problem, settings, sampler="hmc-weights")
     return {
+        "width": simulation.width,
         "kernel": simulation.kernel_mean.tolist(),
         "standard_error": simulation.kernel_standard_error.tolist(),
         "outputs": simulation.prediction.tolist(),
@@ -132,29 +125,26 @@ def run(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def compared(theory: dict[str, Any], networks: dict[int, dict[str, Any]]) -> dict[str, Any]:
-    """The limit of the sampled kernels against the theory's, entry by entry."""
-    widths = sorted(networks)
-    means, errors = ([networks[width][name] for width in widths] for name in ("kernel", "standard_error"))
-    trend = agreement.width_trend(widths, means, errors, order=2)
+def compared(theory: dict[str, Any], networks: dict[str, Any]) -> dict[str, Any]:
+    """The sampled kernel against the one predicted at its width, entry by entry."""
     kernel = np.array(theory["kernel"])
     verdict = agreement.compare(
-        kernel,
-        trend.limit,
-        np.hypot(trend.limit_standard_error, theory["kernel_error"]),
-        rhat=max(network["rhat"] for network in networks.values()),
-        ess=min(network["ess"] for network in networks.values()),
+        theory["at_width"],
+        networks["kernel"],
+        np.hypot(networks["standard_error"], theory["at_width_error"]),
+        rhat=networks["rhat"],
+        ess=networks["ess"],
     )
-    last = networks[widths[-1]]
     return {
         "kernel": kernel,
         "cka": cka(kernel, TEACHER.label_kernel(PATTERNS, T - 1)),
-        "limit": trend.limit,
-        "limit_standard_error": trend.limit_standard_error,
+        "at_width": np.array(theory["at_width"]),
+        "sampled_kernel": verdict.mean,
+        "error": verdict.standard_error,
         "outputs": theory["outputs"],
-        "sampled": last["outputs"],
-        "standard_error": last["outputs_standard_error"],
-        "width": widths[-1],
+        "sampled": networks["outputs"],
+        "standard_error": networks["outputs_standard_error"],
+        "width": networks["width"],
         "verdict": verdict.verdict if theory["converged"] else "undecided",
         "converged": theory["converged"],
         "largest_z": float(np.abs(verdict.z).max()),
@@ -175,11 +165,11 @@ def output_table(results: dict[str, dict[str, Any]]) -> dict[str, list[Any]]:
 
 
 def kernel_table(results: dict[str, dict[str, Any]]) -> dict[str, list[Any]]:
-    """One row for each entry of the joint kernels: theory, the sampled kernels' limit N → ∞, its error, and z."""
+    """One row for each entry of the joint kernels: theory, N → ∞ and at the width, sampled, the error, and z."""
     kernels = {}
     for arch, result in results.items():
         kernels[f"{arch}_theory"] = result["kernel"]
-        kernels |= {f"{arch}_{name}": result[name] for name in ("limit", "limit_standard_error", "z")}
+        kernels |= {f"{arch}_{name}": result[name] for name in ("at_width", "sampled_kernel", "error", "z")}
     return sequential.label_kernel_rows(TEACHER, kernels)
 
 

@@ -106,23 +106,24 @@ def test_kernels_and_outputs_of_small_networks(tmp_path, monkeypatch):
     assert np.abs(dnn).max() < 1e-9
 
 
-def test_sampled_nonlinear_kernels_are_compared_at_their_limit(tmp_path):
-    """Kernels with a shift in 1/N agree with their limit, and not with another kernel."""
+def test_sampled_nonlinear_kernels_are_compared_at_their_width():
+    """Kernels with the predicted shift agree, and not with the limit or where the theory has not converged."""
     rng = np.random.default_rng(0)
     half = rng.normal(size=(10, 10))
     kernel, shift, error = half @ half.T, rng.normal(size=(10, 10)), np.full((10, 10), 1e-3)
+    at_width = kernel + (shift + shift.T) / 64
     networks = {
-        width: {
-            "kernel": kernel + (shift + shift.T) / width + error * rng.normal(size=(10, 10)),
-            "standard_error": error, "rhat": 1.0, "ess": 500.0,
-            "outputs": np.zeros((2, 5)), "outputs_standard_error": np.zeros((2, 5)),
-        }
-        for width in (32, 64, 128)
+        "width": 64, "kernel": at_width + error * rng.normal(size=(10, 10)),
+        "standard_error": error, "rhat": 1.0, "ess": 500.0,
+        "outputs": np.zeros((2, 5)), "outputs_standard_error": np.zeros((2, 5)),
     }  # fmt: skip
-    theory = {"kernel": kernel, "kernel_error": error, "outputs": np.zeros((2, 5)), "converged": True}
+    theory = {
+        "kernel": kernel, "at_width": at_width, "at_width_error": 0 * error,
+        "outputs": np.zeros((2, 5)), "converged": True,
+    }  # fmt: skip
     result = nonlinear_sequences.compared(theory, networks)
     assert result["verdict"] == "agrees"
-    assert nonlinear_sequences.compared(theory | {"kernel": kernel + 0.1}, networks)["verdict"] == "disagrees"
+    assert nonlinear_sequences.compared(theory | {"at_width": kernel}, networks)["verdict"] == "disagrees"
     assert nonlinear_sequences.compared(theory | {"converged": False}, networks)["verdict"] == "undecided"
     table = nonlinear_sequences.kernel_table({"rnn": result, "dnn": result})
     assert {len(column) for column in table.values()} == {100}
