@@ -151,5 +151,25 @@ def test_both_signs_of_a_coherent_state_are_taken_to_one():
     assert abs(not_fixed.kernel[0, 1]) < 0.5 * abs(theory.kernel[0, 1])
 
 
+def test_a_mean_with_its_noise_taken_out_is_compared_where_no_sign_is_open():
+    theory = theory_of("rnn")
+    run = planted({"activation": "linear", "arch": "rnn", "chains": 2, "steps": 120, "width": 256, "seed": 1})
+    mean, error = theory.at(256)[0], np.full((3, 3), 1e-6)
+    sharp = {**run, "mean": mean.tolist(), "mean_error": error.tolist()}
+    found = widths.read_off(replace(theory, one_sign=False), 256, sharp)
+    np.testing.assert_array_equal(found.kernel, mean)
+    np.testing.assert_array_equal(found.kernel_error, error)
+    assert (widths.read_off(theory, 256, sharp).kernel_error > error).all()  # W → -W would average to 0
+
+
+def test_a_run_keeps_the_mean_with_its_noise_taken_out():
+    settings = {"T": 4, "signal": 4.0, "activation": "linear", "arch": "dnn", "width": 32, "chains": 2, "seed": 1}
+    settings |= {"steps": 60, "warmup": 40}
+    kept = [widths.network({**settings, "sharp": sharp}) for sharp in (True, False)]
+    assert np.shape(kept[0]["mean"]) == np.shape(kept[0]["mean_error"]) == (3, 3)
+    assert "mean" not in kept[1]
+    assert kept[0]["kernels"] == kept[1]["kernels"]
+
+
 def test_the_panel_is_listed():
     assert panel.PANEL.number == "4"
