@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib import import_module
 
 import numpy as np
@@ -12,7 +13,7 @@ from numerics.errors import InputError
 from numerics.inputs.problem import Problem, endpoint
 from numerics.sampling import Simulation
 from numerics.sampling.collapsed import CollapsedHMC, activations, potential
-from numerics.sampling.controls import controlled, controls, number_of_columns, states_of_columns, triples
+from numerics.sampling.controls import controlled, controls, number_of_columns, states_of_columns, triples, turned
 from numerics.sampling.diagnostics import summarise
 from numerics.sampling.ensemble import ensemble
 from numerics.sampling.network import make_network
@@ -231,3 +232,29 @@ def test_control_variates_are_those_of_the_columns_of_weights_and_activities(opt
         step = 1e-5 * np.eye(X.shape[1])[j]
         slopes = np.sum([functions(row + step) - functions(row - step) for row in X], axis=0)[:count] / 2e-5
         np.testing.assert_allclose(found[:, j], slopes - values.T @ (X[:, j] + S[:, j]), atol=1e-7)
+
+
+@pytest.mark.parametrize("arch", ["rnn", "shared:0.5", "looped:2"])
+def test_variates_of_a_chain_are_turned_as_its_weights_are(arch):
+    """As W → -W turns them; in a chain that changes sides, what is even in the weights stays."""
+    problem = endpoint(4, 9.0, activation="tanh", arch=arch)
+    signs = (-1.0) ** np.arange(3)
+    network = make_network(problem, 9, "float64")
+    rng = np.random.default_rng(3)
+    seen = CollapsedHMC(network, 0.1, 1.0).init(start(rng, network, "prior", readout=False)).seen
+    image = replace(seen, G=seen.G * signs[1:, None, None])
+    phi, other = (activations(network, each).transpose(0, 2, 1).reshape(3, -1) for each in (seen, image))
+    np.testing.assert_allclose(other, signs[:, None] * phi, atol=1e-9)
+    own, turned_own = (
+        controls(network, each, states_of_columns(network, act @ act.T / 9), 16)
+        for each, act in ((seen, phi), (image, other))
+    )
+    series = np.stack([own, turned_own])[:, None] * np.ones((1, 4, 1, 1))
+    where = np.array([[False] * 4, [True] * 4])
+    np.testing.assert_allclose(turned(problem, series, where, signs), own * np.ones((2, 4, 1, 1)), atol=1e-7)
+    where[0, 1] = True
+    left = turned(problem, series, where, signs)
+    assert not left[:, :, 3:].any()
+    assert not left[:, :, 0, 1].any()
+    np.testing.assert_allclose(left[:, :, 0, 0], own[0, 0] * np.ones((2, 4)), atol=1e-9)
+    assert turned(problem.with_(bias=0.1), series, where, signs) is None
