@@ -26,8 +26,9 @@ from numerics.linalg import BoolArray, FloatArray, IntArray
 from numerics.sampling.collapsed import Seen, potential
 from numerics.sampling.network import Network
 
-#: Draws that a regression needs for each variate, and those of each chain from which variates are kept.
-DRAWS_EACH, DRAWS_KEPT = 10, 2.5
+#: Draws that a regression needs for each variate; where its error is twice as well known; and those of each chain from
+#: which variates of functions beyond the columns are kept.
+DRAWS_EACH, DRAWS_WELL, DRAWS_KEPT = 10, 20, 5
 #: Added to a kernel's diagonal, relative: any B gives mean zero.
 _RIDGE = 1e-8
 

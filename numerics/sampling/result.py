@@ -26,7 +26,7 @@ from numerics.results.labelled import (
     problem_attributes,
 )
 from numerics.results.plotting import kernel, kernel_label
-from numerics.sampling.controls import DRAWS_EACH, controlled, stages, turned
+from numerics.sampling.controls import DRAWS_EACH, DRAWS_WELL, controlled, stages, turned
 from numerics.sampling.curvature import euler_bias, is_small
 from numerics.sampling.diagnostics import ESS_LIMIT, RHAT_LIMIT, Summary, summarise, summarise_symmetric
 from numerics.sampling.observables import (
@@ -186,9 +186,12 @@ class Simulation(Result):
         if self.controls is None:
             return None
         functions, d = self.controls.shape[2:]
-        most = min(functions, self.chains * self.draws // (DRAWS_EACH * d))
-        fitting = [count for count in stages(d, self.kernels.shape[2]) if count <= most]
-        return controlled(self.kernels, self.controls[:, :, : max(fitting)]) if fitting else None
+        draws = self.chains * self.draws
+        if draws < DRAWS_EACH * d**2:
+            return None
+        most = min(functions, max(d, draws // (DRAWS_WELL * d)))
+        count = max(count for count in stages(d, self.kernels.shape[2]) if count <= most)
+        return controlled(self.kernels, self.controls[:, :, :count])
 
     @cached_property
     def kernel_controlled(self) -> Summary | None:
