@@ -60,7 +60,7 @@ def test_a_state_at_a_width_tells_the_next_order_and_warns_near_a_transition(cap
     fields, said = told(state, 64)
     assert f"next order in 1/N: {np.max(fields['kernel_next_order']):.2g}" in said.out
     assert not said.err
-    assert np.max(fields["kernel_next_order"]) < 0.05 * np.abs(fields["kernel_shift"]).max() / 64
+    assert np.max(fields["kernel_next_order"]) < 0.2 * np.abs(fields["kernel_shift"]).max() / 64
     _, said = told(state, 2)
     assert "of the shift" in said.err
     assert "near a transition" in said.err
