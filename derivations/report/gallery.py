@@ -64,14 +64,14 @@ def known_sections() -> dict[str, str]:
 
 
 def shrink(source: Path, target: Path) -> None:
-    """The picture at most `WIDTH` pixels across, in a palette of its own colours."""
+    """The picture at most `WIDTH` pixels across, in a palette of its own colours, those of small marks included."""
     from PIL import Image
 
     with Image.open(source) as whole:
         picture = whole.convert("RGB")
     picture.thumbnail((WIDTH, 4 * WIDTH), Image.Resampling.LANCZOS)
     with whole_file(target) as temporary:
-        picture.quantize(256, dither=Image.Dither.NONE).save(temporary, optimize=True)
+        picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(temporary, optimize=True)
 
 
 if __name__ == "__main__":

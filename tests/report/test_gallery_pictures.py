@@ -1,0 +1,24 @@
+"""Pictures of the gallery keep the colours of small marks beside large areas of other colours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from derivations.report.gallery import WIDTH, shrink
+
+STAR = (230, 159, 0)
+
+
+def test_a_small_mark_keeps_its_colour_beside_a_map(tmp_path: Path):
+    ramp = np.linspace(0, 255, WIDTH)
+    whole = np.stack(np.broadcast_arrays(ramp * 0.6, ramp[:300, None], 255 - 0.5 * ramp), axis=2).astype(np.uint8)
+    whole[100:112, 200:212] = STAR
+    Image.fromarray(whole).save(tmp_path / "whole.png")
+    shrink(tmp_path / "whole.png", tmp_path / "small.png")
+    with Image.open(tmp_path / "small.png") as picture:
+        assert picture.mode == "P"
+        shown = np.asarray(picture.convert("RGB")).astype(int)[106, 206]
+    assert np.abs(shown - STAR).max() <= 16
