@@ -71,7 +71,9 @@ def shrink(source: Path, target: Path) -> None:
         picture = whole.convert("RGB")
     picture.thumbnail((WIDTH, 4 * WIDTH), Image.Resampling.LANCZOS)
     with whole_file(target) as temporary:
-        picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(temporary, optimize=True)
+        # a palette of what there is, not of what there is much of; spread, or maps would have steps
+        palette = picture.quantize(256, Image.Quantize.MAXCOVERAGE)
+        picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(temporary, optimize=True)
 
 
 if __name__ == "__main__":
