@@ -146,7 +146,8 @@ def _nonlinear_mass(state: NonlinearSolution, width: int) -> _Mass:
     if state.engine == "sampling" and np.linalg.norm(kernel_error) > target:
         with suppress(np.linalg.LinAlgError):  # a step too long: the state's own kernel and error stand
             better = corrected(state, found, target)
-            kernel, kernel_error = better.kernel, better.error
+            if np.linalg.norm(better.error) < np.linalg.norm(kernel_error):
+                kernel, kernel_error = better.kernel, better.error
     error = np.sqrt(kernel_error**2 + (found.shift_error / width) ** 2 + beyond**2)
     if not np.isfinite(error).all():  # too narrow for an expansion in 1/N: its first order is no more than a size
         error = np.hypot(state.kernel_error, found.shift / width)

@@ -9,13 +9,15 @@ itself is ``numerics.inputs.activation``.
 
 Averages: ``nodes``, over the tilted trajectory, with their exact sensitivities, from weighted points; ``quadrature``,
 such points for few dimensions; ``sample``, for many. ``reduced``: F maximised over Φ̃, with gradient and Hessian;
-``iteration``: the map of moments on a sample that moves with the state; ``weak``: what
-weak labels change of the random network's kernel.
+``iteration``: the map of moments on a sample that moves with the state, by ``averaging`` over each of the ``groups`` of
+which a law is the product, in coordinates of ``frames``; ``refining``: how its fixed points move on other samples;
+``weak``: what weak labels change of the random network's kernel.
 
-States: ``search``, the way to them (``lowest_state``, ``all_states``, ``state_near``); ``setting``, what
-its parts need; ``following``, the random network's state as the labels grow; ``exploration``, the cheap part, by
-``descent`` of F over ``laws`` of the trajectory, from those of ``learnt`` too; ``states``, such laws as states of an
-engine; ``minima``, what is met from all sides and below; ``answers``, the states refined and compared; ``engine``, what
-this asks of ``by_quadrature`` and ``by_sampling``; ``diagonal``, the incoherent state of one trajectory; ``solution``;
-``critical``, where the random network's state turns unstable; ``held_out``, inputs that were not learnt.
+States: ``search``, the way to them (``lowest_state``, ``all_states``, ``state_near``); ``setting``, what its parts
+need; ``following``, the random network's state as the labels grow; ``exploration``, the cheap part, by ``descent`` of F
+over ``laws`` of the trajectory (``gaussian_descent`` where it has many dimensions), from those of ``learnt`` too;
+``states``, such laws as states of an engine; ``minima``, what is met from all sides and below; ``answers``, the states
+refined and compared; ``engine``, what this asks of ``by_quadrature`` and ``by_sampling``; ``diagonal``, the incoherent
+state of one trajectory; ``solution``; ``critical``, where the random network's state turns unstable; ``held_out``,
+inputs that were not learnt.
 """

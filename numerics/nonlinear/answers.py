@@ -125,9 +125,6 @@ def _solution(search: Search, found: State, what: str) -> NonlinearSolution:
         if not np.isfinite(worst):
             status = "the error of the averages is not known: a part of the sample has no state here"
     gauge, E = np.outer(signs, signs), space.embedding
-    second = refined.second
-    if second is None:
-        second = (state.nodes.points * point.average.probability[:, None]).T @ state.nodes.points
     classes = kept_classes(space, search.engine.phi, point.kernel)
     kept = kept_entries(space, symmetric_vectors(space.m), classes)  # by symmetry the rest is zero
     beyond = coherence_beyond(expand(point.kernel), expand(prior), problem.P)
@@ -136,7 +133,7 @@ def _solution(search: Search, found: State, what: str) -> NonlinearSolution:
         kernel=expand(point.kernel) * gauge,
         conjugate=space.classes.shared(point.conjugate) * gauge,
         covariance=expand(E @ space.covariance(point.kernel) @ E.T) * gauge,
-        second_moment=expand(E @ second @ E.T) * gauge,
+        second_moment=expand(E @ state.second @ E.T) * gauge,
         free_energy=point.free_energy,
         energy=point.energy,
         entropy=point.entropy,
@@ -144,7 +141,7 @@ def _solution(search: Search, found: State, what: str) -> NonlinearSolution:
         engine=search.engine.name,
         kernel_error=np.abs(expand(refined.kernel_error)),
         free_energy_error=refined.free_energy_error,
-        points=len(state.nodes.points),
+        points=state.points,
         effective_points=point.average.effective_size,
         converged=state.reached and worst <= limit,
         status=status,

@@ -45,6 +45,23 @@ FINER = {1: 2.0, 2: 2.0, 3: 1.6, 4: 1.17}
 MOST_POINTS = 10_000_000
 
 
+@dataclass(frozen=True, eq=False)
+class PlacedState(State):
+    """A state on a rule.
+
+    Attributes:
+        nodes: of the rule.
+    """
+
+    nodes: Nodes
+
+    @classmethod
+    def on(cls, nodes: Nodes, point: ReducedPoint, iterations: int, status: str) -> PlacedState:
+        """One that was not reached."""
+        second = (nodes.points * point.average.probability[:, None]).T @ nodes.points
+        return cls(point, iterations, False, status, second, len(nodes.points), nodes)
+
+
 @dataclass(frozen=True)
 class Quadrature:
     """The engine for at most `LARGEST_DIMENSION` dimensions.
@@ -75,25 +92,25 @@ class Quadrature:
         """The start that a law of g suggests."""
         return law.kernel, law.tilt, self._rule(space, law.kernel, law.tilt, (law.mean, law.covariance))
 
-    def at(self, space: TrajectorySpace, start: Start) -> State:
+    def at(self, space: TrajectorySpace, start: Start) -> PlacedState:
         """A start as a state that was not reached."""
         kernel, conjugate, nodes = start
         point = reduced_point(space, symmetric_vectors(space.m), nodes, kernel, conjugate)
-        return State(point, nodes, 0, False, "")
+        return PlacedState.on(nodes, point, 0, "")
 
-    def start(self, space: TrajectorySpace, state: State) -> Start:
+    def start(self, space: TrajectorySpace, state: PlacedState) -> Start:
         """A state as a start."""
         return state.point.kernel, state.point.conjugate, state.nodes
 
     def converge(
         self, space: TrajectorySpace, start: Start, *, classes: Classes | None = None, relaxed: int = 0
-    ) -> State | None:
+    ) -> PlacedState | None:
         """Stationary point near a start; Newton's method goes down, so that it leaves an unstable state by itself."""
         kernel, conjugate, nodes = start
         vectors = symmetric_vectors(space.m)
         kept = kept_entries(space, vectors, classes)
         iterations = 0
-        state: State | None = None
+        state: PlacedState | None = None
         for placement in range(PLACEMENTS):
             newton = _newton(space, vectors, nodes, kernel, conjugate, kept)
             if newton is None:
@@ -102,7 +119,7 @@ class Quadrature:
             iterations += steps
             moved = float(np.linalg.norm(point.kernel - kernel) / np.linalg.norm(point.kernel))
             kernel, conjugate = point.kernel, point.conjugate
-            state = State(point, nodes, iterations, False, "the points have not converged")
+            state = PlacedState.on(nodes, point, iterations, "the points have not converged")
             if ending == "failed":
                 return replace(state, status="Newton's method has not converged")
             if moved <= PLACED and placement > 0:
@@ -110,7 +127,7 @@ class Quadrature:
             nodes = self._rule(space, kernel, conjugate, self._moments(state))
         return state
 
-    def perturbed(self, space: TrajectorySpace, state: State) -> list[Start]:
+    def perturbed(self, space: TrajectorySpace, state: PlacedState) -> list[Start]:
         """Starts off an unstable state; Φ̃ follows to first order.
 
         One way only where a symmetry turns the mode around: the other start is its mirror image.
@@ -132,7 +149,7 @@ class Quadrature:
                     break
         return starts
 
-    def refined(self, space: TrajectorySpace, state: State, limit: float, say: Say) -> Refined:
+    def refined(self, space: TrajectorySpace, state: PlacedState, limit: float, say: Say) -> Refined:
         """The state under as fine a rule as its tolerance needs and `MOST_POINTS` allows."""
         engine, refinement = self, 1.0
         error = engine._error(space, state)
@@ -167,10 +184,10 @@ class Quadrature:
         """The rule for a trajectory of given mean and covariance, as far as these are known."""
         return quadrature_nodes(space, self.phi, kernel, conjugate, moments, finer * self.refinement)
 
-    def _moments(self, state: State) -> tuple[FloatArray, FloatArray]:
+    def _moments(self, state: PlacedState) -> tuple[FloatArray, FloatArray]:
         return tilted_moments(state.nodes.points, state.point.average.probability, odd=self.phi.odd)
 
-    def _error(self, space: TrajectorySpace, state: State) -> FloatArray:
+    def _error(self, space: TrajectorySpace, state: PlacedState) -> FloatArray:
         """|ΔΦ| under a finer rule, to first order."""
         vectors, point = symmetric_vectors(space.m), state.point
         finer = self._rule(space, point.kernel, point.conjugate, self._moments(state), FINER[space.d])

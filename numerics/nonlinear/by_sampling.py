@@ -13,10 +13,13 @@ from numerics.nonlinear import by_walkers, weak
 from numerics.nonlinear.by_walkers import WalkedState
 from numerics.nonlinear.engine import Refined, Say, State, continued, relative_error
 from numerics.nonlinear.forward import forward_kernel
-from numerics.nonlinear.iteration import Iterate, MomentMap, Moments
+from numerics.nonlinear.frames import Moments
+from numerics.nonlinear.groups import Group, groups_of, whole
+from numerics.nonlinear.iteration import Iterate, MomentMap
 from numerics.nonlinear.laws import Law, law_at, minimised
-from numerics.nonlinear.nodes import moments_of, tilted_moments
-from numerics.nonlinear.reduced import natural_hessian, stationary_point
+from numerics.nonlinear.nodes import Averages, Nodes, log_density, moments_of
+from numerics.nonlinear.reduced import natural_hessian, point_at, stationary_point
+from numerics.nonlinear.refining import Refining
 from numerics.nonlinear.sample import BATCHES, Mixture, Sample, fitted, placed, sample, standard, with_tails
 from numerics.nonlinear.solution import Engine
 from numerics.nonlinear.space import TrajectorySpace
@@ -33,23 +36,30 @@ FOUND, REFINED = 1e-6, 1e-8
 FITS, STEPS, COUNTING, MOVED = 5, 60, 0.4, 0.03
 #: Unstable modes along which a state is left, the most unstable first; points of which they are found.
 MOST_MODES, MODE_POINTS = 6, 32768
-#: Independent parts of a sample, from whose states the error is estimated.
+#: Rows of Φ beyond which they are those that states are found with, and parts of a sample have no states of their own.
+LARGE = 25
+#: Independent parts of a sample, from whose states the error is estimated, and to which residual these are found.
 PARTS, PARTS_TOLERANCE = 8, 1e-6
 #: Damped steps towards a minimum whose place another sample has moved too far for acceleration, and at the end of a
 #: longer way; steps of such a way after which coordinates and points are placed anew.
 RELAXED, ROUND = 60, 10
 #: Margin on the size that the error asks for; the most that a sample grows by at once.
-MARGIN, GROWTH = 1.5, 16
+MARGIN, GROWTH = 1.1, 16
 #: Points that must count for each entry of Φ where the Hessian is computed from covariances: its noise.
 POINTS_PER_ENTRY = 200
 
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """Where the iteration starts: moments, and what the points are drawn from."""
+    """Where the iteration starts.
+
+    Attributes:
+        moments: Φ, mean and covariance of g.
+        mixtures: what the points of each group are drawn from; None for the standard normal.
+    """
 
     moments: Moments
-    mixture: Mixture
+    mixtures: tuple[Mixture, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,10 +67,19 @@ class SampledState(State):
     """A state on a sample.
 
     Attributes:
-        sample: the sample.
+        moments: Φ, mean and covariance of g.
+        samples, groups: the sample of each group.
+        mixtures: what they are drawn from, as of a start.
+        batches: mean weights of each group's batches, relative, (groups, BATCHES).
+        size: points of a batch.
     """
 
-    sample: Sample
+    moments: Moments
+    samples: tuple[Sample, ...]
+    groups: tuple[Group, ...]
+    mixtures: tuple[Mixture, ...] | None
+    batches: FloatArray
+    size: int
 
 
 @dataclass(frozen=True)
@@ -90,45 +109,65 @@ class Sampling:
     def random_network(self, space: TrajectorySpace, prior: FloatArray) -> Start:
         """The start without labels."""
         moments = (prior, np.zeros(space.d), space.covariance(prior))
-        return Start(moments, standard(space.d) if self.phi.odd else with_tails(space.d))
+        if self.phi.odd:
+            return Start(moments)
+        return Start(moments, tuple(with_tails(len(group.coordinates)) for group in groups_of(space)))
 
     def near(self, space: TrajectorySpace, trajectories: FloatArray) -> Start:
         """The start that samples of g suggest."""
         moments = moments_of(space, self.phi, trajectories)
-        if self.phi.odd:
-            return Start(moments, standard(space.d))
         alike = np.full(len(trajectories), 1 / len(trajectories))
-        return Start(moments, fitted(trajectories, alike, *moments[1:], self.seed))
+        return Start(moments, self._fitted(space, trajectories, alike, moments[1], moments[2]))
 
     def around(self, space: TrajectorySpace, law: Law) -> Start:
         """The start that a law of g suggests."""
+        moments = law.kernel, law.mean, law.covariance
         if self.phi.odd:
-            return Start((law.kernel, law.mean, law.covariance), standard(space.d))
-        mixture = self._fitted(law)
+            return Start(moments)
+        groups = groups_of(space)
+        mixtures = self._fitted(space, law.points, law.probability, law.mean, law.covariance)
         for _ in range(FITS):
-            chosen = self._sample(space, self._coarse(space), mixture)
-            nodes = placed(chosen, space, self.phi, law.mean, law.covariance)
+            chosen = self._samples(space, self._coarse(groups), groups, mixtures)
+            nodes = placed(chosen, groups, space, self.phi, law.mean, law.covariance)
             before = law_at(space, self.phi, nodes, law.precision, law.tilt)
             law, ended = minimised(space, self.phi, nodes, before, steps=STEPS)
-            mixture = self._fitted(law)
+            mixtures = self._fitted(space, law.points, law.probability, law.mean, law.covariance)
             moved = np.linalg.norm(law.kernel - before.kernel) / np.linalg.norm(law.kernel)
             if ended and moved <= MOVED and before.counting >= COUNTING:
                 break
-        return Start((law.kernel, law.mean, law.covariance), mixture)
+        return Start((law.kernel, law.mean, law.covariance), mixtures)
 
-    def _fitted(self, law: Law) -> Mixture:
-        return fitted(law.points, law.probability, law.mean, law.covariance, self.seed)
+    def _fitted(
+        self,
+        space: TrajectorySpace,
+        points: FloatArray,
+        probability: FloatArray,
+        mean: FloatArray,
+        covariance: FloatArray,
+    ) -> tuple[Mixture, ...] | None:
+        """The mixture of each group that fits weighted points; none for odd φ."""
+        if self.phi.odd:
+            return None
+        return tuple(
+            fitted(
+                points[:, group.coordinates],
+                probability,
+                mean[group.coordinates],
+                group.of_coordinates(covariance),
+                self.seed,
+            )
+            for group in groups_of(space)
+        )
 
     def at(self, space: TrajectorySpace, start: Start) -> SampledState:
         """A start as a state that was not reached."""
-        chosen = self._sample(space, self._coarse(space), start.mixture)
-        last = MomentMap(chosen, space, self.phi).at(start.moments)
-        return self._state(space, chosen, last, 0, reached=False)
+        size = self._coarse(groups_of(space))
+        map_ = self._map(space, start, size)
+        return self._state(map_, start, size, map_.at(start.moments), 0, reached=False)
 
     def start(self, space: TrajectorySpace, state: SampledState) -> Start:
         """A state as a start."""
-        moments = tilted_moments(state.nodes.points, state.point.average.probability, odd=self.phi.odd)
-        return Start((state.point.kernel, *moments), state.sample.mixture)
+        return Start(state.moments, state.mixtures)
 
     def converge(
         self, space: TrajectorySpace, start: Start, *, classes: Classes | None = None, relaxed: int = 0
@@ -140,15 +179,14 @@ class Sampling:
             except np.linalg.LinAlgError:
                 return None
             relaxed = RELAXED
-        chosen = self._sample(space, self._coarse(space), start.mixture)
-        state = self._converged(space, chosen, start.moments, classes=classes, relaxed=relaxed)
+        size = self._coarse(groups_of(space, classes))
+        state = self._converged(space, start, size, classes=classes, relaxed=relaxed)
         if self.phi.odd or state is None or not state.reached:
             return state
         start = self._refitted(space, state)
-        chosen = self._sample(space, self._coarse(space), start.mixture)
-        new = self._converged(space, chosen, start.moments, classes=classes)
+        new = self._converged(space, start, size, classes=classes)
         if relaxed and (new is None or not new.reached):
-            new = self._converged(space, chosen, start.moments, classes=classes, relaxed=relaxed)
+            new = self._converged(space, start, size, classes=classes, relaxed=relaxed)
         return continued(new, state)
 
     def perturbed(self, space: TrajectorySpace, state: SampledState) -> list[Start]:
@@ -161,7 +199,7 @@ class Sampling:
             for sign in (1.0,) if odd else (1.0, -1.0):
                 moved = map_.off(here, sign * mode)
                 if moved is not None:
-                    starts.append(Start(moved, state.sample.mixture))
+                    starts.append(Start(moved, state.mixtures))
         return starts
 
     def refined(self, space: TrajectorySpace, state: SampledState | WalkedState, limit: float, say: Say) -> Refined:
@@ -171,24 +209,29 @@ class Sampling:
         changed = self._refined_weak(space, state, limit, say) if state.reached else None
         if changed is not None:
             return changed
-        size, most = (self._coarse(space), MOST) if self.size is None else (self.size, self.size)
         classes = kept_classes(space, self.phi, state.point.kernel)
+        coarse = self._coarse(groups_of(space, classes))
+        size, most = (coarse, MOST) if self.size is None else (self.size, self.size)
         error = np.full_like(state.point.kernel, np.inf)
+        before: tuple[int, FloatArray] | None = None
         while state.reached:
-            start = self.start(space, state)
+            start, has_bias = self.start(space, state), space.m <= LARGE or size == most
             say(f"{size * BATCHES} points")
-            chosen = self._sample(space, size, start.mixture)
-            new = self._converged(space, chosen, start.moments, classes=classes, tolerance=REFINED)
+            new = self._converged(space, start, size, classes=classes, tolerance=REFINED)
             if (new is None or not new.reached) and self._is_stable(space, state):  # F leads back to it
-                new = self._converged(space, chosen, start.moments, classes=classes, tolerance=REFINED, relaxed=RELAXED)
+                new = self._converged(space, start, size, classes=classes, tolerance=REFINED, relaxed=RELAXED)
             if new is not None and new.reached:
                 state = continued(new, state)
                 say(f"{size * BATCHES} points, error")
-                error = self._error(space, state, classes)
+                error = self._error(space, state, min(coarse, size), classes)
+                if before is not None and space.m > LARGE:  # the bias falls as one over the number of points
+                    change = np.abs(state.point.kernel - before[1])
+                    error, has_bias = np.hypot(error, change * before[0] / (size - before[0])), True
+                before = size, state.point.kernel
             elif size == most:
                 state = replace(state, reached=False, status="no state on the whole sample")
             ratio = relative_error(state.point.kernel, error) / limit
-            if ratio <= 1 or size == most:
+            if (ratio <= 1 and has_bias) or size == most:
                 break
             needed = MARGIN * min(ratio, GROWTH) ** 2
             size = min(most, size * 2 ** int(np.ceil(np.log2(min(max(needed, 2.0), GROWTH)))))
@@ -203,18 +246,18 @@ class Sampling:
         prior = forward_kernel(space, self.phi)
         if not weak.is_weak(space, prior):
             return None
-        start, classes = self.start(space, state), kept_classes(space, self.phi, state.point.kernel)
+        classes = kept_classes(space, self.phi, state.point.kernel)
+        size = self._coarse(groups_of(space, classes))
         pairs = []
         for seed in range(weak.SAMPLES):
             say(f"sample {seed + 1} of {weak.SAMPLES}, with labels and without")
-            chosen = replace(self, seed=self.seed + seed)._sample(space, self._coarse(space), start.mixture)
-            moments, pair = start.moments, []
+            engine, start, pair = replace(self, seed=self.seed + seed), self.start(space, state), []
             for labels in (space, space.with_labels(0.0)):
-                new = self._converged(labels, chosen, moments, classes=classes, tolerance=weak.RESIDUAL)
+                new = engine._converged(labels, start, size, classes=classes, tolerance=weak.RESIDUAL)
                 if new is None or not new.reached:
                     return None
                 pair.append(continued(new, state))
-                moments = self.start(space, new).moments
+                start = self.start(space, new)
             pairs.append((pair[0], pair[1]))
         found = weak.refined_by_change(space, prior, pairs)
         if found is None or relative_error(found.state.point.kernel, found.kernel_error) > limit:
@@ -223,39 +266,72 @@ class Sampling:
         stable = space.labels.duals(prior).energy < weak.NEGLIGIBLE or self._is_stable(space, pairs[0][0])
         return replace(found, stable=stable, hessian_smallest=self._hessian_smallest(space, pairs[0][0]))
 
-    def _coarse(self, space: TrajectorySpace) -> int:
+    def _coarse(self, groups: tuple[Group, ...]) -> int:
         """Points of a batch with which states are found."""
-        entries = space.m * (space.m + 1) // 2
-        enough = max(FEWEST, FEWEST_PER_ENTRY * entries / BATCHES)
+        m = max(len(group.rows) for group in groups)
+        enough = max(FEWEST, FEWEST_PER_ENTRY * m * (m + 1) / 2 / BATCHES)
         coarse = min(1 << math.ceil(math.log2(enough)), MOST)
         return coarse if self.size is None else min(self.size, coarse)
 
-    def _sample(self, space: TrajectorySpace, size: int, mixture: Mixture) -> Sample:
-        """The fixed random numbers."""
-        mirrored = mirror(space, self.phi)
-        return sample(space, size, self.seed, mixture, mirrored=mirrored, paired=self.phi.odd)
+    def _map(self, space: TrajectorySpace, start: Start, size: int, classes: Classes | None = None) -> MomentMap:
+        """The map on fixed random numbers, so many a batch."""
+        groups = groups_of(space, classes)
+        return MomentMap(self._samples(space, size, groups, start.mixtures), groups, space, self.phi, classes)
+
+    def _samples(
+        self, space: TrajectorySpace, size: int, groups: tuple[Group, ...], mixtures: tuple[Mixture, ...] | None
+    ) -> tuple[Sample, ...]:
+        signs = mirror(space, self.phi)
+        samples = []
+        for number, group in enumerate(groups):
+            d, own = len(group.coordinates), None if signs is None else signs[group.coordinates]
+            samples.append(
+                sample(
+                    d,
+                    size,
+                    (self.seed, number) if number else self.seed,
+                    standard(d) if mixtures is None else mixtures[number],
+                    mirrored=None if own is None or (own == own[0]).all() else own,
+                    paired=self.phi.odd,
+                )
+            )
+        return tuple(samples)
 
     def _refitted(self, space: TrajectorySpace, state: SampledState) -> Start:
-        """A state as a start; for φ that is not odd, with the mixture that fits it."""
+        """A state as a start; for φ that is not odd, with the mixtures that fit it."""
         start = self.start(space, state)
         if self.phi.odd:
             return start
-        points, probability = state.nodes.points, state.point.average.probability
-        return replace(start, mixture=fitted(points, probability, *start.moments[1:], self.seed))
+        nodes, probability = self._weighted(space, state)
+        return replace(start, mixtures=self._fitted(space, nodes.points, probability, *start.moments[1:]))
+
+    def _weighted(self, space: TrajectorySpace, state: SampledState) -> tuple[Nodes, FloatArray]:
+        """Points of all rows, with their probabilities; those of groups, each evenly spread, are not so together."""
+        groups, samples = state.groups, state.samples
+        if self.phi.odd and len(groups) > 1:
+            groups = whole(space)
+            samples = self._samples(space, state.size, groups, None)
+        nodes = placed(samples, groups, space, self.phi, *state.moments[1:])
+        log_p = nodes.log_weight + log_density(nodes, space.covariance(state.point.kernel), state.point.conjugate)
+        p = np.exp(log_p - log_p.max())
+        return nodes, p / p.sum()
 
     def _relaxed_far(self, space: TrajectorySpace, start: Start, rounds: int) -> Start:
         """Far from a start: Φ may change by orders of magnitude, and the points follow."""
         for _ in range(rounds):
-            chosen = self._sample(space, self._coarse(space), start.mixture)
-            last = MomentMap(chosen, space, self.phi).relax(start.moments, ROUND)
-            start = self._refitted(space, self._state(space, chosen, last, 0, reached=False))
+            size = self._coarse(groups_of(space))
+            map_ = self._map(space, start, size)
+            last = map_.relax(start.moments, ROUND)
+            start = self._refitted(space, self._state(map_, start, size, last, 0, reached=False))
         return start
 
     def _free(self, space: TrajectorySpace, state: SampledState) -> tuple[MomentMap, Iterate]:
         """The map at a state without any constraint, on not too many points."""
         start = self.start(space, state)
-        size = min(len(state.nodes.points), MODE_POINTS) // BATCHES
-        map_ = MomentMap(self._sample(space, size, start.mixture), space, self.phi)
+        size = min(state.size, MODE_POINTS // BATCHES)
+        if space.m > LARGE:
+            size = min(size, self._coarse(groups_of(space)))
+        map_ = self._map(space, start, size)
         return map_, map_.at(start.moments)
 
     def _is_stable(self, space: TrajectorySpace, state: SampledState) -> bool:
@@ -265,73 +341,107 @@ class Sampling:
     def _converged(
         self,
         space: TrajectorySpace,
-        chosen: Sample,
-        moments: Moments,
+        start: Start,
+        size: int,
         *,
         classes: Classes | None,
         relaxed: int = 0,
         tolerance: float = FOUND,
     ) -> SampledState | None:
+        map_ = self._map(space, start, size, classes)
         try:
-            map_ = MomentMap(chosen, space, self.phi, classes)
-            last, iterations, reached = map_.fixed_point(moments, relaxed=relaxed, tolerance=tolerance)
-            return self._state(space, chosen, last, iterations, reached=reached)
+            last, iterations, reached = map_.fixed_point(start.moments, relaxed=relaxed, tolerance=tolerance)
+            return self._state(map_, start, size, last, iterations, reached=reached)
         except np.linalg.LinAlgError:
             return None
 
     def _state(
-        self, space: TrajectorySpace, chosen: Sample, last: Iterate, iterations: int, *, reached: bool
+        self, map_: MomentMap, start: Start, size: int, last: Iterate, iterations: int, *, reached: bool
     ) -> SampledState:
-        nodes = placed(chosen, space, self.phi, last.mean, last.covariance)
-        vectors = symmetric_vectors(space.m)
-        point = stationary_point(space, vectors, nodes, last.kernel, last.conjugate, covariance=False)
-        status = "converged" if reached else "the iteration has not converged"
-        return SampledState(point, nodes, iterations, reached, status, chosen)
+        space, vectors = map_.space, symmetric_vectors(map_.space.m)
+        second = last.after[2] + np.outer(last.after[1], last.after[1])
+        precision = np.asarray(np.linalg.inv(space.covariance(last.kernel)))
+        response, points = precision @ second @ precision, len(map_.samples[0].z)
+        average = Averages(
+            last.log_Z,
+            vectors.vec(last.after[0]),
+            vectors.vec(space.pull_back(0.5 * (response - precision))),
+            np.ones(1),
+            last.counting * points,
+            None,
+            precision,
+            response,
+        )
+        return SampledState(
+            point_at(space, vectors, last.kernel, last.conjugate, average),
+            iterations,
+            reached,
+            "converged" if reached else "the iteration has not converged",
+            second,
+            points,
+            (last.kernel, *last.after[1:]),
+            map_.samples,
+            map_.groups,
+            start.mixtures,
+            last.batches,
+            size,
+        )
 
-    def _error(self, space: TrajectorySpace, state: SampledState, classes: Classes | None) -> FloatArray:
-        """Standard error of Φ from its values on independent parts of the sample, with the bias that they show.
+    def _refining(
+        self, space: TrajectorySpace, state: SampledState, size: int, classes: Classes | None
+    ) -> Refining | None:
+        rough = self._map(space, self.start(space, state), size, classes).samples
+        try:
+            return Refining(space, self.phi, state.groups, state.moments, rough, classes)
+        except np.linalg.LinAlgError:
+            return None
+
+    def _error(self, space: TrajectorySpace, state: SampledState, size: int, classes: Classes | None) -> FloatArray:
+        """Standard error of Φ from its values on independent parts of the sample, and the bias that they show.
 
         A bias falls as one over the number of points, so that the parts' mean is off by `PARTS` times as much as Φ.
-        Where a part, of fewer points, has no state, its value is that to first order; infinite where that is not known.
+        Where a part has no state, or rows are many, its value is that to first order, through the map's derivative on
+        points of a given size, and has no bias; infinite where that is not known.
         """
-        moments = self.start(space, state).moments
-        parts = [state.sample.part(batches) for batches in np.arange(BATCHES).reshape(PARTS, -1)]
-        try:
-            changes = self._changes(space, moments, parts, classes)
-            if changes is None:
-                whole = MomentMap(state.sample, space, self.phi, classes)
-                changes = whole.responses(moments, parts)
-        except np.linalg.LinAlgError:
-            changes = None
+        parts = [
+            tuple(each.part(batches) for each in state.samples) for batches in np.arange(BATCHES).reshape(PARTS, -1)
+        ]
+        changes = self._changes(space, state, parts, classes) if space.m <= LARGE else None
         if changes is None:
-            return np.full_like(moments[0], np.inf)
+            refining = self._refining(space, state, size, classes)
+            changes = None if refining is None else refining.changes(state.samples, parts)
+        if changes is None:
+            return np.full_like(state.point.kernel, np.inf)
         bias = np.mean(changes, axis=0) / (PARTS - 1)
         return np.asarray(np.hypot(np.std(changes, axis=0, ddof=1) / np.sqrt(PARTS), bias))
 
     def _changes(
-        self, space: TrajectorySpace, moments: Moments, parts: list[Sample], classes: Classes | None
+        self, space: TrajectorySpace, state: SampledState, parts: list[tuple[Sample, ...]], classes: Classes | None
     ) -> list[FloatArray] | None:
-        """Changes of Φ from a state to those on other samples; None if one has no state."""
+        """Changes of Φ from a state to those on parts of its sample; None if one has no state."""
         changes = []
         for part in parts:
+            map_ = MomentMap(part, state.groups, space, self.phi, classes)
             try:
-                last, _, reached = MomentMap(part, space, self.phi, classes).fixed_point(
-                    moments, tolerance=PARTS_TOLERANCE
-                )
+                last, _, reached = map_.fixed_point(state.moments, tolerance=PARTS_TOLERANCE)
             except np.linalg.LinAlgError:
                 return None
             if not reached:
                 return None
-            changes.append(last.kernel - moments[0])
+            changes.append(last.kernel - state.moments[0])
         return changes
 
-    def _hessian_smallest(self, space: TrajectorySpace, state: State) -> float:
+    def _hessian_smallest(self, space: TrajectorySpace, state: SampledState | WalkedState) -> float:
         """Smallest eigenvalue of the Hessian in the natural metric, where the points are enough for its covariances."""
         vectors, point = symmetric_vectors(space.m), state.point
-        if point.average.effective_size < POINTS_PER_ENTRY * len(vectors.rows):
+        needed = POINTS_PER_ENTRY * len(vectors.rows)
+        if point.average.effective_size < needed or isinstance(state, WalkedState):
             return np.nan
         try:
-            full = stationary_point(space, vectors, state.nodes, point.kernel, point.conjugate, covariance=True)
+            nodes, p = self._weighted(space, state)
+            if 1 / np.vdot(p, p) < needed:  # of all groups together
+                return np.nan
+            full = stationary_point(space, vectors, nodes, point.kernel, point.conjugate, covariance=True)
             return float(np.linalg.eigvalsh(natural_hessian(space, vectors, full))[0])
         except np.linalg.LinAlgError:
             return np.nan
@@ -339,5 +449,4 @@ class Sampling:
 
 def _free_energy_error(state: SampledState) -> float:
     """Standard error of F, that of ln Z, from the batches: F is stationary in all that follows from them."""
-    shares = BATCHES * np.bincount(state.sample.batch, state.point.average.probability, BATCHES)
-    return float(np.std(shares, ddof=1) / np.sqrt(BATCHES))
+    return float(np.linalg.norm(np.std(state.batches, axis=1, ddof=1)) / np.sqrt(BATCHES))

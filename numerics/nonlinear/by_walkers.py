@@ -41,11 +41,9 @@ class WalkedState(State):
     """A state by walkers.
 
     Attributes:
-        second: ``⟨ggᵀ⟩``, (d, d).
         free_energy_error: standard error of F at these moments.
     """
 
-    second: FloatArray
     free_energy_error: float
 
 
@@ -162,4 +160,4 @@ def _state(
     )
     error = float(np.std([walkers.log_Z for walkers in populations], ddof=1) / np.sqrt(len(populations)))
     point = stationary_point(space, symmetric_vectors(space.m), whole, moments[0], law[1], covariance=False)
-    return WalkedState(point, whole, iterations, True, "converged", moments[1], error)
+    return WalkedState(point, iterations, True, "converged", moments[1], len(whole.points), error)

@@ -11,7 +11,6 @@ import numpy as np
 from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray
 from numerics.nonlinear.laws import Law
-from numerics.nonlinear.nodes import Nodes
 from numerics.nonlinear.reduced import ReducedPoint
 from numerics.nonlinear.solution import Engine as EngineName
 from numerics.nonlinear.space import TrajectorySpace
@@ -24,17 +23,19 @@ class State:
 
     Attributes:
         point: F with its gradient.
-        nodes: the points.
         iterations: so far.
         reached: whether it is stationary on its points.
         status: one sentence.
+        second: ``⟨ggᵀ⟩``, (d, d).
+        points: how many.
     """
 
     point: ReducedPoint
-    nodes: Nodes
     iterations: int
     reached: bool
     status: str
+    second: FloatArray
+    points: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,6 @@ class Refined:
         stable: whether no direction leads down.
         hessian_smallest: smallest eigenvalue of the Hessian of F(Φ) in the natural metric; nan where it is not known.
         free_energy_error: standard error of F; None for quadrature.
-        second: ``⟨ggᵀ⟩``, (d, d), where it is known better than from the state's points.
     """
 
     state: State
@@ -55,7 +55,6 @@ class Refined:
     stable: bool
     hessian_smallest: float
     free_energy_error: float | None = None
-    second: FloatArray | None = None
 
 
 #: Told what is being done.

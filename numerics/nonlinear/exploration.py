@@ -16,6 +16,8 @@ from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray
 from numerics.nonlinear.descent import Descent
 from numerics.nonlinear.engine import Say
+from numerics.nonlinear.gaussian_descent import GaussianDescent, largest
+from numerics.nonlinear.groups import groups_of
 from numerics.nonlinear.laws import Law
 from numerics.nonlinear.learnt import learnt_covariances
 from numerics.nonlinear.space import TrajectorySpace
@@ -30,6 +32,8 @@ FIRST_STEPS, STEPS, WAY_STEPS = 60, 300, 30
 COMPETES, MOST_GOING_ON, ROUNDS, FALLING = 0.3, 6, 6, 0.01
 #: Margin, likewise, within which descents that have not ended leave the answer open.
 CLOSE = 0.02
+#: Dimensions of a group beyond which weighted points say too little of a law, so that it is Gaussian; for odd φ.
+LARGE = 25
 #: Parts of the labels' squared scale on the way from the random network.
 PARTS = (0.01, 0.05, 0.2, 0.5)
 #: Factors on the labels' squared scale, and on κ, to which the lowest state is followed, and back.
@@ -56,12 +60,14 @@ class Explored:
         ended: for each, whether F falls no further: it is near a minimum.
         bounded: whether starts were left out, or a descent that competes ended at its bound.
         within_reach: whether the labels are within reach of the random network, so that little was tried.
+        gaussian: whether the laws are Gaussian.
     """
 
     laws: list[Law]
     ended: list[bool]
     bounded: bool
     within_reach: bool
+    gaussian: bool = False
 
 
 def explore(space: TrajectorySpace, phi: Activation, prior: FloatArray, seed: int, say: Say) -> Explored:
@@ -77,7 +83,9 @@ def explore(space: TrajectorySpace, phi: Activation, prior: FloatArray, seed: in
     energy = space.labels.duals(prior).energy
     if energy < (WEAK if within else NEGLIGIBLE):
         return Explored([], [], False, True)
-    exploration = _Exploration(space, phi, Descent(space.d, phi, seed), energy + CLOSE * (1 + energy))
+    by_normal = phi.odd and largest(groups_of(space)) > LARGE
+    descent = GaussianDescent(space, phi, seed) if by_normal else Descent(space.d, phi, seed)
+    exploration = _Exploration(space, phi, descent, energy + CLOSE * (1 + energy))
     say("looking for minima from the random network and from laws that fit the labels")
     C = space.covariance(prior)
     exploration.random_side(C, grown=not within)  # within reach the engine follows growing labels itself
@@ -91,7 +99,7 @@ def explore(space: TrajectorySpace, phi: Activation, prior: FloatArray, seed: in
         exploration.go_on()
     cut = len(covariances) > MOST_STARTS or any(not done for _, done in exploration.competing(CLOSE))
     laws, ended = [law for law, _ in exploration.found], [done for _, done in exploration.found]
-    return Explored(laws, ended, cut, within)
+    return Explored(laws, ended, cut, within, by_normal)
 
 
 def _within_reach(space: TrajectorySpace, prior: FloatArray) -> bool:
@@ -103,7 +111,9 @@ def _within_reach(space: TrajectorySpace, prior: FloatArray) -> bool:
 class _Exploration:
     """Laws found so far, lowest F first, each with whether its descent has ended by itself."""
 
-    def __init__(self, space: TrajectorySpace, phi: Activation, descent: Descent, ceiling: float) -> None:
+    def __init__(
+        self, space: TrajectorySpace, phi: Activation, descent: Descent | GaussianDescent, ceiling: float
+    ) -> None:
         self.space, self.phi, self.descent, self.ceiling = space, phi, descent, ceiling
         self.found: list[tuple[Law, bool]] = []
 

@@ -45,6 +45,19 @@ def pair_averages(activation: Activation, a: FloatArray, b: FloatArray, c: Float
     return total
 
 
+def gaussian_pairs(activation: Activation, a: FloatArray, b: FloatArray, c: FloatArray) -> FloatArray:
+    """`pair_averages`, by the closed forms of theory/gaussian_averages.py where there are any."""
+    if activation.name not in ("linear", "erf", "relu") or not activation.known:
+        return pair_averages(activation, a, b, c)
+    if activation.name == "linear":
+        return c.copy()
+    scale = np.sqrt((2 / np.pi + a) * (2 / np.pi + b) if activation.name == "erf" else a * b)
+    sine = np.clip(np.divide(c, scale, out=np.zeros_like(c), where=scale > 0), -1.0, 1.0)
+    if activation.name == "erf":
+        return np.asarray(2 / np.pi * np.arcsin(sine))
+    return np.asarray(scale * (np.sqrt((1 - sine) * (1 + sine)) + sine * (np.pi / 2 + np.arcsin(sine))) / (2 * np.pi))
+
+
 def _panels(activation: Activation, scale: FloatArray, shift: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
     """Intervals of a standard normal z, (k,) each, between which ``scale z + shift`` is 0 or at a kink."""
     ends = [np.full_like(scale, -EDGE), np.full_like(scale, EDGE)]
@@ -63,7 +76,7 @@ def forward_kernel(space: TrajectorySpace, activation: Activation) -> FloatArray
         rows, columns = np.triu_indices(int(np.sum(times <= t)))
         new = times[columns] == t
         i, j = rows[new], columns[new]
-        kernel[i, j] = kernel[j, i] = pair_averages(activation, C[i, i], C[j, j], C[i, j])
+        kernel[i, j] = kernel[j, i] = gaussian_pairs(activation, C[i, i], C[j, j], C[i, j])
     return kernel
 
 

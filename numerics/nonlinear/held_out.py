@@ -22,6 +22,7 @@ from numerics.errors import InputError, NotSolvedError
 from numerics.inputs.activation import Activation
 from numerics.inputs.scalars import integer, power_of_two
 from numerics.linalg import FloatArray
+from numerics.nonlinear.groups import whole
 from numerics.nonlinear.iteration import MomentMap
 from numerics.nonlinear.nodes import log_density, tilted_moments
 from numerics.nonlinear.sample import BATCHES, fitted, placed, sample, standard, with_tails
@@ -104,14 +105,14 @@ def _drawn(space: TrajectorySpace, phi: Activation, solution: NonlinearSolution,
     mixture = standard(space.d) if phi.odd else with_tails(space.d)
     for final in (True,) if phi.odd else (False, False, True):
         chosen = sample(
-            space,
+            space.d,
             size if final else min(size, ROUGH),
             seed,
             mixture,
             mirrored=mirror(space, phi),
             paired=phi.odd,
         )
-        nodes = placed(chosen, space, phi, mean, covariance)
+        nodes = placed((chosen,), whole(space), space, phi, mean, covariance)
         log_p = nodes.log_weight + log_density(nodes, C, conjugate)
         p = np.exp(log_p - log_p.max())
         p /= p.sum()
@@ -121,10 +122,11 @@ def _drawn(space: TrajectorySpace, phi: Activation, solution: NonlinearSolution,
     # stationary on these points: at a fixed Φ̃ the noise of averages is several times as large
     moments = (kernel, *tilted_moments(nodes.points, p, odd=phi.odd))
     kept = kept_classes(space, phi, kernel)
-    last, _, reached = MomentMap(chosen, space, phi, kept).fixed_point(moments, tolerance=1e-6)
+    map_ = MomentMap((chosen,), whole(space), space, phi, kept)
+    last, _, reached = map_.fixed_point(moments, tolerance=1e-6)
     if not reached:
         raise NotSolvedError("the state has not been reached on the points for test patterns; try a larger size")
-    nodes = placed(chosen, space, phi, last.mean, last.covariance)
+    nodes = placed((chosen,), whole(space), space, phi, last.mean, last.covariance)
     log_p = nodes.log_weight + log_density(nodes, space.covariance(last.kernel), last.conjugate)
     p = np.exp(log_p - log_p.max())
     p /= p.sum()

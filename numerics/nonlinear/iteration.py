@@ -9,12 +9,14 @@ and averages under ``N(g|0, C_g[Φ]) exp(φᵀΦ̃φ)`` give Φ and the moments 
 stationary states. Averages are over ``g = μ + L z`` with fixed z, weighted by the tilted density over that of the
 points. As μ and LLᵀ are the tilted trajectory's own mean and covariance, and normal z have mean 0 and covariance 1
 exactly, their weights are equal where the trajectory is Gaussian, as for linear φ, and the averages exact: the error of
-the sample is that of what is not Gaussian. Anderson's acceleration (type II; Walker & Ni, SIAM J. Numer. Anal. 49, 1715
-(2011)) makes the map converge where plain repetition does not.
+the sample is that of what is not Gaussian (``averaging``). Where the law factorises over ``groups``, each has a sample
+of its own, and what correlates two of them is known. Anderson's acceleration (type II; Walker & Ni, SIAM J. Numer.
+Anal. 49, 1715 (2011)) makes the map converge where plain repetition does not.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,13 +25,14 @@ import scipy.linalg as sla
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
 from numerics.inputs.activation import Activation
-from numerics.linalg import FloatArray, symmetric_vectors
+from numerics.linalg import FloatArray
+from numerics.nonlinear.averaging import Averaged, GroupLaw, averaged
+from numerics.nonlinear.frames import Frame, Moments
+from numerics.nonlinear.groups import Group
 from numerics.nonlinear.sample import Sample
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.symmetry.trajectories import Classes, kept_matrices
 
-#: Points worked on together.
-CHUNK = 1024
 #: Residuals kept, iterations, and the relative residual at which they end.
 HISTORY, ITERATIONS, TOLERANCE = 25, 500, 1e-8
 #: Iterations in which the residual must halve.
@@ -49,6 +52,8 @@ FOLLOWING, DOWNHILL, NEWTON_UNKNOWNS, NEWTON_LONGEST = 8, 80, 120, 0.3
 SOFTEST = 1e-3
 #: Dimension and restarts of the Krylov space for its eigenvalues.
 KRYLOV, RESTARTS = 40, 12
+#: Sizes of it at which it may show that a state is stable, as its largest eigenvalue grows too slowly to reach 1.
+SHOWS, GROWS = (12, 18, 24, 30, 36), 2.0
 #: Lengths of a step off an unstable state, over sqrt(rows of Φ).
 PERTURBATIONS = (0.05, 0.1, 0.2, 0.35, 0.5, 0.7)
 #: Share of the points that count which a step must keep: one that is far too long makes the tilt too strong.
@@ -59,10 +64,6 @@ GROWN = 2.0
 FEWEST = 0.01
 
 
-#: Φ, and mean and covariance of g.
-Moments = tuple[FloatArray, FloatArray, FloatArray]
-
-
 @dataclass(frozen=True, eq=False)
 class Iterate:
     """Φ with mean and covariance of g, and what the averages make of them.
@@ -71,7 +72,9 @@ class Iterate:
         kernel, mean, covariance: Φ (m, m), μ (d,), LLᵀ (d, d).
         conjugate: Φ̃ of these.
         after: ``⟨φφᵀ⟩``, mean and covariance under the tilted trajectory.
-        counting: share of the points that count, ``1/(K Σ p²)``.
+        counting: share of the points that count, ``1/(K Σ p²)``, of the group that has fewest.
+        log_Z: of the tilted law.
+        batches: mean weights of each group's batches, relative, (groups, BATCHES).
     """
 
     kernel: FloatArray
@@ -80,6 +83,8 @@ class Iterate:
     conjugate: FloatArray
     after: Moments
     counting: float
+    log_Z: float
+    batches: FloatArray
 
 
 def explicit_conjugate(
@@ -96,50 +101,18 @@ def explicit_conjugate(
     return pulled + space.labels.duals(kernel).conjugate
 
 
-def tilted_averages(
-    sample: Sample, space: TrajectorySpace, phi: Activation, moments: Moments, conjugate: FloatArray
-) -> tuple[Moments, float]:
-    """``⟨φφᵀ⟩``, mean and covariance of g under ``N(g|0, C_g[Φ]) exp(φᵀΦ̃φ)``; share of the points that count.
-
-    Raises:
-        numpy.linalg.LinAlgError: a covariance is not positive-definite.
-    """
-    kernel, mean, covariance = moments
-    L = sla.cholesky(covariance, lower=True)
-    whitening = np.linalg.inv(sla.cholesky(space.covariance(kernel), lower=True))
-    total: list[FloatArray] = []
-    top = -np.inf
-    for start in range(0, len(sample.z), CHUNK):
-        part = slice(start, start + CHUNK)
-        points = sample.z[part] @ L.T + mean
-        activity = phi.value(points @ space.embedding.T)
-        white = points @ whitening.T
-        log_p = np.einsum("ki,ki->k", activity @ conjugate, activity) - sample.log_q[part]
-        log_p -= 0.5 * np.einsum("ki,ki->k", white, white)
-        before, top = top, max(top, float(log_p.max()))
-        scale = np.exp(before - top)
-        p = np.exp(log_p - top)
-        weighted = p[:, None] * points
-        new = [p.sum(), np.vdot(p, p), (p[:, None] * activity).T @ activity, p @ points, weighted.T @ points]
-        if total:
-            new = [each + (scale**2 if i == 1 else scale) * total[i] for i, each in enumerate(new)]
-        total = new
-    Z, squares, activity, first, second = total
-    after = np.zeros_like(mean) if phi.odd else first / Z
-    counting = float(Z**2 / (squares * len(sample.z)))
-    return (activity / Z, after, second / Z - np.outer(after, after)), counting
-
-
 @dataclass(frozen=True, eq=False)
 class MomentMap:
-    """The map of (Φ, mean and covariance of g) on one sample.
+    """The map of (Φ, mean and covariance of g) on one sample of each group.
 
     Attributes:
-        sample, space, phi: random numbers, coordinates, activation.
-        classes: what states are kept to.
+        samples, groups: random numbers of each group.
+        space, phi: coordinates, activation.
+        classes: what states are kept to, where groups are coarser.
     """
 
-    sample: Sample
+    samples: tuple[Sample, ...]
+    groups: tuple[Group, ...]
     space: TrajectorySpace
     phi: Activation
     classes: Classes | None = None
@@ -161,7 +134,7 @@ class MomentMap:
         Raises:
             numpy.linalg.LinAlgError: Φ or the covariance is not positive-definite.
         """
-        at = self._at(start)
+        at = self.near(start)
         x = from_here = at.frame.coordinates(*start)
         now, residual = at(x)
         steps: list[FloatArray] = []
@@ -181,7 +154,7 @@ class MomentMap:
                 shares = np.linalg.lstsq(changed, residual, rcond=SINGULAR)[0]
                 step -= (np.array(steps).T + changed) @ shares
             step *= min(1.0, longest / float(np.linalg.norm(step)))
-            moved = _possible(at, x, step, KEPT * now.counting, GROWN * float(np.linalg.norm(residual)))
+            moved = possible(at, x, step, KEPT * now.counting, GROWN * float(np.linalg.norm(residual)))
             if moved is None:
                 break
             step, (now, new) = moved
@@ -215,7 +188,7 @@ class MomentMap:
                 size = np.abs(size.real) + 1j * size.imag
             step = basis @ np.real(modes @ (np.linalg.solve(modes, basis.T @ residual) / size))
             step *= min(1.0, longest / float(np.linalg.norm(step)))
-            moved = _possible(at, x, step, KEPT * now.counting, GROWN * float(np.linalg.norm(residual)))
+            moved = possible(at, x, step, KEPT * now.counting, GROWN * float(np.linalg.norm(residual)))
             if moved is None or moved[1][0].counting < FEWEST:
                 break
             step, (now, residual) = moved
@@ -228,41 +201,23 @@ class MomentMap:
         Raises:
             numpy.linalg.LinAlgError: Φ or the covariance is not positive-definite.
         """
-        at = self._at(start)
+        at = self.near(start)
         x = at.frame.coordinates(*start)
         now, residual = at(x)
         longest = LONGEST * np.sqrt(self.space.m + self.space.d)
         for _ in range(steps):
             size = float(np.linalg.norm(residual))
             step = residual * min(DAMPED, longest / max(size, 1e-300))
-            moved = _possible(at, x, step, KEPT * now.counting, GROWN * size)
+            moved = possible(at, x, step, KEPT * now.counting, GROWN * size)
             if moved is None:
                 break
             step, (now, residual) = moved
             x = x + step
         return now
 
-    def responses(self, moments: Moments, samples: list[Sample]) -> list[FloatArray] | None:
-        """Changes of Φ, to first order, from a fixed point to those on other samples; None for too many unknowns.
-
-        Raises:
-            numpy.linalg.LinAlgError: a covariance is not positive-definite.
-        """
-        if self._unknowns > NEWTON_UNKNOWNS:
-            return None
-        at, m = self._at(moments), self.space.m
-        basis, x = at.frame.basis(odd=self.phi.odd), at.frame.coordinates(*moments)
-        slope = at.slope(x, at(x)[1], basis)
-        changes = []
-        for sample in samples:
-            residual = replace(at, map=replace(self, sample=sample))(x)[1]
-            change = (basis @ np.linalg.solve(slope, basis.T @ residual))[: m * m].reshape(m, m)
-            changes.append(at.frame.kernel @ change @ at.frame.kernel.T)
-        return changes
-
     def at(self, moments: Moments) -> Iterate:
         """What the averages make of Φ, and mean and covariance of g."""
-        at = self._at(moments)
+        at = self.near(moments)
         return at(at.frame.coordinates(*moments))[0]
 
     def even_part(self, direction: FloatArray, symmetry: Classes) -> FloatArray:
@@ -277,7 +232,7 @@ class MomentMap:
         has far less noise than a Hessian from covariances of so many products.
         """
         here = (state.kernel, state.mean, state.covariance)
-        at = self._at(here)
+        at = self.near(here)
         x = at.frame.coordinates(*here)
         _, residual = at(x)
 
@@ -288,9 +243,11 @@ class MomentMap:
         modes: Any
         if len(x) <= KRYLOV:
             size, modes = np.linalg.eig(np.stack([along(unit) for unit in np.eye(len(x))], axis=1))
+        elif self._leads_back(x, along):
+            return []
         else:
             operator = LinearOperator((len(x), len(x)), matvec=along, dtype=np.float64)
-            start = at.frame.symmetrised(np.random.default_rng(0).standard_normal(len(x)))
+            start = at.frame.moved(np.random.default_rng(0).standard_normal(len(x)))
             try:
                 size, modes = eigs(operator, k=most, which="LR", ncv=KRYLOV, v0=start, tol=1e-3, maxiter=RESTARTS)
             except ArpackNoConvergence as partial:
@@ -302,10 +259,32 @@ class MomentMap:
             if size[i].real > UNSTABLE and size[i].imag >= 0
         ]
 
+    def _leads_back(self, x: FloatArray, along: Callable[[FloatArray], FloatArray]) -> bool:
+        """Whether a short Krylov space shows that no eigenvalue of the derivative lies beyond 1 (Arnoldi)."""
+        at = along(np.random.default_rng(0).standard_normal(len(x)))
+        basis = [at / np.linalg.norm(at)]
+        H, largest = np.zeros((KRYLOV + 1, KRYLOV)), -np.inf
+        for k in range(SHOWS[-1]):
+            new = along(basis[-1])
+            for _ in range(2):
+                for i, each in enumerate(basis):
+                    share = float(each @ new)
+                    H[i, k] += share
+                    new = new - share * each
+            H[k + 1, k] = np.linalg.norm(new)
+            if H[k + 1, k] <= 1e-12:
+                return bool(np.linalg.eigvals(H[: k + 1, : k + 1]).real.max() < 1)
+            basis.append(new / H[k + 1, k])
+            if k + 1 in SHOWS:
+                before, largest = largest, float(np.linalg.eigvals(H[: k + 1, : k + 1]).real.max())
+                if largest + GROWS * abs(largest - before) < 1:
+                    return True
+        return False
+
     def off(self, state: Iterate, direction: FloatArray) -> Moments | None:
         """Moments off a state along an unstable mode, to where the map leads back or no further."""
         here = (state.kernel, state.mean, state.covariance)
-        at = self._at(here)
+        at = self.near(here)
         x = at.frame.coordinates(*here)
         reached = None
         for length in PERTURBATIONS:
@@ -322,20 +301,36 @@ class MomentMap:
 
     @property
     def _unknowns(self) -> int:
-        """Entries of Φ and of the covariance of g."""
-        m, d = self.space.m, self.space.d
-        return (m * (m + 1) + d * (d + 1)) // 2
+        """Entries of Φ and of the covariance of g, within groups."""
+        sizes = [size for group in self.groups for size in (len(group.rows), len(group.coordinates))]
+        return sum(size * (size + 1) // 2 for size in sizes)
 
-    def _at(self, start: Moments) -> _At:
+    def near(self, start: Moments) -> _At:
+        """The map in coordinates in which a start is the unit."""
         moving = None if self.classes is None else self._kept(self.classes)
         of_kernel, of_covariance = kept_matrices(self.space, self.classes)
         kernel, covariance = np.where(of_kernel, start[0], 0.0), np.where(of_covariance, start[2], 0.0)
-        return _At(self, _Frame(sla.cholesky(kernel, lower=True), sla.cholesky(covariance, lower=True), moving))
+        return _At(self, Frame.of(self.space, self.groups, kernel, covariance, moving))
+
+    def _conjugate(self, moments: Moments) -> FloatArray:
+        kernel, mean, covariance = moments
+        return explicit_conjugate(self.space, kernel, covariance + np.outer(mean, mean))
+
+    def completed(self, kernel: FloatArray, iterate: Iterate) -> FloatArray:
+        """With the entries between groups as they are after an iterate."""
+        full = iterate.after[0].copy()
+        for group in self.groups:
+            full[np.ix_(group.rows, group.rows)] = group.of_rows(kernel)
+        return full
 
     def _kept(self, classes: Classes) -> FloatArray:
         """1 for coordinates that need not vanish, 0 for others."""
-        parts = [kept.ravel() for kept in classes.matrices()]
-        return np.concatenate([*parts, np.zeros(self.space.d, dtype=bool)]).astype(float)
+        rows, coordinates = (kept.astype(float) for kept in classes.matrices())
+        parts = []
+        for group in self.groups:
+            parts += [group.of_rows(rows).ravel(), group.of_coordinates(coordinates).ravel()]
+            parts.append(np.zeros(len(group.coordinates)))
+        return np.concatenate(parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -343,14 +338,54 @@ class _At:
     """The map in a frame's coordinates: the iterate there, and its residual."""
 
     map: MomentMap
-    frame: _Frame
+    frame: Frame
 
     def __call__(self, x: FloatArray) -> tuple[Iterate, FloatArray]:
-        space, phi = self.map.space, self.map.phi
-        moments = kernel, mean, covariance = self.frame.state(x)
-        conjugate = explicit_conjugate(space, kernel, covariance + np.outer(mean, mean))
-        after, counting = tilted_averages(self.map.sample, space, phi, moments, conjugate)
-        return Iterate(*moments, conjugate, after, counting), self.frame.coordinates(*after) - x
+        map_, moments = self.map, self.frame.state(x)
+        conjugate = map_._conjugate(moments)
+        after, parts = self._after(moments, conjugate)
+        iterate = Iterate(
+            *moments,
+            conjugate,
+            after,
+            min(part.counting for part in parts),
+            sum(part.log_Z for part in parts),
+            np.stack([part.batches for part in parts]),
+        )
+        residual = self.frame.coordinates(*after) - x
+        return replace(iterate, kernel=map_.completed(iterate.kernel, iterate)), residual
+
+    def laws(self, moments: Moments, conjugate: FloatArray) -> list[GroupLaw]:
+        """The tilted law of each group, at points of these moments."""
+        kernel, mean, covariance = moments
+        C, E = self.map.space.covariance(kernel), self.map.space.embedding
+        return [
+            GroupLaw(
+                E[np.ix_(group.rows, group.coordinates)],
+                mean[group.coordinates],
+                sla.cholesky(group.of_coordinates(covariance), lower=True),
+                group.of_coordinates(C),
+                group.of_rows(conjugate),
+            )
+            for group in self.map.groups
+        ]
+
+    def _after(self, moments: Moments, conjugate: FloatArray) -> tuple[Moments, list[Averaged]]:
+        phi, space = self.map.phi, self.map.space
+        mean, activity = np.zeros(space.d), np.zeros(space.m)
+        covariance, kernels, parts = np.zeros((space.d, space.d)), [], []
+        for i, law in enumerate(self.laws(moments, conjugate)):
+            group, part = self.map.groups[i], averaged(self.map.samples[i], phi, law)
+            at = np.zeros_like(part.mean) if phi.odd else part.mean
+            activity[group.rows] = 0.0 if phi.odd else part.activity
+            mean[group.coordinates] = at
+            covariance[np.ix_(group.coordinates, group.coordinates)] = part.second - np.outer(at, at)
+            kernels.append(part.kernel)
+            parts.append(part)
+        kernel = np.outer(activity, activity)
+        for group, own in zip(self.map.groups, kernels, strict=True):
+            kernel[np.ix_(group.rows, group.rows)] = own
+        return (kernel, mean, covariance), parts
 
     def slope(self, x: FloatArray, residual: FloatArray, basis: FloatArray) -> FloatArray:
         """1 minus the map's derivative, in a basis of columns, at x with its residual."""
@@ -362,7 +397,7 @@ class _At:
         return np.asarray((self(x + length * direction)[1] - residual) / length)
 
 
-def _possible(
+def possible(
     at: _At,
     x: FloatArray,
     step: FloatArray,
@@ -379,45 +414,3 @@ def _possible(
             pass
         step = 0.5 * step
     return None
-
-
-@dataclass(frozen=True, eq=False)
-class _Frame:
-    """Coordinates in which Φ and the covariance of the start are the unit matrix: changes are relative ones."""
-
-    kernel: FloatArray
-    covariance: FloatArray
-    moving: FloatArray | None
-
-    def basis(self, *, odd: bool) -> FloatArray:
-        """Orthonormal directions that may move, as columns; for odd φ the mean may not."""
-        m, d = len(self.kernel), len(self.covariance)
-        parts = []
-        for size in (m, d):
-            vectors = symmetric_vectors(size)
-            matrices = vectors.matrix(np.eye(len(vectors.rows)))
-            parts.append(matrices.reshape(len(matrices), -1).T)
-        whole = np.asarray(sla.block_diag(*parts, np.eye(d)[:, : 0 if odd else d]))
-        return whole if self.moving is None else whole[:, (self.moving @ np.abs(whole)) > 0]
-
-    def symmetrised(self, x: FloatArray) -> FloatArray:
-        """Without coordinates that may not move."""
-        return x if self.moving is None else x * self.moving
-
-    def coordinates(self, kernel: FloatArray, mean: FloatArray, covariance: FloatArray) -> FloatArray:
-        parts = [_reduced(self.kernel, kernel).ravel(), _reduced(self.covariance, covariance).ravel()]
-        return self.symmetrised(np.concatenate([*parts, sla.solve_triangular(self.covariance, mean, lower=True)]))
-
-    def state(self, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        m, d = len(self.kernel), len(self.covariance)
-        kernel, covariance = x[: m * m].reshape(m, m), x[m * m : m * m + d * d].reshape(d, d)
-        kernel = self.kernel @ (0.5 * (kernel + kernel.T)) @ self.kernel.T
-        covariance = self.covariance @ (0.5 * (covariance + covariance.T)) @ self.covariance.T
-        np.linalg.cholesky(kernel)
-        return kernel, self.covariance @ x[m * m + d * d :], covariance
-
-
-def _reduced(L: FloatArray, A: FloatArray) -> FloatArray:
-    """``L⁻¹ A L⁻ᵀ``."""
-    half = sla.solve_triangular(L, A, lower=True)
-    return np.asarray(sla.solve_triangular(L, half.T, lower=True))

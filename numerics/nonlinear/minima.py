@@ -48,7 +48,8 @@ def search_states(search: Search, *, whole: bool) -> Found:
 
     Unless the ``whole`` of them is asked for, only minima that compete for the lowest are made accurate.
     """
-    follows = whole or search.explored.within_reach or search.diagonal is not None
+    led = search.explored.gaussian and bool(search.explored.laws)  # to where the way from the random network leads
+    follows = whole or (search.explored.within_reach and not led) or search.diagonal is not None
     way = followed(search, whole=whole) if follows else []
     found, queue, minima = [state for _, state in way[-1:]], [state for _, state in way[-1:] if state.reached], []
 

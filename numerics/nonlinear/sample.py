@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray
+from numerics.nonlinear.groups import Group
 from numerics.nonlinear.nodes import Nodes
 from numerics.nonlinear.space import TrajectorySpace
 
@@ -157,12 +158,18 @@ class Sample:
 
 
 def sample(
-    space: TrajectorySpace, size: int, seed: int, mixture: Mixture, *, mirrored: FloatArray | None, paired: bool
+    d: int,
+    size: int,
+    seed: int | tuple[int, ...],
+    mixture: Mixture,
+    *,
+    mirrored: FloatArray | None,
+    paired: bool,
 ) -> Sample:
     """Independently scrambled Sobol sequences, one a batch.
 
     Args:
-        space: the coordinates.
+        d: dimensions.
         size: points of a batch, a power of 2.
         seed: of the scrambling.
         mixture: what is drawn from.
@@ -178,7 +185,7 @@ def sample(
     edges = np.cumsum(mixture.weight)[:-1]
     units, components = [], []
     for stream in np.random.default_rng(seed).spawn(BATCHES):
-        u = qmc.Sobol(space.d + several, scramble=True, rng=stream).random(drawn)
+        u = qmc.Sobol(d + several, scramble=True, rng=stream).random(drawn)
         unit = ndtri(np.clip(u[:, several:], 1e-15, 1 - 1e-15))
         component = np.searchsorted(edges, u[:, 0]) if several else np.zeros(drawn, dtype=np.intp)
         if mirrored is not None:
@@ -200,13 +207,23 @@ def standardised(z: FloatArray, *, paired: bool) -> FloatArray:
     return np.asarray(np.ascontiguousarray(sla.solve_triangular(L, centred.T, lower=True).T))
 
 
-def placed(sample: Sample, space: TrajectorySpace, phi: Activation, mean: FloatArray, covariance: FloatArray) -> Nodes:
-    """The points for a trajectory of this mean and covariance.
+def placed(
+    samples: tuple[Sample, ...],
+    groups: tuple[Group, ...],
+    space: TrajectorySpace,
+    phi: Activation,
+    mean: FloatArray,
+    covariance: FloatArray,
+) -> Nodes:
+    """The points of all groups together, for a trajectory of this mean and covariance.
 
     Raises:
         numpy.linalg.LinAlgError: the covariance is not positive-definite.
     """
-    L = sla.cholesky(covariance, lower=True)
-    points = mean + sample.z @ L.T
-    log_weight = np.log(np.diagonal(L)).sum() - sample.log_q - np.log(len(points))
+    count = len(samples[0].z)
+    points, log_weight = np.empty((count, space.d)), np.full(count, -np.log(count))
+    for group, sample in zip(groups, samples, strict=True):
+        L = sla.cholesky(group.of_coordinates(covariance), lower=True)
+        points[:, group.coordinates] = mean[group.coordinates] + sample.z @ L.T
+        log_weight += np.log(np.diagonal(L)).sum() - sample.log_q
     return Nodes(points, phi.value(points @ space.embedding.T), log_weight)

@@ -44,7 +44,7 @@ def refined_by_change(
         It, taken to be stable; None where its kernel is not positive-definite.
     """
     changes = np.array([one.point.kernel - other.point.kernel for one, other in pairs])
-    seconds = np.mean([_second(one) - _second(other) for one, other in pairs], axis=0)
+    seconds = np.mean([one.second - other.second for one, other in pairs], axis=0)
     entropies = np.array([one.point.entropy - other.point.entropy for one, other in pairs])
     kernel, second = prior + changes.mean(axis=0), space.covariance(prior) + seconds
     try:
@@ -55,10 +55,4 @@ def refined_by_change(
     point = replace(state.point, kernel=kernel, conjugate=conjugate, energy=energy, entropy=float(entropies.mean()))
     error = np.hypot(np.std(changes, axis=0, ddof=1), ROUNDING * np.abs(prior).max())
     spread = float(np.std(entropies, ddof=1))
-    return Refined(replace(state, point=point), error, True, np.nan, spread, second)
-
-
-def _second(state: State) -> FloatArray:
-    """``⟨ggᵀ⟩``."""
-    points = state.nodes.points
-    return np.asarray((points * state.point.average.probability[:, None]).T @ points)
+    return Refined(replace(state, point=point, second=second), error, True, np.nan, spread)

@@ -29,14 +29,14 @@ class Planted:
         if relaxed and not self._exists(branch, space.part):
             branch = self.below.get(branch, branch)
         there = self._exists(branch, space.part) and (relaxed or space.part - part <= self.reach)
-        return State((branch, space.part), None, 3, bool(there), "converged" if there else "lost")
+        return State((branch, space.part), 3, bool(there), "converged" if there else "lost", None, 0)
 
     def _exists(self, branch, part):
         low, high = self.ranges.get(branch, (2.0, 2.0))
         return low <= part <= high
 
     def at(self, space, start):
-        return State(start, None, 0, False, "none")
+        return State(start, 0, False, "none", None, 0)
 
     def start(self, space, state):
         return state.point
@@ -134,7 +134,7 @@ def test_an_activation_without_averages_is_refused(monkeypatch):
 
 
 def test_a_diagonal_state_is_its_own_end_unless_the_whole_way_is_asked_for(monkeypatch):
-    end = State(("diagonal", 1.0), None, 1, True, "converged")
+    end = State(("diagonal", 1.0), 1, True, "converged", None, 0)
     monkeypatch.setattr(following, "diagonal_law", lambda search, state: state)
     monkeypatch.setattr(following, "state_of_law", lambda search, law: end)
     engine = Planted({"a": (0.0, 1.0)}, reach=1.0)

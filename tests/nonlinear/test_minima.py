@@ -31,6 +31,7 @@ class Planted:
             laws=list(laws),
             ended=list(ended),
             within_reach=given.get("within", True),
+            gaussian=False,
             bounded=given.get("bounded", False),
         )
         self.diagonal = given.get("diagonal")

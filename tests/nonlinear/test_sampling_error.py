@@ -10,10 +10,9 @@ import pytest
 
 from numerics.inputs.activation import NAMED
 from numerics.inputs.problem import endpoint
-from numerics.nonlinear import by_sampling
+from numerics.nonlinear import by_sampling, refining
 from numerics.nonlinear.by_sampling import Sampling, Start
 from numerics.nonlinear.forward import forward_kernel
-from numerics.nonlinear.sample import standard
 from numerics.nonlinear.search import lowest_state
 from numerics.nonlinear.space import trajectory_space
 
@@ -23,7 +22,7 @@ def test_standard_errors_are_as_large_as_the_errors():
     """Of 24 independent samples, against quadrature: z has a root mean square of 1, whatever the number of parts."""
     problem = endpoint(4, 6.0, activation="erf")
     exact, space = lowest_state(problem, tolerance=1e-7), trajectory_space(problem)
-    start = Start((exact.kernel, np.zeros(space.d), exact.second_moment), standard(space.d))
+    start = Start((exact.kernel, np.zeros(space.d), exact.second_moment))
     z, of_free_energy = [], []
     for seed in range(24):
         engine = Sampling(NAMED["erf"], 256, seed)
@@ -36,24 +35,20 @@ def test_standard_errors_are_as_large_as_the_errors():
     assert 0.6 < np.sqrt(np.mean(np.square(of_free_energy))) < 1.6
 
 
-def test_an_error_that_the_parts_do_not_tell_is_that_to_first_order_or_infinite(monkeypatch):
+def test_an_error_to_first_order_is_that_of_the_parts_states_or_infinite(monkeypatch):
     problem = endpoint(3, 1.0, activation="erf")
     space, engine = trajectory_space(problem), Sampling(NAMED["erf"], 64, 0)
     state = engine.converge(space, engine.random_network(space, forward_kernel(space, NAMED["erf"])))
-    known = engine._error(space, state, None)
-    assert (np.diag(known) > 0).all()
-
-    def singular(*given):
-        raise np.linalg.LinAlgError("singular")
-
+    whole = engine._error(space, state, 64, None)
+    assert (np.diag(whole) > 0).all()
     monkeypatch.setattr(Sampling, "_changes", lambda *given: None)
-    first = engine._error(space, state, None)
-    assert np.isfinite(first).all()
-    np.testing.assert_allclose(np.diag(first), np.diag(known), rtol=0.5)
-    monkeypatch.setattr(by_sampling.MomentMap, "responses", singular)
-    assert np.isinf(engine._error(space, state, None)).all()
-    monkeypatch.setattr(Sampling, "_changes", singular)
-    assert np.isinf(engine._error(space, state, None)).all()
+    first = engine._error(space, state, 64, None)
+    assert not np.array_equal(first, whole)
+    np.testing.assert_allclose(np.diag(first), np.diag(whole), rtol=0.5)
+    monkeypatch.setattr(refining, "DIRECTIONS", 0)
+    assert np.isinf(engine._error(space, state, 64, None)).all()
+    monkeypatch.setattr(Sampling, "_refining", lambda *given: None)
+    assert np.isinf(engine._error(space, state, 64, None)).all()
 
 
 @dataclass(frozen=True)
@@ -73,23 +68,25 @@ class PlantedState:
 class PlantedEngine:
     """The sampling engine's way to a refined state; F and the errors of samples are told, nothing is computed."""
 
+    rows = 1
+
     def __init__(
         self, monkeypatch, *, size=None, errors=lambda size: 0.1, lost=lambda size, relaxed: False, stable=True
     ):
         self.asked, engine = [], Sampling(NAMED["erf"], size, 0)
 
-        def converged(self_, space, chosen, moments, *, classes, relaxed=0, tolerance):
-            self.asked.append((chosen, relaxed))
-            return None if lost(chosen, relaxed) else PlantedState(chosen)
+        def converged(self_, space, start, size, *, classes, relaxed=0, tolerance):
+            self.asked.append((size, relaxed))
+            return None if lost(size, relaxed) else PlantedState(size)
 
-        def error(self_, space, state, classes):
+        def error(self_, space, state, rough, classes):
+            assert rough == (512 if size is None else size)
             return np.array([[errors(state.points)]])
 
         for name, value in {
             "_refined_weak": lambda self_, space, state, limit, say: None,
-            "_coarse": lambda self_, space: 512,
-            "_sample": lambda self_, space, size, mixture: size,
-            "start": lambda self_, space, state: SimpleNamespace(mixture=None, moments=None),
+            "_coarse": lambda self_, groups: 512,
+            "start": lambda self_, space, state: None,
             "_converged": converged,
             "_error": error,
             "_is_stable": lambda self_, space, state: stable,
@@ -97,13 +94,14 @@ class PlantedEngine:
         }.items():
             monkeypatch.setattr(Sampling, name, value)
         monkeypatch.setattr(by_sampling, "kept_classes", lambda space, phi, kernel: None)
+        monkeypatch.setattr(by_sampling, "groups_of", lambda space, classes: None)
         monkeypatch.setattr(by_sampling, "continued", lambda new, before: new)
         monkeypatch.setattr(by_sampling, "_free_energy_error", lambda state: 0.25)
         self.engine = engine
 
     def refined(self, limit):
         said = []
-        found = self.engine.refined(None, PlantedState(1), limit, said.append)
+        found = self.engine.refined(SimpleNamespace(m=self.rows), PlantedState(1), limit, said.append)
         return found, [size for size, _ in self.asked], said
 
 
@@ -123,6 +121,20 @@ def test_a_sample_grows_with_the_square_of_what_the_error_is_too_large_by(monkey
     ]
     assert PlantedEngine(monkeypatch, errors=lambda size: np.inf).refined(0.01)[1] == [512, 8192, 32768]
     assert PlantedEngine(monkeypatch, size=256, errors=lambda size: np.inf).refined(0.01)[1] == [256]
+
+
+def test_of_many_rows_two_samples_tell_the_bias(monkeypatch):
+    planted = PlantedEngine(monkeypatch, errors=lambda size: 0.0)
+    planted.rows = by_sampling.LARGE + 1
+    monkeypatch.setattr(
+        PlantedState,
+        "point",
+        property(lambda self: SimpleNamespace(kernel=np.array([[2.0 + 32 / self.points]]), points=self.points)),
+    )
+    monkeypatch.setattr(Sampling, "_error", lambda self, space, state, rough, classes: np.zeros((1, 1)))
+    found, sizes, _ = planted.refined(0.03)
+    assert sizes == [512, 1024]
+    assert found.kernel_error[0, 0] == pytest.approx(32 / 1024)  # what is left of a bias as one over the points
 
 
 def test_a_state_that_is_lost_on_a_sample_is_sought_by_relaxation_where_it_is_stable(monkeypatch):
@@ -151,15 +163,15 @@ def test_a_far_start_is_relaxed_in_rounds_and_a_mixture_is_fitted_to_what_is_fou
         if rounds > 40:
             raise np.linalg.LinAlgError("singular")
         asked.append(("far", rounds))
-        return replace(start, mixture="nearer")
+        return replace(start, mixtures="nearer")
 
-    def converged(self, space, chosen, moments, *, classes, relaxed=0, tolerance=None):
-        asked.append((chosen, relaxed))
-        return None if len(asked) in lost else SimpleNamespace(reached=True, mixture=chosen)
+    def converged(self, space, start, size, *, classes, relaxed=0, tolerance=None):
+        asked.append((start.mixtures, relaxed))
+        return None if len(asked) in lost else SimpleNamespace(reached=True)
 
     monkeypatch.setattr(Sampling, "_relaxed_far", far)
-    monkeypatch.setattr(Sampling, "_coarse", lambda self, space: 512)
-    monkeypatch.setattr(Sampling, "_sample", lambda self, space, size, mixture: mixture)
+    monkeypatch.setattr(by_sampling, "groups_of", lambda space, classes: None)
+    monkeypatch.setattr(Sampling, "_coarse", lambda self, groups: 512)
     monkeypatch.setattr(Sampling, "_converged", converged)
     monkeypatch.setattr(Sampling, "_refitted", lambda self, space, state: Start(None, "fitted"))
     monkeypatch.setattr(by_sampling, "continued", lambda new, before: new)
@@ -185,16 +197,19 @@ def test_a_far_start_is_relaxed_in_rounds_and_a_mixture_is_fitted_to_what_is_fou
 def test_the_hessian_is_not_computed_where_too_few_points_count(monkeypatch):
     engine, space = Sampling(NAMED["erf"], None, 0), SimpleNamespace(m=3)
 
-    def curvature(effective_size):
+    def curvature(effective_size, together=1e6):
         average = SimpleNamespace(effective_size=effective_size)
         point = SimpleNamespace(average=average, kernel=None, conjugate=None)
-        return engine._hessian_smallest(space, SimpleNamespace(point=point, nodes=None))
+        alike = np.full(int(together), 1 / together)
+        monkeypatch.setattr(Sampling, "_weighted", lambda self, space, state: (None, alike))
+        return engine._hessian_smallest(space, SimpleNamespace(point=point))
 
     monkeypatch.setattr(by_sampling, "stationary_point", lambda *given, covariance: "full" if covariance else None)
     monkeypatch.setattr(by_sampling, "natural_hessian", lambda space, vectors, point: np.diag([0.75, 0.25, 2.0]))
     needed = 6 * by_sampling.POINTS_PER_ENTRY
     assert curvature(needed) == 0.25
     assert np.isnan(curvature(needed - 1))
+    assert np.isnan(curvature(needed, together=needed - 10))
 
     def singular(*given):
         raise np.linalg.LinAlgError("singular")

@@ -8,7 +8,7 @@ import pytest
 from numerics import solve_all
 from numerics.inputs.problem import Problem, endpoint
 from numerics.inputs.teachers import sequence
-from numerics.nonlinear import by_sampling, iteration
+from numerics.nonlinear import iteration
 from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.search import all_states, lowest_state
 from numerics.nonlinear.space import trajectory_space
@@ -57,16 +57,6 @@ def test_strong_labels_end_in_the_state_of_other_seeds():
     assert state.free_energy == pytest.approx(27.58, abs=0.03)
     beside = np.diag(state.kernel, 1) / np.sqrt(np.diag(state.kernel)[1:] * np.diag(state.kernel)[:-1])
     assert np.abs(beside).min() > 0.1
-
-
-def test_errors_to_first_order_are_those_of_whole_solutions(monkeypatch):
-    problem = endpoint(7, 20.0, activation="erf")
-    whole = lowest_state(problem)
-    monkeypatch.setattr(by_sampling.Sampling, "_changes", lambda *arguments: None)
-    first = lowest_state(problem)
-    assert np.array_equal(first.kernel, whole.kernel)
-    assert first.kernel_error == pytest.approx(whole.kernel_error, rel=0.3, abs=0.1 * whole.kernel_error.max())
-    assert not np.array_equal(first.kernel_error, whole.kernel_error)
 
 
 def test_both_architectures_at_unsupervised_times_of_a_sequence():

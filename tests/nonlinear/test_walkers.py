@@ -61,7 +61,7 @@ def test_few_walkers_find_a_state_and_its_error(monkeypatch):
     exact, space = lowest_state(problem), trajectory_space(problem)
     state = by_walkers.walked_down(space, PHI, space.covariance(forward_kernel(space, PHI)), (0,))
     assert state.iterations == 60
-    assert len(state.nodes.points) == 4 * 512
+    assert state.points == 4 * 512
     said = []
     refined = by_walkers.refined(space, PHI, state, 0.05, 0, said.append)
     assert said == ["2048 walkers, 20 steps"]

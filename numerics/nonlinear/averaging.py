@@ -1,0 +1,103 @@
+"""Averages over one group of a trajectory (``groups``) on a sample, whose points move with the state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.linalg as sla
+
+from numerics.inputs.activation import Activation
+from numerics.linalg import FloatArray
+from numerics.nonlinear.sample import BATCHES, Sample
+
+#: Points worked on together.
+CHUNK = 1024
+
+
+class Averaged(NamedTuple):
+    """What a sample makes of a law.
+
+    Attributes:
+        kernel, activity, mean, second: averages of ``φφᵀ`` (m, m), φ (m,), g (d,) and ``ggᵀ`` (d, d).
+        log_Z: ``ln Z``.
+        batches: of each batch, the mean of the weights, relative to that of all, (BATCHES,).
+        counting: share of the points that count, ``1/(K Σ p²)``.
+    """
+
+    kernel: FloatArray
+    activity: FloatArray
+    mean: FloatArray
+    second: FloatArray
+    log_Z: float
+    batches: FloatArray
+    counting: float
+
+
+@dataclass(frozen=True, eq=False)
+class GroupLaw:
+    """``N(g|0, C) exp(φᵀΦ̃φ)`` of a group, at points ``g = μ + L z``.
+
+    Attributes:
+        embedding: E, (m, d).
+        mean, factor: μ and L, lower triangular.
+        C: (d, d).
+        tilt: Φ̃, (m, m).
+    """
+
+    embedding: FloatArray
+    mean: FloatArray
+    factor: FloatArray
+    C: FloatArray
+    tilt: FloatArray
+
+
+def averaged(sample: Sample, phi: Activation, law: GroupLaw) -> Averaged:
+    """The averages on a sample.
+
+    Raises:
+        numpy.linalg.LinAlgError: C is not positive-definite.
+    """
+    L, mean = law.factor, law.mean
+    out, shift = L.T @ law.embedding.T, law.embedding @ mean
+    factor = sla.cholesky(law.C, lower=True)
+    white = sla.solve_triangular(factor, L, lower=True).T
+    offset = sla.solve_triangular(factor, mean, lower=True)
+    sums: list[Any] = []
+    top = -np.inf
+    for start in range(0, len(sample.z), CHUNK):
+        part = slice(start, start + CHUNK)
+        z = sample.z[part]
+        activity = phi.value(z @ out + shift)
+        whitened = z @ white + offset
+        log_p = np.einsum("ki,ki->k", activity @ law.tilt, activity) - sample.log_q[part]
+        log_p -= 0.5 * np.einsum("ki,ki->k", whitened, whitened)
+        before, top = top, max(top, float(log_p.max()))
+        scale, p = np.exp(before - top), np.exp(log_p - top)
+        root = np.sqrt(p)[:, None]
+        heavy, placed = root * activity, root * z
+        new = [
+            np.bincount(sample.batch[part], p, BATCHES),
+            float(np.vdot(p, p)),
+            heavy.T @ heavy,
+            p @ activity,
+            p @ z,
+            placed.T @ placed,
+        ]
+        scales = (scale, scale**2, scale, scale, scale, scale)
+        sums = [n + s * o for n, s, o in zip(new, scales, sums, strict=True)] if sums else new
+    logs = np.log(np.diagonal(L)).sum() - np.log(np.diagonal(factor)).sum() - 0.5 * len(L) * np.log(2 * np.pi)
+    batches, squares, kernel, of_activity, first, second = sums
+    Z, sizes = batches.sum(), np.bincount(sample.batch, minlength=BATCHES)
+    step = L @ (first / Z)
+    crossed = np.outer(step, mean)
+    return Averaged(
+        kernel / Z,
+        of_activity / Z,
+        mean + step,
+        L @ (second / Z) @ L.T + crossed + crossed.T + np.outer(mean, mean),
+        float(np.log(Z / sizes.sum()) + top + logs),
+        batches / np.maximum(sizes, 1) / (Z / sizes.sum()),
+        float(Z**2 / (squares * sizes.sum())),
+    )

@@ -1,0 +1,141 @@
+"""Descent of F over centred Gaussian laws of a trajectory of many dimensions: cheap, whatever their number.
+
+Weighted points say little of a law in fifty dimensions. Gaussian laws N(0, S) need no weights: on fixed normal z,
+``Φ = ⟨φφᵀ⟩`` over ``g = L z``, ``S = LLᵀ``. F of these, the energy and the divergence from the prior, bounds the free
+energy from above, but for the noise of few points (some percent), with the stationary precision
+
+    S*⁻¹ = C⁻¹ - ⟨∂²t/∂g²⟩,   t = φᵀΦ̃φ,   ⟨∂²t/∂g²⟩ = L⁻ᵀ ⟨(∂t/∂z) zᵀ⟩ L⁻¹   (Stein's lemma).
+
+Steps go a share of the way from S⁻¹ to S*⁻¹, as those of ``descent``, of which this is the Gaussian part. The engine
+converges to what is found. For odd φ.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.linalg as sla
+
+from numerics.inputs.activation import Activation
+from numerics.linalg import FloatArray, symmetric
+from numerics.nonlinear.groups import Group, groups_of
+from numerics.nonlinear.iteration import explicit_conjugate
+from numerics.nonlinear.laws import Law
+from numerics.nonlinear.sample import BATCHES, sample, standard
+from numerics.nonlinear.space import TrajectorySpace
+
+#: Points for each dimension.
+POINTS_PER_DIMENSION = 32
+#: Share of the way to the stationary precision in the first step; its growth, the most and the least.
+FIRST, GROWTH, LARGEST, SMALLEST = 0.3, 1.5, 1.0, 1e-6
+#: Relative fall of F in a step below which it is idle; so many idle ones end the way.
+IDLE, PATIENCE = 1e-5, 2
+
+
+class _At(NamedTuple):
+    """F at an S, with what it is made of."""
+
+    free_energy: float
+    kernel: FloatArray
+    prior_precision: FloatArray
+    covariance: FloatArray
+    precision: FloatArray
+    towards: FloatArray
+
+
+class GaussianDescent:
+    """Descent on the random numbers of one seed."""
+
+    def __init__(self, space: TrajectorySpace, phi: Activation, seed: int) -> None:
+        self._phi, self._groups = phi, groups_of(space)
+        self._z = []
+        for number, group in enumerate(self._groups):
+            d = len(group.coordinates)
+            size = 1 << int(np.ceil(np.log2(POINTS_PER_DIMENSION * d / BATCHES)))
+            self._z.append(sample(d, size, (seed, number), standard(d), mirrored=None, paired=True).unit)
+
+    def normal(self, space: TrajectorySpace, covariance: FloatArray) -> Law | None:
+        """The centred normal law of a covariance, (d, d); None where it is singular."""
+        try:
+            return self._law(space, self._at(space, np.asarray(np.linalg.inv(self._within(covariance)))))
+        except np.linalg.LinAlgError:
+            return None
+
+    def down(self, space: TrajectorySpace, law: Law, steps: int) -> tuple[Law, bool]:
+        """Where so many steps down lead, or fewer if F falls no more; and whether that is so."""
+        now, share, idle = self._at(space, law.precision), FIRST, 0
+        for _ in range(steps):
+            new = self._lower(space, now, share)
+            while new is None and share > SMALLEST:
+                share *= 0.5
+                new = self._lower(space, now, share)
+            if new is None:
+                return self._law(space, now), True
+            idle = idle + 1 if now.free_energy - new.free_energy < IDLE * share * (1 + abs(new.free_energy)) else 0
+            now, share = new, min(LARGEST, GROWTH * share)
+            if idle == PATIENCE:
+                return self._law(space, now), True
+        return self._law(space, now), False
+
+    def _lower(self, space: TrajectorySpace, now: _At, share: float) -> _At | None:
+        try:
+            new = self._at(space, now.precision + share * (now.towards - now.precision))
+        except np.linalg.LinAlgError:
+            return None
+        return new if new.free_energy <= now.free_energy else None
+
+    def _within(self, matrix: FloatArray) -> FloatArray:
+        """Without what groups do not share."""
+        kept = np.zeros_like(matrix)
+        for group in self._groups:
+            kept[np.ix_(group.coordinates, group.coordinates)] = group.of_coordinates(matrix)
+        return kept
+
+    def _at(self, space: TrajectorySpace, precision: FloatArray) -> _At:
+        """Raises numpy.linalg.LinAlgError: a matrix is not positive-definite."""
+        S, kernel, points = np.zeros_like(precision), np.zeros((space.m,) * 2), []
+        log_S = 0.0
+        for group, z in zip(self._groups, self._z, strict=True):
+            own = np.ix_(group.coordinates, group.coordinates)
+            upper = sla.cholesky(precision[own])
+            L = sla.solve_triangular(upper, np.eye(len(upper)))  # LLᵀ = S
+            S[own] = L @ L.T
+            log_S += 2 * np.log(np.diagonal(L)).sum()
+            out = L.T @ space.embedding[np.ix_(group.rows, group.coordinates)].T
+            h = z @ out
+            activity = self._phi.value(h)
+            kernel[np.ix_(group.rows, group.rows)] = activity.T @ activity / len(z)
+            points.append((group, z, upper, out, h, activity))
+        C = space.covariance(kernel)
+        log_C = 2 * np.log(np.diagonal(sla.cholesky(C, lower=True))).sum()
+        Q = np.asarray(np.linalg.inv(C))
+        conjugate, towards = explicit_conjugate(space, kernel, S, Q), np.zeros_like(S)
+        for group, z, upper, out, h, activity in points:
+            slope = 2 * (activity @ group.of_rows(conjugate)) * self._phi.derivative(h)
+            curved = upper.T @ symmetric(out @ (slope.T @ z) / len(z)) @ upper
+            towards[np.ix_(group.coordinates, group.coordinates)] = group.of_coordinates(Q) - curved
+        divergence = 0.5 * (float(np.vdot(S, Q)) - space.d - log_S + log_C)
+        F = space.labels.duals(kernel).energy + divergence
+        return _At(float(F), kernel, Q, S, precision, towards)
+
+    def _law(self, space: TrajectorySpace, at: _At) -> Law:
+        none = np.zeros((1, space.d))
+        tilt = np.zeros((space.m,) * 2)
+        return Law(
+            at.precision,
+            tilt,
+            at.free_energy,
+            at.kernel,
+            none[0],
+            at.covariance,
+            at.prior_precision,
+            none,
+            np.ones(1),
+            1.0,
+        )
+
+
+def largest(groups: tuple[Group, ...]) -> int:
+    """Dimensions of the largest group."""
+    return max(len(group.coordinates) for group in groups)

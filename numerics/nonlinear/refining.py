@@ -1,0 +1,104 @@
+"""How far a fixed point of the map of moments moves on other samples, through the map's derivative on a small one.
+
+Its changes on parts of its own sample are its error. Each costs one map of so many points, and equations in the
+derivative, whose directions are kept, so that what one costs serves all others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from numerics.inputs.activation import Activation
+from numerics.linalg import FloatArray
+from numerics.nonlinear.frames import Moments
+from numerics.nonlinear.groups import Group
+from numerics.nonlinear.iteration import MomentMap
+from numerics.nonlinear.sample import Sample
+from numerics.nonlinear.space import TrajectorySpace
+from numerics.symmetry.trajectories import Classes
+
+#: Share of a right-hand side that is left open, which in soft directions leaves more of the change;
+#: directions, at most.
+LEFT, DIRECTIONS = 0.03, 300
+
+
+class Inverse:
+    """``A⁻¹b`` by generalised conjugate residuals, for one b after the other."""
+
+    def __init__(self, apply: Callable[[FloatArray], FloatArray]) -> None:
+        self._apply = apply
+        self._directions: list[FloatArray] = []
+        self._images: list[FloatArray] = []
+
+    def __call__(self, right: FloatArray) -> FloatArray | None:
+        """The solution, or None if it takes too many directions."""
+        x, left = np.zeros_like(right), right.copy()
+        for direction, image in zip(self._directions, self._images, strict=True):
+            share = float(image @ left)
+            x, left = x + share * direction, left - share * image
+        while np.linalg.norm(left) > LEFT * np.linalg.norm(right):
+            if len(self._images) >= DIRECTIONS:
+                return None
+            share = float(self._extend(left / np.linalg.norm(left)) @ left)
+            x, left = x + share * self._directions[-1], left - share * self._images[-1]
+        return x
+
+    def _extend(self, direction: FloatArray) -> FloatArray:
+        """Another direction, and its image, which is returned, orthogonal to all others."""
+        image = self._apply(direction)
+        for _ in range(2):
+            for one, other in zip(self._directions, self._images, strict=True):
+                share = float(other @ image)
+                direction, image = direction - share * one, image - share * other
+        size = float(np.linalg.norm(image))
+        if not size > 0:
+            raise np.linalg.LinAlgError("the map's derivative is singular")
+        self._directions.append(direction / size)
+        self._images.append(image / size)
+        return self._images[-1]
+
+
+class Refining:
+    """A fixed point, with the derivative of the map there on a rough sample of the same groups."""
+
+    def __init__(
+        self,
+        space: TrajectorySpace,
+        phi: Activation,
+        groups: tuple[Group, ...],
+        start: Moments,
+        rough: tuple[Sample, ...],
+        classes: Classes | None = None,
+    ) -> None:
+        """Raises numpy.linalg.LinAlgError: a covariance of the start is not positive-definite."""
+        self._space, self._phi, self._groups, self._start, self._classes = space, phi, groups, start, classes
+        there = self.map(rough).near(start)
+        self._x = there.frame.coordinates(*start)
+        base = there(self._x)[1]
+        self._inverse = Inverse(lambda direction: -there.change(self._x, base, direction))
+
+    def map(self, samples: tuple[Sample, ...]) -> MomentMap:
+        """The map of moments on a sample."""
+        return MomentMap(samples, self._groups, self._space, self._phi, self._classes)
+
+    def changes(self, samples: tuple[Sample, ...], parts: list[tuple[Sample, ...]]) -> list[FloatArray] | None:
+        """Changes of Φ, to first order, from the fixed point on a sample to those on parts of it.
+
+        None where they are not found.
+        """
+        found = []
+        try:
+            at = self.map(samples).near(self._start)
+            here, residual = at(self._x)
+            for part in parts:
+                missing = self.map(part).near(self._start)(self._x)[1] - residual
+                change = self._inverse(missing)
+                if change is None:
+                    return None
+                moved = at.frame.kernel(self._x + change) - at.frame.kernel(self._x)
+                found.append(at.map.completed(here.kernel + moved, here) - here.kernel)
+        except np.linalg.LinAlgError:
+            return None
+        return found
