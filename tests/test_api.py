@@ -246,7 +246,7 @@ def test_a_simulations_labels(results):
     part = checked.phases[0]
     one = checked.to_xarray().sel(phase=1)
     np.testing.assert_array_equal(np.ravel(one.predicted), part.predicted.ravel())
-    np.testing.assert_array_equal(np.ravel(one.sampled), part.simulation.kernel_mean.ravel())
+    np.testing.assert_array_equal(np.ravel(one.sampled), part.sampled[0].ravel())
     assert one.attrs["verdict"] == checked.verdict
     pytest.importorskip("arviz_base")
     tree = run.to_arviz()

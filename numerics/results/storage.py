@@ -22,7 +22,7 @@ from numerics.files import refused_if_unwritable, write_bytes
 from numerics.inputs.activation import Activation, activation_of, named, not_stored
 from numerics.inputs.problem_file import UNREADABLE
 
-FORMAT = "unrolled result 3"
+FORMAT = "unrolled result 4"
 _ACCEPTED = "a result saved by this program"
 
 #: Where each kind of result is defined. Nothing else is made when a file is read.
@@ -46,6 +46,7 @@ KINDS = {
     "Region": "numerics.checking.regions",
     "Scan": "numerics.continuation.scanned",
     "ScannedBranch": "numerics.continuation.scanned_branch",
+    "ShiftSeen": "numerics.checking.agreement",
     "SignChoice": "numerics.symmetry.gauge",
     "SignSymmetry": "numerics.symmetry.group",
     "Simulation": "numerics.sampling.result",
