@@ -6,6 +6,10 @@ from .checking.check import Check as Check
 from .checking.check import check as check
 from .checking.comparison import Comparison as Comparison
 from .checking.comparison import compare as compare
+from .checking.phase_shares import PhaseShares as PhaseShares
+from .checking.phase_shares import phase_shares as phase_shares
+from .checking.phase_weights import PhaseWeights as PhaseWeights
+from .checking.phase_weights import phase_weights as phase_weights
 from .continuation.diagram import continue_branch as continue_branch
 from .continuation.scan import scan as scan
 from .continuation.scanned import Scan as Scan

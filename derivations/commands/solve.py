@@ -10,7 +10,16 @@ import click
 from derivations import output
 from derivations.commands.free_parameter import require_picture
 from derivations.commands.problems import problem_options
-from derivations.commands.states import all_converged, prediction_fields, print_overview, print_state, state_fields
+from derivations.commands.states import (
+    all_converged,
+    odds_at,
+    odds_fields,
+    prediction_fields,
+    print_overview,
+    print_state,
+    print_weights,
+    state_fields,
+)
 
 if TYPE_CHECKING:
     from numerics.inputs.problem import Problem
@@ -21,7 +30,11 @@ if TYPE_CHECKING:
 @click.command("solve")
 @problem_options
 @click.option("--all-branches", is_flag=True, help="Every stationary state found, in order of free energy.")
-@click.option("--width", type=int, help="Network width N: adds fluctuations of kernel and outputs, and their mean.")
+@click.option(
+    "--width",
+    type=int,
+    help="Network width N: adds fluctuations of kernel and outputs, and their mean; the odds of several minima.",
+)
 @click.option("--digits", type=int, help="Adds kernel_exact, the kernel to this many digits (endpoint, T ≤ 5).")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Picture: FILE.png, .pdf or .svg.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
@@ -50,8 +63,9 @@ def command(
         every = all_branches
         solutions = solve_all(problem, progress=told) if every else Solutions((solve(problem, progress=told),))
         outputs = [predict(solution, width) for solution in solutions]
+        odds = odds_at(solutions, width)
     states = [
-        state_fields(solution, width) | prediction_fields(found)
+        state_fields(solution, width) | odds_fields(solution, odds) | prediction_fields(found)
         for solution, found in zip(solutions, outputs, strict=True)
     ]
     if digits is not None:
@@ -60,10 +74,13 @@ def command(
     if out is not None:
         draw(solutions[0], outputs[0], out)
     if as_json:
-        output.print_json({"branches": states} if all_branches else states[0])
+        even = {} if odds is None or odds.even_width is None else {"even_width": odds.even_width}
+        output.print_json({"branches": states, **even} if all_branches else states[0])
     else:
         if len(solutions) > 1:
             print_overview(solutions)
+        if odds is not None:
+            print_weights(solutions, odds)
         for solution, fields, found in zip(solutions, states, outputs, strict=True):
             print_state(solution, fields, found)
         if out is not None:

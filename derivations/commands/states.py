@@ -14,6 +14,7 @@ from derivations import output
 ENOUGH = 0.2
 
 if TYPE_CHECKING:
+    from numerics.checking.phase_weights import PhaseWeights
     from numerics.inputs.problem import Problem
     from numerics.linalg import FloatArray
     from numerics.predictors.predictions import Predictions
@@ -101,6 +102,35 @@ def prediction_fields(found: Predictions) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
+def odds_at(solutions: Sequence[Solution], width: int | None) -> PhaseWeights | None:
+    """The weights of several minima at a width; why there are none is told on standard error."""
+    from numerics import phase_weights
+    from numerics.errors import InputError, NotSolvedError
+
+    if width is None or sum(solution.stable for solution in solutions) < 2:
+        return None
+    try:
+        return phase_weights(solutions, width)
+    except (InputError, NotSolvedError) as error:
+        click.echo(f"Weights of the minima at this width are not known: {error}.", err=True)
+        return None
+
+
+def odds_fields(solution: Solution, odds: PhaseWeights | None) -> dict[str, Any]:
+    """The weight of a state that is one of several minima."""
+    own = [phase for phase in (() if odds is None else odds.phases) if phase.state is solution]
+    return {
+        name: value
+        for phase in own
+        for name, value in (
+            ("weight", phase.weight),
+            ("log_weight", phase.log_weight),
+            ("weight_error", phase.weight_error),
+            ("weight_rests_on", phase.basis),
+        )
+    }
+
+
 def print_predictions(found: Predictions) -> None:
     """Outputs as a table: by pattern and time, or, of means alone, a row for each pattern."""
     if found.width is None and found.test_mean is None:
@@ -185,6 +215,19 @@ def print_overview(solutions: Sequence[Solution]) -> None:
     ]
     header = ["state", "free energy", "branch", "", "order parameter", "residual"]
     output.print_table(f"{len(solutions)} stationary states, in order of free energy", header, rows)
+
+
+def print_weights(solutions: Sequence[Solution], odds: PhaseWeights) -> None:
+    """One row for each minimum, the heaviest first, and the width of even odds."""
+    numbers = {id(state): position + 1 for position, state in enumerate(solutions)}
+    rows = [
+        [str(numbers[id(phase.state)]), f"{phase.weight:.3g}", output.number(phase.log_weight, 5), phase.basis]
+        for phase in odds.phases
+    ]
+    header = ["state", "weight", "log of the weight", "rests on"]
+    output.print_table(f"Weights of the minima at N = {odds.width}", header, rows)
+    if odds.even_width is not None:
+        click.echo(f"The two heaviest have even odds at N = {output.number(odds.even_width, 4)}")
 
 
 def print_averages(solution: Solution) -> None:

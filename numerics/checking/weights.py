@@ -44,8 +44,8 @@ class Phase:
     Attributes:
         state: the minimum.
         region: the kernels that are nearer to it than to another.
-        weight: probability of the region, images under sign symmetries included.
-        weight_error: standard error of the weight, as far as it is known (0 from a linear network's fluctuations).
+        log_weight: log of the probability of the region, images under sign symmetries included.
+        weight_error: standard error of the probability, as far as it is known (0 from a linear network's fluctuations).
         basis: what the weight rests on.
         kernel: its mean kernel at this width, in the sign of the state; its own, N → ∞, where the shift is not known.
         kernel_error: standard error of `kernel`; of a nonlinear network with the size of the next order in 1/N.
@@ -56,13 +56,18 @@ class Phase:
 
     state: Solution
     region: Region
-    weight: float
+    log_weight: float
     weight_error: float
     basis: Basis
     kernel: FloatArray
     kernel_error: FloatArray
     at_width: bool
     next_order: FloatArray | None
+
+    @property
+    def weight(self) -> float:
+        """The probability; 0 where it is below the smallest number."""
+        return math.exp(self.log_weight)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +96,8 @@ def phases(minima: Sequence[Solution], width: int) -> tuple[Phase, ...]:
     alone = any(mass.basis == "free energy" for mass in masses)
     logs = np.array([-width * state.free_energy if alone else m.log for state, m in zip(minima, masses, strict=True)])
     logs += [math.log(2.0) * len(each.gauge.steps) for each in regions]
-    weights = np.exp(logs - logs.max())
-    weights /= weights.sum()
+    logs -= np.logaddexp.reduce(logs)
+    weights = np.exp(logs)
     errors = np.array([0.0 if alone else mass.error for mass in masses])
     # p_k = g_k/Σg: dp_k = p_k (dln g_k - Σ_j p_j dln g_j)
     spread = [
@@ -103,7 +108,7 @@ def phases(minima: Sequence[Solution], width: int) -> tuple[Phase, ...]:
         Phase(
             state,
             regions[k],
-            float(weights[k]),
+            float(logs[k]),
             float(weights[k] * spread[k]),
             "free energy" if alone else masses[k].basis,
             masses[k].kernel,
@@ -113,7 +118,7 @@ def phases(minima: Sequence[Solution], width: int) -> tuple[Phase, ...]:
         )
         for k, state in enumerate(minima)
     ]
-    return tuple(sorted(found, key=lambda phase: -phase.weight))
+    return tuple(sorted(found, key=lambda phase: -phase.log_weight))
 
 
 def _mass(state: Solution, own: Region, width: int, within: Callable[[FloatArray], NDArray[np.bool_]] | None) -> _Mass:

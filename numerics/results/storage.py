@@ -41,6 +41,8 @@ KINDS = {
     "Passage": "numerics.continuation.hysteresis",
     "Phase": "numerics.checking.weights",
     "PhaseCheck": "numerics.checking.check",
+    "PhaseShares": "numerics.checking.phase_shares",
+    "PhaseWeights": "numerics.checking.phase_weights",
     "Predictions": "numerics.predictors.predictions",
     "Problem": "numerics.inputs.problem",
     "Region": "numerics.checking.regions",

@@ -1,8 +1,10 @@
-"""Replica exchange: chains at several strengths of the labels swap their states, which carries them over barriers.
+"""Replica exchange: chains of several problems on one network swap their states, which carries them over barriers.
 
-The barrier between two phases, or between the two signs of the coherent state, grows with N and with the labels. At a
-lower strength of the labels it is small or absent. A replica that wanders down the ladder and up again arrives in
-either basin, and each rung keeps exactly the law that it has alone (Geyer 1991; Hukushima & Nemoto 1996).
+The barrier between two phases, or between the two signs of the coherent state, grows with N. Where it is due to the
+labels alone, as that between signs, weaker ones lower it. At a discontinuous transition it vanishes at the critical
+point where the transition ends: there the ladder goes along the line of even odds, to less noise and weaker labels. A
+replica that wanders down the ladder and up again arrives in any basin, and each rung keeps exactly the law that it has
+alone (Geyer 1991; Hukushima & Nemoto 1996).
 """
 
 from __future__ import annotations
@@ -10,15 +12,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem
+from numerics.linalg import FloatArray
 from numerics.sampling.collapsed import CollapsedHMC, CollapsedState, Seen, activations
-from numerics.sampling.network import Network, Weights, make_network
+from numerics.sampling.network import Network, Weights, joint, make_network
 from numerics.sampling.readout import marginal
+
+#: Step sizes of a warm-up go down by this factor where acceptance is below the first limit, up where above the second.
+_DOWN, _UP, _LOWEST_ACCEPTANCE, _HIGHEST_ACCEPTANCE = 0.9, 1.02, 0.6, 0.9
+#: Angle between kicks, at the start of a warm-up and at most, and mean length of a trajectory.
+_FIRST_STEP, _LARGEST_STEP, _LENGTH = 0.3, 0.6, math.pi
 
 
 def with_label_strength(problem: Problem, strength: float) -> Problem:
@@ -28,12 +35,21 @@ def with_label_strength(problem: Problem, strength: float) -> Problem:
     return problem.with_(y=math.sqrt(strength) * problem.y)
 
 
-def ladder(problem: Problem, width: int, strengths: Sequence[float], dtype: str = "float32") -> tuple[Network, ...]:
-    """Networks of one problem at increasing strengths of its labels."""
-    values = [float(strength) for strength in strengths]
-    if len(values) < 2 or any(b <= a for a, b in pairwise(values)):
-        raise InputError("strengths: are not at least two increasing numbers; accepted: such a sequence")
-    return tuple(make_network(with_label_strength(problem, value), width, dtype) for value in values)
+def ladder(problems: Sequence[Problem], width: int, dtype: str = "float64") -> tuple[Network, ...]:
+    """Networks of one width for each of some problems, which may differ in y, κ and v.
+
+    Raises:
+        InputError: there is none, or they differ in what a network is or is given.
+    """
+    if not problems:
+        raise InputError("problems: are none; accepted: at least one")
+    last = problems[-1]
+    for problem in problems[:-1]:
+        if last.with_(y=problem.y, kappa=problem.kappa, v=problem.v) != problem:
+            raise InputError(
+                "problems: differ in more than labels, kappa and v; accepted: networks that differ in these only"
+            )
+    return tuple(make_network(problem, width, dtype) for problem in problems)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,3 +125,50 @@ class Tempering:
         gain = marginal(below, phi_lower).value + marginal(above, phi_upper).value
         gain -= marginal(below, phi_upper).value + marginal(above, phi_lower).value
         return math.exp(min(gain, 0.0))
+
+
+@dataclass(frozen=True, eq=False)
+class TemperedRun:
+    """A chain of replica exchange after its warm-up.
+
+    Attributes:
+        kernels: of the last rung, (steps, nP, nP).
+        acceptance: mean over the steps, of each rung.
+        swaps: mean probability of a swap, of each neighbouring pair.
+        step_size: of all trajectories.
+    """
+
+    kernels: FloatArray
+    acceptance: FloatArray
+    swaps: FloatArray
+    step_size: float
+
+
+def run(
+    networks: tuple[Network, ...], weights: Sequence[Weights], *, steps: int, warmup: int, rng: np.random.Generator
+) -> TemperedRun:
+    """Replica exchange from given weights, one for each rung; the warm-up adapts the step size and is thrown away."""
+    step_size, kernels, seen = _FIRST_STEP, [], []
+    state = Tempering(networks, step_size, _LENGTH).init(weights)
+    for step in range(warmup + steps):
+        state, info = Tempering(networks, step_size, _LENGTH).step(rng, state)
+        if step >= warmup:
+            phi = joint(activations(networks[-1], state.rungs[-1].seen))
+            kernels.append(phi @ phi.T / networks[-1].width)
+            seen.append(info)
+        else:
+            step_size = min(adapted(step_size, min(info.acceptance)), _LARGEST_STEP)
+    swaps = np.array([info.swap for info in seen]).reshape(steps, len(networks) - 1)
+    return TemperedRun(
+        np.array(kernels),
+        np.mean([info.acceptance for info in seen], axis=0),
+        np.nanmean(swaps, axis=0) if len(swaps.T) else np.zeros(0),
+        step_size,
+    )
+
+
+def adapted(step_size: float, acceptance: float) -> float:
+    """A step size after a trajectory of warm-up."""
+    if acceptance < _LOWEST_ACCEPTANCE:
+        return step_size * _DOWN
+    return step_size * _UP if acceptance > _HIGHEST_ACCEPTANCE else step_size

@@ -165,12 +165,12 @@ def test_networks_too_narrow_for_its_trajectories_start_from_random_weights_wher
 def test_chains_may_leave_a_phase_without_weight(few_draws):
     problem, found, chains = phases_and_chains()
     strays = planted(problem, 128, found[0].kernel, 5)
-    light = (replace(found[0], weight=1.0), replace(found[1], weight=1e-9))
+    light = (replace(found[0], log_weight=np.log(1.0)), replace(found[1], log_weight=np.log(1e-9)))
     checked = judged(problem, 128, light, [chains[0], strays])
     assert checked.agrees, checked.reason
     assert checked.phases[1].agreement is None
     # chains that agree with one another, all in one of two phases that both carry weight
-    heavy = (replace(found[0], weight=0.6), replace(found[1], weight=0.4))
+    heavy = (replace(found[0], log_weight=np.log(0.6)), replace(found[1], log_weight=np.log(0.4)))
     assert judged(problem, 128, heavy, [chains[0], strays]).verdict == "disagrees"
 
 

@@ -23,7 +23,7 @@ def found():
         patch.setattr(weights, "DRAWS_OF_SEVERAL", 20_000)
         first, second = weights.phases(two_phases(problem), 128)
     assert sorted(len(phase.region.gauge.steps) for phase in (first, second)) == [0, 1]
-    return problem, (replace(first, weight=0.6), replace(second, weight=0.4))
+    return problem, (replace(first, log_weight=np.log(0.6)), replace(second, log_weight=np.log(0.4)))
 
 
 def moving(problem, phases, shares, seed, signs=(1.0, -1.0)):

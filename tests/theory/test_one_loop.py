@@ -1,7 +1,9 @@
 """One loop around a saddle, against a law whose moments are known."""
 
+from math import lgamma, log as ln, pi
+
 import pytest
-from sympy import Symbol, log, simplify
+from sympy import Symbol, log, simplify, symbols
 
 from theory.one_loop import one_loop
 
@@ -15,3 +17,18 @@ def test_the_gamma_law_has_its_mean_and_variance():
     assert simplify(found.covariance[0, 0] - a / b**2) == 0
     with pytest.raises(ArithmeticError, match="stationary"):
         one_loop(b * x - a * log(x), -c * log(x), (x,), {x: 2 * a / b})
+
+
+def test_the_gamma_law_has_its_norm_to_order_one_and_a_conjugate_pair_that_of_a_mean():
+    """``∫ x^(N a + c) exp(-N b x) dx = Γ(N a + c + 1)/(N b)^(N a + c + 1)``; the rest falls as 1/N."""
+    x, a, b, c = symbols("x a b c", positive=True)
+    found = one_loop(b * x - a * log(x), -c * log(x), (x,), {x: a / b}).free_energy
+    values, off = {a: 0.7, b: 1.3, c: 0.4}, []
+    for N in (200, 400):
+        power = 0.7 * N + 1.4
+        exact = lgamma(power) - power * ln(1.3 * N) + 0.5 * ln(N / (2 * pi))
+        off.append(N * (exact + N * (0.7 - 0.7 * ln(0.7 / 1.3)) + float(found.subs(values))))
+    assert off[1] == pytest.approx(off[0], rel=0.01)
+    # the mean of N squares of variance u, whatever its law is: a probability
+    Q, P, u = Symbol("Q"), *symbols("P u", positive=True)
+    assert one_loop(Q * P + log(1 - 2 * u * Q) / 2, 0 * P, (Q, P), {P: u, Q: 0}, 1).free_energy == 0

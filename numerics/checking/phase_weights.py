@@ -1,0 +1,151 @@
+"""The odds of coexisting minima: which phase networks of width N are in, and with what probability."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from numerics.checking.weights import Phase, phases
+from numerics.errors import InputError
+from numerics.inputs.problem import Problem
+from numerics.inputs.scalars import integer
+from numerics.linalg import FloatArray
+from numerics.predictors.finite_width import log_mass
+from numerics.results.base import Result
+from numerics.results.display import Facts, number
+from numerics.results.labelled import Arrays, counted, problem_attributes
+from numerics.results.plotting import lines
+from numerics.results.solution import Solution
+
+#: Minima whose kernels differ by less, relative to the largest entry, are one.
+_SAME = 1e-6
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PhaseWeights(Result):
+    """The minima of a free energy with their probabilities at one width.
+
+    Attributes:
+        width: N.
+        phases: the minima, the heaviest first, each with its weight and what this rests on.
+        even_width: N at which the two heaviest have equal weight, to leading order in 1/N; None where they have at none.
+    """
+
+    width: int
+    phases: tuple[Phase, ...]
+    even_width: float | None
+
+    @property
+    def problem(self) -> Problem:
+        """Whose minima they are."""
+        return self.phases[0].state.problem
+
+    @property
+    def weights(self) -> FloatArray:
+        """The probabilities, (phases,), of sum 1."""
+        return np.exp(self.log_weights)
+
+    @property
+    def log_weights(self) -> FloatArray:
+        """Their logs, (phases,), finite where a probability is too small for a number."""
+        return np.array([phase.log_weight for phase in self.phases])
+
+    def facts(self) -> Facts:
+        """The weights, what they rest on, and where the odds are even."""
+        weights = [f"{phase.weight:.3g} at F = {_named(phase)}" for phase in self.phases]
+        even = () if self.even_width is None else (("even odds at", f"N = {number(self.even_width)}"),)
+        rests = ", ".join(sorted({phase.basis for phase in self.phases}))
+        return ((f"weights at N = {self.width}", ", ".join(weights)), ("they rest on", rests), *even)
+
+    def draw(self, ax: Any, **style: Any) -> None:
+        """The logs of the weights over the free energies."""
+        mark = lines(style, linestyle="", marker="o")
+        ax.plot([phase.state.free_energy for phase in self.phases], self.log_weights, **mark)
+        ax.set(xlabel="free energy $F$", ylabel=f"log of the weight at $N = {self.width}$")
+
+    def labelled(self) -> Arrays:
+        """Along the phase, which counts from 1, the heaviest first."""
+        states = [phase.state for phase in self.phases]
+        columns = {
+            "weight": self.weights,
+            "log_weight": self.log_weights,
+            "weight_error": np.array([phase.weight_error for phase in self.phases]),
+            "free_energy": np.array([state.free_energy for state in states]),
+            "branch": np.array([state.branch for state in states]),
+        }
+        described = {**problem_attributes(self.problem), "width": self.width, "even_width": self.even_width}
+        data = {name: (("phase",), values) for name, values in columns.items()}
+        return Arrays(("phase",), data, counted(phase=len(states)), described)
+
+
+def _named(phase: Phase) -> str:
+    return f"{number(phase.state.free_energy)} ({phase.state.branch})"
+
+
+def phase_weights(states: Sequence[Solution], width: int) -> PhaseWeights:
+    """The probability of each minimum at width N (docs/theory.md sections 13, 14), in logs.
+
+    ``p_k ∝ g_k exp(-F_N)``, ``F_N = N F + A + ½ ln|∂²F|`` with the Hessian in the coordinates in which the kernel's
+    density has volume element 1, and g_k the number of the minimum's images under sign symmetries. This is right to a
+    factor 1 + O(1/N). Linear networks' small kernels have an exact density, which is integrated in place of the Gaussian:
+    each kernel then counts for the minimum that is nearest.
+
+    Args:
+        states: the stationary states of one problem, as `numerics.solve_all` finds them. Those that are no minima have
+            no weight and are left out; a minimum that is not given is not counted.
+        width: N.
+
+    Raises:
+        InputError: there is no minimum, or one is not converged, given twice, of another problem, of unknown stability,
+            or one of a manifold of equal free energy; the kernel is too large for its Hessian; or the width too small
+            for an expansion in 1/N.
+        NotSolvedError: a nonlinear state's points are too few for its kernel.
+
+    Example:
+        >>> import unrolled
+        >>> states = unrolled.solve_all(unrolled.endpoint(T=4, signal=1060.0, kappa=100.0))
+        >>> odds = unrolled.phase_weights(states, 64)
+        >>> [(phase.state.branch, round(phase.weight, 2)) for phase in odds.phases]
+        [('incoherent', 0.91), ('coherent', 0.09)]
+    """
+    width = integer(width, "width", 1)
+    minima = _minima(states)
+    logs = {id(state): log_mass(state, width) for state in minima}
+    found = phases(minima, width)
+    if any(phase.basis == "free energy" for phase in found):
+        raise InputError(f"width: is {width}, too small for an expansion in 1/N around each minimum; accepted: larger ones")
+    of_order_one = [
+        logs[id(phase.state)] + width * phase.state.free_energy + math.log(2.0) * len(phase.region.gauge.steps)
+        for phase in found[:2]
+    ]
+    return PhaseWeights(width, found, _even_width([phase.state.free_energy for phase in found[:2]], of_order_one))
+
+
+def _even_width(free_energies: Sequence[float], logs: Sequence[float]) -> float | None:
+    """Where ``-N F_1 + L_1 = -N F_2 + L_2``."""
+    if len(logs) < 2 or free_energies[0] == free_energies[1]:
+        return None
+    even = (logs[0] - logs[1]) / (free_energies[0] - free_energies[1])
+    return even if even > 0 else None
+
+
+def _minima(states: Sequence[Solution]) -> list[Solution]:
+    """Those of the states that can have a weight."""
+    if any(math.isnan(state.hessian_smallest) for state in states):
+        raise InputError("states: have one of unknown stability; accepted: states whose Hessian is known")
+    minima = [state for state in states if state.stable]
+    if not minima:
+        raise InputError("states: have no minimum of the free energy; accepted: at least one stable state")
+    if any(state.problem != minima[0].problem for state in minima):
+        raise InputError("states: are of different problems; accepted: the states of one")
+    for place, state in enumerate(minima):
+        if not state.converged:
+            raise InputError(f"states: one has not converged ({state.status}); accepted: converged minima")
+        size = float(np.abs(state.kernel).max())
+        if any(np.abs(np.abs(state.kernel) - np.abs(other.kernel)).max() < _SAME * size for other in minima[:place]):
+            raise InputError("states: have one minimum twice, or its image under a symmetry; accepted: each once")
+    return minima
