@@ -28,6 +28,8 @@ from numerics import (
     compare,
     endpoint,
     load,
+    phase_shares,
+    phase_weights,
     plot,
     predict,
     save,
@@ -58,6 +60,7 @@ def results(tmp_path_factory):
     simulation = simulate(problem, 16, steps=10, chains=2, warmup=40, seed=1, workers=1)
     with ThreadPoolExecutor(1) as executor:
         swept = sweep(endpoint_of, GRID, tmp_path_factory.mktemp("sweep"), executor)
+    odds = phase_weights([solution], 16)
     found = [
         solution,
         solve(endpoint(3, 5.0, activation="erf")),
@@ -73,6 +76,8 @@ def results(tmp_path_factory):
         check(endpoint(3, 2.0), 8, steps=20, chains=2, warmup=40, seed=1, workers=1),
         certify(solution),
         swept,
+        odds,
+        phase_shares(odds, steps=50, warmup=0),
         predict(solve(endpoint(4, 20.0).with_(x_test=[[0.5], [-2.0]])), 256),
     ]
     return {type(result).__name__: result for result in found}

@@ -7,10 +7,10 @@ The integral of the kernel's density around a minimum is ``exp(-F_N)``, up to a 
 ``F_N = N F + Γ``, ``Γ = ½ ln(H^{nn}+κ) + ½ ln|∂²F|``,
 
 ∂²F by E in ``H = L (1 + E) Lᵀ``, in which dH is ``|H|^{(n+1)/2} dE`` and the Jacobian ``½(n+1) ln|H|`` of
-``theory.fluctuations`` is gone; in the units in which the random network has ``|∂²F| = 1``. `exp(-F_N)` is then a share of
-the prior's ``⟨N(y | 0, (vH^{nn}+κ)/N)⟩``, but for the normal law's constant. Networks are in one of two states with the
-odds ``(g_1/g_2) exp(-N ΔF - ΔΓ)``, g the numbers of images under symmetries: 2 for a coherent state of the RNN. The odds are
-even at the width ``(ln(g_1/g_2) - ΔΓ)/ΔF``, and the λ of even odds is away from that of equal F by
+``theory.fluctuations`` is gone; in units in which the random network has ``|∂²F| = 1``. Then ``exp(-F_N)`` is the
+region's share of the prior's ``⟨(H^{nn}+κ)^{-1/2} exp(-Nλ/2(H^{nn}+κ))⟩``. Networks are in one of two states with the
+odds ``(g_1/g_2) exp(-N ΔF - ΔΓ)``, g the numbers of images under symmetries: 2 for a coherent state of the RNN. The
+odds are even at the width ``(ln(g_1/g_2) - ΔΓ)/ΔF``, and the λ of even odds is away from that of equal F by
 ``(ln(g_1/g_2) - ΔΓ)/(N ∂ΔF/∂λ)``.
 """
 
@@ -32,8 +32,8 @@ def incoherent_order_one(T: int, arch: str = "rnn", kappa: Expr = symbols.kappa)
     """Γ on the incoherent branch, in r and κ.
 
     ``½ ln(r^n+κ) + ½ Σ_l ln|L_l|`` with the sectors of equal lag: ``|L_0| = r^{n-1}(r + n(1-r)(1-2ζ))`` for both
-    architectures, ``ζ = r^n/(r^n+κ)``; for l ≥ 1 ``|L_l| = r^{m-1}(m - (m-1) r)``, ``m = n - l``, for the RNN, and 1 for
-    the DNN. Real where the branch is stable.
+    architectures, ``ζ = r^n/(r^n+κ)``; for l ≥ 1 ``|L_l| = r^{m-1}(m - (m-1) r)``, ``m = n - l``, for the RNN, and 1
+    for the DNN. Real where the branch is stable.
 
     Raises:
         ValueError: if T is no integer ≥ 3, or for an unknown architecture.
@@ -53,7 +53,7 @@ def coherent_order_one(branch: CoherentBranch) -> Expr:
     """Γ of one of the two signs of the coherent state at T = 4, in s and κ; real where the branch is stable.
 
     ``½ ln(H^{33}+κ) + 2 ln|H| + ½ ln(|∂²F|/|∂²F|_0)``, ∂²F by the entries of H, and that of the random network
-    ``|∂²F|_0 = (1/2)³``: a diagonal entry of ``H = 1`` has ½, one off the diagonal 1. Everything but the curvature cancels,
+    ``|∂²F|_0 = (1/2)³``: a diagonal entry of ``H = 1`` has ½, one off the diagonal 1. Hence
 
     ``Γ = ½ ln[8 s (s-2) (16s⁴ - 36s³ + 24s² - (4+2κ)s + κ)/(s-1)²]``.
     """

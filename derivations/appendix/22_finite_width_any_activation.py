@@ -19,16 +19,36 @@
 # being put in, and mean and variance of a random network by a route without any saddle; then how the program averages the third derivatives.
 
 # %%
+import math
 from typing import Any
 
 import numpy as np
-from sympy import Function, Matrix, Rational, Symbol, asin, diff, exp, latex, log, pi, simplify, solve, sqrt, symbols
+from sympy import (
+    Function,
+    Integer,
+    Matrix,
+    Rational,
+    Symbol,
+    asin,
+    diff,
+    exp,
+    latex,
+    log,
+    pi,
+    simplify,
+    solve,
+    sqrt,
+    symbols,
+)
 
-from numerics import cka, kernel_sd, kernel_shift
+from numerics import cka, kernel_sd, kernel_shift, phase_weights, solve_all
 from numerics import solve as solve_problem
 from numerics.inputs.problem import endpoint
 from numerics.predictors.at_width import misalignment
+from theory import coherent_branch
+from theory import symbols as names
 from theory.one_loop import one_loop
+from theory.phase_odds import coherent_order_one, incoherent_order_one
 
 half = Rational(1, 2)
 
@@ -204,3 +224,72 @@ print(
 )
 shifted = state.kernel + kernel_shift(state) / 1e4
 assert abs(1e8 * (1 - cka(shifted, state.kernel)) / aligned.of_mean - 1) < 0.01
+
+# %% [markdown]
+# ## 6. Which phase: the free energy to order one
+#
+# Where $F$ has several minima, networks of width $N$ are in each with a probability. With a factor $N/2\pi$ for each pair of a kernel and its
+# conjugate, as the law of a mean of $N$ terms has,
+#
+# $$-\ln\int\prod\frac{N}{2\pi}\,d\tilde\Phi\,d\Phi\;e^{-NF-A}=NF+\Gamma+O(1/N),\qquad\Gamma=A+\tfrac12\ln\left[(-1)^c|\partial^2F|\right],$$
+#
+# $c$ conjugates along the imaginary axis. A state without labels has $\Gamma=A$. For one hidden time of a linear network the explicit density
+# with its Wishart Jacobian gives the same $\Gamma$, up to a constant; then the exact integral, in each width:
+
+# %%
+saddle = {Phi: r * u, Q: (1 - 1 / r) / (2 * u)}
+F = (energy + Q * Phi + log(1 - 2 * u * Q) / 2).subs(y2, label)
+both = one_loop(F, A, (Q, Phi), saddle, 1)
+assert simplify(diff(both.free_energy - explicit.free_energy, r)) == 0
+assert one_loop(Q * Phi + log(1 - 2 * u * Q) / 2, 0 * Phi, (Q, Phi), {Phi: u, Q: 0}, 1).free_energy == 0
+
+numbers = {u: 0.7, v: 1.3, kappa: 0.4, r: 2.5}
+target, free_energy, Gamma = (float(part.subs(numbers)) for part in (label, F.subs(saddle), both.free_energy))
+left = []
+for N in (100, 200, 400):
+    grid = np.linspace(-3, 4, 4001)  # of ln Φ
+    log_law = N / 2 * (math.log(N / 1.4) + grid) - N * np.exp(grid) / 1.4 - math.lgamma(N / 2)  # u = 0.7
+    spread = 1.3 * np.exp(grid) + 0.4
+    integrand = np.exp(log_law - N * target / spread / 2 - np.log(spread) / 2 + N * free_energy)
+    left.append(N * (-np.log(integrand.sum() * (grid[1] - grid[0])) - Gamma))
+assert abs(left[2] / left[1] - 1) < 0.05
+print(f"N (exact - N F - Gamma) = {left[0]:.4f}, {left[1]:.4f}, {left[2]:.4f} at N = 100, 200, 400")
+
+# %% [markdown]
+# The two determinants. With $K=\mathrm{Cov}(\phi\phi^\top)$ and $F(\Phi)$ the functional after $\tilde\Phi$ is eliminated, a block of
+# $\partial^2F$ is $-K$, and Schur's complement is the Hessian of $F(\Phi)$: $(-1)^c|\partial^2F|=|K|\,|\partial^2F/\partial\Phi^2|$. Here for one pair:
+
+# %%
+K, B, c = symbols("K B c")  # -∂²F/∂Q², ∂²F/∂Φ², ∂²F/∂Q∂Φ
+eliminated = B + c**2 / K  # of F(Φ)
+assert simplify(-Matrix([[-K, c], [c, B]]).det() - K * eliminated) == 0
+
+# %% [markdown]
+# Endpoint supervision, exactly ($u=v=w=1$): the incoherent state of $T=4$, and either sign of the coherent one. In the sectors of equal lag
+
+# %%
+ratio, s, noise = names.r, names.s, names.kappa
+tied = ratio**3 * (2 - ratio) * (4 * ratio**4 - 3 * ratio**3 + noise * (3 - 2 * ratio))
+at = {ratio: Rational(11, 10), noise: 100}
+assert abs(float((incoherent_order_one(4) - log(tied) / 2).subs(at))) < 1e-12
+stability = 16 * s**4 - 36 * s**3 + 24 * s**2 - 204 * s + 100
+coherent = coherent_order_one(coherent_branch(Integer(100)))
+assert simplify(exp(2 * coherent) - 8 * s * (s - 2) * stability / (s - 1) ** 2) == 0
+print("Gamma of the coherent state, kappa = 100:", latex(coherent))
+
+# %% [markdown]
+# There are two coherent states. Their odds to the incoherent one are $2e^{-N\Delta F-\Delta\Gamma}$, even at $N=(\ln2-\Delta\Gamma)/\Delta F$, so that the
+# transition of width $N$ is off that of $N\to\infty$ by $\delta\lambda=-(\ln2-\Delta\Gamma)/(N\,\partial_\lambda\Delta F)$. The program, beside both forms:
+
+# %%
+states = solve_all(endpoint(4, 1085.0, kappa=100.0))
+low = {state.branch: state for state in states if state.stable}
+gammas = {
+    "incoherent": float((log(tied) / 2).subs({ratio: low["incoherent"].kernel[0, 0], noise: 100})),
+    "coherent": float(coherent.subs(s, low["coherent"].kernel[0, 0])),
+}
+gain = math.log(2) - gammas["coherent"] + gammas["incoherent"]
+even = gain / (low["coherent"].free_energy - low["incoherent"].free_energy)
+found = phase_weights(states, 64)
+assert abs(found.even_width / even - 1) < 1e-8
+print(found)

@@ -85,7 +85,12 @@ class PhaseShares(Result):
         names = ("shares", "standard_error", "z")
         data = {name: (("phase",), getattr(self, name)) for name in names}
         data["weight"] = (("phase",), self.weights.weights)
-        described = {**problem_attributes(self.problem), "width": self.weights.width, "rhat": self.rhat, "ess": self.ess}
+        described = {
+            **problem_attributes(self.problem),
+            "width": self.weights.width,
+            "rhat": self.rhat,
+            "ess": self.ess,
+        }
         return Arrays(("phase",), data, counted(phase=len(self.shares)), described)
 
 
@@ -120,7 +125,9 @@ def phase_shares(
     warmup = steps // 4 if warmup is None else integer(warmup, "warmup", 0)
     rows, width = len(weights.phases[0].region.inverse), weights.width
     if width < rows:
-        raise InputError(f"weights: are of width {width}; accepted: a width ≥ {rows}, for chains that start in each phase")
+        raise InputError(
+            f"weights: are of width {width}; accepted: a width ≥ {rows}, for chains that start in each phase"
+        )
     networks = made_ladder([*ladder, weights.problem], width)
     regions = [phase.region for phase in weights.phases]
     places, swaps = [], []

@@ -117,7 +117,9 @@ def phase_weights(states: Sequence[Solution], width: int) -> PhaseWeights:
     logs = {id(state): log_mass(state, width) for state in minima}
     found = phases(minima, width)
     if any(phase.basis == "free energy" for phase in found):
-        raise InputError(f"width: is {width}, too small for an expansion in 1/N around each minimum; accepted: larger ones")
+        raise InputError(
+            f"width: is {width}, too small for an expansion in 1/N around each minimum; accepted: larger ones"
+        )
     of_order_one = [
         logs[id(phase.state)] + width * phase.state.free_energy + math.log(2.0) * len(phase.region.gauge.steps)
         for phase in found[:2]

@@ -28,13 +28,6 @@ _DOWN, _UP, _LOWEST_ACCEPTANCE, _HIGHEST_ACCEPTANCE = 0.9, 1.02, 0.6, 0.9
 _FIRST_STEP, _LARGEST_STEP, _LENGTH = 0.3, 0.6, math.pi
 
 
-def with_label_strength(problem: Problem, strength: float) -> Problem:
-    """The problem with labels ``√strength · y``: its signal λ, quadratic in y, is multiplied by `strength`."""
-    if not strength >= 0 or not math.isfinite(strength):
-        raise InputError(f"strength: is {strength}; accepted: a finite number ≥ 0")
-    return problem.with_(y=math.sqrt(strength) * problem.y)
-
-
 def ladder(problems: Sequence[Problem], width: int, dtype: str = "float64") -> tuple[Network, ...]:
     """Networks of one width for each of some problems, which may differ in y, κ and v.
 

@@ -138,3 +138,45 @@ def test_solve_prints_one_json_object():
     for outlier in fields["outliers"]:
         assert len(outlier) == 2
         assert abs(complex(*outlier)) > 1
+
+
+def test_several_minima_have_weights_at_a_width(monkeypatch):
+    """In JSON each minimum has its own, as the function gives it; in text they are a table."""
+    from numerics import endpoint, phase_weights, solve_all
+    from numerics.checking import weights
+
+    monkeypatch.setattr(weights, "DRAWS_OF_SEVERAL", 2000)
+    words = ("solve", "endpoint", "--T", "4", "--signal", "1085", "--kappa", "100", "--all-branches", "--width", "48")
+    states = solve_all(endpoint(4, 1085.0, kappa=100.0))
+    odds = phase_weights(states, 48)
+    fields = json.loads(run(*words, "--json").stdout)
+    assert fields["even_width"] == odds.even_width
+    assert len(fields["branches"]) == len(states) == 3
+    for state, own in zip(states, fields["branches"], strict=True):
+        found = [phase for phase in odds.phases if phase.state is state]
+        assert state.stable == ("weight" in own) == bool(found)
+        if found:
+            assert (own["weight"], own["log_weight"]) == (found[0].weight, found[0].log_weight)
+            assert own["weight_rests_on"] == found[0].basis
+    text = run(*words).stdout
+    assert "Weights of the minima at N = 48" in text
+    assert "even odds at N = 29.8" in text
+    assert max(map(len, text.splitlines())) <= 80
+    without = json.loads(run(*words[:-2], "--json").stdout)
+    assert "even_width" not in without
+    assert not any("weight" in own for own in without["branches"])
+
+
+def test_weights_that_are_not_known_are_said(monkeypatch):
+    from numerics.checking import phase_weights as module
+    from numerics.errors import NotSolvedError
+
+    def refuses(states, width):
+        raise NotSolvedError("the points are too few")
+
+    monkeypatch.setattr(module, "log_mass", refuses)
+    words = ("solve", "endpoint", "--T", "4", "--signal", "1085", "--kappa", "100", "--all-branches", "--width", "48")
+    done = run(*words, "--json")
+    assert done.returncode == 0
+    assert "Weights of the minima at this width are not known: the points are too few." in done.stderr
+    assert not any("weight" in own for own in json.loads(done.stdout)["branches"])

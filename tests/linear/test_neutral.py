@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from numerics import InputError, Problem, endpoint, kernel_sd, solve, solve_all
+from numerics import InputError, Problem, endpoint, kernel_sd, phase_weights, solve, solve_all
 from numerics.linear import trust_region
 from numerics.linear.functional import kernel_functional
 from numerics.linear.neutral import is_neutral
@@ -37,8 +37,9 @@ def test_a_manifold_is_stable_counts_once_and_has_no_fluctuations(case):
     assert state.stable
     assert "manifold" in state.status
     assert (state.minima, state.next_free_energy) == (1, None)
-    with pytest.raises(InputError, match="manifold"):
-        kernel_sd(state, 100)
+    for refusing in (lambda: kernel_sd(state, 100), lambda: phase_weights([state], 100)):
+        with pytest.raises(InputError, match="manifold"):
+            refusing()
 
 
 def test_all_states_of_two_equal_outputs_are_few():

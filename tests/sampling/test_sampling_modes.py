@@ -24,6 +24,11 @@ def small() -> Problem:
     return Problem(np.ones((1, 1)), np.array([[2.5]]), v=1.3, u=0.7, kappa=0.3)
 
 
+def of_strengths(problem: Problem, strengths: tuple[float, ...]) -> list[Problem]:
+    """The problem with its labels at each strength."""
+    return [problem.with_(y=np.sqrt(strength) * problem.y) for strength in strengths]
+
+
 def exact_kernel(net: Network) -> float:
     """Mean kernel of one linear hidden time: ``Φ = u χ²_N/N``, weighted by ``N(y | 0, (vΦ + κ)/N)``."""
     problem, N = net.problem, net.width
@@ -37,7 +42,7 @@ def exact_kernel(net: Network) -> float:
 
 def worst_z(steps: int, seed: int) -> float:
     """Largest |z| of a rung's mean kernel, at width 4."""
-    networks = ladder(small(), 4, STRENGTHS, "float64")
+    networks = ladder(of_strengths(small(), STRENGTHS), 4)
     rng = np.random.default_rng(seed)
     sampler = Tempering(networks, 0.3, 1.5)
     state = sampler.init([net.prior_draw(rng, readout=False) for net in networks])
@@ -63,7 +68,7 @@ def test_swaps_that_ignore_the_labels_are_noticed(monkeypatch):
 
 def test_a_swap_exchanges_two_states_and_their_replicas(monkeypatch):
     """Pairs (0, 1) and (2, 3) first, (1, 2) next; nothing is copied or lost, and refused swaps change nothing."""
-    networks = ladder(small(), 4, (0.0, 0.4, 0.7, 1.0), "float64")
+    networks = ladder(of_strengths(small(), (0.0, 0.4, 0.7, 1.0)), 4)
     rng = np.random.default_rng(0)
     sampler = Tempering(networks, 0.3, 1.5)
     start_state = sampler.init([net.prior_draw(rng, readout=False) for net in networks])
@@ -84,7 +89,7 @@ def test_a_swap_exchanges_two_states_and_their_replicas(monkeypatch):
 
 def test_two_states_are_swapped_with_the_ratio_of_their_likelihoods():
     """``N(y | 0, (vΦ + κ)/N)`` of one linear hidden time, at its two strengths, by hand."""
-    lower, upper = ladder(small(), 4, (0.4, 1.0), "float64")
+    lower, upper = ladder(of_strengths(small(), (0.4, 1.0)), 4)
     rng = np.random.default_rng(3)
     sampler = Tempering((lower, upper), 0.3, 1.5)
     state = sampler.init([net.prior_draw(rng, readout=False) for net in (lower, upper)])
@@ -101,7 +106,7 @@ def test_two_states_are_swapped_with_the_ratio_of_their_likelihoods():
 def test_tempering_crosses_a_barrier_that_plain_chains_do_not():
     # T = 4, λ = 25: the two signs are 0.033 N apart in free energy, 4 kT at this width
     N, steps = 128, 200
-    networks = ladder(endpoint(4, 1.0), N, (8.0, 10.5, 13.0, 16.0, 19.0, 22.0, 25.0))
+    networks = ladder([endpoint(4, signal) for signal in (8.0, 10.5, 13.0, 16.0, 19.0, 22.0, 25.0)], N, "float32")
     rng = np.random.default_rng(2)
     weights = [start(rng, net, "coherent", readout=False) for net in networks]
 
@@ -124,14 +129,31 @@ def test_tempering_crosses_a_barrier_that_plain_chains_do_not():
     assert np.sum(np.diff(own) != 0) <= 2
 
 
-@pytest.mark.parametrize(
-    ("arguments", "line"),
-    [
-        (([1.0],), "strengths: are not at least two increasing numbers"),
-        (([2.0, 1.0],), "strengths: are not at least two increasing numbers"),
-        (([-1.0, 1.0],), "strength: is -1.0; accepted: a finite number"),
-    ],
-)
-def test_bad_input_is_one_line(arguments, line):
-    with pytest.raises(InputError, match=line):
-        ladder(small(), 4, *arguments)
+def test_rungs_of_a_ladder_are_one_network_on_other_labels_noise_and_read_outs():
+    problem = small()
+    rungs = [problem.with_(y=2 * problem.y, kappa=1.0, v=2.0), problem]
+    assert [net.problem for net in ladder(rungs, 4)] == rungs
+    for other in (problem.with_(w=2.0), problem.with_(activation="erf"), problem.with_(x=2 * problem.x)):
+        with pytest.raises(InputError, match="problems: differ in more than labels, kappa and v"):
+            ladder([other, problem], 4)
+    with pytest.raises(InputError, match="problems: are none"):
+        ladder([], 4)
+
+
+def test_a_run_of_replica_exchange_keeps_the_law_of_its_last_rung_and_repeats():
+    networks = ladder(of_strengths(small(), (0.4, 1.0)), 4)
+
+    def made(steps):
+        rng = np.random.default_rng(5)
+        weights = [net.prior_draw(rng, readout=False) for net in networks]
+        return module.run(networks, weights, steps=steps, warmup=30, rng=rng)
+
+    found = made(200)
+    assert found.kernels.shape == (200, 1, 1)
+    assert len(found.acceptance) == 2
+    assert 0.1 < found.swaps < 1
+    seen = summarise(found.kernels[None, :, 0, 0])
+    assert abs(seen.mean - exact_kernel(networks[-1])) < 4 * seen.standard_error
+    again = made(20)
+    np.testing.assert_array_equal(again.kernels, found.kernels[:20])
+    assert again.step_size == found.step_size

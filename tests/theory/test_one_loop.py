@@ -1,6 +1,7 @@
 """One loop around a saddle, against a law whose moments are known."""
 
-from math import lgamma, log as ln, pi
+from math import lgamma, pi
+from math import log as ln
 
 import pytest
 from sympy import Symbol, log, simplify, symbols

@@ -31,7 +31,9 @@ def test_the_closed_form_of_the_tied_network_at_T_4():
 
 @pytest.mark.slow
 def test_the_closed_form_of_the_coherent_state():
-    expected = log(8 * s * (s - 2) * (16 * s**4 - 36 * s**3 + 24 * s**2 - (4 + 2 * kappa) * s + kappa) / (s - 1) ** 2) / 2
+    expected = (
+        log(8 * s * (s - 2) * (16 * s**4 - 36 * s**3 + 24 * s**2 - (4 + 2 * kappa) * s + kappa) / (s - 1) ** 2) / 2
+    )
     found = coherent_order_one(coherent_branch())
     assert simplify((found - expected).diff(s)) == 0
     at = {s: 7, kappa: 100}
