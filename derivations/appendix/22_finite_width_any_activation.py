@@ -290,6 +290,7 @@ gammas = {
 }
 gain = math.log(2) - gammas["coherent"] + gammas["incoherent"]
 even = gain / (low["coherent"].free_energy - low["incoherent"].free_energy)
-found = phase_weights(states, 64)
-assert abs(found.even_width / even - 1) < 1e-8
-print(found)
+odds = phase_weights(states, 64)
+assert odds.even_width is not None
+assert abs(odds.even_width / even - 1) < 1e-8
+print(odds)

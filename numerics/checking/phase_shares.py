@@ -104,10 +104,10 @@ def phase_shares(
 ) -> PhaseShares:
     """Sample networks at the width of predicted weights, and count how many are in each phase.
 
-    A chain starts in each phase. Where the barrier between phases is more than some units of ``1/N``, a plain chain stays in
-    its own; a ladder of easier problems carries it over by replica exchange (`numerics.sampling.tempering`). Good rungs
-    of a discontinuous transition lie on its line of even odds, where `phase_weights` are equal, at smaller and smaller κ
-    down to the critical point at its end; neighbours are near enough if `PhaseShares.swaps` are above 0.3 or so.
+    A chain starts in each phase. Where the barrier in F is more than some units of ``1/N``, a plain chain stays in its
+    own phase; a ladder of easier problems carries it over by replica exchange (`numerics.sampling.tempering`). Good
+    rungs of a discontinuous transition lie on its line of even odds, where `phase_weights` are equal, at smaller and
+    smaller κ down to the critical point at its end; neighbours are near enough if `PhaseShares.swaps` are above 0.3.
 
     Args:
         weights: of `phase_weights`.

@@ -27,12 +27,12 @@ _SAME = 1e-6
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PhaseWeights(Result):
-    """The minima of a free energy with their probabilities at one width.
+    """The minima of a free energy with their probabilities at a width.
 
     Attributes:
         width: N.
         phases: the minima, the heaviest first, each with its weight and what this rests on.
-        even_width: N at which the two heaviest have equal weight, to leading order in 1/N; None where they have at none.
+        even_width: N at which the two heaviest have equal weight, to leading order in 1/N; None where at none.
     """
 
     width: int
@@ -91,8 +91,8 @@ def phase_weights(states: Sequence[Solution], width: int) -> PhaseWeights:
 
     ``p_k ∝ g_k exp(-F_N)``, ``F_N = N F + A + ½ ln|∂²F|`` with the Hessian in the coordinates in which the kernel's
     density has volume element 1, and g_k the number of the minimum's images under sign symmetries. This is right to a
-    factor 1 + O(1/N). Linear networks' small kernels have an exact density, which is integrated in place of the Gaussian:
-    each kernel then counts for the minimum that is nearest.
+    factor 1 + O(1/N), which `Phase.weight_error` does not have in it. Linear networks' small kernels have an exact
+    density, which is integrated in place of the Gaussian: each kernel then counts for the minimum that is nearest.
 
     Args:
         states: the stationary states of one problem, as `numerics.solve_all` finds them. Those that are no minima have
