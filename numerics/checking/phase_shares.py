@@ -60,9 +60,10 @@ class PhaseShares(Result):
 
     @property
     def z(self) -> FloatArray:
-        """(share - weight) / standard error of both, (phases,)."""
+        """(share - weight) / standard error of both, (phases,); 0 where both are equal without error."""
         error = np.hypot(self.standard_error, [phase.weight_error for phase in self.weights.phases])
-        return (self.shares - self.weights.weights) / error
+        difference = self.shares - self.weights.weights
+        return np.divide(difference, error, out=np.zeros_like(difference), where=difference != 0)
 
     def facts(self) -> Facts:
         """Shares and weights, and whether the chains have mixed."""

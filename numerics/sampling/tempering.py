@@ -25,7 +25,7 @@ from numerics.sampling.readout import marginal
 #: Step sizes of a warm-up go down by this factor where acceptance is below the first limit, up where above the second.
 _DOWN, _UP, _LOWEST_ACCEPTANCE, _HIGHEST_ACCEPTANCE = 0.9, 1.02, 0.6, 0.9
 #: Angle between kicks, at the start of a warm-up and at most, and mean length of a trajectory.
-_FIRST_STEP, _LARGEST_STEP, _LENGTH = 0.3, 0.6, math.pi
+_FIRST_STEP, _LARGEST_STEP, _LENGTH = 0.3, 0.6, math.pi / 2
 
 
 def ladder(problems: Sequence[Problem], width: int, dtype: str = "float64") -> tuple[Network, ...]:
