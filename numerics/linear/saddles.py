@@ -11,7 +11,9 @@ import numpy as np
 
 from numerics.linalg import FloatArray
 from numerics.linear import batch, trust_region
+from numerics.linear.descent import SAME_FREE_ENERGY
 from numerics.linear.functional import KernelFunctional, KernelPoint
+from numerics.linear.neutral import is_neutral
 from numerics.linear.trust_region import Stop
 from numerics.symmetry.states import is_new, number_of_images, turned
 
@@ -28,7 +30,10 @@ NEAR = 1e-6
 
 
 def saddles_between(functional: KernelFunctional, states: Sequence[KernelPoint], tolerance: float) -> Iterator[Stop]:
-    """Stationary kernels other than the given ones, each once up to symmetry: between these, and between them again."""
+    """Stationary kernels other than the given ones, each once up to symmetry: between these, and between them again.
+
+    Of a manifold of stationary kernels one is given (docs/theory.md section 12).
+    """
     known, before = list(states), 0
     for _ in range(ROUNDS):
         pairs = [(one, other) for k, one in enumerate(known) for other in known[max(k + 1, before) :]]
@@ -36,13 +41,22 @@ def saddles_between(functional: KernelFunctional, states: Sequence[KernelPoint],
         for start in _near_stationary(functional, pairs, tolerance):
             if is_new(start, (point for point in known if _close(point.free_energy, start.free_energy))):
                 stop = trust_region.newton(start, tolerance=tolerance)
-                if stop.converged and is_new(stop.point, known):
+                if stop.converged and is_new(stop.point, known) and not _is_on_manifold(stop.point, known):
                     known.append(stop.point)
                     yield stop
 
 
 def _close(one: float, other: float) -> bool:
     return abs(one - other) <= NEAR * (1.0 + abs(one))
+
+
+def _is_on_manifold(point: KernelPoint, known: Sequence[KernelPoint]) -> bool:
+    """Whether a stationary kernel is one of a manifold of which another is known: F agrees, and a mode is neutral."""
+    near = SAME_FREE_ENERGY * (1.0 + abs(point.free_energy))
+    if all(abs(other.free_energy - point.free_energy) > near for other in known):
+        return False
+    values, modes = trust_region.smallest_modes(point, count=point.H.size)
+    return any(is_neutral(point, float(value), mode) for value, mode in zip(values, modes, strict=True))
 
 
 def _near_stationary(
