@@ -217,7 +217,8 @@ WITHOUT = {
     "Activation", "Agreement", "Certificate", "certify", "check", "Check", "cka", "compare", "Comparison",
     "continue_branch", "critical_signal", "endpoint", "held_out", "hysteresis", "InputError", "kernel_covariance",
     "kernel_mean", "kernel_sd", "kernel_shift", "landscape", "LinearSolution", "load", "load_problem", "lower",
-    "NonlinearSolution", "outliers", "plot", "predict", "Predictions", "prior_kernel", "Problem", "rotation_teacher",
+    "NonlinearSolution", "outliers", "phase_shares", "phase_weights", "PhaseShares", "PhaseWeights", "plot", "predict",
+    "Predictions", "prior_kernel", "Problem", "rotation_teacher",
     "save", "scan", "Scan", "sequence", "simulate", "Simulation", "singular_outliers", "Solution", "Solutions",
     "solve", "solve_all", "solve_endpoint_batch", "state_near", "sweep", "Sweep", "tasks", "Teacher",
 }  # fmt: skip
