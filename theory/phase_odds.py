@@ -39,8 +39,9 @@ def incoherent_order_one(T: int, arch: str = "rnn", kappa: Expr = symbols.kappa)
         ValueError: if T is no integer ≥ 3, or for an unknown architecture.
 
     Example:
+        >>> from theory import symbols
         >>> from theory.phase_odds import incoherent_order_one
-        >>> incoherent_order_one(3, "dnn").subs({"r": 1})
+        >>> incoherent_order_one(3, "dnn").subs(symbols.r, 1)
         log(kappa + 1)/2
     """
     require_horizon(T, 3)
