@@ -112,6 +112,7 @@ def _environment() -> Environment:
     environment.filters["symbols"] = lambda text: Markup(typeset_text(text))
     environment.filters["script_json"] = script_json
     environment.globals["style"] = Markup(style())
+    environment.globals["roots_script"] = Markup(roots_script())
     environment.globals["figure_script"] = Markup((STATIC / "figure.js").read_text(encoding="utf-8"))
     return environment
 
@@ -119,6 +120,11 @@ def _environment() -> Environment:
 def style() -> str:
     """The style sheet with the font of the formulas and the colours of the code, light and dark."""
     return font_style() + site_style()
+
+
+def roots_script() -> str:
+    """What takes back the space that Chromium leaves behind a root."""
+    return (STATIC / "roots.js").read_text(encoding="utf-8")
 
 
 def font_style() -> str:

@@ -16,6 +16,7 @@ from unittest.mock import patch
 from urllib.parse import unquote
 
 from derivations.report.links import Links
+from derivations.report.page import roots_script
 from derivations.report.typeset import typeset_block, typeset_span, typeset_text
 from numerics.files import write_text
 
@@ -55,7 +56,8 @@ def write_reference(out: Path) -> None:
         links.feed(text)
         root = "../" * len(page.relative_to(out).parts)
         text = typeset_docstrings(_without_missing_places(text, links.places), root)
-        write_text(page, text.replace("</head>", f'<link rel="stylesheet" href="{root}font.css">\n</head>', 1))
+        text = text.replace("</head>", f'<link rel="stylesheet" href="{root}font.css">\n</head>', 1)
+        write_text(page, text.replace("</body>", f"<script>{roots_script()}</script>\n</body>", 1))
 
 
 def _without_repeats(make_index: Callable[..., list[dict[str, Any]]]) -> Callable[..., list[dict[str, Any]]]:
@@ -134,7 +136,8 @@ def _typeset_blocks(page: str) -> str:
 def _typeset(parts: list[str], place: int, kept: list[str], root: str) -> str:
     """One piece of text of a docstring, in the elements ``kept``; the tags around a formula are dropped."""
     text = html.unescape(parts[place])
-    if not kept:
+    argument = parts[place - 1] == "<strong>" and text.endswith(":")
+    if not kept and not argument:
         return _cited(typeset_text(text), root)
     if kept == ["code"] and parts[place - 1] == "<code>" and parts[place + 1] == "</code>":
         formula = typeset_span(text)

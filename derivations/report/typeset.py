@@ -40,14 +40,16 @@ def mathml(latex: str, *, display: bool = False) -> str:
     before = r"(<mo[^>]*>(?:&#x00028;|&#x0005B;|&#x0003D;|&#x0221D;|&#x02192;|\(|\[|=|,|∝|→)</mo>)"
     markup = re.sub(rf"{before}<mo>(&#x02212;|−)</mo>", r'\1<mo form="prefix">\2</mo>', markup)
     markup = re.sub(r"<mo>(/|&#x0002F;)</mo>", r'<mo lspace="0" rspace="0">\1</mo>', markup)
-    # no space between a name and its brackets, nor around a derivative
-    markup = re.sub(r'<mo>([A-Za-z]{2,})</mo>(?=<mo stretchy="false">[(\[&])', r'<mo rspace="0">\1</mo>', markup)
+    # a name is no relation: it stands apart only from an argument without brackets, as functions below
+    argument = "<m(?:i|n|sub|sup|subsup|frac|sqrt|over)>"
+    markup = re.sub(rf"<mo>([A-Za-z]{{2,}})</mo>(?={argument})", r'<mi>\1</mi><mspace width="0.167em" />', markup)
+    markup = re.sub(r"<mo>([A-Za-z]{2,}|∞|&#x0221E;)</mo>", r"<mi>\1</mi>", markup)
+    # punctuation and what is around a derivative
+    markup = re.sub(r"<mi>;</mi>", '<mo separator="true" lspace="0" rspace="0.278em">;</mo>', markup)
     markup = re.sub(r"<mo>(∂|&#x02202;)</mo>", r'<mo lspace="0" rspace="0">\1</mo>', markup)
     # a thin space between a function and an argument without brackets
     functions = "<mi>(?:ln|log|det|exp|(?:arc)?(?:cos|sin|tan)h?)</mi>"
-    markup = re.sub(
-        rf"({functions})(?=<m(?:i|n|sub|sup|subsup|frac|sqrt|over)>)", r'\1<mspace width="0.167em" />', markup
-    )
+    markup = re.sub(rf"({functions})(?={argument})", r'\1<mspace width="0.167em" />', markup)
     # a bar is a delimiter here, never a relation, and takes no space
     return markup.replace('<mo stretchy="false">&#x0007C;</mo>', '<mo stretchy="false" lspace="0" rspace="0">|</mo>')
 
