@@ -37,7 +37,6 @@ from sympy import (
     pi,
     simplify,
     solve,
-    sqrt,
     symbols,
 )
 
@@ -69,7 +68,8 @@ both = one_loop(F, A, (Q, Phi), {Phi: r * u, Q: (1 - 1 / r) / (2 * u)})
 explicit = one_loop((energy + (Phi / u - log(Phi)) / 2).subs(y2, label), A + log(Phi), (Phi,), {Phi: r * u})
 assert simplify(both.covariance[1, 1] - explicit.covariance[0, 0]) == 0
 assert simplify(both.shift[1] - explicit.shift[0]) == 0
-print("N Var =", latex(both.covariance[1, 1]), ", N shift =", latex(both.shift[1]))
+print("N Var =", latex(both.covariance[1, 1]))
+print("N shift =", latex(both.shift[1]))
 
 # %% [markdown]
 # $\Sigma$ is indefinite: at $r=1$, without a label, $\Sigma_{\tilde\Phi\tilde\Phi}=0$, and the mean is exact, $\langle\Phi\rangle=u$.
@@ -189,7 +189,8 @@ cubic = V * t**2 / 2 + c3 * t**3 / 6 + c4 * t**4 / 24
 loop = one_loop(cubic, D * t, (t,), {t: 0})
 tadpole = diff(D * t + half * log(diff(cubic, t, 2)), t).subs(t, 0)
 assert simplify(loop.shift[0] + tadpole / V) == 0
-print("N shift =", latex(loop.shift[0]), ", N^(1/2) sd =", latex(sqrt(loop.covariance[0, 0])))
+print("N shift =", latex(loop.shift[0]))
+print("N Var =", latex(loop.covariance[0, 0]))
 
 # %% [markdown]
 # ## 5. The alignment with the limit

@@ -112,7 +112,9 @@ def _formula(line: str) -> str | None:
     words, colon, rest = latex.partition(": ")
     if colon and "\\" not in words:  # a condition between the name and the formula
         name, relation, latex = f"{name}{relation}{words}", ":", rest
-    if not ("\\" in latex or (re.search(r"[\^_]", name) and re.fullmatch(r"[\w\s^{}+()-]{1,20}", latex))):
+    indexed = re.search(r"[\^_]\{", latex) and re.fullmatch(r"[\w\s^{}+()-]+", latex)
+    short = re.search(r"[\^_]", name) and re.fullmatch(r"[\w\s^{}+()-]{1,20}", latex)
+    if not ("\\" in latex or indexed or short):
         return None
     try:
         right = mathml(latex.replace(r"\log", r"\ln"))  # as everywhere else

@@ -51,6 +51,7 @@ def test_markup_in_the_source_stays_text():
     [
         r"lambda_c = \frac{\left(\kappa + 8\right)^{2}}{8}",
         "H^11 = s",
+        "Δ_1^{12} (RNN) = E_{1} E_{2} u^{2} v w y_{1} y_{2} + E_{2} E_{3} u^{2} v w^{2} y_{2} y_{3}",
         r"2 F_2, n = 4: \left[\begin{matrix}r\end{matrix}\right]",
     ],
 )
