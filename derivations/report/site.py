@@ -176,7 +176,8 @@ def public_names() -> list[tuple[str, list[tuple[str, str, str]]]]:
 def _sentence(value: object) -> str:
     """The first sentence of a docstring, as HTML."""
     text = inspect.getdoc(value) or ""
-    first = re.match(r".*?[.:;](?=\s|$)", text.partition("\n\n")[0] + " ", flags=re.DOTALL)
+    # punctuation within brackets ends no sentence
+    first = re.match(r"(?:\([^()]*\)|[^()])*?[.:;](?=\s|$)", text.partition("\n\n")[0] + " ", flags=re.DOTALL)
     first_one = first[0] if first else text
     sentence = re.sub(r"\s*\(docs/theory\.md[^)]*\)", "", first_one).rstrip(":;.").replace("``", "`")
     return re.sub(r"</?p>\s*", "", document(" ".join(sentence.split()) + "."))
