@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,6 +16,22 @@ WIDTH = 80
 
 class Text(Remembered, StrPrinter):  # type: ignore[misc]
     """``str`` of SymPy expressions."""
+
+
+#: What the nodes of matrix expressions are: (t, p) → (t', p') entries (docs/theory.md section 2), with their LaTeX.
+NODES = {
+    "Shift(": "Shift(A)^{t,t'} = A^{t-1,t'-1}, 0 where a time is 0; A^- in LaTeX",
+    "AdjointShift(": "AdjointShift(A)^{t,t'} = A^{t+1,t'+1}, 0 beyond the last time; A^+ in LaTeX",
+    "Mask(": "Mask(A, M)^{t,t'} = M_tt' A^{t,t'}",
+    "Restrict(": "Restrict(A, m, c) = 𝒯 A 𝒯ᵀ: rows and columns of the m supervised pairs, of output c",
+    "Embed(": "Embed(A, P*n, c) = 𝒯ᵀ A 𝒯: zero beyond the supervised pairs",
+}
+
+
+def with_legend(text: str) -> str:
+    """A text with what its matrix nodes mean as comments before it."""
+    shown = [f"# {meaning}" for node, meaning in NODES.items() if re.search(rf"\b{re.escape(node)}", text)]
+    return "\n".join([*shown, text])
 
 
 def as_text(fields: Mapping[str, Any], phrases: Callable[[str], str] = lambda name: "") -> str:

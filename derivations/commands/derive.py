@@ -163,11 +163,12 @@ def command(
     if as_json or form == "json":
         output.print_json(fields)
     else:
-        from derivations.expressions import as_text
+        from derivations.expressions import as_text, with_legend
         from derivations.formulas import as_latex, told
         from derivations.quantities import phrase
 
-        click.echo(as_latex(what, fields) if form == "latex" else as_text(told(fields), partial(phrase, what)))
+        text = partial(as_text, told(fields), partial(phrase, what))
+        click.echo(as_latex(what, fields) if form == "latex" else with_legend(text()))
     return 0
 
 
