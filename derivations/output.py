@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -76,9 +77,11 @@ def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", title_style="bold")
+    shown = [tuple(row) for row in rows]
     for index, name in enumerate(header):
-        table.add_column(name, justify="left" if index == 0 else "right")
-    for row in rows:
+        words = all(re.fullmatch(r"[^\d]*[A-Za-z]{2}.*", row[index]) for row in shown)
+        table.add_column(name, justify="left" if index == 0 or words else "right")
+    for row in shown:
         table.add_row(*row)
     console = Console()
     if not console.is_terminal:

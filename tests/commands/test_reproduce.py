@@ -48,7 +48,7 @@ def test_list_names_number_title_and_cost():
     assert all(set(panel) == {"number", "name", "title", "caption", "minutes"} for panel in listed.values())
     assert all(0 < panel["minutes"]["quick"] <= panel["minutes"]["full"] for panel in listed.values())
     shown = run("--list").stdout
-    assert re.search(r"│ 5b +│ +order-parameter │ +2 │ +20 │", shown)
+    assert re.search(r"│ 5b +│ order-parameter +│ +2 │ +20 │ A phase", shown)
     assert re.search(r"All of them: about \d+ minutes with --quick, \d hours without\.", shown)
 
 
