@@ -25,7 +25,7 @@ from numerics.checking.agreement import judged
 from numerics.predictors.observables import outliers
 from numerics.progress import Progress
 from numerics.sampling import Plan, last_weights
-from numerics.sampling.diagnostics import RHAT_LIMIT
+from numerics.sampling.diagnostics import have_mixed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -120,7 +120,7 @@ def compare(simulation: Simulation, theory: complex) -> dict[str, Any]:
         "draws": parts.shape[1],
         "largest_z": float(np.abs(z).max()),
         "rhat": simulation.rhat,
-        "verdict": judged(bool(np.abs(z).max() <= Z_LIMIT), simulation.rhat <= RHAT_LIMIT),
+        "verdict": judged(bool(np.abs(z).max() <= Z_LIMIT), have_mixed(simulation.rhat, simulation.ess)),
     }
 
 
