@@ -23,14 +23,15 @@ PANEL = Panel(
     "mean-at-width",
     "The mean kernel at finite width",
     "Mean kernel of sampled erf networks less that of the theory at N → ∞, over the size of the entry, against 1/N; "
-    "endpoint supervision below the transition, T = 4, two standard errors. Lines are the theory, intercept and slope, "
-    "to first order in 1/N; nothing is fitted. RNN, DNN, and matrices that are correlated by ½ between times.",
+    "endpoint supervision below the transition, T = 4. Diamonds are sampled networks, with two standard errors; "
+    "lines are the theory, intercept and slope, to first order in 1/N; nothing is fitted. RNN, DNN, and matrices that "
+    "are correlated by ρ = 1/2 between times (shared:ρ).",
 )
 
 ACTIVATION, SIGNAL = "erf", 10.0
 #: Entries (t, t') that are drawn.
 SHOWN = ((1, 3), (2, 2), (3, 3))
-NAMES = {"rnn": "RNN", "dnn": "DNN", "shared:0.5": r"shared, $\rho=0.5$"}
+NAMES = {"rnn": "RNN", "dnn": "DNN", "shared:0.5": r"shared:$\rho$, $\rho=0.5$"}
 CASES = tuple((ACTIVATION, arch) for arch in NAMES)
 FULL = WidthPlan(CASES, (64, 128, 256, 512, 1024, 2048), 4, 400, 150, SIGNAL, sharp=True)
 QUICK = WidthPlan(CASES, (64, 128, 256), 2, 400, 150, SIGNAL, sharp=True)
@@ -63,7 +64,7 @@ def draw(results: Mapping[Case, WidthResult]) -> Figure:
     """One part for each network, a line for each time."""
     from matplotlib import pyplot as plt
 
-    figure, parts = plt.subplots(1, len(results), figsize=(6.8, 2.2), sharey=True)
+    figure, parts = plt.subplots(len(results), 1, figsize=(3.4, 4.4), sharex=True, sharey=True)
     for axes, ((_, arch), result) in zip(parts, results.items(), strict=True):
         widths = np.array(list(result.sampled))
         x = np.linspace(0, 1.08 / widths.min(), 2)
@@ -73,11 +74,14 @@ def draw(results: Mapping[Case, WidthResult]) -> Figure:
             off = np.array([part.kernel[at] for part in result.sampled.values()]) - result.theory.kernel[at]
             error = np.array([part.kernel_error[at] for part in result.sampled.values()])
             label = rf"$\Phi^{{{t}{s}}}$"
-            axes.errorbar(1 / widths, off / size, yerr=2 * error / size, fmt="o", ms=3, color=f"C{place}", label=label)
-            axes.plot(x, result.theory.shift[at] / size * x, color=f"C{place}", lw=0.8)
+            beside = (1 + 0.03 * (place - 1)) / widths  # error bars beside one another
+            axes.errorbar(
+                beside, off / size, yerr=2 * error / size, fmt="D", mfc="white", color=f"C{place}", label=label
+            )
+            axes.plot(x, result.theory.shift[at] / size * x, color=f"C{place}")
         axes.set_title(NAMES[arch], loc="left")
         axes.set_xticks([0, *(1 / widths[:3])], ["0", *(f"1/{width}" for width in widths[:3])])
-        axes.set_xlabel("$1/N$")
-    parts[0].set_ylabel(r"$(\langle\Phi\rangle_N-\Phi)\,/\,\sqrt{\Phi^{tt}\Phi^{t't'}}$")
-    parts[0].legend(loc="best")
+    parts[-1].set_xlabel("$1/N$")
+    parts[1].set_ylabel(r"$(\langle\Phi^{tt'}\rangle_N-\Phi^{tt'})\,/\,\sqrt{\Phi^{tt}\Phi^{t't'}}$")
+    parts[0].legend(loc="upper left")
     return figure

@@ -27,14 +27,16 @@ from theory.symbols import label, label_propagator, u, v, w
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
 PANEL = Panel(
     "6e",
     "mechanism",
     "Which orders in the labels reach unsupervised times",
-    "(a) Changes of the kernel of first and second order in Y; frames: both times supervised. (b) Paths of second "
-    "order to one unsupervised entry; the DNN's mask cuts all of them. (c) This entry and (d) an unsupervised "
-    "output: sums to each order (lines) beside the full solution (circles).",
+    "(a) Changes of the kernel of first and second order in Y, each over its largest entry (colours end at 0.6); "
+    "frames: both times supervised. (b) Paths of second order to one unsupervised entry; the DNN's mask cuts all of "
+    "them. (c) This entry and (d) an unsupervised output: sums to each order (lines) beside the full solution "
+    "(circles).",
 )
 
 
@@ -154,14 +156,18 @@ def draw(table: dict[str, list[float]]) -> Figure:
     """Kernel changes, paths, and both curves."""
     from matplotlib import pyplot as plt
 
-    figure = plt.figure(figsize=(3.4, 4.3))
+    figure = plt.figure(figsize=(3.4, 4.7))
     (top,), (middle,), (bottom,) = figure.subfigures(
-        3, 1, squeeze=False, height_ratios=(1, 1.1, 2)
+        3, 1, squeeze=False, height_ratios=(1.2, 1.1, 2)
     )  # rows with columns of their own
     kernels = top.subplots(1, 4, sharey=True)
     for axes, (arch, order) in zip(kernels, ((a, k) for a in ARCHITECTURES for k in (1, 2)), strict=True):
-        _changes(axes, expansion(arch)[0][order], f"{arch.upper()}, $\\Delta_{order}$")
+        image = _changes(axes, expansion(arch)[0][order], f"{arch.upper()}, $\\Delta_{order}$")
+    kernels[0].set_ylabel("time $t$", labelpad=1)
+    bar = top.colorbar(image, ax=list(kernels), extend="both", pad=0.02, aspect=12, ticks=(-0.6, 0, 0.6))
+    bar.set_label("over largest", labelpad=0)
     _paths(middle.subplots())
+    top.suptitle(" ", fontsize=5)  # room above the titles
     for part, letter in ((top, "a"), (middle, "b")):
         part.text(0.005, 0.985, f"({letter})", va="top")
     pair = bottom.subplots(1, 2)
@@ -177,17 +183,18 @@ def _letter(axes: Axes, letter: str, left: float) -> None:
     axes.text(left, 1.05, f"({letter})", transform=axes.transAxes, in_layout=False)
 
 
-def _changes(axes: Axes, change: np.ndarray, title: str) -> None:
+def _changes(axes: Axes, change: np.ndarray, title: str) -> AxesImage:
     from matplotlib.patches import Rectangle
 
     size = np.abs(change).max()
-    axes.imshow(change / size, cmap="RdBu_r", vmin=-0.6, vmax=0.6, extent=(0.5, T - 0.5, T - 0.5, 0.5))
+    image = axes.imshow(change / size, cmap="RdBu_r", vmin=-0.6, vmax=0.6, extent=(0.5, T - 0.5, T - 0.5, 0.5))
     for t in SUPERVISED:
         for s in SUPERVISED:
             axes.add_patch(Rectangle((s - 0.5, t - 0.5), 1, 1, fill=False, ec="k", lw=0.6))
     axes.set_title(title, fontsize=7)
-    axes.set(xticks=SUPERVISED, yticks=SUPERVISED)
+    axes.set(xticks=SUPERVISED, yticks=SUPERVISED, xlabel="$t'$")
     axes.tick_params(length=2, pad=1.5)
+    return image
 
 
 def _paths(axes: Axes) -> None:
@@ -201,7 +208,13 @@ def _paths(axes: Axes) -> None:
     for place, value, name in zip(places, values, names, strict=True):
         axes.text(value + 0.02 * values.max(), float(place), name, va="center", fontsize=7)
     axes.set_title(" ", fontsize=7)  # room for the letter
-    axes.set(yticks=[], xticks=(0, 0.2, 0.4, 0.6), xlim=(0, 2.5 * values.max()), xlabel=r"contribution / $a^4$")
+    axes.set(
+        yticks=[],
+        ylim=(-0.5, len(names) - 0.2),
+        xticks=(0, 0.2, 0.4, 0.6),
+        xlim=(0, 2.5 * values.max()),
+        xlabel=r"contribution / $a^4$",
+    )
     axes.invert_yaxis()
 
 

@@ -37,9 +37,10 @@ PANEL = Panel(
     "5d",
     "predictions",
     "Both architectures learn the task",
-    "Endpoint supervision with several patterns: inputs at angle θ on a circle, six training labels (crosses). (a) "
-    "Mean outputs f^T of RNN and DNN: lines are the theory at N → ∞, with a band of one standard deviation at width "
-    "N, diamonds sampled networks. (b) RNN less DNN: with kernels so different, the predictors hardly differ.",
+    "Endpoint supervision with several patterns: inputs at angle θ on a circle, six training labels (crosses), which "
+    "no linear function of the input, a sinusoid in θ, meets all. (a) Mean outputs f^T of RNN and DNN: lines are the "
+    "theory at N → ∞, with a band of one standard deviation at width N, diamonds sampled networks. (b) RNN less DNN: "
+    "with kernels so different, the predictors hardly differ.",
 )
 
 

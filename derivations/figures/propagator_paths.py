@@ -27,8 +27,9 @@ PANEL = Panel(
     "6d",
     "propagator-paths",
     "Paths of the label messages",
-    "Time paths t3 ← t2 ← t1 by which second order in Y reaches an unsupervised kernel entry, for the RNN and the "
-    "DNN. The DNN's mask lets equal times alone pass: crosses mark where it cuts a path.",
+    "Time paths t_3 ← t_2 ← t_1 by which second order in Y reaches an unsupervised kernel entry, for the RNN and the "
+    "DNN. Arcs are pairs of labels, moved along time as said; straight arrows move the ends of a path on to those of "
+    "the entry. The DNN's mask lets equal times alone pass: crosses mark where it cuts a path.",
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import reduce
 from pathlib import Path
 
 import click
@@ -64,16 +65,22 @@ def known_sections() -> dict[str, str]:
 
 
 def shrink(source: Path, target: Path) -> None:
-    """The picture at most `WIDTH` pixels across, in a palette of its own colours, those of small marks included."""
-    from PIL import Image
+    """The picture at most `WIDTH` pixels across, in a palette of its own colours, those of small marks included; paper
+    is white."""
+    from PIL import Image, ImageChops
 
     with Image.open(source) as whole:
         picture = whole.convert("RGB")
     picture.thumbnail((WIDTH, 4 * WIDTH), Image.Resampling.LANCZOS)
     with whole_file(target) as temporary:
         # a palette of what there is, not of what there is much of; spread, or maps would have steps
-        palette = picture.quantize(256, Image.Quantize.MAXCOVERAGE)
-        picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(temporary, optimize=True)
+        palette = picture.quantize(255, Image.Quantize.MAXCOVERAGE)
+        shown = picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
+        colours = (shown.getpalette() or [])[: 3 * 255]
+        shown.putpalette([*colours, *[255] * (3 * 256 - len(colours))])
+        paper = reduce(ImageChops.darker, picture.split()).point(lambda least: 255 * (least == 255))
+        shown.paste(255, mask=paper)
+        shown.save(temporary, optimize=True)
 
 
 if __name__ == "__main__":

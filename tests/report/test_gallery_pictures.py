@@ -25,3 +25,13 @@ def test_a_small_mark_keeps_its_colour_beside_a_map(tmp_path: Path):
     patches = [slice(start, start + 20) for start in (20, 140, 260)]
     for place in [(row, column) for row in patches for column in patches]:  # a map without steps
         assert np.abs(shown[place].mean(axis=(0, 1)) - whole[place].mean(axis=(0, 1))).max() <= 4
+
+
+def test_paper_is_white(tmp_path: Path):
+    whole = np.full((400, WIDTH, 3), 255, np.uint8)
+    whole[:40] = np.linspace(0, 255, WIDTH)[None, :, None]
+    whole[50:60, :, 0] = np.linspace(0, 250, WIDTH)
+    Image.fromarray(whole).save(tmp_path / "whole.png")
+    shrink(tmp_path / "whole.png", tmp_path / "small.png")
+    with Image.open(tmp_path / "small.png") as picture:
+        assert np.all(np.asarray(picture.convert("RGB"))[100:] == 255)
