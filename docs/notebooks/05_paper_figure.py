@@ -45,7 +45,7 @@ print(f"λ_c = {critical}")
 # %% [markdown]
 # ## Points: sampled networks
 #
-# Standard errors include autocorrelation. The means are given in one of the two signs. Runs for a paper have more steps; `rhat` and
+# Standard errors include autocorrelation. The means are given in one of the two signs, which below $\lambda_c$ leaves $\lvert H^{32}\rvert$ of order $1/\sqrt N$ (the first point). Runs for a paper have more steps; `rhat` and
 # `ess` say whether these are enough.
 
 # %%
