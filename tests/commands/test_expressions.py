@@ -2,7 +2,7 @@
 
 from sympy import Float, Integer, Symbol, latex
 
-from derivations.expressions import Text
+from derivations.expressions import Text, with_legend
 from theory.free_energy import endpoint_free_energy
 from theory.typesetting import STYLE, Latex
 
@@ -21,3 +21,9 @@ def test_equal_parts_in_other_places_and_numbers_keep_their_own_form():
     text = Text()
     for expression in ((x + y) ** 2, (x + y) * x, x + y, -(x + y), x ** Integer(2), x ** Float(2.0), 1 / (x + y)):
         assert text.doprint(expression) == str(expression)
+
+
+def test_a_legend_says_what_matrix_nodes_are_and_no_others():
+    shown = with_legend("G = Shift(H) + Embed(K, P*n, 0)")
+    assert [line.split("(")[0] for line in shown.splitlines()] == ["# Shift", "# Embed", "G = Shift"]
+    assert with_legend("H_11 = r") == "H_11 = r"
