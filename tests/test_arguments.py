@@ -94,6 +94,15 @@ def test_both_signs_of_a_coherent_network_ask_for_one_and_not_for_more_steps():
         name: getattr(sampled, name) for name in sampled.__dataclass_fields__ if name != "kernels"
     }, kernels=np.where(signs < 0, flip[:, None] * sampled.kernels * flip, sampled.kernels))  # fmt: skip
     assert set(np.unique(both.basins)) == {-1.0, 1.0}
-    assert all("one_sign() has those of one" in line for line in both.warnings)
-    assert both.warnings
-    assert all("more steps are needed" in line for line in both.one_sign().warnings)
+    assert " ".join(both.warnings).count("one_sign() has those of one") == 1
+    assert both.title().endswith("both signs")
+    assert not both.one_sign().title().endswith("both signs")
+    assert " ".join(both.one_sign().warnings).count("more steps are needed") == 1
+
+
+def test_predictions_and_comparisons_tell_what_they_do():
+    problem, told = endpoint(T=4, signal=2.0), []
+    state, sampled = solve(problem), simulate(problem, 64, chains=2, steps=8, warmup=40, seed=1, workers=1)
+    unrolled.compare(state, sampled, progress=lambda what, done, total: told.append(what))
+    unrolled.predict(state, width=64, progress=lambda what, done, total: told.append(what))
+    assert told == ["comparing", "fluctuations at N = 64"]

@@ -22,7 +22,7 @@ def require_architecture(arch: str) -> None:
 def require_horizon(T: int, smallest: int) -> None:
     """Refuse a ``T`` that is no integer or below ``smallest`` with a ValueError of one line."""
     if isinstance(T, bool) or not isinstance(T, int) or smallest > T:
-        raise ValueError(f"T: is {T}; accepted: an integer ≥ {smallest}")
+        raise ValueError(f"T: is {T!r}; accepted: an integer ≥ {smallest}")
 
 
 def kernel_matrix(n: int) -> ImmutableMatrix:

@@ -42,20 +42,28 @@ class Scanned(Protocol):
 
 
 def draw_scan(found: Scanned, ax: Any, height: Height, **style: Any) -> None:
-    """Every branch, the special points, and for the order parameter the jumps; `style` has keywords of ``plot``."""
+    """Every branch, the special points, and for the order parameter the jumps; `style` has keywords of ``plot``.
+
+    On axes that hold curves already, colours go on and names in the legend begin with the network; `style`'s label
+    names one curve.
+    """
+    network = f"{found.problem.network}: " if ax.has_data() else ""
+    used = len({line.get_color() for line in ax.lines} & {f"C{k}" for k in range(7)})
+    given = style.pop("label", None)
     numbers = list(dict.fromkeys(branch.number for branch in found.branches))
     with np.errstate(invalid="ignore"):
         lowest = np.fmin.reduce([branch.free_energy for branch in found.branches])
     named: set[int] = set()
     for branch in found.branches:
         value, stable, drawn = _line(branch, found, height, lowest)
-        color = f"C{numbers.index(branch.number) % 7}"
+        color = f"C{(used + numbers.index(branch.number)) % 7}"
         for mask, line, width in ((stable, "-", 1.3), (~stable, "--", 0.8)):
             shown = np.where(_with_neighbours(mask), drawn, np.nan)
             ax.plot(value, shown, **lines(style, color=color, linestyle=line, linewidth=width))
         if branch.number not in named:
             named.add(branch.number)
-            ax.plot([], [], **lines(style, color=color, label=branch.name.rstrip("abcdefgh")))
+            name = f"{network}{branch.name.rstrip('abcdefgh')}" if given is None else given if len(named) == 1 else None
+            ax.plot([], [], **lines(style, color=color, label=name))
     if any((~branch.stable & np.isfinite(branch.free_energy)).any() for branch in found.branches):
         ax.plot([], [], "--", color="0.25", lw=0.8, label="dashed: no minimum")
     _special_points(found, ax, height)

@@ -116,6 +116,8 @@ class Scan(Result):
             height: ``"order_parameter"``, with special points and jumps, or ``"free_energy"``.
             style: keywords of ``plot`` for the branches.
         """
+        alone = not ax.has_data()
         draw_scan(self, ax, height, **style)
-        ax.set_title(self.title(), loc="left")
+        if alone:
+            ax.set_title(self.title(), loc="left")
         ax.legend(fontsize="small")

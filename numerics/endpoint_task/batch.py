@@ -131,11 +131,13 @@ class EndpointBatch(Result):
         image = ax.pcolormesh(self.signal, self.kappa, np.ma.masked_invalid(size), **style)
         ax.figure.colorbar(image, ax=ax, label=rf"order parameter $H^{{{self.T - 1},{self.T - 2}}}$")
         ax.set(xlabel=r"signal $\lambda$", ylabel=r"noise $\kappa$")
+        ax.set_title(f"{self.arch.upper()}, $T = {self.T}$, {self.branch} branch", loc="left")
         limits = ax.get_xlim(), ax.get_ylim()
         if self.arch == "rnn" and self.T >= 4 and self.reduced_kappa is not None:
             noise = np.linspace(self.kappa.min(), self.kappa.max(), 60)
             reduced = np.interp(noise, np.sort(self.kappa, axis=None), np.sort(self.reduced_kappa, axis=None))
-            ax.plot(critical_signals(self.T, reduced), noise, "--", color="C1", label=r"$\lambda_c(\kappa)$")
+            label = r"$\lambda_c(\kappa)$: incoherent states are unstable beyond"
+            ax.plot(critical_signals(self.T, reduced), noise, "--", color="C1", label=label)
             ax.legend()
         ax.set(xlim=limits[0], ylim=limits[1])
 

@@ -22,6 +22,7 @@ from numerics.predictors.finite_width import LARGEST_DIMENSION
 from numerics.predictors.generalisation import held_out, training
 from numerics.predictors.held_out_width import held_out_fluctuations
 from numerics.predictors.output_shift import output_shift
+from numerics.progress import Progress, watched
 from numerics.results.base import Result
 from numerics.results.display import Facts, number, sign_fact, text_table
 from numerics.results.labelled import Arrays, Labelled, problem_attributes
@@ -214,7 +215,13 @@ def _labels(problem: Problem) -> tuple[FloatArray, FloatArray | None]:
 
 @of_state
 @one_thread
-def predict(solution: Solution, width: int | None = None, *, x_test: ArrayLike | None = None) -> Predictions:
+def predict(
+    solution: Solution,
+    width: int | None = None,
+    *,
+    x_test: ArrayLike | None = None,
+    progress: bool | Progress | None = None,
+) -> Predictions:
     """Outputs of a state's training and test patterns, ``⟨f_a⟩ = v Φ_{a𝒯}(vΦ_{𝒯𝒯}+κ)⁻¹y`` (docs/theory.md section 6).
 
     Args:
@@ -222,6 +229,7 @@ def predict(solution: Solution, width: int | None = None, *, x_test: ArrayLike |
         width: N: adds the mean's shift and the standard deviation at this width (docs/theory.md section 13), where they
             are known; `Predictions.missing` says where they are not.
         x_test: further patterns, (Q, D) or (Q, times, D); the problem's own unless given.
+        progress: True shows on standard error what is being done; a function is told (`numerics.progress`).
 
     Raises:
         InputError: width is no whole number ≥ 1, or x_test does not fit the problem.
@@ -235,15 +243,25 @@ def predict(solution: Solution, width: int | None = None, *, x_test: ArrayLike |
         integer(width, "width", 1)
     if x_test is not None:
         solution = replace(solution, problem=solution.problem.with_(x_test=x_test, y_test=None))
+    with watched(progress, "predicting") as told:
+        return _predicted(solution, width, told)
+
+
+def _predicted(solution: Solution, width: int | None, told: Progress) -> Predictions:
+    """As `predict`, with progress on the way."""
     problem = solution.problem
     found = Predictions(problem, mean_outputs(solution), width=width, sign_arbitrary=solution.sign_arbitrary)
     if problem.x_test is not None:
+        told("predicting held-out patterns", 0, 0)
         try:
             test = held_out(solution)
             found = replace(found, test_mean=test.mean, test_sign_arbitrary=test.sign_arbitrary)
         except NotSolvedError as error:
             found = replace(found, missing=(f"held-out patterns were not found: {error}",))
-    return found if width is None else _at_width(solution, found, width)
+    if width is None:
+        return found
+    told(f"fluctuations at N = {width}", 0, 0)
+    return _at_width(solution, found, width)
 
 
 def _at_width(solution: Solution, found: Predictions, width: int) -> Predictions:

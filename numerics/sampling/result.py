@@ -126,8 +126,8 @@ class Simulation(Result):
         return self.problem.P
 
     def title(self) -> str:
-        """The architecture and the width."""
-        return f"{self.problem.network}, $N = {self.width}$"
+        """The architecture and the width, and whether the means are over both signs of a coherent network."""
+        return f"{self.problem.network}, $N = {self.width}$" + (", both signs" if self._mixes_signs else "")
 
     def draw(self, ax: Any, **style: Any) -> None:
         """The mean kernel as colours."""
@@ -254,15 +254,20 @@ class Simulation(Result):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What speaks against believing the means and their standard errors; empty where nothing does."""
-        needed = "more steps are needed"
-        if np.ptp(self.basins) and self.one_sign() is not self:
-            needed = "the means mix both signs of a coherent network, one_sign() has those of one"
         said = []
         if self.rhat > RHAT_LIMIT:
-            said.append(f"R-hat is {self.rhat:.3f}, above {RHAT_LIMIT}: the chains disagree; {needed}")
+            said.append(f"R-hat is {self.rhat:.3f}, above {RHAT_LIMIT}: the chains disagree")
         if self.ess < ESS_LIMIT:
-            said.append(f"the effective sample size is {self.ess:.3g}, below {ESS_LIMIT:g}; {needed}")
+            said.append(f"the effective sample size is {self.ess:.3g}, below {ESS_LIMIT:g}")
+        if said:
+            mixed = "the means mix both signs of a coherent network, one_sign() has those of one"
+            said[-1] += "; " + (mixed if self._mixes_signs else "more steps are needed")
         return tuple(said)
+
+    @property
+    def _mixes_signs(self) -> bool:
+        """Whether means are over draws of either sign of a coherent network."""
+        return bool(np.ptp(self.basins)) and self.one_sign() is not self
 
     @property
     def prediction(self) -> FloatArray:

@@ -149,3 +149,18 @@ def test_arrays_along_branch_and_parameter(found):
     assert "arch" not in in_rho.attrs
     assert "kappa" not in replace(found, parameter="kappa").to_xarray().attrs
     assert [each.kind for each in found.branches] == ["incoherent", "coherent", "coherent"]
+
+
+def test_two_scans_on_one_axes_are_told_apart(found):
+    ax = Figure().subplots()
+    found.draw(ax)
+    title, first = ax.get_title(loc="left"), {line[1] for line in drawn(ax)}
+    replace(found, problem=found.problem.with_(arch="dnn")).draw(ax)
+    assert ax.get_title(loc="left") == title
+    assert {line[1] for line in drawn(ax)[6:]}.isdisjoint(first)
+    assert {name for name in names(ax) if "coherent" in name} == {
+        "incoherent", "coherent-1", "DNN: incoherent", "DNN: coherent-1"
+    }  # fmt: skip
+    ax = Figure().subplots()
+    found.draw(ax, label="mine")
+    assert names(ax).count("mine") == 1

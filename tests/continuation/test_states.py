@@ -14,8 +14,8 @@ from numerics.linear.search import search_all
 
 @pytest.mark.slow
 def test_following_branches_completes_what_the_search_leaves_out():
-    """Labels three steps apart: phases of order 3 are symmetries, and the search misses a state."""
-    problem = sequence(7, 1.2566, 3.0, (3, 6))
+    """Labels three steps apart: phases of order 3 are symmetries, and the search misses states."""
+    problem = sequence(6, 1.1535, 31.3, (2, 5))
     searched, states = search_all(problem), solve_all(problem)
     assert index_sum(searched) != 1
     assert index_sum(states) == 1
