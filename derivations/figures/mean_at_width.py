@@ -34,7 +34,7 @@ SHOWN = ((1, 3), (2, 2), (3, 3))
 NAMES = {"rnn": "RNN", "dnn": "DNN", "shared:0.5": r"shared:$\rho$, $\rho=0.5$"}
 CASES = tuple((ACTIVATION, arch) for arch in NAMES)
 FULL = WidthPlan(CASES, (64, 128, 256, 512, 1024, 2048), 4, 400, 150, SIGNAL, sharp=True)
-QUICK = WidthPlan(CASES, (64, 128, 256), 2, 400, 150, SIGNAL, sharp=True)
+QUICK = WidthPlan(CASES, (64, 128, 256), 4, 600, 150, SIGNAL, sharp=True)
 
 
 def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:

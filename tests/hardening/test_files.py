@@ -38,6 +38,8 @@ def started(*arguments: str, full: bool = False, **options: object) -> subproces
         resource.setrlimit(resource.RLIMIT_FSIZE, (FULL, FULL))
 
     pipes: dict[str, object] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    if full:  # Python itself would keep half a compiled module
+        pipes["env"] = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
         [*PROGRAM, *arguments], preexec_fn=limit if full else None, **(pipes | options)
     )
