@@ -17,10 +17,8 @@ from derivations.figures import panels as figures
 from derivations.report import checks, notebooks, panels, transition
 from numerics import endpoint, solve
 from numerics.predictors.observables import outliers
-from tests.report.browser import DESKTOP, PHONE, start_chromium, visit
+from tests.report.browser import DESKTOP, PHONE, visit
 from theory.critical_point import critical_point
-
-__all__ = ["start_chromium"]
 
 CHECKED = {
     "z": [0.5, -1.5, 2.0, -0.1, 0.0, 1.0],

@@ -7,9 +7,7 @@ from typing import Any
 
 from derivations.report.page import font_style, roots_script, site_style
 from derivations.report.typeset import mathml
-from tests.report.browser import start_chromium, visit
-
-__all__ = ["start_chromium"]
+from tests.report.browser import visit
 
 GAPS = """() => [...document.querySelectorAll("msqrt")].map((root) =>
   root.parentElement.getBoundingClientRect().right - root.lastElementChild.getBoundingClientRect().right)"""
