@@ -77,7 +77,7 @@ def compare(state: Solution, simulation: Simulation, *, progress: bool | Progres
         state: a minimum of the problem's free energy.
         simulation: of the same problem.
         progress: True shows on standard error what is being done, as the kernel that is predicted for a nonlinear
-            network at its width takes minutes; a function is told (`numerics.progress`).
+            network at its width can take a minute; a function is told (`numerics.progress`).
 
     Raises:
         InputError: the simulation is of another problem, or none.

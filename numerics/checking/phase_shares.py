@@ -19,7 +19,7 @@ from numerics.results.base import Result
 from numerics.results.display import Facts
 from numerics.results.labelled import Arrays, counted, problem_attributes
 from numerics.results.plotting import lines
-from numerics.sampling.diagnostics import ESS_LIMIT, RHAT_LIMIT, summarise
+from numerics.sampling.diagnostics import have_mixed, summarise
 from numerics.sampling.starts import start
 from numerics.sampling.tempering import ladder as made_ladder
 from numerics.sampling.tempering import run
@@ -56,7 +56,7 @@ class PhaseShares(Result):
     @property
     def mixed(self) -> bool:
         """Whether the chains have been in all phases often enough to believe the standard errors."""
-        return self.rhat <= RHAT_LIMIT and self.ess >= ESS_LIMIT
+        return have_mixed(self.rhat, self.ess)
 
     @property
     def z(self) -> FloatArray:

@@ -39,21 +39,20 @@ def saddles_between(functional: KernelFunctional, states: Sequence[KernelPoint],
         pairs = [(one, other) for k, one in enumerate(known) for other in known[max(k + 1, before) :]]
         before = len(known)
         for start in _near_stationary(functional, pairs, tolerance):
-            if is_new(start, (point for point in known if _close(point.free_energy, start.free_energy))):
+            if is_new(start, (point for point in known if _close(point, start, NEAR))):
                 stop = trust_region.newton(start, tolerance=tolerance)
                 if stop.converged and is_new(stop.point, known) and not _is_on_manifold(stop.point, known):
                     known.append(stop.point)
                     yield stop
 
 
-def _close(one: float, other: float) -> bool:
-    return abs(one - other) <= NEAR * (1.0 + abs(one))
+def _close(one: KernelPoint, other: KernelPoint, near: float) -> bool:
+    return abs(one.free_energy - other.free_energy) <= near * (1.0 + abs(one.free_energy))
 
 
 def _is_on_manifold(point: KernelPoint, known: Sequence[KernelPoint]) -> bool:
     """Whether a stationary kernel is one of a manifold of which another is known: F agrees, and a mode is neutral."""
-    near = SAME_FREE_ENERGY * (1.0 + abs(point.free_energy))
-    if all(abs(other.free_energy - point.free_energy) > near for other in known):
+    if not any(_close(point, other, SAME_FREE_ENERGY) for other in known):
         return False
     values, modes = trust_region.smallest_modes(point, count=point.H.size)
     return any(is_neutral(point, float(value), mode) for value, mode in zip(values, modes, strict=True))
@@ -68,9 +67,8 @@ def _near_stationary(
         for path in paths:
             yield max((functional.at(H) for H in path), key=lambda point: point.free_energy)
         return
-    size = max(1, batch.LARGEST // functional.dimension**4)
-    for first in range(0, len(paths), size):
-        starts = np.concatenate([_high_points(functional, path) for path in paths[first : first + size]])
+    for part in batch.parts(len(paths), functional):
+        starts = np.concatenate([_high_points(functional, path) for path in paths[part]])
         for L in _stationary(functional, starts, tolerance):
             yield KernelPoint(functional, L @ L.T, L)
 
