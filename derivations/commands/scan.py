@@ -128,15 +128,15 @@ def print_scan(found: Scan) -> None:
     import numpy as np
 
     problem, name = found.problem, found.parameter
-    along = f"pecial points along {name} ({problem.network}, T = {problem.T})"
+    along = f"points along {name} ({problem.network}, T = {problem.T})"
     points = [
         [p.type, f"{p.value:.12g}", f"{p.interval[1] - p.interval[0]:.0e}", ", ".join(p.names)]
         for p in found.special_points
     ]
     if points:
-        output.print_table(f"S{along}", ["type", name, "within", "branches"], points)
+        output.print_table(f"Special {along}", ["type", name, "within", "branches"], points)
     else:
-        click.echo(f"No s{along}.")
+        click.echo(f"No special {along}.")
     rows = []
     for branch in found.branches:
         there = np.isfinite(branch.free_energy)

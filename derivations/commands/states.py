@@ -118,17 +118,15 @@ def odds_at(solutions: Sequence[Solution], width: int | None) -> PhaseWeights | 
 
 def odds_fields(solution: Solution, odds: PhaseWeights | None) -> dict[str, Any]:
     """The weight of a state that is one of several minima."""
-    own = [phase for phase in (() if odds is None else odds.phases) if phase.state is solution]
-    return {
-        name: value
-        for phase in own
-        for name, value in (
-            ("weight", phase.weight),
-            ("log_weight", phase.log_weight),
-            ("weight_error", phase.weight_error),
-            ("weight_rests_on", phase.basis),
-        )
-    }
+    for phase in () if odds is None else odds.phases:
+        if phase.state is solution:
+            return {
+                "weight": phase.weight,
+                "log_weight": phase.log_weight,
+                "weight_error": phase.weight_error,
+                "weight_rests_on": phase.basis,
+            }
+    return {}
 
 
 def print_predictions(found: Predictions) -> None:
