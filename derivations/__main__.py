@@ -98,8 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.stdout.flush()  # a full disk or a reader that went away shows here, not when the interpreter ends
     except click.exceptions.Exit as stop:
         status = stop.exit_code
-    except (KeyboardInterrupt, click.exceptions.Abort):
-        leave_at_once()
+    except (KeyboardInterrupt, click.exceptions.Abort) as stop:
+        leave_at_once(stop.__cause__ or stop)
     except Exception as error:
         from derivations.commands import failure
 
@@ -110,17 +110,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(status)
 
 
-def leave_at_once() -> NoReturn:
+def leave_at_once(stop: BaseException) -> NoReturn:
     """End after an interrupt without waiting for workers: a second Ctrl-C can leave a process pool that never joins.
 
-    Files and checkpoints appear whole or not at all, so nothing is half-written by then.
+    What the interrupt says of how to go on is said. Files and checkpoints appear whole or not at all, so nothing is
+    half-written by then.
     """
     import multiprocessing
 
     for worker in multiprocessing.active_children():
         worker.kill()
     with contextlib.suppress(OSError, AttributeError):  # an output that is closed or full
-        click.echo("unrolled: interrupted", err=True)
+        click.echo("; ".join(["unrolled: interrupted", *map(str, stop.args)]), err=True)
         sys.stdout.flush()
     os._exit(130)
 

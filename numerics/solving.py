@@ -12,6 +12,8 @@ the inverse of that.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from numerics.continuation import states
@@ -51,6 +53,7 @@ def solve(
     *,
     tolerance: float | None = None,
     progress: bool | Progress | None = None,
+    checkpoint: str | Path | None = None,
     **engine: Unpack[EngineOptions],
 ) -> Solution:
     """The state of lowest free energy that a search finds, a minimum.
@@ -65,9 +68,12 @@ def solve(
         progress: True shows how far the work is, on standard error; a function is told (`numerics.progress`).
         engine: of a nonlinear network: ``engine``, ``"quadrature"``, ``"sampling"`` or ``"auto"``; ``size`` of a
             sample, and its ``seed``.
+        checkpoint: of a nonlinear network: a file in which the search is kept, every few seconds and when it ends or is
+            interrupted. The same call goes on from there, to the very numbers of a search without interruption.
 
     Raises:
-        InputError: an argument is out of range, or the inputs cannot carry the labels.
+        InputError: an argument is out of range, the inputs cannot carry the labels, or the checkpoint is damaged, of
+            another search, in use, or cannot be written.
 
     Example:
         >>> import unrolled
@@ -76,11 +82,12 @@ def solve(
         ('coherent', 1.4403, True)
     """
     with watched(progress, SOLVING) as told:
-        if is_linear(problem, engine):
+        if is_linear(problem, engine, checkpoint):
             return linear.lowest_state(problem, tolerance=LINEAR_TOLERANCE if tolerance is None else tolerance)
         from numerics.nonlinear import search as nonlinear  # slow to load
 
-        return nonlinear.lowest_state(problem, tolerance=tolerance, progress=_named(told), **engine)
+        with _kept("lowest_state", problem, checkpoint, tolerance, engine):
+            return nonlinear.lowest_state(problem, tolerance=tolerance, progress=_named(told), **engine)
 
 
 @of_problem
@@ -90,6 +97,7 @@ def solve_all(
     *,
     tolerance: float | None = None,
     progress: bool | Progress | None = None,
+    checkpoint: str | Path | None = None,
     **engine: Unpack[EngineOptions],
 ) -> Solutions:
     """Every stationary state that a search finds, unstable ones included; arguments as in `solve`.
@@ -103,11 +111,12 @@ def solve_all(
         ['coherent', 'incoherent']
     """
     with watched(progress, SOLVING) as told:
-        if is_linear(problem, engine):
+        if is_linear(problem, engine, checkpoint):
             return states.all_states(problem, tolerance=LINEAR_TOLERANCE if tolerance is None else tolerance)
         from numerics.nonlinear import search as nonlinear
 
-        return nonlinear.all_states(problem, tolerance=tolerance, progress=_named(told), **engine)
+        with _kept("all_states", problem, checkpoint, tolerance, engine):
+            return nonlinear.all_states(problem, tolerance=tolerance, progress=_named(told), **engine)
 
 
 @of_problem
@@ -146,10 +155,21 @@ def _named(told: Progress) -> Progress:
     return lambda doing, done, total: told(f"{SOLVING}: {doing}", done, total)
 
 
-def is_linear(problem: Problem, engine: EngineOptions) -> bool:
+def _kept(
+    what: str, problem: Problem, checkpoint: str | Path | None, tolerance: float | None, engine: EngineOptions
+) -> AbstractContextManager[None]:
+    """The steps of a search, in a checkpoint."""
+    from numerics.nonlinear.journal import kept_in
+
+    return kept_in(checkpoint, {"what": what, "problem": problem.digest, "tolerance": tolerance, **engine})
+
+
+def is_linear(problem: Problem, engine: EngineOptions, checkpoint: str | Path | None = None) -> bool:
     """Whether a problem's network is linear; then no averages are made, and options of these are refused."""
     if problem.activation.name != "linear":
         return False
     for name, value in engine.items():
         raise InputError(f"{name}: is {value!r}; accepted: nothing, a linear network needs no averages")
+    if checkpoint is not None:
+        raise InputError(f"checkpoint: is {str(checkpoint)!r}; accepted: nothing, a linear network is solved in one go")
     return True

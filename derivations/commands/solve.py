@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -36,10 +36,19 @@ if TYPE_CHECKING:
     help="Network width N: adds fluctuations of kernel and outputs, and their mean; the odds of several minima.",
 )
 @click.option("--digits", type=int, help="Adds kernel_exact, the kernel to this many digits (endpoint, T ≤ 5).")
+@click.option(
+    "--checkpoint", type=click.Path(path_type=Path), help="File to resume a nonlinear problem from and save to."
+)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Picture: FILE.png, .pdf or .svg.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def command(
-    problem: Problem, all_branches: bool, width: int | None, digits: int | None, out: Path | None, as_json: bool
+    problem: Problem,
+    all_branches: bool,
+    width: int | None,
+    digits: int | None,
+    checkpoint: Path | None,
+    out: Path | None,
+    as_json: bool,
 ) -> int:
     """Solve the saddle-point equations of PROBLEM: endpoint, sequence, or a FILE.npz.
 
@@ -60,8 +69,9 @@ def command(
 
         require_digits(problem, digits)
     with output.working("solving") as told:
+        options: dict[str, Any] = {"progress": told, "checkpoint": checkpoint}
         every = all_branches
-        solutions = solve_all(problem, progress=told) if every else Solutions((solve(problem, progress=told),))
+        solutions = solve_all(problem, **options) if every else Solutions((solve(problem, **options),))
         outputs = [predict(solution, width) for solution in solutions]
         odds = odds_at(solutions, width)
     states = [

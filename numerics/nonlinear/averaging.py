@@ -10,6 +10,7 @@ import scipy.linalg as sla
 
 from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray
+from numerics.nonlinear.journal import recorded
 from numerics.nonlinear.sample import BATCHES, Sample
 
 #: Points worked on together.
@@ -53,6 +54,7 @@ class GroupLaw:
     tilt: FloatArray
 
 
+@recorded
 def averaged(sample: Sample, phi: Activation, law: GroupLaw) -> Averaged:
     """The averages on a sample.
 

@@ -13,6 +13,7 @@ from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray, SymmetricVectors, positive_solve, symmetric_vectors
 from numerics.nonlinear.engine import Refined, Say, State, continued, relative_error
 from numerics.nonlinear.iteration import explicit_conjugate
+from numerics.nonlinear.journal import recorded
 from numerics.nonlinear.laws import Law
 from numerics.nonlinear.nodes import Nodes, averages, moments_of, tilted_moments
 from numerics.nonlinear.quadrature import quadrature_nodes
@@ -102,6 +103,7 @@ class Quadrature:
         """A state as a start."""
         return state.point.kernel, state.point.conjugate, state.nodes
 
+    @recorded
     def converge(
         self, space: TrajectorySpace, start: Start, *, classes: Classes | None = None, relaxed: int = 0
     ) -> PlacedState | None:

@@ -16,6 +16,7 @@ from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.frames import Moments
 from numerics.nonlinear.groups import Group, groups_of, whole
 from numerics.nonlinear.iteration import Iterate, MomentMap
+from numerics.nonlinear.journal import recorded
 from numerics.nonlinear.laws import Law, law_at, minimised
 from numerics.nonlinear.nodes import Averages, Nodes, log_density, moments_of
 from numerics.nonlinear.reduced import natural_hessian, point_at, stationary_point
@@ -396,6 +397,7 @@ class Sampling:
         except np.linalg.LinAlgError:
             return None
 
+    @recorded
     def _error(self, space: TrajectorySpace, state: SampledState, size: int, classes: Classes | None) -> FloatArray:
         """Standard error of Φ from its values on independent parts of the sample, and the bias that they show.
 
@@ -431,6 +433,7 @@ class Sampling:
             changes.append(last.kernel - state.moments[0])
         return changes
 
+    @recorded
     def _hessian_smallest(self, space: TrajectorySpace, state: SampledState | WalkedState) -> float:
         """Smallest eigenvalue of the Hessian in the natural metric, where the points are enough for its covariances."""
         vectors, point = symmetric_vectors(space.m), state.point

@@ -15,6 +15,7 @@ from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray, symmetric_vectors
 from numerics.nonlinear.engine import Refined, Say, State, relative_error
 from numerics.nonlinear.iteration import explicit_conjugate
+from numerics.nonlinear.journal import recorded
 from numerics.nonlinear.laws import Law, Pair
 from numerics.nonlinear.nodes import Nodes
 from numerics.nonlinear.reduced import stationary_point
@@ -84,6 +85,7 @@ class _Way:
         return kernel / steps, second / steps
 
 
+@recorded
 def holds(space: TrajectorySpace, phi: Activation, law: Law, seed: int) -> bool:
     """Whether F of a law is about the same on points that it was not fitted to."""
     try:
@@ -98,6 +100,7 @@ def law_of(space: TrajectorySpace, moments: Pair) -> Pair:
     return np.asarray(np.linalg.inv(space.covariance(moments[0]))), explicit_conjugate(space, *moments)
 
 
+@recorded
 def walked_down(
     space: TrajectorySpace, phi: Activation, covariance: FloatArray, seed: tuple[int, ...]
 ) -> WalkedState | None:
@@ -113,6 +116,7 @@ def walked_down(
         return None
 
 
+@recorded
 def refined(space: TrajectorySpace, phi: Activation, state: WalkedState, limit: float, seed: int, say: Say) -> Refined:
     """The state with its error, by populations that start from it; longer where the error exceeds the limit."""
     streams = np.random.default_rng(seed).spawn(POPULATIONS + 1)

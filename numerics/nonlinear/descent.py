@@ -12,6 +12,7 @@ import scipy.linalg as sla
 
 from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray
+from numerics.nonlinear.journal import recorded
 from numerics.nonlinear.laws import Law, law_at, tilted
 from numerics.nonlinear.nodes import Nodes
 from numerics.nonlinear.space import TrajectorySpace
@@ -58,6 +59,7 @@ class Descent:
         except np.linalg.LinAlgError:
             return None
 
+    @recorded
     def down(self, space: TrajectorySpace, law: Law, steps: int) -> tuple[Law, bool]:
         """Where so many steps down lead, or fewer if F falls no more; and whether that is so.
 

@@ -21,6 +21,7 @@ from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray, symmetric
 from numerics.nonlinear.groups import Group, groups_of
 from numerics.nonlinear.iteration import explicit_conjugate
+from numerics.nonlinear.journal import recorded
 from numerics.nonlinear.laws import Law
 from numerics.nonlinear.sample import BATCHES, sample, standard
 from numerics.nonlinear.space import TrajectorySpace
@@ -62,6 +63,7 @@ class GaussianDescent:
         except np.linalg.LinAlgError:
             return None
 
+    @recorded
     def down(self, space: TrajectorySpace, law: Law, steps: int) -> tuple[Law, bool]:
         """Where so many steps down lead, or fewer if F falls no more; and whether that is so."""
         now, share, idle = self._at(space, law.precision), FIRST, 0

@@ -29,6 +29,7 @@ from numerics.linalg import FloatArray
 from numerics.nonlinear.averaging import Averaged, GroupLaw, averaged
 from numerics.nonlinear.frames import Frame, Moments
 from numerics.nonlinear.groups import Group
+from numerics.nonlinear.journal import recorded
 from numerics.nonlinear.sample import Sample
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.symmetry.trajectories import Classes, kept_matrices
@@ -117,6 +118,7 @@ class MomentMap:
     phi: Activation
     classes: Classes | None = None
 
+    @recorded
     def fixed_point(
         self, start: Moments, *, relaxed: int = 0, tolerance: float = TOLERANCE
     ) -> tuple[Iterate, int, bool]:
@@ -195,6 +197,7 @@ class MomentMap:
             x = x + step
         return now, step_number, False
 
+    @recorded
     def relax(self, start: Moments, steps: int) -> Iterate:
         """Where so many damped steps lead, or fewer if they lead nowhere.
 
@@ -224,6 +227,7 @@ class MomentMap:
         """The part of a direction that a symmetry leaves as it is."""
         return np.asarray(direction * self._kept(symmetry))
 
+    @recorded
     def unstable_modes(self, state: Iterate, most: int) -> list[FloatArray]:
         """Directions in which the map leads away from a fixed point: eigenvalues of its derivative beyond 1.
 

@@ -28,6 +28,7 @@ import numpy as np
 from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray
 from numerics.nonlinear.iteration import explicit_conjugate
+from numerics.nonlinear.journal import recorded
 from numerics.nonlinear.nodes import Nodes, tilted_moments
 from numerics.nonlinear.space import TrajectorySpace
 
@@ -152,6 +153,7 @@ def newton_step(space: TrajectorySpace, nodes: Nodes, law: Law, radius: float) -
     return NewtonStep(-2 * x[0], x[1], float(np.sqrt(max(length2, 0.0))), float(gain), inside)
 
 
+@recorded
 def minimised(
     space: TrajectorySpace,
     phi: Activation,

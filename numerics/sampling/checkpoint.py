@@ -1,17 +1,8 @@
-"""A chain's state and records in a file: whole or not there, checked when read, and bound to its run.
-
-A file holds a line that names the format, a SHA-256 digest, and an ``.npz`` archive (never unpickled) that
-the digest is of. It is written beside its place, flushed to the disk and renamed, so that a kill at any
-moment leaves the last whole one.
-"""
+"""A chain's state and records in a file (``numerics.archive``), and one run at a time in a directory."""
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 import os
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
@@ -20,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from numerics import archive
 from numerics.errors import InputError
-from numerics.files import refused_if_unwritable, write_bytes
+from numerics.files import refused_if_unwritable
 from numerics.sampling.chains import ChainState, Place, Record
 from numerics.sampling.collapsed import Seen
 from numerics.sampling.deferred import DeferredNoise
@@ -32,7 +24,7 @@ from numerics.sampling.tuning import HMCTuning, SGLDTuning
 from numerics.sampling.updated import UpdatedMatrices
 
 _FORMAT = b"unrolled chain 5\n"
-_DIGEST_BYTES = 32
+_SAME_RUN = "the same problem, width, sampler, chains, steps, seed and options, or an empty directory"
 
 
 def chain_file(directory: Path, index: int) -> Path:
@@ -63,7 +55,8 @@ def only_run(directory: Path) -> Iterator[None]:
             ) from None
         except (ImportError, OSError):  # Windows, or a file system without locks
             pass
-        yield
+        with archive.resumable(directory):
+            yield
     finally:
         os.close(handle)
 
@@ -75,13 +68,7 @@ def save(path: Path, plan: Plan, state: ChainState, record: Record) -> None:
         InputError: the file cannot be written.
     """
     arrays, header = _pack(state, record)
-    header["fingerprint"] = plan.fingerprint()
-    arrays["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    payload = buffer.getbuffer()
-    with refused_if_unwritable(f"checkpoint: {path}", "a directory"):
-        write_bytes(path, [_FORMAT, hashlib.sha256(payload).digest(), payload])
+    archive.save(path, _FORMAT, plan.fingerprint(), header, arrays, "a directory")
 
 
 def load(path: Path, plan: Plan) -> tuple[ChainState, Record]:
@@ -90,25 +77,7 @@ def load(path: Path, plan: Plan) -> tuple[ChainState, Record]:
     Raises:
         InputError: the file is damaged, or belongs to another run.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"checkpoint: {path} cannot be read ({error.strerror}); accepted: a file") from None
-    start = len(_FORMAT) + _DIGEST_BYTES
-    digest, payload = content[len(_FORMAT) : start], content[start:]
-    if not content.startswith(_FORMAT) or hashlib.sha256(payload).digest() != digest:
-        raise InputError(f"checkpoint: {path} is damaged or no checkpoint; accepted: one written by this program")
-    try:
-        with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        header = json.loads(arrays["header"].tobytes())
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"checkpoint: {path} cannot be read ({error}); accepted: a checkpoint") from None
-    if header["fingerprint"] != plan.fingerprint():
-        raise InputError(
-            f"checkpoint: {path} belongs to another run; accepted: the same problem, width, sampler, chains, "
-            "steps, seed and options, or an empty directory"
-        )
+    header, arrays = archive.load(path, _FORMAT, plan.fingerprint(), _SAME_RUN)
     return _unpack(header, arrays)
 
 

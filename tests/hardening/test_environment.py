@@ -113,7 +113,8 @@ def test_an_interrupt_ends_with_130_and_one_line(workers: str, tmp_path: Path):
     finally:
         process.kill()
     assert process.returncode == 130, stderr
-    assert stderr.decode().strip() == "unrolled: interrupted"  # after the ^C of a terminal
+    told = f"unrolled: interrupted; run the same again to go on from {tmp_path}"
+    assert stderr.decode().strip() == told  # after the ^C of a terminal
 
 
 def test_a_read_only_working_folder_is_no_hindrance(tmp_path: Path):
