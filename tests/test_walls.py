@@ -22,8 +22,8 @@ def test_the_simulators_wall_names_every_module_of_numerics():
     parts |= {f"numerics.results.{path.stem}" for path in (ROOT / "numerics/results").glob("*.py")}
     common = ("", ".__init__", ".base", ".display", ".labelled", ".plotting", ".storage")
     parts -= {f"numerics.results{name}" for name in common}
-    # what a problem is made of, the gates for input, worker processes, threads, and how far work is: nothing is solved
-    shared = {"inputs", "errors", "files", "lapack", "linalg", "machine", "processes", "progress", "threads"}
+    # what a problem is made of, gates for input, files, worker processes, threads, how far work is: nothing is solved
+    shared = {"inputs", "archive", "errors", "files", "lapack", "linalg", "machine", "processes", "progress", "threads"}
     assert parts - forbidden == {"numerics.sampling"} | {f"numerics.{name}" for name in shared}
     assert {"theory", "sympy", "mpmath"} <= forbidden
 
