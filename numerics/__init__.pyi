@@ -5,7 +5,7 @@ from .checking.agreement import Agreement as Agreement
 from .checking.check import Check as Check
 from .checking.check import check as check
 from .checking.comparison import Comparison as Comparison
-from .checking.comparison import compare as compare
+from .checking.kernels import compare as compare
 from .checking.phase_shares import PhaseShares as PhaseShares
 from .checking.phase_shares import phase_shares as phase_shares
 from .checking.phase_weights import PhaseWeights as PhaseWeights

@@ -4,7 +4,36 @@ from __future__ import annotations
 
 
 class InputError(ValueError):
-    """Bad input: one line that names the argument, what was wrong with it, and what is accepted."""
+    """Bad input: one line that names the argument, what was wrong with it, and what is accepted.
+
+    An accepted word that the wrong one is near to is offered: see `with_meant`.
+    """
+
+    def __init__(self, line: str) -> None:
+        super().__init__(with_meant(line))
+
+
+def with_meant(line: str) -> str:
+    """A refusal with the accepted word that the wrong one is near to, if any."""
+    import difflib
+    import re
+
+    found = re.match(
+        r"(?P<argument>.+?): (?:.*?(?:is|has an array|has a field) \[?'(?P<word>[^']+)'\]?|is not an option.*?)"
+        r"; accepted: (?P<accepted>.+)",
+        line,
+    )
+    if found is None:
+        return line
+    words = re.findall(r"[\w-]{3,}", found["accepted"])  # not the "in" of a sentence
+    if re.fullmatch(r"[\w-]+(, [\w-]+)*", found["accepted"]):  # nothing but words
+        words = found["accepted"].split(", ")
+    wrong = re.split(r"[=:,]", found["word"] or found["argument"])[0]  # of name=range and family:number, the name
+    if wrong in words:
+        return line
+    near = [word for word in words if sorted(word.lower()) == sorted(wrong.lower())]
+    near += difflib.get_close_matches(wrong, words, 1, 0.7)
+    return line.replace("; accepted: ", f"; did you mean {near[0]}? accepted: ", 1) if near else line
 
 
 class NotSolvedError(ArithmeticError):

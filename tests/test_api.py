@@ -371,7 +371,7 @@ def test_a_scan_draws_its_states(results):
     drawn = found.plot(height="free_energy")
     assert drawn.get_ylabel().startswith("free energy")
     plt.close("all")
-    with pytest.raises(InputError, match=r"^result: is a int; accepted"):
+    with pytest.raises(InputError, match=r"^result: is of type int; accepted"):
         plot(3)
 
 

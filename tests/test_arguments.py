@@ -94,6 +94,8 @@ def test_both_signs_of_a_coherent_network_ask_for_one_and_not_for_more_steps():
         name: getattr(sampled, name) for name in sampled.__dataclass_fields__ if name != "kernels"
     }, kernels=np.where(signs < 0, flip[:, None] * sampled.kernels * flip, sampled.kernels))  # fmt: skip
     assert set(np.unique(both.basins)) == {-1.0, 1.0}
+    assert both.warnings == both.one_sign().warnings
+    both = both.both_signs()
     assert " ".join(both.warnings).count("one_sign() has those of one") == 1
     assert both.title().endswith("both signs")
     assert not both.one_sign().title().endswith("both signs")

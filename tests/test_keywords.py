@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 
+import numpy as np
 import pytest
 
 import unrolled
-from derivations.commands.failure import with_meant
+from numerics.errors import with_meant
 
 PROBLEM = unrolled.endpoint(4, 1.0)
 CALLS = {
@@ -37,3 +39,32 @@ def test_a_near_word_is_offered():
     assert "did you mean relu?" in with_meant("activation: is 'rellu'; accepted: linear, erf, tanh or relu")
     for line in ("T: is 2; accepted: an integer ≥ 3", "PROBLEM: is 'xyz'; accepted: endpoint, sequence"):
         assert with_meant(line) == line
+
+
+def test_python_s_refusals_offer_it_too_and_so_do_those_of_files(tmp_path):
+    with pytest.raises(unrolled.InputError, match=r"^arch: is 'rn'; did you mean rnn\? accepted: rnn, "):
+        unrolled.endpoint(4, 1.0, arch="rn")
+    with pytest.raises(unrolled.InputError, match=r"^sampler: is 'hcm'; did you mean hmc\? "):
+        unrolled.simulate(PROBLEM, 8, sampler="hcm")
+    with pytest.raises(unrolled.InputError, match=r"^over: is \['sgnal'\]; did you mean signal\? "):
+        unrolled.scan(PROBLEM, {"sgnal": [1.0]})
+    with pytest.raises(unrolled.InputError, match=r"; sweep takes several$"):
+        unrolled.scan(PROBLEM, {"signal": [1.0], "kappa": [1.0]})
+    for wrong, meant in (("Y", "y"), ("xtest", "x_test")):
+        np.savez(tmp_path / "task.npz", **{"x": np.eye(2), wrong: np.eye(2)})
+        with pytest.raises(unrolled.InputError, match=rf"has an array '{wrong}'; did you mean {meant}\? "):
+            unrolled.load_problem(tmp_path / "task.npz")
+    (tmp_path / "task.json").write_text('{"problem": {"x": [[1]], "y": [[1]], "kapa": 2}}')
+    with pytest.raises(unrolled.InputError, match=r"a field 'kapa'; did you mean kappa\? "):
+        unrolled.load_problem(tmp_path / "task.json")
+
+
+def test_a_refusal_survives_a_process():
+    told = unrolled.InputError("arch: is 'rn'; accepted: rnn, dnn")
+    assert str(pickle.loads(pickle.dumps(told))) == str(told) == "arch: is 'rn'; did you mean rnn? accepted: rnn, dnn"
+
+
+@pytest.mark.parametrize(("given", "said"), [([], "is empty"), (3, "is of type int"), ([3], "is of type list")])
+def test_what_cannot_be_drawn_is_told(given, said):
+    with pytest.raises(unrolled.InputError, match=rf"^result: {said}; accepted: a result, .*list of states"):
+        unrolled.plot(given)

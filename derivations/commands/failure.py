@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import json
 import os
 import re
@@ -70,7 +69,10 @@ def refusal(error: click.ClickException) -> str:
     if isinstance(error, click.MissingParameter) and error.param is not None:
         return f"{_name(error.param)}: is missing; accepted: {_accepted(error.param, error.ctx)}"
     if isinstance(error, click.BadParameter) and error.param is not None:
-        return f"{_name(error.param)}: {error.message.rstrip('.')}; accepted: {_accepted(error.param, error.ctx)}"
+        accepted = _accepted(error.param, error.ctx)
+        if error.param.type.name == "float" and re.match(r"'[^']*:", error.message):
+            accepted += "; ranges belong to scan and sweep, as --over kappa=first:last:count"
+        return f"{_name(error.param)}: {error.message.rstrip('.')}; accepted: {accepted}"
     if isinstance(error, click.BadOptionUsage):
         accepted = "a value after it" if "requires" in error.message else "no value"
         return f"{error.option_name}: {error.message.rstrip('.')}; accepted: {accepted}"
@@ -95,20 +97,9 @@ def _accepted(param: click.Parameter, ctx: click.Context | None) -> str:
     return f"{words} ({described.rstrip('.')})" if described else words
 
 
-def with_meant(line: str) -> str:
-    """A refusal with the accepted word that the wrong one is near to, if any."""
-    found = re.match(
-        r"(?P<argument>[^:]+): is (?:'(?P<word>[^']+)'|not an option.*?); accepted: (?P<accepted>.+)", line
-    )
-    if found is None:
-        return line
-    words = re.findall(r"[\w-]{3,}", found["accepted"])  # not the "in" of a sentence
-    wrong = re.split(r"[=:,]", found["word"] or found["argument"])[0]  # of name=range and family:number, the name
-    near = [] if wrong in words else difflib.get_close_matches(wrong, words, 1, 0.7)
-    return line.replace("; accepted: ", f"; did you mean {near[0]}? accepted: ", 1) if near else line
-
-
 def _say(line: str, status: int) -> int:
+    from numerics.errors import with_meant
+
     click.echo(f"unrolled: {with_meant(' '.join(line.split()))}", err=True)
     return status
 

@@ -51,6 +51,9 @@ class VariesSignal(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click does, with the signal 1 put in where it is free."""
         args = _spelt_out(args)
+        ranges = sum(word == "--over" or word.startswith("--over=") for word in args)
+        if ranges > 1 and not any(option.multiple for option in self.params if "--over" in option.opts):
+            raise click.UsageError(f"--over: is given {ranges} times; accepted: once; sweep takes several")
         given = any(word == "--signal" or word.startswith("--signal=") for word in args)
         asks = any(word in ("-h", "--help") for word in args)
         free = any(word.startswith(("signal=", "--over=signal=")) for word in args)
@@ -64,12 +67,23 @@ def _spelt_out(args: list[str]) -> list[str]:
     words: list[str] = []
     for word in args:
         if words and words[-1] == "--signal" and ":" in word:
-            words[-1:] = ["--over", f"signal={word}"]
+            words[-1:] = ["--over", f"signal={_range(word)}"]
         elif word.startswith("--signal=") and ":" in word:
-            words += ["--over", word[2:]]
+            words += ["--over", f"signal={_range(word.removeprefix('--signal='))}"]
         else:
             words.append(word)
     return words
+
+
+def _range(text: str) -> str:
+    """A range of ``--signal``, refused in its own words where it has not three numbers."""
+    try:
+        first, last, count = text.split(":")
+        float(first), float(last), int(count)
+    except ValueError:
+        accepted = "a number, or a range first:last:count such as 1:40:200"
+        raise click.UsageError(f"--signal: is {text!r}; accepted: {accepted}") from None
+    return text
 
 
 def require_picture(out: Path | None) -> None:

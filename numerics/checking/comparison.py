@@ -6,12 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from numerics.checking.agreement import Agreement
-from numerics.checking.kernels import compare_phase
-from numerics.checking.weights import phases
-from numerics.errors import InputError
-from numerics.inputs.arguments import of_state, require
 from numerics.linalg import FloatArray
-from numerics.progress import Progress, watched
 from numerics.results.base import Result
 from numerics.results.display import Facts
 from numerics.results.labelled import KERNEL, Arrays, Labelled, kernel_array, kernel_coordinates, problem_attributes
@@ -67,26 +62,3 @@ class Comparison(Result):
         kernels = {theory: self.predicted, f"sampled, {width}": self.agreement.mean}
         problem = self.solution.problem
         side_by_side(list(kernels.items()), problem.P, ax, **{"label": kernel_label(problem.kernel_symbol), **style})
-
-
-@of_state
-def compare(state: Solution, simulation: Simulation, *, progress: bool | Progress | None = None) -> Comparison:
-    """A state beside a simulation of the same problem, in the same sign (`numerics.symmetry`).
-
-    Args:
-        state: a minimum of the problem's free energy.
-        simulation: of the same problem.
-        progress: True shows on standard error what is being done, as the kernel that is predicted for a nonlinear
-            network at its width can take a minute; a function is told (`numerics.progress`).
-
-    Raises:
-        InputError: the simulation is of another problem, or none.
-    """
-    require(simulation, "simulation", lambda given: isinstance(given, Simulation), "a simulation")
-    if state.problem != simulation.problem:
-        raise InputError("simulation: is of another problem than the state; accepted: one of the same problem")
-    with watched(progress, f"predicting the kernel at N = {simulation.width}") as told:
-        (phase,) = phases([state], simulation.width)
-        told("comparing", 0, 0)
-        found = compare_phase(phase, simulation)
-    return Comparison(state, found.simulation, found.predicted, found.agreement)

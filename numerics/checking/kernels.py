@@ -2,44 +2,47 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from numerics.checking import agreement
 from numerics.checking.agreement import Agreement, shift_seen
+from numerics.checking.comparison import Comparison
 from numerics.checking.signs import signed
 from numerics.checking.weights import Phase, phases
+from numerics.errors import InputError
+from numerics.inputs.arguments import of_state, require
 from numerics.linalg import FloatArray
+from numerics.progress import Progress, watched
 from numerics.results.solution import Solution
 from numerics.sampling.diagnostics import summarise_symmetric
 from numerics.sampling.result import Simulation
 
 
-@dataclass(frozen=True, eq=False)
-class PhaseComparison:
-    """A state of a problem, a simulation of it, and how they agree.
+@of_state
+def compare(state: Solution, simulation: Simulation, *, progress: bool | Progress | None = None) -> Comparison:
+    """A state beside a simulation of the same problem, in the same sign (`numerics.symmetry`).
 
-    Attributes:
-        solution: the theory's state, N → ∞.
-        simulation: with the sign symmetries removed that turn the state into another.
-        predicted: the kernel predicted at the simulated width, in the simulation's sign.
-        agreement: the verdict.
+    Args:
+        state: a minimum of the problem's free energy.
+        simulation: of the same problem.
+        progress: True shows on standard error what is being done, as the kernel that is predicted for a nonlinear
+            network at its width can take a minute; a function is told (`numerics.progress`).
+
+    Raises:
+        InputError: the simulation is of another problem, or none.
     """
-
-    solution: Solution
-    simulation: Simulation
-    predicted: FloatArray
-    agreement: Agreement
-
-
-def compare(solution: Solution, simulation: Simulation) -> PhaseComparison:
-    """Compare a simulation with one state of the theory at its width, in the same sign of the order parameter."""
-    (phase,) = phases([solution], simulation.width)
-    return compare_phase(phase, simulation)
+    require(simulation, "simulation", lambda given: isinstance(given, Simulation), "a simulation")
+    if state.problem != simulation.problem:
+        raise InputError("simulation: is of another problem than the state; accepted: one of the same problem")
+    with watched(progress, f"predicting the kernel at N = {simulation.width}") as told:
+        (phase,) = phases([state], simulation.width)
+        told("comparing", 0, 0)
+        return compare_phase(phase, simulation)
 
 
-def compare_phase(phase: Phase, simulation: Simulation, inside: FloatArray | None = None) -> PhaseComparison:
+def compare_phase(phase: Phase, simulation: Simulation, inside: FloatArray | None = None) -> Comparison:
     """Compare the draws of a simulation that are in a phase with the phase's mean kernel.
 
     Control variates take the noise out of the mean where all draws are in the phase, and where it is known what the
@@ -69,7 +72,7 @@ def compare_phase(phase: Phase, simulation: Simulation, inside: FloatArray | Non
         at_width=phase.at_width,
         shift=shift_seen(series, limit, predicted - limit, phase.kernel_error) if known and phase.at_width else None,
     )
-    return PhaseComparison(solution, simulation, predicted, verdict)
+    return Comparison(solution, simulation, predicted, verdict)
 
 
 def within(kernels: FloatArray, inside: FloatArray) -> FloatArray:

@@ -20,7 +20,7 @@ def signed(simulation: Simulation, gauge: Gauge) -> Simulation:
     Outputs of test patterns that a symmetry gives no sign stay as they are.
     """
     if not gauge.steps:
-        return simulation
+        return simulation.both_signs()
     kernels, outputs, local = simulation.kernels, simulation.outputs, simulation.bias_local
     variates = simulation.controls
     spectra = simulation.spectra
@@ -32,7 +32,15 @@ def signed(simulation: Simulation, gauge: Gauge) -> Simulation:
         if simulation.problem.arch == "rnn":
             sigma = np.where(where, symmetry.matrices[0], 1.0)
             spectra = tuple(replace(item, values=item.values * sigma[item.chain, item.draw]) for item in spectra)
-    return replace(simulation, kernels=kernels, outputs=outputs, bias_local=local, spectra=spectra, controls=variates)
+    return replace(
+        simulation,
+        kernels=kernels,
+        outputs=outputs,
+        bias_local=local,
+        spectra=spectra,
+        controls=variates,
+        sign_kept=True,
+    )
 
 
 def _of_outputs(simulation: Simulation, symmetry: SignSymmetry, outputs: FloatArray) -> FloatArray:

@@ -116,7 +116,8 @@ def _scan(problem: Problem, name: str, grid: FloatArray, options: Options, told:
 def _checked(over: Mapping[str, ArrayLike]) -> tuple[str, FloatArray]:
     if not isinstance(over, Mapping) or len(over) != 1 or next(iter(over)) not in PARAMETERS:
         wrong = repr(list(over)) if isinstance(over, Mapping) else repr(over)
-        raise InputError(f"over: is {wrong}; accepted: one of {', '.join(PARAMETERS)} with its values")
+        several = "; sweep takes several" if isinstance(over, Mapping) and len(over) > 1 else ""
+        raise InputError(f"over: is {wrong}; accepted: one of {', '.join(PARAMETERS)} with its values{several}")
     ((name, values),) = over.items()
     grid = real_array(values, name)
     if grid.ndim != 1 or grid.size == 0:

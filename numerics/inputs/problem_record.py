@@ -56,9 +56,10 @@ def read_record(path: str | Path) -> dict[str, Any]:
         raise InputError(f"{path}: is no JSON ({error}); accepted: {_ACCEPTED}") from None
     if not isinstance(found, dict) or not isinstance(found.get("problem"), dict):
         raise InputError(f"{path}: has no problem; accepted: {_ACCEPTED}")
-    unknown = sorted(set(found["problem"]) - {"arch", "activation", *NUMBERS, *ARRAYS})
+    known = ("arch", "activation", *NUMBERS, *ARRAYS)
+    unknown = sorted(set(found["problem"]) - set(known))
     if unknown:
-        raise InputError(f"{path}: its problem has a field {unknown[0]!r}; accepted: {_ACCEPTED}")
+        raise InputError(f"{path}: its problem has a field {unknown[0]!r}; accepted: {', '.join(known)}")
     return found
 
 

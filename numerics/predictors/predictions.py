@@ -168,7 +168,6 @@ class Predictions(Result):
         """
         outputs = self.lines()
         if sampled is not None:
-            sampled = sampled.one_sign()
             outputs["sampled"] = Outputs(sampled.prediction, 2 * sampled.prediction_standard_error)
             mean, error = sampled.test_prediction, sampled.test_prediction_standard_error
             if mean is not None and error is not None:

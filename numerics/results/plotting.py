@@ -64,9 +64,10 @@ def plot(result: Any, ax: Any = None, **style: Any) -> Any:
     if isinstance(result, list | tuple) and result and all(isinstance(each, Drawn) for each in result):
         return _plot_together(result, ax, style)
     if not isinstance(result, Drawn):
-        raise InputError(
-            f"result: is a {type(result).__name__}; accepted: a result, such as a Solution or a Simulation"
-        )
+        empty = isinstance(result, list | tuple) and not result
+        wrong = "is empty" if empty else f"is of type {type(result).__name__}"
+        accepted = "a result, such as solve(problem) or simulate(problem, 64), or a list of states and simulations"
+        raise InputError(f"result: {wrong}; accepted: {accepted}")
     return result.plot(ax, **style)
 
 

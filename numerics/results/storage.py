@@ -64,9 +64,9 @@ KINDS = {
 class Stored:
     """A result that saves and loads itself."""
 
-    def save(self, path: str | Path) -> None:
-        """Write the result to a file (`numerics.save`)."""
-        save(self, path)
+    def save(self, path: str | Path) -> Path:
+        """Write the result to a file, whose path is returned (`numerics.save`)."""
+        return save(self, path)
 
     @classmethod
     def load(cls, path: str | Path, *, activation: Any = None) -> Any:
@@ -81,8 +81,11 @@ class Stored:
         return result
 
 
-def save(result: Any, path: str | Path) -> None:
+def save(result: Any, path: str | Path) -> Path:
     """Write a result (`Solution`, `Scan`, `Simulation`, …; see `KINDS`) to a file, whole or not at all.
+
+    Returns:
+        The file's path, as it was given.
 
     Raises:
         InputError: it is of no kind that can be saved, or the file cannot be written.
@@ -99,6 +102,7 @@ def save(result: Any, path: str | Path) -> None:
     )
     with refused_if_unwritable(f"{path}:", "a path for a file"):
         write_bytes(Path(path), [buffer.getbuffer()])
+    return Path(path)
 
 
 def load(path: str | Path, *, activation: Any = None) -> Any:
@@ -118,8 +122,7 @@ def load(path: str | Path, *, activation: Any = None) -> Any:
         >>> import unrolled
         >>> state = unrolled.solve(unrolled.endpoint(T=4, signal=20.0))
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     unrolled.save(state, Path(folder) / "state.npz")
-        ...     again = unrolled.load(Path(folder) / "state.npz")
+        ...     again = unrolled.load(unrolled.save(state, Path(folder) / "state.npz"))
         >>> bool((again.kernel == state.kernel).all())
         True
     """

@@ -64,6 +64,10 @@ class Spectrum:
 class Simulation(Result):
     """Draws from a network's posterior over weights, and what they say. Kernel index is time-major.
 
+    Where W → -W is a symmetry and the network coherent, all means and what is said of them are of draws that are each
+    taken to the sign of positive order parameter (`one_sign`); `kernels`, `outputs` and `spectra` are as drawn, and
+    `both_signs` has the means over these.
+
     Attributes:
         problem: what was learnt.
         width: N.
@@ -80,6 +84,7 @@ class Simulation(Result):
             (chains, draws) (sgld with Euler–Maruyama), else None.
         controls: control variates of the kernel, (chains, draws, f, d) (collapsed), else None.
         seconds: wall-clock time.
+        sign_kept: means are over the draws in the signs that they have here.
     """
 
     problem: Problem
@@ -96,6 +101,7 @@ class Simulation(Result):
     bias_squared: FloatArray | None
     controls: FloatArray | None
     seconds: float
+    sign_kept: bool = False
 
     def __post_init__(self) -> None:
         size, P = self.problem.n * self.problem.P, self.problem.P
@@ -114,8 +120,17 @@ class Simulation(Result):
             ("draws", f"{self.chains} × {self.draws} by {self.sampler}, seed {self.seed}"),
             ("effective samples", f"{self.ess:.0f}"),
             ("R-hat", f"{self.rhat:.3f}"),
+            *self._signs_told(),
             *(("warning", each) for each in self.warnings),
         )
+
+    def _signs_told(self) -> Facts:
+        """Which sign each chain was in, where a coherent network has two."""
+        if self.positive_share is None or not self._is_coherent:
+            return ()
+        shares = ", ".join(f"{share:.0%}" for share in self.positive_share)
+        means = "as drawn" if self.sign_kept else "in one sign"
+        return (("positive order parameter", f"{shares} of each chain's draws; means {means}"),)
 
     def matrix(self) -> FloatArray:
         """The mean kernel."""
@@ -172,26 +187,32 @@ class Simulation(Result):
         return datatree(self.problem, draws, {**words, "step_size": list(self.step_size)})
 
     @cached_property
+    def _meant(self) -> Simulation:
+        """The draws that means are over."""
+        return self if self.sign_kept else self.one_sign()
+
+    @cached_property
     def _kernel(self) -> Summary:
-        return summarise_symmetric(self.kernels)
+        return summarise_symmetric(self._meant.kernels)
 
     @cached_property
     def kernels_controlled(self) -> FloatArray | None:
-        """`kernels` with the noise that control variates explain taken out (`numerics.sampling.controls`).
+        """The kernels that means are over, without the noise that control variates explain (`numerics.sampling.controls`).
 
         None where there are no variates, or fewer than ten draws for each.
         Within one basin of a sign symmetry (`gauge_fixed`), those that are odd under it have mean zero only where the
         chains never change basin, and are left out otherwise.
         """
-        if self.controls is None:
+        kernels, variates = self._meant.kernels, self._meant.controls
+        if variates is None:
             return None
-        functions, d = self.controls.shape[2:]
+        functions, d = variates.shape[2:]
         draws = self.chains * self.draws
         if draws < DRAWS_EACH * d**2:
             return None
         most = min(functions, max(d, draws // (DRAWS_WELL * d)))
-        count = max(count for count in stages(d, self.kernels.shape[2]) if count <= most)
-        return controlled(self.kernels, self.controls[:, :, :count])
+        count = max(count for count in stages(d, kernels.shape[2]) if count <= most)
+        return controlled(kernels, variates[:, :, :count])
 
     @cached_property
     def kernel_controlled(self) -> Summary | None:
@@ -200,7 +221,7 @@ class Simulation(Result):
 
     @cached_property
     def _output(self) -> Summary:
-        return summarise(self.outputs)
+        return summarise(self._meant.outputs)
 
     @property
     def chains(self) -> int:
@@ -234,11 +255,12 @@ class Simulation(Result):
         None if there is none, or if a step is too large for first order to say anything. Each chain has its own step;
         the estimate is the chains' mean.
         """
-        if self.bias_local is None or self.bias_squared is None:
+        meant = self._meant
+        if meant.bias_local is None or self.bias_squared is None:
             return None
         if not all(is_small(*chain) for chain in zip(self.step_size, self.bias_squared, strict=True)):
             return None
-        chains = zip(self.step_size, self.kernels, self.bias_local, self.bias_squared, strict=True)
+        chains = zip(self.step_size, meant.kernels, meant.bias_local, self.bias_squared, strict=True)
         return np.asarray(np.mean([euler_bias(*chain) for chain in chains], axis=0))
 
     @property
@@ -260,14 +282,19 @@ class Simulation(Result):
         if self.ess < ESS_LIMIT:
             said.append(f"the effective sample size is {self.ess:.3g}, below {ESS_LIMIT:g}")
         if said:
-            mixed = "the means mix both signs of a coherent network, one_sign() has those of one"
+            mixed = "the means are over both signs of a coherent network, one_sign() has those of one"
             said[-1] += "; " + (mixed if self._mixes_signs else "more steps are needed")
         return tuple(said)
 
     @property
     def _mixes_signs(self) -> bool:
         """Whether means are over draws of either sign of a coherent network."""
-        return bool(np.ptp(self.basins)) and self.one_sign() is not self
+        return self.sign_kept and bool(np.ptp(self.basins)) and self._is_coherent
+
+    @property
+    def _is_coherent(self) -> bool:
+        """Whether the order parameter has two values of opposite sign."""
+        return self.binder_cumulant is not None and self.binder_cumulant > COHERENT
 
     @property
     def prediction(self) -> FloatArray:
@@ -308,7 +335,7 @@ class Simulation(Result):
         kernel = finite_array(kernel, "kernel", mean.shape)
         value = float(alignment(mean, kernel))
         slope = (direction(kernel) - value * direction(mean)) / np.linalg.norm(mean)
-        series = np.tensordot(self.kernels, slope, axes=2)
+        series = np.tensordot(self._meant.kernels, slope, axes=2)
         return value, float(summarise(series).standard_error)
 
     @property
@@ -376,21 +403,25 @@ class Simulation(Result):
 
         Coherent: the symmetry is there and `binder_cumulant` above `COHERENT`. Elsewhere the draws as they are.
         """
-        cumulant = self.binder_cumulant
-        return self if cumulant is None or cumulant <= COHERENT else self.gauge_fixed()
+        return self.gauge_fixed() if self._is_coherent else self
+
+    def both_signs(self) -> Simulation:
+        """The same draws, whose means are over both signs of a coherent network, as they were drawn."""
+        return replace(self, sign_kept=True)
 
     @property
     def outliers(self) -> ComplexArray | None:
         """Typical eigenvalues of W outside the bulk, in units of √w, or None for a DNN or a single hidden
         time.
 
-        With the sign symmetry, every draw is taken to the sign in which most draws are before it is averaged.
+        With the sign symmetry, every draw is taken to the sign in which most draws of the means are before it is
+        averaged.
         """
         if self.problem.arch != "rnn" or self.problem.n < 2:
             return None
         signs = [1.0] * len(self.spectra)
         if self.has_sign_symmetry:
-            majority = 1.0 if self.basins.sum() >= 0 else -1.0
+            majority = 1.0 if self._meant.basins.sum() >= 0 else -1.0
             signs = [majority * float(self.basins[item.chain, item.draw]) for item in self.spectra]
         return outliers([item.values for item in self.spectra], signs, self.width)
 
@@ -423,4 +454,5 @@ class Simulation(Result):
             ),
             bias_local=None if local is None else np.where(negative, flip * local, local),
             controls=variates,
+            sign_kept=True,
         )

@@ -108,7 +108,20 @@ def test_bad_input_is_one_line_and_status_2(name: str):
     ("arguments", "begins"),
     {
         "a name near": (["sweep", "--over", "sgnal=4:8:2"], "--over: is 'sgnal=4:8:2'; did you mean signal? "),
-        "the name itself": (["scan", "endpoint", "--T", "4", "--signal", "5:4"], "--over: is 'signal=5:4'; accepted: "),
+        "the name itself": (["scan", "--over", "signal=5:4"], "--over: is 'signal=5:4'; accepted: "),
+        "half a range": (
+            ["scan", "endpoint", "--T", "4", "--signal", "5:4"],
+            "--signal: is '5:4'; accepted: a number, or",
+        ),
+        "no range here": (
+            ["solve", "endpoint", "--T", "4", "--signal", "1:2:3"],
+            "--signal: '1:2:3' is not a valid float; "
+            "accepted: a number (endpoint: λ = y²/(v w^(T-2) u)); ranges belong to scan and sweep",
+        ),
+        "two ranges": (
+            ["scan", "endpoint", "--signal", "1:2:3", "--over", "kappa=1:2:3"],
+            "--over: is given 2 times; accepted: once; sweep takes several",
+        ),
         "no word": (["derive"], "WHAT: is missing; accepted: free-energy, "),
         "no shell": (["completion"], "SHELL: is missing; accepted: bash, zsh, fish"),
         "no problem": (["landscape"], "PROBLEM: is missing; accepted: endpoint"),

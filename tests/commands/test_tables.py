@@ -65,7 +65,7 @@ def test_the_program_s_name_alone_shows_its_help():
 
 
 def test_a_word_of_the_sentence_is_not_what_was_meant():
-    from derivations.commands.failure import with_meant
+    from numerics.errors import with_meant
 
     line = "activation: is 'sin'; accepted: linear, erf, tanh, relu, or in Python a function φ(h)"
     assert with_meant(line) == line

@@ -184,11 +184,17 @@ def test_the_sign_is_taken_out_of_the_means_of_coherent_networks_only(mixing):
     two_values = with_order_parameters(mixing, *(signs + 0.01 * np.arange(200) / 200 * signs))
     assert two_values.binder_cumulant == pytest.approx(2 / 3, rel=1e-3)
     assert two_values.positive_share == (0.5, 0.5)
-    assert abs(two_values.kernel_mean[2, 1]) < 0.01
-    assert two_values.one_sign().kernel_mean[2, 1] == pytest.approx(2.0, rel=5e-3)
+    assert abs(two_values.both_signs().kernel_mean[2, 1]) < 0.01
+    assert two_values.kernel_mean[2, 1] == pytest.approx(2.0, rel=5e-3)
+    for what in ("kernel_mean", "kernel_standard_error", "prediction", "ess", "rhat", "coherence"):
+        free, fixed = (getattr(run, what) for run in (two_values, two_values.one_sign()))
+        np.testing.assert_array_equal(free, fixed)
+    np.testing.assert_array_equal(two_values.kernel_controlled.mean, two_values.one_sign().kernel_controlled.mean)
+    assert dict(two_values.facts())["positive order parameter"] == "50%, 50% of each chain's draws; means in one sign"
     about_zero = with_order_parameters(mixing, *np.random.default_rng(1).normal(size=200))
     assert abs(about_zero.binder_cumulant) < 0.2
     assert about_zero.one_sign() is about_zero
+    assert "positive order parameter" not in dict(about_zero.facts())
     signed = simulate(endpoint(4, 5.0, activation="relu"), 8, chains=1, steps=20, warmup=40, workers=1)
     assert signed.binder_cumulant is signed.positive_share is None
     assert signed.one_sign() is signed
