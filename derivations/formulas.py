@@ -23,12 +23,21 @@ def told(fields: Fields) -> Fields:
     return {name: value for name, value in fields.items() if value is not None and not (jumps and name == "exponent")}
 
 
-def as_latex(what: str, fields: Fields) -> str:
-    """The fields of an answer to ``derive WHAT``; each quantity's phrase is a comment behind its formula."""
+def as_latex(what: str, fields: Fields, *, only: str | None = None, columns: int = 1) -> str:
+    """The fields of an answer to ``derive WHAT``; each quantity's phrase is a comment behind its formula.
+
+    Args:
+        what: the word.
+        fields: its answer.
+        only: one field, in place of all with what was given.
+        columns: of the paper, 1 or 2.
+    """
     fields = told(fields)
     printer = Latex(_joint_letters(fields))
-    groups: Groups = [_given(what, fields, printer)]
+    groups: Groups = [_given(what, fields, printer)] if only is None else []
     for name, value in fields.items():
+        if only not in (None, name):
+            continue
         if name in TABLES:
             groups += TABLES[name](value, fields, printer)
         elif name not in _UNWRITTEN and not (name.endswith("_float") and name.removesuffix("_float") in fields):
@@ -38,7 +47,7 @@ def as_latex(what: str, fields: Fields) -> str:
         if environments[-1] and len(environments[-1]) + len(group) > _TOGETHER:
             environments.append([])
         environments[-1] += group
-    return "\n".join(align(rows, printer) for rows in environments if rows)
+    return "\n".join(align(rows, printer, columns=columns) for rows in environments if rows)
 
 
 def _joint_letters(fields: Fields) -> str:

@@ -28,6 +28,7 @@ from theory.display import Equations, Typeset
 from theory.kernel import require_horizon
 from theory.landau import landau_expansion, require_noise
 from theory.landau_closed_form import quartic_coefficient
+from theory.oriented import oriented, positive_sum
 from theory.typesetting import PowerSeries, Row, over_times
 
 CONTINUOUS, DISCONTINUOUS = "continuous", "discontinuous"
@@ -79,6 +80,13 @@ class CriticalPoint(Typeset):
     ratio: Expr | None = None
     conditions: tuple[Expr, ...] = ()
 
+    def __post_init__(self) -> None:
+        positive = None if self.order or self.continuity is None else positive_sum(self.continuity)
+        if positive is not None:
+            for name in ("continuity", "amplitude_squared", "next_coefficient"):
+                value = getattr(self, name)
+                object.__setattr__(self, name, None if value is None else oriented(value, positive))
+
     def equations(self) -> Equations:
         """The point, and the first powers of ``λ - λ_c`` in the order parameter."""
         diagonal = self.kernel_diagonal
@@ -88,6 +96,8 @@ class CriticalPoint(Typeset):
             ("H^{tt}", diagonal if len(diagonal) > 1 else diagonal[0]),
             (powers.left, powers.value),
             (r"\text{order}", self.order),
+            (r"\kappa_{\text{tri}}", self.tricritical_kappa),
+            Row("0", None if self.order else self.continuity, "where it is continuous", "<"),
         )
 
 

@@ -21,6 +21,7 @@ from sympy import (
     Number,
     Pow,
     Symbol,
+    Trace,
     Tuple,
     default_sort_key,
     fraction,
@@ -30,8 +31,8 @@ from sympy.core.function import _coeff_isneg
 from sympy.printing.latex import LatexPrinter
 from sympy.printing.precedence import PRECEDENCE
 
-#: Characters of a line of an article in one column, without the left-hand side.
-ROOM = 56
+#: Characters of a line of an article in one column, and of a column of one in two.
+ROOM, NARROW = 56, 27
 #: How SymPy's printer is set: ln, arcsin, and long numerators beside their fraction.
 STYLE = {"ln_notation": True, "inv_trig_style": "full", "long_frac_ratio": 3}
 #: Matrices over hidden times, whose entries have their times above.
@@ -66,8 +67,17 @@ class Latex(Remembered, LatexPrinter):  # type: ignore[misc]
         super().__init__(dict(STYLE))
         self._joint = joint
 
+    def _as_ordered_terms(self, expr: Any, order: str | None = None) -> list[Any]:
+        """Terms of a sum, a positive one first where there is one: 56 - 3κ, and not -3κ + 56."""
+        terms = list(super()._as_ordered_terms(expr, order))
+        first = next((place for place, term in enumerate(terms) if not _coeff_isneg(term)), 0)
+        return terms[first:] + terms[:first]
+
     def _print_Identity(self, expr: Any) -> str:
         return "I"
+
+    def _print_Add(self, expr: Any, order: str | None = None) -> str:
+        return str(super()._print_Add(expr, order)).replace("+ -", "-")
 
     def _print_MatMul(self, expr: Any) -> str:
         return " ".join(self.factors(expr)[0])
@@ -130,14 +140,23 @@ class Row(NamedTuple):
     relation: str = "="
 
 
-def align(rows: Iterable[Row], printer: Latex | None = None) -> str:
-    """Rows as ``align*``; what each is called stands behind it as a comment."""
+def align(rows: Iterable[Row], printer: Latex | None = None, *, columns: int = 1) -> str:
+    """Rows as ``align*``, with room for a paper of so many columns; what each is called is a comment behind it."""
     body = []
-    printer = printer or Latex()
-    for row in _with_roots_named(list(rows)):
-        room = max(ROOM // 2, ROOM - width(row.left))
-        first, *more = lines(row.value, printer, room)
-        body.append([f"{row.left} &{row.relation} {first}", *(rf"&\quad {line}" for line in more)])
+    printer, most = printer or Latex(), ROOM if columns == 1 else NARROW
+    told = _with_roots_named(list(rows))
+    # the right-hand sides of all begin where the widest left one ends, or below it
+    left = max((width(row.left) for row in told), default=0)
+    below = left > most // 3
+    for row in told:
+        first, *more = lines(row.value, printer, most - left)
+        if not below:
+            body.append([f"{row.left} &{row.relation} {first}", *(rf"&\quad {line}" for line in more)])
+        elif more:
+            broken = lines(row.value, printer, most - 2)
+            body.append([f"&{row.left} {row.relation}", *(rf"&\quad {line}" for line in broken)])
+        else:
+            body.append([f"&{row.left} {row.relation} {first}"])
         body[-1][-1] += "\0" + row.phrase
     text = " \\\\\n".join(line for written in body for line in written)
     ended = re.sub(r"\0(.*?)( \\\\)?$", lambda m: f"{m[2] or ''}{'  % ' + m[1] if m[1] else ''}", text, flags=re.M)
@@ -228,7 +247,7 @@ def lines(value: Any, printer: Latex, room: int = ROOM) -> list[str]:
         return _filled(_signed(value.args, printer, room), room)
     if isinstance(value, Add):
         return _filled(_signed(printer._as_ordered_terms(value), printer, room), room)
-    if isinstance(value, Mul | Pow | log) and value.is_commutative:
+    if isinstance(value, Mul | Pow | log | Trace) and value.is_commutative:
         return _product(value, printer, room)
     return [whole]
 
@@ -266,7 +285,7 @@ def _signed(terms: Iterable[Any], printer: Latex, room: int) -> list[list[str]]:
 
 def _product(value: Any, printer: Latex, room: int) -> list[str]:
     """Factors, broken between two of them with ×; the longest ones in brackets over several lines."""
-    numerator, denominator = fraction(value)
+    numerator, denominator = fraction(value, exact=True)  # else it multiplies numbers into sums
     above = [factor for factor in Mul.make_args(numerator) if factor != 1]
     below = [denominator] if denominator != 1 else []
     if below and width(written(1 / denominator, printer)) > room:
@@ -278,8 +297,8 @@ def _product(value: Any, printer: Latex, room: int) -> list[str]:
     sign = ""
     if numbers.could_extract_minus_sign():
         numbers, sign = -numbers, "- "
-    long = [factor for factor in factors if factor.has(Add)]
-    first = numbers * Mul(*(factor for factor in factors if not factor.has(Add)))
+    long = [factor for factor in factors if factor.has(Add, Trace)]
+    first = numbers * Mul(*(factor for factor in factors if not factor.has(Add, Trace)))
     leading = [first / inverted[0], *(1 / factor for factor in inverted[1:])] if inverted else [first]
     leading = [factor for factor in leading if factor != 1]
     parts = []
@@ -289,7 +308,11 @@ def _product(value: Any, printer: Latex, room: int) -> list[str]:
             parts.append([written(factor, printer)])
         else:
             parts += [[written(above, printer)]] if above != 1 else []
-            parts += [_factor(1 / each, printer, room - 3) for each in Mul.make_args(below) if each != 1]
+            for each in Mul.make_args(below):
+                if each.is_number and each != 1:
+                    parts.append([written(1 / each, printer)])
+                elif each != 1:
+                    parts.append(_factor(1 / each, printer, room - 3))
     parts += [_factor(factor, printer, room - 3) for factor in long]
     if not parts:
         return [written(value, printer)]
@@ -307,8 +330,9 @@ def _factor(factor: Any, printer: Latex, room: int) -> list[str]:
     if width(whole) <= room:
         return [whole]
     opening, inside, closing = r"\Bigl(", factor, r"\Bigr)"
-    if isinstance(factor, log):
-        opening, inside = r"\ln \Bigl(", factor.args[0]
+    if isinstance(factor, log | Trace):
+        name = "ln" if isinstance(factor, log) else "operatorname{tr}"
+        opening, inside = rf"\{name} \Bigl(", factor.args[0]
     elif isinstance(factor, Pow) and isinstance(factor.base, Add):
         inside, exponent = factor.as_base_exp()
         closing += f"^{{{written(exponent, printer).replace('frac', 'tfrac')}}}"

@@ -69,6 +69,8 @@ ANY_SHARING = (
 @click.option("--order", type=int, default=2, show_default=True, help="perturbation: the last power of Y.")
 @click.option("--entry", type=TimeList(), help="perturbation: one kernel entry H^{t,t'}, such as 2,3.")
 @click.option("--supervise", type=TimeList(), help="sequence, perturbation: supervised hidden times, such as 1,3.")
+@click.option("--only", help="One quantity of the answer, by the name that --format text has, such as signal.")
+@click.option("--columns", type=int, default=1, show_default=True, help="latex: columns of the paper, 1 or 2.")
 @click.option("--format", "form", default="text", show_default=True, help="text, latex or json.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 def command(
@@ -88,6 +90,8 @@ def command(
     order: int,
     entry: tuple[int, ...] | None,
     supervise: tuple[int, ...] | None,
+    only: str | None,
+    columns: int,
     form: str,
     as_json: bool,
 ) -> int:
@@ -120,6 +124,8 @@ def command(
         raise click.UsageError(f"WHAT: is {what!r}; accepted: {', '.join(RESULTS)}")
     if form not in ("text", "latex", "json"):
         raise click.UsageError(f"--format: is {form!r}; accepted: text, latex or json")
+    if columns not in (1, 2):
+        raise click.UsageError(f"--columns: is {columns}; accepted: 1 or 2")
     beside = {"PROBLEM": problem, "--skip": skip, "--bias": bias, "--outputs": outputs if outputs != 1 else None}
     extra = [name for name, value in beside.items() if value is not None]
     if extra and what not in ANY_PROBLEM and (what, extra) != ("coherent-branch", ["--skip"]):
@@ -160,16 +166,28 @@ def command(
             fields = one_entry(fields, entry)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+    from derivations.formulas import as_latex, told
+
+    shown = fields if as_json or form == "json" else told(fields)
+    if only is not None:
+        shown = _alone(shown, only)
     if as_json or form == "json":
-        output.print_json(fields)
+        output.print_json(shown)
+    elif form == "latex":
+        click.echo(as_latex(what, fields, only=only, columns=columns))
     else:
         from derivations.expressions import as_text, with_legend
-        from derivations.formulas import as_latex, told
         from derivations.quantities import phrase
 
-        text = partial(as_text, told(fields), partial(phrase, what))
-        click.echo(as_latex(what, fields) if form == "latex" else with_legend(text()))
+        click.echo(with_legend(as_text(shown, partial(phrase, what))))
     return 0
+
+
+def _alone(fields: Fields, only: str) -> Fields:
+    """One quantity of an answer, with its decimals."""
+    if only not in fields:
+        raise click.UsageError(f"--only: is {only!r}; accepted: {', '.join(fields)}")
+    return {name: fields[name] for name in (only, f"{only}_float") if name in fields}
 
 
 def _starting(typed: str, words: Iterable[str]) -> list[str]:

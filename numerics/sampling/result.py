@@ -197,7 +197,9 @@ class Simulation(Result):
 
     @cached_property
     def kernels_controlled(self) -> FloatArray | None:
-        """The kernels that means are over, without the noise that control variates explain (`numerics.sampling.controls`).
+        """The kernels that means are over without the noise that control variates explain.
+
+        See `numerics.sampling.controls`.
 
         None where there are no variates, or fewer than ten draws for each.
         Within one basin of a sign symmetry (`gauge_fixed`), those that are odd under it have mean zero only where the

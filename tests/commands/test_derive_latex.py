@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cmath
+import json
 import re
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from derivations.__main__ import cli
 from derivations.commands.derive import RESULTS
 from derivations.report.typeset import mathml
 from theory.coherent_branch import strong_signal
+from theory.oriented import oriented, positive_sum
 from theory.typesetting import ROOM, Latex, PowerSeries, Row, align, lines, width
 
 #: Every word, with what is awkward about some.
@@ -46,6 +48,17 @@ WORDS = (
     "fluctuations --T symbolic",
     "perturbation --order 2 --supervise 1,3",
     "gaussian-averages",
+)
+#: Those whose formulas are long, in a paper of two columns.
+IN_TWO_COLUMNS = (
+    "free-energy --T symbolic --skip symbolic --bias 1/2",
+    "stationarity endpoint --T 4 --arch looped:2 --bias 1/3",
+    "hessian sequence --T 3 --supervise 1,2 --arch drift:rho --skip 1/2",
+    "critical-point --T 6",
+    "critical-point --T symbolic --kappa symbolic",
+    "coherent-branch --skip 1/2",
+    "coherent-branch --arch shared:rho",
+    "outlier-threshold",
 )
 LONG = ("fluctuations", "coherent-branch --T 5 --kappa symbolic")
 COMPILERS = [name for name in ("pdflatex", "tectonic") if shutil.which(name)]
@@ -86,13 +99,16 @@ def test_formulas_are_aligned_and_have_symbols_of_their_own(words):
             assert count[0] == count[1]
 
 
-def compile_and_measure(folder, words: tuple[str, ...]) -> list[str]:
-    """TeX's complaints about formulas wider than an A4 page."""
+def compile_and_measure(folder, words: tuple[str, ...], columns: int = 1) -> list[str]:
+    """TeX's complaints about formulas wider than an A4 page, or than a column of two (of Physical Review)."""
     branch = theory.coherent_branch()
     results = (theory.critical_point(4), branch, branch.rescaled(), theory.endpoint_free_energy(4), strong_signal())
-    body = "\n".join([*map(latex, words), *(result.latex() for result in results)])
-    packages = r"\usepackage[a4paper,margin=2.5cm]{geometry}\usepackage{amsmath}\allowdisplaybreaks"
-    text = f"\\documentclass{{article}}{packages}\n\\begin{{document}}\n{body}\n\\end{{document}}\n"
+    given = [latex(each if columns == 1 else f"{each} --columns {columns}") for each in words]
+    body = "\n".join([*given, *(result.latex(columns=columns) for result in results)])
+    page = "a4paper,margin=2.5cm" if columns == 1 else "a4paper,textwidth=510pt,columnsep=18pt"
+    packages = rf"\usepackage[{page}]{{geometry}}\usepackage{{amsmath}}\allowdisplaybreaks"
+    kind = "onecolumn" if columns == 1 else "twocolumn"
+    text = f"\\documentclass[{kind}]{{article}}{packages}\n\\begin{{document}}\n{body}\n\\end{{document}}\n"
     (folder / "paper.tex").write_text(text)
     options = ["-halt-on-error", "-interaction=nonstopmode"] if COMPILERS[0] == "pdflatex" else []
     command = [COMPILERS[0], *options, "paper.tex"]
@@ -105,6 +121,12 @@ def compile_and_measure(folder, words: tuple[str, ...]) -> list[str]:
 @pytest.mark.skipif(not COMPILERS, reason="no TeX is installed (apt-get install texlive-latex-base)")
 def test_every_word_compiles_and_fits_a_page(tmp_path):
     assert compile_and_measure(tmp_path, WORDS) == []
+
+
+@pytest.mark.skipif(not COMPILERS, reason="no TeX is installed (apt-get install texlive-latex-base)")
+def test_long_ones_fit_a_column_of_two(tmp_path):
+    assert compile_and_measure(tmp_path, IN_TWO_COLUMNS, 2) == []
+    assert compile_and_measure(tmp_path, ("critical-point --T symbolic --kappa symbolic",), 1) == []
 
 
 @pytest.mark.slow
@@ -275,6 +297,53 @@ def test_the_theory_s_own_symbols():
     assert r"H^{12}_{21}" in latex("hessian sequence --T 3 --supervise 1,2 --arch drift:rho --skip 1/2")
     assert r"y^{1}_{2}" in latex("hessian sequence --T 3 --supervise 1,2 --arch drift:rho --skip 1/2")
     assert r"E_{1}^{2} u^{2} v \left(y^{1}\right)^{2}" in latex("perturbation --order 2 --supervise 1,3")
+
+
+def test_sums_are_written_in_the_sign_in_which_they_are_positive():
+    """Below its tricritical noise 56/3 every factor of the amplitude is positive."""
+    point = theory.critical_point(4)
+    assert str(point.amplitude_squared) == "1024/((56 - 3*kappa)*(kappa + 8))"
+    assert r"0 &< \frac{1}{8} \left(56 - 3 \kappa\right)" in latex("critical-point --kappa symbolic")
+    assert str(point.next_coefficient) == "16384*(-11*kappa**2 + 80*kappa + 544)/((56 - 3*kappa)**3*(kappa + 8)**3)"
+    assert r"\frac{16384 \left(80 \kappa + 544 - 11 \kappa^{2}\right)}" in point.latex()
+    claimed = 1 / ((kappa := theory.symbols.kappa) + 8) * sympy.Rational(1024, 1) / (56 - 3 * kappa)
+    assert sympy.simplify(point.amplitude_squared - claimed) == 0
+    positive = a - b
+    cases = (
+        -2 * a / (b - a),
+        3 * (b - a) ** 3 * (c - d),
+        -((c - d) ** 2) * (b - a) ** 2,
+        -a * (c - d) / b,
+        a * (b - a),
+    )
+    for product in cases:
+        turned = oriented(product, positive)
+        assert sympy.expand(sympy.together(turned - product)) == 0
+        assert not turned.has(b - a)
+    assert [str(oriented(each, positive)) for each in cases[:2]] == ["2*a/(a - b)", "3*(a - b)**3*(-c + d)"]
+    assert positive_sum(-(b - a) * (c + 1) / 3) == a - b
+    assert positive_sum((a - b) * (c - d)) is positive_sum(a * (b + c)) is None
+
+
+def test_one_formula_can_be_had():
+    whole, words = latex("critical-point"), "critical-point --only signal"
+    assert latex(words).splitlines()[1] in whole.replace(r" \\  %", "  %")
+    assert latex(words).count("=") == 2  # and its decimals
+    assert derive(words).splitlines()[-2:] == ["signal = 81/8  # critical signal", "signal_float = 10.125"]
+    assert json.loads(derive(f"{words} --json")) == {"signal": "81/8", "signal_float": 10.125}
+    refused = CliRunner().invoke(cli, ["derive", "critical-point", "--only", "signl"])
+    assert refused.exit_code == 2
+    assert "--only: is 'signl'; accepted: T, kappa, arch, signal, " in refused.output
+    point, branch = theory.critical_point(4), theory.coherent_branch()
+    assert point.latex("signal").splitlines()[1] == r"\lambda_c &= \frac{\left(\kappa + 8\right)^{2}}{8}"
+    assert point.latex("tricritical_kappa").splitlines()[1] == r"\kappa_{\text{tri}} &= \frac{56}{3}"
+    assert point.latex("amplitude_squared") == point.latex("next_coefficient")
+    assert point.latex("signal").splitlines()[1] in point.latex()
+    assert branch.latex("kernel").count("H^{") == 6
+    with pytest.raises(ValueError, match=r"^only: is 'T'; accepted: signal, kernel_diagonal, continuity, "):
+        point.latex("T")
+    with pytest.raises(ValueError, match=r"^columns: is 3; accepted: 1 or 2$"):
+        point.latex(columns=3)
 
 
 def test_a_discontinuous_transition_has_no_exponent():
