@@ -7,6 +7,7 @@ standard error is neither a terminal nor a notebook, lines follow one another at
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import time
@@ -55,7 +56,9 @@ class Work:
         self._first: tuple[float, float] | None = None  # when steps were first told, and how many: a run may go on
 
     def told(self, now: float, what: str, done: float, total: float) -> None:
-        """Of progress, at a time."""
+        """Of progress, at a time; what has another name is other work, which begins anew."""
+        if what != self._now[0]:
+            self._first = None
         if total and (self._first is None or done < self._now[1]):
             self._first = now, done
         self._now = what, done, total
@@ -71,6 +74,51 @@ class Work:
         bar = "█" * round(_BAR * done / total)
         counted = f" {done:.0f}/{total:.0f}" if total > 1 else ""  # else a fraction of one thing
         return f"{what}: {done / total:4.0%}|{bar:<{_BAR}}|{counted} [{elapsed}<{left}]"
+
+
+class Told:
+    """What an iterative search tells: what it does, which part of how many, and how far a residual has fallen.
+
+    A residual falls by about the same factor in each step: its logarithm, from the first value to the tolerance, is
+    the share that is done, from which the time left follows.
+    """
+
+    def __init__(self, progress: Progress | None = None) -> None:
+        self._progress = progress
+        self._doing, self._part, self._of = "", 0, 1
+
+    def __call__(self, doing: str) -> None:
+        """Something else is being done."""
+        self._doing, self._part, self._of = doing, 0, 1
+        if self._progress is not None:
+            self._progress(doing, 0, 0)
+
+    def part(self, number: int, of: int) -> None:
+        """So many parts of it are done."""
+        self._part, self._of = number, of
+        self._share(0.0)
+
+    def steps(self, done: int, total: int) -> None:
+        """So many steps of the part are done."""
+        self._share(done / total)
+
+    def falling(self, tolerance: float) -> Callable[[float], None]:
+        """What is to be told of the residual in every step, from the first to the tolerance."""
+        first, least = 0.0, 0.0
+
+        def told(residual: float) -> None:
+            nonlocal first, least
+            if not residual > 0:
+                return
+            first, least = first or residual, min(least or residual, residual)
+            if first > tolerance:
+                self._share(min(1.0, math.log(first / least) / math.log(first / tolerance)))
+
+        return told
+
+    def _share(self, share: float) -> None:
+        if self._progress is not None:
+            self._progress(self._doing, (self._part + share) / self._of, 1.0)
 
 
 def _clock(seconds: float) -> str:

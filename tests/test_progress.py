@@ -52,6 +52,47 @@ def test_a_line_has_how_much_is_done_and_how_long_it_still_takes():
     assert work.line(4100.0) == "panel:  50%|█████     | [1:06:40<01:40]"
 
 
+def test_other_work_begins_anew():
+    """The time left of one step of a search is not that of the step before it."""
+    work = progress.Work("solving", 0.0)
+    work.told(0.0, "labels", 0.0, 1.0)
+    work.told(100.0, "labels", 0.9, 1.0)
+    work.told(110.0, "refining", 0.95, 1.0)
+    assert work.line(110.0).endswith("<?]")
+    work.told(111.0, "refining", 0.96, 1.0)
+    assert work.line(111.0).endswith("[01:51<00:04]")
+
+
+def test_a_residual_that_falls_by_a_factor_a_step_tells_the_time_left():
+    seen = []
+    told = progress.Told(lambda *now: seen.append(now))
+    told("converging")
+    told.part(1, 2)
+    falls = told.falling(1e-8)
+    for residual in (1e-2, 1e-3, 5e-3, 0.0, 1e-5, 1e-8, 1e-9):
+        falls(residual)
+    told.falling(1e-8)(1e-9)  # at its tolerance from the first
+    told.steps(30, 120)
+    assert seen[0] == ("converging", 0, 0)
+    assert [what for what, _, total in seen[1:]] == ["converging"] * 8
+    shares = [done for _, done, total in seen[1:]]
+    assert shares == pytest.approx([0.5, 0.5, 0.5 + 0.5 / 6, 0.5 + 0.5 / 6, 0.75, 1.0, 1.0, 0.625])
+    progress.Told().falling(1e-8)(1.0)  # nobody is told
+
+
+@pytest.mark.parametrize("engine", ["quadrature", "sampling"])
+def test_a_nonlinear_search_tells_how_far_each_of_its_iterations_is(engine):
+    told = []
+    problem = endpoint(3, 4.0, activation="erf")
+    options = {"size": 64, "tolerance": 0.5} if engine == "sampling" else {}
+    numerics.solve(problem, engine=engine, progress=lambda *now: told.append(now), **options)
+    followed = [done for what, done, total in told if "labels from" in what or "converging" in what if total]
+    assert len(followed) > 3
+    assert max(followed) > 0.9
+    assert any(0.05 < done < 0.9 for done in followed)
+    assert all(0 <= done <= total for _, done, total in told)
+
+
 def test_a_terminals_line_is_rewritten_and_goes(quick):
     shown = quick(Terminal)
     with progress.watched(True, "solving") as told:

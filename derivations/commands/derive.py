@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -183,7 +183,7 @@ def command(
     return 0
 
 
-def _alone(fields: Fields, only: str) -> Fields:
+def _alone(fields: Mapping[str, Any], only: str) -> Fields:
     """One quantity of an answer, with its decimals."""
     if only not in fields:
         raise click.UsageError(f"--only: is {only!r}; accepted: {', '.join(fields)}")

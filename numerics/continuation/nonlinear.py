@@ -36,7 +36,7 @@ def scan_nonlinear(
     """Every state that is found at each value (see ``scan.scan``)."""
     tolerance = TOLERANCE if problem.n * problem.P <= LARGEST_DIMENSION else None
     states: list[Solutions] = []
-    for count, value in enumerate(values.tolist(), start=1):
+    for count, value in enumerate(values.tolist()):
         if progress is not None:
             progress(count, len(values))
         states.append(all_states(PARAMETERS[parameter].applied(problem, value), tolerance=tolerance))

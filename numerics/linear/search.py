@@ -30,7 +30,7 @@ from numerics.linear.saddles import saddles_between
 from numerics.linear.solution import LinearSolution
 from numerics.linear.trust_region import Stop
 from numerics.results.readout import mean_outputs
-from numerics.results.solution import COHERENCE_TOLERANCE, coherence_beyond
+from numerics.results.solution import COHERENCE_TOLERANCE, LOOK_FURTHER, coherence_beyond
 from numerics.symmetry import phases as symmetry
 from numerics.symmetry.actions import acted, action
 from numerics.symmetry.gauge import gauge_signs, reversed_times
@@ -188,7 +188,9 @@ class _Search:
     @property
     def met_bound(self) -> str:
         """What a status says of a search that has met its bound."""
-        return f" The search ended at its bound of {MOST_DESCENTS} descents." if self.descents >= MOST_DESCENTS else ""
+        if self.descents < MOST_DESCENTS:
+            return ""
+        return f" The search ended at its bound of {MOST_DESCENTS} descents; {LOOK_FURTHER}."
 
     def run(self) -> None:
         """Look from the random network's side, and where that may not be all, from the learnt side."""

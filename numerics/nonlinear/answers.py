@@ -12,7 +12,7 @@ from numerics.nonlinear.minima import Found
 from numerics.nonlinear.setting import Search, close
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.predictors.observables import mean_outputs
-from numerics.results.solution import coherence_beyond
+from numerics.results.solution import LOOK_FURTHER, coherence_beyond
 from numerics.symmetry.gauge import SMALL, gauge_signs, reversed_times
 from numerics.symmetry.trajectories import images, kept_classes, kept_entries
 
@@ -57,8 +57,8 @@ def compared(solutions: list[NonlinearSolution], found: Found, refined: list[Sta
         status, converged = solution.status, solution.converged
         if place == 0 and not close(solution.free_energy, found.bound):
             status, converged = f"not converged: a lower state, F ≈ {found.bound:.4g}, was met", False
-        elif found.bounded and converged:
-            status += "; the search for further minima ended at its bound"
+        elif found.bound_met and converged:
+            status += f"; the search for further minima ended at its bound: {found.bound_met}; {LOOK_FURTHER}"
         if place == 0 and converged:
             status += _undecided(solution, minima)
         answers.append(

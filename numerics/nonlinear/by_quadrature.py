@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -20,6 +20,7 @@ from numerics.nonlinear.quadrature import quadrature_nodes
 from numerics.nonlinear.reduced import ReducedPoint, kkt_blocks, natural, natural_hessian, reduced_point
 from numerics.nonlinear.solution import Engine
 from numerics.nonlinear.space import TrajectorySpace
+from numerics.progress import Told
 from numerics.symmetry.trajectories import Classes, kept_classes, kept_entries, turns
 
 #: How Newton's method ends on one set of points.
@@ -70,10 +71,12 @@ class Quadrature:
     Attributes:
         phi: the activation.
         refinement: points along an axis, as a multiple of the standard rule's.
+        told: how far a search is.
     """
 
     phi: Activation
     refinement: float = COARSE
+    told: Told = field(default_factory=Told)
     name: Engine = "quadrature"
     same: float = 1e-5
     has_walkers: bool = False
@@ -113,6 +116,8 @@ class Quadrature:
         kept = kept_entries(space, vectors, classes)
         iterations = 0
         state: PlacedState | None = None
+        falls = self.told.falling(PLACED)
+        falls(1.0)
         for placement in range(PLACEMENTS):
             newton = _newton(space, vectors, nodes, kernel, conjugate, kept)
             if newton is None:
@@ -120,6 +125,7 @@ class Quadrature:
             point, steps, ending = newton
             iterations += steps
             moved = float(np.linalg.norm(point.kernel - kernel) / np.linalg.norm(point.kernel))
+            falls(moved)
             kernel, conjugate = point.kernel, point.conjugate
             state = PlacedState.on(nodes, point, iterations, "the points have not converged")
             if ending == "failed":

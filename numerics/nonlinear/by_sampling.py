@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from numerics.nonlinear.refining import Refining
 from numerics.nonlinear.sample import BATCHES, Mixture, Sample, fitted, placed, sample, standard, with_tails
 from numerics.nonlinear.solution import Engine
 from numerics.nonlinear.space import TrajectorySpace
+from numerics.progress import Told
 from numerics.symmetry.trajectories import Classes, kept_classes, mirror, reversing
 
 #: Points of a batch with which states are found, and the most that they are refined with.
@@ -94,11 +95,13 @@ class Sampling:
         phi: the activation.
         size: points of each of 16 batches; None for as many as the tolerance needs.
         seed: of the random numbers.
+        told: how far a search is.
     """
 
     phi: Activation
     size: int | None
     seed: int
+    told: Told = field(default_factory=Told)
     name: Engine = "sampling"
     same: float = 1e-2
 
@@ -206,7 +209,7 @@ class Sampling:
     def refined(self, space: TrajectorySpace, state: SampledState | WalkedState, limit: float, say: Say) -> Refined:
         """The state on as large a sample as its tolerance needs and `MOST` allows, or on the one that was asked for."""
         if isinstance(state, WalkedState):
-            return by_walkers.refined(space, self.phi, state, limit, self.seed, say)
+            return by_walkers.refined(space, self.phi, state, limit, self.seed, say, self.told)
         changed = self._refined_weak(space, state, limit, say) if state.reached else None
         if changed is not None:
             return changed
@@ -250,10 +253,12 @@ class Sampling:
         classes = kept_classes(space, self.phi, state.point.kernel)
         size = self._coarse(groups_of(space, classes))
         pairs = []
+        say("small samples, with labels and without")
         for seed in range(weak.SAMPLES):
-            say(f"sample {seed + 1} of {weak.SAMPLES}, with labels and without")
-            engine, start, pair = replace(self, seed=self.seed + seed), self.start(space, state), []
+            engine, start = replace(self, seed=self.seed + seed), self.start(space, state)
+            pair: list[SampledState] = []
             for labels in (space, space.with_labels(0.0)):
+                self.told.part(2 * seed + len(pair), 2 * weak.SAMPLES)
                 new = engine._converged(labels, start, size, classes=classes, tolerance=weak.RESIDUAL)
                 if new is None or not new.reached:
                     return None
@@ -277,7 +282,8 @@ class Sampling:
     def _map(self, space: TrajectorySpace, start: Start, size: int, classes: Classes | None = None) -> MomentMap:
         """The map on fixed random numbers, so many a batch."""
         groups = groups_of(space, classes)
-        return MomentMap(self._samples(space, size, groups, start.mixtures), groups, space, self.phi, classes)
+        samples = self._samples(space, size, groups, start.mixtures)
+        return MomentMap(samples, groups, space, self.phi, classes, self.told)
 
     def _samples(
         self, space: TrajectorySpace, size: int, groups: tuple[Group, ...], mixtures: tuple[Mixture, ...] | None
@@ -422,8 +428,9 @@ class Sampling:
     ) -> list[FloatArray] | None:
         """Changes of Φ from a state to those on parts of its sample; None if one has no state."""
         changes = []
-        for part in parts:
-            map_ = MomentMap(part, state.groups, space, self.phi, classes)
+        for number, part in enumerate(parts):
+            self.told.part(number, len(parts))
+            map_ = MomentMap(part, state.groups, space, self.phi, classes, self.told)
             try:
                 last, _, reached = map_.fixed_point(state.moments, tolerance=PARTS_TOLERANCE)
             except np.linalg.LinAlgError:

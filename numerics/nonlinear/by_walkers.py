@@ -21,6 +21,7 @@ from numerics.nonlinear.nodes import Nodes
 from numerics.nonlinear.reduced import stationary_point
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.nonlinear.walkers import Walkers, on_other_points
+from numerics.progress import Told
 
 #: Walkers of a population; steps after which their paths are scaled anew; updates of the chain in each part of an
 #: anneal.
@@ -102,13 +103,15 @@ def law_of(space: TrajectorySpace, moments: Pair) -> Pair:
 
 @recorded
 def walked_down(
-    space: TrajectorySpace, phi: Activation, covariance: FloatArray, seed: tuple[int, ...]
+    space: TrajectorySpace, phi: Activation, covariance: FloatArray, seed: tuple[int, ...], told: Told | None = None
 ) -> WalkedState | None:
     """Where F leads down to from the centred normal law of a covariance; None where no averages can be made."""
+    told = told or Told()
     streams = np.random.default_rng(seed).spawn(1 + POPULATIONS)
     try:
         way = _Way(space, phi, covariance, streams[0])
-        for _ in range(DOWN):
+        for number in range(DOWN):
+            told.steps(number, DOWN + AVERAGED)
             way.step()
         moments = way.averaged(AVERAGED)
         return _state(space, phi, moments, streams[1:], way.steps)
@@ -117,11 +120,21 @@ def walked_down(
 
 
 @recorded
-def refined(space: TrajectorySpace, phi: Activation, state: WalkedState, limit: float, seed: int, say: Say) -> Refined:
+def refined(
+    space: TrajectorySpace,
+    phi: Activation,
+    state: WalkedState,
+    limit: float,
+    seed: int,
+    say: Say,
+    told: Told | None = None,
+) -> Refined:
     """The state with its error, by populations that start from it; longer where the error exceeds the limit."""
+    told = told or Told()
     streams = np.random.default_rng(seed).spawn(POPULATIONS + 1)
     ways, start, steps = [], (state.point.kernel, state.second), HALF
-    for stream in streams[1:]:
+    for number, stream in enumerate(streams[1:]):
+        told.part(number, POPULATIONS)
         way = _Way(space, phi, state.second, stream)
         way.begin(start)
         for _ in range(BEFORE):
@@ -129,7 +142,10 @@ def refined(space: TrajectorySpace, phi: Activation, state: WalkedState, limit: 
         ways.append(way)
     for _ in range(1 + DOUBLINGS):
         say(f"{POPULATIONS * COUNT} walkers, {2 * steps} steps")
-        halves = [[way.averaged(steps) for way in ways] for _ in range(2)]
+        halves: list[list[Pair]] = [[], []]
+        for number in range(2 * len(ways)):
+            told.part(number, 2 * len(ways))
+            halves[number // len(ways)].append(ways[number % len(ways)].averaged(steps))
         kernels, seconds = (np.array([[each[i] for each in half] for half in halves]) for i in range(2))
         whole = kernels.mean(axis=0)
         change = kernels[1] - kernels[0]

@@ -57,7 +57,7 @@ class Refined:
     free_energy_error: float | None = None
 
 
-#: Told what is being done.
+#: Told what is being done (`numerics.progress.Told`, or less).
 Say = Callable[[str], None]
 #: A state of an engine, or none.
 Reached = TypeVar("Reached", bound=State | None)

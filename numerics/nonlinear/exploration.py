@@ -15,12 +15,12 @@ import numpy as np
 from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray
 from numerics.nonlinear.descent import Descent
-from numerics.nonlinear.engine import Say
 from numerics.nonlinear.gaussian_descent import GaussianDescent, largest
 from numerics.nonlinear.groups import groups_of
 from numerics.nonlinear.laws import Law
 from numerics.nonlinear.learnt import learnt_covariances
 from numerics.nonlinear.space import TrajectorySpace
+from numerics.progress import Told
 from numerics.symmetry.trajectories import images
 
 #: Descents from laws that fit the labels, at most.
@@ -58,48 +58,55 @@ class Explored:
     Attributes:
         laws: of distinct kernels, lowest F first.
         ended: for each, whether F falls no further: it is near a minimum.
-        bounded: whether starts were left out, or a descent that competes ended at its bound.
+        bound_met: the bound at which starts were left out, or descents that compete; empty where none was met.
         within_reach: whether the labels are within reach of the random network, so that little was tried.
         gaussian: whether the laws are Gaussian.
     """
 
     laws: list[Law]
     ended: list[bool]
-    bounded: bool
+    bound_met: str
     within_reach: bool
     gaussian: bool = False
 
 
-def explore(space: TrajectorySpace, phi: Activation, prior: FloatArray, seed: int, say: Say) -> Explored:
+def explore(space: TrajectorySpace, phi: Activation, prior: FloatArray, seed: int, say: Told) -> Explored:
     """The minima that descents on few points lead to.
 
     Args:
         space, phi: problem and activation.
         prior: the random network's kernel.
         seed: of the points.
-        say: told what is being done.
+        say: told what is being done, and how far it is.
     """
     within = _within_reach(space, prior)
     energy = space.labels.duals(prior).energy
     if energy < (WEAK if within else NEGLIGIBLE):
-        return Explored([], [], False, True)
+        return Explored([], [], "", True)
     by_normal = phi.odd and largest(groups_of(space)) > LARGE
     descent = GaussianDescent(space, phi, seed) if by_normal else Descent(space.d, phi, seed)
-    exploration = _Exploration(space, phi, descent, energy + CLOSE * (1 + energy))
+    exploration = _Exploration(space, phi, descent, energy + CLOSE * (1 + energy), say)
     say("looking for minima from the random network and from laws that fit the labels")
     C = space.covariance(prior)
-    exploration.random_side(C, grown=not within)  # within reach the engine follows growing labels itself
     covariances = list(learnt_covariances(space, C, few=within))
-    for covariance in covariances[:MOST_STARTS]:
+    starts = covariances[:MOST_STARTS]
+    say.part(0, 1 + len(starts))
+    exploration.random_side(C, grown=not within)  # within reach the engine follows growing labels itself
+    for number, covariance in enumerate(starts, start=1):
+        say.part(number, 1 + len(starts))
         exploration.descend(exploration.descent.normal(space, covariance), FIRST_STEPS)
     exploration.go_on()
     if not within:
         say("following the lowest minimum to stronger labels and weaker noise, and back")
         exploration.continued()
         exploration.go_on()
-    cut = len(covariances) > MOST_STARTS or any(not done for _, done in exploration.competing(CLOSE))
+    met = ""
+    if len(covariances) > MOST_STARTS:
+        met = f"{MOST_STARTS} of {len(covariances)} starts that fit the labels were tried"
+    elif any(not done for _, done in exploration.competing(CLOSE)):
+        met = f"a descent that competes had not ended after {ROUNDS} rounds of {STEPS} steps"
     laws, ended = [law for law, _ in exploration.found], [done for _, done in exploration.found]
-    return Explored(laws, ended, cut, within, by_normal)
+    return Explored(laws, ended, met, within, by_normal)
 
 
 def _within_reach(space: TrajectorySpace, prior: FloatArray) -> bool:
@@ -112,9 +119,9 @@ class _Exploration:
     """Laws found so far, lowest F first, each with whether its descent has ended by itself."""
 
     def __init__(
-        self, space: TrajectorySpace, phi: Activation, descent: Descent | GaussianDescent, ceiling: float
+        self, space: TrajectorySpace, phi: Activation, descent: Descent | GaussianDescent, ceiling: float, say: Told
     ) -> None:
-        self.space, self.phi, self.descent, self.ceiling = space, phi, descent, ceiling
+        self.space, self.phi, self.descent, self.ceiling, self.say = space, phi, descent, ceiling, say
         self.found: list[tuple[Law, bool]] = []
 
     def random_side(self, covariance: FloatArray, *, grown: bool) -> None:
@@ -134,9 +141,12 @@ class _Exploration:
             return
         space, lowest = self.space, self.found[0][0]
         ways = [[space.with_labels(factor) for factor in STRONGER], [space.with_noise(factor) for factor in WEAKER]]
+        done, steps = 0, sum(map(len, ways))
         for way in ways:
             law = lowest
             for there in way:
+                self.say.part(done, steps)
+                done += 1
                 law = self.descent.down(there, law, WAY_STEPS)[0]
             self.descend(law, FIRST_STEPS)
 
@@ -151,9 +161,12 @@ class _Exploration:
         A way on which the neurons divide, some for one pattern and some for another, is long and first slow.
         """
         going = [law for law, done in self.competing(COMPETES) if not done][:MOST_GOING_ON]
-        for _ in range(ROUNDS):
+        for number in range(ROUNDS):
             falling = []
-            for law in going:
+            if going:
+                self.say(f"going on with minima that compete ({len(going)}), round {number + 1} of at most {ROUNDS}")
+            for place, law in enumerate(going):
+                self.say.part(place, len(going))
                 self.found = [each for each in self.found if each[0] is not law]
                 new, done = self.descent.down(self.space, law, STEPS)
                 self.keep(new, done)

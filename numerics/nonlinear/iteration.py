@@ -17,7 +17,7 @@ Anal. 49, 1715 (2011)) makes the map converge where plain repetition does not.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ from numerics.nonlinear.groups import Group
 from numerics.nonlinear.journal import recorded
 from numerics.nonlinear.sample import Sample
 from numerics.nonlinear.space import TrajectorySpace
+from numerics.progress import Told
 from numerics.symmetry.trajectories import Classes, kept_matrices
 
 #: Residuals kept, iterations, and the relative residual at which they end.
@@ -110,6 +111,7 @@ class MomentMap:
         samples, groups: random numbers of each group.
         space, phi: coordinates, activation.
         classes: what states are kept to, where groups are coarser.
+        told: how far the residual has fallen.
     """
 
     samples: tuple[Sample, ...]
@@ -117,6 +119,7 @@ class MomentMap:
     space: TrajectorySpace
     phi: Activation
     classes: Classes | None = None
+    told: Told = field(default_factory=Told)
 
     @recorded
     def fixed_point(
@@ -143,10 +146,13 @@ class MomentMap:
         changes: list[FloatArray] = []
         norms: list[float] = []
         longest, damped = LONGEST * np.sqrt(self.space.m + self.space.d), DAMPED
+        falls = self.told.falling(tolerance)
         for iteration in range(relaxed + ITERATIONS):
             if iteration == relaxed:
                 from_here = x
-            if np.linalg.norm(residual) <= tolerance * np.linalg.norm(x):
+            relative = float(np.linalg.norm(residual) / np.linalg.norm(x))
+            falls(relative)
+            if relative <= tolerance:
                 return now, iteration, True
             if now.counting < FEWEST:
                 break
@@ -181,7 +187,9 @@ class MomentMap:
         basis = at.frame.basis(odd=self.phi.odd)
         now, residual = at(x)
         longest = NEWTON_LONGEST * np.sqrt(self.space.m + self.space.d)
-        for step_number in range(DOWNHILL if downhill else FOLLOWING):
+        most = DOWNHILL if downhill else FOLLOWING
+        for step_number in range(most):
+            self.told.steps(step_number, most)
             if np.linalg.norm(residual) <= tolerance * np.linalg.norm(x):
                 return now, step_number, True
             size, modes = np.linalg.eig(at.slope(x, residual, basis))

@@ -33,14 +33,14 @@ class Found:
         minima: of these, those without a direction that leads down, and those of which none was looked for.
         others: F of minima that are known on few points only.
         bound: the lowest F of a law that belongs to none of the states; infinite without one.
-        bounded: whether the search has ended at a bound.
+        bound_met: the bound at which the search has ended; empty where it has come to an end.
     """
 
     states: list[State]
     minima: list[State]
     others: list[float]
     bound: float
-    bounded: bool
+    bound_met: str
 
 
 def search_states(search: Search, *, whole: bool) -> Found:
@@ -61,8 +61,9 @@ def search_states(search: Search, *, whole: bool) -> Found:
             queue.append(new)
 
     failed: list[Law] = []
-    for law in _competing(search, whole=whole):
-        search.say(f"converging to a minimum of F ≈ {law.free_energy:.4g}")
+    competing = _competing(search, whole=whole)
+    for number, law in enumerate(competing, start=1):
+        search.say(f"converging to minimum {number} of {len(competing)}, F ≈ {law.free_energy:.4g}")
         new = state_of_law(search, law)
         keep(new)
         if new is None or not new.reached:
@@ -109,7 +110,7 @@ def search_states(search: Search, *, whole: bool) -> Found:
         minima,
         [F for F, ended in others if ended],
         min((F for F, _ in others), default=np.inf),
-        search.explored.bounded or bool(queue),
+        f"below {len(queue)} of {len(found)} states nothing was looked for" if queue else search.explored.bound_met,
     )
 
 
@@ -121,9 +122,11 @@ def _by_walkers(search: Search) -> Found | None:
     space, phi = search.space, search.engine.phi
     C = space.covariance(search.prior)
     found: list[WalkedState] = []
-    for number, covariance in enumerate([C, *learnt_covariances(space, C, few=True)], start=1):
-        search.say(f"walkers follow F down from start {number}")
-        new = walked_down(space, phi, covariance, (search.seed, number))
+    covariances = [C, *learnt_covariances(space, C, few=True)]
+    search.say(f"walkers follow F down from {len(covariances)} starts")
+    for number, covariance in enumerate(covariances, start=1):
+        search.say.part(number - 1, len(covariances))
+        new = walked_down(space, phi, covariance, (search.seed, number), search.say)
         if new is not None:
             found.append(new)
     found.sort(key=lambda state: state.point.free_energy)
@@ -141,7 +144,7 @@ def _by_walkers(search: Search) -> Found | None:
         <= APART * np.hypot(state.free_energy_error, lowest.free_energy_error)
     ][:MOST_WALKED]
     others = [state.point.free_energy for state in distinct if not any(state is each for each in competing)]
-    return Found([*competing], [*competing], others, np.inf, False)
+    return Found([*competing], [*competing], others, np.inf, "")
 
 
 def _competing(search: Search, *, whole: bool) -> list[Law]:

@@ -29,7 +29,7 @@ from numerics.nonlinear.quadrature import LARGEST_DIMENSION
 from numerics.nonlinear.setting import RELAXATION, Search, close
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import trajectory_space
-from numerics.progress import Progress
+from numerics.progress import Progress, Told
 from numerics.results.solutions import Solutions
 from numerics.threads import one_thread
 
@@ -88,7 +88,7 @@ def all_states(
         size: points of each of 16 batches of the sampling engine, a power of 2; as many as the tolerance needs, up to
             32768, unless given. For odd φ each stands for its negative too.
         seed: of the sampling engine.
-        progress: told what is being done (`numerics.progress`), whenever that changes, and not for how long.
+        progress: told what is being done, and how much of it (`numerics.progress`).
 
     Raises:
         InputError: an argument outside the above; a kernel without full rank (two patterns that φ cannot tell apart).
@@ -168,10 +168,10 @@ def _prepared(
         raise InputError("kappa: is 0; accepted: a finite number > 0 for a nonlinear network")
     size, seed = None if size is None else power_of_two(size, "size"), integer(seed, "seed", 0)
     sampled = engine == "sampling" or space.d > LARGEST_DIMENSION
-    chosen: Engine = Sampling(phi, size, seed) if sampled else Quadrature(phi)
+    say = Told(progress)
+    chosen: Engine = Sampling(phi, size, seed, told=say) if sampled else Quadrature(phi, told=say)
     limit = TOLERANCE[chosen.name] if tolerance is None else positive(tolerance, "tolerance")
     prior = forward_kernel(space, phi)
     require_regular(space, prior)
     diagonal = engine == "auto" and is_diagonal(space, phi)
-    say = (lambda doing: None) if progress is None else (lambda doing: progress(doing, 0, 0))
     return Search(chosen, space, prior, limit, diagonal, seed, say)

@@ -9,11 +9,12 @@ import numpy as np
 
 from numerics.linalg import FloatArray
 from numerics.nonlinear.diagonal import diagonal_state
-from numerics.nonlinear.engine import Engine, Say, State
+from numerics.nonlinear.engine import Engine, State
 from numerics.nonlinear.exploration import Explored, explore
 from numerics.nonlinear.laws import Law
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import TrajectorySpace
+from numerics.progress import Told
 from numerics.symmetry.exchange import exchanges
 from numerics.symmetry.trajectories import kept_classes, near
 
@@ -45,7 +46,7 @@ class Search:
         limit: relative error of Φ that a solution may have.
         is_diagonal: whether the random network's branch is diagonal in time, and may be computed as such.
         seed: of random points.
-        say: told what is being done.
+        say: told what is being done, and how far it is.
     """
 
     engine: Engine
@@ -54,7 +55,7 @@ class Search:
     limit: float
     is_diagonal: bool
     seed: int
-    say: Say
+    say: Told
 
     @cached_property
     def diagonal(self) -> NonlinearSolution | None:

@@ -15,6 +15,7 @@ from numerics import solve, solve_all
 from numerics.inputs.problem import endpoint
 from numerics.linear import search
 from numerics.linear.search import MOST_DESCENTS, PERTURBATION, _Found, _Search, counted, lowest_state, search_all
+from numerics.results.solution import LOOK_FURTHER
 from theory.learning_onset import onset, onset_noise
 from theory.learning_transition import learning_transition
 
@@ -135,7 +136,7 @@ def test_descents_are_bounded_and_the_bound_is_said(monkeypatch):
     assert one.met_bound == ""
     one.descend(Point(place=0.0, free_energy=0.0))
     assert one.descents == MOST_DESCENTS == len(one.found)
-    assert one.met_bound == f" The search ended at its bound of {MOST_DESCENTS} descents."
+    assert one.met_bound == f" The search ended at its bound of {MOST_DESCENTS} descents; {LOOK_FURTHER}."
 
 
 ONE = {0.0: (5.0, [1.0], True), 10.0: (4.0, [1.0], True), 40.0: (3.0, [1.0], True)}

@@ -24,10 +24,10 @@ class Answer:
     free_energy_error: float | None = None
 
 
-def met(minima=(), others=(), bound=np.inf, bounded=False):
+def met(minima=(), others=(), bound=np.inf, bound_met=""):
     """What a search found, of which the solutions are the refined ones."""
     states = [SimpleNamespace(point=SimpleNamespace(free_energy=F)) for F in minima]
-    return SimpleNamespace(minima=states, others=list(others), bound=bound, bounded=bounded)
+    return SimpleNamespace(minima=states, others=list(others), bound=bound, bound_met=bound_met)
 
 
 def test_minima_are_converged_and_stable():
@@ -55,8 +55,13 @@ def test_a_lower_state_that_was_met_is_said_of_the_lowest_solution_only(bound, c
 
 
 def test_a_search_that_has_met_its_bound_says_so_of_every_converged_solution():
-    answers = compared([Answer(1.0), Answer(2.0, converged=False, status="lost")], met(bounded=True), [])
-    assert answers[0].status == "converged; the search for further minima ended at its bound"
+    answers = compared(
+        [Answer(1.0), Answer(2.0, converged=False, status="lost")], met(bound_met="16 of 40 starts were tried"), []
+    )
+    assert answers[0].status == (
+        "converged; the search for further minima ended at its bound: 16 of 40 starts were tried; "
+        "`check` shows whether sampled networks are in a state of lower F"
+    )
     assert answers[1].status == "lost"
     assert answers[0].converged
 

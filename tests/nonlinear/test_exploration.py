@@ -14,6 +14,7 @@ from numerics.nonlinear.by_quadrature import Quadrature
 from numerics.nonlinear.by_sampling import Sampling
 from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.space import trajectory_space
+from numerics.progress import Told
 
 
 @pytest.mark.parametrize("problem", [endpoint(4, 6.0, kappa=0.3), sequence(4, 1.2, 2.0, (1, 3), kappa=5.0, arch="dnn")])
@@ -62,7 +63,7 @@ class Downhill:
 def planted(monkeypatch):
     monkeypatch.setattr(exploration, "images", lambda space, phi, kernel: [kernel, -kernel])
     return lambda answers=None, ceiling=100.0: exploration._Exploration(
-        Space(part=1.0, noise=1.0), None, Downhill(answers), ceiling
+        Space(part=1.0, noise=1.0), None, Downhill(answers), ceiling, Told()
     )
 
 
@@ -165,17 +166,18 @@ def test_labels_within_reach_are_hardly_explored():
         space = trajectory_space(problem)
         prior = forward_kernel(space, problem.activation)
         told = []
-        result = exploration.explore(space, problem.activation, prior, 0, told.append)
+        say = Told(lambda doing, done, total: told.append(doing))
+        result = exploration.explore(space, problem.activation, prior, 0, say)
         return result, told, float(prior[-1, -1])
 
     weak, told, size = explored(0.1, 1.0)
     assert weak.within_reach == (3 * size >= 1.0)
     near, told, size = explored(0.1, 2.9 * size)
     assert near.within_reach
-    assert (near.laws, near.ended, near.bounded, told) == ([], [], False, [])
+    assert (near.laws, near.ended, near.bound_met, told) == ([], [], "", [])
     far, told, _ = explored(0.1, 3.1 * size)
     assert not far.within_reach
-    assert len(told) == 2
+    assert len({doing for doing in told if "going on" not in doing}) == 2
     _, _, size = explored(0.1, 1.0, T=3)
     assert explored(0.1, 8.9 * size, T=3)[0].within_reach
     assert not explored(0.1, 9.1 * size, T=3)[0].within_reach

@@ -17,6 +17,7 @@ from numerics.nonlinear.nodes import Nodes
 from numerics.nonlinear.search import lowest_state
 from numerics.nonlinear.space import trajectory_space
 from numerics.nonlinear.walkers import Walkers, on_other_points
+from numerics.progress import Told
 from tests.linear.test_delayed_tasks import match_to_sample
 
 PHI = NAMED["erf"]
@@ -91,5 +92,5 @@ def test_the_bound_of_a_law_holds_on_points_that_it_was_not_fitted_to():
     assert holds(space, PHI, descent.down(space, law, 200)[0], 0)
     x, y = match_to_sample()
     space = trajectory_space(Problem(4.0 * x, y, activation="erf", kappa=0.2))
-    overfitted = explore(space, PHI, forward_kernel(space, PHI), 0, lambda told: None).laws[0]
+    overfitted = explore(space, PHI, forward_kernel(space, PHI), 0, Told()).laws[0]
     assert not holds(space, PHI, overfitted, 0)
