@@ -108,11 +108,13 @@ class Told:
 
         def told(residual: float) -> None:
             nonlocal first, least
-            if not residual > 0:
+            if not math.isfinite(residual):
                 return
             first, least = first or residual, min(least or residual, residual)
-            if first > tolerance:
-                self._share(min(1.0, math.log(first / least) / math.log(first / tolerance)))
+            if not least > tolerance:
+                self._share(1.0)
+            elif first > least:
+                self._share(math.log(first / least) / math.log(first / tolerance))
 
         return told
 

@@ -132,7 +132,7 @@ def test_where_points_are_too_few_walkers_find_the_states_that_compete(held, mon
     ways = [(20, 1.05), (10, 1.0), (20.1, 1.06), None, (30, 1.2), (40, 1.11)]
     asked = []
 
-    def down(space, phi, covariance, seed):
+    def down(space, phi, covariance, seed, told):
         asked.append((covariance, seed))
         if ways[len(asked) - 1] is None:
             return None
