@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: What of a table fits a terminal of 80 columns, and a screen.
 MOST_COLUMNS, MOST_ROWS = 6, 40
+#: Columns of a sentence beside its name.
+WIDEST = 56
 #: Where a command's context keeps what it was asked for, and whether progress is to be shown.
 RUN, PROGRESS = "unrolled.run", "unrolled.progress"
 
@@ -80,7 +82,8 @@ def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]
     shown = [tuple(row) for row in rows]
     for index, name in enumerate(header):
         words = all(re.fullmatch(r"[^\d]*[A-Za-z]{2}.*", row[index]) for row in shown)
-        table.add_column(name, justify="left" if index == 0 or words else "right")
+        sentences = WIDEST if index == 1 == len(header) - 1 else None
+        table.add_column(name, justify="left" if index == 0 or words else "right", max_width=sentences)
     for row in shown:
         table.add_row(*row)
     console = Console()

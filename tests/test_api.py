@@ -61,11 +61,13 @@ def results(tmp_path_factory):
     with ThreadPoolExecutor(1) as executor:
         swept = sweep(endpoint_of, GRID, tmp_path_factory.mktemp("sweep"), executor)
     odds = phase_weights([solution], 16)
+    scanned = scan(endpoint(4, 1.0), {"signal": np.linspace(5.0, 20.0, 7)})
     found = [
         solution,
         solve(endpoint(3, 5.0, activation="erf")),
         solve_all(problem),
-        scan(endpoint(4, 1.0), {"signal": np.linspace(5.0, 20.0, 7)}),
+        scanned,
+        scanned.loop,
         solve_endpoint_batch(4, np.linspace(5.0, 20.0, 5), branch="coherent"),
         landscape(4, 20.0, [-0.5, 0.0, 0.5]),
         simulation,

@@ -56,6 +56,12 @@ class Remembered:
         return self._written[key]
 
 
+def positive_first(terms: list[Any]) -> list[Any]:
+    """Terms of a sum, those that are subtracted not first where others are added: 56 - 3κ, and not -3κ + 56."""
+    first = next((place for place, term in enumerate(terms) if not _coeff_isneg(term)), 0)
+    return terms[first:] + terms[:first]
+
+
 class Latex(Remembered, LatexPrinter):  # type: ignore[misc]
     """LaTeX of SymPy expressions.
 
@@ -68,10 +74,7 @@ class Latex(Remembered, LatexPrinter):  # type: ignore[misc]
         self._joint = joint
 
     def _as_ordered_terms(self, expr: Any, order: str | None = None) -> list[Any]:
-        """Terms of a sum, a positive one first where there is one: 56 - 3κ, and not -3κ + 56."""
-        terms = list(super()._as_ordered_terms(expr, order))
-        first = next((place for place, term in enumerate(terms) if not _coeff_isneg(term)), 0)
-        return terms[first:] + terms[:first]
+        return positive_first(list(super()._as_ordered_terms(expr, order)))
 
     def _print_Identity(self, expr: Any) -> str:
         return "I"

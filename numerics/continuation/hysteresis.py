@@ -9,17 +9,23 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from numerics.continuation.branch import relative_change
 from numerics.continuation.diagram import Diagram
 from numerics.continuation.options import Options
+from numerics.continuation.parameters import PARAMETERS
 from numerics.continuation.path import Track
 from numerics.continuation.pieces import Piece
 from numerics.linalg import FloatArray
 from numerics.linear import search, trust_region
 from numerics.linear.functional import KernelPoint
+from numerics.results.base import Result
+from numerics.results.display import Facts, number
+from numerics.results.labelled import Arrays, Labelled, counted
+from numerics.results.plotting import lines
 from numerics.symmetry.states import distance_up_to_symmetry, turned
 from numerics.threads import one_thread
 
@@ -59,6 +65,9 @@ class Transition:
     free_energy: tuple[float, float]
     continuous: bool
 
+    def __str__(self) -> str:
+        return f"at {number(self.value)}" + ("" if self.continuous else " by a jump")
+
 
 @dataclass(frozen=True, eq=False)
 class Passage:
@@ -68,19 +77,61 @@ class Passage:
     transitions: tuple[Transition, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class HysteresisLoop:
+@dataclass(frozen=True, eq=False, repr=False)
+class HysteresisLoop(Result):
     """The loop over the diagram's span.
 
     Attributes:
         up: from the state of lowest free energy at the lower end.
         down: from where ``up`` ends.
         width: intervals of the parameter over which the two passages are in different states, (low, high) each.
+        parameter: its name.
     """
 
     up: Passage
     down: Passage
     width: tuple[tuple[float, float], ...]
+    parameter: str = "parameter"
+
+    def facts(self) -> Facts:
+        """Where the two passages differ, and where each changes its branch."""
+        apart = ", ".join(f"{number(low)} to {number(high)}" for low, high in self.width) or "nowhere"
+        passed = [(name, passage.transitions) for name, passage in self._passages]
+        return (
+            (f"two states, {self.parameter}", apart),
+            *((name, ", ".join(map(str, transitions)) or "no transition") for name, transitions in passed),
+        )
+
+    @property
+    def _passages(self) -> tuple[tuple[str, Passage], ...]:
+        return ("up", self.up), ("down", self.down)
+
+    def labelled(self) -> Arrays:
+        """Order parameter and free energy as they are passed, along the passage and the point on it; NaN at its end."""
+        columns = {
+            name: [np.concatenate([getattr(leg, name) for leg in passage.legs]) for _, passage in self._passages]
+            for name in ("value", "order_parameter", "free_energy")
+        }
+        most = max(map(len, columns["value"]))
+        padded = {
+            name: np.array([np.pad(each, (0, most - len(each)), constant_values=np.nan) for each in both])
+            for name, both in columns.items()
+        }
+        rows = ("passage", "point")
+        data: dict[str, Labelled] = {name: (rows, values) for name, values in padded.items()}
+        ways = np.array([name for name, _ in self._passages], dtype=str)
+        coordinates = {"passage": (("passage",), ways), **counted(point=most)}
+        return Arrays(rows, data, coordinates, {"parameter": self.parameter})
+
+    def draw(self, ax: Any, **style: Any) -> None:
+        """The order parameter on the way up and on the way down."""
+        both = self.labelled().data
+        for name, x, y in zip(("up", "down"), both["value"][1], both["order_parameter"][1], strict=True):
+            ax.plot(x, y, **lines(style, label=name, linestyle="-" if name == "up" else "--"))
+        known = PARAMETERS.get(self.parameter)
+        ax.set(xlabel=self.parameter if known is None else known.symbol, ylabel="order parameter")
+        ax.set_title("hysteresis loop", loc="left")
+        ax.legend(fontsize="small")
 
 
 @one_thread
@@ -100,7 +151,7 @@ def hysteresis_loop(diagram: Diagram) -> HysteresisLoop:
         raise ArithmeticError(f"no minimum is known at {diagram.span[0]:g}")
     up, last = _passage(diagram, pieces, starts[min(minima)[1]][1], (low, high), 1)
     down, _ = _passage(diagram, pieces, last, (low, high), -1)
-    return HysteresisLoop(up, down, _differences(up, down))
+    return HysteresisLoop(up, down, _differences(up, down), diagram.family.parameter.name)
 
 
 def _passage(
