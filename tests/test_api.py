@@ -423,7 +423,7 @@ def same(a, b):
 @pytest.mark.parametrize("name", RESULTS)
 def test_results_come_back_bit_for_bit(results, name, tmp_path):
     path = tmp_path / "result.npz"
-    results[name].save(path)
+    assert results[name].save(path) == path
     same(results[name], load(path))
     same(results[name], type(results[name]).load(path))
     assert list(tmp_path.iterdir()) == [path]

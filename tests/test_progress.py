@@ -168,6 +168,10 @@ SAYS = {
     "simulate": lambda told: numerics.simulate(
         endpoint(3, 1.0), 8, steps=8, warmup=40, chains=2, workers=1, progress=told
     ),
+    "landscape": lambda told: numerics.landscape(4, 20.0, [-0.1, 0.0, 0.1], progress=told),
+    "phase_shares": lambda told: numerics.phase_shares(
+        numerics.phase_weights([numerics.solve(endpoint(3, 1.0))], 16, progress=told), steps=50, warmup=0, progress=told
+    ),
     "check": lambda told: numerics.check(endpoint(3, 1.0), 8, steps=8, warmup=40, chains=2, workers=1, progress=told),
 }
 
@@ -206,6 +210,13 @@ def test_all_that_takes_long_takes_progress():
         "check",
         "certify",
         "critical_signal",
+        "compare",
+        "predict",
+        "kernel_sd",
+        "kernel_shift",
+        "landscape",
+        "phase_weights",
+        "phase_shares",
     ):
         assert inspect.signature(getattr(numerics, name)).parameters["progress"].default is None, name
 

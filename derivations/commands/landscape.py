@@ -50,9 +50,10 @@ def command(
 
     from numerics.endpoint_task import landscape as landscapes
 
-    with output.working("landscape"):
-        curve = landscapes.landscape(T, signal, np.linspace(-EDGE, EDGE, points), kappa)
+    with output.working("landscape") as told:
+        curve = landscapes.landscape(T, signal, np.linspace(-EDGE, EDGE, points), kappa, progress=told)
         axes = np.linspace(-ACROSS, ACROSS, points), np.linspace(*UP, points)
+        told("landscape: the plane", 0, 0)
         cut = landscapes.plane(T, signal, *axes, kappa) if plane else None
     if out is not None:
         picture(curve, axes, cut, rf"RNN, $T = {T}$, $\lambda = {signal:g}$, $\kappa = {kappa:g}$", out)

@@ -72,12 +72,13 @@ def command(
         options: dict[str, Any] = {"progress": told, "checkpoint": checkpoint}
         every = all_branches
         solutions = solve_all(problem, **options) if every else Solutions((solve(problem, **options),))
-        outputs = [predict(solution, width) for solution in solutions]
-        odds = odds_at(solutions, width)
-    states = [
-        state_fields(solution, width) | odds_fields(solution, odds) | prediction_fields(found)
-        for solution, found in zip(solutions, outputs, strict=True)
-    ]
+        outputs = [predict(solution, width, progress=told) for solution in solutions]
+        odds = odds_at(solutions, width, told)
+        told("fluctuations" if width else "predictions", 0, 0)
+        states = [
+            state_fields(solution, width) | odds_fields(solution, odds) | prediction_fields(found)
+            for solution, found in zip(solutions, outputs, strict=True)
+        ]
     if digits is not None:
         for solution, fields in zip(solutions, states, strict=True):
             fields["kernel_exact"] = kernel_digits(solution, digits)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numerics.inputs.problem import Problem
     from numerics.linalg import FloatArray
     from numerics.predictors.predictions import Predictions
+    from numerics.progress import Progress
     from numerics.results.solution import Solution
 
 
@@ -102,7 +103,7 @@ def prediction_fields(found: Predictions) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def odds_at(solutions: Sequence[Solution], width: int | None) -> PhaseWeights | None:
+def odds_at(solutions: Sequence[Solution], width: int | None, progress: Progress | None = None) -> PhaseWeights | None:
     """The weights of several minima at a width; why there are none is told on standard error."""
     from numerics import phase_weights
     from numerics.errors import InputError, NotSolvedError
@@ -110,7 +111,7 @@ def odds_at(solutions: Sequence[Solution], width: int | None) -> PhaseWeights | 
     if width is None or sum(solution.stable for solution in solutions) < 2:
         return None
     try:
-        return phase_weights(solutions, width)
+        return phase_weights(solutions, width, progress=progress)
     except (InputError, NotSolvedError) as error:
         click.echo(f"Weights of the minima at this width are not known: {error}.", err=True)
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numerics.errors import InputError
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer
 from numerics.linalg import FloatArray
+from numerics.progress import Progress, watched
 from numerics.results.base import Result
 from numerics.results.display import Facts
 from numerics.results.labelled import Arrays, counted, problem_attributes
@@ -102,6 +104,7 @@ def phase_shares(
     steps: int = 2000,
     warmup: int | None = None,
     seed: int = 0,
+    progress: bool | Progress | None = None,
 ) -> PhaseShares:
     """Sample networks at the width of predicted weights, and count how many are in each phase.
 
@@ -117,6 +120,7 @@ def phase_shares(
         steps: of each chain, after its warm-up: a trajectory on every rung, and swaps.
         warmup: steps that are thrown away; a quarter of `steps` unless given.
         seed: of all random numbers.
+        progress: True shows how far it is, on standard error; a function is told (`numerics.progress`).
 
     Raises:
         InputError: an argument is out of range, the width is below the number of different trajectories, or the
@@ -132,14 +136,21 @@ def phase_shares(
     networks = made_ladder([*ladder, weights.problem], width)
     regions = [phase.region for phase in weights.phases]
     places, swaps = [], []
-    for phase, child in zip(weights.phases, np.random.SeedSequence(seed).spawn(len(regions)), strict=True):
-        rng, law = np.random.Generator(np.random.SFC64(child)), law_of(phase.state)
-        starts = [start(rng, network, "prior", readout=False, law=law) for network in networks]
-        done = run(networks, starts, steps=steps, warmup=warmup, rng=rng)
-        places.append(nearest(regions, done.kernels))
-        swaps.append(done.swaps)
+    children, total = np.random.SeedSequence(seed).spawn(len(regions)), len(regions) * (warmup + steps)
+    with watched(progress, "phase shares") as told:
+        for number, (phase, child) in enumerate(zip(weights.phases, children, strict=True)):
+            rng, law = np.random.Generator(np.random.SFC64(child)), law_of(phase.state)
+            starts = [start(rng, network, "prior", readout=False, law=law) for network in networks]
+            counted_on = partial(_counted, told, number * (warmup + steps), total)
+            done = run(networks, starts, steps=steps, warmup=warmup, rng=rng, told=counted_on)
+            places.append(nearest(regions, done.kernels))
+            swaps.append(done.swaps)
     inside = np.stack([np.array(places) == k for k in range(len(regions))], axis=-1).astype(np.float64)
     seen = summarise(inside)
     return PhaseShares(
         weights, seen.mean, seen.standard_error, float(seen.rhat.max()), float(seen.ess.min()), np.mean(swaps, axis=0)
     )
+
+
+def _counted(told: Progress, before: int, total: int, step: int) -> None:
+    told("phase shares", before + step, total)

@@ -15,6 +15,7 @@ from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer
 from numerics.linalg import FloatArray
 from numerics.predictors.finite_width import log_mass
+from numerics.progress import Progress, watched
 from numerics.results.base import Result
 from numerics.results.display import Facts, number
 from numerics.results.labelled import Arrays, counted, problem_attributes
@@ -86,7 +87,7 @@ def _named(phase: Phase) -> str:
     return f"{number(phase.state.free_energy)} ({phase.state.branch})"
 
 
-def phase_weights(states: Sequence[Solution], width: int) -> PhaseWeights:
+def phase_weights(states: Sequence[Solution], width: int, *, progress: bool | Progress | None = None) -> PhaseWeights:
     """The probability of each minimum at width N (docs/theory.md sections 13, 14), in logs.
 
     ``p_k ∝ g_k exp(-F_N)``, ``F_N = N F + A + ½ ln|∂²F|`` with the Hessian in the coordinates in which the kernel's
@@ -98,6 +99,7 @@ def phase_weights(states: Sequence[Solution], width: int) -> PhaseWeights:
         states: the stationary states of one problem, as `numerics.solve_all` finds them. Those that are no minima have
             no weight and are left out; a minimum that is not given is not counted.
         width: N.
+        progress: True shows how far it is, on standard error; a function is told (`numerics.progress`).
 
     Raises:
         InputError: there is no minimum, or one is not converged, given twice, of another problem, of unknown stability,
@@ -114,8 +116,13 @@ def phase_weights(states: Sequence[Solution], width: int) -> PhaseWeights:
     """
     width = integer(width, "width", 1)
     minima = _minima(states)
-    logs = {id(state): log_mass(state, width) for state in minima}
-    found = phases(minima, width)
+    logs, doing = {}, f"weights at N = {width}"
+    with watched(progress, doing) as told:
+        for done, state in enumerate(minima):
+            told(doing, done, len(minima) + 1)
+            logs[id(state)] = log_mass(state, width)
+        told(doing, len(minima), len(minima) + 1)
+        found = phases(minima, width)
     if any(phase.basis == "free energy" for phase in found):
         raise InputError(
             f"width: is {width}, too small for an expansion in 1/N around each minimum; accepted: larger ones"

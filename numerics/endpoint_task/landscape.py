@@ -21,6 +21,7 @@ from numerics.inputs.problem import endpoint
 from numerics.inputs.scalars import integer, real
 from numerics.linalg import FloatArray, from_vector, to_vector
 from numerics.linear.search import lowest_state
+from numerics.progress import Progress, watched
 from numerics.results.base import Result
 from numerics.results.display import Facts, number
 from numerics.results.labelled import Arrays, Labelled, kernel_array, kernel_coordinates
@@ -89,7 +90,14 @@ class Landscape(Result):
 
 
 @one_thread
-def landscape(T: int, signal: float, correlations: ArrayLike = CORRELATIONS, kappa: float = 1.0) -> Landscape:
+def landscape(
+    T: int,
+    signal: float,
+    correlations: ArrayLike = CORRELATIONS,
+    kappa: float = 1.0,
+    *,
+    progress: bool | Progress | None = None,
+) -> Landscape:
     """``min F`` at each of the correlations ``|q| < 1``, started from the incoherent state and followed outwards.
 
     Args:
@@ -97,6 +105,7 @@ def landscape(T: int, signal: float, correlations: ArrayLike = CORRELATIONS, kap
         signal: λ.
         correlations: q of the last two hidden times, ``H^{T-1,T-2}`` over the root of their variances.
         kappa: noise.
+        progress: True shows how far it is, on standard error; a function is told (`numerics.progress`).
 
     Raises:
         InputError: T below 4, a correlation outside (-1, 1), or parameters that `inputs.problem.endpoint` refuses.
@@ -110,11 +119,14 @@ def landscape(T: int, signal: float, correlations: ArrayLike = CORRELATIONS, kap
     kernels: dict[float, FloatArray] = {}
     residuals: dict[float, float] = {}
     H, reached = np.array(incoherent), 0.0
-    for size in np.unique(np.abs(q)):
-        # steps between grid points keep each start close
-        for value in np.linspace(reached, size, max(2, int(np.ceil((size - reached) / 0.02)) + 1))[1:]:
-            H, residual = _constrained_minimum(H, float(value), signal, kappa)
-        kernels[size], residuals[size], reached = H, residual, float(size)
+    sizes = np.unique(np.abs(q))
+    with watched(progress, "landscape") as told:
+        for number, size in enumerate(sizes):
+            told("landscape", number, len(sizes))
+            # steps between grid points keep each start close
+            for value in np.linspace(reached, size, max(2, int(np.ceil((size - reached) / 0.02)) + 1))[1:]:
+                H, residual = _constrained_minimum(H, float(value), signal, kappa)
+            kernels[size], residuals[size], reached = H, residual, float(size)
     n = T - 1
     flip = np.where(np.arange(n) % 2 == 0, 1.0, -1.0)
     stack = np.array([kernels[abs(x)] if x >= 0 else flip[:, None] * kernels[abs(x)] * flip for x in q])

@@ -41,6 +41,7 @@ from numerics.linear.neutral import is_neutral
 from numerics.linear.solution import linear_state
 from numerics.nonlinear import fluctuations as nonlinear
 from numerics.nonlinear.solution import NonlinearSolution
+from numerics.progress import Progress, watched
 from numerics.results.solution import Solution
 from numerics.threads import one_thread
 
@@ -56,8 +57,10 @@ _BLOCK = 40_000
 
 @of_state
 @one_thread
-def kernel_sd(solution: Solution, width: int) -> FloatArray:
+def kernel_sd(solution: Solution, width: int, *, progress: bool | Progress | None = None) -> FloatArray:
     """Standard deviation of each kernel entry at width N, ``√(diag Cov)``, (nP, nP), for any activation.
+
+    `progress` is as in `numerics.solve`: a nonlinear network's fluctuations can take a minute.
 
     Raises:
         InputError: the state is no isolated minimum, N < 1, or the kernel is too large for a dense Hessian.
@@ -71,8 +74,9 @@ def kernel_sd(solution: Solution, width: int) -> FloatArray:
     """
     _require_width(width)
     variance = np.zeros_like(solution.kernel)
-    for change in kernel_changes(solution):
-        variance += change**2
+    with watched(progress, f"fluctuations at N = {width}"):
+        for change in kernel_changes(solution):
+            variance += change**2
     return np.sqrt(variance / width)
 
 
@@ -104,14 +108,19 @@ def kernel_changes(solution: Solution) -> Iterator[FloatArray]:
 
 @of_state
 @one_thread
-def kernel_shift(solution: Solution) -> FloatArray:
+def kernel_shift(solution: Solution, *, progress: bool | Progress | None = None) -> FloatArray:
     """``lim N (⟨Φ⟩_N - Φ)``: the mean kernel at width N is ``Φ + shift/N``, (nP, nP), for any activation.
 
-    Where a sign symmetry relates minima, this is the mean within one of them.
+    Where a sign symmetry relates minima, this is the mean within one of them. `progress` is as in `kernel_sd`.
 
     Raises:
         InputError, NotSolvedError: as for `kernel_sd`.
     """
+    with watched(progress, "shift of the kernel"):
+        return _shift(solution)
+
+
+def _shift(solution: Solution) -> FloatArray:
     if isinstance(solution, NonlinearSolution):
         return nonlinear.fluctuations(solution).shift
     at = modes(solution)

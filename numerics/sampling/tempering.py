@@ -10,7 +10,7 @@ alone (Geyer 1991; Hukushima & Nemoto 1996).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -138,12 +138,22 @@ class TemperedRun:
 
 
 def run(
-    networks: tuple[Network, ...], weights: Sequence[Weights], *, steps: int, warmup: int, rng: np.random.Generator
+    networks: tuple[Network, ...],
+    weights: Sequence[Weights],
+    *,
+    steps: int,
+    warmup: int,
+    rng: np.random.Generator,
+    told: Callable[[int], None] = lambda done: None,
 ) -> TemperedRun:
-    """Replica exchange from given weights, one for each rung; the warm-up adapts the step size and is thrown away."""
+    """Replica exchange from given weights, one for each rung; the warm-up adapts the step size and is thrown away.
+
+    `told` is called with the number of steps done, before each.
+    """
     step_size, kernels, seen = _FIRST_STEP, [], []
     state = Tempering(networks, step_size, _LENGTH).init(weights)
     for step in range(warmup + steps):
+        told(step)
         state, info = Tempering(networks, step_size, _LENGTH).step(rng, state)
         if step >= warmup:
             phi = joint(activations(networks[-1], state.rungs[-1].seen))
