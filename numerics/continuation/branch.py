@@ -17,6 +17,7 @@ from numerics.continuation.stretch import Stretch
 from numerics.errors import LostError
 from numerics.linalg import FloatArray, lower_factor, solve_lower
 from numerics.linear.functional import KernelPoint
+from numerics.results.display import Facts, Shown, number
 
 End = Literal["range", "symmetric", "closed", "lost", "unfinished"]
 
@@ -24,8 +25,8 @@ End = Literal["range", "symmetric", "closed", "lost", "unfinished"]
 ROUNDING = 1e-12
 
 
-@dataclass(frozen=True, eq=False)
-class Branch:
+@dataclass(frozen=True, eq=False, repr=False)
+class Branch(Shown):
     """A curve of stationary kernels in one parameter.
 
     Attributes:
@@ -43,6 +44,16 @@ class Branch:
     lengths: FloatArray
     events: tuple[Event, ...]
     ends: tuple[End, End]
+
+    def facts(self) -> Facts:
+        """Where it leads, and what happens on the way."""
+        value, parameter = self.value, self.track.family.parameter.name
+        return (
+            (parameter, f"{len(value)} points from {number(value.min())} to {number(value.max())}"),
+            ("minima", f"{int((self.negative == 0).sum())} of {len(value)}"),
+            *((event.type, number(event.value)) for event in self.events),
+            ("ends", ", ".join(self.ends)),
+        )
 
     @cached_property
     def _critical(self) -> frozenset[int]:

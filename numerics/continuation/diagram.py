@@ -31,13 +31,14 @@ from numerics.inputs.arrays import finite_array
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import real
 from numerics.linear.functional import KernelPoint
+from numerics.results.display import Facts, Shown
 from numerics.symmetry.phases import lag_period
 from numerics.symmetry.states import distance_up_to_symmetry, turned
 from numerics.threads import one_thread
 
 
-@dataclass(frozen=True, eq=False)
-class Diagram:
+@dataclass(frozen=True, eq=False, repr=False)
+class Diagram(Shown):
     """Branches in the order in which they were found, and special points by value of the parameter.
 
     Attributes:
@@ -53,6 +54,16 @@ class Diagram:
     branches: tuple[Branch, ...]
     special_points: tuple[SpecialPoint, ...]
     status: str
+
+    def facts(self) -> Facts:
+        """What was looked through, and what was found."""
+        low, high = self.span
+        return (
+            (self.family.parameter.name, f"from {low:.6g} to {high:.6g}"),
+            ("branches", str(len(self.branches))),
+            *((point.type, f"{point.value:.6g}") for point in self.special_points),
+            ("status", self.status),
+        )
 
     @cached_property
     def stable_pieces(self) -> tuple[Piece, ...]:

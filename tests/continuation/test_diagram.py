@@ -1,6 +1,7 @@
 """Branches in any parameter against exact results: pitchforks, folds, coexistence, the rational curve at T = 4."""
 
 import math
+import re
 from functools import lru_cache
 
 import numpy as np
@@ -180,6 +181,9 @@ def test_one_branch_can_be_followed_through_a_given_state():
     unstable = next(state for state in solve_all(problem) if not state.stable)
     branch = continue_branch(endpoint(4, 1.0), "signal", (1.0, 5.0), solve(endpoint(4, 1.0)).reduced)
     assert branch.ends == ("range", "range")
+    assert re.fullmatch(
+        r"Branch\(signal: (\d+) points from 1 to 5, minima: \1 of \1, ends: range, range\)", repr(branch)
+    )
     through = continue_branch(problem, "signal", (0.9, 2.0), unstable.reduced)
     (fold,) = [event for event in through.events if event.type == "fold"]
     assert fold.value * signal == pytest.approx(float(exact.fold.signal), rel=1e-11)
