@@ -99,7 +99,7 @@ def test_a_search_that_meets_its_bound_says_so(monkeypatch):
     monkeypatch.setattr(search, "MOST_DESCENTS", 1)
     state = search.lowest_state(endpoint(8, 38708.0, w=0.3))
     assert "The search ended at its bound of 1 descents; `check` shows " in state.status
-    assert all("its bound of 1 descents." in each.status for each in search.search_all(endpoint(4, 20.0)))
+    assert all("its bound of 1 descents; " in each.status for each in search.search_all(endpoint(4, 20.0)))
 
 
 @pytest.mark.parametrize("arch", ["rnn", "dnn"])
