@@ -67,7 +67,7 @@ print(f"RNN {strong.free_energy:.4f}, DNN {dnn.free_energy:.4f}: coherence pays 
 # hundred effective samples, `ess`, say that a run can be relied on.)
 
 # %%
-sampled = unrolled.simulate(strong.problem, width=64, chains=2, steps=300, warmup=150, seed=1, workers=1).gauge_fixed()
+sampled = unrolled.simulate(strong.problem, width=64, chains=2, steps=300, warmup=150, seed=1, workers=1)
 unrolled.compare(strong, sampled).plot()
 plt.show()
 print(f"R-hat {sampled.rhat:.3f}, effective samples {sampled.ess:.0f}")

@@ -56,8 +56,8 @@ runs = [
     )
     for seed, value in enumerate(SIGNALS)
 ]
-points = [abs(run.gauge_fixed().kernel_mean[2, 1]) for run in runs]
-errors = [2 * run.gauge_fixed().kernel_standard_error[2, 1] for run in runs]
+points = [abs(run.kernel_mean[2, 1]) for run in runs]
+errors = [2 * run.kernel_standard_error[2, 1] for run in runs]
 
 # %% [markdown]
 # ## The figure
@@ -79,4 +79,4 @@ plt.show()
 # The formula for the caption comes from the same object:
 
 # %%
-print(theory.critical_point(4, theory.symbols.kappa).latex())
+print(theory.critical_point(4, theory.symbols.kappa).latex("signal", columns=2))

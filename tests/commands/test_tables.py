@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner, Result
 
+from derivations import output
 from derivations.__main__ import cli
 from numerics import Problem, endpoint
 
@@ -70,3 +71,12 @@ def test_a_word_of_the_sentence_is_not_what_was_meant():
     line = "activation: is 'sin'; accepted: linear, erf, tanh, relu, or in Python a function φ(h)"
     assert with_meant(line) == line
     assert "did you mean tanh?" in with_meant(line.replace("'sin'", "'tan'"))
+
+
+def test_a_long_sentence_beside_its_name_wraps(capsys):
+    sentence = " ".join(["converged; the search for further minima ended at its bound:"] * 3)
+    output.print_table("State", ["quantity", "value"], [["free_energy", "8.347098364"], ["status", sentence]])
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 80
+    cells = [line.split("│")[2].strip() for line in printed.splitlines() if line.count("│") == 3]
+    assert " ".join(cells[1:]) == sentence
