@@ -125,7 +125,8 @@ def test_shares_are_those_of_draws_in_each_phase_and_chains_start_in_each(coexis
     found = phase_weights(coexisting, 24)
     kernels, seen = [phase.state.kernel for phase in found.phases], []
 
-    def planted(networks, weights, *, steps, warmup, rng):
+    def planted(networks, weights, *, steps, warmup, rng, told):
+        told(0)
         seen.append((len(networks), len(weights), steps, warmup))
         place = np.random.default_rng(len(seen)).random(steps) < 0.3
         return TemperedRun(np.where(place[:, None, None], kernels[0], kernels[1]), np.ones(2), np.array([0.5]), 0.3)
