@@ -362,7 +362,7 @@ def test_a_scan_draws_its_states(results):
     assert axes is plt.gca()
     curves = [line for line in axes.lines if len(line.get_ydata()) >= len(found.value)]
     heights = np.concatenate([line.get_ydata() for line in curves])
-    assert np.nanmax(heights) == max(np.nanmax(branch.order_parameter) for branch in found.branches)
+    assert np.nanmax(heights) == pytest.approx(max(np.nanmax(branch.order_parameter) for branch in found.branches))
     # a branch has one colour, and meets the pitchfork where it leaves the incoherent one
     assert len({line.get_color() for line in curves}) == len({branch.number for branch in found.branches})
     pitchfork = next(point for point in found.special_points if point.type == "pitchfork")
@@ -386,7 +386,7 @@ def test_a_problem_shows_and_draws_its_task():
     told = "t = 3, 4, 6 (4 of 6 labels)"
     assert f"f^t supervised at {told}, u = 1, v = 1, w = 1, kappa = 0.5, skip = 0.25)" in repr(problem)
     facts = dict(problem.facts())
-    assert (facts["outputs"], facts["inputs"]) == (f"1, supervised at {told}", "3, at t = 0, 1")
+    assert (facts["outputs"], facts["inputs"]) == (f"1, f^t supervised at {told}", "3, at t = 0, 1")
     assert told in problem._repr_html_()
     assert "f^t supervised at t = 4," in repr(endpoint(4, 2.0))
     assert "t = 2–6," in repr(numerics.Problem(np.ones((1, 1)), np.ones((1, 5))))

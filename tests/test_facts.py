@@ -251,7 +251,7 @@ def test_predictions_of_several_outputs():
         ["2", "1 held out", "1", "", "-4"],
         ["2", "1 held out", "2", "", "0.75"],
     ]
-    assert plain.title() == "RNN"
+    assert plain.title() == r"RNN, $T = 3$, $\kappa = 1$"
     assert plain.at_width is None
     wide = replace(plain, width=4, shift=2 * mean, sd=0.1 + 0 * mean, sign_arbitrary=(2,), missing=("Lost.",))
     facts = dict(wide.facts())
@@ -287,7 +287,7 @@ def test_a_picture_of_outputs(ax):
     problem = two_outputs(x_test=[[1.0, 1.0]], y_test=[[[nan, nan], [3.0, nan]]])
     mean, held = np.arange(8.0).reshape(2, 2, 2), np.array([[[9.0, 8.0]], [[7.0, 6.0]]])
     outputs = {
-        "theory": Outputs(mean, band=0.5 + 0 * mean),
+        "theory": Outputs(mean, band=0.5 + 0 * mean, sign_arbitrary=(2,)),
         "sampled": Outputs(mean + 1, error=0.25 + 0 * mean),
         "new": Outputs(held, held_out=True),
     }
@@ -296,33 +296,52 @@ def test_a_picture_of_outputs(ax):
     drawn = [(line.get_linestyle(), line.get_color(), list(line.get_ydata())) for line in curves if line.get_xdata()[0]]
     assert drawn[:4] == [("-", f"C{k}", [2.0 * k, 2.0 * k + 1]) for k in range(4)]
     assert drawn[4:] == [("--", "C4", [9.0, 8.0]), ("--", "C5", [7.0, 6.0])]
-    assert list(curves[0].get_xdata()) == [2, 3]
+    assert list(curves[0].get_xdata()) == [1, 2]  # hidden times, as in the table
+    reversed_at = [line.get_xydata().tolist() for line in ax.lines if line.get_marker() == r"$\pm$"]
+    assert reversed_at[:4] == [[[2.0, 2.0 * k + 1]] for k in range(4)]
     bands = [each.get_paths()[0].get_extents() for each in ax.collections if len(each.get_paths()) == 1]
     assert (bands[1].ymin, bands[1].ymax) == (1.5, 3.5)
     bar = ax.containers[1].lines[2][0].get_segments()[0]
-    np.testing.assert_allclose(bar, [[2, 2.75], [2, 3.25]])
+    np.testing.assert_allclose(bar, [[1, 2.75], [1, 3.25]])
     marks = [line for line in ax.lines if line.get_ms() == 6 and line.get_marker() in ("o", "s")]
-    marks = [(line.get_marker(), line.get_color(), line.get_ydata().tolist()) for line in marks]
+    marks = [
+        (line.get_marker(), line.get_color(), line.get_ydata().tolist()) for line in marks if len(line.get_xdata())
+    ]
     expected = [("o", 0, [1, nan]), ("o", 1, [nan, -1]), ("o", 2, [2, nan]), ("o", 3, [nan, 0.5])]
     expected += [("s", 4, [nan, 3]), ("s", 5, [nan, nan])]
     assert str(marks) == str([(mark, f"C{k}", [float(y) for y in values]) for mark, k, values in expected])
-    names = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert sorted(names) == ["labels", "labels held out", "new", "sampled", "theory"]
-    assert ax.get_title(loc="left") == "outputs"
-    assert list(ax.get_xticks()) == [2, 3]
+    handles = ax.get_legend().legend_handles
+    named = {text.get_text(): each for text, each in zip(ax.get_legend().get_texts(), handles, strict=True)}
+    kinds = ["theory", "sampled", "new", "labels", "labels held out", "sign arbitrary"]
+    colours = [f"pattern {p}, output {c}" for c in (1, 2) for p in (1, 2)] + [f"held out 1, output {c}" for c in (1, 2)]
+    assert list(named) == kinds + colours
+    assert [named[name].get_color() for name in colours] == [f"C{k}" for k in range(6)]
+    assert {named[name].get_color() for name in kinds} == {"0.25"}
+    assert ax.get_title(loc="left") == r"RNN, $T = 3$, $\kappa = 1$"
+    assert ax.get_xlabel() == "hidden time $t$"
+    assert list(ax.get_xticks()) == [1, 2]
 
 
 def test_a_picture_of_more_outputs_than_can_be_told_apart(ax):
     problem = Problem(np.eye(7), np.ones((7, 12)))
     draw_outputs(problem, {"theory": Outputs(np.ones((7, 12)))}, ax)
-    assert ax.get_title(loc="left") == "first 6 of 7 outputs"
-    assert sum(line.get_marker() == "o" for line in ax.lines) == 6
-    assert list(ax.get_xticks()) == [2, 4, 6, 8, 10, 12]
+    assert ax.get_legend().get_title().get_text() == "first 6 of 7 outputs"
+    assert sum(line.get_marker() == "o" and len(line.get_xdata()) > 0 for line in ax.lines) == 6
+    assert list(ax.get_xticks()) == [1, 3, 5, 7, 9, 11]
+
+
+def test_one_curve_is_named_in_its_own_colour(ax):
+    draw_outputs(endpoint(3, 4.0), {"theory": Outputs(np.ones((1, 2)))}, ax, color="m")
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["theory", "labels"]
+    assert [each.get_color() for each in ax.get_legend().legend_handles] == ["m", "C0"]
 
 
 def test_kernels_side_by_side(ax):
     one, other = np.arange(1.0, 17).reshape(4, 4), -np.arange(1.0, 17).reshape(4, 4)
     side_by_side([("one", one), ("other", other)], 2, ax)
+    frames = [patch.get_bbox().bounds for patch in ax.patches]
+    assert frames == [(-0.5, -0.5, 4, 4), (4.5, -0.5, 4, 4)]  # and none around both, with the gap between them
+    assert not any(spine.get_visible() for spine in ax.spines.values())
     image = ax.images[0]
     drawn = np.ma.filled(image.get_array(), nan)
     np.testing.assert_array_equal(drawn, np.concatenate([one, np.full((4, 1), nan), other], axis=1))

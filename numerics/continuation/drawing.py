@@ -1,7 +1,8 @@
 """The pictures of a scan: branches along the parameter, joined where they meet, with special points and the loop.
 
-A branch has one colour through its folds; full lines are minima of F, dashed ones are not. Arrows are the jumps of the
-hysteresis loop.
+A branch has one colour through its folds; full lines are minima of F, dashed ones are not. A branch that was followed
+is a smooth curve, whatever the grid; where states of single values are joined, dots are what was solved. Arrows are the
+jumps of the hysteresis loop.
 """
 
 from __future__ import annotations
@@ -51,15 +52,14 @@ def draw_scan(found: Scanned, ax: Any, height: Height, **style: Any) -> None:
     used = len({line.get_color() for line in ax.lines} & {f"C{k}" for k in range(7)})
     given = style.pop("label", None)
     numbers = list(dict.fromkeys(branch.number for branch in found.branches))
-    with np.errstate(invalid="ignore"):
-        lowest = np.fmin.reduce([branch.free_energy for branch in found.branches])
     named: set[int] = set()
     for branch in found.branches:
-        value, stable, drawn = _line(branch, found, height, lowest)
+        value, stable, drawn, solved = _line(branch, found, height)
         color = f"C{(used + numbers.index(branch.number)) % 7}"
-        for mask, line, width in ((stable, "-", 1.3), (~stable, "--", 0.8)):
-            shown = np.where(_with_neighbours(mask), drawn, np.nan)
-            ax.plot(value, shown, **lines(style, color=color, linestyle=line, linewidth=width))
+        for mask, line, width in ((stable[0], "-", 1.3), (stable[1], "--", 0.8)):
+            dots = {"marker": ".", "ms": 3, "markevery": solved} if len(solved) else {}
+            shown = np.where(mask, drawn, np.nan)
+            ax.plot(value, shown, **{**dots, **lines(style, color=color, linestyle=line, linewidth=width)})
         if branch.number not in named:
             named.add(branch.number)
             name = f"{network}{branch.name.rstrip('abcdefgh')}" if given is None else given if len(named) == 1 else None
@@ -76,41 +76,59 @@ def draw_scan(found: Scanned, ax: Any, height: Height, **style: Any) -> None:
     ax.set_xlabel(PARAMETERS[found.parameter].symbol)
 
 
-def described(found: Scanned) -> str:
-    """The network and its task: what is held while the parameter changes."""
-    held = [("kappa", r"\kappa"), ("u", "u"), ("v", "v"), ("w", "w")]
-    numbers = [
-        f"${symbol} = {getattr(found.problem, name):.4g}$"
-        for name, symbol in held
-        if name != found.parameter and (name == "kappa" or getattr(found.problem, name) != 1)
-    ]
-    network, activation = found.problem.network, found.problem.activation.name
-    if activation != "linear":
-        network = f"{activation} {network}"
-    return ", ".join([network, f"$T = {found.problem.T}$", *numbers])
-
-
 def _kernel(found: Scanned) -> str:
     return "H" if found.problem.activation.name == "linear" else r"\Phi"
 
 
 def _line(
-    branch: ScannedBranch, found: Scanned, height: Height, lowest: FloatArray
-) -> tuple[FloatArray, BoolArray, FloatArray]:
-    """A branch's values, where it is stable, and its heights, with its special points between those of the grid."""
+    branch: ScannedBranch, found: Scanned, height: Height
+) -> tuple[FloatArray, tuple[BoolArray, BoolArray], FloatArray, list[int]]:
+    """A branch's values, where it is a minimum and where none, its heights, and places of those solved one by one."""
+    if branch.curve is not None:
+        value, order, free_energy, stable = branch.curve
+        heights = order if height == "order_parameter" else free_energy - _lowest(found, value)
+        return value, (stable == 1, stable != 1), heights, []
     own = [p for p in found.special_points if branch.name in p.names and found.value[0] < p.value < found.value[-1]]
     value = np.array([p.value for p in own])
     places = np.searchsorted(found.value, value)
-    on_grid = branch.order_parameter if height == "order_parameter" else branch.free_energy - lowest
-    there = np.isfinite(on_grid)
-    # where the branch ends between two values, the height of the nearer one that it reaches
-    heights = np.interp(value, found.value[there], on_grid[there]) if there.any() else np.full(len(own), np.nan)
+    on_grid = (
+        branch.order_parameter if height == "order_parameter" else branch.free_energy - _lowest(found, found.value)
+    )
+    heights = _at_values(on_grid, found, value)
     if height == "order_parameter":
         for k, point in enumerate(own):
-            if branch.number in point.branches:
-                heights[k] = point.order_parameter[point.branches.index(branch.number)]
-    drawn = np.insert(on_grid, places, heights)
-    return np.insert(found.value, places, value), np.insert(branch.stable, places, branch.stable[places]), drawn
+            sizes = _heights(point, found)
+            own_size = dict(zip(point.branches, sizes, strict=False)).get(branch.number, heights[k])
+            heights[k] = own_size if point.branches else sizes[0]
+    values, there = np.insert(found.value, places, value), np.insert(branch.stable, places, branch.stable[places])
+    solved = np.flatnonzero(np.insert(np.ones(len(found.value), dtype=bool), places, False)).tolist()
+    return values, (_with_neighbours(there), _with_neighbours(~there)), np.insert(on_grid, places, heights), solved
+
+
+def _at_values(on_grid: FloatArray, found: Scanned, values: FloatArray) -> FloatArray:
+    """Heights between the values of the grid; where the branch ends between two, of the nearer one that it reaches."""
+    there = np.isfinite(on_grid)
+    return np.interp(values, found.value[there], on_grid[there]) if there.any() else np.full(len(values), np.nan)
+
+
+def _lowest(found: Scanned, values: FloatArray) -> FloatArray:
+    """The lowest free energy of all branches at some values: those of the grid where branches are not followed."""
+    energies = [
+        branch.free_energy
+        if branch.curve is None
+        else np.interp(values, np.maximum.accumulate(branch.curve[0]), branch.curve[2], left=np.nan, right=np.nan)
+        for branch in found.branches
+    ]
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.fmin.reduce(energies))
+
+
+def _heights(point: SpecialPoint, found: Scanned) -> tuple[float, ...]:
+    """Order parameters of the branches that meet; where they are not followed, that of the one that goes through."""
+    if point.branches:
+        return point.order_parameter
+    through = next(branch for branch in found.branches if branch.name == point.names[0])
+    return (float(_at_values(through.order_parameter, found, np.array([point.value]))[0]),)
 
 
 def _special_points(found: Scanned, ax: Any, height: Height) -> None:
@@ -119,7 +137,7 @@ def _special_points(found: Scanned, ax: Any, height: Height) -> None:
         ax.axvline(point.value, color="0.6", lw=0.5, ls=":", zorder=0)
         if height != "order_parameter":
             continue
-        sizes = sorted({round(size, 9) for size in point.order_parameter if np.isfinite(size)})
+        sizes = sorted({round(size, 9) for size in _heights(point, found) if np.isfinite(size)})
         label = None if point.type in shown else NAMES.get(point.type, point.type)
         shown.add(point.type)
         ax.plot(

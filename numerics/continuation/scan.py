@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from numerics.continuation.branch import Branch, monotonic_pieces
+from numerics.continuation.curves import curve
 from numerics.continuation.diagram import Diagram, diagram
 from numerics.continuation.hysteresis import hysteresis_loop
 from numerics.continuation.on_grid import GridStates, states_on_grid
@@ -208,4 +209,5 @@ def _scanned(title: str, piece: Piece, grid: FloatArray, states: GridStates) -> 
         hessian_smallest=states.smallest,
         negative=states.negative,
         residual=states.residual,
+        curve=curve(piece),
     )

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from numerics.continuation.diagram import FINISHED
-from numerics.continuation.drawing import Height, described, draw_scan
+from numerics.continuation.drawing import Height, draw_scan
 from numerics.continuation.hysteresis import HysteresisLoop
+from numerics.continuation.parameters import at_unit_signal
 from numerics.continuation.scanned_branch import ScannedBranch
 from numerics.continuation.special_points import SpecialPoint
 from numerics.inputs.problem import Problem
@@ -17,6 +18,7 @@ from numerics.linalg import BoolArray, FloatArray
 from numerics.results.base import Result
 from numerics.results.display import Facts, number
 from numerics.results.labelled import Arrays, Labelled, kernel_array, kernel_coordinates, problem_attributes
+from numerics.results.plotting import task_title
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -105,8 +107,11 @@ class Scan(Result):
         return Arrays(rows, data, coordinates, described)
 
     def title(self) -> str:
-        """The network and its task."""
-        return described(self)
+        """The network and its task: what is held while the parameter changes."""
+        title, unit = task_title(self.problem, without=self.parameter), at_unit_signal(self.problem)
+        if unit is self.problem or self.parameter in ("signal", "u", "v", "w"):
+            return title
+        return rf"{title}, $\lambda = {np.nansum(self.problem.y**2) / np.nansum(unit.y**2):.4g}$"
 
     def draw(self, ax: Any, *, height: Height = "order_parameter", **style: Any) -> None:
         """The order parameter of every branch along the parameter, or its free energy above the lowest.

@@ -24,6 +24,8 @@ class ScannedBranch:
         hessian_smallest: smallest eigenvalue of the Hessian in the natural metric, (L,).
         negative: how many are negative, (L,); NaN also where it is not known.
         residual: relative, (L,).
+        curve: parameter, order parameter, F, and 1 where it is a minimum, closely along the stretch, (4, K) by rising
+            parameter (``curves.curve``); None where branches are not followed.
     """
 
     name: str
@@ -36,6 +38,7 @@ class ScannedBranch:
     hessian_smallest: FloatArray
     negative: FloatArray
     residual: FloatArray
+    curve: FloatArray | None = None
 
     @property
     def kind(self) -> str:

@@ -340,7 +340,7 @@ class Problem(Shown, Drawn):
             ("network", f"{self.network}, φ {self.activation}, T = {self.T}"),
             ("patterns", f"{self.P}" + (f", and {held_out} held out" if held_out else "")),
             ("inputs", f"{self.D}, at {inputs_told(self.x)}"),
-            ("outputs", f"{self.outputs}, supervised at {labels_told(self.y)}"),
+            ("outputs", f"{self.outputs}, f^t supervised at {labels_told(self.y)}"),
             ("parameters", self._numbers()),
             *self.contradictory,
         )

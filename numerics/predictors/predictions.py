@@ -27,6 +27,7 @@ from numerics.results.base import Result
 from numerics.results.display import Facts, number, sign_fact, text_table
 from numerics.results.labelled import Arrays, Labelled, problem_attributes
 from numerics.results.outputs import Outputs, draw_outputs
+from numerics.results.plotting import task_title
 from numerics.results.readout import mean_outputs
 from numerics.results.solution import Solution
 from numerics.threads import one_thread
@@ -155,11 +156,11 @@ class Predictions(Result):
         )
 
     def title(self) -> str:
-        """The architecture, and the width."""
-        return self.problem.network + ("" if self.width is None else f", $N = {self.width}$")
+        """The task, and the width."""
+        return task_title(self.problem) + ("" if self.width is None else f", $N = {self.width}$")
 
     def draw(self, ax: Any, *, sampled: Simulation | None = None, **style: Any) -> None:
-        """Outputs against time with bands of ± one standard deviation, and labels as circles.
+        """Outputs against hidden time with bands of ± one standard deviation, and labels as circles.
 
         Args:
             ax: matplotlib axes.
@@ -181,10 +182,12 @@ class Predictions(Result):
         name = "theory" if self.width is None else f"theory, $N = {self.width}$"
         if self.width is not None and mean is None:
             name = r"theory, $N\to\infty$"
-        found = {name: Outputs(self.mean if mean is None else mean, band=self.sd)}
+        shown = self.mean if mean is None else mean
+        found = {name: Outputs(shown, band=self.sd, sign_arbitrary=self.sign_arbitrary)}
         if self.test_mean is not None:
             shown = self.test_mean if test is None else test
-            found[f"{name}, held out"] = Outputs(shown, band=self.test_sd, held_out=True)
+            reversed_at = self.test_sign_arbitrary
+            found[f"{name}, held out"] = Outputs(shown, band=self.test_sd, held_out=True, sign_arbitrary=reversed_at)
         return found
 
     def labelled(self) -> Arrays:

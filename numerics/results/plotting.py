@@ -6,12 +6,15 @@ A class that takes part has `draw`; colours and sizes are those of the matplotli
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from numerics.errors import InputError
 from numerics.linalg import BoolArray, FloatArray
+
+if TYPE_CHECKING:
+    from numerics.inputs.problem import Problem
 
 
 class Drawn:
@@ -82,6 +85,17 @@ def _plot_together(results: Sequence[Any], ax: Any, style: dict[str, Any]) -> An
     return ax
 
 
+def task_title(problem: Problem, without: str = "") -> str:
+    """The title of a task's picture: its network, T, κ, and u, v, w where these are not 1; `without` one of them."""
+    held = [("kappa", r"\kappa"), ("u", "u"), ("v", "v"), ("w", "w")]
+    numbers = [
+        f"${symbol} = {getattr(problem, name):.4g}$"
+        for name, symbol in held
+        if name != without and (name == "kappa" or getattr(problem, name) != 1)
+    ]
+    return ", ".join([problem.model, f"$T = {problem.T}$", *numbers])
+
+
 def lines(style: dict[str, Any], **defaults: Any) -> dict[str, Any]:
     """Keywords of matplotlib's ``plot``: those given, under their full names, before the defaults."""
     from matplotlib.cbook import normalize_kwargs
@@ -125,6 +139,9 @@ def side_by_side(
     kernels: Sequence[tuple[str, FloatArray]], P: int, ax: Any, *, label: str = "kernel", **style: Any
 ) -> None:
     """Kernels (nP, nP) of one size, each under its title, as one image with one colour scale."""
+    from matplotlib import rcParams
+    from matplotlib.patches import Rectangle
+
     size = len(kernels[0][1])
     n, gap = size // P, max(1, size // 8)
     starts = np.arange(len(kernels)) * (size + gap)
@@ -132,12 +149,15 @@ def side_by_side(
     for start, (title, matrix) in zip(starts, kernels, strict=True):
         whole[:, start : start + size] = matrix
         place = (start + (size - 1) / 2, -0.5)
+        frame = {"ec": rcParams["axes.edgecolor"], "lw": rcParams["axes.linewidth"]}
+        ax.add_patch(Rectangle((start - 0.5, -0.5), size, size, fill=False, clip_on=False, **frame))
         ax.annotate(title, place, xytext=(0, 4), textcoords="offset points", ha="center", va="bottom")
         if P > 1:
             edges = np.arange(1, n) * P - 0.5
             ax.hlines(edges, start - 0.5, start + size - 0.5, color="w", lw=0.5)
             ax.vlines(start + edges, -0.5, size - 0.5, color="w", lw=0.5)
     _image(whole, ax, label, False, None, style)
+    ax.spines[:].set_visible(False)
     middle = np.arange(n) * P + (P - 1) / 2
     ax.set(yticks=middle, yticklabels=range(1, n + 1), xticks=np.add.outer(starts, middle).ravel())
     ax.set(xticklabels=[*range(1, n + 1)] * len(kernels), xlabel="time $t'$", ylabel="time $t$")

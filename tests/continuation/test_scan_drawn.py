@@ -11,10 +11,12 @@ import pytest
 from matplotlib.figure import Figure
 
 from numerics.continuation.drawing import _with_neighbours
+from numerics.continuation.scan import scan
 from numerics.continuation.scanned import Scan
 from numerics.continuation.scanned_branch import ScannedBranch
 from numerics.continuation.special_points import SpecialPoint
 from numerics.inputs.problem import endpoint
+from tests.continuation.exact_t4 import coherent_free_energy, coherent_roots, growth_ratios, incoherent_free_energy
 
 mpl.use("agg")
 nan = np.nan
@@ -106,7 +108,40 @@ def test_without_a_loop_or_unstable_states_neither_is_named(found):
     replace(found, problem=other, parameter="kappa", branches=found.branches[1:2], loop=None).draw(ax)
     assert names(ax) == ["coherent-1", "pitchfork", "fold"]
     assert ax.get_ylabel() == r"order parameter $\|\Phi^{4,3}\|$"
-    assert ax.get_title(loc="left") == "erf DNN, $T = 5$, $w = 2$"
+    assert ax.get_title(loc="left") == r"erf DNN, $T = 5$, $w = 2$, $\lambda = 1$"
+
+
+def test_branches_that_were_followed_are_smooth_between_values_far_apart():
+    """Against the exact branch at T = 4: a straight line between these values is off by up to 0.6."""
+    found = scan(endpoint(4, 20.0), {"signal": [5.0, 12.0, 25.0]})
+    ax, energies = Figure().subplots(), Figure().subplots()
+    found.draw(ax)
+    found.draw(energies, height="free_energy")
+    (value, height) = next(line[2:] for line in drawn(ax) if line[:2] == ("-", "C1"))
+    (root,) = zip(*(coherent_roots(x, 1.0) for x in value[1:]), strict=True)
+    s = np.array([2.0, *root])
+    np.testing.assert_allclose(height, 2 * s * np.sqrt(2 * s * (s - 1) * (s - 2)), rtol=0, atol=1e-3)
+    assert (round(value[0], 9), height[0]) == (10.125, 0.0)  # begins at the pitchfork
+    (value, height) = next(line[2:] for line in drawn(energies) if line[:2] == ("--", "C0"))
+    value, height = value[np.isfinite(height)], height[np.isfinite(height)]
+    assert value[0] == pytest.approx(10.125)
+    F = [incoherent_free_energy(*growth_ratios(x, 1.0), x, 1.0) for x in value]
+    lowest = [coherent_free_energy(*coherent_roots(x, 1.0), x, 1.0) for x in value[1:]]
+    np.testing.assert_allclose(height, np.subtract(F, [F[0], *lowest]), rtol=0, atol=1e-4)
+
+
+def test_where_branches_are_not_followed_dots_are_what_was_solved(found):
+    point = replace(found.special_points[0], branches=(), order_parameter=())
+    ax = Figure().subplots()
+    replace(found, special_points=(point,), loop=None).draw(ax)
+    solved = next(line for line in ax.lines if line.get_markevery())
+    assert solved.get_xdata()[solved.get_markevery()].tolist() == VALUE.tolist()
+    np.testing.assert_array_equal(drawn(ax)[2][3], [nan, nan, 0, 1, 2])  # begins where the other one is
+    assert [(*each.get_xdata(), *each.get_ydata()) for each in ax.lines if each.get_ms() == 3.2] == [(2.5, 0.0)]
+
+
+def test_a_title_tells_the_signal_that_is_held(found):
+    assert replace(found, problem=endpoint(4, 6.0), parameter="kappa").title() == r"RNN, $T = 4$, $\lambda = 6$"
 
 
 def test_a_line_goes_on_to_the_next_value():
