@@ -15,8 +15,8 @@
 #
 # Linear network, shared weights, label at the last output only. In units $u=v=w=1$ the kernel is $3\times3$ and
 #
-# $$2F=\frac{\lambda}{H^{33}+\kappa}+H^{11}+\mathrm{tr}\left[\begin{pmatrix}H^{22}&H^{23}\\H^{23}&H^{33}\end{pmatrix}
-#   \begin{pmatrix}H^{11}&H^{12}\\H^{12}&H^{22}\end{pmatrix}^{-1}\right]-\ln\frac{|H|}{H^{11}H^{22}-(H^{12})^2}+\text{const}.$$
+# $$2F=\frac{\lambda}{H^{33}+\kappa}+H^{11}+\mathrm{tr}\left[\begin{pmatrix}H^{22}&H^{23}\\H^{23}&H^{33}\end{pmatrix}C^{-1}\right]-\ln\frac{|H|}{H^{11}H^{22}-(H^{12})^2}+\text{const},\qquad
+#   C=\begin{pmatrix}H^{11}&H^{12}\\H^{12}&H^{22}\end{pmatrix}.$$
 #
 # We find *all* its positive definite stationary points with $H^{12}\neq0$: a curve with one parameter. From it follow
 # the strong-signal limit, the stability, and the signal at which an eigenvalue of $W$ leaves the bulk.
@@ -145,7 +145,7 @@ assert solve(equation, m) == [m_value] or simplify(solve(equation, m)[0] - m_val
 # %%
 last = in_m(reduced[c]).subs({mu: mu_value}).subs(alpha, alpha_value).subs(m, m_value)
 factors = [base for base, _ in factor_list(fraction(together(last))[0])[1]]
-print("numerator of the last equation:", factors)
+print("factors of the last numerator:", latex(factors))
 kept = [
     base
     for base in factors
@@ -264,7 +264,7 @@ stability = branch.stability()
 fold = expand(stability.subs(branch.parameter, 2 + x))
 minors = leading_minors(branch)
 for k, minor in enumerate(minors, start=1):
-    print(f"minor {k}:", minor)
+    print(f"minor {k}:", latex(minor))
     for part in fraction(minor):
         constant, parts = factor_list(part.subs(branch.parameter, 2 + x))
         assert constant > 0
@@ -279,7 +279,7 @@ assert at_tricritical[-1] == 0
 assert all(value >= 0 for value in at_tricritical)
 amplitude = critical_amplitude(branch)
 assert simplify(amplitude - 1024 / ((8 + theory_symbols.kappa) * (56 - 3 * theory_symbols.kappa))) == 0
-print("(H^23)^2 = A (lambda - lambda_c) + ..., A =", amplitude)
+print("A =", latex(amplitude))
 
 # %% [markdown]
 # ## 5. Strong signal
@@ -290,8 +290,9 @@ print("(H^23)^2 = A (lambda - lambda_c) + ..., A =", amplitude)
 # %%
 limits = strong_signal()
 for times, entry in limits.kernel.items():
-    print(f"H^{times[0]}{times[1]} ~", entry)
-print("outlier ~", limits.outlier, "  F ~", limits.free_energy)
+    print(f"H^{times[0]}{times[1]} ~", latex(entry))
+print("outlier ~", latex(limits.outlier))
+print("F ~", latex(limits.free_energy))
 coherence = limits.kernel[2, 3] / sqrt(limits.kernel[2, 2] * limits.kernel[3, 3])
 assert simplify(coherence) == 1
 with mpmath.workdps(40):
@@ -397,7 +398,7 @@ quartic = curve.quartic()
 assert quartic.as_expr() == a**4 - 4 * a**3 + 28 * a**2 - 60 * a + 36
 assert Poly(quartic.as_expr(), a).discriminant() != 0
 assert expand(((a - 3) * (2 * g + a - 2)) ** 2 - quartic.as_expr() - curve.relation) == 0
-print("T = 5, lambda at kappa = 0:", curve.signal(Integer(0)))
+print("lambda at kappa = 0:", latex(curve.signal(Integer(0))))
 
 
 # %%
@@ -455,6 +456,7 @@ a0 = alpha_out.evalf(30)
 g0 = (2 - a0 - sqrt(quartic.as_expr().subs(a, a0)) / (3 - a0)) / 2
 at_point = {a: a0, g: g0.evalf(30)}
 assert abs((curve.odd["q2"] ** 2 * curve.square - (1 - g) ** 2).subs(at_point)) < 1e-20
-print("T = 5:", decic.as_expr(), "= 0, alpha =", a0.evalf(12))
+print("0 =", latex(decic.as_expr()))
+print("T = 5: alpha =", a0.evalf(12))
 for noise in (Integer(0), Integer(1)):
     print(f"T = 5, kappa = {noise}: lambda_out =", curve.signal(noise).subs(at_point).evalf(12))

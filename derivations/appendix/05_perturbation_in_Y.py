@@ -143,8 +143,8 @@ for t in range(1, n + 1):
         dnn = rnn if lag == 0 else term(t, 1)
         assert expand(first["rnn"].kernel[1][t, s] - rnn) == 0
         assert expand(first["dnn"].kernel[1][t, s] - dnn) == 0
-print("Δ_1^{12} (RNN) =", latex(first["rnn"].kernel[1][1, 2]))
-print("Δ_1^{12} (DNN) =", latex(first["dnn"].kernel[1][1, 2]))
+print(r"RNN: \Delta_1^{12} =", latex(first["rnn"].kernel[1][1, 2]))
+print(r"DNN: \Delta_1^{12} =", latex(first["dnn"].kernel[1][1, 2]))
 
 # %% [markdown]
 # ### Second order
@@ -209,7 +209,7 @@ supervised = (1, 3, 6)
 entry = (2, 3)
 for path in paths(7, "rnn", 2, supervised)[entry]:
     moved = path.shifts[0]
-    print(f"{path}   pair moved by {-moved:+d}   weight {path.weight}")
+    print(f"{path}, moved by {-moved:+d}:", latex(path.weight))
 whole = perturbation(7, "rnn", 2, supervised=supervised)
 masked = perturbation(7, "dnn", 2, supervised=supervised)
 total = sum(path.contribution for path in paths(7, "rnn", 2, supervised)[entry])
@@ -489,7 +489,7 @@ print(r"\Delta_1^{23} =", latex(general.kernel[1][2, 3]))
 entry = (2, 3)
 kept = {arch: path_shares(7, arch, 2, supervised)[entry] for arch in ("shared:rho", "drift:rho", "looped:2", "dnn")}
 for path in paths(7, "rnn", 2, supervised)[entry]:
-    print(path, {arch: str(found[path]) for arch, found in kept.items()})
+    print(f"{path}:", ", ".join(f"{arch} {found[path]}" for arch, found in kept.items()))
 assert [str(share) for share in kept["shared:rho"].values()] == ["rho**5/2 + rho**3/2", "rho**4", "rho**3"]
 assert [str(share) for share in kept["drift:rho"].values()] == ["rho**9/2 + rho**7/2", "rho**9", "rho**7"]
 assert set(kept["looped:2"].values()) == set(kept["dnn"].values()) == {S.Zero}

@@ -141,7 +141,7 @@ for arch in ("rnn", "dnn"):
     )  # fmt: skip
     derived = free_energy_gradient(arch)
     assert (derived - by_hand).doit().is_ZeroMatrix
-    print(arch, "G =", matrix_latex(fold(derived, arch)[0]))
+    print(f"{arch.upper()}: G =", matrix_latex(fold(derived, arch)[0]))
 
 # %% [markdown]
 # ## 3. The Hessian–vector product
@@ -158,7 +158,7 @@ for arch in ("rnn", "dnn"):
     product = free_energy_hessian_vector_product(arch)
     assert product == differential(free_energy_gradient(arch), H, dH)
     assert (product - product.T.doit()).doit().is_ZeroMatrix
-    print(arch, "dG =", matrix_latex(fold(product, arch)[0]))
+    print(f"{arch.upper()}: dG =", matrix_latex(fold(product, arch)[0]))
 
 # %% [markdown]
 # ## 4. Confirmation, entry by entry

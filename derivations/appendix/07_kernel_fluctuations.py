@@ -144,7 +144,7 @@ for size in (1, 2, 5):
 # %%
 t = names.t
 plain = {names.u: 1, names.w: 1, names.v: 1}
-print("lag l >= 1:", incoherent_covariance(t, t, names.lag))
+print("lag l >= 1:", latex(incoherent_covariance(t, t, names.lag)))
 assert incoherent_covariance(3, 3, 0, 6).subs(plain).subs(names.r, 1) == 6
 assert incoherent_covariance(2, 2, 1, 6).subs(plain).subs(names.r, 1) == 2
 
@@ -219,7 +219,7 @@ covariance = coherent_covariance(branch)
 s = branch.parameter
 labels = ("11", "12", "13", "22", "23", "33")
 for i, label in enumerate(labels):
-    print(f"N Var(H^{label}) =", factor(covariance[i, i]))
+    print(rf"N\,\mathrm{{Var}}(H^{{{label}}}) =", latex(factor(covariance[i, i])))
 fold = branch.stability()
 # Poles: at the fold and, in odd entries, at the critical point; the diagonal ones are regular there.
 assert all(cancel(covariance[i, i] * fold).subs(s, 2).is_finite for i in (0, 2, 3, 5))
@@ -245,13 +245,14 @@ with mpmath.workdps(120):
 # six and the ratio is 4. Within $|\lambda-\lambda_c|\sim N^{-1/2}$ the expansion about one minimum does not hold.
 
 # %%
-print("N Var =", order_parameter_variance())
+print(r"N\,\mathrm{Var}(H^{n,n-1}) =", latex(order_parameter_variance()))
 both = divergence(4, branch)
-print("T = 4: below", both.below, " above", both.above)
+print("T = 4, below:", latex(both.below))
+print("T = 4, above:", latex(both.above))
 assert simplify(both.below / both.above) == 2
 tricritical = divergence(4, coherent_branch(Rational(56, 3)))
 assert tricritical.below / tricritical.above == 4
-print("any T, below:", divergence(names.T).below)
+print("any T, below:", latex(divergence(names.T).below))
 
 # %% [markdown]
 # ## 6. The mean at order $1/N$
@@ -267,7 +268,7 @@ print("any T, below:", divergence(names.T).below)
 # %%
 shift = incoherent_mean_shift(4)
 for times, value in shift.items():
-    print(f"N <H^{times[0]}{times[1]} - H*> =", value)
+    print(rf"N\langle{{}}H^{{{times[0]}{times[1]}}}-H_*\rangle =", latex(value))
 
 # %% [markdown]
 # Odd lags have no shift (symmetry), $H^{13}$ has $r^2/(2-r)$: at finite width even the incoherent state is not diagonal.
@@ -309,7 +310,7 @@ predicted = incoherent_mean_shift(3, Integer(1))[2, 2].subs(names.r, ratio)
 level = (ratio - 1) * (ratio**2 + 1) ** 2 / ratio**2
 with mpmath.workdps(30):
     values = [size * (exact_mean(size, mp.mpf(level.p) / level.q, 1) - mp.mpf(9) / 4) for size in (100, 200, 400, 800)]
-    print("N (mean - saddle point):", [mp.nstr(value, 8) for value in values], "->", predicted, float(predicted))
+    print("N (mean - saddle point):", ", ".join(mp.nstr(value, 8) for value in values), "→", float(predicted))
     order = 1
     while len(values) > 1:
         values = [(2**order * fine - coarse) / (2**order - 1) for coarse, fine in zip(values, values[1:], strict=False)]
@@ -405,4 +406,4 @@ with mpmath.workdps(50):
     closed = coherent_mean_shift(coherent_branch(Integer(1)))
     for first, value in zip(direct, closed.values(), strict=True):
         assert abs(first / mp.mpf(str(value.subs(names.s, 3).evalf(45))) - 1) < 1e-12
-    print("order parameter:", factor(closed[2, 3]))
+    print("order parameter:", latex(factor(closed[2, 3])))

@@ -32,6 +32,7 @@ from sympy import (
     expand,
     eye,
     integrate,
+    latex,
     oo,
     simplify,
     solve,
@@ -53,7 +54,8 @@ h, k, variance = symbols("h k sigma2", positive=True)
 assert cancel(stationary - 1 / (k * (1 - h * k / 2))) == 0
 excess = stationary.series(h, 0, 2).removeO() - 1 / k
 assert expand(excess) == h / 2
-print("variance =", stationary, "; excess over 1/k to first order:", expand(excess))
+print("variance =", latex(stationary))
+print("excess over 1/k, first order:", latex(expand(excess)))
 
 # %% [markdown]
 # The excess variance, $h/2$, is the same in every direction. A direction of the prior ($k=1$) is off by a fraction
@@ -106,7 +108,8 @@ for order in range(1, 5):
 factorial = {1: 1, 2: 2, 3: 6, 4: 24}
 B = {order: value / factorial[order] for order, value in coefficients.items()}
 assert {1: 0, 2: slope**2 / 2, 3: -slope, 4: Rational(1, 2)} == B
-print("B =", B, "(coefficients of the derivatives of f)")
+for order, value in B.items():
+    print(f"f^({order}) in B: coefficient:", latex(value))
 
 # %% [markdown]
 # Write the stationary density as $e^{-U}(1-hU_1)$. Stationarity, $\int e^{-U}(1-hU_1)(\langle f(x')\rangle-f)=0$ for

@@ -411,8 +411,8 @@ for arch, signal, start, steps in tasks:
     error = np.hypot(mean.standard_error, beyond)
     verdict = compare(state.kernel + shift, mean.mean, error, rhat=run.rhat, ess=run.ess, shift=share)
     print(f"{arch.upper()}, lambda = {signal:g}: {verdict.reason}; CKA {verdict.cka:.5f}")
-    print("  autocorrelation, theory:", np.round(autocorrelation(kernel, 1), 3))
-    print(f"  autocorrelation, N = {WIDTH}:", np.round(autocorrelation(run.kernel_mean, 1), 3))
+    print("  autocorrelation, theory:", *(f"{value:.3f}" for value in autocorrelation(kernel, 1)))
+    print(f"  autocorrelation, N = {WIDTH}:", *(f"{value:.3f}" for value in autocorrelation(run.kernel_mean, 1)))
     assert verdict.agrees, verdict.reason
     assert share.z_without > verdict.z_limit
     assert np.abs(coherence(run.kernel_mean, 1) - coherence(kernel, 1)).max() < 0.08

@@ -27,7 +27,7 @@ from collections.abc import Callable, Sequence
 from itertools import product
 
 import numpy as np
-from sympy import Matrix, Rational, eye, factor, nsimplify, pi, sqrt
+from sympy import Matrix, Rational, eye, factor, latex, nsimplify, pi, sqrt
 
 from numerics import rotation_teacher, sequence, solve
 from numerics.inputs.teachers import orthonormal_patterns
@@ -184,7 +184,7 @@ gap = width * R - shift.T * R * shift
 assert all(gap[k, k] >= 0 for k in range(gap.rows))  # … whose norm is at most √w (R-weighted),
 assert gap.is_diagonal()
 rest = extraneous_factor(psi, A, P, width)
-print("det(z - M) = det(z - A) ·", factor(rest.as_expr()))
+print("det(z - M) / det(z - A) =", latex(factor(rest.as_expr())))
 largest = max(abs(root) for root in rest.nroots())
 print(f"largest further eigenvalue {float(largest):.4f}, bulk √w = {float(sqrt(width)):.4f}")
 assert largest < sqrt(width)  # … and all further eigenvalues lie inside the bulk.

@@ -28,6 +28,7 @@ from sympy import (
     diff,
     eye,
     kronecker_product,
+    latex,
     solve,
     symbols,
     zeros,
@@ -131,7 +132,8 @@ numbers = N**2 / m + r * N * m
 (best,) = solve(diff(numbers, m), m)
 assert (best**2 - N / r).expand() == 0
 fewest = numbers.subs(m, best)
-print("m =", best, ";", fewest.simplify(), "normals a step")
+print("m =", latex(best))
+print("normals a step =", latex(fewest.simplify()))
 at = {N: 1024, r: 2}
 print(f"N = 1024, r = 2: m = {float(best.subs(at)):.0f}; {float((fewest / N**2).subs(at)):.3f} of N² normals a step")
 assert (fewest / N**2).subs(at) < Rational(1, 10)

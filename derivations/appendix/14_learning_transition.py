@@ -110,7 +110,9 @@ assert_onset()
 print("kappa_* =", latex(point.kappa))
 for horizon in (3, 4, 5, 6, 10, 100):
     special = onset(horizon)
-    print(f"T={horizon}: r_* = {float(special.ratio):.6f} kappa_* = {float(special.kappa):.6f}", float(special.signal))
+    print(
+        f"T={horizon}: r_* = {float(special.ratio):.6f} kappa_* = {float(special.kappa):.6f} lambda_* = {float(special.signal):.6f}"
+    )
 assert onset(5).kappa == Rational(4096, 125)  # 3n²+1 is a square at n = 4
 assert abs(float(onset(10**6).kappa) - (2 + np.sqrt(3)) * np.exp(np.sqrt(3))) < 1e-3
 
@@ -127,10 +129,10 @@ assert abs(float(onset(10**6).kappa) - (2 + np.sqrt(3)) * np.exp(np.sqrt(3))) < 
 found = learning_transition(4, 60, 40)
 assert found is not None
 with mpmath.workdps(40):
-    print("folds", *(mp.nstr(fold.signal, 30) for fold in found.folds))
+    print("folds at lambda =", ", ".join(mp.nstr(fold.signal, 12) for fold in found.folds))
     print(
-        "equal free energy",
-        mp.nstr(found.equal.signal, 30),
+        "equal free energy at lambda =",
+        mp.nstr(found.equal.signal, 12),
         "H^33:",
         *(mp.nstr(x, 12) for x in found.equal.last_variances),
     )
@@ -158,7 +160,10 @@ for horizon in (3, 4, 6):
         strict=True,
     )
     ratios = [float(a / b.subs(kappa, strong.kappa).evalf(30)) for a, b in pairs]
-    print(f"T={horizon}: ratios to the leading terms at kappa = 1e{6 * (horizon - 1)}:", ratios)
+    print(
+        f"T={horizon}: ratios to the leading terms at kappa = 1e{6 * (horizon - 1)}:",
+        *(f"{value:.6f}" for value in ratios),
+    )
     assert max(abs(value - 1) for value in ratios) < 1e-3
 last = branch.subs(r, n / (n - 1)) / kappa**2
 assert simplify(limit(last.subs(n, 3), kappa, oo) - Rational(4, 27)) == 0
@@ -185,7 +190,9 @@ assert near is not None
 jump = (near.equal.last_variances[1] - near.equal.last_variances[0]) ** 2 / float(excess)
 distance = (near.folds[1].signal - near.folds[0].signal) ** 2 / float(excess) ** 3
 print(
-    "jump", float(jump / at_five.jump_squared), "distance of the folds", float(distance / at_five.fold_distance_squared)
+    "T = 5, over the amplitudes: squared jump",
+    f"{float(jump / at_five.jump_squared):.12f}, squared distance of the folds",
+    f"{float(distance / at_five.fold_distance_squared):.12f}",
 )
 assert abs(jump / at_five.jump_squared - 1) < 1e-6
 assert abs(distance / at_five.fold_distance_squared - 1) < 1e-6
@@ -203,7 +210,8 @@ assert abs(distance / at_five.fold_distance_squared - 1) < 1e-6
 assert simplify(endpoint_free_energy(3, "rnn").total - endpoint_free_energy(3, "dnn").total) == 0
 assert simplify(onset(4).ratio - (5 + sqrt(7)) / 4) == 0
 assert_crossing()
-print("kappa_x =", latex(factor(crossing_noise(T))), [crossing_noise(horizon) for horizon in (4, 5, 6)])
+print("kappa_x =", latex(factor(crossing_noise(T))))
+print("at T = 4, 5, 6:", ", ".join(str(crossing_noise(horizon)) for horizon in (4, 5, 6)))
 for horizon in range(5, 30):
     assert onset(horizon).ratio > critical_ratio(horizon)
 assert stable_learnt_signals(4, Rational(397, 10)) is not None
@@ -264,7 +272,7 @@ with mpmath.workdps(40):
                     other[i, j] = other[j, i] = K[i, j] + sign * h
                     moved.append(matrix_free_energy(other, found.equal.signal, 60))
                 assert abs(moved[0] - moved[1]) / (2 * h) < mp.mpf(10) ** -20
-    print("F of both:", *(mp.nstr(value, 35) for value in values))
+    print("F of both:", *(mp.nstr(value, 20) for value in values))
     assert abs(values[0] - values[1]) < mp.mpf(10) ** -36
     wrong = mp.diag([(found.equal.ratios[1] * mp.mpf("1.000001")) ** t for t in range(1, 4)])
     assert abs(matrix_free_energy(wrong, found.equal.signal, 60) - values[1]) > mp.mpf(10) ** -13

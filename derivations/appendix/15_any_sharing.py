@@ -199,7 +199,7 @@ assert (
 )
 for word, horizon in (("rnn", 7), ("dnn", 7)):
     found = instability(sharing(word).matrix(horizon - 1))
-    print(word, "Lambda =", found and found.eigenvalue)
+    print(f"{word.upper()}:", f"Lambda = {found.eigenvalue}" if found else "no mode turns unstable")
 
 # %% [markdown]
 # ## 5. Looped networks, tied pairs, blocks
@@ -279,7 +279,7 @@ assert_angle_condition()
 for size in (2, 3, 4):
     value = closed_eigenvalue(size)
     assert factor(eigenvalue_condition(size).subs(EIGENVALUE, value).expand()) == 0
-    print(f"T={size + 2}: Lambda =", latex(value))
+    print(rf"T={size + 2}: \Lambda =", latex(value))
 for size in (5, 6):
     print(f"T={size + 2}: 0 =", latex(eigenvalue_condition(size)))
 rho_value = Rational(1, 2)

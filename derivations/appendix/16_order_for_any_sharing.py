@@ -270,7 +270,7 @@ with mpmath.workdps(45):
     for family, lengths in (("shared", (4, 5, 6)), ("drift", (5, 6, 7, 8, 9, 10))):
         for horizon in lengths:
             roots = tricritical_correlations(family, horizon)
-            print(f"{family} T={horizon}:", *(mp.nstr(root, 40) for root in roots))
+            print(f"{family} T={horizon}:", *(mp.nstr(root, 15) for root in roots) if roots else ["none"])
             assert len(roots) == ((horizon == 5) if family == "shared" else (horizon >= 6))
     (root,) = tricritical_correlations("shared", 5)
     assert abs(mp.polyval([int(z) for z in inside[0].all_coeffs()], root)) < mp.mpf(10) ** -36

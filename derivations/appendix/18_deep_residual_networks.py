@@ -115,7 +115,8 @@ between = float(crossover_kernel(mp.mpf(1) / 2, mp.mpf(1), mp.mpf(strength), mp.
 kernels = {m: prior_kernel(SharingFamily("shared", Rational(2, m)), m + 1, strength / m) for m in (100, 200, 400)}
 away = [kernels[m][m][m] - limit for m in kernels]
 halfway = [kernels[m][m // 2][m] - between for m in kernels]
-print("shared:2/n: limits", limit, between, "off by", away, halfway)
+for place, value, off in (("end", limit, away), ("middle", between, halfway)):
+    print(f"shared:2/n, {place}: limit {value:.6f}, off by", *(f"{x:.5f}" for x in off))
 assert abs(away[1] / away[2] - 2) < 0.06
 assert abs(halfway[1] / halfway[2] - 2) < 0.06
 

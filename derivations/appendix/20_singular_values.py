@@ -105,7 +105,7 @@ assert_growth(2)
 for horizon in range(4, 9):
     assert_order(horizon)
     root = crossover_correlation(horizon)
-    print(f"T={horizon}: 0 = {latex(crossover_polynomial(horizon).as_expr())}, rho* = {root.evalf(15)}")
+    print(f"T={horizon}: 0 = {latex(crossover_polynomial(horizon).as_expr())}, \\rho_* = {root.evalf(15)}")
 assert crossover_correlation(4) == 1
 assert crossover_correlation(5) == 1 / Integer(3) ** Rational(1, 2)
 for word, horizon, expected in (
@@ -152,7 +152,10 @@ for correlation in (Rational(1, 4), Rational(1)):
         "coherence": branch.signal.subs(start).subs({rho: correlation, kappa: 1}),
         "eigenvalue": branch.signal.subs(s, outlier_start()).subs({rho: correlation, kappa: 1}),
     }
-    print(f"rho={correlation}, kappa=1:", {name: round(float(value), 4) for name, value in points.items()})
+    print(
+        f"rho={correlation}, kappa=1:",
+        ", ".join(f"{name} at lambda = {float(value):.4f}" for name, value in points.items()),
+    )
     assert points["singular value"] <= points["coherence"] < points["eigenvalue"]
 
 # %% [markdown]

@@ -72,7 +72,7 @@ for horizon in (3, 4, 6):
     print(f"T={horizon}: kappa_* at a = 0, 1/4, 1/2, 1:", *(mp.nstr(x, 8) for x in row))
     assert all(x < y for x, y in zip(row, row[1:], strict=False))
 untied = untied_cusp_skip(4, 60)
-print(f"T=4, kappa=60: a_* = {mp.nstr(untied.skip, 40)}, lambda = {mp.nstr(untied.signal, 40)}")
+print(f"T=4, kappa=60: a_* = {mp.nstr(untied.skip, 15)}, lambda = {mp.nstr(untied.signal, 15)}")
 
 # %% [markdown]
 # ## 2. One matrix, $T=4$: a rational surface of states
@@ -97,7 +97,7 @@ print(f"T=4, kappa=60: a_* = {mp.nstr(untied.skip, 40)}, lambda = {mp.nstr(untie
 assert_elimination()
 states = tied_states()
 for times, entry in states.kernel.items():
-    print(f"H{times}{'/a' if sum(times) % 2 else ''} =", latex(entry))
+    print(f"H^{times[0]}{times[1]}{'/a' if sum(times) % 2 else ''} =", latex(entry))
 
 # %% [markdown]
 # As $a\to0$ with $H^{12}=agH^{11}$ fixed it is the coherent branch: $\chi=\sigma g^2$, $g\to\infty$.
@@ -134,17 +134,18 @@ assert_tilt()
 fork = unfolding(4)
 assert fork.amplitude_squared is not None
 assert fork.amplitude_cubed is not None
-print("A =", fork.amplitude_squared, " B =", fork.amplitude_cubed, " fold:", fork.fold_cubed)
+for name, value in (("A", fork.amplitude_squared), ("B", fork.amplitude_cubed), ("fold", fork.fold_cubed)):
+    print(f"{name} =", latex(value))
 assert factor(fork.amplitude_cubed - 1024 * (40 - kappa) / (56 - 3 * kappa)) == 0
 assert factor(fork.amplitude_squared - critical_point_of(sharing("rnn"), 4, kappa).amplitude_squared) == 0
 partly = unfolding(4, kappa, sharing("shared:rho"))
 assert partly.amplitude_cubed is not None
 assert factor(partly.amplitude_cubed.subs(rho, 1) - fork.amplitude_cubed) == 0
-print("shared:rho, kappa=0: B =", factor(partly.amplitude_cubed.subs(kappa, 0)))
+print("shared:rho, kappa=0: B =", latex(factor(partly.amplitude_cubed.subs(kappa, 0))))
 for word, horizon in (("rnn", 5), ("shared:4/5", 5), ("drift:1/2", 6)):
     cubed = unfolding(horizon, Integer(0), sharing(word)).amplitude_cubed
     assert cubed is not None
-    print(word, horizon, "B =", cubed.evalf(12))
+    print(f"{word}, T={horizon}: B =", cubed.evalf(12))
 
 # %% [markdown]
 # The exact surface has these amplitudes: at $\lambda_c$ and at the fold, as $a\to0$ (relative corrections of order $a^{2/3}$).
@@ -217,7 +218,7 @@ for strength in (Integer(22), Integer(30)):
         slope = H[0, 1] / (full.skip * H[0, 0])
         place = (slope, chi_of(slope, full.skip))
         skip, signal = exact_cusp(mp.mpf(int(strength)), tuple(x * (1 + mp.mpf(10) ** -6) for x in place))
-        print(f"kappa={strength}: a_* = {mp.nstr(skip, 40)}, lambda_* = {mp.nstr(signal, 40)}")
+        print(f"kappa={strength}: a_* = {mp.nstr(skip, 15)}, lambda_* = {mp.nstr(signal, 15)}")
         assert abs(skip - full.skip) < mp.mpf(10) ** -41
         assert abs(signal - full.signal) < mp.mpf(10) ** -39
 

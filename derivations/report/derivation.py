@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 #: Names that print as words and are read as letters.
-GREEK = {"lambda": "λ", "kappa": "κ", "zeta": "ζ", "Delta": "Δ"}
+GREEK = {
+    "lambda": "λ", "lamda": "λ", "kappa": "κ", "zeta": "ζ", "rho": "ρ", "alpha": "α", "psi": "ψ", "sigma": "σ",
+    "Delta": "Δ", "Gamma": "Γ", "Lambda": "Λ", "Phi": "Φ",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -83,13 +86,15 @@ def _output(output: Any) -> str:
 
 
 def printed(text: str) -> str:
-    """What a cell printed: a line ``name = LaTeX`` as a formula, everything else as it stands."""
+    """What a cell printed: a line ``name = LaTeX`` as a formula, all else as it stands but for letters and powers."""
+    is_source = re.search(r"^ +return ", text, flags=re.MULTILINE) is not None
     parts: list[str] = []
     plain: list[str] = []
 
     def flush() -> None:
         if any(line.strip() for line in plain):
-            parts.append(f'<pre class="printed" tabindex="0">{html.escape(chr(10).join(plain))}</pre>')
+            shown = "\n".join(plain) if is_source else _lettered("\n".join(plain))
+            parts.append(f'<pre class="printed" tabindex="0">{html.escape(shown)}</pre>')
         plain.clear()
 
     for line in text.rstrip("\n").split("\n"):
@@ -101,6 +106,14 @@ def printed(text: str) -> str:
             parts.append(f'<div class="formula" tabindex="0">{formula}</div>')
     flush()
     return "\n".join(parts)
+
+
+def _lettered(text: str) -> str:
+    """Greek letters for their names, and powers and products as in print, of numbers, words and SymPy's ``str``."""
+    for word, letter in GREEK.items():
+        text = re.sub(rf"(?<![A-Za-z]){word}(?![A-Za-z])", letter, text)
+    text = re.sub(r"\bsqrt\((\w+)\)", r"√\1", text)
+    return re.sub(r"(?<=[\w)])\*(?=[\w(√])", " ", text.replace("**", "^"))
 
 
 def _formula(line: str) -> str | None:
@@ -130,7 +143,4 @@ def _name(name: str) -> str:
         latex = re.sub(r"([\^_])([\w,+]{2,})", r"\1{\2}", name)
         latex = re.sub(rf"(?<![\\a-z])({'|'.join(GREEK)})(?![a-z])", r"\\\1 ", latex)
         return mathml(latex)
-    words = html.escape(name)
-    for word, letter in GREEK.items():
-        words = re.sub(rf"\b{word}\b", letter, words)
-    return words
+    return html.escape(_lettered(name))

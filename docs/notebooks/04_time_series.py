@@ -47,12 +47,12 @@ state = {arch: unrolled.solve(task) for arch, task in problem.items()}
 prediction = {arch: unrolled.predict(found).mean[0] for arch, found in state.items()}
 
 fig, ax = plt.subplots(figsize=(6, 3), layout="constrained")
-t = np.arange(2, 11)
+t = np.arange(1, 10)
 ax.plot(t, whole.y[0], "k:", label="the sine")
 ax.plot(t, problem["rnn"].y[0], "kx", label="labels")
 for arch, color in (("rnn", "C0"), ("dnn", "C1")):
     ax.plot(t, prediction[arch], "o-", color=color, mfc="none", label=arch.upper())
-ax.set(xlabel="time of the output", ylabel="output")
+ax.set(xlabel="hidden time $t$", ylabel=r"output $f^{\,t+1}$")
 ax.legend()
 plt.show()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import jupytext
@@ -51,7 +52,10 @@ def test_markup_in_the_source_stays_text():
     [
         r"lambda_c = \frac{\left(\kappa + 8\right)^{2}}{8}",
         "H^11 = s",
-        "Δ_1^{12} (RNN) = E_{1} E_{2} u^{2} v w y_{1} y_{2} + E_{2} E_{3} u^{2} v w^{2} y_{2} y_{3}",
+        r"RNN: \Delta_1^{12} = E_{1} E_{2} u^{2} v w y_{1} y_{2} + E_{2} E_{3} u^{2} v w^{2} y_{2} y_{3}",
+        r"N\,\mathrm{Var}(H^{11}) = \frac{1}{2}",
+        r"N\langle{}H^{12}-H_*\rangle = 0",
+        "2 ← 1 ← 3  [y3·y1 y3·y6], moved by -1: 2 E_{1} E_{3}^{2} u^{3}",
         r"2 F_2, n = 4: \left[\begin{matrix}r\end{matrix}\right]",
     ],
 )
@@ -64,6 +68,18 @@ def test_printed_formulas_are_typeset(line: str):
 @pytest.mark.parametrize("line", ["T = 4: residual 3e-17", "N Var = -r**(2*T - 3)*(T - 2)", "d: {'a': '\\frac{1}{2}'}"])
 def test_other_lines_stay_as_they_were_printed(line: str):
     assert "<math" not in printed(line)
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("N Var = -r**(2*T - 3)*(T - 2)", "N Var = -r^(2 T - 3) (T - 2)"),
+        ("shared:rho: rho**5/2, lambda_c = sqrt(17)", "shared:ρ: ρ^5/2, λ_c = √17"),
+        ("f(x):\n    return rho**2*x", "f(x):\n    return rho**2*x"),  # source stays source
+    ],
+)
+def test_printed_words_are_letters_and_powers(line: str, shown: str):
+    assert html.unescape(re.sub("<.*?>", "", printed(line))) == shown
 
 
 def test_a_page_needs_nothing_else():
