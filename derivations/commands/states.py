@@ -52,7 +52,7 @@ def state_fields(solution: Solution, width: int | None = None) -> dict[str, Any]
             fields["kernel_sd"] = finite_width.kernel_sd(solution, width)
             fields["kernel_shift"] = finite_width.kernel_shift(solution)
             left = finite_width.next_order(solution, width)
-            fields["kernel_next_order"] = None if left is None or not np.isfinite(left).all() else left
+            fields["kernel_next_order"] = left if np.isfinite(left).all() else None
     if isinstance(solution, NonlinearSolution):
         fields |= {"conjugate": solution.conjugate, "engine": solution.engine}
         fields["free_energy_error"] = solution.free_energy_error

@@ -22,10 +22,11 @@ PANEL = Panel(
     "4b",
     "mean-at-width",
     "The mean kernel at finite width",
-    "Mean kernel of sampled erf networks less that of the theory at N → ∞, over the size of the entry, against 1/N; "
-    "endpoint supervision below the transition, T = 4. Diamonds are sampled networks, with two standard errors; "
-    "lines are the theory, intercept and slope, to first order in 1/N; nothing is fitted. RNN, DNN, and matrices that "
-    "are correlated by ρ = 1/2 between times (shared:ρ).",
+    "Mean kernel of sampled erf networks less that of the theory at N → ∞, over the size of the entry, times N; "
+    "endpoint supervision below the transition, T = 4. Diamonds are sampled networks, with two standard errors. "
+    "Lines are the theory to first order in 1/N, nothing is fitted: with the right intercept Φ points stay level as N "
+    "grows, and the level is the slope. Bands have the predicted size of the next order, which matters in narrow "
+    "networks. RNN, DNN, and matrices that are correlated by ρ = 1/2 between times (shared:ρ).",
 )
 
 ACTIVATION, SIGNAL = "erf", 10.0
@@ -33,7 +34,7 @@ ACTIVATION, SIGNAL = "erf", 10.0
 SHOWN = ((1, 3), (2, 2), (3, 3))
 NAMES = {"rnn": "RNN", "dnn": "DNN", "shared:0.5": r"shared:$\rho$, $\rho=0.5$"}
 CASES = tuple((ACTIVATION, arch) for arch in NAMES)
-FULL = WidthPlan(CASES, (64, 128, 256, 512, 1024, 2048), 4, 400, 150, SIGNAL, sharp=True)
+FULL = WidthPlan(CASES, (64, 128, 256, 512, 1024, 2048), 4, 1000, 200, SIGNAL, sharp=True)
 QUICK = WidthPlan(CASES, (64, 128, 256), 4, 600, 150, SIGNAL, sharp=True)
 
 
@@ -61,27 +62,37 @@ def without_shift(result: WidthResult) -> float:
 
 
 def draw(results: Mapping[Case, WidthResult]) -> Figure:
-    """One part for each network, a line for each time."""
+    """One part for each network, a line for each entry."""
     from matplotlib import pyplot as plt
 
-    figure, parts = plt.subplots(len(results), 1, figsize=(3.4, 4.4), sharex=True, sharey=True)
+    figure, parts = plt.subplots(len(results), 1, figsize=(3.4, 4.4), sharex=True)
     for axes, ((_, arch), result) in zip(parts, results.items(), strict=True):
         widths = np.array(list(result.sampled))
-        x = np.linspace(0, 1.08 / widths.min(), 2)
         for place, (t, s) in enumerate(SHOWN):
-            at = t - 1, s - 1
-            size = float(np.sqrt(result.theory.kernel[at[0], at[0]] * result.theory.kernel[at[1], at[1]]))
-            off = np.array([part.kernel[at] for part in result.sampled.values()]) - result.theory.kernel[at]
-            error = np.array([part.kernel_error[at] for part in result.sampled.values()])
-            label = rf"$\Phi^{{{t}{s}}}$"
-            beside = (1 + 0.03 * (place - 1)) / widths  # error bars beside one another
+            at, colour = (t - 1, s - 1), f"C{place}"
+            scale = widths / np.sqrt(result.theory.kernel[at[0], at[0]] * result.theory.kernel[at[1], at[1]])
+            mean, error, unsure = np.array(
+                [(part.kernel[at], part.kernel_error[at], part.unsure[at]) for part in result.sampled.values()]
+            ).T
+            slope = scale / widths * result.theory.shift[at]
+            axes.fill_between(widths, slope - scale * unsure, slope + scale * unsure, color=colour, alpha=0.2, lw=0)
+            axes.plot(widths, slope, color=colour)
             axes.errorbar(
-                beside, off / size, yerr=2 * error / size, fmt="D", mfc="white", color=f"C{place}", label=label
+                widths * (1 + 0.06 * (place - 1)),  # error bars beside one another
+                scale * (mean - result.theory.kernel[at]),
+                yerr=2 * scale * error,
+                fmt="D",
+                mfc="white",
+                color=colour,
+                label=rf"$\Phi^{{{t}{s}}}$",
             )
-            axes.plot(x, result.theory.shift[at] / size * x, color=f"C{place}")
         axes.set_title(NAMES[arch], loc="left")
-        axes.set_xticks([0, *(1 / widths[:3])], ["0", *(f"1/{width}" for width in widths[:3])])
-    parts[-1].set_xlabel("$1/N$")
-    parts[1].set_ylabel(r"$(\langle\Phi^{tt'}\rangle_N-\Phi^{tt'})\,/\,\sqrt{\Phi^{tt}\Phi^{t't'}}$")
-    parts[0].legend(loc="upper left")
+        axes.set_xscale("log")
+        axes.set_xticks(widths, [str(width) for width in widths])
+        axes.minorticks_off()
+    parts[-1].set_xlabel("width $N$")
+    figure.supylabel(
+        r"$N\,(\langle\Phi^{tt'}\rangle_N-\Phi^{tt'})\,/\,(\Phi^{tt}\Phi^{t't'})^{1/2}$", fontsize="medium"
+    )
+    parts[0].legend(loc="upper right", ncols=len(SHOWN), bbox_to_anchor=(1.0, 1.25))
     return figure

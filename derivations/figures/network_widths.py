@@ -166,6 +166,7 @@ class Sampled:
 
     Attributes:
         kernel, kernel_error: mean kernel and its standard error, (n, n).
+        unsure: error of the kernel that is predicted, (n, n).
         ess, rhat: of its worst entry.
         misalignment: 1 - CKA of one network's kernel with the theory's, N → ∞: mean over networks, and its error.
         of_mean: 1 - CKA of the mean kernel, and its error, which includes what noise alone would add.
@@ -176,6 +177,7 @@ class Sampled:
 
     kernel: FloatArray
     kernel_error: FloatArray
+    unsure: FloatArray
     ess: float
     rhat: float
     misalignment: tuple[float, float]
@@ -244,6 +246,7 @@ def read_off(theory: Theory, width: int, run: Mapping[str, Any]) -> Sampled:
     return Sampled(
         kernel=mean,
         kernel_error=mean_error,
+        unsure=theory_error,
         ess=float(summary.ess.min()),
         rhat=float(summary.rhat.max()),
         misalignment=(float(single.mean[0]), float(single.standard_error[0])),

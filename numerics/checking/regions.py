@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from numerics.linalg import FloatArray
+from numerics.linalg import FloatArray, to_vector
+from numerics.linear.fluctuations import LARGEST_DIMENSION, fluctuations
 from numerics.linear.functional import kernel_functional
 from numerics.linear.solution import linear_state
 from numerics.nonlinear.classes import trajectory_classes
 from numerics.nonlinear.solution import NonlinearSolution
-from numerics.predictors import finite_width
 from numerics.results.solution import Solution
 from numerics.symmetry.gauge import Gauge, rounded_gauge
 
@@ -43,14 +43,12 @@ class Region:
 
     Attributes:
         inverse: the map to coordinates in which the minimum is 1, ``L⁻¹Q⁺``, (m, nP).
-        hessian: 𝓗 as a matrix on `basis`, (k, k), or None.
-        basis: orthonormal symmetric matrices, (k, m, m); empty without `hessian`.
+        hessian: 𝓗, on symmetric matrices as vectors, or None.
         gauge: what tells the minimum from its images.
     """
 
     inverse: FloatArray
     hessian: FloatArray | None
-    basis: FloatArray
     gauge: Gauge
 
     def distances(self, kernels: FloatArray) -> FloatArray:
@@ -66,7 +64,7 @@ class Region:
         if self.hessian is None:
             return np.asarray(np.sum(logs**2, axis=-1))
         S = (vectors * logs[:, None, :]) @ np.swapaxes(vectors, -1, -2)
-        flat = S.reshape(len(S), -1) @ self.basis.reshape(len(self.basis), -1).T
+        flat = to_vector(S)
         return np.asarray(np.sum((flat @ self.hessian) * flat, axis=1))
 
 
@@ -77,13 +75,12 @@ def region(state: Solution) -> Region:
     if isinstance(state, NonlinearSolution):
         rows = trajectory_classes(problem).representative  # the others are these, or 0
         inverse = np.linalg.inv(np.linalg.cholesky(state.kernel[np.ix_(rows, rows)]))
-        return Region(inverse @ np.eye(problem.n * problem.P)[rows], None, np.zeros((0, *inverse.shape)), gauge)
-    space, reduced = kernel_functional(problem).space, linear_state(state).reduced
+        return Region(inverse @ np.eye(problem.n * problem.P)[rows], None, gauge)
+    linear = linear_state(state)
+    space, reduced = kernel_functional(problem).space, linear.reduced
     inverse = np.linalg.inv(np.linalg.cholesky(reduced)) @ np.linalg.pinv(space.full_basis())
-    if len(reduced) > finite_width.LARGEST_DIMENSION:
-        return Region(inverse, None, np.zeros((0, len(inverse), len(inverse))), gauge)
-    at = finite_width.modes(state)
-    return Region(inverse, np.diag(at.values), at.modes, gauge)
+    hessian = None if len(reduced) > LARGEST_DIMENSION else fluctuations(linear).hessian
+    return Region(inverse, hessian, gauge)
 
 
 def nearest(regions: Sequence[Region], kernels: FloatArray) -> NDArray[np.intp]:

@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from numerics.checking.regions import Region, nearest, region
 from numerics.errors import InputError, NotSolvedError
 from numerics.linalg import FloatArray
+from numerics.linear.fluctuations import LARGEST_DIMENSION, next_term
 from numerics.linear.solution import linear_state
+from numerics.nonlinear import fluctuations as nonlinear
 from numerics.nonlinear.corrected import corrected
-from numerics.nonlinear.fluctuations import fluctuations, log_mass, next_term
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.predictors import finite_width
 from numerics.results.solution import Solution
@@ -48,7 +49,7 @@ class Phase:
         weight_error: standard error of the probability, as far as it is known (0 from a linear network's fluctuations).
         basis: what the weight rests on.
         kernel: its mean kernel at this width, in the sign of the state; its own, N → ∞, where the shift is not known.
-        kernel_error: standard error of `kernel`; of a nonlinear network with the size of the next order in 1/N.
+        kernel_error: standard error of `kernel`; without a density, with the size of the next order in 1/N.
         at_width: whether `kernel` is for this width.
         next_order: size of what `kernel` has beyond first order in 1/N, where it is to first order and this is known;
             infinite where the network is too narrow for the expansion.
@@ -122,7 +123,6 @@ def phases(minima: Sequence[Solution], width: int) -> tuple[Phase, ...]:
 
 
 def _mass(state: Solution, own: Region, width: int, within: Callable[[FloatArray], NDArray[np.bool_]] | None) -> _Mass:
-    exact = np.zeros_like(state.kernel)
     if isinstance(state, NonlinearSolution):
         return _nonlinear_mass(state, width)
     size = len(linear_state(state).reduced)
@@ -135,18 +135,26 @@ def _mass(state: Solution, own: Region, width: int, within: Callable[[FloatArray
         mean = finite_width.kernel_mean(state, width, within=inside, draws=draws)
         if mean.ess >= SMALLEST_ESS:
             return _Mass(mean.log_mass, mean.log_mass_error, "density", mean.kernel, mean.standard_error)
-    if size <= finite_width.LARGEST_DIMENSION:
-        kernel = state.kernel + finite_width.kernel_shift(state) / width
-        return _Mass(finite_width.log_mass(state, width), 0.0, "fluctuations", kernel, exact)
-    return _Mass(0.0, 0.0, "free energy", state.kernel, exact)
+    if size > LARGEST_DIMENSION:
+        return _Mass(0.0, 0.0, "free energy", state.kernel, np.zeros_like(state.kernel))
+    shift, beyond = finite_width.kernel_shift(state) / width, next_term(linear_state(state), width)
+    if not np.isfinite(beyond).all():
+        return _too_narrow(state, shift, beyond)
+    return _Mass(finite_width.log_mass(state, width), 0.0, "fluctuations", state.kernel + shift, beyond, beyond)
+
+
+def _too_narrow(state: Solution, shift: FloatArray, beyond: FloatArray) -> _Mass:
+    """Too narrow for an expansion in 1/N: its first order is no more than a size."""
+    own = state.kernel_error if isinstance(state, NonlinearSolution) else 0.0
+    return _Mass(0.0, 0.0, "free energy", state.kernel, np.hypot(own, shift), beyond)
 
 
 def _nonlinear_mass(state: NonlinearSolution, width: int) -> _Mass:
     try:
-        found = fluctuations(state)
+        found = nonlinear.fluctuations(state)
     except (InputError, NotSolvedError):  # no minimum, or too few points
         return _Mass(0.0, 0.0, "free energy", state.kernel, state.kernel_error)
-    beyond, kernel, kernel_error = next_term(found, width), state.kernel, state.kernel_error
+    beyond, kernel, kernel_error = nonlinear.next_term(found, width), state.kernel, state.kernel_error
     target = SEEN * float(np.linalg.norm(found.shift)) / width
     if state.engine == "sampling" and np.linalg.norm(kernel_error) > target:
         with suppress(np.linalg.LinAlgError):  # a step too long: the state's own kernel and error stand
@@ -154,8 +162,7 @@ def _nonlinear_mass(state: NonlinearSolution, width: int) -> _Mass:
             if np.linalg.norm(better.error) < np.linalg.norm(kernel_error):
                 kernel, kernel_error = better.kernel, better.error
     error = np.sqrt(kernel_error**2 + (found.shift_error / width) ** 2 + beyond**2)
-    if not np.isfinite(error).all():  # too narrow for an expansion in 1/N: its first order is no more than a size
-        error = np.hypot(state.kernel_error, found.shift / width)
-        return _Mass(0.0, 0.0, "free energy", state.kernel, error, beyond)
-    log, unsure = log_mass(found, state, width), width * (state.free_energy_error or 0.0)
+    if not np.isfinite(error).all():
+        return _too_narrow(state, found.shift / width, beyond)
+    log, unsure = nonlinear.log_mass(found, state, width), width * (state.free_energy_error or 0.0)
     return _Mass(log, unsure, "fluctuations", kernel + found.shift / width, error, beyond)

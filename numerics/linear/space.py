@@ -55,8 +55,9 @@ class Link:
         return block_of(self.source)
 
     def between(self, H: FloatArray) -> FloatArray:
-        """``M̂∘(R H Rᵀ)``, the covariance of responses over w, or a change of it, (r, r)."""
-        block = H[self.sources] if self.sent is None else self.sent @ H[self.sources] @ self.sent.T
+        """``M̂∘(R H Rᵀ)``, the covariance of responses over w, or a change of it, (…, r, r)."""
+        block = H[(..., *self.sources)]
+        block = block if self.sent is None else self.sent @ block @ self.sent.T
         return block if self.mask is None else self.mask * block
 
     def add_back(self, force: FloatArray, block: FloatArray) -> None:
@@ -229,10 +230,10 @@ class KernelSpace:
         return found
 
     def shifted(self, H: FloatArray) -> FloatArray:
-        """``M̂∘(R H Rᵀ)``, what becomes of a kernel one time on."""
+        """``M̂∘(R H Rᵀ)``, what becomes of a kernel one time on, (…, m, m)."""
         moved = np.zeros(H.shape)
         for link in self.links:
-            moved[link.entries] = link.between(H)
+            moved[(..., *link.entries)] = link.between(H)
         return moved
 
     def shifted_back(self, force: FloatArray) -> FloatArray:

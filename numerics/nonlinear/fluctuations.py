@@ -31,6 +31,7 @@ from numerics.nonlinear.reduced import ReducedPoint, kkt_blocks, stationary_poin
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import TrajectorySpace, trajectory_space
 from numerics.nonlinear.trajectories import POINTS, kernels_of, state_average
+from numerics.second_order import second_order
 
 #: Refinement of the quadrature rule, by dimension, and that of a coarser one beside it, which tells its error.
 RULE, COARSER = {1: 1.5, 2: 1.5, 3: 1.5, 4: 1.0}, 0.8
@@ -38,9 +39,6 @@ RULE, COARSER = {1: 1.5, 2: 1.5, 3: 1.5, 4: 1.0}, 0.8
 PARTS = 8
 #: Most points, and most multiplications with their covariances: some seconds.
 MOST_POINTS, MOST_WORK = 1 << 18, 2e10
-#: Size of diagrams of two loops over that of the shift times the kernel's relative variance: a linear RNN below its
-#: transition has 1.5 to 1.7 by its exact density, T = 4.
-TWO_LOOPS = 2.0
 #: Points that must count for each entry of Φ: determinants of covariances are taken from them.
 POINTS_PER_ENTRY = 50
 
@@ -173,13 +171,7 @@ def _expanded(
 
 
 def next_term(found: Fluctuations, width: int) -> FloatArray:
-    """Size of what the mean kernel has beyond first order in 1/N, (nP, nP); infinite where it cannot be found.
-
-    The mean to first order is one step of Newton's method from the saddle of F to that of the effective action
-    ``F + (A + ½ ln|∂²F|)/N``; this is the next one. Diagrams of two loops are of the same order 1/N²: with it goes what
-    a loop more makes of the shift in size, the variance of the kernel relative to its square, over all entries in
-    proportion to theirs, as the terms of one may nearly cancel. Entries that a symmetry keeps from shifting have none.
-    """
+    """Size of what the mean kernel has beyond first order in 1/N, (nP, nP); infinite where it cannot be found."""
     space, loop = found.space, found.loop
     vectors = symmetric_vectors(space.m)
     s = len(vectors.rows)
@@ -193,12 +185,8 @@ def next_term(found: Fluctuations, width: int) -> FloatArray:
     except np.linalg.LinAlgError:
         return np.full_like(found.shift, np.inf)
     step = -there.covariance @ (there.gradient - loop.gradient + there.force / width)
-    limit = space.classes.expand(loop.point.kernel)
-    one_loop_size = float(np.sum(found.changes**2) / np.sum(limit**2)) / width
-    size = np.where(found.shift == 0, 0.0, np.sqrt(np.outer(np.diagonal(limit), np.diagonal(limit))))
-    relative = float(np.linalg.norm(found.shift)) / max(float(np.linalg.norm(size)), np.finfo(float).tiny)
-    two_loops = TWO_LOOPS * one_loop_size * relative / width * size
-    return np.asarray(np.hypot(space.classes.expand(vectors.matrix(step[s:])), two_loops))
+    limit, variance = space.classes.expand(loop.point.kernel), float(np.sum(found.changes**2))
+    return second_order(space.classes.expand(vectors.matrix(step[s:])), limit, variance, found.shift, width)
 
 
 def log_mass(found: Fluctuations, solution: NonlinearSolution, width: int) -> float:

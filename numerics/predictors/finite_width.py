@@ -2,17 +2,9 @@
 
 See docs/theory.md section 13.
 
-The linear network's kernel has, at any width N ≥ m, the exact density (m rows of the unknown matrix, dH flat)
-
-``-ln P(H) = N F(H) + A(H) + const``,  ``A = ½ Σ_c ln|v𝒯_cH𝒯_cᵀ+κ| + ½(m+1) ln|H|``:
-
-the first part of A comes from integrating out the read-outs V_c, the second is the Jacobian from N trajectories to
-their kernel (that of the Wishart law). Around a minimum, with ``H = L(1+S)Lᵀ`` and the Hessian 𝓗 of F in S,
-
-``Cov(S) = 𝓗⁻¹/N``,  ``⟨S⟩ = -(1/N) 𝓗⁻¹ (∇A + ½ Σ_jk F'''_{·jk} (𝓗⁻¹)_jk)``  up to higher orders in 1/N.
-
-The volume element is ``dH = |H|^{(m+1)/2} dS``, which cancels the second part of A, so that the probability of the
-region around a minimum is, up to a factor that all minima share,
+A linear network's kernel has, at any width N ≥ m, an exact density ``exp(-N F - A)`` (`numerics.linear.fluctuations`).
+The volume element is ``dH = |H|^{(m+1)/2} dS``, which cancels a part of A, so that the probability of the region around
+a minimum is, up to a factor that all minima share,
 
 ``∫ P dH = exp(-N F - ½ Σ_c ln|v𝒯_cH𝒯_cᵀ+κ|) (2π/N)^{m(m+1)/4} |𝓗|^{-1/2} (1 + O(1/N))``  (`log_mass`).
 
@@ -25,19 +17,18 @@ Other networks' kernels have no explicit density: `numerics.nonlinear.fluctuatio
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg as sla
 from numpy.typing import NDArray
 
 from numerics.errors import InputError
 from numerics.inputs.arguments import of_state
 from numerics.inputs.scalars import integer
-from numerics.linalg import FloatArray, from_vector, symmetric
-from numerics.linear.functional import KernelFunctional, KernelPoint, kernel_functional
-from numerics.linear.neutral import is_neutral
+from numerics.linalg import FloatArray, from_vector
+from numerics.linear import fluctuations as linear
+from numerics.linear.functional import KernelFunctional, KernelPoint
 from numerics.linear.solution import linear_state
 from numerics.nonlinear import fluctuations as nonlinear
 from numerics.nonlinear.solution import NonlinearSolution
@@ -45,11 +36,6 @@ from numerics.progress import Progress, watched
 from numerics.results.solution import Solution
 from numerics.threads import one_thread
 
-#: Largest m for which the m(m+1)/2 modes are computed densely.
-LARGEST_DIMENSION = 64
-#: Step of the central difference (five points) of exact Hessian products that gives the third derivative.
-_STEP = 1e-3
-_CHUNK = 256
 #: Most independent entries for importance sampling, degrees of freedom of its proposal, and how much wider it is.
 LARGEST_SAMPLED, _STUDENT, _WIDER = 21, 8, 1.15
 _BLOCK = 40_000
@@ -101,9 +87,8 @@ def kernel_changes(solution: Solution) -> Iterator[FloatArray]:
     if isinstance(solution, NonlinearSolution):
         yield from nonlinear.fluctuations(solution).changes
         return
-    at = modes(solution)
-    for value, change in zip(at.values, at.changes(at.modes), strict=True):
-        yield change / np.sqrt(value)
+    for stack in linear.changes(linear_state(solution)):
+        yield from stack
 
 
 @of_state
@@ -123,21 +108,15 @@ def kernel_shift(solution: Solution, *, progress: bool | Progress | None = None)
 def _shift(solution: Solution) -> FloatArray:
     if isinstance(solution, NonlinearSolution):
         return nonlinear.fluctuations(solution).shift
-    at = modes(solution)
-    force = _measure_gradient(at.point)
-    for value, mode in zip(at.values, at.modes, strict=True):
-        force = force + 0.5 * _third_derivative(at.point, mode) / value
-    mean = np.zeros_like(force)
-    for value, mode in zip(at.values, at.modes, strict=True):
-        mean -= np.vdot(mode, force) / value * mode
-    return next(at.changes([mean]))
+    return linear.shift(linear_state(solution))
 
 
 @one_thread
-def next_order(solution: Solution, width: int) -> FloatArray | None:
+def next_order(solution: Solution, width: int) -> FloatArray:
     """Size of what the mean kernel has beyond ``Φ + shift/N``, (nP, nP); infinite where N is too narrow to expand in.
 
-    Of a linear network from its kernel's exact density, less the noise of the draws; None where that is not known.
+    Of a linear network's small kernel from its exact density, less the noise of the draws; else by the next step of the
+    expansion (`numerics.second_order`).
 
     Raises:
         InputError, NotSolvedError: as for `kernel_sd`.
@@ -145,9 +124,10 @@ def next_order(solution: Solution, width: int) -> FloatArray | None:
     _require_width(width)
     if isinstance(solution, NonlinearSolution):
         return nonlinear.next_term(nonlinear.fluctuations(solution), width)
-    rows = len(linear_state(solution).reduced)
+    state = linear_state(solution)
+    rows = len(state.reduced)
     if rows * (rows + 1) // 2 > LARGEST_SAMPLED or width < rows:
-        return None
+        return linear.next_term(state, width)
     exact = kernel_mean(solution, width, one_sign=solution.branch == "coherent")
     off = exact.kernel - solution.kernel - kernel_shift(solution) / width
     return np.sqrt(np.maximum(off**2 - exact.standard_error**2, 0.0))
@@ -199,8 +179,8 @@ def kernel_mean(
         InputError: as for `kernel_sd`, and for a width below m or a kernel with too many entries.
     """
     _require_width(width)
-    at = modes(solution)
-    f, size = at.point.functional, len(at.values)
+    at = linear.fluctuations(linear_state(solution))
+    f, size = at.point.functional, len(at.hessian)
     if size > LARGEST_SAMPLED or width < f.dimension:
         raise InputError(
             f"problem: has {size} kernel entries at width {width}; accepted: at most {LARGEST_SAMPLED}, and a width "
@@ -210,11 +190,11 @@ def kernel_mean(
     # a Student distribution: its tails are heavier than the density's
     x = rng.standard_normal((draws, size)) / np.sqrt(rng.chisquare(_STUDENT, (draws, 1)) / _STUDENT)
     log_proposal = -0.5 * (_STUDENT + size) * np.log1p(np.sum(x**2, axis=1) / _STUDENT)
-    S = np.tensordot(x * _WIDER / np.sqrt(width * at.values), at.modes, axes=1)
-    one_plus_S = np.eye(f.dimension) + S
+    one_plus_S = np.eye(f.dimension) + from_vector(_WIDER / math.sqrt(width) * x @ at.root.T, f.dimension)
     blocks = np.array_split(one_plus_S, -(-draws // _BLOCK))
     log_density = -np.concatenate([_action(at.point, block, width) for block in blocks])
-    kernels = at.frame @ one_plus_S @ at.frame.T
+    frame = f.space.full_basis() @ at.point.L
+    kernels = frame @ one_plus_S @ frame.T
     if one_sign:
         P = solution.problem.P
         order = np.trace(kernels[:, -P:, -2 * P : -P], axis1=1, axis2=2)
@@ -226,7 +206,7 @@ def kernel_mean(
     top = float(np.max(log_weights))
     weights = np.exp(log_weights - top)
     # of the draws' density: the Student's constant, and the volume from its coordinates to those of H
-    volume = size * math.log(_WIDER) - 0.5 * float(np.sum(np.log(width * at.values)))
+    volume = size * math.log(_WIDER / math.sqrt(width)) - 0.5 * at.log_determinant
     volume += 0.5 * (f.dimension + 1) * float(np.linalg.slogdet(at.point.H)[1]) - _student_constant(size)
     log_mass = top + math.log(weights.mean()) + volume + 0.5 * width * f.dimension
     weights /= weights.sum()
@@ -256,10 +236,9 @@ def log_mass(solution: Solution, width: int) -> float:
     _require_width(width)
     if isinstance(solution, NonlinearSolution):
         return nonlinear.log_mass(nonlinear.fluctuations(solution), solution, width)
-    at = modes(solution)
-    f, size = at.point.functional, len(at.values)
-    readouts = sum(float(log) for _, log in _read_out(f, at.point.H))
-    fluctuations = readouts + float(np.sum(np.log(at.values)) - size * math.log(2 * math.pi / width))
+    at = linear.fluctuations(linear_state(solution))
+    readouts = sum(float(log) for _, log in _read_out(at.point.functional, at.point.H))
+    fluctuations = readouts + at.log_determinant - len(at.hessian) * math.log(2 * math.pi / width)
     return -width * solution.free_energy - 0.5 * fluctuations
 
 
@@ -268,11 +247,7 @@ def _action(point: KernelPoint, one_plus_S: FloatArray, width: int) -> FloatArra
     f = point.functional
     allowed = np.linalg.eigvalsh(one_plus_S)[:, 0] > 0
     H = point.L @ one_plus_S[allowed] @ point.L.T
-    # C is affine in H: its linear part on each unit matrix, applied to the stack
-    basis = from_vector(np.eye(f.dimension * (f.dimension + 1) // 2), f.dimension)
-    units = np.array([f.w * f.space.shifted(unit) for unit in basis]).reshape(len(basis), -1)
-    coordinates = H.reshape(len(H), -1) @ basis.reshape(len(basis), -1).T
-    C = f.input_covariance + (coordinates @ units).reshape(H.shape)
+    C = f.covariance(H)
     log_H, log_C = (np.linalg.slogdet(matrix)[1] for matrix in (H, C))
     trace = np.trace(np.linalg.solve(C, H), axis1=1, axis2=2)
     action = np.full(len(allowed), np.inf)
@@ -294,73 +269,3 @@ def _read_out(f: KernelFunctional, H: FloatArray) -> Iterator[tuple[FloatArray, 
 
 def _require_width(width: int) -> None:
     integer(width, "width", 1)
-
-
-@dataclass(frozen=True, eq=False)
-class Modes:
-    """Eigenvalues of 𝓗, its orthonormal modes S, and the frame that turns a change S into one of the kernel."""
-
-    point: KernelPoint
-    values: FloatArray
-    modes: FloatArray
-    frame: FloatArray
-
-    def changes(self, modes: Iterable[FloatArray]) -> Iterator[FloatArray]:
-        """``Q L S Lᵀ Qᵀ`` for each S, (nP, nP)."""
-        return (self.frame @ mode @ self.frame.T for mode in modes)
-
-
-def modes(solution: Solution) -> Modes:
-    """The Hessian of F at a minimum, diagonalised.
-
-    Raises:
-        InputError: the state is no isolated minimum, or the kernel is too large for a dense Hessian.
-    """
-    state = linear_state(solution)
-    functional = kernel_functional(state.problem)
-    m = functional.dimension
-    if m > LARGEST_DIMENSION:
-        raise InputError(
-            f"problem: has {m} kernel rows; accepted: at most {LARGEST_DIMENSION} for corrections at finite width"
-        )
-    if not state.stable:
-        raise InputError("solution: is no minimum of the free energy; accepted: a stable state")
-    point = functional.at(state.reduced)
-    basis = from_vector(np.eye(m * (m + 1) // 2), m)
-    flat = basis.reshape(len(basis), -1)
-    chunks = (basis[start : start + _CHUNK] for start in range(0, len(basis), _CHUNK))
-    hessian = np.concatenate(
-        [point.euclidean_hessian_product(chunk).reshape(len(chunk), -1) @ flat.T for chunk in chunks]
-    )
-    values, vectors = np.linalg.eigh(symmetric(hessian))
-    S = np.tensordot(vectors.T, basis, axes=1)
-    if is_neutral(point, float(values[0]), S[0]):
-        raise InputError(
-            "solution: is one of a manifold of minima with equal free energy, along which networks of any width "
-            "move, so that fluctuations around it do not exist; accepted: an isolated minimum"
-        )
-    return Modes(point, values, S, functional.space.full_basis() @ point.L)
-
-
-def _measure_gradient(point: KernelPoint) -> FloatArray:
-    """``∇A`` in S: ``½ v Σ_c Rᵀ(vRRᵀ+κ)⁻¹R + ½(m+1)``, ``R = 𝒯_c L``."""
-    f = point.functional
-    gradient = 0.5 * (f.dimension + 1) * np.eye(f.dimension)
-    for target in f.targets:
-        R = target.readout @ point.L
-        gram = f.v * R @ R.T + f.kappa * np.eye(len(R))
-        gradient = gradient + 0.5 * f.v * target.labels.shape[1] * R.T @ sla.solve(gram, R, assume_a="pos")
-    return symmetric(gradient)
-
-
-def _third_derivative(point: KernelPoint, mode: FloatArray) -> FloatArray:
-    """``F'''[·, mode, mode]``: the change of the exact product ``𝓗 mode`` along the mode, fourth order in the step."""
-
-    def product(step: float) -> FloatArray:
-        moved = point.functional.at(point.L @ (np.eye(len(mode)) + step * mode) @ point.L.T)
-        frame = sla.solve_triangular(moved.L, point.L, lower=True)
-        return np.asarray(frame.T @ moved.euclidean_hessian_product(frame @ mode @ frame.T) @ frame)
-
-    near = product(_STEP) - product(-_STEP)
-    far = product(2 * _STEP) - product(-2 * _STEP)
-    return (8 * near - far) / (12 * _STEP)

@@ -16,9 +16,9 @@ from numerics.inputs.arguments import of_state
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer
 from numerics.linalg import FloatArray
+from numerics.linear.fluctuations import LARGEST_DIMENSION
 from numerics.linear.functional import kernel_functional
 from numerics.nonlinear.solution import NonlinearSolution
-from numerics.predictors.finite_width import LARGEST_DIMENSION
 from numerics.predictors.generalisation import held_out, training
 from numerics.predictors.held_out_width import held_out_fluctuations
 from numerics.predictors.output_shift import output_shift

@@ -106,7 +106,7 @@ def test_a_shift_that_is_not_known_leaves_a_check_undecided_and_a_known_one_is_s
     def too_few(solution):
         raise NotSolvedError("too few points")
 
-    monkeypatch.setattr(weights, "fluctuations", too_few)
+    monkeypatch.setattr(weights.nonlinear, "fluctuations", too_few)
     (phase,) = weights.phases([state], 32)
     missing = judged(state.problem, 32, [phase], [run])
     assert missing.verdict == compare(state, run).agreement.verdict == "undecided"

@@ -13,7 +13,7 @@ from numerics.checking import weights as masses
 from numerics.checking.regions import nearest
 from numerics.errors import InputError
 from numerics.inputs.problem import endpoint
-from numerics.predictors import finite_width
+from numerics.linear import fluctuations
 from numerics.sampling.tempering import TemperedRun
 from tests.checking.kernel_laws import linear_share, nonlinear_share
 
@@ -159,11 +159,12 @@ def test_what_has_no_odds_is_refused_in_one_line(coexisting, few_draws, monkeypa
     with pytest.raises(InputError, match="width: is 0; accepted: an integer ≥ 1"):
         phase_weights(coexisting, 0)
     with monkeypatch.context() as patch:
-        patch.setattr(finite_width, "LARGEST_DIMENSION", 2)
+        patch.setattr(fluctuations, "LARGEST_DIMENSION", 2)
+        fluctuations.fluctuations.cache_clear()
         with pytest.raises(InputError, match="has 3 kernel rows; accepted: at most 2"):
             phase_weights(coexisting, 64)
     bent = solve(endpoint(3, 5.0, activation="erf"))
-    monkeypatch.setattr(masses, "next_term", lambda found, width: np.full_like(found.shift, np.inf))
+    monkeypatch.setattr(masses.nonlinear, "next_term", lambda found, width: np.full_like(found.shift, np.inf))
     with pytest.raises(InputError, match="width: is 4, too small for an expansion in 1/N"):
         phase_weights([bent], 4)
     single = replace(phase_weights([minimum], 64), width=2)

@@ -98,7 +98,7 @@ def test_a_network_too_narrow_for_an_expansion_is_given_the_limit_and_the_size_o
     state = solve(endpoint(3, 5.0, activation="erf"))
     (phase,) = weights.phases([state], 64)
     assert phase.basis == "fluctuations"
-    monkeypatch.setattr(weights, "next_term", lambda found, width: np.full_like(found.shift, np.inf))
+    monkeypatch.setattr(weights.nonlinear, "next_term", lambda found, width: np.full_like(found.shift, np.inf))
     (narrow,) = weights.phases([state], 64)
     assert narrow.basis == "free energy"
     np.testing.assert_array_equal(narrow.kernel, state.kernel)
@@ -108,13 +108,13 @@ def test_a_network_too_narrow_for_an_expansion_is_given_the_limit_and_the_size_o
 
 def test_a_kernel_that_cannot_be_corrected_stands_with_its_own_error(monkeypatch):
     state = solve(endpoint(3, 5.0, activation="erf"))
-    found = weights.fluctuations(state)
+    found = weights.nonlinear.fluctuations(state)
     rough = replace(state, engine="sampling", kernel_error=np.full_like(state.kernel, 0.3))
 
     def lost(*given):
         raise np.linalg.LinAlgError("not positive definite")
 
-    monkeypatch.setattr(weights, "fluctuations", lambda state: found)
+    monkeypatch.setattr(weights.nonlinear, "fluctuations", lambda state: found)
     monkeypatch.setattr(weights, "corrected", lost)
     mass = weights._nonlinear_mass(rough, 64)
     np.testing.assert_allclose(mass.kernel, state.kernel + found.shift / 64)
@@ -191,8 +191,10 @@ def test_what_the_mass_of_a_linear_networks_region_rests_on(monkeypatch):
         gaussian = phase(**limits)
         assert gaussian.basis == "fluctuations"
         np.testing.assert_allclose(gaussian.kernel, shifted)
-        assert not gaussian.kernel_error.any()
-    assert phase(width=2).basis == "fluctuations"
+        np.testing.assert_array_equal(gaussian.kernel_error, gaussian.next_order)
+        assert 0 < gaussian.next_order.max() < np.abs(shifted - state.kernel).max()
+    assert phase(width=2).basis == "free energy"  # too narrow for an expansion
+    np.testing.assert_allclose(phase(width=2).kernel_error, np.abs(finite_width.kernel_shift(state)) / 2)
     assert phase(width=3, SMALLEST_ESS=1.0).basis == "density"
     assert phase(LARGEST_SAMPLED=5, LARGEST_DIMENSION=3).basis == "fluctuations"
     lone = phase(LARGEST_SAMPLED=5, LARGEST_DIMENSION=2)

@@ -150,7 +150,7 @@ def test_what_could_not_be_found_is_said_in_a_sentence_each(monkeypatch):
             predictions, "held_out_fluctuations", lambda state: (_ for _ in ()).throw(InputError("too large"))
         )
         (sentence,) = predict(state, 100).missing
-        assert "6 rows and 3 of a further pattern; accepted are at most 64" in sentence
+        assert "6 rows and 3 of a further pattern; accepted are at most 128" in sentence
 
 
 def test_a_nonlinear_state_has_shift_and_deviation_of_all_patterns_or_says_of_which_not(monkeypatch):
