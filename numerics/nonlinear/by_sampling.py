@@ -31,8 +31,9 @@ from numerics.symmetry.trajectories import Classes, kept_classes, mirror, revers
 FEWEST, MOST = 512, 32768
 #: Points of the whole sample for each entry of Φ, at least: with fewer its map of moments has no fixed point.
 FEWEST_PER_ENTRY = 4.4
-#: Relative residuals to which states are found, and refined.
-FOUND, REFINED = 1e-6, 1e-8
+#: Relative residuals to which states are found, and refined; of many rows, whose maps cost most, the latter over the
+#: error that Φ may have, if that is more.
+FOUND, REFINED, REFINED_SHARE = 1e-6, 1e-8, 1e-3
 #: Mixtures that are fitted to a law on its way down, one after the other, at most; steps on the points of each; share
 #: of these that counts, and relative change of Φ, at which no other is needed.
 FITS, STEPS, COUNTING, MOVED = 5, 60, 0.4, 0.03
@@ -216,14 +217,15 @@ class Sampling:
         classes = kept_classes(space, self.phi, state.point.kernel)
         coarse = self._coarse(groups_of(space, classes))
         size, most = (coarse, MOST) if self.size is None else (self.size, self.size)
+        tolerance = REFINED if space.m <= LARGE else max(REFINED, REFINED_SHARE * limit)
         error = np.full_like(state.point.kernel, np.inf)
         before: tuple[int, FloatArray] | None = None
         while state.reached:
             start, has_bias = self.start(space, state), space.m <= LARGE or size == most
             say(f"{size * BATCHES} points")
-            new = self._converged(space, start, size, classes=classes, tolerance=REFINED)
+            new = self._converged(space, start, size, classes=classes, tolerance=tolerance)
             if (new is None or not new.reached) and self._is_stable(space, state):  # F leads back to it
-                new = self._converged(space, start, size, classes=classes, tolerance=REFINED, relaxed=RELAXED)
+                new = self._converged(space, start, size, classes=classes, tolerance=tolerance, relaxed=RELAXED)
             if new is not None and new.reached:
                 state = continued(new, state)
                 say(f"{size * BATCHES} points, error")

@@ -73,10 +73,11 @@ class PlantedEngine:
     def __init__(
         self, monkeypatch, *, size=None, errors=lambda size: 0.1, lost=lambda size, relaxed: False, stable=True
     ):
-        self.asked, engine = [], Sampling(NAMED["erf"], size, 0)
+        self.asked, self.tolerances, engine = [], set(), Sampling(NAMED["erf"], size, 0)
 
         def converged(self_, space, start, size, *, classes, relaxed=0, tolerance):
             self.asked.append((size, relaxed))
+            self.tolerances.add(tolerance)
             return None if lost(size, relaxed) else PlantedState(size)
 
         def error(self_, space, state, rough, classes):
@@ -135,6 +136,9 @@ def test_of_many_rows_two_samples_tell_the_bias(monkeypatch):
     found, sizes, _ = planted.refined(0.03)
     assert sizes == [512, 1024]
     assert found.kernel_error[0, 0] == pytest.approx(32 / 1024)  # what is left of a bias as one over the points
+    assert planted.tolerances == {3e-5}  # of the residual, far below the error that is asked for
+    planted.refined(1e-6)
+    assert planted.tolerances == {3e-5, 1e-8}
 
 
 def test_a_state_that_is_lost_on_a_sample_is_sought_by_relaxation_where_it_is_stable(monkeypatch):
