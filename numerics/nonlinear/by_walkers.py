@@ -8,6 +8,7 @@ Noise leads away from saddle points. Populations that know nothing of each other
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -28,8 +29,8 @@ from numerics.progress import Told
 COUNT, SCALED, ANNEALED = 4096, 10, 4
 #: Share of the way to the moments that are met in a step.
 SHARE = 0.3
-#: Steps down from a start, and those after them that are averaged.
-DOWN, AVERAGED = 240, 60
+#: Steps down from a start, so many of them together, and those after them that are averaged.
+DOWN, TOGETHER, AVERAGED = 240, 30, 60
 #: Populations of a state; their steps before they are averaged, and in each half of the average; doublings of these.
 POPULATIONS, BEFORE, HALF, DOUBLINGS = 8, 100, 50, 2
 #: Change between the halves, over its standard error, that says that a state has not converged.
@@ -79,11 +80,18 @@ class _Way:
 
     def averaged(self, steps: int) -> Pair:
         """Means of the moments over so many steps."""
+        means, self.moments, self.steps, kept = self._averaged(steps)
+        self.walkers.restore(kept)
+        return means
+
+    @recorded
+    def _averaged(self, steps: int) -> tuple[Pair, Pair, int, tuple[Any, ...]]:
+        """And where the way is after them."""
         kernel, second = np.zeros_like(self.moments[0]), np.zeros_like(self.moments[1])
         for _ in range(steps):
             self.step()
             kernel, second = kernel + self.moments[0], second + self.moments[1]
-        return kernel / steps, second / steps
+        return (kernel / steps, second / steps), self.moments, self.steps, self.walkers.kept()
 
 
 @recorded
@@ -110,9 +118,9 @@ def walked_down(
     streams = np.random.default_rng(seed).spawn(1 + POPULATIONS)
     try:
         way = _Way(space, phi, covariance, streams[0])
-        for number in range(DOWN):
+        for number in range(0, DOWN, TOGETHER):
             told.steps(number, DOWN + AVERAGED)
-            way.step()
+            way.averaged(min(TOGETHER, DOWN - number))
         moments = way.averaged(AVERAGED)
         return _state(space, phi, moments, streams[1:], way.steps)
     except np.linalg.LinAlgError:
@@ -137,8 +145,7 @@ def refined(
         told.part(number, POPULATIONS)
         way = _Way(space, phi, state.second, stream)
         way.begin(start)
-        for _ in range(BEFORE):
-            way.step()
+        way.averaged(BEFORE)
         ways.append(way)
     for _ in range(1 + DOUBLINGS):
         say(f"{POPULATIONS * COUNT} walkers, {2 * steps} steps")

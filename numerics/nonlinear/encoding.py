@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 
 class Encoder:
-    """Trees of numbers, words, arrays, tuples, lists, dataclasses and named tuples; arrays of one type are in one."""
+    """Trees of numbers, words, arrays, tuples, lists, dicts, dataclasses, named tuples; arrays of a type are in one."""
 
     def __init__(self) -> None:
         self._parts: dict[str, list[NDArray[Any]]] = {}
@@ -28,6 +28,8 @@ class Encoder:
             return item
         if isinstance(item, np.ndarray | np.generic):
             return self._array(item)
+        if isinstance(item, dict):
+            return {"dict": {key: self(each) for key, each in item.items()}}
         if isinstance(item, list):
             return {"list": [self(each) for each in item]}
         if isinstance(item, tuple) and type(item) is tuple:
@@ -64,6 +66,8 @@ def decoded(tree: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
         flat = arrays[tree["array"]][tree["at"] : tree["at"] + size]
         array = flat.reshape(tree["shape"], order=tree["order"]).copy(order=tree["order"])
         return array[()] if "scalar" in tree else array
+    if "dict" in tree:
+        return {key: decoded(each, arrays) for key, each in tree["dict"].items()}
     if "list" in tree:
         return [decoded(each, arrays) for each in tree["list"]]
     if "tuple" in tree:

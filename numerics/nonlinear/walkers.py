@@ -9,6 +9,8 @@ sampler; Del Moral, Doucet & Jasra, J. R. Stat. Soc. B 68, 411 (2006)). The acti
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy.linalg as sla
 from numpy.typing import NDArray
@@ -26,6 +28,8 @@ KEPT = 0.5
 LEAPS, LENGTH, SPREAD, ACCEPTED, ADAPTED = 5, 0.3, 0.3, 0.8, 0.5
 #: Halvings in search of the longest step.
 HALVINGS = 20
+#: What changes with the law, beside the state of the random numbers.
+CHANGING = ("points", "activity", "precision", "tilt", "log_Z", "_factor", "_embedding", "_length")
 
 
 #: Arrays in single precision.
@@ -56,6 +60,16 @@ class Walkers:
         self.points = z @ self._factor.T
         self.activity = phi.value(self.points @ space.embedding.T)
         self.log_Z = float(np.log(np.diagonal(self._factor)).sum()) + 0.5 * space.d * np.log(2 * np.pi)
+
+    def kept(self) -> tuple[Any, ...]:
+        """All that changes with the law."""
+        return *(getattr(self, name) for name in CHANGING), self._rng.bit_generator.state
+
+    def restore(self, kept: tuple[Any, ...]) -> None:
+        """To where they were."""
+        for name, value in zip(CHANGING, kept[:-1], strict=True):
+            setattr(self, name, value)
+        self._rng.bit_generator.state = kept[-1]
 
     def place(self, covariance: FloatArray) -> None:
         """Steps are in proportion to a covariance from here on."""

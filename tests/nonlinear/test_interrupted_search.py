@@ -17,11 +17,13 @@ from derivations.__main__ import main
 from numerics.errors import InputError
 from numerics.inputs.activation import Activation
 from numerics.inputs.problem import Problem, endpoint
-from numerics.nonlinear import descent, journal
+from numerics.nonlinear import by_walkers, descent, journal
 from numerics.nonlinear.encoding import Encoder, decoded
+from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.laws import law_at
 from numerics.nonlinear.nodes import Nodes
 from numerics.nonlinear.sample import Sample
+from numerics.nonlinear.space import trajectory_space
 
 ROOT = Path(__file__).resolve().parents[2]
 X = np.sqrt(2) * np.eye(2)[:1]
@@ -154,7 +156,7 @@ def test_results_come_back_as_they_were():
     rng = np.random.default_rng(0)
     tree = (
         rng.standard_normal((3, 4)).T,
-        [np.float64(0.1), float("nan"), -0.0, np.inf, 3, True, None, "word"],
+        [np.float64(0.1), float("nan"), -0.0, np.inf, 3, True, None, "word", {"state": {"inc": 1 << 100}}],
         (np.arange(3), rng.standard_normal((2, 3, 2)), np.zeros((0, 2)), np.array([True, False])),
     )
     encoder = Encoder()
@@ -165,6 +167,42 @@ def test_results_come_back_as_they_were():
     assert back[0].tobytes() == tree[0].tobytes()
     with pytest.raises(TypeError, match="cannot be kept"):
         Encoder()(object())
+
+
+def test_walkers_go_on_from_where_they_were(tmp_path, monkeypatch):
+    for name, few in {"COUNT": 64, "DOWN": 60, "AVERAGED": 20, "POPULATIONS": 2, "BEFORE": 10, "HALF": 10}.items():
+        monkeypatch.setattr(by_walkers, name, few)
+    problem = endpoint(3, 4.0, activation="erf")
+    space, phi, steps = trajectory_space(problem), problem.activation, []
+    prior = space.covariance(forward_kernel(space, phi))
+    step = by_walkers._Way.step
+
+    def walked():
+        state = by_walkers.walked_down(space, phi, prior, (0,))
+        return by_walkers.refined(space, phi, state, 1.0, 0, lambda told: None).state
+
+    def planted(way):
+        steps.append(way.steps)
+        if len(steps) in ends:
+            raise KeyboardInterrupt
+        step(way)
+
+    monkeypatch.setattr(by_walkers._Way, "step", planted)
+    ends = set()
+    whole, work = walked(), len(steps)
+    for end in (50, 75):
+        steps.clear()
+        ends = {end}
+        with pytest.raises(KeyboardInterrupt), journal.kept_in(tmp_path / "walk", {}):
+            walked()
+    ends = set()
+    steps.clear()
+    with journal.kept_in(tmp_path / "walk", {}):
+        resumed = walked()
+    assert np.array_equal(resumed.point.kernel, whole.point.kernel)
+    assert resumed.point.free_energy == whole.point.free_energy
+    assert resumed.iterations == whole.iterations
+    assert len(steps) < 0.5 * work
 
 
 def test_a_search_leaves_no_points_behind(tmp_path):
