@@ -6,15 +6,12 @@ A class that takes part has `draw`; colours and sizes are those of the matplotli
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from numerics.errors import InputError
 from numerics.linalg import BoolArray, FloatArray
-
-if TYPE_CHECKING:
-    from numerics.inputs.problem import Problem
 
 
 class Drawn:
@@ -85,8 +82,8 @@ def _plot_together(results: Sequence[Any], ax: Any, style: dict[str, Any]) -> An
     return ax
 
 
-def task_title(problem: Problem, without: str = "") -> str:
-    """The title of a task's picture: its network, T, κ, and u, v, w where these are not 1; `without` one of them."""
+def task_title(problem: Any, without: str = "") -> str:
+    """The title of a problem's picture: its network, T, κ, and u, v, w where these are not 1; `without` one of them."""
     held = [("kappa", r"\kappa"), ("u", "u"), ("v", "v"), ("w", "w")]
     numbers = [
         f"${symbol} = {getattr(problem, name):.4g}$"
