@@ -252,6 +252,10 @@ class Sampling:
         prior = forward_kernel(space, self.phi)
         if not weak.is_weak(space, prior):
             return None
+        if weak.are_negligible(space, prior):
+            responded = self._responded(space, prior, limit, say)
+            if responded is not None:
+                return responded
         classes = kept_classes(space, self.phi, state.point.kernel)
         size = self._coarse(groups_of(space, classes))
         pairs = []
@@ -273,6 +277,24 @@ class Sampling:
         say("stability")
         stable = space.labels.duals(prior).energy < weak.NEGLIGIBLE or self._is_stable(space, pairs[0][0])
         return replace(found, stable=stable, hessian_smallest=self._hessian_smallest(space, pairs[0][0]))
+
+    def _responded(self, space: TrajectorySpace, prior: FloatArray, limit: float, say: Say) -> Refined | None:
+        """The state of negligible labels by its change to first order, if its error is within the limit."""
+        start, classes = Start(weak.random_moments(space, prior)), kept_classes(space, self.phi, prior)
+        coarse = self._coarse(groups_of(space, classes))
+        for size in sorted({min(weak.FEW, coarse), coarse}):
+            say(f"the change of the random network on {weak.SAMPLES} samples of {size * BATCHES} points")
+            states: list[SampledState] = []
+            for number in range(weak.SAMPLES):
+                map_ = replace(self, seed=self.seed + number)._map(space, start, size, classes)
+                found = weak.response(map_, prior)
+                if found is None:
+                    break
+                states.append(self._state(map_, start, size, *found, reached=True))
+            refined = weak.refined_by_response(space, prior, states) if len(states) == weak.SAMPLES else None
+            if refined is not None and relative_error(refined.state.point.kernel, refined.kernel_error) <= limit:
+                return replace(refined, hessian_smallest=self._hessian_smallest(space, states[0]))
+        return None
 
     def _coarse(self, groups: tuple[Group, ...]) -> int:
         """Points of a batch with which states are found."""

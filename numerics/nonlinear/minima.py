@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from numerics.nonlinear.laws import Law
 from numerics.nonlinear.learnt import learnt_covariances
 from numerics.nonlinear.setting import RELAXATION, SAME_DIAGONAL, Search, close
 from numerics.nonlinear.states import state_of_law
+from numerics.nonlinear.weak import are_negligible
 from numerics.symmetry.trajectories import near
 
 #: States after which no more are looked for.
@@ -48,6 +49,11 @@ def search_states(search: Search, *, whole: bool) -> Found:
 
     Unless the ``whole`` of them is asked for, only minima that compete for the lowest are made accurate.
     """
+    by_points = search.engine.name == "sampling" and not search.is_diagonal
+    if not whole and by_points and are_negligible(search.space, search.prior):
+        start = search.engine.random_network(search.space, search.prior)
+        state = replace(search.engine.at(search.space, start), reached=True, status="converged")
+        return Found([state], [state], [], np.inf, "")
     led = search.explored.gaussian and bool(search.explored.laws)  # to where the way from the random network leads
     follows = whole or (search.explored.within_reach and not led) or search.diagonal is not None
     way = followed(search, whole=whole) if follows else []
