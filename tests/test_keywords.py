@@ -33,6 +33,15 @@ def test_a_wrong_keyword_names_the_function_and_what_was_meant(name):
     assert meant in inspect.signature(getattr(unrolled, name)).parameters
 
 
+def test_a_problem_and_its_changes_name_the_field_that_was_meant():
+    with pytest.raises(TypeError, match=r"^Problem\(\) got an unexpected keyword argument 'Y'; did you mean 'y'"):
+        unrolled.Problem(np.eye(2), Y=np.eye(2))
+    with pytest.raises(TypeError, match=r"^with_\(\) got an unexpected keyword argument 'kapa'; did you mean 'kappa'"):
+        PROBLEM.with_(kapa=2.0)
+    assert list(inspect.signature(unrolled.Problem).parameters)[:2] == ["x", "y"]
+    assert pickle.loads(pickle.dumps(PROBLEM)) == PROBLEM
+
+
 def test_a_near_word_is_offered():
     assert "did you mean solve?" in with_meant("COMMAND: is 'solv'; accepted: derive, solve, scan")
     assert "did you mean --signal?" in with_meant("--sgnal: is not an option of solve; accepted: --T, --signal")

@@ -58,7 +58,8 @@ def command(problem: Problem, both_signs: bool, out: Path | None, as_json: bool,
     require_picture(out)
     drawn = run(problem, **options)
     result = drawn.both_signs() if both_signs else drawn.one_sign()
-    fields = simulation_fields(result) | _phase_fields(drawn, fixed=not both_signs and result is not drawn)
+    with output.working("means and standard errors"):
+        fields = simulation_fields(result) | _phase_fields(drawn, fixed=not both_signs and result is not drawn)
     if out is not None:
         draw(result, out)
     if as_json:

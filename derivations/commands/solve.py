@@ -79,9 +79,10 @@ def command(
             state_fields(solution, width) | odds_fields(solution, odds) | prediction_fields(found)
             for solution, found in zip(solutions, outputs, strict=True)
         ]
-    if digits is not None:
-        for solution, fields in zip(solutions, states, strict=True):
-            fields["kernel_exact"] = kernel_digits(solution, digits)
+        if digits is not None:
+            told("digits", 0, 0)
+            for solution, fields in zip(solutions, states, strict=True):
+                fields["kernel_exact"] = kernel_digits(solution, digits)
     if out is not None:
         draw(solutions[0], outputs[0], out)
     if as_json:

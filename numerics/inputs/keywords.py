@@ -11,6 +11,7 @@ from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
+K = TypeVar("K")
 
 
 def takes(options: type, *, but: tuple[str, ...] = ()) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -40,9 +41,25 @@ def takes(options: type, *, but: tuple[str, ...] = ()) -> Callable[[Callable[P, 
     return decorated
 
 
+def names_keywords(kind: type[K]) -> type[K]:
+    """Have a class that is made with a wrong keyword name itself and the keyword meant."""
+    made = kind.__init__
+    accepted = list(inspect.signature(made).parameters)[1:]
+
+    @functools.wraps(made)
+    def init(self: K, *args: object, **kwargs: object) -> None:
+        for name in kwargs:
+            if name not in accepted:
+                raise TypeError(unexpected(kind.__name__, name, accepted))
+        made(self, *args, **kwargs)
+
+    kind.__init__ = init  # type: ignore[method-assign, assignment]
+    return kind
+
+
 def unexpected(function: str, name: str, accepted: list[str]) -> str:
     """What is said of an unknown keyword."""
-    near = difflib.get_close_matches(name, accepted, 1)
+    near = [each for each in accepted if each.lower() == name.lower()] or difflib.get_close_matches(name, accepted, 1)
     meant = f"did you mean {near[0]!r}?" if near else f"accepted: {', '.join(accepted)}"
     return f"{function}() got an unexpected keyword argument {name!r}; {meant}"
 

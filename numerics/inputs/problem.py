@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from numerics.inputs.activation import LINEAR, Activation, activation_of
 from numerics.inputs.arrays import real_array
-from numerics.inputs.keywords import takes
+from numerics.inputs.keywords import names_keywords, takes, unexpected
 from numerics.inputs.sharing import MATRIX, checked, sharing_of
 from numerics.inputs.sizes import (
     LARGEST,
@@ -71,6 +71,7 @@ def _labels(value: ArrayLike) -> FloatArray:
     return np.ascontiguousarray(y[..., 0]) if y.shape[2] == 1 else y
 
 
+@names_keywords
 @dataclass(frozen=True, eq=False, repr=False)
 class Problem(Shown, Drawn):
     """A regression task for the unrolled network (docs/theory.md sections 1 and 10 to 12).
@@ -291,6 +292,10 @@ class Problem(Shown, Drawn):
 
     def with_(self, **changes: Any) -> Problem:
         """The same problem with some fields replaced (and validated again)."""
+        accepted = [field.name for field in fields(self)]
+        for name in changes:
+            if name not in accepted:
+                raise TypeError(unexpected("with_", name, accepted))
         if self.arch != MATRIX or "arch" in changes:
             changes = {"sharing": None} | changes
         return replace(self, **changes)
