@@ -90,6 +90,8 @@ def test_a_nonlinear_search_tells_how_far_each_of_its_iterations_is(engine):
     assert len(followed) > 3
     assert max(followed) > 0.9
     assert any(0.05 < done < 0.9 for done in followed)
+    descents = [done for what, done, total in told if "looking for minima" in what if total]
+    assert len(set(descents)) > 20  # steps of each start
     assert all(0 <= done <= total for _, done, total in told)
 
 

@@ -16,6 +16,7 @@ from numerics.nonlinear.journal import recorded
 from numerics.nonlinear.laws import Law, law_at, tilted
 from numerics.nonlinear.nodes import Nodes
 from numerics.nonlinear.space import TrajectorySpace
+from numerics.progress import Told
 
 #: Points for each dimension of the trajectory, the least and the most for that; for each entry of ``⟨ggᵀ⟩``, and
 #: the most in all: on fewer, a law goes down by the chance of the points.
@@ -35,11 +36,11 @@ IDLE, PATIENCE = 1e-5, 4
 class Descent:
     """Descent on the random numbers of one seed."""
 
-    def __init__(self, d: int, phi: Activation, seed: int) -> None:
+    def __init__(self, d: int, phi: Activation, seed: int, told: Told | None = None) -> None:
         from scipy.special import gammaincinv, gammaln, ndtri
         from scipy.stats import qmc  # takes longer to load than a linear problem to solve
 
-        self._phi = phi
+        self._phi, self._told = phi, told or Told()
         few, entries = np.clip(POINTS_PER_DIMENSION * d, FEWEST, ENOUGH), POINTS_PER_ENTRY * d * (d + 1) / 2
         # in many dimensions a law of heavy tails has hardly any points at the radius where a normal one has its own
         freedom, enough = (FREEDOM, few) if entries <= few else (d, entries)
@@ -68,6 +69,7 @@ class Descent:
         share, idle, now = FIRST, 0, law
         nodes: Nodes | None = None
         for step in range(steps):
+            self._told.steps(step, steps)
             try:
                 if nodes is None or step % PLACED == 0:
                     nodes = self._nodes(space, now.mean, now.covariance)

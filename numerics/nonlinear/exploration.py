@@ -84,7 +84,7 @@ def explore(space: TrajectorySpace, phi: Activation, prior: FloatArray, seed: in
     if energy < (WEAK if within else NEGLIGIBLE):
         return Explored([], [], "", True)
     by_normal = phi.odd and largest(groups_of(space)) > LARGE
-    descent = GaussianDescent(space, phi, seed) if by_normal else Descent(space.d, phi, seed)
+    descent = GaussianDescent(space, phi, seed, say) if by_normal else Descent(space.d, phi, seed, say)
     exploration = _Exploration(space, phi, descent, energy + CLOSE * (1 + energy), say)
     say("looking for minima from the random network and from laws that fit the labels")
     C = space.covariance(prior)

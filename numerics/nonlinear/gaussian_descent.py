@@ -25,6 +25,7 @@ from numerics.nonlinear.journal import recorded
 from numerics.nonlinear.laws import Law
 from numerics.nonlinear.sample import BATCHES, sample, standard
 from numerics.nonlinear.space import TrajectorySpace
+from numerics.progress import Told
 
 #: Points for each dimension.
 POINTS_PER_DIMENSION = 32
@@ -48,8 +49,8 @@ class _At(NamedTuple):
 class GaussianDescent:
     """Descent on the random numbers of one seed."""
 
-    def __init__(self, space: TrajectorySpace, phi: Activation, seed: int) -> None:
-        self._phi, self._groups = phi, groups_of(space)
+    def __init__(self, space: TrajectorySpace, phi: Activation, seed: int, told: Told | None = None) -> None:
+        self._phi, self._groups, self._told = phi, groups_of(space), told or Told()
         self._z = []
         for number, group in enumerate(self._groups):
             d = len(group.coordinates)
@@ -67,7 +68,8 @@ class GaussianDescent:
     def down(self, space: TrajectorySpace, law: Law, steps: int) -> tuple[Law, bool]:
         """Where so many steps down lead, or fewer if F falls no more; and whether that is so."""
         now, share, idle = self._at(space, law.precision), FIRST, 0
-        for _ in range(steps):
+        for step in range(steps):
+            self._told.steps(step, steps)
             new = self._lower(space, now, share)
             while new is None and share > SMALLEST:
                 share *= 0.5
