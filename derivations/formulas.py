@@ -34,7 +34,8 @@ def as_latex(what: str, fields: Fields, *, only: str | None = None, columns: int
     """
     fields = told(fields)
     printer = Latex(_joint_letters(fields))
-    groups: Groups = [_given(what, fields, printer)] if only is None else []
+    given = fields if only is None else {only: fields[only]}
+    groups: Groups = [_given(what, given, printer)]
     for name, value in fields.items():
         if only not in (None, name):
             continue

@@ -59,7 +59,8 @@ class Typeset:
 
     def _repr_latex_(self) -> str:
         printer = Latex()
-        shown = [row._replace(value=_short(row.value, printer)) for row in self._rows() if row.value is not None]
+        told = [row for row in self._rows() if row.value is not None]
+        shown = [row._replace(value=_short(row.value, printer), phrase="") for row in told]
         inside = align(shown, printer).replace("align*", "aligned")
         return f"$${inside}$$"
 

@@ -150,14 +150,17 @@ def align(rows: Iterable[Row], printer: Latex | None = None, *, columns: int = 1
     told = _with_roots_named(list(rows))
     # the right-hand sides of all begin where the widest left one ends, or below it
     left = max((width(row.left) for row in told), default=0)
-    below = left > most // 3
-    for row in told:
-        first, *more = lines(row.value, printer, most - left)
+    broken = [lines(row.value, printer, most - left) for row in told]
+    below = left > most // (6 if columns > 1 and max(map(len, broken), default=1) > 1 else 3)
+    for row, (first, *more) in zip(told, broken, strict=True):
         if not below:
             body.append([f"{row.left} &{row.relation} {first}", *(rf"&\quad {line}" for line in more)])
         elif more:
-            broken = lines(row.value, printer, most - 2)
-            body.append([f"&{row.left} {row.relation}", *(rf"&\quad {line}" for line in broken)])
+            anew = lines(row.value, printer, most - 2)
+            begins = [f"&{row.left} {row.relation}"]
+            if width(row.left) + width(anew[0]) + 3 <= most:
+                begins[0] += " " + anew.pop(0)
+            body.append([*begins, *(rf"&\quad {line}" for line in anew)])
         else:
             body.append([f"&{row.left} {row.relation} {first}"])
         body[-1][-1] += "\0" + row.phrase
@@ -259,13 +262,17 @@ def _terms(value: PowerSeries, printer: Latex, room: int) -> list[list[str]]:
     """Each term of a series in lines, and that more follow."""
     result = []
     for index, (coefficient, power) in enumerate(value):
-        (broken,) = _signed([Mul(coefficient, 1)], printer, room - width(power) if room > 2 * width(power) else room)
+        (broken,) = _signed([Mul(coefficient, 1)], printer, room)
         if isinstance(coefficient, Add):
             broken = [rf"\Bigl( {broken[0]}", *broken[1:-1], *broken[1:][-1:]]
             broken[-1] += r" \Bigr)"
         if index and not broken[0].startswith("-"):
             broken[0] = "+ " + broken[0]
-        result.append([*broken[:-1], f"{broken[-1]} {power}"])
+        if width(broken[-1]) + width(power) <= room or broken[-1].endswith(")"):
+            broken[-1] += f" {power}"
+        else:
+            broken.append(rf"\quad \times {power}")
+        result.append(broken)
     return [*result, [r"+ \cdots"]]
 
 

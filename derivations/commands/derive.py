@@ -174,7 +174,10 @@ def command(
     if as_json or form == "json":
         output.print_json(shown)
     elif form == "latex":
-        click.echo(as_latex(what, fields, only=only, columns=columns))
+        formulas = as_latex(what, fields, only=only, columns=columns)
+        if not formulas:
+            raise click.UsageError(f"--only: is {only!r}, which is no formula; accepted: --format text or json for it")
+        click.echo(formulas)
     else:
         from derivations.expressions import as_text, with_legend
         from derivations.quantities import phrase

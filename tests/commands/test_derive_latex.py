@@ -331,6 +331,10 @@ def test_one_formula_can_be_had():
     assert latex(words).count("=") == 2  # and its decimals
     assert derive(words).splitlines()[-2:] == ["signal = 81/8  # critical signal", "signal_float = 10.125"]
     assert json.loads(derive(f"{words} --json")) == {"signal": "81/8", "signal_float": 10.125}
+    assert latex("critical-point --only arch").splitlines()[1] == r"M_{st} &= 1  % given"
+    refused = CliRunner().invoke(cli, ["derive", "critical-point", "--only", "order", "--format", "latex"])
+    assert refused.exit_code == 2
+    assert "--only: is 'order', which is no formula" in refused.output
     refused = CliRunner().invoke(cli, ["derive", "critical-point", "--only", "signl"])
     assert refused.exit_code == 2
     assert "--only: is 'signl'; accepted: T, kappa, arch, signal, " in refused.output
