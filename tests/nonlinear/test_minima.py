@@ -37,7 +37,9 @@ class Planted:
             bound_met=given.get("bound_met", ""),
         )
         self.diagonal = given.get("diagonal")
-        self.engine = SimpleNamespace(perturbed=self.perturbed, converge=self.converge, has_walkers=False)
+        self.engine = SimpleNamespace(
+            name="quadrature", perturbed=self.perturbed, converge=self.converge, has_walkers=False
+        )
         self.space, self.say = None, Told()
         self.followed = []
         monkeypatch.setattr(minima, "followed", self.follow)
