@@ -15,14 +15,21 @@ from numerics.errors import LostError, NotSolvedError
 from numerics.linear.functional import KernelPoint
 from numerics.symmetry.phases import ABSENT
 
+#: Lowest and highest θ.
+Bounds = tuple[float, float]
+
 #: Arclength from a pitchfork from which on special points of the branch that leaves it are looked for.
 CLEAR = 1e-3
 
 
-def follow(track: Track, start: PathPoint, span: tuple[float, float]) -> Branch:
-    """Follow a branch from a point along its tangent, as long as θ stays within ``span``."""
+def follow(track: Track, start: PathPoint, span: Bounds, near: Bounds | None = None) -> Branch:
+    """Follow a branch from a point along its tangent, as long as θ stays within ``span``.
+
+    Special points are located, and steps as short as that needs, within ``near`` only if it is given.
+    """
     options = track.family.options
     longest = options.largest_step * math.sqrt(track.family.base.dimension)
+    low, high = near or span
     points, lengths, events, step = [start], [0.0], list[Event](), options.first_step
     end: End = "unfinished"
     while len(points) < options.most_points:
@@ -34,17 +41,20 @@ def follow(track: Track, start: PathPoint, span: tuple[float, float]) -> Branch:
                 end = "lost"
                 break
             continue
+        aside = max(here.theta, found.theta) < low or min(here.theta, found.theta) > high
         if not span[0] <= found.theta <= span[1]:
-            last = _at_bound(track, here, found, step, span[0] if found.theta < span[0] else span[1])
+            bound = span[0] if found.theta < span[0] else span[1]
+            last = (found, step) if aside else _at_bound(track, here, found, step, bound)
             if last is not None:
-                _append(track, points, lengths, events, last, sure=True)
+                _append(track, points, lengths, events, last, sure=True, aside=aside)
             end = "range"
             break
         if gained_period(track, here, found) is not None:
             end = "symmetric"
             break
         try:
-            added = _append(track, points, lengths, events, (found, step), sure=step < options.sure_step)
+            sure = step < options.sure_step
+            added = _append(track, points, lengths, events, (found, step), sure=sure, aside=aside)
         except NotSolvedError:
             # the spectrum of a large kernel: whether its state is a minimum cannot be told
             end = "lost"
@@ -56,14 +66,15 @@ def follow(track: Track, start: PathPoint, span: tuple[float, float]) -> Branch:
             _append(track, points, lengths, events, (start, _gap(points[-1], start)), sure=True)
             end = "closed"
             break
-        step = min(longest, step * (1.5 if found.corrections <= 3 else 0.8))
+        most = longest if low <= found.theta <= high else options.outer_step * longest
+        step = min(most, step * (1.5 if found.corrections <= 3 else 0.8))
     return Branch(track, tuple(points), np.array(lengths), tuple(events), ("range", end))
 
 
-def through(track: Track, state: KernelPoint, theta: float, span: tuple[float, float]) -> Branch:
-    """Follow the branch through a stationary state, both ways."""
+def through(track: Track, state: KernelPoint, theta: float, span: Bounds, near: Bounds | None = None) -> Branch:
+    """Follow the branch through a stationary state, both ways, as `follow` does."""
     start = track.start(state, theta)
-    back, ahead = follow(track, start.reversed(), span), follow(track, start, span)
+    back, ahead = follow(track, start.reversed(), span, near), follow(track, start, span, near)
     if ahead.ends[1] == "closed":
         return ahead
     total = back.lengths[-1]
@@ -122,8 +133,9 @@ def _append(
     found: tuple[PathPoint, float],
     *,
     sure: bool,
+    aside: bool = False,
 ) -> bool:
-    """Add a point at a distance from the last one, and the events between them.
+    """Add a point at a distance from the last one, and the events between them unless they are ``aside``.
 
     Returns:
         False, and adds nothing, where the corrector fails next to an event, unless ``sure`` that the point is to be
@@ -133,11 +145,11 @@ def _append(
         NotSolvedError: the spectrum at the point is not found.
     """
     start, point, end = lengths[-1], points[-1], lengths[-1] + found[1]
-    if start == 0.0 and singular(point, track.family.options.zero):
+    if start == 0.0 and not aside and singular(point, track.family.options.zero):
         # where a branch leaves another, the eigenvalue that vanishes there has the sign of rounding
         start, point = CLEAR, track.step(point, CLEAR) or point
     try:
-        passed = located(track, point, found[0], end - start)
+        passed = [] if aside else located(track, point, found[0], end - start)
     except LostError:
         if not sure:
             return False

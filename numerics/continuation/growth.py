@@ -17,15 +17,13 @@ import numpy as np
 from numerics.continuation.branch import Branch, relative_change
 from numerics.continuation.events import Event
 from numerics.continuation.family import Family
-from numerics.continuation.following import follow, gained_period, through
+from numerics.continuation.following import Bounds, follow, gained_period, through
 from numerics.continuation.path import PathPoint, Track
 from numerics.linalg import FloatArray
 from numerics.linear import search
 from numerics.linear.functional import KernelPoint
 from numerics.symmetry.phases import lag_period
 from numerics.symmetry.states import distance_up_to_symmetry, turned, turns
-
-Bounds = tuple[float, float]
 
 #: Length over which the Hessian's change is taken at a point where branches meet.
 PROBE = 1e-4
@@ -100,13 +98,28 @@ class Growth:
         self.from_weak_labels()
         for theta in search_values(self.whole, self.reach.span):
             # where every count holds too: two states that a fold joins count nothing
-            for state in search.search_all(self.whole.at(theta)):
+            for state in search.search_all(self.whole.at(theta), enlarged=not self.along_labels):
                 if state.converged:
                     self.add(self.whole.state(state, theta), theta)
+            for stronger in self.enlarged(theta) if self.along_labels else ():
+                for point in search.minima_from_prior(self.whole.functional(stronger)):
+                    self.add(point, stronger)
+
+    @property
+    def along_labels(self) -> bool:
+        """Whether the labels are what varies: branches lead to where they are enlarged."""
+        return self.whole.parameter.name == "signal"
+
+    def enlarged(self, theta: float) -> list[float]:
+        """θ of enlarged labels at which a state that weaker ones do not lead to may be a minimum; by the largest factor
+        beyond the range only, as within it there are other values at which states are searched for."""
+        least, *others = search.amplifications(self.whole.base) or (None,)
+        factors = [] if least is None else [least, *(others if theta == self.reach.span[1] else ())]
+        return [theta + 2.0 * math.log(factor) for factor in factors]
 
     def from_weak_labels(self) -> None:
         """Follow the random network's branch from the weakest labels on, where the signal is what varies."""
-        if self.whole.parameter.name == "signal":
+        if self.along_labels:
             theta = self.reach.near[0]
             prior = self.whole.functional(theta).prior_kernel()
             state = Track(self.whole, lag_period(self.whole.base, prior)).converge(prior, theta)
@@ -117,7 +130,7 @@ class Growth:
         """Follow the branch through a state, unless it is a known one, and all that leave it."""
         if not known(self.found, state, theta):
             track = Track(self.whole, lag_period(state.functional, state.H))
-            self._grow([partial(through, track, state, theta, self.reach.far)])
+            self._grow([partial(through, track, state, theta, self.reach.far, self.reach.near)])
 
     def _grow(self, queue: list[Callable[[], Branch]]) -> None:
         low, high = self.reach.near
@@ -130,18 +143,21 @@ class Growth:
             self.found.append(branch)
             for event in branch.events:
                 if event.type != "fold" and low <= event.point.theta <= high:
-                    queue += [switched(branch, event, direction, self.reach.far) for direction in _directions(event)]
+                    far = self.reach.far
+                    queue += [switched(branch, event, mode, far, (low, high)) for mode in _directions(event)]
             queue += list(_parents(branch, self.reach))
         self.left += len(queue)
 
 
-def switched(branch: Branch, event: Event, direction: FloatArray, bounds: Bounds) -> Callable[[], Branch]:
+def switched(
+    branch: Branch, event: Event, direction: FloatArray, span: Bounds, near: Bounds | None = None
+) -> Callable[[], Branch]:
     """What follows the branch that leaves another at an event, along a critical direction."""
 
     def followed() -> Branch:
         track = Track(branch.track.family, event.period)
         start = replace(_leaving(branch.track, event.point, direction), classes=track.classes)
-        return follow(track, start, bounds)
+        return follow(track, start, span, near)
 
     return followed
 
@@ -195,7 +211,7 @@ def _parents(branch: Branch, limits: Reach) -> Iterator[Callable[[], Branch]]:
                 track = Track(branch.track.family, period)
                 state = track.converge(point.state.H, point.theta)
                 if state is not None:
-                    yield partial(through, track, state, point.theta, limits.far)
+                    yield partial(through, track, state, point.theta, limits.far, limits.near)
                 break
 
 

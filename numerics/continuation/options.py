@@ -20,6 +20,7 @@ class Options:
         smallest_cosine: a tangent that turns by more in one step may belong to another branch.
         first_step: of a branch.
         largest_step: over ``√m``, a relative change of each row of the kernel.
+        outer_step: times as long where branches are followed, but no new ones started.
         shortest_step: below it a branch is lost.
         sure_step: longer steps are repeated, shorter, where what happens on them cannot be located.
         most_points: of a branch.
@@ -48,6 +49,7 @@ class Options:
     smallest_cosine: float = 0.9
     first_step: float = 0.01
     largest_step: float = 0.08
+    outer_step: float = 2.0
     shortest_step: float = 1e-7
     sure_step: float = 1e-3
     most_points: int = 4000

@@ -23,6 +23,8 @@ from numerics.linear.responses import RANK
 
 #: Entries of the largest arrays that are made at once.
 LARGEST = 4_000_000
+#: Entries of arrays that stay in a processor's cache.
+NEAR = 30_000
 #: A residual at which Newton's method stops; it goes on from a larger one while it falls by a factor, at last in each
 #: step where it is small already, else in one of several: far from a state it may rise at first.
 GOAL, SMALL, FALL, PATIENCE = 1e-15, 1e-12, 0.1, 8
@@ -176,10 +178,18 @@ class _Energies:
 def assembled(X: FloatArray, Y: FloatArray, positions: IntArray | None) -> FloatArray:
     """``S ↦ sym Σ_q X_q S Y_qᵀ`` on orthonormal coordinates of symmetric matrices, (…, Q, m, m) → (…, d, d)."""
     *lead, count, m, _ = X.shape
-    X, Y = X.reshape(*lead, count, m * m), Y.reshape(*lead, count, m * m)
-    products = symmetric(_transposed(X) @ Y).reshape(*lead, -1)
+    X, Y = X.reshape(-1, count, m * m), Y.reshape(-1, count, m * m)
     (straight, crossed), weights = _orders(m, None if positions is None else tuple(positions.tolist()))
-    return np.asarray(weights * (products.take(straight, axis=-1) + products.take(crossed, axis=-1)))
+    # as many at once as a processor keeps at hand
+    found, size = np.empty((len(X), *weights.shape)), max(1, NEAR // m**4)
+    for first in range(0, len(X), size):
+        x, y = X[first : first + size], Y[first : first + size]
+        products = _transposed(np.concatenate([x, y], axis=1)) @ np.concatenate([y, x], axis=1)
+        products = products.reshape(-1, m**4)
+        part = products.take(straight, axis=1)
+        part += products.take(crossed, axis=1)
+        np.multiply(weights, part, out=found[first : first + size])
+    return found.reshape(*lead, *weights.shape)
 
 
 def shifts(functional: KernelFunctional) -> FloatArray:
@@ -197,14 +207,15 @@ def shifts(functional: KernelFunctional) -> FloatArray:
 
 @lru_cache(maxsize=64)
 def _orders(m: int, positions: tuple[int, ...] | None) -> tuple[tuple[IntArray, IntArray], FloatArray]:
-    """Where ``X_ik Y_jl`` and ``X_il Y_jk`` stand in ``(ik, jl)``, for rows (ij), columns (kl), and their weights."""
+    """Where ``X_ik Y_jl`` and ``X_il Y_jk`` stand in ``(ik, jl)``, for rows (ij), columns (kl), and their weights in
+    ``sym(X S Yᵀ + Y S Xᵀ)/2``."""
     vectors = symmetric_vectors(m)
     kept = np.arange(len(vectors.rows)) if positions is None else np.array(positions, dtype=np.intp)
     i, j, weights = vectors.rows[kept], vectors.columns[kept], vectors.weights[kept]
     rows, columns = (i[:, None], j[:, None]), (i, j)
     straight = (rows[0] * m + columns[0]) * m**2 + rows[1] * m + columns[1]
     crossed = (rows[0] * m + columns[1]) * m**2 + rows[1] * m + columns[0]
-    return (straight, crossed), 0.5 * weights[:, None] * weights
+    return (straight, crossed), 0.25 * weights[:, None] * weights
 
 
 def parts(count: int, functional: KernelFunctional) -> Iterator[slice]:

@@ -1,6 +1,6 @@
-"""Saddle points between stationary kernels, by Newton's method from high points of the paths that join them.
+"""Saddle points between stationary kernels, by Newton's method from points of the paths that join them.
 
-Where Newton's method leads from so far is chance, so that it starts from several points of each path, all in one batch.
+Where Newton's method leads from so far is chance, so that it starts from many points of each path, all in one batch.
 """
 
 from __future__ import annotations
@@ -19,10 +19,8 @@ from numerics.symmetry.states import is_new, number_of_images, turned
 
 #: Kernels with more rows are taken one by one, by iterations.
 LARGEST = 27
-#: Where F is compared along a path.
+#: Places on a path at which Newton's method starts; for large kernels, where F is compared.
 WEIGHTS = np.linspace(0.1, 0.9, 9)
-#: Places in ``WEIGHTS`` from the highest one, from which Newton's method starts.
-BESIDE = (0, -2, 2)
 #: Newton steps of a batch, and rounds in which states found before are ends of paths.
 STEPS, ROUNDS = 40, 2
 #: States whose free energies differ by more, relative, are not compared.
@@ -67,9 +65,9 @@ def _near_stationary(
         for path in paths:
             yield max((functional.at(H) for H in path), key=lambda point: point.free_energy)
         return
-    for part in batch.parts(len(paths), functional):
-        starts = np.concatenate([_high_points(functional, path) for path in paths[part]])
-        for L in _stationary(functional, starts, tolerance):
+    starts = np.concatenate(paths) if paths else np.empty((0, functional.dimension, functional.dimension))
+    for part in batch.parts(len(starts), functional):
+        for L in _stationary(functional, np.asarray(np.linalg.cholesky(starts[part])), tolerance):
             yield KernelPoint(functional, L @ L.T, L)
 
 
@@ -78,14 +76,6 @@ def _paths(functional: KernelFunctional, one: KernelPoint, other: KernelPoint) -
     ends = turned(functional, other.H) if number_of_images(one) > 1 else [other.H]
     for end in ends:
         yield np.array([(1.0 - weight) * one.H + weight * end for weight in WEIGHTS])
-
-
-def _high_points(functional: KernelFunctional, path: FloatArray) -> FloatArray:
-    """Factors of the kernel of highest F, and of some beside it, (S, m, m)."""
-    L = np.asarray(np.linalg.cholesky(path))
-    here = batch.KernelBatch([functional] * len(L), L)
-    highest = int(np.argmax(here.energy + here.entropy))
-    return L[sorted({min(max(highest + step, 0), len(L) - 1) for step in BESIDE})]
 
 
 def _stationary(functional: KernelFunctional, starts: FloatArray, tolerance: float) -> FloatArray:

@@ -93,7 +93,7 @@ def lowest_state(problem: Problem, *, tolerance: float = 1e-10) -> LinearSolutio
 
 
 @one_thread
-def search_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[LinearSolution, ...]:
+def search_all(problem: Problem, *, tolerance: float = 1e-10, enlarged: bool = True) -> tuple[LinearSolution, ...]:
     """Every stationary state found, unstable ones included, in order of free energy.
 
     States that differ by a sign symmetry are given once, in the sign of ``numerics.symmetry.gauge``.
@@ -101,11 +101,16 @@ def search_all(problem: Problem, *, tolerance: float = 1e-10) -> tuple[LinearSol
     enlarged labels, fits groups of the labels, looks for the saddle point between each pair of minima, and
     minimises among kernels of each longer lag period. It may miss saddle points: see ``numerics.continuation.states``.
 
+    Args:
+        problem: what is solved.
+        tolerance: of a state.
+        enlarged: whether states are followed down from enlarged labels: not where branches along the labels are.
+
     Raises:
         InputError: the activation is not linear, or the inputs cannot carry the labels.
     """
     functional, tolerance = _functional(problem), positive(tolerance, "tolerance")
-    search = _Search(functional, tolerance, whole=True)
+    search = _Search(functional, tolerance, whole=True, enlarged=enlarged)
     search.run()
     stops = [found.stop for found in search.found]
     stops += saddles_between(functional, [stop.point for stop in stops if stop.converged], tolerance)
@@ -175,6 +180,7 @@ class _Search:
         functional: F.
         tolerance: of a state.
         whole: whether states that are unstable, or not the lowest, are looked for as carefully as the lowest.
+        enlarged: whether states are followed down from enlarged labels too.
         found: the states; the first keeps the symmetries of the random network's kernel.
         descents: so far.
     """
@@ -182,6 +188,7 @@ class _Search:
     functional: KernelFunctional
     tolerance: float
     whole: bool
+    enlarged: bool = False
     found: list[_Found] = field(default_factory=list)
     descents: int = 0
 
@@ -198,8 +205,8 @@ class _Search:
         prior = functional.prior_kernel()
         signs = list(symmetry.phase_signs(functional).values())
         self.descend(functional.at(prior), signs)
-        if self.whole:
-            for H in _amplified_states(functional, prior):
+        if self.enlarged:
+            for H in _amplified_states(functional):
                 self.descend(functional.at(H))
         best = min((found.stop.point for found in self.found), key=lambda point: point.free_energy)
         independent = functional.space.is_independent
@@ -285,16 +292,10 @@ class _Search:
                         queue.append(stop.point.move(-PERTURBATION * mode))
 
 
-def _amplified_states(functional: KernelFunctional, prior: FloatArray) -> Iterator[FloatArray]:
+def _amplified_states(functional: KernelFunctional) -> Iterator[FloatArray]:
     """Stable kernels at enlarged labels, followed back towards the problem's own labels."""
-    if functional.space.is_independent or functional.dimension > LARGEST_SEARCHED:
-        return
-    for factor in AMPLIFICATIONS:
-        stronger = _Search(functional.with_labels(factor), EXPLORE, whole=True)
-        stronger.descend(stronger.functional.at(prior))
-        for found in stronger.found:
-            if not found.stop.converged or found.smallest < UNSTABLE:
-                continue
+    for factor in amplifications(functional):
+        for found in _stable(functional.with_labels(factor), EXPLORE):
             point: KernelPoint | None = found.stop.point
             for back in np.geomspace(factor, 1.0, 4)[1:-1]:
                 if point is not None:
@@ -303,6 +304,23 @@ def _amplified_states(functional: KernelFunctional, prior: FloatArray) -> Iterat
                     point = step.point if step.converged else None
             if point is not None:
                 yield point.H
+
+
+def amplifications(functional: KernelFunctional) -> tuple[float, ...]:
+    """Factors by which labels are enlarged to find other states; none where times are independent or kernels large."""
+    few = functional.space.is_independent or functional.dimension > LARGEST_SEARCHED
+    return () if few else AMPLIFICATIONS
+
+
+def minima_from_prior(functional: KernelFunctional, *, tolerance: float = 1e-10) -> list[KernelPoint]:
+    """The minima to which descents from the random network's kernel lead, along every unstable mode that they meet."""
+    return [found.stop.point for found in _stable(functional, tolerance)]
+
+
+def _stable(functional: KernelFunctional, tolerance: float) -> list[_Found]:
+    search = _Search(functional, tolerance, whole=True)
+    search.descend(functional.at(functional.prior_kernel()))
+    return [found for found in search.found if found.stop.converged and not found.smallest < UNSTABLE]
 
 
 def _of_longer_periods(functional: KernelFunctional, tolerance: float) -> Iterator[Stop]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from numerics.linalg import FloatArray, from_vector, symmetric, to_vector
 from numerics.linear import recursion
+from numerics.linear.batch import assembled
 from numerics.linear.functional import KernelPoint
 from numerics.linear.grouped import GroupedPoint
 from numerics.linear.groups import groups_of
@@ -54,6 +55,13 @@ def whole(point: AnyPoint) -> KernelPoint:
 
 def hessian(point: AnyPoint) -> FloatArray:
     """The Hessian on orthonormal coordinates."""
+    if isinstance(point, KernelPoint) and point.functional.space.is_tied:
+        # terms of Σ X S Yᵀ, with that of the path's own curvature
+        X, Y = point.curvature_terms()
+        m, s = len(point.H), len(X)
+        left, right = np.empty((2, s + 1, m, m))
+        left[:s], right[:s], left[s], right[s] = X, Y, point.gradient, np.eye(m)
+        return assembled(left, right, None)
     m = len(point.H) if isinstance(point, KernelPoint) else 0
     basis = _small_basis(m) if 0 < m <= DENSE else step_of(point, np.eye(size(point)))
     return symmetric(vector(point, point.hessian_product(basis)))

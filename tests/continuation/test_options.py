@@ -9,7 +9,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from numerics import InputError, Problem, endpoint, scan
+from numerics import InputError, Problem, endpoint, scan, solve
+from numerics.continuation import growth
 from numerics.continuation.family import family
 from numerics.continuation.following import through
 from numerics.continuation.growth import search_values
@@ -108,3 +109,19 @@ def test_neighbours_on_a_branch_are_alike():
         float(np.vdot(one.tangent, other.tangent)) + one.rate * other.rate for one, other in pairwise(branch.points)
     ]
     assert min(turns) > 0.99
+
+
+@pytest.mark.parametrize("parameter", ["signal", "kappa"])
+def test_along_the_labels_no_search_enlarges_them_but_minima_beyond_the_range_are_followed(parameter, monkeypatch):
+    asked = []
+    monkeypatch.setattr(growth.search, "search_all", lambda problem, *, enlarged: asked.append(enlarged) or ())
+    monkeypatch.setattr(growth.Growth, "from_weak_labels", lambda self: None)
+    monkeypatch.setattr(growth.Growth, "add", lambda self, state, theta: asked.append((state.free_energy, theta)))
+    whole = family(endpoint(4, 1.0), parameter)
+    growth.Growth(whole, growth.reach(whole, (2.0, 6.0))).search()
+    assert [each for each in asked if isinstance(each, bool)] == [parameter != "signal"] * 3
+    added = [each for each in asked if isinstance(each, tuple)]
+    stronger = [2.0 * 1.5**2, 4.0 * 1.5**2, 6.0 * 1.5**2, 6.0 * 4.0**2] if parameter == "signal" else []
+    assert np.exp([theta for _, theta in added]) == pytest.approx(stronger)
+    for (free_energy, _), signal in zip(added, stronger, strict=True):
+        assert free_energy == pytest.approx(solve(endpoint(4, signal)).free_energy, rel=1e-10)

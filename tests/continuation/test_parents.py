@@ -41,7 +41,7 @@ def test_either_end_may_have_a_parent(ends, thetas, expected, monkeypatch):
 
     monkeypatch.setattr(growth, "gained_period", lambda track, outward, beyond: 4 if beyond > 0.05 else None)
     monkeypatch.setattr(growth, "Track", Planted)
-    monkeypatch.setattr(growth, "through", lambda track, state, theta, far: (track.period, state, theta, far))
+    monkeypatch.setattr(growth, "through", lambda track, state, theta, *bounds: (track.period, state, theta, *bounds))
     branch = SimpleNamespace(
         ends=ends,
         points=(point(thetas[0], "first"), point(thetas[1], "last")),
@@ -49,6 +49,6 @@ def test_either_end_may_have_a_parent(ends, thetas, expected, monkeypatch):
     )
     limits = SimpleNamespace(near=(0.0, 1.0), far=(-9.0, 9.0))
     found = [follow() for follow in growth._parents(branch, limits)]
-    assert found == [(4, name, thetas[name == "last"], limits.far) for name in expected]
+    assert found == [(4, name, thetas[name == "last"], limits.far, limits.near) for name in expected]
     outward = {"first": "first reversed", "last": "last"}
     assert asked == [(outward[name], length) for name in expected for length in (0.01, 0.03, 0.1)]

@@ -50,7 +50,7 @@ class Landscape:
         monkeypatch.setattr(search, "symmetry", SimpleNamespace(phase_signs=lambda functional: {1: "sign"}))
         monkeypatch.setattr(search, "is_new", lambda point, known: all(abs(point.place - k.place) > 0.5 for k in known))
         monkeypatch.setattr(search, "turns", lambda point, mode: point.place == 100.0)
-        monkeypatch.setattr(search, "_amplified_states", lambda functional, prior: [40.0])
+        monkeypatch.setattr(search, "_amplified_states", lambda functional: [40.0])
         monkeypatch.setattr(search.steps, "prepared", lambda point: point)
         monkeypatch.setattr(search.starts, "unlearnt_energy", lambda point: unlearnt)
         monkeypatch.setattr(search.starts, "kernels", self.kernels(starts))
@@ -108,7 +108,7 @@ def test_the_first_state_is_left_along_every_mode_and_others_along_the_most_unst
     assert 10.0 + step in asked
     assert 10.0 + 2 * step not in asked
     whole = Landscape(monkeypatch, ends)
-    each = _Search(whole.functional, 1e-10, whole=True)
+    each = _Search(whole.functional, 1e-10, whole=True, enlarged=True)
     each.descend(Point(place=0.0, free_energy=0.0))
     assert 10.0 + 2 * step in [place for place, *_ in whole.asked]
 
@@ -145,7 +145,7 @@ ONE = {0.0: (5.0, [1.0], True), 10.0: (4.0, [1.0], True), 40.0: (3.0, [1.0], Tru
 @pytest.mark.parametrize("whole", [False, True])
 def test_learnt_states_are_sought_where_labels_are_not_learnt(monkeypatch, whole):
     landscape = Landscape(monkeypatch, ONE, starts=[9.0, 11.0], unlearnt=1.0)
-    one = _Search(landscape.functional, 1e-10, whole=whole)
+    one = _Search(landscape.functional, 1e-10, whole=whole, enlarged=whole)
     one.run()
     assert landscape.groups == [True]
     if whole:
@@ -220,7 +220,7 @@ def test_a_slow_descent_goes_on_in_relative_factors(monkeypatch):
 def test_basins_of_known_minima_end_a_descent_unless_all_states_are_sought(monkeypatch):
     for whole, known in ((False, 1), (True, 0)):
         landscape = Landscape(monkeypatch, ONE)
-        one = _Search(landscape.functional, 1e-10, whole=whole)
+        one = _Search(landscape.functional, 1e-10, whole=whole, enlarged=whole)
         minimum, saddle = (Stop(point=Point(place=p, free_energy=1.0), converged=True) for p in (70.0, 80.0))
         one.found = [_Found(minimum, 0.5), _Found(saddle, -0.5)]
         one.minimised(Point(place=0.0, free_energy=0.0), ())
@@ -280,6 +280,7 @@ def test_states_at_enlarged_labels_are_followed_back_in_two_steps(monkeypatch):
             dimension=4,
             space=SimpleNamespace(is_independent=False),
             with_labels=labelled,
+            prior_kernel=lambda: "prior",
             at=lambda H: Point(place=H, free_energy=0.0, factor=factor),
         )
 
@@ -291,7 +292,7 @@ def test_states_at_enlarged_labels_are_followed_back_in_two_steps(monkeypatch):
     monkeypatch.setattr(search, "_Search", Stronger)
     monkeypatch.setattr(search.trust_region, "minimise", minimise)
     functional = labelled(1.0)
-    found = list(search._amplified_states(functional, "prior"))
+    found = list(search._amplified_states(functional))
     factors = search.AMPLIFICATIONS
     # 10 · 4 = 40 is lost at once, as are 20 · 1.5 + 10 … : those that are no multiple of 20 come two steps back
     expected = [10 * f for f in factors if 10 * f % 20] + [20 * f for f in factors if 20 * f % 20]
@@ -299,9 +300,9 @@ def test_states_at_enlarged_labels_are_followed_back_in_two_steps(monkeypatch):
     back = [factor for place, factor in asked if place in (15.0, 16.0)]
     assert back == pytest.approx([1.5 ** (2 / 3), 1.5 ** (1 / 3)], rel=1e-5)
     functional.dimension = search.LARGEST_SEARCHED + 1
-    assert list(search._amplified_states(functional, "prior")) == []
+    assert list(search._amplified_states(functional)) == []
     functional.dimension, functional.space.is_independent = 4, True
-    assert list(search._amplified_states(functional, "prior")) == []
+    assert list(search._amplified_states(functional)) == []
 
 
 def test_of_the_states_that_are_found_the_lowest_that_converged_is_the_answer(monkeypatch):
