@@ -78,6 +78,11 @@ def test_the_reference_is_typeset_and_leads_back(website: Path):
     text = (website / "api" / "unrolled.html").read_text(encoding="utf-8")
     assert "FloatArray" in text
     assert "numpy.ndarray[tuple" not in re.sub(r"<[^>]+>", "", text)
+    text = (website / "api" / "theory" / "matrix_calculus.html").read_text(encoding="utf-8")
+    assert "LogDet" in text
+    assert "is_composite" not in text
+    text = (website / "api" / "numerics" / "continuation" / "parameters.html").read_text(encoding="utf-8")
+    assert "lambda$" not in text
 
 
 @pytest.mark.slow
@@ -260,6 +265,26 @@ def test_hosted_ci_and_the_hooks_run_what_is_run_here():
     for hook in hooks:
         command = hook["entry"].replace(".venv/bin", "$(BIN)").replace(" --force-exclude", "")
         assert f"\t{command}" in makefile
+
+
+def test_derivations_that_are_named_by_their_file_are_linked():
+    named = "<code>14_learning_transition.py</code>"
+    page = '<a href="../derivations/14_learning_transition.html">'
+    assert site._with_code_linked(named, "../") == f"{page}{named}</a>"
+    assert site._with_code_linked("<code>99_nothing.py</code>", "../") == "<code>99_nothing.py</code>"
+
+
+def test_the_sentence_of_a_name_ends_where_it_does_whatever_is_within_brackets():
+    def named():
+        """Alignment ``tr(AB)/√(tr(A²)tr(B²))`` (a. b) of two. Another.
+
+        Raises:
+            Error: never.
+        """
+
+    sentence = re.sub("<.*?>", "", site._sentence(named))
+    assert sentence.endswith("of two.")
+    assert "Another" not in sentence
 
 
 def test_lines_of_a_page_end_within_paths_but_not_within_options():

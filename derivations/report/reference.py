@@ -46,7 +46,9 @@ def write_reference(out: Path) -> None:
     plain = patch.object(pdoc.render, "precompile_index", lambda documents, script: json.dumps(documents))
     named = _with_named_types(inspect.formatannotation)
     types = [patch.object(holder, "formatannotation", named) for holder in (inspect, pdoc.doc)]
-    with warnings.catch_warnings(), entries, plain, types[0], types[1]:
+    written = pdoc.doc.Variable.default_value_str.func
+    values = patch.object(pdoc.doc.Variable, "default_value_str", property(lambda self: _readable(written(self))))
+    with warnings.catch_warnings(), entries, plain, types[0], types[1], values:
         # of optional packages that are not installed, and of annotations that exist for type checkers only
         warnings.simplefilter("ignore")
         pdoc.pdoc(*modules, output_directory=out)
@@ -58,6 +60,11 @@ def write_reference(out: Path) -> None:
         text = typeset_docstrings(_without_missing_places(text, links.places), root)
         text = text.replace("</head>", f'<link rel="stylesheet" href="{root}font.css">\n</head>', 1)
         write_text(page, text.replace("</body>", f"<script>{roots_script()}</script>\n</body>", 1))
+
+
+def _readable(value: str) -> str:
+    """The value of a constant, but of one that holds functions: their representation says nothing."""
+    return "" if "<function" in value or "<class" in value else value
 
 
 def _without_repeats(make_index: Callable[..., list[dict[str, Any]]]) -> Callable[..., list[dict[str, Any]]]:

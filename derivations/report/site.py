@@ -96,10 +96,13 @@ def write_document(source: Path, out: Path) -> None:
 
 
 def _with_code_linked(markup: str, root: str) -> str:
-    """Files that a page names lead to their place in the reference, and derivations to their page."""
+    """Files that a page names lead to their place in the reference, and derivations to their page.
+
+    Derivations name each other by the file alone.
+    """
 
     def linked(name: re.Match[str]) -> str:
-        file = Path(name[1])
+        file = Path(name[1]) if "/" in name[1] else APPENDIX.relative_to(ROOT) / name[1]
         page = file.parent if file.name == "__init__.py" else file.with_suffix("")
         if not (ROOT / file).is_file():
             return name[0]
@@ -107,7 +110,7 @@ def _with_code_linked(markup: str, root: str) -> str:
             return f'<a href="{root}derivations/{page.name}.html">{name[0]}</a>'
         return f'<a href="{root}api/{page.as_posix()}.html">{name[0]}</a>'
 
-    return re.sub(r"<code>((?:theory/|numerics/|derivations/appendix/)[\w/]+\.py)</code>", linked, markup)
+    return re.sub(r"<code>((?:(?:theory/|numerics/|derivations/appendix/)[\w/]+|\d\d_\w+)\.py)</code>", linked, markup)
 
 
 def _with_code_broken(markup: str) -> str:
@@ -136,7 +139,8 @@ def write_notebooks(folder: Path, name: str, out: Path, runs: Path | None) -> li
         after = pages[place + 1] if place + 1 < len(pages) else None
         heading = f"<h1>{part.title}</h1>\n"
         site = Site(pages[place][0], f"index.html#{name}")
-        write_text(out / pages[place][0], site.page(heading + part.body, before, after))
+        body = _with_code_broken(_with_code_linked(part.body, site.root))
+        write_text(out / pages[place][0], site.page(heading + body, before, after))
     return pages
 
 
@@ -176,9 +180,10 @@ def public_names() -> list[tuple[str, list[tuple[str, str, str]]]]:
 def _sentence(value: object) -> str:
     """The first sentence of a docstring, as HTML."""
     text = inspect.getdoc(value) or ""
-    # punctuation within brackets ends no sentence
-    first = re.match(r"(?:\([^()]*\)|[^()])*?[.:;](?=\s|$)", text.partition("\n\n")[0] + " ", flags=re.DOTALL)
-    first_one = first[0] if first else text
+    paragraph = text.partition("\n\n")[0] + " "
+    # punctuation within brackets, of two levels at most, ends no sentence
+    first = re.match(r"(?:\((?:\([^()]*\)|[^()])*\)|[^()])*?[.:;](?=\s|$)", paragraph, flags=re.DOTALL)
+    first_one = first[0] if first else paragraph
     sentence = re.sub(r"\s*\(docs/theory\.md[^)]*\)", "", first_one).rstrip(":;.").replace("``", "`")
     return re.sub(r"</?p>\s*", "", document(" ".join(sentence.split()) + "."))
 
