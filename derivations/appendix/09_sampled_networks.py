@@ -187,9 +187,9 @@ assert resolved >= len(CASES) / 2
 # (squares) as $s/\sqrt N$ (dashes). Bars are standard errors.
 
 # %%
-columns = 4
+columns = 4 if FULL else 2
 count = -(-len(CASES) // columns)
-figure, axes = plt.subplots(count, columns, figsize=(9.5, 2.4 * count), sharex=True, squeeze=False)
+figure, axes = plt.subplots(count, columns, figsize=(3.2 * columns, 2.4 * count), sharex=True, squeeze=False)
 for panel, case in zip(axes.flat, CASES, strict=True):
     own = [row for row in rows if row["case"] == case]
     entry = clearest(own)
@@ -206,6 +206,8 @@ for panel, case in zip(axes.flat, CASES, strict=True):
     panel.set_title(f"{arch.upper()}, $T={T}$, $\\lambda={signal:g}$: $H^{{{entry[0] + 1}{entry[1] + 1}}}$", fontsize=9)
 for panel in axes[-1]:
     panel.set_xlabel("width $N$")
+for panel in axes[:, 0]:
+    panel.set_ylabel("of the kernel's entry")
 figure.tight_layout()
 if FULL:
     figure.savefig("sampled_networks.png", dpi=120)

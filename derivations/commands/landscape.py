@@ -127,6 +127,7 @@ def picture(
     with styled():
         from matplotlib import pyplot as plt
         from matplotlib.patheffects import withStroke
+        from matplotlib.ticker import MaxNLocator
 
         count = 1 if cut is None else 2
         figure, panels = plt.subplots(1, count, figsize=(3.4 * count, 2.6), squeeze=False)
@@ -141,7 +142,7 @@ def picture(
             across, up = axes
             height = cut - np.nanmin(cut)
             origin = height[np.argmin(np.abs(up)), np.argmin(np.abs(across))]
-            levels = origin * np.linspace(0, 2.0, 17)
+            levels = MaxNLocator(16).tick_values(0.0, 2.0 * origin)  # round numbers, of which the scale shows some
             plane = panels[0, 1]
             filled = plane.contourf(across, up, height, levels=levels, cmap="viridis", extend="max")
             middle = len(rise) // 2
@@ -156,6 +157,6 @@ def picture(
                 ylabel=r"part of $H$ that it keeps",
                 title="straight cut through these states",
             )
-            figure.colorbar(filled, ax=plane, label=r"free energy $F - F_\mathrm{lowest}$", format="%.3g")
+            figure.colorbar(filled, ax=plane, label=r"free energy $F - F_\mathrm{lowest}$", format="%g")
         with whole_file(path) as temporary:
             figure.savefig(temporary)
