@@ -18,8 +18,8 @@ from numerics.results.plotting import lines, task_title
 #: More curves of outputs than this are not told apart.
 MOST_CURVES = 6
 #: Of the legend's signs that are of no curve alone, and of what marks a mean whose sign is arbitrary.
-GREY = "0.25"
-SIGN: dict[str, Any] = {"marker": r"$\pm$", "ms": 7, "mew": 0.4, "ls": "", "color": GREY, "zorder": 4}
+_GREY = "0.25"
+_SIGN: dict[str, Any] = {"marker": r"$\pm$", "ms": 7, "mew": 0.4, "ls": "", "color": _GREY, "zorder": 4}
 
 #: (held out, number) of a curve → its colour.
 Colours = Mapping[tuple[bool, int], str]
@@ -59,7 +59,7 @@ def draw_outputs(problem: Problem, outputs: Mapping[str, Outputs], ax: Any, **st
         _draw_curves(name, each, colours, ax, style)
     _draw_labels(problem, {each.held_out for each in outputs.values()}, ax)
     if any(each.sign_arbitrary for each in outputs.values()):
-        ax.plot([], [], **SIGN, label="sign arbitrary")
+        ax.plot([], [], **_SIGN, label="sign arbitrary")
     if len(colours) > 1:
         for held_out, curve in colours:
             ax.plot([], [], color=colours[held_out, curve], lw=3, label=_name(problem, held_out, curve, outputs))
@@ -95,10 +95,10 @@ def _draw_curves(name: str, drawn: Outputs, colours: Colours, ax: Any, style: di
             low, high = values - band[curve], values + band[curve]
             ax.fill_between(time, low, high, color=line.get("color", color), alpha=0.2, lw=0)
         if there:
-            ax.plot(time[there], values[there], **SIGN)
+            ax.plot(time[there], values[there], **_SIGN)
     if len(colours) > 1:
-        sign = line if error is None else {"marker": "o", "ms": 3, "ls": "", "mfc": "none" if drawn.held_out else GREY}
-        ax.plot([], [], **{"color": GREY, "label": name, **sign})
+        sign = line if error is None else {"marker": "o", "ms": 3, "ls": "", "mfc": "none" if drawn.held_out else _GREY}
+        ax.plot([], [], **{"color": _GREY, "label": name, **sign})
 
 
 def _draw_labels(problem: Problem, kinds: set[bool], ax: Any) -> None:
@@ -111,7 +111,7 @@ def _draw_labels(problem: Problem, kinds: set[bool], ax: Any) -> None:
         for curve, labels in enumerate(curves):
             color = f"C{(curve + held_out * trained) % 7}"
             ax.plot(np.arange(1, problem.n + 1), labels, mark, ms=6, mfc="none", mew=0.8, color=color)
-        color = GREY if len(curves) > 1 or len(kinds) > 1 else "C0"
+        color = _GREY if len(curves) > 1 or len(kinds) > 1 else "C0"
         ax.plot([], [], mark, ms=6, mfc="none", mew=0.8, color=color, label=name)
 
 
