@@ -46,7 +46,7 @@ def write_reference(out: Path) -> None:
     plain = patch.object(pdoc.render, "precompile_index", lambda documents, script: json.dumps(documents))
     named = _with_named_types(inspect.formatannotation)
     types = [patch.object(holder, "formatannotation", named) for holder in (inspect, pdoc.doc)]
-    written = pdoc.doc.Variable.default_value_str.func
+    written = vars(pdoc.doc.Variable)["default_value_str"].func
     values = patch.object(pdoc.doc.Variable, "default_value_str", property(lambda self: _readable(written(self))))
     with warnings.catch_warnings(), entries, plain, types[0], types[1], values:
         # of optional packages that are not installed, and of annotations that exist for type checkers only
