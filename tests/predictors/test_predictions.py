@@ -75,11 +75,13 @@ def test_the_picture_has_means_bands_labels_and_samples():
     assert found.plot(axes, sampled=sampled) is axes
     assert len(axes.collections) - 3 == 3  # a band for each pattern, beside the bars of the samples
     np.testing.assert_allclose(axes.lines[0].get_ydata(), found.at_width[0])
-    np.testing.assert_allclose(axes.lines[0].get_xdata(), [2, 3, 4])
+    np.testing.assert_allclose(axes.lines[0].get_xdata(), [1, 2, 3])
     band = axes.collections[0].get_paths()[0].get_extents()
     assert band.ymax == pytest.approx(np.max(found.at_width[0] + found.sd[0]))
     names = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert set(names) == {"theory, $N = 64$", "labels", "sampled", "theory, $N = 64$, held out", "sampled, held out"}
+    kinds = {"theory, $N = 64$", "labels", "sampled", "theory, $N = 64$, held out", "sampled, held out"}
+    assert set(names) == kinds | {"pattern 1", "pattern 2", "held out 1"}
+    assert axes.get_title(loc="left").endswith("$N = 64$")
     plt.close(figure)
 
 
