@@ -16,19 +16,17 @@ Anal. 49, 1715 (2011)) makes the map converge where plain repetition does not.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import scipy.linalg as sla
-from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
 from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray
 from numerics.nonlinear.averaging import Averaged, GroupLaw, averaged
 from numerics.nonlinear.frames import Frame, Moments
 from numerics.nonlinear.groups import Group
+from numerics.nonlinear.instability import beyond_one
 from numerics.nonlinear.journal import recorded
 from numerics.nonlinear.sample import Sample
 from numerics.nonlinear.space import TrajectorySpace
@@ -45,17 +43,13 @@ SINGULAR = 1e-10
 LONGEST = 0.15
 #: Share of the residual in a damped step; halved, to the least, where a step makes the residual grow by a factor.
 DAMPED, LEAST_DAMPED, STIFF = 0.3, 0.05, 1.1
-#: Length of the differences that give the map's derivative; eigenvalues beyond which it is unstable.
-DIFFERENCE, UNSTABLE = 1e-4, 1 + 1e-6
+#: Length of the differences that give the map's derivative.
+DIFFERENCE = 1e-4
 #: Newton steps where acceleration fails, on the way of a state and downhill; unknowns up to which they are taken, for
 #: each step costs as many maps; longest step, as `LONGEST`.
 FOLLOWING, DOWNHILL, NEWTON_UNKNOWNS, NEWTON_LONGEST = 8, 80, 120, 0.3
 #: Smallest |1 - eigenvalue| that a Newton step divides by.
 SOFTEST = 1e-3
-#: Dimension and restarts of the Krylov space for its eigenvalues.
-KRYLOV, RESTARTS = 40, 12
-#: Sizes of it at which it may show that a state is stable, as its largest eigenvalue grows too slowly to reach 1.
-SHOWS, GROWS = (12, 18, 24, 30, 36), 2.0
 #: Lengths of a step off an unstable state, over sqrt(rows of Φ).
 PERTURBATIONS = (0.05, 0.1, 0.2, 0.35, 0.5, 0.7)
 #: Share of the points that count which a step must keep: one that is far too long makes the tilt too strong.
@@ -251,47 +245,7 @@ class MomentMap:
         def along(direction: FloatArray) -> FloatArray:
             return at.change(x, residual, direction) + direction
 
-        size: Any
-        modes: Any
-        if len(x) <= KRYLOV:
-            size, modes = np.linalg.eig(np.stack([along(unit) for unit in np.eye(len(x))], axis=1))
-        elif self._leads_back(x, along):
-            return []
-        else:
-            operator = LinearOperator((len(x), len(x)), matvec=along, dtype=np.float64)
-            start = at.frame.moved(np.random.default_rng(0).standard_normal(len(x)))
-            try:
-                size, modes = eigs(operator, k=most, which="LR", ncv=KRYLOV, v0=start, tol=1e-3, maxiter=RESTARTS)
-            except ArpackNoConvergence as partial:
-                size, modes = partial.eigenvalues, partial.eigenvectors
-        order = np.argsort(-size.real)
-        return [
-            np.real(modes[:, i]) / np.linalg.norm(np.real(modes[:, i]))
-            for i in order[:most]
-            if size[i].real > UNSTABLE and size[i].imag >= 0
-        ]
-
-    def _leads_back(self, x: FloatArray, along: Callable[[FloatArray], FloatArray]) -> bool:
-        """Whether a short Krylov space shows that no eigenvalue of the derivative lies beyond 1 (Arnoldi)."""
-        at = along(np.random.default_rng(0).standard_normal(len(x)))
-        basis = [at / np.linalg.norm(at)]
-        H, largest = np.zeros((KRYLOV + 1, KRYLOV)), -np.inf
-        for k in range(SHOWS[-1]):
-            new = along(basis[-1])
-            for _ in range(2):
-                for i, each in enumerate(basis):
-                    share = float(each @ new)
-                    H[i, k] += share
-                    new = new - share * each
-            H[k + 1, k] = np.linalg.norm(new)
-            if H[k + 1, k] <= 1e-12:
-                return bool(np.linalg.eigvals(H[: k + 1, : k + 1]).real.max() < 1)
-            basis.append(new / H[k + 1, k])
-            if k + 1 in SHOWS:
-                before, largest = largest, float(np.linalg.eigvals(H[: k + 1, : k + 1]).real.max())
-                if largest + GROWS * abs(largest - before) < 1:
-                    return True
-        return False
+        return beyond_one(along, len(x), at.frame.moved, most)
 
     def off(self, state: Iterate, direction: FloatArray) -> Moments | None:
         """Moments off a state along an unstable mode, to where the map leads back or no further."""
