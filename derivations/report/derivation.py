@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 #: Names that print as words and are read as letters.
 GREEK = {
-    "lambda": "λ", "lamda": "λ", "kappa": "κ", "zeta": "ζ", "rho": "ρ", "alpha": "α", "psi": "ψ", "sigma": "σ",
-    "Delta": "Δ", "Gamma": "Γ", "Lambda": "Λ", "Phi": "Φ",
+    "lambda": "λ", "lamda": "λ", "kappa": "κ", "mu": "μ", "zeta": "ζ", "rho": "ρ", "alpha": "α", "psi": "ψ",
+    "sigma": "σ", "Delta": "Δ", "Gamma": "Γ", "Lambda": "Λ", "Phi": "Φ",
 }  # fmt: skip
 
 

@@ -52,7 +52,8 @@ plt.show()
 # ## Theory
 #
 # The trajectories of four patterns over three times have many dimensions, so that a nonlinear state is solved on samples. Its
-# tolerance is the relative error of the kernel; `kernel_error` says what was reached.
+# tolerance is the relative error of the kernel; `kernel_error` says what was reached. Most of the time, some ten seconds, goes into
+# the search for further minima.
 
 # %%
 state = {arch: unrolled.solve(task, tolerance=0.1) for arch, task in problem.items()}
