@@ -22,6 +22,8 @@ from numerics.results.labelled import Arrays, counted, problem_attributes
 from numerics.results.plotting import lines
 from numerics.results.solution import Solution
 
+#: Next order of the log of the odds, with its error, that is told as one that matters.
+ENOUGH = 0.2
 #: Minima whose kernels differ by less, relative to the largest entry, are one.
 _SAME = 1e-6
 
@@ -51,16 +53,53 @@ class PhaseWeights(Result):
         return np.exp(self.log_weights)
 
     @property
+    def next_order(self) -> FloatArray | None:
+        """What the log of the odds of each phase to the heaviest has beyond its leading order in 1/N, ``-N ΔF - ΔΓ``,
+        (phases,): the first, which is none, is 0; None where it is not known. The weights have it in them unless they
+        rest on fluctuations alone."""
+        found = [phase.beyond for phase in self.phases]
+        if len(found) < 2 or any(each is None for each in found):
+            return None
+        return np.array(found, dtype=np.float64) - float(found[0] or 0.0)
+
+    @property
+    def next_order_error(self) -> FloatArray:
+        """Of `next_order`: of the draws of a density, or the size of what two loops leave, (phases,)."""
+        errors = np.array([phase.beyond_error for phase in self.phases])
+        return np.where(np.arange(len(errors)) > 0, np.hypot(errors, errors[0]), 0.0)
+
+    @property
+    def caution(self) -> str | None:
+        """What is said where the leading order in 1/N, or what is known beyond, may not be enough for the odds."""
+        beyond, error = self.next_order, self.next_order_error
+        if len(self.phases) < 2:
+            return None
+        if beyond is None:
+            return "the odds are to leading order in 1/N, and the size of the next is not known"
+        worst = int(np.argmax(np.abs(beyond) + error))
+        if abs(beyond[worst]) + error[worst] <= ENOUGH:
+            return None
+        said = f"the next adds {beyond[worst]:.2g} ± {error[worst]:.2g} to the log of the odds of phase {worst + 1} to the first"
+        included = all(phase.basis in ("density", "two loops") for phase in self.phases)
+        return f"the leading order in 1/N is not enough: {said}{', which the weights have in them' if included else ''}"
+
+    @property
     def log_weights(self) -> FloatArray:
         """Their logs, (phases,), finite where a probability is too small for a number."""
         return np.array([phase.log_weight for phase in self.phases])
 
     def facts(self) -> Facts:
         """The weights, what they rest on, and where the odds are even."""
-        weights = [f"{phase.weight:.3g} at F = {_named(phase)}" for phase in self.phases]
+        weights = [f"{phase.weight:.3g}{_band(phase)} at F = {_named(phase)}" for phase in self.phases]
         even = () if self.even_width is None else (("even odds at", f"N = {number(self.even_width)}"),)
         rests = ", ".join(sorted({phase.basis for phase in self.phases}))
-        return ((f"weights at N = {self.width}", ", ".join(weights)), ("they rest on", rests), *even)
+        beyond, caution = self.next_order, self.caution
+        orders = ()
+        if beyond is not None:
+            shown = [f"{b:.2g} ± {e:.2g}" for b, e in zip(beyond[1:], self.next_order_error[1:], strict=True)]
+            orders = (("next order in 1/N of the log of the odds to the first", ", ".join(shown)),)
+        warned = () if caution is None else (("caution", caution),)
+        return ((f"weights at N = {self.width}", ", ".join(weights)), ("they rest on", rests), *orders, *even, *warned)
 
     def draw(self, ax: Any, **style: Any) -> None:
         """The logs of the weights over the free energies."""
@@ -75,12 +114,19 @@ class PhaseWeights(Result):
             "weight": self.weights,
             "log_weight": self.log_weights,
             "weight_error": np.array([phase.weight_error for phase in self.phases]),
+            **({} if self.next_order is None else {"next_order": self.next_order}),
+            "next_order_error": self.next_order_error,
             "free_energy": np.array([state.free_energy for state in states]),
             "branch": np.array([state.branch for state in states]),
         }
         described = {**problem_attributes(self.problem), "width": self.width, "even_width": self.even_width}
         data = {name: (("phase",), values) for name, values in columns.items()}
         return Arrays(("phase",), data, counted(phase=len(states)), described)
+
+
+def _band(phase: Phase) -> str:
+    """The error of a weight, where it is told beside one."""
+    return f" ± {phase.weight_error:.2g}" if phase.weight_error > 0 else ""
 
 
 def _named(phase: Phase) -> str:
@@ -92,8 +138,10 @@ def phase_weights(states: Sequence[Solution], width: int, *, progress: bool | Pr
 
     ``p_k ∝ g_k exp(-F_N)``, ``F_N = N F + A + ½ ln|∂²F|`` with the Hessian in the coordinates in which the kernel's
     density has volume element 1, and g_k the number of the minimum's images under sign symmetries. This is right to a
-    factor 1 + O(1/N), which `Phase.weight_error` does not have in it. Linear networks' small kernels have an exact
-    density, which is integrated in place of the Gaussian: each kernel then counts for the minimum that is nearest.
+    factor 1 + O(1/N), whose log `next_order` tells: by diagrams of two loops (`numerics.predictors.two_loops`), which the
+    weights have in them where what these leave is small, with its size in `Phase.weight_error`. Linear networks' small
+    kernels have an exact density, which is integrated in place of all loops: each kernel then counts for the minimum
+    that is nearest.
 
     Args:
         states: the stationary states of one problem, as `numerics.solve_all` finds them. Those that are no minima have

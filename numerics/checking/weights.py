@@ -1,8 +1,9 @@
 """Which phase carries the weight at width N: the probability of the region around each minimum of the free energy.
 
-``p_k ∝ g_k exp(-N F_k - ½ ln|v𝒯H_k𝒯ᵀ+κ|) |𝓗_k|^{-1/2}`` with the Hessian 𝓗 in the natural metric, in which the volume
-element of the kernel's density is 1, and g the number of its images under the sign symmetries; for small kernels of
-linear networks from their exact density in place of the Gaussian. In each region the mean kernel at this width is
+``p_k ∝ g_k exp(-N F_k - Γ_k - Γ_2k/N)``, ``Γ = ½ ln|v𝒯H𝒯ᵀ+κ| + ½ ln|𝓗|`` with the Hessian 𝓗 in the natural metric, in
+which the volume element of the kernel's density is 1, Γ_2 from diagrams of two loops, and g the number of its images
+under the sign symmetries; for small kernels of linear networks from their exact density in place of the loops. In each
+region the mean kernel at this width is
 predicted: from that density, or to first order in 1/N.
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -26,6 +27,7 @@ from numerics.nonlinear import fluctuations as nonlinear
 from numerics.nonlinear.corrected import corrected
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.predictors import finite_width
+from numerics.predictors.two_loops import two_loops
 from numerics.results.solution import Solution
 
 #: Effective draws from the kernel's density below which its mean is not believed.
@@ -34,8 +36,11 @@ SMALLEST_ESS = 1000.0
 DRAWS, DRAWS_OF_SEVERAL = 400_000, 60_000
 #: Error of a nonlinear network's kernel, N → ∞, as a share of its shift at the width, at which the shift is seen.
 SEEN = 0.2
-#: What a weight rests on: the kernel's exact density; Gaussian fluctuations around the minimum; its free energy alone.
-Basis = Literal["density", "fluctuations", "free energy"]
+#: Size of what two loops leave of the log of a probability, beyond which they are not added to it.
+MOST_LEFT = 1.0
+#: What a weight rests on: the kernel's exact density; Gaussian fluctuations around the minimum and what two loops add, or
+#: the fluctuations alone; its free energy alone.
+Basis = Literal["density", "two loops", "fluctuations", "free energy"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +51,11 @@ class Phase:
         state: the minimum.
         region: the kernels that are nearer to it than to another.
         log_weight: log of the probability of the region, images under sign symmetries included.
-        weight_error: standard error of the probability, as far as it is known (0 from a linear network's fluctuations).
+        weight_error: standard error of the probability, with the size of what two loops leave where it rests on them; as
+            far as it is known (0 from a linear network's fluctuations alone).
+        beyond: what the log of the probability has beyond ``-N F - Γ``, the order next to the Gaussian fluctuations, as
+            differences between phases; None where it is not known, or there is one phase.
+        beyond_error: of `beyond`, beside which there may be all that a weight rests on fluctuations alone.
         basis: what the weight rests on.
         kernel: its mean kernel at this width, in the sign of the state; its own, N → ∞, where the shift is not known.
         kernel_error: standard error of `kernel`; without a density, with the size of the next order in 1/N.
@@ -59,6 +68,8 @@ class Phase:
     region: Region
     log_weight: float
     weight_error: float
+    beyond: float | None
+    beyond_error: float
     basis: Basis
     kernel: FloatArray
     kernel_error: FloatArray
@@ -73,7 +84,11 @@ class Phase:
 
 @dataclass(frozen=True, eq=False)
 class _Mass:
-    """Log of a region's probability, up to a constant, with its error, and the kernel that is predicted in it."""
+    """Log of a region's probability, up to a constant, with its error, and the kernel that is predicted in it.
+
+    The log is from fluctuations unless it is a density's; `beyond` is what a density or two loops have beyond them, with
+    its error.
+    """
 
     log: float
     error: float
@@ -81,6 +96,8 @@ class _Mass:
     kernel: FloatArray
     kernel_error: FloatArray
     next_order: FloatArray | None = None
+    beyond: float | None = None
+    beyond_error: float = 0.0
 
 
 def phases(minima: Sequence[Solution], width: int) -> tuple[Phase, ...]:
@@ -110,7 +127,9 @@ def phases(minima: Sequence[Solution], width: int) -> tuple[Phase, ...]:
             state,
             regions[k],
             float(logs[k]),
-            float(weights[k] * spread[k]),
+            min(float(weights[k] * spread[k]), 1.0),
+            None if alone else masses[k].beyond,
+            masses[k].beyond_error,
             "free energy" if alone else masses[k].basis,
             masses[k].kernel,
             masses[k].kernel_error,
@@ -124,7 +143,8 @@ def phases(minima: Sequence[Solution], width: int) -> tuple[Phase, ...]:
 
 def _mass(state: Solution, own: Region, width: int, within: Callable[[FloatArray], NDArray[np.bool_]] | None) -> _Mass:
     if isinstance(state, NonlinearSolution):
-        return _nonlinear_mass(state, width)
+        found = _nonlinear_mass(state, width)
+        return found if within is None else _with_two_loops(found, state, width)
     size = len(linear_state(state).reduced)
     if size * (size + 1) // 2 <= finite_width.LARGEST_SAMPLED and width >= size:
         draws = DRAWS if within is None else DRAWS_OF_SEVERAL
@@ -134,19 +154,38 @@ def _mass(state: Solution, own: Region, width: int, within: Callable[[FloatArray
 
         mean = finite_width.kernel_mean(state, width, within=inside, draws=draws)
         if mean.ess >= SMALLEST_ESS:
-            return _Mass(mean.log_mass, mean.log_mass_error, "density", mean.kernel, mean.standard_error)
+            found = _Mass(mean.log_mass, mean.log_mass_error, "density", mean.kernel, mean.standard_error)
+            if within is None:
+                return found
+            beyond = mean.log_mass - finite_width.log_mass(state, width)
+            return replace(found, beyond=beyond, beyond_error=mean.log_mass_error)
     if size > LARGEST_DIMENSION:
         return _Mass(0.0, 0.0, "free energy", state.kernel, np.zeros_like(state.kernel))
-    shift, beyond = finite_width.kernel_shift(state) / width, next_term(linear_state(state), width)
-    if not np.isfinite(beyond).all():
-        return _too_narrow(state, shift, beyond)
-    return _Mass(finite_width.log_mass(state, width), 0.0, "fluctuations", state.kernel + shift, beyond, beyond)
+    shift, left = finite_width.kernel_shift(state) / width, next_term(linear_state(state), width)
+    if not np.isfinite(left).all():
+        return _too_narrow(state, shift, left)
+    found = _Mass(finite_width.log_mass(state, width), 0.0, "fluctuations", state.kernel + shift, left, left)
+    return found if within is None else _with_two_loops(found, state, width)
 
 
 def _too_narrow(state: Solution, shift: FloatArray, beyond: FloatArray) -> _Mass:
     """Too narrow for an expansion in 1/N: its first order is no more than a size."""
     own = state.kernel_error if isinstance(state, NonlinearSolution) else 0.0
     return _Mass(0.0, 0.0, "free energy", state.kernel, np.hypot(own, shift), beyond)
+
+
+def _with_two_loops(found: _Mass, state: Solution, width: int) -> _Mass:
+    """A mass of fluctuations with two loops, where they are known; where what they leave is not small, their size is an
+    error and no more."""
+    loops = two_loops(state) if found.basis == "fluctuations" else None
+    if loops is None:
+        return found
+    left, noise = loops.left(width), loops.error / width
+    error = math.hypot(left, noise)
+    own = replace(found, beyond=-loops.value / width, beyond_error=error)
+    if error > MOST_LEFT:
+        return replace(own, error=math.hypot(found.error, loops.size / width, noise))
+    return replace(own, log=found.log + own.beyond, error=math.hypot(found.error, error), basis="two loops")
 
 
 def _nonlinear_mass(state: NonlinearSolution, width: int) -> _Mass:

@@ -267,5 +267,11 @@ def _read_out(f: KernelFunctional, H: FloatArray) -> Iterator[tuple[FloatArray, 
         yield np.sum(y * dual, axis=(-2, -1)), y.shape[1] * np.linalg.slogdet(gram)[1]
 
 
+def order_one(f: KernelFunctional, H: FloatArray) -> float:
+    """A at a kernel (m, m)."""
+    readouts = sum(float(log) for _, log in _read_out(f, H))
+    return 0.5 * (readouts + (f.dimension + 1) * float(np.linalg.slogdet(H)[1]))
+
+
 def _require_width(width: int) -> None:
     integer(width, "width", 1)
