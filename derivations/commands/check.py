@@ -113,6 +113,7 @@ def phase_fields(part: PhaseCheck, position: int) -> dict[str, Any]:
         "kernel": phase.state.kernel,
         "kernel_finite_width": part.predicted,
         "weight": phase.weight,
+        "weight_error": phase.weight_error,
         "weight_rests_on": phase.basis,
         "stays": part.stays,
         "sampled_share": part.shares,
@@ -127,6 +128,8 @@ def phase_fields(part: PhaseCheck, position: int) -> dict[str, Any]:
 
 def notes(checked: Check) -> list[str]:
     """What should be known of the comparison beside its verdict."""
+    from numerics.checking.phase_weights import PhaseWeights
+
     said = []
     parts = checked.phases
     if len(parts) > 1:
@@ -136,6 +139,8 @@ def notes(checked: Check) -> list[str]:
         )
         if parts[0].phase.basis == "free energy":
             said.append("these weights follow from N F alone: the fluctuations around the minima are not known")
+        elif caution := PhaseWeights(checked.width, tuple(part.phase for part in parts), None).caution:
+            said.append(caution)
     for part in parts:
         if not part.phase.at_width:
             said.append(
@@ -165,7 +170,7 @@ def print_phases(checked: Check) -> None:
             str(position + 1),
             output.number(part.phase.state.free_energy, 8),
             part.phase.state.branch,
-            f"{part.phase.weight:.3g}",
+            f"{part.phase.weight:.3g} ± {part.phase.weight_error:.1g}",
             part.phase.basis,
             ", ".join(f"{share:.3f}" for share in part.shares),
         ]

@@ -119,14 +119,20 @@ def odds_at(solutions: Sequence[Solution], width: int | None, progress: Progress
 
 def odds_fields(solution: Solution, odds: PhaseWeights | None) -> dict[str, Any]:
     """The weight of a state that is one of several minima."""
-    for phase in () if odds is None else odds.phases:
+    if odds is None:
+        return {}
+    beyond, error = odds.next_order, odds.next_order_error
+    for position, phase in enumerate(odds.phases):
         if phase.state is solution:
-            return {
+            fields: dict[str, Any] = {
                 "weight": phase.weight,
                 "log_weight": phase.log_weight,
                 "weight_error": phase.weight_error,
                 "weight_rests_on": phase.basis,
             }
+            if beyond is not None:
+                fields |= {"log_odds_next_order": beyond[position], "log_odds_next_order_error": error[position]}
+            return fields
     return {}
 
 
@@ -219,14 +225,28 @@ def print_overview(solutions: Sequence[Solution]) -> None:
 def print_weights(solutions: Sequence[Solution], odds: PhaseWeights) -> None:
     """One row for each minimum, the heaviest first, and the width of even odds."""
     numbers = {id(state): position + 1 for position, state in enumerate(solutions)}
+    beyond, error = odds.next_order, odds.next_order_error
+    orders = (
+        ["not known"] * len(error)
+        if beyond is None
+        else [f"{b:.2g} ± {e:.1g}" for b, e in zip(beyond, error, strict=True)]
+    )
     rows = [
-        [str(numbers[id(phase.state)]), f"{phase.weight:.3g}", output.number(phase.log_weight, 5), phase.basis]
-        for phase in odds.phases
+        [
+            str(numbers[id(phase.state)]),
+            f"{phase.weight:.3g} ± {phase.weight_error:.1g}",
+            output.number(phase.log_weight, 5),
+            order if position else "",
+            phase.basis,
+        ]
+        for position, (phase, order) in enumerate(zip(odds.phases, orders, strict=True))
     ]
-    header = ["state", "weight", "log of the weight", "rests on"]
+    header = ["state", "weight", "log of weight", "next order of odds", "rests on"]
     output.print_table(f"Weights of the minima at N = {odds.width}", header, rows)
     if odds.even_width is not None:
         click.echo(f"The two heaviest have even odds at N = {output.number(odds.even_width, 4)}")
+    if odds.caution is not None:
+        click.echo(f"{odds.caution[0].upper()}{odds.caution[1:]}.", err=True)
 
 
 def print_averages(solution: Solution) -> None:

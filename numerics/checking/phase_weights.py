@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from numerics.checking.weights import Phase, phases
+from numerics.checking.weights import MOST_LEFT, Phase, phases
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer
@@ -79,7 +79,10 @@ class PhaseWeights(Result):
         worst = int(np.argmax(np.abs(beyond) + error))
         if abs(beyond[worst]) + error[worst] <= ENOUGH:
             return None
-        said = f"the next adds {beyond[worst]:.2g} ± {error[worst]:.2g} to the log of the odds of phase {worst + 1} to the first"
+        size = f"{beyond[worst]:.2g} ± {error[worst]:.2g}"
+        said = f"the next adds {size} to the log of the odds of phase {worst + 1} to the first"
+        if error[worst] > MOST_LEFT:
+            return f"no order in 1/N is enough for the odds: {said}, as near a transition or where phases are not apart"
         included = all(phase.basis in ("density", "two loops") for phase in self.phases)
         return f"the leading order in 1/N is not enough: {said}{', which the weights have in them' if included else ''}"
 
@@ -94,7 +97,7 @@ class PhaseWeights(Result):
         even = () if self.even_width is None else (("even odds at", f"N = {number(self.even_width)}"),)
         rests = ", ".join(sorted({phase.basis for phase in self.phases}))
         beyond, caution = self.next_order, self.caution
-        orders = ()
+        orders: Facts = ()
         if beyond is not None:
             shown = [f"{b:.2g} ± {e:.2g}" for b, e in zip(beyond[1:], self.next_order_error[1:], strict=True)]
             orders = (("next order in 1/N of the log of the odds to the first", ", ".join(shown)),)
@@ -138,10 +141,10 @@ def phase_weights(states: Sequence[Solution], width: int, *, progress: bool | Pr
 
     ``p_k ∝ g_k exp(-F_N)``, ``F_N = N F + A + ½ ln|∂²F|`` with the Hessian in the coordinates in which the kernel's
     density has volume element 1, and g_k the number of the minimum's images under sign symmetries. This is right to a
-    factor 1 + O(1/N), whose log `next_order` tells: by diagrams of two loops (`numerics.predictors.two_loops`), which the
-    weights have in them where what these leave is small, with its size in `Phase.weight_error`. Linear networks' small
-    kernels have an exact density, which is integrated in place of all loops: each kernel then counts for the minimum
-    that is nearest.
+    factor 1 + O(1/N), whose log `next_order` tells: by diagrams of two loops (`numerics.predictors.two_loops`), which
+    the weights have in them where what these leave is small, with its size in `Phase.weight_error`. Linear networks'
+    small kernels have an exact density, which is integrated in place of all loops: each kernel then counts for the
+    minimum that is nearest.
 
     Args:
         states: the stationary states of one problem, as `numerics.solve_all` finds them. Those that are no minima have

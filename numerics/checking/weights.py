@@ -38,7 +38,7 @@ DRAWS, DRAWS_OF_SEVERAL = 400_000, 60_000
 SEEN = 0.2
 #: Size of what two loops leave of the log of a probability, beyond which they are not added to it.
 MOST_LEFT = 1.0
-#: What a weight rests on: the kernel's exact density; Gaussian fluctuations around the minimum and what two loops add, or
+#: What a weight rests on: the kernel's exact density; Gaussian fluctuations around the minimum and what two loops add;
 #: the fluctuations alone; its free energy alone.
 Basis = Literal["density", "two loops", "fluctuations", "free energy"]
 
@@ -51,11 +51,11 @@ class Phase:
         state: the minimum.
         region: the kernels that are nearer to it than to another.
         log_weight: log of the probability of the region, images under sign symmetries included.
-        weight_error: standard error of the probability, with the size of what two loops leave where it rests on them; as
-            far as it is known (0 from a linear network's fluctuations alone).
+        weight_error: standard error of the probability, with the size of what two loops leave where it rests on them;
+            as far as it is known (0 from fluctuations where two loops are not known).
         beyond: what the log of the probability has beyond ``-N F - Γ``, the order next to the Gaussian fluctuations, as
             differences between phases; None where it is not known, or there is one phase.
-        beyond_error: of `beyond`, beside which there may be all that a weight rests on fluctuations alone.
+        beyond_error: of `beyond`: of a density's draws, or the size of what two loops leave.
         basis: what the weight rests on.
         kernel: its mean kernel at this width, in the sign of the state; its own, N → ∞, where the shift is not known.
         kernel_error: standard error of `kernel`; without a density, with the size of the next order in 1/N.
@@ -86,8 +86,7 @@ class Phase:
 class _Mass:
     """Log of a region's probability, up to a constant, with its error, and the kernel that is predicted in it.
 
-    The log is from fluctuations unless it is a density's; `beyond` is what a density or two loops have beyond them, with
-    its error.
+    `beyond` is what a density or two loops have beyond the fluctuations, with its error.
     """
 
     log: float
@@ -182,10 +181,11 @@ def _with_two_loops(found: _Mass, state: Solution, width: int) -> _Mass:
         return found
     left, noise = loops.left(width), loops.error / width
     error = math.hypot(left, noise)
-    own = replace(found, beyond=-loops.value / width, beyond_error=error)
+    beyond = -loops.value / width
+    own = replace(found, beyond=beyond, beyond_error=error)
     if error > MOST_LEFT:
         return replace(own, error=math.hypot(found.error, loops.size / width, noise))
-    return replace(own, log=found.log + own.beyond, error=math.hypot(found.error, error), basis="two loops")
+    return replace(own, log=found.log + beyond, error=math.hypot(found.error, error), basis="two loops")
 
 
 def _nonlinear_mass(state: NonlinearSolution, width: int) -> _Mass:

@@ -1,7 +1,7 @@
 """The free energy at width N to order 1/N: the diagrams of two loops around a minimum, of any activation.
 
-See docs/theory.md section 13. With modes c_a of signs ε_a, ``Σ = Σ_a ε_a c_a c_aᵀ`` (-1 for those of Φ̃, which lies along
-the imaginary axis), ``F_abc = ∂³F[c_a, c_b, c_c]`` and the force r of the shift,
+See docs/theory.md section 13. With modes c_a of signs ε_a, ``Σ = Σ_a ε_a c_a c_aᵀ`` (-1 for those of Φ̃, which lies
+along the imaginary axis), ``F_abc = ∂³F[c_a, c_b, c_c]`` and the force r of the shift,
 
     F_N = N F + Γ + Γ_2/N + O(1/N²),
     Γ_2 = ⅛ Σ_ab ε_a ε_b F_aabb - (1/12) Σ_abc ε_a ε_b ε_c F_abc² + ½ Σ_a ε_a A_aa - ½ r·Σr.
@@ -129,7 +129,8 @@ def _nonlinear(found: Fluctuations) -> TwoLoops | None:
         return None
     bias = np.mean(halves, axis=0) - whole
     error = np.hypot(float((halves[0] - halves[1]).sum()) / 2, float(bias.sum()))
-    return TwoLoops(*(float(part) for part in whole - bias), float(error))
+    irreducible, reducible = (whole - bias).tolist()
+    return TwoLoops(irreducible, reducible, float(error))
 
 
 def _two_kernels(space: TrajectorySpace, loop: OneLoop, nodes: Nodes) -> _Action:

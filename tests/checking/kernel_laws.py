@@ -1,4 +1,4 @@
-"""Shares of phases by importance sampling of whole networks from their exact law, which needs no expansion in 1/N."""
+"""Shares of phases from the exact law of whole networks, which needs no expansion in 1/N."""
 
 from __future__ import annotations
 
@@ -116,17 +116,54 @@ class NeuronLaw:
         return np.concatenate(parts)[:count]
 
 
-def nonlinear_share(
-    states: Sequence[Solution], width: int, inside: Callable[[np.ndarray], np.ndarray], draws: int, seed: int
+def nonlinear_log_mass(
+    state: Solution, width: int, inside: Callable[[np.ndarray], np.ndarray], chains: int, sweeps: int, seed: int
 ) -> tuple[float, float]:
-    """Of an odd RNN: networks of N independent neurons from the states' laws, ``p(h) = Π_i N(h_i|0, C[Φ])``."""
-    rng, problem = np.random.default_rng(seed), states[0].problem
-    laws = [NeuronLaw(state, rng) for state in states]
-    h = np.concatenate([law.draw(draws * width).reshape(draws, width, problem.n) for law in laws])
-    log_q = np.logaddexp.reduce([law.log_density(s * h).sum(axis=1) for law in laws for s in images(problem.n)])
-    phi = problem.activation.value(h)
-    kernels = np.swapaxes(phi, 1, 2) @ phi / width
-    C = forward(problem, kernels)
-    log_p = -0.5 * width * np.linalg.slogdet(C)[1] + readout(problem, kernels[:, -1, -1], width)
-    log_p -= 0.5 * np.trace(np.linalg.solve(C, np.swapaxes(h, 1, 2) @ h), axis1=1, axis2=2)
-    return share(log_p - log_q, inside(kernels))
+    """Of an odd RNN: log of ``∫ Π_i dh_i N(h_i|0, C[Φ]) exp(read-out)`` over a state's region, and its standard error.
+
+    ``ln(p/q)`` of the exact law p over that of N independent neurons q is of order one, but importance sampling by q
+    alone has weights without a variance. So along ``q^(1-β) p^β`` its mean is integrated over β, and networks of
+    each β come from Metropolis steps that draw one neuron anew from its law in the state.
+    """
+    rng, problem, n = np.random.default_rng(seed), state.problem, state.problem.n
+    law = NeuronLaw(state, rng)
+    log_C, inverse = np.linalg.slogdet(law.C)[1], np.linalg.inv(law.C)
+
+    def log_ratio(kernels: np.ndarray, moments: np.ndarray) -> np.ndarray:
+        C = forward(problem, kernels)
+        trace = np.trace(np.linalg.solve(C, moments), axis1=1, axis2=2) - np.tensordot(moments, inverse, axes=2)
+        tilt = law.log_Z - np.tensordot(kernels, law.conjugate, axes=2)
+        own = width * (tilt - 0.5 * (np.linalg.slogdet(C)[1] - log_C + trace))
+        return own + readout(problem, kernels[:, -1, -1], width)
+
+    def drawn() -> tuple[np.ndarray, np.ndarray]:
+        h = law.draw(chains * width).reshape(chains, width, n)
+        return h, problem.activation.value(h)
+
+    h, phi = drawn()
+    kernels, moments = (np.swapaxes(part, 1, 2) @ part / width for part in (phi, h))
+    current = log_ratio(kernels, moments)
+    points, weights = np.polynomial.legendre.leggauss(6)
+    total, variance = 0.0, 0.0
+    for beta, part in zip(0.5 * (1 + points), 0.5 * weights, strict=True):
+        seen = []
+        for sweep in range(sweeps):
+            others, others_phi = drawn()
+            for i in range(width):
+                moved = kernels + (outer(others_phi[:, i]) - outer(phi[:, i])) / width
+                moved_moments = moments + (outer(others[:, i]) - outer(h[:, i])) / width
+                there = log_ratio(moved, moved_moments)
+                taken = (np.log(rng.random(chains)) < beta * (there - current)) & inside(moved)
+                kernels[taken], moments[taken], current[taken] = moved[taken], moved_moments[taken], there[taken]
+                h[taken, i], phi[taken, i] = others[taken, i], others_phi[taken, i]
+            if sweep >= sweeps // 4:
+                seen.append(current.copy())
+        means = np.mean(seen, axis=0)  # of each chain
+        total += part * float(means.mean())
+        variance += part**2 * float(means.var(ddof=1)) / chains
+    return total, float(np.sqrt(variance))
+
+
+def outer(rows: np.ndarray) -> np.ndarray:
+    """``a aᵀ`` of each row."""
+    return rows[:, :, None] * rows[:, None, :]
