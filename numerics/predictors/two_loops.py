@@ -19,6 +19,7 @@ import numpy as np
 import scipy.linalg as sla
 
 from numerics.linalg import FloatArray, from_vector, symmetric, symmetric_vectors, to_vector
+from numerics.linear import fluctuations as linear
 from numerics.linear.solution import linear_state
 from numerics.nonlinear.fluctuations import (
     POINTS_PER_ENTRY,
@@ -164,9 +165,9 @@ def _two_kernels(space: TrajectorySpace, loop: OneLoop, nodes: Nodes) -> _Action
 
 def _linear(solution: Solution) -> _Action:
     """In S, ``H = L(1+S)Lᵀ``, by the explicit density."""
-    at = finite_width.modes(solution)
+    at = linear.fluctuations(linear_state(solution))
     f, L, m = at.point.functional, at.point.L, at.point.functional.dimension
-    basis = from_vector(np.eye(m * (m + 1) // 2), m)
+    basis = from_vector(np.eye(len(at.hessian)), m)
 
     def hessian(x: FloatArray) -> FloatArray:
         moved = f.at(symmetric(L @ (np.eye(m) + from_vector(x, m)) @ L.T))
@@ -174,12 +175,11 @@ def _linear(solution: Solution) -> _Action:
         products = frame.T @ moved.euclidean_hessian_product(frame @ basis @ frame.T) @ frame
         return to_vector(symmetric(products))
 
-    modes = to_vector(at.modes) / np.sqrt(at.values)[:, None]
     return _Action(
-        modes.T,
-        np.ones(len(modes)),
-        np.linalg.norm(modes, axis=1),
-        to_vector(finite_width.shift_force(at)),
+        at.root,
+        np.ones(len(at.root)),
+        np.linalg.norm(at.root, axis=0),
+        to_vector(at.force),
         hessian,
         lambda x: finite_width.order_one(f, L @ (np.eye(m) + from_vector(x, m)) @ L.T),
     )
