@@ -101,21 +101,17 @@ class Growth:
             for state in search.search_all(self.whole.at(theta), enlarged=not self.along_labels):
                 if state.converged:
                     self.add(self.whole.state(state, theta), theta)
-            for stronger in self.enlarged(theta) if self.along_labels else ():
-                for point in search.minima_from_prior(self.whole.functional(stronger)):
-                    self.add(point, stronger)
+        if self.along_labels:
+            # to what enlarged labels lead within the range, the values above do; here is what they do beyond it
+            for factor in search.amplifications(self.whole.base):
+                theta = self.reach.span[1] + 2.0 * math.log(factor)
+                for point in search.minima_from_prior(self.whole.functional(theta)):
+                    self.add(point, theta)
 
     @property
     def along_labels(self) -> bool:
         """Whether the labels are what varies: branches lead to where they are enlarged."""
         return self.whole.parameter.name == "signal"
-
-    def enlarged(self, theta: float) -> list[float]:
-        """θ of enlarged labels at which a state that weaker ones do not lead to may be a minimum; by the largest factor
-        beyond the range only, as within it there are other values at which states are searched for."""
-        least, *others = search.amplifications(self.whole.base) or (None,)
-        factors = [] if least is None else [least, *(others if theta == self.reach.span[1] else ())]
-        return [theta + 2.0 * math.log(factor) for factor in factors]
 
     def from_weak_labels(self) -> None:
         """Follow the random network's branch from the weakest labels on, where the signal is what varies."""

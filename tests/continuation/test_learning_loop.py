@@ -93,7 +93,7 @@ def test_a_passage_that_would_go_back_says_so(whole, monkeypatch):
 
 def test_the_bound_on_branches_is_met_and_said():
     found = diagram(endpoint(4, 1.0), "signal", (8.0, 12.0), options=Options(most_branches=1))
-    assert found.status == "Not finished: stopped after 1 branches, with 6 more to follow."
+    assert found.status == "Not finished: stopped after 1 branches, with 4 more to follow."
     assert not found.finished
 
 
