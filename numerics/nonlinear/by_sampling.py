@@ -219,7 +219,7 @@ class Sampling:
         size, most = (coarse, MOST) if self.size is None else (self.size, self.size)
         tolerance = REFINED if space.m <= LARGE else max(REFINED, REFINED_SHARE * limit)
         error = np.full_like(state.point.kernel, np.inf)
-        before: tuple[int, FloatArray] | None = None
+        first: tuple[int, FloatArray] | None = None
         while state.reached:
             start, has_bias = self.start(space, state), space.m <= LARGE or size == most
             say(f"{size * BATCHES} points")
@@ -230,10 +230,12 @@ class Sampling:
                 state = continued(new, state)
                 say(f"{size * BATCHES} points, error")
                 error = self._error(space, state, min(coarse, size), classes)
-                if before is not None and space.m > LARGE:  # the bias falls as one over the number of points
-                    change = np.abs(state.point.kernel - before[1])
-                    error, has_bias = np.hypot(error, change * before[0] / (size - before[0])), True
-                before = size, state.point.kernel
+                if first is not None and space.m > LARGE:
+                    # the bias falls as one over the number of points, or faster; the farther apart two samples are,
+                    # the less their chance makes of it
+                    change = np.abs(state.point.kernel - first[1])
+                    error, has_bias = np.hypot(error, change * first[0] / (size - first[0])), True
+                first = first or (size, state.point.kernel)
             elif size == most:
                 state = replace(state, reached=False, status="no state on the whole sample")
             ratio = relative_error(state.point.kernel, error) / limit

@@ -139,6 +139,19 @@ def test_of_many_rows_two_samples_tell_the_bias(monkeypatch):
     assert planted.tolerances == {3e-5}  # of the residual, far below the error that is asked for
     planted.refined(1e-6)
     assert planted.tolerances == {3e-5, 1e-8}
+    noise = {1024: 0.01, 2048: -0.01}  # the first of three samples tells it with the least noise
+    monkeypatch.setattr(
+        PlantedState,
+        "point",
+        property(
+            lambda self: SimpleNamespace(
+                kernel=np.array([[2.0 + 32 / self.points + noise.get(self.points, 0.0)]]), points=self.points
+            )
+        ),
+    )
+    found, sizes, _ = planted.refined(0.01)
+    assert sizes[-3:] == [512, 1024, 2048]
+    assert found.kernel_error[0, 0] == pytest.approx(32 / 2048 + 0.01 / 3)
 
 
 def test_a_state_that_is_lost_on_a_sample_is_sought_by_relaxation_where_it_is_stable(monkeypatch):
