@@ -24,9 +24,9 @@ PANEL = Panel(
     "The mean kernel at finite width",
     "Mean kernel of sampled erf networks less that of the theory at N → ∞, over the size of the entry, times N; "
     "endpoint supervision below the transition, T = 4. Diamonds are sampled networks, with two standard errors. "
-    "Lines are the theory to first order in 1/N, nothing is fitted: with the right intercept Φ points stay level as N "
-    "grows, and the level is the slope. Bands have the predicted size of the next order, which matters in narrow "
-    "networks. RNN, DNN, and matrices that are correlated by ρ = 1/2 between times (shared:ρ).",
+    "Lines are the theory to first order in 1/N, nothing is fitted: that points stay level as N grows shows that the "
+    "intercept Φ is right, and their level is the slope. Bands have the predicted size of the next order, which "
+    "matters in narrow networks. RNN, DNN, and matrices that are correlated by ρ = 1/2 between times (shared:ρ).",
 )
 
 ACTIVATION, SIGNAL = "erf", 10.0

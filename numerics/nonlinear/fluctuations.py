@@ -37,8 +37,11 @@ from numerics.second_order import second_order
 RULE, COARSER = {1: 1.5, 2: 1.5, 3: 1.5, 4: 1.0}, 0.8
 #: Parts of a sample whose results tell its error and bias.
 PARTS = 8
-#: Most points, and most multiplications with their covariances: some seconds.
-MOST_POINTS, MOST_WORK = 1 << 18, 2e10
+#: Most points, and most multiplications with their covariances, some seconds of work; and most where fewer points do
+#: not tell the fluctuations, two minutes.
+MOST_POINTS, MOST_WORK, LONGEST_WORK = 1 << 18, 2e10, 4e11
+#: Points that are drawn for each that must count, over the share of those seen that do.
+MORE = 1.2
 #: Points that must count for each entry of Φ: determinants of covariances are taken from them.
 POINTS_PER_ENTRY = 50
 
@@ -110,10 +113,33 @@ def fluctuations(solution: NonlinearSolution) -> Fluctuations:
         if space.d <= LARGEST_DIMENSION:
             nodes, coarse = (_rule(solution, space, part * RULE[space.d]) for part in (1.0, COARSER))
             return _by_quadrature(solution, space, nodes, coarse)
-        count = int(np.clip(MOST_WORK // (space.m * (space.m + 1)) ** 2, POINTS, MOST_POINTS))
-        return by_sampling(space, state_average(solution, count=count).nodes, *kernels_of(solution, space))
+        return by_sampling(space, _sample(solution, space), *kernels_of(solution, space))
     except np.linalg.LinAlgError as error:
         raise NotSolvedError("the points do not tell the curvature of the free energy at this state") from error
+
+
+def _sample(solution: NonlinearSolution, space: TrajectorySpace) -> Nodes:
+    """Points of the state's trajectories: so many that enough of them count.
+
+    Raises:
+        NotSolvedError: that would be too much work.
+    """
+    entries = space.m * (space.m + 1) // 2
+    work, needed = (2 * entries) ** 2, POINTS_PER_ENTRY * entries
+    count = int(np.clip(MOST_WORK // work, POINTS, MOST_POINTS))
+    drawn = state_average(solution, count=count)
+    counting = drawn.point.average.effective_size
+    if counting < needed:
+        count = int(MORE * needed / counting * count)
+        if count * work > LONGEST_WORK:
+            # points grow with the square of the rows, and so do both sides of their covariance
+            rows = int(space.m * (LONGEST_WORK / (count * work)) ** (1 / 6))
+            raise NotSolvedError(
+                f"fluctuations of {space.m} kernel rows need {count} points of the state's trajectories, too much work "
+                f"for {entries} entries; within reach are about {rows} rows"
+            )
+        drawn = state_average(solution, count=count)
+    return drawn.nodes
 
 
 def _rule(solution: NonlinearSolution, space: TrajectorySpace, refinement: float) -> Nodes:
@@ -241,19 +267,18 @@ def _covariances(
     bent: FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
     """``Cov(ℓ_j, q)``, (2s,), and ``Cov(ℓ_l, ππᵀ)``, (2s, d, d)."""
-    p, P, d = point.average.probability, point.average.precision, space.d
+    p, P, pairs = point.average.probability, point.average.precision, symmetric_vectors(space.d)
     parts = [slice(first, first + CHUNK) for first in range(0, len(p), CHUNK)]
     mean = sum(p[part] @ score_features(space, vectors, nodes, P, part) for part in parts)
-    with_q, with_response, mean_q = np.zeros(len(covariance)), np.zeros((len(covariance), d * d)), 0.0
+    with_q, with_response = np.zeros(len(covariance)), np.zeros((len(covariance), len(pairs.rows)))
     for part in parts:
         features = score_features(space, vectors, nodes, P, part) - mean
         pi = nodes.points[part] @ P
         q = np.einsum("ki,ki->k", features @ covariance, features) - np.einsum("ka,ka->k", pi @ bent, pi)
-        weighted = features * p[part, None]
-        with_q += q @ weighted
-        mean_q += float(p[part] @ q)
-        with_response += weighted.T @ (pi[:, :, None] * pi[:, None, :]).reshape(len(pi), d * d)
-    return with_q, with_response.reshape(-1, d, d)
+        features *= p[part, None]
+        with_q += q @ features
+        with_response += features.T @ pairs.products(pi)
+    return with_q, pairs.matrix(with_response)
 
 
 def _of_labels(duals: Duals, changes: FloatArray) -> FloatArray:

@@ -118,9 +118,9 @@ def averages(
         for first in range(0, len(p), CHUNK):
             part = slice(first, first + CHUNK)
             features = score_features(space, vectors, nodes, precision, part)
-            weighted = features * p[part, None]
-            second += weighted.T @ features
-            mean += weighted.sum(axis=0)
+            mean += p[part] @ features
+            features *= np.sqrt(p[part, None])
+            second += features.T @ features  # one array twice: half the work
         second -= np.outer(mean, mean)
     return Averages(
         float(top + np.log(Z)),

@@ -196,10 +196,22 @@ def test_refusals():
         kernel_sd(state, 0)
 
 
-def test_too_few_points_say_so(monkeypatch):
-    monkeypatch.setattr(module, "POINTS_PER_ENTRY", 100_000)
-    with pytest.raises(NotSolvedError, match="points"):
-        fluctuations(conjugate_of(solve(endpoint(6, 30.0, arch="dnn"))))
+def test_more_points_are_drawn_where_few_count_until_that_is_too_much_work(monkeypatch):
+    state = conjugate_of(solve(endpoint(6, 30.0, arch="dnn")))
+    monkeypatch.setattr(module, "POINTS", 1 << 13)
+    monkeypatch.setattr(module, "MOST_POINTS", 1 << 13)
+    few = fluctuations(state)
+    counting = few.loop.point.average.effective_size
+    assert len(few.nodes.points) == 1 << 13
+    monkeypatch.setattr(module, "POINTS_PER_ENTRY", int(1.5 * counting / 15))
+    fluctuations.cache_clear()
+    more = fluctuations(state)
+    assert more.loop.point.average.effective_size >= 1.5 * counting - 15
+    np.testing.assert_allclose(more.shift, few.shift, atol=5 * few.shift_error.max())
+    monkeypatch.setattr(module, "LONGEST_WORK", 1.3e6)
+    fluctuations.cache_clear()
+    with pytest.raises(NotSolvedError, match=r"5 kernel rows need \d+ points .* within reach are about 3 rows"):
+        fluctuations(state)
 
 
 @pytest.mark.parametrize("activation", ["erf", pytest.param("relu", marks=pytest.mark.slow)])
