@@ -37,11 +37,8 @@ from numerics.second_order import second_order
 RULE, COARSER = {1: 1.5, 2: 1.5, 3: 1.5, 4: 1.0}, 0.8
 #: Parts of a sample whose results tell its error and bias.
 PARTS = 8
-#: Most points, and most multiplications with their covariances, some seconds of work; and most where fewer points do
-#: not tell the fluctuations, two minutes.
-MOST_POINTS, MOST_WORK, LONGEST_WORK = 1 << 18, 2e10, 4e11
-#: Points that are drawn for each that must count, over the share of those seen that do.
-MORE = 1.2
+#: Most points, and most multiplications with their covariances: some seconds.
+MOST_POINTS, MOST_WORK = 1 << 18, 2e10
 #: Points that must count for each entry of Φ: determinants of covariances are taken from them.
 POINTS_PER_ENTRY = 50
 
@@ -113,33 +110,10 @@ def fluctuations(solution: NonlinearSolution) -> Fluctuations:
         if space.d <= LARGEST_DIMENSION:
             nodes, coarse = (_rule(solution, space, part * RULE[space.d]) for part in (1.0, COARSER))
             return _by_quadrature(solution, space, nodes, coarse)
-        return by_sampling(space, _sample(solution, space), *kernels_of(solution, space))
+        count = int(np.clip(MOST_WORK // (space.m * (space.m + 1)) ** 2, POINTS, MOST_POINTS))
+        return by_sampling(space, state_average(solution, count=count).nodes, *kernels_of(solution, space))
     except np.linalg.LinAlgError as error:
         raise NotSolvedError("the points do not tell the curvature of the free energy at this state") from error
-
-
-def _sample(solution: NonlinearSolution, space: TrajectorySpace) -> Nodes:
-    """Points of the state's trajectories: so many that enough of them count.
-
-    Raises:
-        NotSolvedError: that would be too much work.
-    """
-    entries = space.m * (space.m + 1) // 2
-    work, needed = (2 * entries) ** 2, POINTS_PER_ENTRY * entries
-    count = int(np.clip(MOST_WORK // work, POINTS, MOST_POINTS))
-    drawn = state_average(solution, count=count)
-    counting = drawn.point.average.effective_size
-    if counting < needed:
-        count = int(MORE * needed / counting * count)
-        if count * work > LONGEST_WORK:
-            # points grow with the square of the rows, and so do both sides of their covariance
-            rows = int(space.m * (LONGEST_WORK / (count * work)) ** (1 / 6))
-            raise NotSolvedError(
-                f"fluctuations of {space.m} kernel rows need {count} points of the state's trajectories, too much work "
-                f"for {entries} entries; within reach are about {rows} rows"
-            )
-        drawn = state_average(solution, count=count)
-    return drawn.nodes
 
 
 def _rule(solution: NonlinearSolution, space: TrajectorySpace, refinement: float) -> Nodes:
@@ -173,13 +147,11 @@ def by_sampling(space: TrajectorySpace, nodes: Nodes, kernel: FloatArray, conjug
     needed, counting = POINTS_PER_ENTRY * len(loop.root), loop.point.average.effective_size
     if counting < needed:
         raise NotSolvedError(
-            f"{counting:.0f} points of the state's trajectories count, and its fluctuations need {needed}"
+            f"{counting:.0f} points of the state's trajectories count, and the fluctuations of {space.m} kernel rows "
+            f"({len(loop.root)} entries) need {needed}"
         )
     parts = [Nodes(nodes.points[k::PARTS], nodes.activity[k::PARTS], nodes.log_weight[k::PARTS]) for k in range(PARTS)]
-    try:
-        shifts = [one_loop(space, part, kernel, conjugate).shift for part in parts]
-    except np.linalg.LinAlgError:
-        return _expanded(space, nodes, loop, loop.shift, np.full_like(loop.shift, np.inf))
+    shifts = [one_loop(space, part, kernel, conjugate).shift for part in parts]
     bias = (np.mean(shifts, axis=0) - loop.shift) / (PARTS - 1)
     error = np.std(shifts, axis=0, ddof=1) / np.sqrt(PARTS)
     return _expanded(space, nodes, loop, loop.shift - bias, np.hypot(error, bias))
