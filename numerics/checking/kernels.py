@@ -19,6 +19,9 @@ from numerics.results.solution import Solution
 from numerics.sampling.diagnostics import summarise_symmetric
 from numerics.sampling.result import Simulation
 
+#: Error of the share of a shift that is seen, from which on leaving the shift out may agree as well.
+UNSEEN = 0.4
+
 
 @of_state
 def compare(state: Solution, simulation: Simulation, *, progress: bool | Progress | None = None) -> Comparison:
@@ -72,7 +75,18 @@ def compare_phase(phase: Phase, simulation: Simulation, inside: FloatArray | Non
         at_width=phase.at_width,
         shift=shift_seen(series, limit, predicted - limit, phase.kernel_error) if known and phase.at_width else None,
     )
+    if verdict.shift is not None and verdict.shift.error > UNSEEN and phase.next_order is not None:
+        said = hidden(predicted - limit, phase.next_order, phase.kernel_error, summary.standard_error)
+        verdict = replace(verdict, reason=verdict.reason + said)
     return Comparison(solution, simulation, predicted, verdict)
+
+
+def hidden(shift: FloatArray, next_order: FloatArray, kernel_error: FloatArray, standard_error: FloatArray) -> str:
+    """What hides a shift, each over its size: terms of next order, other errors of the prediction, sampling."""
+    averages = np.sqrt(np.maximum(kernel_error**2 - next_order**2, 0.0))
+    parts = (float(np.linalg.norm(part) / np.linalg.norm(shift)) for part in (next_order, averages, standard_error))
+    told = "; errors hide it: over its size, the next order in 1/N is {:.2g}, the error of averages {:.2g}, of the "
+    return (told + "sampled mean {:.2g}").format(*parts)
 
 
 def within(kernels: FloatArray, inside: FloatArray) -> FloatArray:

@@ -97,6 +97,7 @@ class _Mass:
     next_order: FloatArray | None = None
     beyond: float | None = None
     beyond_error: float = 0.0
+    state: Solution | None = None  # with a smaller error, where it has been corrected
 
 
 def phases(minima: Sequence[Solution], width: int) -> tuple[Phase, ...]:
@@ -123,7 +124,7 @@ def phases(minima: Sequence[Solution], width: int) -> tuple[Phase, ...]:
     ]
     found = [
         Phase(
-            state,
+            masses[k].state or state,
             regions[k],
             float(logs[k]),
             min(float(weights[k] * spread[k]), 1.0),
@@ -190,18 +191,17 @@ def _with_two_loops(found: _Mass, state: Solution, width: int) -> _Mass:
 
 def _nonlinear_mass(state: NonlinearSolution, width: int) -> _Mass:
     try:
-        found = nonlinear.fluctuations(state)
+        found, state = nonlinear.fluctuations(state), nonlinear.accurate(state)
     except (InputError, NotSolvedError):  # no minimum, or too few points
         return _Mass(0.0, 0.0, "free energy", state.kernel, state.kernel_error)
-    beyond, kernel, kernel_error = nonlinear.next_term(found, width), state.kernel, state.kernel_error
-    target = SEEN * float(np.linalg.norm(found.shift)) / width
-    if state.engine == "sampling" and np.linalg.norm(kernel_error) > target:
-        with suppress(np.linalg.LinAlgError):  # a step too long: the state's own kernel and error stand
-            better = corrected(state, found, target)
-            if np.linalg.norm(better.error) < np.linalg.norm(kernel_error):
-                kernel, kernel_error = better.kernel, better.error
-    error = np.sqrt(kernel_error**2 + (found.shift_error / width) ** 2 + beyond**2)
+    beyond, target = nonlinear.next_term(found, width), SEEN * float(np.linalg.norm(found.shift)) / width
+    if state.engine == "sampling" and np.linalg.norm(state.kernel_error) > target:
+        with suppress(np.linalg.LinAlgError):  # a step too long: the state stands as it is
+            better = corrected(state, found.loop.covariance, target)
+            if np.linalg.norm(better.kernel_error) < np.linalg.norm(state.kernel_error):
+                state = better
+    error = np.sqrt(state.kernel_error**2 + (found.shift_error / width) ** 2 + beyond**2)
     if not np.isfinite(error).all():
         return _too_narrow(state, found.shift / width, beyond)
     log, unsure = nonlinear.log_mass(found, state, width), width * (state.free_energy_error or 0.0)
-    return _Mass(log, unsure, "fluctuations", kernel + found.shift / width, error, beyond)
+    return _Mass(log, unsure, "fluctuations", state.kernel + found.shift / width, error, beyond, state=state)

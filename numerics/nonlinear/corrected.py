@@ -1,79 +1,82 @@
-"""The kernel of a sampled state with a smaller error: Newton's steps on many more points than it was found on.
+"""A sampled state with a smaller error: Newton's steps on many more points than it was found on.
 
-A search needs all its points again in each of many iterations. From the state that it has found one step is enough,
+A search needs all its points again in each of many iterations. Near the state that it has found few steps are enough,
 ``δx = -Σ ∂F(x)`` in both kernels ``x = (Φ̃, Φ)``, with Σ of docs/theory.md section 13, and points are used once.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
 from numerics.linalg import FloatArray, SymmetricVectors, symmetric_vectors
-from numerics.nonlinear.fluctuations import Fluctuations
-from numerics.nonlinear.reduced import stationary_point
+from numerics.nonlinear.reduced import ReducedPoint, stationary_point
 from numerics.nonlinear.solution import NonlinearSolution
-from numerics.nonlinear.space import TrajectorySpace
-from numerics.nonlinear.trajectories import POINTS, Proposal, kernels_of, proposal
+from numerics.nonlinear.trajectories import kernels_of, proposal
 from numerics.symmetry.trajectories import kept_classes, kept_entries
 
-#: Parts of `POINTS` points of the first step; how many more in each further one; the most, and the most
-#: multiplications.
-FIRST, MORE, MOST, MOST_WORK = 8, 4, 128, 2e10
+#: Independent parts of a step's points; points of a part in the first step, how many more in each further one, the
+#: most, and the most multiplications.
+PARTS, FIRST, MORE, MOST, MOST_WORK = 16, 1 << 14, 4, 1 << 18, 2e10
+#: Steps at most; length of one, over the norm of its error, below which it is noise.
+STEPS, NOISE = 8, 3.0
 
 
-@dataclass(frozen=True, eq=False)
-class Corrected:
-    """A kernel, (nP, nP).
+def corrected(
+    solution: NonlinearSolution, covariance: FloatArray, target: float, *, seed: int = 0
+) -> NonlinearSolution:
+    """A state after steps on more and more points, until the norm of its kernel's error is below a target.
 
-    Attributes:
-        kernel: Φ.
-        error: its standard error, from independent parts of the last step's points.
-    """
-
-    kernel: FloatArray
-    error: FloatArray
-
-
-def corrected(solution: NonlinearSolution, found: Fluctuations, target: float, *, seed: int = 0) -> Corrected:
-    """The kernel of a state by steps on more and more points, until the norm of its error is below a target.
+    F, stationary, is that where the last step starts, and errors are those of its parts.
 
     Args:
         solution: a state by sampling.
-        found: its fluctuations.
-        target: norm of the error at which no more points are drawn; they are no more than `MOST` parts.
+        covariance: Σ there, (2s, 2s).
+        target: norm of the error at which no more points are drawn; they are no more than `MOST` a part.
         seed: of the points.
 
     Raises:
         numpy.linalg.LinAlgError: a step leaves what has a covariance.
     """
     rng = np.random.default_rng((seed, 2))
-    drawn = proposal(solution, rng, seed)
+    drawn = proposal(solution, seed)
     space, vectors = drawn.space, symmetric_vectors(drawn.space.m)
     kernel, conjugate = kernels_of(solution, space)
     kept = kept_entries(space, vectors, kept_classes(space, drawn.phi, kernel))
-    parts, most = FIRST, max(FIRST, min(MOST, int(MOST_WORK // (POINTS * space.m**2))))
-    while True:
-        steps = np.array([_step(drawn, rng, vectors, found, kernel, conjugate) for _ in range(parts)]) * kept
-        mean, error = steps.mean(axis=0), steps.std(axis=0, ddof=1) / np.sqrt(parts)
+    count, most = FIRST, min(MOST, 1 << max(0, int(MOST_WORK // (PARTS * space.m**2)).bit_length() - 1))
+    count = min(count, most)
+    for _ in range(STEPS):
+        points = [
+            stationary_point(space, vectors, drawn.nodes(rng, count), kernel, conjugate, covariance=False)
+            for _ in range(PARTS)
+        ]
+        steps = np.array([_step(vectors, point, covariance) for point in points]) * kept
+        mean, error = steps.mean(axis=0), steps.std(axis=0, ddof=1) / np.sqrt(PARTS)
         conjugate, kernel = conjugate + vectors.matrix(mean[0]), kernel + vectors.matrix(mean[1])
         spread = np.abs(space.classes.expand(vectors.matrix(error[1])))
-        if np.linalg.norm(spread) <= target or parts == most:
-            return Corrected(space.classes.expand(kernel), spread)
-        parts = min(most, MORE * parts)
+        moved = np.linalg.norm(space.classes.expand(vectors.matrix(mean[1])))
+        if moved > NOISE * np.linalg.norm(spread):  # a share of it is left, as Σ is that of where the steps began
+            continue
+        if count == most or np.linalg.norm(spread) <= target:
+            break
+        count = min(MORE * count, most)
+    entropy = np.array([point.entropy for point in points])
+    return replace(
+        solution,
+        kernel=space.classes.expand(kernel),
+        conjugate=space.classes.shared(conjugate),
+        kernel_error=spread,
+        free_energy=points[0].energy + float(entropy.mean()),
+        energy=points[0].energy,
+        entropy=float(entropy.mean()),
+        free_energy_error=float(entropy.std(ddof=1)) / np.sqrt(PARTS),
+        points=PARTS * len(points[0].average.probability),
+        effective_points=float(sum(point.average.effective_size for point in points)),
+    )
 
 
-def _step(
-    drawn: Proposal,
-    rng: np.random.Generator,
-    vectors: SymmetricVectors,
-    found: Fluctuations,
-    kernel: FloatArray,
-    conjugate: FloatArray,
-) -> FloatArray:
+def _step(vectors: SymmetricVectors, point: ReducedPoint, covariance: FloatArray) -> FloatArray:
     """Newton's step in (Φ̃, Φ) on a part's points, (2, s)."""
-    space: TrajectorySpace = drawn.space
-    point = stationary_point(space, vectors, drawn.nodes(rng, POINTS), kernel, conjugate, covariance=False)
-    gradient = np.concatenate([vectors.vec(kernel) - point.average.activity, point.gradient])
-    return np.asarray((-found.loop.covariance @ gradient).reshape(2, -1))
+    gradient = np.concatenate([vectors.vec(point.kernel) - point.average.activity, point.gradient])
+    return np.asarray((-covariance @ gradient).reshape(2, -1))

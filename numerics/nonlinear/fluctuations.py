@@ -16,6 +16,7 @@ one function q of the trajectory and moments of ``π = C_g⁻¹g``:
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -24,19 +25,20 @@ import scipy.linalg as sla
 
 from numerics.errors import InputError, NotSolvedError
 from numerics.linalg import FloatArray, SymmetricVectors, positive_solve, symmetric, symmetric_vectors
+from numerics.nonlinear.corrected import corrected
 from numerics.nonlinear.labels import Duals
 from numerics.nonlinear.nodes import CHUNK, Nodes, score_features, tilted_moments
 from numerics.nonlinear.quadrature import LARGEST_DIMENSION, quadrature_nodes
 from numerics.nonlinear.reduced import ReducedPoint, kkt_blocks, stationary_point
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import TrajectorySpace, trajectory_space
-from numerics.nonlinear.trajectories import POINTS, kernels_of, state_average
+from numerics.nonlinear.trajectories import PARTS, POINTS, kernels_of, state_average
 from numerics.second_order import second_order
 
 #: Refinement of the quadrature rule, by dimension, and that of a coarser one beside it, which tells its error.
 RULE, COARSER = {1: 1.5, 2: 1.5, 3: 1.5, 4: 1.0}, 0.8
-#: Parts of a sample whose results tell its error and bias.
-PARTS = 8
+#: Share of a sampled kernel's error that is left of it for its fluctuations.
+LEFT = 0.2
 #: Most points, and most multiplications with their covariances: some seconds.
 MOST_POINTS, MOST_WORK = 1 << 18, 2e10
 #: Points that must count for each entry of Φ: determinants of covariances are taken from them.
@@ -103,17 +105,59 @@ def fluctuations(solution: NonlinearSolution) -> Fluctuations:
         InputError: the state is no minimum.
         NotSolvedError: the points are too few for the kernel's entries.
     """
-    if not solution.stable:
-        raise InputError("solution: is no minimum of the free energy; accepted: a stable state")
+    solution = accurate(solution)
     space = trajectory_space(solution.problem)
     try:
         if space.d <= LARGEST_DIMENSION:
             nodes, coarse = (_rule(solution, space, part * RULE[space.d]) for part in (1.0, COARSER))
             return _by_quadrature(solution, space, nodes, coarse)
         count = int(np.clip(MOST_WORK // (space.m * (space.m + 1)) ** 2, POINTS, MOST_POINTS))
-        return by_sampling(space, state_average(solution, count=count).nodes, *kernels_of(solution, space))
+        nodes = state_average(solution, count=1 << (count.bit_length() - 1)).nodes
+        return by_sampling(space, nodes, *kernels_of(solution, space))
     except np.linalg.LinAlgError as error:
         raise NotSolvedError("the points do not tell the curvature of the free energy at this state") from error
+
+
+@lru_cache(maxsize=4)
+def accurate(solution: NonlinearSolution) -> NonlinearSolution:
+    """A minimum with so small an error that its fluctuations are those of the true one; by quadrature, itself.
+
+    A search by sampling ends at the error of Φ that it was asked for. Along soft directions that displaces the state by
+    more than shifts at large N, and changes its third derivatives.
+
+    Raises:
+        InputError: it is no minimum.
+    """
+    if not solution.stable:
+        raise InputError("solution: is no minimum of the free energy; accepted: a stable state")
+    if solution.engine == "sampling":
+        with suppress(np.linalg.LinAlgError, NotSolvedError):  # a step too long: the state stands as it is
+            before = float(np.linalg.norm(solution.kernel_error))
+            better = corrected(solution, saddle_covariance(solution), LEFT * before)
+            if np.linalg.norm(better.kernel_error) < before:
+                return better
+    return solution
+
+
+def saddle_covariance(solution: NonlinearSolution) -> FloatArray:
+    """Σ on few points, as steps need it, (2s, 2s).
+
+    Raises:
+        NotSolvedError, numpy.linalg.LinAlgError: they are too few.
+    """
+    at = state_average(solution)
+    loop = one_loop(at.space, at.nodes, *kernels_of(solution, at.space))
+    _require_enough(loop)
+    return loop.covariance
+
+
+def _require_enough(loop: OneLoop) -> None:
+    needed, counting = POINTS_PER_ENTRY * len(loop.root), loop.point.average.effective_size
+    if counting < needed:
+        raise NotSolvedError(
+            f"{counting:.0f} points of the state's trajectories count, and the fluctuations of "
+            f"{len(loop.point.kernel)} kernel rows ({len(loop.root)} entries) need {needed}"
+        )
 
 
 def _rule(solution: NonlinearSolution, space: TrajectorySpace, refinement: float) -> Nodes:
@@ -144,12 +188,7 @@ def by_sampling(space: TrajectorySpace, nodes: Nodes, kernel: FloatArray, conjug
         NotSolvedError, numpy.linalg.LinAlgError: they are too few.
     """
     loop = one_loop(space, nodes, kernel, conjugate)
-    needed, counting = POINTS_PER_ENTRY * len(loop.root), loop.point.average.effective_size
-    if counting < needed:
-        raise NotSolvedError(
-            f"{counting:.0f} points of the state's trajectories count, and the fluctuations of {space.m} kernel rows "
-            f"({len(loop.root)} entries) need {needed}"
-        )
+    _require_enough(loop)
     parts = [Nodes(nodes.points[k::PARTS], nodes.activity[k::PARTS], nodes.log_weight[k::PARTS]) for k in range(PARTS)]
     shifts = [one_loop(space, part, kernel, conjugate).shift for part in parts]
     bias = (np.mean(shifts, axis=0) - loop.shift) / (PARTS - 1)

@@ -63,26 +63,36 @@ def with_tails(d: int) -> Mixture:
     return Mixture(np.full(2, 0.5), np.zeros((2, d)), np.stack([np.eye(d), WIDE * np.eye(d)]))
 
 
-def fitted(points: FloatArray, probability: FloatArray, mean: FloatArray, covariance: FloatArray, seed: int) -> Mixture:
+def fitted(
+    points: FloatArray,
+    probability: FloatArray,
+    mean: FloatArray,
+    covariance: FloatArray,
+    seed: int,
+    *,
+    components: int = COMPONENTS,
+    most: int = MOST_FITTED,
+) -> Mixture:
     """The mixture that is likeliest for weighted points, widened, with a share of `SAFETY` for the wide normal.
 
     By expectation and maximisation; covariances are shrunk towards multiples of 1 where few points make them.
 
     Args:
-        points: trajectories, (K, d); of more than `MOST_FITTED`, as many are drawn by their weights.
+        points: trajectories, (K, d).
         probability: their weights, (K,).
         mean, covariance: of the coordinates of a mixture, in which these are 0 and 1.
         seed: of the fit's starts.
+        components: of the mixture, besides the wide one.
+        most: of more points, as many are drawn by their weights.
 
     Raises:
         numpy.linalg.LinAlgError: the covariance is not positive-definite.
     """
     rng, L = np.random.default_rng(seed), sla.cholesky(covariance, lower=True)
-    if len(points) > MOST_FITTED:
-        points = points[rng.choice(len(points), MOST_FITTED, p=probability)]
-        probability = np.full(MOST_FITTED, 1 / MOST_FITTED)
     z = sla.solve_triangular(L, (points - mean).T, lower=True).T
-    best = max((_likeliest(z, probability, rng) for _ in range(STARTS)), key=lambda fit: fit[1])[0]
+    if len(z) > most:
+        z, probability = z[rng.choice(len(z), most, p=probability)], np.full(most, 1 / most)
+    best = max((_likeliest(z, probability, components, rng) for _ in range(STARTS)), key=lambda fit: fit[1])[0]
     d = points.shape[1]
     return Mixture(
         np.append((1 - SAFETY) * best.weight, SAFETY),
@@ -91,8 +101,8 @@ def fitted(points: FloatArray, probability: FloatArray, mean: FloatArray, covari
     )
 
 
-def _likeliest(z: FloatArray, probability: FloatArray, rng: np.random.Generator) -> tuple[Mixture, float]:
-    d, k = z.shape[1], COMPONENTS
+def _likeliest(z: FloatArray, probability: FloatArray, k: int, rng: np.random.Generator) -> tuple[Mixture, float]:
+    d = z.shape[1]
     whole = np.cov(z.T, aweights=probability).reshape(d, d)
     mean = z[rng.choice(len(z), k, p=probability, replace=False)]
     fit = Mixture(np.full(k, 1 / k), mean, np.stack([np.linalg.cholesky(0.5 * whole)] * k))
@@ -177,17 +187,10 @@ def sample(
             that it leaves as it is stays so.
         paired: the negatives are left out; otherwise each normal comes with its negative.
     """
-    from scipy.special import ndtri
-    from scipy.stats import qmc  # takes longer to load than a linear problem to solve
-
     drawn = max(1, size // ((1 if mirrored is None else 2) * (1 if paired else 2)))
-    several = len(mixture.weight) > 1
-    edges = np.cumsum(mixture.weight)[:-1]
     units, components = [], []
     for stream in np.random.default_rng(seed).spawn(BATCHES):
-        u = qmc.Sobol(d + several, scramble=True, rng=stream).random(drawn)
-        unit = ndtri(np.clip(u[:, several:], 1e-15, 1 - 1e-15))
-        component = np.searchsorted(edges, u[:, 0]) if several else np.zeros(drawn, dtype=np.intp)
+        unit, component = scrambled(stream, mixture.weight, d, drawn)
         if mirrored is not None:
             unit, component = np.concatenate([unit, unit * mirrored]), np.tile(component, 2)
         if not paired:
@@ -196,6 +199,18 @@ def sample(
         components.append(component)
     batch = np.repeat(np.arange(BATCHES), [len(part) for part in units])
     return Sample(np.concatenate(units), np.concatenate(components), batch, mixture, paired)
+
+
+def scrambled(rng: np.random.Generator, weight: FloatArray, d: int, count: int) -> tuple[FloatArray, NDArray[np.intp]]:
+    """A scrambled Sobol sequence as normals, (count, d), and components of a mixture of these weights, (count,)."""
+    from scipy.special import ndtri
+    from scipy.stats import qmc  # takes longer to load than a linear problem to solve
+
+    several = len(weight) > 1
+    u = qmc.Sobol(d + several, scramble=True, rng=rng).random(count)
+    unit = ndtri(np.clip(u[:, several:], 1e-15, 1 - 1e-15))
+    edges = np.cumsum(weight)[:-1]
+    return unit, np.searchsorted(edges, u[:, 0]) if several else np.zeros(count, dtype=np.intp)
 
 
 def standardised(z: FloatArray, *, paired: bool) -> FloatArray:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from numerics import solve
-from numerics.checking import weights
+from numerics.checking import kernels, weights
 from numerics.checking.regions import gauge_of, nearest, region
 from numerics.inputs.problem import Problem, endpoint
 from numerics.nonlinear import trajectories
@@ -115,10 +115,17 @@ def test_a_kernel_that_cannot_be_corrected_stands_with_its_own_error(monkeypatch
         raise np.linalg.LinAlgError("not positive definite")
 
     monkeypatch.setattr(weights.nonlinear, "fluctuations", lambda state: found)
+    monkeypatch.setattr(weights.nonlinear, "accurate", lambda state: state)
     monkeypatch.setattr(weights, "corrected", lost)
     mass = weights._nonlinear_mass(rough, 64)
     np.testing.assert_allclose(mass.kernel, state.kernel + found.shift / 64)
     assert (mass.kernel_error >= 0.3).all()
+
+
+def test_a_shift_that_errors_hide_is_said_to_be_hidden_by_what():
+    shift, error, one = np.array([[4.0]]), np.array([[5.0]]), np.array([[1.0]])
+    said = kernels.hidden(shift, 3 * one, error, one)
+    assert said.endswith("the next order in 1/N is 0.75, the error of averages 1, of the sampled mean 0.25")
 
 
 def planted_phases(monkeypatch, masses, free_energies, steps, width=10):

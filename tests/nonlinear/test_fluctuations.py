@@ -13,9 +13,10 @@ from numerics.inputs.problem import Problem, endpoint
 from numerics.nonlinear import corrected as correcting
 from numerics.nonlinear import fluctuations as module
 from numerics.nonlinear.corrected import corrected
-from numerics.nonlinear.fluctuations import fluctuations, log_mass, next_term
+from numerics.nonlinear.fluctuations import accurate, by_sampling, fluctuations, log_mass, next_term
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import trajectory_space
+from numerics.nonlinear.trajectories import kernels_of, state_average
 from numerics.predictors import finite_width
 from numerics.predictors.generalisation import training
 from numerics.predictors.held_out_width import held_out_fluctuations
@@ -217,21 +218,38 @@ def test_too_few_points_say_so(monkeypatch):
 
 @pytest.mark.parametrize("activation", ["erf", pytest.param("relu", marks=pytest.mark.slow)])
 def test_the_kernel_of_a_sampled_state_is_corrected_to_that_of_quadrature(activation, monkeypatch):
-    monkeypatch.setattr(correcting, "POINTS", 8192)
-    monkeypatch.setattr(correcting, "FIRST", 16)
-    monkeypatch.setattr(correcting, "MOST", 64)
+    monkeypatch.setattr(correcting, "FIRST", 1 << 12)
+    monkeypatch.setattr(correcting, "MOST", 1 << 14)
     problem = endpoint(3, 12.0, activation=activation)
     exact = solve(problem)
     state = solve(problem, engine="sampling", size=512, seed=3)
     found = fluctuations(exact)
-    better = corrected(state, found, 0.0, seed=1)
-    assert np.linalg.norm(better.error) < 0.8 * np.linalg.norm(state.kernel_error)
+    better = corrected(state, found.loop.covariance, 0.0, seed=1)
+    assert np.linalg.norm(better.kernel_error) < 0.8 * np.linalg.norm(state.kernel_error)
     seen = exact.kernel_error < 1e-7 if activation == "relu" else np.eye(2) > 0  # times of erf do not correlate
-    assert np.abs((better.kernel - exact.kernel)[seen] / better.error[seen]).max() < 4
+    assert np.abs((better.kernel - exact.kernel)[seen] / better.kernel_error[seen]).max() < 4
     assert np.abs((better.kernel - state.kernel)[seen] / state.kernel_error[seen]).max() < 6
     assert (np.abs(better.kernel[~seen]) < 1e-12).all()
-    rough = corrected(state, found, np.inf, seed=1)
-    assert np.linalg.norm(rough.error) > 1.3 * np.linalg.norm(better.error)
+    assert abs(better.free_energy - exact.free_energy) < 4 * better.free_energy_error
+    assert better.free_energy_error < 0.5 * state.free_energy_error
+    rough = corrected(state, found.loop.covariance, np.inf, seed=1)
+    assert np.linalg.norm(rough.kernel_error) > 1.3 * np.linalg.norm(better.kernel_error)
+
+
+@pytest.mark.slow
+def test_points_of_rectified_trajectories_cover_their_tails():
+    """Beyond the transition, where most of the kernel is of few neurons: sampled averages against panels."""
+    exact = solve(endpoint(4, 40.0, activation="relu"))
+    known, space = fluctuations(exact), trajectory_space(exact.problem)
+    rough = replace(exact, engine="sampling", kernel=1.02 * exact.kernel, kernel_error=0.02 * exact.kernel)
+    found = accurate(rough)
+    assert np.linalg.norm(found.kernel_error) < 2e-3 * np.linalg.norm(exact.kernel)
+    assert np.abs((found.kernel - exact.kernel) / found.kernel_error).max() < 5
+    assert abs(found.free_energy - exact.free_energy) < 5 * found.free_energy_error < 2e-3
+    nodes = state_average(exact, count=1 << 16).nodes
+    sampled = by_sampling(space, nodes, *kernels_of(exact, space))
+    assert np.linalg.norm(sampled.shift_error) < 0.15 * np.linalg.norm(known.shift)
+    assert np.abs((sampled.shift - known.shift) / sampled.shift_error).max() < 5
 
 
 def test_a_network_too_narrow_for_the_expansion_has_a_next_term_without_bound(monkeypatch):
