@@ -336,6 +336,16 @@ def test_one_curve_is_named_in_its_own_colour(ax):
     assert [each.get_color() for each in ax.get_legend().legend_handles] == ["m", "C0"]
 
 
+@pytest.mark.parametrize("curve", [np.linspace(0, 5, 3), np.full(3, 5.0), np.linspace(5, 0, 3)])
+def test_the_legend_is_above_all_curves(ax, curve):
+    draw_outputs(
+        endpoint(4, 20.0), {"theory": Outputs(curve[None]), "sampled": Outputs(curve[None], error=curve[None] / 50)}, ax
+    )
+    ax.figure.draw_without_rendering()
+    lowest = ax.transData.inverted().transform(ax.get_legend().get_window_extent().min)[1]
+    assert lowest > 5.0
+
+
 def test_kernels_side_by_side(ax):
     one, other = np.arange(1.0, 17).reshape(4, 4), -np.arange(1.0, 17).reshape(4, 4)
     side_by_side([("one", one), ("other", other)], 2, ax)

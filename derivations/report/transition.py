@@ -63,7 +63,7 @@ def interactive_data() -> dict[str, Any]:
 def branches(T: int) -> list[GridBranch]:
     """Every coherent branch for which some point is stable at some noise within the slider's range."""
     found = []
-    for curve in all_curves(T - 1, LARGEST_SIGNAL):
+    for curve in all_curves(T - 1, 1.01 * LARGEST_SIGNAL):  # beyond the slider's end, whatever the rounding
         branch = _refined(curve)
         with np.errstate(over="ignore"):
             stable = np.exp(branch.log_mu) > branch.threshold * branch.kernel[:, -1]  # at κ = 0: c is largest

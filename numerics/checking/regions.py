@@ -8,7 +8,7 @@ simulation use the same regions, so that where their borders lie matters only fo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ def gauge_of(state: Solution) -> Gauge:
     """What tells a state from its images under the sign symmetries of the posterior."""
     error = state.kernel_error if isinstance(state, NonlinearSolution) else None
     found = rounded_gauge(state.problem, state.kernel, odd=state.problem.activation.odd, error=error)
-    return Gauge(found.steps[:MOST_STEPS])
+    return replace(found, steps=found.steps[:MOST_STEPS])
 
 
 @dataclass(frozen=True, eq=False)

@@ -154,7 +154,10 @@ def _mass(state: Solution, own: Region, width: int, within: Callable[[FloatArray
 
         mean = finite_width.kernel_mean(state, width, within=inside, draws=draws)
         if mean.ess >= SMALLEST_ESS:
-            found = _Mass(mean.log_mass, mean.log_mass_error, "density", mean.kernel, mean.standard_error)
+            # entries that an unbroken symmetry reverses have no mean, but in the draws
+            reached = own.gauge.symmetric(np.ones_like(mean.kernel))
+            kernel, error = mean.kernel * reached, mean.standard_error * reached
+            found = _Mass(mean.log_mass, mean.log_mass_error, "density", kernel, error)
             if within is None:
                 return found
             beyond = mean.log_mass - finite_width.log_mass(state, width)

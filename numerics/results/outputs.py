@@ -17,6 +17,8 @@ from numerics.results.plotting import lines, task_title
 
 #: More curves of outputs than this are not told apart.
 MOST_CURVES = 6
+#: Height of a row of the legend, over that of the curves.
+ROOM = 0.12
 #: Of the legend's signs that are of no curve alone, and of what marks a mean whose sign is arbitrary.
 _GREY = "0.25"
 _SIGN: dict[str, Any] = {"marker": r"$\pm$", "ms": 7, "mew": 0.4, "ls": "", "color": _GREY, "zorder": 4}
@@ -66,7 +68,11 @@ def draw_outputs(problem: Problem, outputs: Mapping[str, Outputs], ax: Any, **st
     entries = len(ax.get_legend_handles_labels()[0])
     most = max((each.mean.size // problem.n for each in outputs.values()), default=0)
     title = f"first {MOST_CURVES} of {most} outputs" if most > MOST_CURVES else None
-    ax.legend(title=title, ncols=1 + (entries > 5), fontsize="small", title_fontsize="small", handlelength=1.5)
+    ncols = 1 + (entries > 5)
+    low, high = ax.get_ylim()
+    rows = -(-entries // ncols) + (title is not None)
+    ax.set_ylim(low, high + ROOM * rows * (high - low))  # above the curves, whatever they are
+    ax.legend(loc="upper left", title=title, ncols=ncols, fontsize="small", title_fontsize="small", handlelength=1.5)
     time = np.arange(1, problem.n + 1)
     ax.set_title(task_title(problem), loc="left")
     ax.axhline(0.0, color="0.8", lw=0.5, zorder=0)

@@ -49,9 +49,17 @@ class Gauge:
 
     Attributes:
         steps: of one state; with k of them it has 2^k images, itself among them.
+        unbroken: symmetries that leave the state as it is, which with those of the steps make all others.
     """
 
     steps: tuple[SignChoice, ...]
+    unbroken: tuple[SignSymmetry, ...]
+
+    def symmetric(self, kernel: FloatArray) -> FloatArray:
+        """The mean of a kernel, (nP, nP), and its images under the symmetries that leave the state as it is."""
+        for symmetry in self.unbroken:
+            kernel = 0.5 * (kernel + symmetry.of_kernel(kernel))
+        return kernel
 
     @property
     def images(self) -> tuple[SignSymmetry, ...]:
@@ -64,7 +72,7 @@ class Gauge:
     @property
     def of_rule(self) -> Gauge:
         """The same with the rule's image, of positive sums, in the state's place."""
-        return Gauge(tuple(replace(step, positive=True) for step in self.steps))
+        return replace(self, steps=tuple(replace(step, positive=True) for step in self.steps))
 
     def taken(self, kernels: FloatArray) -> FloatArray:
         """Kernels (…, nP, nP) on the state's side."""
@@ -113,7 +121,7 @@ def gauge(problem: Problem, kernel: FloatArray, *, odd: bool, error: FloatArray 
             remaining = [each.times(chosen) if each.rows[a] * each.rows[b] < 0 else each for each in rest]
             if not remaining:
                 break
-    return Gauge(tuple(steps))
+    return Gauge(tuple(steps), tuple(remaining))
 
 
 def gauge_signs(problem: Problem, kernel: FloatArray, *, odd: bool) -> FloatArray:

@@ -203,7 +203,7 @@ def test_what_is_being_done_is_told():
     told = []
     lowest_state(endpoint(4, 20.0, activation="erf"), progress=lambda doing, done, total: told.append(doing))
     assert told[0] == "looking for minima from the random network and from laws that fit the labels"
-    assert any(phrase.startswith("converging to a minimum of F ≈ 7.0") for phrase in told)
+    assert any(phrase.startswith("converging to minimum 1 of 1, F ≈ 7.0") for phrase in told)
     assert any(phrase.startswith("refining state 1 of ") for phrase in told)
 
 

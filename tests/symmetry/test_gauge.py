@@ -84,6 +84,12 @@ def test_every_image_of_a_kernel_is_taken_to_one(n, P, seed, arch, diagonal):
     for symmetry in group.sign_symmetries(problem, True):
         np.testing.assert_array_equal(gauge.fixed(problem, symmetry.of_kernel(kernel), odd=True), wanted)
     np.testing.assert_array_equal(gauge.fixed(problem, wanted, odd=True), wanted)
+    found = gauge.gauge(problem, kernel, odd=True)
+    assert len(found.steps) + len(found.unbroken) == len(group.sign_symmetries(problem, True))
+    np.testing.assert_array_equal(found.symmetric(kernel), kernel)
+    reached = found.symmetric(np.ones_like(kernel))
+    for symmetry in found.unbroken:
+        assert (reached[np.multiply.outer(symmetry.rows, symmetry.rows) < 0] == 0).all()
     for scale in (2.0**-60, 2.0**60):  # nothing is absent for the kernel's size
         np.testing.assert_array_equal(gauge.fixed(problem, scale * kernel, odd=True), scale * wanted)
     if arch == "rnn" and not diagonal:
