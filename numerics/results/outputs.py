@@ -18,7 +18,7 @@ from numerics.results.plotting import lines, task_title
 #: More curves of outputs than this are not told apart.
 MOST_CURVES = 6
 #: Height of a row of the legend, over that of the curves.
-ROOM = 0.12
+ROOM = 0.14
 #: Of the legend's signs that are of no curve alone, and of what marks a mean whose sign is arbitrary.
 _GREY = "0.25"
 _SIGN: dict[str, Any] = {"marker": r"$\pm$", "ms": 7, "mew": 0.4, "ls": "", "color": _GREY, "zorder": 4}
