@@ -39,7 +39,7 @@ class Comparison(Result):
 
     def facts(self) -> Facts:
         """What is compared, and the verdict."""
-        told = (("state", self.solution.title()), ("simulation", self.simulation.title()))
+        told = (("state", self.solution.title()), ("simulation", self.simulation.title().replace("$", "")))
         return (*told, *self.agreement.facts())
 
     def labelled(self) -> Arrays:

@@ -77,7 +77,7 @@ class Scan(Result):
         problem = self.problem
         return (
             ("problem", f"{problem.network}, T = {problem.T}, {problem.P} pattern{'s' * (problem.P > 1)}"),
-            (self.parameter, f"{len(self.value)}, from {number(self.value[0])} to {number(self.value[-1])}"),
+            (self.parameter, f"{len(self.value)} values, {number(self.value[0])} to {number(self.value[-1])}"),
             ("branches", ", ".join(branch.name for branch in self.branches)),
             *((point.type, number(point.value)) for point in self.special_points),
             *(() if self.index_sums is None else (("signed counts", self.counted),)),

@@ -153,7 +153,7 @@ def test_a_line_goes_on_to_the_next_value():
 def test_facts_and_signed_counts(found):
     assert found.facts() == (
         ("problem", "RNN, T = 4, 1 pattern"),
-        ("signal", "4, from 1 to 4"),
+        ("signal", "4 values, 1 to 4"),
         ("branches", "incoherent, coherent-1a, coherent-1b"),
         ("pitchfork", "2.5"),
         ("fold", "3.5"),

@@ -64,7 +64,7 @@ def test_an_incomplete_scan_says_where(six, parts):
 def test_what_is_shown_of_a_scan(six):
     facts = dict(six.facts())
     assert facts["problem"] == "RNN, T = 6, 1 pattern"
-    assert facts["signal"] == "14, from 1 to 66"
+    assert facts["signal"] == "14 values, 1 to 66"
     assert facts["branches"].split(", ") == [branch.name for branch in six.branches]
     assert facts["signed counts"] == six.counted
     assert {point.type for point in six.special_points} <= set(facts)
