@@ -18,23 +18,21 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from derivations.figures.panel import Table
-    from numerics.results.solution import Solution
 
 THEORY = r"theory, $N \to \infty$"
 
 
-def compared(problem: Problem, settings: Mapping[str, Any], state: Solution | None = None) -> dict[str, Any]:
-    """Simulate one network, and compare its kernel and its outputs with a state at its width, to first order in 1/N.
+def compared(problem: Problem, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Simulate one network, and compare its kernel and its outputs with the state of lowest F at its width.
 
     Args:
         problem: of one output, linear.
         settings: width, chains, steps, warmup and seed.
-        state: the state of lowest F unless given.
 
     Returns:
         Kernels (nP, nP), outputs (P, n), their standard errors, and the verdict, as JSON has them.
     """
-    state = solve(problem) if state is None else state
+    state = solve(problem)
     comparison = compare(state, sampled_networks(problem, settings))
     simulation = comparison.simulation
     at_width = outputs_at_width(state, simulation.width)
