@@ -33,6 +33,7 @@ from numerics.nonlinear.quadrature import LARGEST_DIMENSION
 from numerics.nonlinear.reduced import kkt_blocks, stationary_point
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import TrajectorySpace
+from numerics.nonlinear.trajectories import PARTS
 from numerics.predictors import finite_width
 from numerics.results.solution import Solution
 from numerics.threads import one_thread
@@ -110,26 +111,28 @@ def two_loops(solution: Solution) -> TwoLoops | None:
 
 
 def _nonlinear(found: Fluctuations) -> TwoLoops | None:
-    """By all points of a rule; of a sample by as many as there is time for, and their halves for error and bias."""
+    """By all points of a rule; of a sample by as many as there is time for, and its parts for error and bias."""
     nodes, s = found.nodes, len(found.loop.root)
     if found.space.d <= LARGEST_DIMENSION:
         return TwoLoops(*_diagrams(_two_kernels(found.space, found.loop, nodes)), 0.0)
     count = min(len(nodes.points), int(MOST_WORK // (2 * s) ** 3))
     if count < 2 * POINTS_PER_ENTRY * s:
         return None
+    count = 1 << (count.bit_length() - 1)  # a part of so many points of a Sobol sequence is evenly spread
 
-    def on(part: slice) -> FloatArray:
+    def on(first: int, step: int) -> FloatArray:
+        part = slice(first, count, step)
         taken = Nodes(nodes.points[part], nodes.activity[part], nodes.log_weight[part])
         point = found.loop.point
         loop = one_loop(found.space, taken, point.kernel, point.conjugate)
         return np.array(_diagrams(_two_kernels(found.space, loop, taken)))
 
     try:
-        whole, *halves = on(slice(count)), on(slice(0, count, 2)), on(slice(1, count, 2))
+        whole, parts = on(0, 1), np.array([on(first, PARTS) for first in range(PARTS)])
     except np.linalg.LinAlgError:
         return None
-    bias = np.mean(halves, axis=0) - whole
-    error = np.hypot(float((halves[0] - halves[1]).sum()) / 2, float(bias.sum()))
+    bias = (parts.mean(axis=0) - whole) / (PARTS - 1)
+    error = np.hypot(float(parts.sum(axis=1).std(ddof=1)) / math.sqrt(PARTS), float(bias.sum()))
     irreducible, reducible = (whole - bias).tolist()
     return TwoLoops(irreducible, reducible, float(error))
 
