@@ -58,7 +58,11 @@ class Encoder:
 
 
 def decoded(tree: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
-    """What was encoded."""
+    """What was encoded.
+
+    Raises:
+        ValueError: a type is none of this package: a file calls nothing else.
+    """
     if not isinstance(tree, dict):
         return tree
     if "array" in tree:
@@ -73,4 +77,7 @@ def decoded(tree: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
     if "tuple" in tree:
         return tuple(decoded(each, arrays) for each in tree["tuple"])
     module, _, name = tree["type"].partition(":")
-    return getattr(sys.modules[module], name)(**{key: decoded(each, arrays) for key, each in tree["fields"].items()})
+    kind = getattr(sys.modules.get(module), name, None)
+    if not (module.startswith("numerics.") and isinstance(kind, type) and kind.__module__ == module):
+        raise ValueError(f"{tree['type']} is no type of numerics")
+    return kind(**{key: decoded(each, arrays) for key, each in tree["fields"].items()})

@@ -52,7 +52,10 @@ class Journal:
         self._levels: list[list[tuple[str, Any]]] = [[]]
         if path.exists():
             header, arrays = archive.load(path, _FORMAT, fingerprint, _SAME_RUN)
-            self._levels = [[(name, decoded(tree, arrays)) for name, tree in level] for level in header["levels"]]
+            try:
+                self._levels = [[(name, decoded(tree, arrays)) for name, tree in level] for level in header["levels"]]
+            except (ValueError, KeyError, TypeError) as error:
+                raise InputError(f"checkpoint: {path} cannot be read ({error}); accepted: a checkpoint") from None
         self._next = [0] * len(self._levels)
 
     def result(self, name: str, compute: Callable[[], R]) -> R:

@@ -93,6 +93,12 @@ def test_all_states_go_on_too(tmp_path):
     assert all(map(equal, resumed, whole))
 
 
+@pytest.mark.parametrize("kind", ["subprocess:run", "builtins:print", "numerics.files:write_bytes", "nowhere:Thing"])
+def test_a_file_calls_nothing_but_types_of_results(kind):
+    with pytest.raises(ValueError, match="is no type of numerics"):
+        decoded({"type": kind, "fields": {}}, {})
+
+
 def test_a_file_of_another_search_is_refused(tmp_path, monkeypatch):
     problem, path = endpoint(3, 1.0, activation="tanh"), tmp_path / "search"
     numerics.solve(problem, checkpoint=path)
