@@ -90,12 +90,8 @@ def output_rows(values: NDArray[np.float64]) -> Any:
 
 
 def minima(curve: Landscape) -> list[dict[str, float]]:
-    """Points that are lower than both neighbours."""
-    import numpy as np
-
-    F = curve.free_energy
-    lower = np.flatnonzero((F[1:-1] < F[:-2]) & (F[1:-1] < F[2:])) + 1
-    return [{"order_parameter": float(curve.order_parameter[k]), "free_energy": float(F[k])} for k in lower]
+    """Those along the curve, between its points."""
+    return [{"order_parameter": psi, "free_energy": F} for psi, F in curve.turning_points()]
 
 
 def print_landscape(curve: Landscape, points: int) -> None:
@@ -108,7 +104,7 @@ def print_landscape(curve: Landscape, points: int) -> None:
     ]
     output.print_table("Landscape", ["correlation", "order parameter", "free energy", "residual"], rows)
     found = ", ".join(f"{m['order_parameter']:.4g} (F = {m['free_energy']:.6g})" for m in minima(curve))
-    click.echo(f"Minima of these points at order parameter {found}")
+    click.echo(f"Minima along it at order parameter {found}")
 
 
 def picture(

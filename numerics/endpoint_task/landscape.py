@@ -62,15 +62,35 @@ class Landscape(Result):
             ("largest residual", f"{float(self.residual.max()):.1e}"),
         )
 
+    def turning_points(self, *, minima: bool = True) -> list[tuple[float, float]]:
+        """Order parameter and F of the minima along the curve, or of its maxima, which are saddles of F.
+
+        A cubic spline through the points places them between: its error falls with the fourth power of the distance
+        of two points. Those at the ends are not told.
+        """
+        from scipy.interpolate import CubicSpline
+
+        sign = 1.0 if minima else -1.0
+        q, first = np.unique(self.correlation, return_index=True)
+        F, psi = sign * self.free_energy[first], self.order_parameter[first]
+        turns = 1 + np.flatnonzero((np.diff(F)[:-1] < 0) & (np.diff(F)[1:] > 0))
+        if not len(turns):
+            return []
+        there = np.isfinite(F)
+        height, order = CubicSpline(q[there], F[there]), CubicSpline(q[there], psi[there])
+        roots = height.derivative().roots(extrapolate=False)
+        lowest = [float(roots[np.argmin(np.abs(roots - q[k]))]) for k in turns]
+        return [(float(order(root)), sign * float(height(root))) for root in lowest]
+
     def draw(self, ax: Any, **style: Any) -> None:
         """F above the lowest against the order parameter; circles are minima, crosses saddles."""
         order = np.argsort(self.order_parameter)
-        psi, rise = self.order_parameter[order], (self.free_energy - np.nanmin(self.free_energy))[order]
-        ax.plot(psi, rise, **style)
-        for sign, mark, name in ((1, "o", "minimum"), (-1, "X", "saddle")):
-            turns = 1 + np.flatnonzero((sign * np.diff(rise)[:-1] < 0) & (sign * np.diff(rise)[1:] > 0))
+        lowest = np.nanmin(self.free_energy)
+        ax.plot(self.order_parameter[order], self.free_energy[order] - lowest, **style)
+        for minima, mark, name in ((True, "o", "minimum"), (False, "X", "saddle")):
+            turns = np.array(self.turning_points(minima=minima))
             if len(turns):
-                ax.plot(psi[turns], rise[turns], mark, color="white", mec="black", ms=5, label=name)
+                ax.plot(turns[:, 0], turns[:, 1] - lowest, mark, color="white", mec="black", ms=5, label=name)
         T = self.kernel.shape[-1] + 1
         ax.set(
             xlabel=rf"order parameter $H^{{{T - 1},{T - 2}}}$ (all else minimised out)",

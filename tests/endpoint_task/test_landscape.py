@@ -32,6 +32,17 @@ def test_the_minimum_and_the_maximum_are_the_coherent_and_incoherent_states():
     assert curve.order_parameter[0] == -curve.order_parameter[3]
 
 
+@pytest.mark.parametrize(("signal", "kappa"), [(20.0, 1.0), (11.0, 1.0), (60.0, 0.1)])
+def test_turning_points_are_the_states_between_the_points(signal, kappa):
+    curve = landscape(4, signal, kappa=kappa)
+    low, high = solve_all(endpoint(4, signal, kappa=kappa))
+    minima, ((psi, F),) = curve.turning_points(), curve.turning_points(minima=False)
+    np.testing.assert_allclose([each[0] for each in minima], low.kernel[2, 1] * np.array([-1, 1]), rtol=1e-4)
+    np.testing.assert_allclose([each[1] for each in minima], low.free_energy, atol=1e-6)
+    assert pytest.approx(high.free_energy, abs=1e-12) == F
+    assert abs(psi) < 1e-9
+
+
 def along(L, S):
     """H, and the correlation of the last two times, at ``L exp(S) Lᵀ``."""
     H = L @ expm(S) @ L.T
