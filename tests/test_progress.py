@@ -217,6 +217,7 @@ def test_all_that_takes_long_takes_progress():
         "kernel_sd",
         "kernel_shift",
         "landscape",
+        "solve_endpoint_batch",
         "phase_weights",
         "phase_shares",
     ):

@@ -24,6 +24,7 @@ from numerics.inputs.scalars import integer
 from numerics.linalg import FloatArray
 from numerics.linear.newton import newton
 from numerics.lowering.scalar import Lowered, lower
+from numerics.progress import Progress, watched
 from numerics.results.base import Result
 from numerics.results.display import Facts
 from numerics.results.labelled import Arrays, Labelled, kernel_array, kernel_coordinates
@@ -44,8 +45,8 @@ LONGEST_BATCH = 8
 FIXED = ("T", "arch", "branch")
 #: What a table of a batch has for each state, besides its order parameter.
 TABLED = ("free_energy", "energy", "entropy", "exists", "converged", "stable", "residual", "reduced_kappa")
-#: Starts are found for so many problems together.
-PART = 8192
+#: Starts are found for so many problems together; so many are solved together, some seconds' work.
+PART, BLOCK = 8192, 1 << 17
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -184,6 +185,7 @@ def solve_endpoint_batch(
     v: ArrayLike = 1.0,
     w: ArrayLike = 1.0,
     tolerance: float = 1e-10,
+    progress: bool | Progress | None = None,
 ) -> EndpointBatch:
     """One branch at every signal λ, noise κ and widths u, v, w, broadcast against each other.
 
@@ -193,6 +195,15 @@ def solve_endpoint_batch(
     states at the same parameters, on either side of its folds, the one of lowest free energy is given; where it has
     none, the entry is NaN and ``exists`` is False. ``"lowest"`` gives the lower of both branches' states; the branches
     of longer lags, which T ≥ 5 has too, are not compared: `solve` looks for those.
+
+    Args:
+        T: index of the last output.
+        signal, kappa, u, v, w: λ, κ and the prior widths.
+        arch: ``"rnn"`` or ``"dnn"``.
+        branch: ``"incoherent"``, ``"coherent"`` or ``"lowest"``.
+        tolerance: relative residual of a converged state.
+        progress: True shows how many problems are solved, on standard error; a function is told
+            (`numerics.progress`).
 
     Raises:
         InputError: T outside 3 … 8, an unknown name, parameters that are not finite and positive (κ and λ may be 0), or
@@ -207,10 +218,28 @@ def solve_endpoint_batch(
     longest = f"an integer from 3 to {LONGEST_BATCH} (beyond it use numerics.solve)"
     T = integer(T, "T", 3, LONGEST_BATCH, longest)
     if branch == "lowest":
-        return _lower_of_both(T, signal, kappa, arch, {"u": u, "v": v, "w": w}, tolerance)
-    (lam, noise, u_, v_, w_), shape = _checked(T, arch, branch, signal=signal, kappa=kappa, u=u, v=v, w=w)
+        return _lower_of_both(T, signal, kappa, arch, {"u": u, "v": v, "w": w}, tolerance, progress)
+    given, shape = _checked(T, arch, branch, signal=signal, kappa=kappa, u=u, v=v, w=w)
+    count = given[0].size
+    blocks = [slice(first, first + BLOCK) for first in range(0, max(count, 1), BLOCK)]
+    parts = []
+    with watched(progress, "solve_endpoint_batch") as told:
+        for block in blocks:
+            told(f"{branch} states", block.start, count)
+            own = [array if array.size == 1 else array[block] for array in given]
+            parts.append(_states_of(T, arch, branch, own, tolerance))
+    found = parts[0] if len(parts) == 1 else {name: np.concatenate([each[name] for each in parts]) for name in parts[0]}
+    shaped: dict[str, Any] = {name: values.reshape(*shape, *values.shape[1:]) for name, values in found.items()}
+    return EndpointBatch(T=T, arch=arch, branch=branch, **shaped)
+
+
+def _states_of(
+    T: int, arch: str, branch: str, parameters: list[FloatArray], tolerance: float
+) -> dict[str, NDArray[Any]]:
+    """The batch's arrays for flat λ, κ, u, v, w; the last three may be one number for all."""
+    lam, noise, u, v, w = parameters
     n = T - 1
-    reduced = np.ascontiguousarray([lam, noise / (v_ * w_ ** (n - 1) * u_)])
+    reduced = np.ascontiguousarray([lam, noise / (v * w ** (n - 1) * u)])
     start, exists = _starts(branches.spline(n, 0 if branch == "incoherent" else 1), *reduced)
     states = (_lowered_states if T <= LONGEST else _matrix_states)(T, arch, start, reduced, tolerance)
     lost = np.flatnonzero(exists & ~states.converged)
@@ -228,10 +257,11 @@ def solve_endpoint_batch(
     kernel = np.empty((n, n, lam.size))
     for k, (i, j) in enumerate(zip(rows, columns, strict=True)):
         # H^{ts} = u w^{(t+s)/2-1} times its value in units u = v = w = 1
-        np.multiply(states.x[k], hide * u_ * w_ ** float((i + j) / 2), out=kernel[i, j])
+        np.multiply(states.x[k], hide * u * w ** float((i + j) / 2), out=kernel[i, j])
         kernel[j, i] = kernel[i, j]
-    found = {
+    return {
         "signal": lam,
+        "kernel": np.moveaxis(kernel, 2, 0),
         "kappa": np.broadcast_to(noise, lam.shape),
         "free_energy": (states.energy + states.entropy) * hide,
         "energy": states.energy * hide,
@@ -242,18 +272,20 @@ def solve_endpoint_batch(
         "residual": states.residual,
         "reduced_kappa": reduced[1],
     }
-    shaped: dict[str, Any] = {name: values.reshape(shape) for name, values in found.items()}
-    return EndpointBatch(
-        T=T, arch=arch, branch=branch, kernel=np.moveaxis(kernel, 2, 0).reshape(*shape, n, n), **shaped
-    )
 
 
 def _lower_of_both(
-    T: int, signal: ArrayLike, kappa: ArrayLike, arch: str, widths: dict[str, ArrayLike], tolerance: float
+    T: int,
+    signal: ArrayLike,
+    kappa: ArrayLike,
+    arch: str,
+    widths: dict[str, ArrayLike],
+    tolerance: float,
+    progress: bool | Progress | None,
 ) -> EndpointBatch:
     names: tuple[Branch, ...] = ("incoherent", "coherent") if arch == "rnn" and T != 3 else ("incoherent",)
     first, *others = (
-        solve_endpoint_batch(T, signal, kappa, arch, branch=name, tolerance=tolerance, **widths)  # type: ignore[arg-type]
+        solve_endpoint_batch(T, signal, kappa, arch, branch=name, tolerance=tolerance, progress=progress, **widths)  # type: ignore[arg-type]
         for name in names
     )
     taken = {field.name: np.array(getattr(first, field.name)) for field in fields(first) if field.name not in FIXED}

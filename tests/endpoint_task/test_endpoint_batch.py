@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from numerics import solve
+from numerics.endpoint_task import batch as batch_module
 from numerics.endpoint_task import branches
 from numerics.endpoint_task.batch import critical_signals, lowered_endpoint, solve_endpoint_batch
 from numerics.errors import InputError
@@ -35,6 +36,25 @@ def test_the_incoherent_branch_is_the_root_of_its_scalar_equation():
         roots = np.roots((np.poly1d([1, -1]) * cubic * cubic - lam * np.poly1d([1, 0, 0, 0])).coeffs)
         real = roots[(np.abs(roots.imag) < 1e-9) & (roots.real > 1)].real
         assert np.min(np.abs(real - ratio)) < 1e-8 * ratio
+
+
+@pytest.mark.parametrize("branch", ["incoherent", "coherent", "lowest"])
+def test_a_long_batch_is_solved_in_blocks_that_are_told(monkeypatch, branch):
+    signal, kappa = np.meshgrid(np.linspace(5, 20, 5), np.linspace(0.5, 3, 4))
+    w = np.linspace(0.9, 1.1, 20).reshape(4, 5)
+    whole = solve_endpoint_batch(4, signal, kappa, branch=branch, w=w, u=1.3)
+    monkeypatch.setattr(batch_module, "BLOCK", 7)
+    told = []
+    parts = solve_endpoint_batch(
+        4, signal, kappa, branch=branch, w=w, u=1.3, progress=lambda what, done, total: told.append((done, total))
+    )
+    for field in dataclasses.fields(whole):
+        one, other = getattr(whole, field.name), getattr(parts, field.name)
+        if isinstance(one, np.ndarray) and one.dtype != bool:
+            np.testing.assert_allclose(other, one, rtol=1e-9, atol=1e-9)
+        else:
+            np.testing.assert_array_equal(other, one)
+    assert told == [(0, 20), (7, 20), (14, 20)] * (2 if branch == "lowest" else 1)
 
 
 def test_stability_is_lost_at_the_critical_signal():
