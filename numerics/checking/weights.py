@@ -3,8 +3,7 @@
 ``p_k ∝ g_k exp(-N F_k - Γ_k - Γ_2k/N)``, ``Γ = ½ ln|v𝒯H𝒯ᵀ+κ| + ½ ln|𝓗|`` with the Hessian 𝓗 in the natural metric, in
 which the volume element of the kernel's density is 1, Γ_2 from diagrams of two loops, and g the number of its images
 under the sign symmetries; for small kernels of linear networks from their exact density in place of the loops. In each
-region the mean kernel at this width is
-predicted: from that density, or to first order in 1/N.
+region the mean kernel at this width is predicted: from that density, or to first order in 1/N.
 """
 
 from __future__ import annotations
