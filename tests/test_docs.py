@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import tomllib
@@ -147,6 +148,19 @@ def test_the_citation_is_of_this_version():
     assert citation["version"] == project["version"]
     assert citation["license"] == project["license"]
     assert {"cff-version", "message", "title", "authors"} <= set(citation)
+
+
+LISTING = ("checking", "continuation", "linear", "lowering", "nonlinear", "symmetry")
+
+
+@pytest.mark.parametrize("package", ["theory", *(f"numerics/{name}" for name in LISTING)])
+def test_a_package_that_lists_its_modules_lists_all_and_nothing_that_is_gone(package: str):
+    folder = ROOT / package
+    sources = {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("*.py")}
+    words = set(re.findall(r"``([a-z]\w+)``", ast.get_docstring(ast.parse(sources.pop("__init__"))) or ""))
+    assert set(sources) - words == set()
+    others = words - set(sources) - {path.parent.name for path in folder.glob("*/__init__.py")}
+    assert {word for word in others if not any(f"def {word}(" in text for text in sources.values())} == set()
 
 
 def sources() -> Iterator[tuple[str, str]]:

@@ -4,20 +4,25 @@
 maximum over Φ̃ is the free energy of Φ, whose minima are the states of the network.
 
 Coordinates: ``space``, of one neuron's trajectory, in which its covariance C[Φ] is regular, for any sharing matrix,
-skip and biases; ``labels``, the energy of all outputs and its derivatives; ``forward``, the kernel without data. φ
-itself is ``numerics.inputs.activation``.
+skip and biases; ``classes``, rows of Φ that are one row; ``labels``, the energy of all outputs and its derivatives;
+``forward``, the kernel without data. φ itself is ``numerics.inputs.activation``.
 
 Averages: ``nodes``, over the tilted trajectory, with their exact sensitivities, from weighted points; ``quadrature``,
-such points for few dimensions; ``sample``, for many. ``reduced``: F maximised over Φ̃, with gradient and Hessian;
-``iteration``: the map of moments on a sample that moves with the state, by ``averaging`` over each of the ``groups`` of
-which a law is the product, in coordinates of ``frames``; ``refining``: how its fixed points move on other samples;
-``weak``: what weak labels change of the random network's kernel.
+such points for few dimensions; ``sample``, for many; ``walkers``, where a fixed sample has too few points that count;
+``trajectories``, points of the law of a state that is known. ``reduced``: F maximised over Φ̃, with gradient and
+Hessian; ``iteration``: the map of moments on a sample that moves with the state, by ``averaging`` over each of the
+``groups`` of which a law is the product, in coordinates of ``frames``; ``instability``: directions in which it leads
+away from a fixed point; ``refining``: how its fixed points move on other samples; ``corrected``: Newton's steps on many
+more points; ``weak``: what weak labels change of the random network's kernel.
 
 States: ``search``, the way to them (``lowest_state``, ``all_states``, ``state_near``); ``setting``, what its parts
 need; ``following``, the random network's state as the labels grow; ``exploration``, the cheap part, by ``descent`` of F
 over ``laws`` of the trajectory (``gaussian_descent`` where it has many dimensions), from those of ``learnt`` too;
 ``states``, such laws as states of an engine; ``minima``, what is met from all sides and below; ``answers``, the states
-refined and compared; ``engine``, what this asks of ``by_quadrature`` and ``by_sampling``; ``diagonal``, the incoherent
-state of one trajectory; ``solution``; ``critical``, where the random network's state turns unstable; ``held_out``,
-inputs that were not learnt.
+refined and compared; ``engine``, what this asks of ``by_quadrature``, ``by_sampling`` and ``by_walkers``;
+``diagonal``, the incoherent state of one trajectory; ``solution``; ``critical``, where the random network's state turns
+unstable. ``journal``, a search that goes on where it was interrupted, with ``encoding``, how its steps are kept.
+
+Beyond the state: ``fluctuations`` at finite width; ``held_out``, inputs that were not learnt; ``joined``, these at
+finite width.
 """
