@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:
         from derivations.commands import failure
 
-        told = failure.report(error, sys.argv[1:] if arguments is None else arguments)
+        told = failure.report_failure(error, sys.argv[1:] if arguments is None else arguments)
         if told is None:
             raise
         status = told

@@ -13,14 +13,14 @@ from theory.critical_point import DISCONTINUOUS, leading_powers
 from theory.typesetting import Latex, Raw, Row, decimal, over_times, written
 
 Fields = Mapping[str, Any]
-Groups = list[list[Row]]
+RowGroups = list[list[Row]]
 
 
-def _kernel(value: Fields, fields: Fields, printer: Latex) -> Groups:
+def _kernel(value: Fields, fields: Fields, printer: Latex) -> RowGroups:
     return [[Row(f"H^{{{name}}}", entry) for name, entry in value.items()]]
 
 
-def _powers(value: Any, fields: Fields, printer: Latex) -> Groups:
+def _powers(value: Any, fields: Fields, printer: Latex) -> RowGroups:
     """Of the order parameter: its first coefficients."""
     row = leading_powers(
         fields["T"],
@@ -33,7 +33,7 @@ def _powers(value: Any, fields: Fields, printer: Latex) -> Groups:
     return [[row._replace(phrase="the unstable branch: the transition is discontinuous" if bends else row.phrase)]]
 
 
-def _domain(value: Any, fields: Fields, printer: Latex) -> Groups:
+def _domain(value: Any, fields: Fields, printer: Latex) -> RowGroups:
     words = "range of the parameter"
     if isinstance(value, Interval):
         return [[Row(written(fields["parameter"], printer), value.start, words, ">")]]
@@ -54,7 +54,7 @@ def _domain(value: Any, fields: Fields, printer: Latex) -> Groups:
     ]
 
 
-def _terms(value: Fields, fields: Fields, printer: Latex) -> Groups:
+def _terms(value: Fields, fields: Fields, printer: Latex) -> RowGroups:
     return [[Row(*_pair(name, term)) for name, term in value.items()]]
 
 
@@ -63,14 +63,14 @@ def _pair(name: str, value: Any) -> tuple[str, Any, str]:
     return left, value, words
 
 
-def _slopes(value: Fields, fields: Fields, printer: Latex) -> Groups:
+def _slopes(value: Fields, fields: Fields, printer: Latex) -> RowGroups:
     return [
         [Row(rf"\frac{{\partial F}}{{\partial {printer.doprint(Symbol(name))}}}", slope)]
         for name, slope in value.items()
     ]
 
 
-def _second(value: Fields, fields: Fields, printer: Latex) -> Groups:
+def _second(value: Fields, fields: Fields, printer: Latex) -> RowGroups:
     groups = []
     for names, entry in value.items():
         first, second = (printer.doprint(Symbol(name)) for name in names.split(" "))
@@ -78,7 +78,7 @@ def _second(value: Fields, fields: Fields, printer: Latex) -> Groups:
     return groups
 
 
-def _definitions(value: Fields, fields: Fields, printer: Latex) -> Groups:
+def _definitions(value: Fields, fields: Fields, printer: Latex) -> RowGroups:
     """Named matrices; products of others come as text."""
     groups = []
     for name, matrix in value.items():
@@ -89,11 +89,11 @@ def _definitions(value: Fields, fields: Fields, printer: Latex) -> Groups:
     return groups
 
 
-def _labels(value: Mapping[str, float], fields: Fields, printer: Latex) -> Groups:
+def _labels(value: Mapping[str, float], fields: Fields, printer: Latex) -> RowGroups:
     return [[Row(printer.doprint(Symbol(name)), label, "label") for name, label in value.items()]]
 
 
-def _sectors(value: Mapping[str, Fields], fields: Fields, printer: Latex) -> Groups:
+def _sectors(value: Mapping[str, Fields], fields: Fields, printer: Latex) -> RowGroups:
     """The second variation at lag 0 and l: an m × m tridiagonal matrix L."""
     groups = []
     for name, sector in value.items():
@@ -110,13 +110,13 @@ def _sectors(value: Mapping[str, Fields], fields: Fields, printer: Latex) -> Gro
     return groups
 
 
-def _incoherent_covariance(value: Fields, fields: Fields, printer: Latex) -> Groups:
+def _incoherent_covariance(value: Fields, fields: Fields, printer: Latex) -> RowGroups:
     lags = {"lag 0": ("H^{tt}", "H^{ss}"), "lag l": ("H^{t,t+l}", "H^{s,s+l}")}
     words = "covariance on the incoherent branch, t <= s"
     return [[Row(_covariance(*lags[name]), entry, words) for name, entry in value.items()]]
 
 
-def _coherent_covariance(value: Fields, fields: Fields, printer: Latex) -> Groups:
+def _coherent_covariance(value: Fields, fields: Fields, printer: Latex) -> RowGroups:
     words = "covariance on the coherent branch"
     pairs = {names: names.split(",") for names in value}
     return [[Row(_covariance(*(f"H^{{{name}}}" for name in pairs[names])), value[names], words)] for names in value]
@@ -126,7 +126,7 @@ def _covariance(first: str, second: str) -> str:
     return rf"N \operatorname{{Cov}}\left({first}, {second}\right)"
 
 
-def _mean_shift(value: Fields, fields: Fields, printer: Latex) -> Groups:
+def _mean_shift(value: Fields, fields: Fields, printer: Latex) -> RowGroups:
     entries = {rf"H^{{{name}}}": entry for name, entry in value.items()}
     words = "shift of the mean at finite width"
     return [
@@ -134,11 +134,11 @@ def _mean_shift(value: Fields, fields: Fields, printer: Latex) -> Groups:
     ]
 
 
-def _propagators(value: Fields, fields: Fields, printer: Latex) -> Groups:
+def _propagators(value: Fields, fields: Fields, printer: Latex) -> RowGroups:
     return [[Row(printer.doprint(Symbol(name)), entry, "label propagator") for name, entry in value.items()]]
 
 
-def _orders(value: list[Fields], fields: Fields, printer: Latex) -> Groups:
+def _orders(value: list[Fields], fields: Fields, printer: Latex) -> RowGroups:
     groups = []
     for each in value:
         k = each["order"]
@@ -163,10 +163,10 @@ def _path(text: str) -> str:
     return rf"\left[{arrows};\ {pairs}\right]"
 
 
-def _special_point(symbol: str) -> Callable[[Fields, Fields, Latex], Groups]:
+def _special_point(symbol: str) -> Callable[[Fields, Fields, Latex], RowGroups]:
     """A point of coexistence, in decimals."""
 
-    def table(value: Any, fields: Fields, printer: Latex) -> Groups:
+    def table(value: Any, fields: Fields, printer: Latex) -> RowGroups:
         n = fields["T"] - 1
         lefts = {"signal": r"\lambda", "order_parameter": over_times("H", n, n - 1), "free_energy": "F"}
         at = "fold of the coherent branch" if symbol == "f" else "equal free energy"
@@ -175,8 +175,8 @@ def _special_point(symbol: str) -> Callable[[Fields, Fields, Latex], Groups]:
     return table
 
 
-def _averages(name: str) -> Callable[[Fields, Fields, Latex], Groups]:
-    def table(value: Fields, fields: Fields, printer: Latex) -> Groups:
+def _averages(name: str) -> Callable[[Fields, Fields, Latex], RowGroups]:
+    def table(value: Fields, fields: Fields, printer: Latex) -> RowGroups:
         phi = rf"\phi_{{\text{{{name}}}}}"
         lefts = {"average": f"{phi}(x) {phi}(y)", "slope_average": f"{phi}'(x) {phi}'(y)"}
         return [[Row(rf"\left\langle {lefts[key]} \right\rangle", entry) for key, entry in value.items()]]
@@ -185,7 +185,7 @@ def _averages(name: str) -> Callable[[Fields, Fields, Latex], Groups]:
 
 
 #: By the name of the field; each takes its value, all fields and the printer.
-TABLES: dict[str, Callable[[Any, Fields, Latex], Groups]] = {
+TABLES: dict[str, Callable[[Any, Fields, Latex], RowGroups]] = {
     "kernel": _kernel,
     "amplitude_squared": _powers,
     "amplitude_fourth": _powers,

@@ -6,7 +6,7 @@ from typing import Any
 
 from sympy import CRootOf, Float, Rational, Symbol, sympify
 
-from derivations.formula_tables import TABLES, Fields, Groups
+from derivations.formula_tables import TABLES, Fields, RowGroups
 from derivations.quantities import symbol_and_phrase
 from theory.critical_point import DISCONTINUOUS, order_parameter
 from theory.typesetting import OVER_TIMES, Latex, Raw, Row, align, decimal, lines, written
@@ -35,7 +35,7 @@ def as_latex(what: str, fields: Fields, *, only: str | None = None, columns: int
     fields = told(fields)
     printer = Latex(_joint_letters(fields))
     given = fields if only is None else {only: fields[only]}
-    groups: Groups = [_given(what, given, printer)]
+    groups: RowGroups = [_given(what, given, printer)]
     for name, value in fields.items():
         if only not in (None, name):
             continue
@@ -43,7 +43,7 @@ def as_latex(what: str, fields: Fields, *, only: str | None = None, columns: int
             groups += TABLES[name](value, fields, printer)
         elif name not in _UNWRITTEN and not (name.endswith("_float") and name.removesuffix("_float") in fields):
             groups.append(_rows(what, name, value, fields, printer))
-    environments: Groups = [[]]
+    environments: RowGroups = [[]]
     for group in groups:
         if environments[-1] and len(environments[-1]) + len(group) > _TOGETHER:
             environments.append([])

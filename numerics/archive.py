@@ -22,12 +22,14 @@ from numpy.typing import NDArray
 from numerics.errors import InputError
 from numerics.files import refused_if_unwritable, write_bytes
 
-Arrays: TypeAlias = Mapping[str, NDArray[Any]]
+NamedArrays: TypeAlias = Mapping[str, NDArray[Any]]
 
 _DIGEST_BYTES = 32
 
 
-def save(path: Path, kind: bytes, fingerprint: str, header: Mapping[str, Any], arrays: Arrays, accepted: str) -> None:
+def save(
+    path: Path, kind: bytes, fingerprint: str, header: Mapping[str, Any], arrays: NamedArrays, accepted: str
+) -> None:
     """Write arrays, and a header of plain JSON types.
 
     Args:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from numerics.checking.agreement import compare, shift_seen, width_trend
+from numerics.checking.agreement import compare_means, shift_seen, width_trend
 from numerics.errors import InputError
 
 KERNEL = np.array([[2.0, 0.5], [0.5, 3.0]])
@@ -15,7 +15,7 @@ ERROR = np.full((2, 2), 0.01)
 
 
 def test_differences_within_their_errors_agree():
-    verdict = compare(KERNEL, KERNEL + 2 * ERROR, ERROR, rhat=1.0, ess=1000.0)
+    verdict = compare_means(KERNEL, KERNEL + 2 * ERROR, ERROR, rhat=1.0, ess=1000.0)
     assert verdict.agrees
     np.testing.assert_allclose(verdict.z, 2.0)
 
@@ -49,10 +49,10 @@ def test_the_share_of_a_shift_that_is_seen():
         assert all(abs(each.z) > 4 for each in wrong), factor
         assert np.mean([each.share for each in wrong]) == pytest.approx(factor, abs=0.4)
     seen = wrong[0]
-    verdict = compare(KERNEL, KERNEL, ERROR, rhat=1.0, ess=1000.0, shift=seen)
+    verdict = compare_means(KERNEL, KERNEL, ERROR, rhat=1.0, ess=1000.0, shift=seen)
     assert not verdict.agrees
     assert "share" in verdict.reason
-    assert compare(KERNEL, KERNEL, ERROR, rhat=1.0, ess=1000.0, shift=found[0]).agrees
+    assert compare_means(KERNEL, KERNEL, ERROR, rhat=1.0, ess=1000.0, shift=found[0]).agrees
     # what the theory does not know of its own shift is in the error
     unsure = shift_seen(kernels_around(KERNEL, 0), KERNEL, SHIFT, np.abs(SHIFT))
     assert unsure.error > 1
@@ -63,26 +63,26 @@ def test_the_share_of_a_shift_that_is_seen():
 def test_one_wrong_entry_disagrees(entry):
     mean = KERNEL.copy()
     mean[entry] += 0.05
-    verdict = compare(KERNEL, mean, ERROR, rhat=1.0, ess=1000.0)
+    verdict = compare_means(KERNEL, mean, ERROR, rhat=1.0, ess=1000.0)
     assert not verdict.agrees
     assert "|z|" in verdict.reason
 
 
 @pytest.mark.parametrize(("rhat", "ess"), [(1.2, 1000.0), (1.0, 20.0)])
 def test_chains_that_have_not_mixed_are_no_evidence(rhat, ess):
-    verdict = compare(KERNEL, KERNEL, ERROR, rhat=rhat, ess=ess)
+    verdict = compare_means(KERNEL, KERNEL, ERROR, rhat=rhat, ess=ess)
     assert not verdict.agrees
     assert "mixed" in verdict.reason
 
 
 @pytest.mark.parametrize(("off", "verdict"), [(2.0, "agrees"), (9.0, "undecided")])
 def test_a_difference_from_the_limit_decides_nothing_where_the_shift_is_not_known(off, verdict):
-    found = compare(KERNEL, KERNEL + off * ERROR, ERROR, rhat=1.0, ess=1000.0, at_width=False)
+    found = compare_means(KERNEL, KERNEL + off * ERROR, ERROR, rhat=1.0, ess=1000.0, at_width=False)
     assert found.verdict == verdict
     assert found.agrees is (verdict == "agrees")
     assert "N → ∞" in found.reason
-    assert compare(KERNEL, KERNEL + off * ERROR, ERROR, rhat=1.0, ess=1000.0).verdict in (verdict, "disagrees")
-    assert not compare(KERNEL, KERNEL, ERROR, rhat=2.0, ess=1000.0, at_width=False).agrees
+    assert compare_means(KERNEL, KERNEL + off * ERROR, ERROR, rhat=1.0, ess=1000.0).verdict in (verdict, "disagrees")
+    assert not compare_means(KERNEL, KERNEL, ERROR, rhat=2.0, ess=1000.0, at_width=False).agrees
 
 
 def test_false_alarms_are_as_rare_as_stated():
@@ -91,7 +91,7 @@ def test_false_alarms_are_as_rare_as_stated():
     for _ in range(4000):
         noise = np.triu(rng.standard_normal((2, 2)))
         noise = noise + np.triu(noise, 1).T
-        alarms += not compare(KERNEL, KERNEL + ERROR * noise, ERROR, rhat=1.0, ess=1000.0).agrees
+        alarms += not compare_means(KERNEL, KERNEL + ERROR * noise, ERROR, rhat=1.0, ess=1000.0).agrees
     assert alarms <= 14  # 4 expected at the level of 1e-3
 
 
@@ -99,18 +99,18 @@ def test_false_alarms_are_as_rare_as_stated():
 def test_the_limit_is_where_the_stated_share_of_correct_predictions_fails(rows):
     """Two-sided tail probability 1e-3 over all independent entries together, by the complementary error function."""
     kernel, error = np.eye(rows), np.full((rows, rows), 0.01)
-    limit = compare(kernel, kernel, error, rhat=1.0, ess=1000.0).z_limit
+    limit = compare_means(kernel, kernel, error, rhat=1.0, ess=1000.0).z_limit
     entries = rows * (rows + 1) // 2
     assert entries * math.erfc(limit / math.sqrt(2)) == pytest.approx(1e-3, rel=1e-9)
     off = np.zeros((rows, rows))
     for factor, agrees in ((0.99, True), (-0.99, True), (1.01, False), (-1.01, False)):
         off[0, 0] = factor * limit * 0.01
-        assert compare(kernel, kernel + off, error, rhat=1.0, ess=1000.0).agrees is agrees
+        assert compare_means(kernel, kernel + off, error, rhat=1.0, ess=1000.0).agrees is agrees
 
 
 def test_alignment_is_one_only_for_proportional_kernels():
-    assert compare(KERNEL, 2 * KERNEL, ERROR, rhat=1.0, ess=1000.0).cka == pytest.approx(1.0)
-    assert compare(KERNEL, np.eye(2), ERROR, rhat=1.0, ess=1000.0).cka < 0.99
+    assert compare_means(KERNEL, 2 * KERNEL, ERROR, rhat=1.0, ess=1000.0).cka == pytest.approx(1.0)
+    assert compare_means(KERNEL, np.eye(2), ERROR, rhat=1.0, ess=1000.0).cka < 0.99
 
 
 def test_the_limit_of_planted_widths_is_found_with_its_error():

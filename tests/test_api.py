@@ -71,7 +71,7 @@ def results(tmp_path_factory):
         solve_endpoint_batch(4, np.linspace(5.0, 20.0, 5), branch="coherent"),
         landscape(4, 20.0, [-0.5, 0.0, 0.5]),
         simulation,
-        agreement.compare(
+        agreement.compare_means(
             solution.kernel, simulation.kernel_mean, simulation.kernel_standard_error, rhat=1.0, ess=200.0
         ),
         compare(solution, simulation),

@@ -11,7 +11,7 @@ import pytest
 
 from numerics import solve
 from numerics.certificate.certify import Certificate
-from numerics.checking.agreement import compare
+from numerics.checking.agreement import compare_means
 from numerics.checking.check import Check
 from numerics.endpoint_task.batch import EndpointBatch
 from numerics.endpoint_task.landscape import Landscape
@@ -117,9 +117,9 @@ def test_several_solutions(state, ax):
 
 def test_an_agreement_and_a_check(state, ax):
     predicted, error = np.eye(2), np.full((2, 2), 0.1)
-    good = compare(predicted, predicted + 0.1, error, rhat=1.0, ess=500.0)
-    bad = compare(predicted, predicted + 1.0, error, rhat=1.0, ess=500.0)
-    open_ = compare(predicted, predicted, error, rhat=1.2, ess=500.0)
+    good = compare_means(predicted, predicted + 0.1, error, rhat=1.0, ess=500.0)
+    bad = compare_means(predicted, predicted + 1.0, error, rhat=1.0, ess=500.0)
+    open_ = compare_means(predicted, predicted, error, rhat=1.2, ess=500.0)
     assert [each.verdict for each in (good, bad, open_)] == ["agrees", "disagrees", "undecided"]
     facts = dict(bad.facts())
     assert facts["verdict"] == f"disagrees: {bad.reason}"

@@ -27,7 +27,7 @@ from numerics import (
     solve_all,
     solve_endpoint_batch,
 )
-from numerics.checking.agreement import compare, width_trend
+from numerics.checking.agreement import compare_means, width_trend
 from numerics.endpoint_task.landscape import landscape, plane
 from numerics.errors import InputError
 from numerics.inputs.arrays import finite_array, real_array
@@ -121,9 +121,9 @@ TAKERS = {
     "y_test": lambda a: Problem(np.ones((2, 1)), np.ones((2, 2)), x_test=np.ones((2, 1)), y_test=a),
     "A": lambda a: cka(a, np.eye(2)),
     "B": lambda a: cka(np.eye(2), a),
-    "predicted": lambda a: compare(a, np.eye(2), np.eye(2), rhat=1, ess=200),
-    "mean": lambda a: compare(np.eye(2), a, np.eye(2), rhat=1, ess=200),
-    "standard_error": lambda a: compare(np.eye(2), np.eye(2), a, rhat=1, ess=200),
+    "predicted": lambda a: compare_means(a, np.eye(2), np.eye(2), rhat=1, ess=200),
+    "mean": lambda a: compare_means(np.eye(2), a, np.eye(2), rhat=1, ess=200),
+    "standard_error": lambda a: compare_means(np.eye(2), np.eye(2), a, rhat=1, ess=200),
     "means": lambda a: width_trend([8, 16], a, np.ones((2, 2))),
     "standard_errors": lambda a: width_trend([8, 16], np.ones((2, 2)), a),
     "widths": lambda a: width_trend(a, np.ones((2, 2)), np.ones((2, 2))),

@@ -171,9 +171,9 @@ class CoherentStates:
         for _ in range(ITERATIONS):
             matrix, residual, forcing = self.linear_system(H, signal)
             if max(abs(x) for x in residual) < tolerance:
-                tangent = eliminate(matrix, forcing)
+                tangent = solve_linear_system(matrix, forcing)
                 return H, signal, -tangent[held], -tangent[len(pairs) - 1]
-            step = eliminate(matrix, residual)
+            step = solve_linear_system(matrix, residual)
             for index, (i, j) in enumerate(pairs):
                 if index != held:
                     H[i, j] -= step[index]
@@ -202,7 +202,7 @@ class CoherentStates:
         return ((r - 1) * (growth + self.kappa) / growth + self.n * (r - 1 - self.ctx.ln(r))) / 2
 
 
-def eliminate(rows: list[list[Any]], right: list[Any]) -> list[Any]:
+def solve_linear_system(rows: list[list[Any]], right: list[Any]) -> list[Any]:
     """The solution of a linear system, by elimination with partial pivoting on lists.
 
     mpmath's own solver takes several times as long: it looks every entry up in a dictionary, and refines.

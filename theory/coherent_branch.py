@@ -8,7 +8,7 @@ With ``s = H^{11}`` as the one parameter, in units ``u = v = w = 1``,
 ``λ = (H^{33}+κ)²/(4s(s-1))``, ``s > 2``,
 
 and every positive definite stationary kernel with ``H^{12} ≠ 0`` is of this form: for these the steps of
-``eliminate`` only divide by positive quantities. At s = 2 the branch leaves the incoherent one.
+``solve_stationarity`` only divide by positive quantities. At s = 2 the branch leaves the incoherent one.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from sympy import (
 )
 
 from theory import symbols
-from theory.coherent_elimination import HORIZON, SIZE, eliminate, simplified_logs, unit_free_energy
+from theory.coherent_elimination import HORIZON, SIZE, simplified_logs, solve_stationarity, unit_free_energy
 from theory.display import Equations, Typeset
 from theory.kernel import normalised_noise
 from theory.typesetting import Row, over_times
@@ -160,7 +160,7 @@ def coherent_branch(kappa: Expr = symbols.kappa) -> CoherentBranch:
     if kappa.is_nonnegative is False or not kappa.is_real:
         raise ValueError(f"kappa: is {kappa}; accepted: a number ≥ 0 or the symbol κ")
     s = symbols.s
-    solution = eliminate()
+    solution = solve_stationarity()
     odd = sqrt(solution.kernel[1, 2])
     kernel = dict(solution.kernel) | {(1, 2): odd, (2, 3): solution.kernel[2, 3] * odd}
     reach = kernel[3, 3] + kappa

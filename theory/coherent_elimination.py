@@ -124,7 +124,7 @@ def _solve_linear(equation: Expr, unknown: Expr, nonzero: Iterable[Expr]) -> Exp
 
 
 @cache
-def eliminate() -> Elimination:
+def solve_stationarity() -> Elimination:
     """Solve the six stationarity conditions at T = 4 exactly, by six linear equations in turn.
 
     1. ``γ = 0``: given ``h^2``, ``h^1`` and ``h^3`` are uncorrelated. ``H^{13}`` enters through ``ln|H|`` alone.

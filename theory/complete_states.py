@@ -34,7 +34,7 @@ from sympy.polys.matrices import DomainMatrix
 
 from theory import symbols
 from theory.coherent_branch import CoherentBranch, coherent_branch
-from theory.coherent_elimination import coordinate_stationarity, eliminate
+from theory.coherent_elimination import coordinate_stationarity, solve_stationarity
 from theory.free_energy import UNITS, endpoint_free_energy
 from theory.incoherent import incoherent_branch
 from theory.kernel import require_architecture, require_horizon
@@ -234,10 +234,10 @@ def _assert_equal_ratios(T: int, arch: str) -> None:
 def _assert_coherent_or_diagonal() -> None:
     """RNN at T = 4: every stationary kernel is diagonal or on the coherent branch.
 
-    ``eliminate`` solves the conditions for ``p ≠ 0``. Here: γ = 0 always; by ``∂F/∂H^{23}``, p and q vanish together;
+    ``solve_stationarity`` does so for ``p ≠ 0``. Here: γ = 0 always; by ``∂F/∂H^{23}``, p and q vanish together;
     and then H is diagonal.
     """
-    eliminate()
+    solve_stationarity()
     alpha, c, delta, gamma, p, q = (getattr(symbols, x) for x in ("alpha", "c", "delta", "gamma", "p", "q"))
     conditions = coordinate_stationarity()
     if solve(conditions[gamma], gamma) != [0]:

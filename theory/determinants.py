@@ -47,7 +47,7 @@ def determinant(matrix: Any) -> Expr:
     if not matrix.free_symbols:
         return matrix.det()
     found = []
-    for block in blocks(matrix):
+    for block in connected_blocks(matrix):
         part, names = _named(matrix.extract(block, block))
         everything = tuple(range(len(block)))
         found.append(_minor(part, everything, everything).xreplace(names))
@@ -59,7 +59,7 @@ def inverse(matrix: Any) -> Matrix:
     if not (matrix.free_symbols and matrix.is_symmetric()):
         return matrix.inv()
     result = Matrix.zeros(*matrix.shape)
-    for block in blocks(matrix):
+    for block in connected_blocks(matrix):
         part, names = _named(matrix.extract(block, block))
         everything = tuple(range(len(block)))
         whole = _minor(part, everything, everything).xreplace(names)
@@ -70,7 +70,7 @@ def inverse(matrix: Any) -> Matrix:
     return result
 
 
-def blocks(matrix: Any) -> list[list[int]]:
+def connected_blocks(matrix: Any) -> list[list[int]]:
     """Rows that entries other than 0 connect."""
     return [sorted(block) for block in matrix.connected_components()]
 

@@ -30,7 +30,7 @@ class EliminatedEntry:
     curvature: Expr
 
 
-def eliminate(T: int, arch: str = "rnn") -> EliminatedEntry:
+def eliminate_entry(T: int, arch: str = "rnn") -> EliminatedEntry:
     """Solve ``∂F/∂H^{1n} = 0`` for ``H^{1n}``, T ≥ 4, and prove that the solution is the one minimum.
 
     ``|H| = q(x)`` is quadratic in ``x = H^{1n}`` with leading coefficient ``-|H^{MM}| < 0``. Where q > 0,

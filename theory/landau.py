@@ -31,7 +31,7 @@ from theory.display import Equations, Typeset
 from theory.kernel import require_horizon
 from theory.power_series import (
     MatrixSeries,
-    Series,
+    ScalarSeries,
     invert,
     multiply,
     scalar_divide,
@@ -124,7 +124,7 @@ class _Reduction:
         """The entrywise product with the sharing matrix."""
         return [self.sharing.mul_elementwise(matrix) for matrix in matrices]
 
-    def energy_slope(self, corner: Series, ratio: Series) -> Series:
+    def energy_slope(self, corner: ScalarSeries, ratio: ScalarSeries) -> ScalarSeries:
         """``∂/∂M_{nn}`` of the energy, with λ eliminated: ``-(r-1)(r^n+κ)²/(r^n M_{nn}+κ)²``."""
         zero, one = self.domain.zero, self.domain.one
         noise = [self.kappa] + [zero] * (len(ratio) - 1)
@@ -135,7 +135,7 @@ class _Reduction:
         cost = [one - ratio[0]] + [-x for x in ratio[1:]]
         return scalar_multiply(cost, scalar_multiply(quotient, quotient))
 
-    def gradient(self, M: MatrixSeries, ratio: Series) -> MatrixSeries:
+    def gradient(self, M: MatrixSeries, ratio: ScalarSeries) -> MatrixSeries:
         """``∂(2F)/∂M`` as a symmetric matrix (the entry and its transpose counted as one place each)."""
         n, K = self.n, self.domain
         earlier = self.shared([m.extract(range(n - 1), range(n - 1)) for m in M])
@@ -231,7 +231,7 @@ class _Reduction:
                 total = total + self.embed(self.solve(self.sectors[lag], right), lag)
         return total, multiplier
 
-    def expand(self, mode: list[Any], *, along_branch: bool) -> tuple[MatrixSeries, Series, Series]:
+    def expand(self, mode: list[Any], *, along_branch: bool) -> tuple[MatrixSeries, ScalarSeries, ScalarSeries]:
         """``M`` and r as series in α, and the gradient left over in the entry α.
 
         Along the branch r is a series in α² and nothing is left over; at fixed ``r = r_c`` the leftover is the
@@ -349,7 +349,7 @@ def expansion_at(T: int, noise: Expr, M: ImmutableMatrix, found: Instability) ->
     )
 
 
-def signal_series(T: int, ratio: Series, kappa: Any, domain: Domain) -> Series:
+def signal_series(T: int, ratio: ScalarSeries, kappa: Any, domain: Domain) -> ScalarSeries:
     """λ along the branch, from ``λ = (r-1)(r^n+κ)²/r^n`` and the series of r."""
     growth = scalar_power(ratio, T - 1)
     noisy = [growth[0] + kappa, *growth[1:]]

@@ -62,7 +62,7 @@ def _parts(H: Any, ctx: Any) -> tuple[Any, Any, Any]:
     return H[:size, :size], ctx.inverse(H[:size, :size]), H[1:, 1:]
 
 
-def eigenvalue_condition(H: Any, ctx: Any) -> Any:
+def outlier_condition(H: Any, ctx: Any) -> Any:
     """``|1 - H₋⁻¹H₋₊|``: zero where 1 is an eigenvalue of the regression matrix."""
     size = H.rows - 1
     return ctx.det(ctx.eye(size) - _parts(H, ctx)[1] * H[:size, 1:])
@@ -85,7 +85,7 @@ def outlier_signals(T: int, digits: int = 30) -> tuple[OutlierSignal, OutlierSig
     """
     if isinstance(T, bool) or not isinstance(T, int) or not SHORTEST <= T <= LONGEST:
         raise ValueError(f"T: is {T}; accepted: {SHORTEST} to {LONGEST}")
-    conditions: tuple[Callable[[Any, Any], Any], ...] = (eigenvalue_condition, singular_condition)
+    conditions: tuple[Callable[[Any, Any], Any], ...] = (outlier_condition, singular_condition)
     brackets: list[Any] = [None, None]
     critical = float(critical_point(T, require_noise(0)).signal)
     for before, after in pairwise(follow(T, 0.0, critical)):

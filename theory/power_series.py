@@ -6,7 +6,7 @@ from typing import Any
 
 from sympy.polys.matrices import DomainMatrix
 
-Series = list[Any]
+ScalarSeries = list[Any]
 MatrixSeries = list[DomainMatrix]
 
 
@@ -15,7 +15,7 @@ def multiply(a: MatrixSeries, b: MatrixSeries) -> MatrixSeries:
     return [_sum([a[i] * b[k - i] for i in range(k + 1)]) for k in range(len(a))]
 
 
-def scale(a: Series, b: MatrixSeries) -> MatrixSeries:
+def scale(a: ScalarSeries, b: MatrixSeries) -> MatrixSeries:
     """A scalar power series times a matrix-valued one."""
     return [_sum([b[k - i].scalarmul(a[i]) for i in range(k + 1) if a[i]], b[0]) for k in range(len(a))]
 
@@ -28,14 +28,14 @@ def invert(a: MatrixSeries) -> MatrixSeries:
     return inverse
 
 
-def scalar_multiply(a: Series, b: Series) -> Series:
+def scalar_multiply(a: ScalarSeries, b: ScalarSeries) -> ScalarSeries:
     """Product of two scalar power series, truncated as they are."""
     return [sum((a[i] * b[k - i] for i in range(1, k + 1)), a[0] * b[k]) for k in range(len(a))]
 
 
-def scalar_divide(a: Series, b: Series) -> Series:
+def scalar_divide(a: ScalarSeries, b: ScalarSeries) -> ScalarSeries:
     """Quotient of two scalar power series, the divisor's leading coefficient not zero."""
-    quotient: Series = []
+    quotient: ScalarSeries = []
     for k in range(len(a)):
         rest = a[k]
         for i in range(1, k + 1):
@@ -44,7 +44,7 @@ def scalar_divide(a: Series, b: Series) -> Series:
     return quotient
 
 
-def scalar_power(a: Series, exponent: int) -> Series:
+def scalar_power(a: ScalarSeries, exponent: int) -> ScalarSeries:
     """Positive integer power of a scalar power series."""
     power = a
     for _ in range(exponent - 1):

@@ -30,7 +30,7 @@ from typing import Any
 
 from theory.sharing_stability import critical_mode
 
-Table = list[list[Any]]
+Rows = list[list[Any]]
 
 
 @dataclass(frozen=True)
@@ -106,14 +106,14 @@ def quartic(M: Sequence[Sequence[Any]], lag: int, times: tuple[int, int], ratio:
     )
 
 
-def _banded(n: int, lag: int, entries: Sequence[Any], zero: Any) -> Table:
+def _banded(n: int, lag: int, entries: Sequence[Any], zero: Any) -> Rows:
     table = [[zero] * n for _ in range(n)]
     for t, entry in enumerate(entries):
         table[t][t + lag] = table[t + lag][t] = entry
     return table
 
 
-def _second_order(M: Sequence[Sequence[Any]], E: Table, r: Any) -> Table:
+def _second_order(M: Sequence[Sequence[Any]], E: Rows, r: Any) -> Rows:
     """``R``."""
     early = range(len(M))
     G = _shared(M, E)
@@ -126,7 +126,7 @@ def _second_order(M: Sequence[Sequence[Any]], E: Table, r: Any) -> Table:
     return R
 
 
-def _fourth_order(M: Sequence[Sequence[Any]], E: Table, r: Any) -> Any:
+def _fourth_order(M: Sequence[Sequence[Any]], E: Rows, r: Any) -> Any:
     """``Φ₄``."""
     G = _shared(M, E)
     late = [row[1:] for row in E[1:]]
@@ -135,11 +135,11 @@ def _fourth_order(M: Sequence[Sequence[Any]], E: Table, r: Any) -> Any:
     return r * (fourth - _trace(late, _product(square, G))) + (_trace(whole, whole) - fourth) / 4
 
 
-def _shared(M: Sequence[Sequence[Any]], E: Table) -> Table:
+def _shared(M: Sequence[Sequence[Any]], E: Rows) -> Rows:
     return [[m * e for m, e in zip(row, E[i], strict=False)] for i, row in enumerate(M)]
 
 
-def _product(A: Table, B: Table) -> Table:
+def _product(A: Rows, B: Rows) -> Rows:
     """A product of square tables, most of whose entries are zero."""
     size = len(A)
     filled = [[(k, x) for k, x in enumerate(row) if x] for row in A]
@@ -147,7 +147,7 @@ def _product(A: Table, B: Table) -> Table:
     return [[sum((x * B[k][j] for k, x in filled[i] if B[k][j]), zero) for j in range(size)] for i in range(size)]
 
 
-def _trace(A: Table, B: Table) -> Any:
+def _trace(A: Rows, B: Rows) -> Any:
     size = range(len(A))
     return sum((A[i][j] * B[j][i] for i in size for j in size), A[0][0] - A[0][0])
 

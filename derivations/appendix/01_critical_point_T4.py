@@ -25,7 +25,7 @@ from mpmath import mp
 from sympy import Matrix, Rational, Symbol, diff, factor, latex, log, simplify, solve, sqrt, symbols, together
 
 from theory.critical_point import critical_point
-from theory.elimination import eliminate
+from theory.elimination import eliminate_entry
 from theory.free_energy import endpoint_free_energy
 from theory.landau import landau_expansion
 from theory.symbols import kappa, kernel_entry, r, signal
@@ -62,7 +62,7 @@ print("F =", latex(package.total))
 # %%
 (corner,) = solve(diff(H.det(), H13), H13)
 assert simplify(corner - H12 * H23 / H22) == 0
-assert simplify(corner - eliminate(4).value) == 0
+assert simplify(corner - eliminate_entry(4).value) == 0
 assert simplify((diff(F, H13, 2) - H22 / H.det()).subs(H13, corner)) == 0
 reduced = F.subs(H13, corner)
 

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from scipy.signal import fftconvolve
 
 from numerics import solve
-from numerics.checking.agreement import compare
+from numerics.checking.agreement import compare_means
 from numerics.inputs.problem import Problem, endpoint
 from numerics.linalg import FloatArray
 from numerics.predictors.finite_width import kernel_mean, kernel_sd, kernel_shift
@@ -126,7 +126,9 @@ for T, arch, signal in CASES:
                 "shift": signs * shift,
                 "spread": np.sqrt(width) * kernel_sd(solution, width),
                 "exact_sd": exact.sd,
-                "verdict": compare(signs * exact.kernel, mean.mean, error, rhat=run.rhat, ess=float(mean.ess.min())),
+                "verdict": compare_means(
+                    signs * exact.kernel, mean.mean, error, rhat=run.rhat, ess=float(mean.ess.min())
+                ),
                 "rhat": run.rhat,
             }
         )

@@ -32,7 +32,7 @@ import sympy as sp
 from scipy.optimize import brentq, root
 from scipy.special import erf
 
-from numerics.checking.agreement import compare, shift_seen
+from numerics.checking.agreement import compare_means, shift_seen
 from numerics.inputs.problem import Problem, endpoint
 from numerics.linalg import FloatArray
 from numerics.nonlinear.critical import critical_signal as critical_signal_of
@@ -409,7 +409,7 @@ for arch, signal, start, steps in tasks:
     share = shift_seen(seen, state.kernel, shift, beyond)
     assert share is not None
     error = np.hypot(mean.standard_error, beyond)
-    verdict = compare(state.kernel + shift, mean.mean, error, rhat=run.rhat, ess=run.ess, shift=share)
+    verdict = compare_means(state.kernel + shift, mean.mean, error, rhat=run.rhat, ess=run.ess, shift=share)
     print(f"{arch.upper()}, lambda = {signal:g}: {verdict.reason}; CKA {verdict.cka:.5f}")
     print("  autocorrelation, theory:", *(f"{value:.3f}" for value in autocorrelation(kernel, 1)))
     print(f"  autocorrelation, N = {WIDTH}:", *(f"{value:.3f}" for value in autocorrelation(run.kernel_mean, 1)))

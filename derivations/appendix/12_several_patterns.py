@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from numerics import solve, state_near
-from numerics.checking.agreement import Agreement, compare, width_trend
+from numerics.checking.agreement import Agreement, compare_means, width_trend
 from numerics.inputs.activation import activation_of
 from numerics.inputs.problem import Problem
 from numerics.inputs.teachers import sequence
@@ -111,7 +111,7 @@ class Row:
 def held_against(sampled: dict[str, Any], state: NonlinearSolution) -> Agreement:
     trend = sampled["trend"]
     error = np.hypot(trend.limit_standard_error, state.kernel_error)
-    return compare(state.kernel, trend.limit, error, rhat=sampled["rhat"], ess=sampled["ess"])
+    return compare_means(state.kernel, trend.limit, error, rhat=sampled["rhat"], ess=sampled["ess"])
 
 
 def row(name: str, problem: Problem, steps: int = 800 if FULL else 400, warmup: int = 300 if FULL else 150) -> Row:

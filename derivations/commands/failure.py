@@ -27,7 +27,7 @@ _WORDS = {
 }
 
 
-def report(error: Exception, arguments: Sequence[str]) -> int | None:
+def report_failure(error: Exception, arguments: Sequence[str]) -> int | None:
     """Say in one line what went wrong; the exit status, or None for an error that is a defect of the program.
 
     A computation that broke down still prints its object where --json asks for one.

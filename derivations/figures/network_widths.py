@@ -253,7 +253,7 @@ def read_off(theory: Theory, width: int, run: Mapping[str, Any]) -> Sampled:
         of_mean=(float(of_mean[0]), float(np.hypot(error[0], noise))),
         coherence=observables.coherence(kernels, 1).mean(axis=(0, 1)),
         autocorrelation=np.stack([of_lag.mean, of_lag.standard_error, correlations.std(axis=(0, 1))]),
-        agreement=agreement.compare(
+        agreement=agreement.compare_means(
             at_width,
             mean,
             np.hypot(mean_error, theory_error),

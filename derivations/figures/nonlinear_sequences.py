@@ -128,7 +128,7 @@ def run(settings: Mapping[str, Any]) -> dict[str, Any]:
 def compared(theory: dict[str, Any], networks: dict[str, Any]) -> dict[str, Any]:
     """The sampled kernel against the one predicted at its width, entry by entry."""
     kernel = np.array(theory["kernel"])
-    verdict = agreement.compare(
+    verdict = agreement.compare_means(
         theory["at_width"],
         networks["kernel"],
         np.hypot(networks["standard_error"], theory["at_width_error"]),

@@ -39,7 +39,7 @@ GRID = 50
 #: What is shown: an entry of the kernel, and two outputs over the label.
 SHOWN = ("order_parameter", "labelled", "unlabelled")
 #: ρ, what is shown, and stability.
-Row = tuple[float, float, float, float, bool]
+StateRow = tuple[float, float, float, float, bool]
 
 
 def problem(family: str, rho: float) -> Problem:
@@ -88,12 +88,12 @@ def shown(kernel: FloatArray) -> tuple[float, float, float]:
     return float(kernel[-1, -2]), float(outputs[-1]), float(outputs[-2])
 
 
-def states_along(family: str) -> list[Row]:
+def states_along(family: str) -> list[StateRow]:
     """The lowest state along ρ, and the diagonal one where it is unstable."""
     crowded = critical_rho() + np.linspace(0.01, 0.3, 12) ** 2
     found = scan(problem(family, 0.5), {"rho": np.unique([*np.linspace(0.02, 1.0, GRID), *crowded])})
     diagonal = next(branch for branch in found.branches if branch.name == "incoherent")
-    rows: list[Row] = []
+    rows: list[StateRow] = []
     for place, rho in enumerate(found.value):
         minima = [branch for branch in found.branches if branch.stable[place]]
         lowest = min(minima, key=lambda branch: float(branch.free_energy[place]))
@@ -124,7 +124,7 @@ def points(settings: Mapping[str, Any], found: Mapping[str, Any]) -> list[dict[s
     return rows
 
 
-def draw(lines: Mapping[str, list[Row]], rows: list[dict[str, Any]]) -> Figure:
+def draw(lines: Mapping[str, list[StateRow]], rows: list[dict[str, Any]]) -> Figure:
     """Order parameter above, outputs below."""
     from matplotlib import pyplot as plt
 
@@ -150,7 +150,7 @@ def draw(lines: Mapping[str, list[Row]], rows: list[dict[str, Any]]) -> Figure:
 
 
 def draw_quantity(
-    axes: Axes, line: list[Row], rows: list[dict[str, Any]], family: str,
+    axes: Axes, line: list[StateRow], rows: list[dict[str, Any]], family: str,
     colour: str, name: str,
 ) -> None:  # fmt: skip
     """One quantity of one family: theory and networks."""

@@ -78,7 +78,7 @@ LARGEST = 20.0
 
 
 @dataclass(frozen=True)
-class CoherentCurve:
+class SharedCurve:
     """The coherent branch at one ρ from its fold on, s = `first`: λ, F, coherence; λ_c, the fold's λ, and equal F."""
 
     rho: float
@@ -151,7 +151,7 @@ def critical_signal(rho: float) -> float:
     return float(_THEORY["signal"]((1 + rho) / rho, rho))
 
 
-def curve_at(rho: float) -> CoherentCurve:
+def curve_at(rho: float) -> SharedCurve:
     """The branch at one ρ up to the largest signal shown."""
     start, end = (1 + rho) / rho, LARGEST
     fold = start
@@ -167,7 +167,7 @@ def curve_at(rho: float) -> CoherentCurve:
         excess = energy - incoherent_free_energy(signal)
         change = int(np.argmax(excess < 0))
         equal = float(np.interp(0.0, excess[change - 1 : change + 1][::-1], signal[change - 1 : change + 1][::-1]))
-    return CoherentCurve(float(rho), fold, signal, energy, coherence, critical, float(signal[0]), equal)
+    return SharedCurve(float(rho), fold, signal, energy, coherence, critical, float(signal[0]), equal)
 
 
 def incoherent_free_energy(signal: FloatArray) -> FloatArray:
@@ -244,8 +244,8 @@ def lowest_kernel(rho: float, signal: float) -> FloatArray:
 
 
 def draw(
-    curves: Sequence[CoherentCurve],
-    near: Sequence[CoherentCurve],
+    curves: Sequence[SharedCurve],
+    near: Sequence[SharedCurve],
     lines: Mapping[tuple[str, int], tuple[FloatArray, FloatArray]],
     points: Mapping[str, list[Any]],
 ) -> Figure:
@@ -259,7 +259,7 @@ def draw(
     return figure
 
 
-def draw_map(axes: Axes, curves: Sequence[CoherentCurve], points: Mapping[str, list[Any]]) -> None:
+def draw_map(axes: Axes, curves: Sequence[SharedCurve], points: Mapping[str, list[Any]]) -> None:
     """Coherence of the lowest state, the transition's line, and networks in the colours of the map."""
     signal = np.geomspace(*SIGNALS, 300)
     rho = np.array([curve.rho for curve in curves])
@@ -284,7 +284,7 @@ def draw_map(axes: Axes, curves: Sequence[CoherentCurve], points: Mapping[str, l
     axes.legend(loc="lower left", handlelength=1.4, labelspacing=0.25, borderaxespad=0.1)
 
 
-def draw_near(axes: Axes, near: Sequence[CoherentCurve]) -> None:
+def draw_near(axes: Axes, near: Sequence[SharedCurve]) -> None:
     """Signals over λ_c: equal F, and the range of two minima."""
     rho = np.array([curve.rho for curve in near])
     fold, equal = (np.array([getattr(curve, name) / curve.critical for curve in near]) for name in ("fold", "equal"))

@@ -23,7 +23,7 @@ STEPS = {True: 400, False: 4000}
 
 
 @dataclass(frozen=True)
-class Case:
+class CheckCase:
     """A problem, as a command line and in Python."""
 
     command: str
@@ -31,15 +31,15 @@ class Case:
 
 
 CASES = (
-    Case("endpoint --T 4 --signal 6", lambda: endpoint(4, 6.0)),
-    Case("endpoint --T 4 --signal 20", lambda: endpoint(4, 20.0)),
-    Case("endpoint --T 4 --signal 20 --arch dnn", lambda: endpoint(4, 20.0, arch="dnn")),
-    Case("endpoint --T 5 --signal 12", lambda: endpoint(5, 12.0)),
-    Case(
+    CheckCase("endpoint --T 4 --signal 6", lambda: endpoint(4, 6.0)),
+    CheckCase("endpoint --T 4 --signal 20", lambda: endpoint(4, 20.0)),
+    CheckCase("endpoint --T 4 --signal 20 --arch dnn", lambda: endpoint(4, 20.0, arch="dnn")),
+    CheckCase("endpoint --T 5 --signal 12", lambda: endpoint(5, 12.0)),
+    CheckCase(
         "sequence --T 5 --angle 1.2566 --amplitude 2 --supervise 1,2,4",
         lambda: sequence(5, 1.2566, 2.0, (1, 2, 4)),
     ),
-    Case(
+    CheckCase(
         "sequence --T 5 --angle 1.2566 --amplitude 2 --supervise 1,2,4 --arch dnn",
         lambda: sequence(5, 1.2566, 2.0, (1, 2, 4), arch="dnn"),
     ),
@@ -89,7 +89,7 @@ def shared_options(quick: bool) -> str:
     return f"--width {WIDTH} --chains {CHAINS} --steps {STEPS[quick]}"
 
 
-def run(case: Case, settings: dict[str, Any]) -> dict[str, Any]:
+def run(case: CheckCase, settings: dict[str, Any]) -> dict[str, Any]:
     """Solve, simulate and compare one case."""
     problem = case.make()
     simulation = simulate(

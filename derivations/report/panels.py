@@ -15,7 +15,7 @@ from numerics.checking.agreement import Verdict
 
 
 @dataclass(frozen=True)
-class Table:
+class InlinedTable:
     """A CSV file: its name, its bytes as a data URI, and how many rows it has."""
 
     name: str
@@ -43,7 +43,7 @@ class ShownPanel:
     size: tuple[int, int]
     summary: str
     verdict: Verdict
-    tables: tuple[Table, ...]
+    tables: tuple[InlinedTable, ...]
     seeds: tuple[int, ...]
     scores: tuple[tuple[str, float], ...]
 
@@ -88,11 +88,11 @@ def inlined_picture(files: list[Path]) -> tuple[str, tuple[int, int]]:
     return data_uri(png, "image/png"), (width, height)
 
 
-def inlined_table(path: Path) -> Table:
+def inlined_table(path: Path) -> InlinedTable:
     """A CSV file as a link that needs no file."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = sum(1 for _ in csv.reader(file)) - 1
-    return Table(path.name, data_uri(path, "text/csv"), rows)
+    return InlinedTable(path.name, data_uri(path, "text/csv"), rows)
 
 
 #: Columns that tell the networks of a table from one another, where it has them, in the order in which they are named.

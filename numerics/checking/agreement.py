@@ -129,7 +129,7 @@ class Agreement(Result):
         return Arrays(rows, {"z": (rows, self.z)}, coordinates, {name: getattr(self, name) for name in names})
 
 
-def compare(
+def compare_means(
     predicted: ArrayLike,
     mean: ArrayLike,
     standard_error: ArrayLike,

@@ -202,7 +202,7 @@ def _checked(
 
     place = None if checkpoint is None else Path(checkpoint)
     runs = [_sampled(problem, width, k, found, place, of_run(k), options) for k in range(len(found))]
-    return judged(problem, width, found, runs)
+    return judged_phases(problem, width, found, runs)
 
 
 def _complete(problem: Problem, width: int, *, workers: int | None = None, **options: Any) -> dict[str, Any]:
@@ -265,7 +265,7 @@ def _labelled(progress: Callable[[str, float], None], label: str, before: int) -
     return lambda what, done, total: progress(label, before + done)
 
 
-def judged(problem: Problem, width: int, found: Sequence[Phase], runs: Sequence[Simulation]) -> Check:
+def judged_phases(problem: Problem, width: int, found: Sequence[Phase], runs: Sequence[Simulation]) -> Check:
     """The verdict on the chains of each phase.
 
     Args:

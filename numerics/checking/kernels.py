@@ -12,7 +12,7 @@ from numerics.checking.comparison import Comparison
 from numerics.checking.signs import signed
 from numerics.checking.weights import Phase, phases
 from numerics.errors import InputError
-from numerics.inputs.arguments import of_state, require
+from numerics.inputs.arguments import of_state, require_kind
 from numerics.linalg import FloatArray
 from numerics.progress import Progress, watched
 from numerics.results.solution import Solution
@@ -36,7 +36,7 @@ def compare(state: Solution, simulation: Simulation, *, progress: bool | Progres
     Raises:
         InputError: the simulation is of another problem, or none.
     """
-    require(simulation, "simulation", lambda given: isinstance(given, Simulation), "a simulation")
+    require_kind(simulation, "simulation", lambda given: isinstance(given, Simulation), "a simulation")
     if state.problem != simulation.problem:
         raise InputError("simulation: is of another problem than the state; accepted: one of the same problem")
     with watched(progress, f"predicting the kernel at N = {simulation.width}") as told:
@@ -66,7 +66,7 @@ def compare_phase(phase: Phase, simulation: Simulation, inside: FloatArray | Non
     series = seen.kernels if series is None else series
     summary = summarise_symmetric(series)
     limit = rule.taken(solution.kernel)
-    verdict = agreement.compare(
+    verdict = agreement.compare_means(
         predicted,
         summary.mean,
         np.hypot(summary.standard_error, phase.kernel_error),
@@ -117,7 +117,7 @@ def compare_mixture(found: tuple[Phase, ...], simulation: Simulation) -> Agreeme
         np.zeros_like(predicted),
     )
     seen = summarise_symmetric(kernels)
-    return agreement.compare(
+    return agreement.compare_means(
         predicted,
         seen.mean,
         np.sqrt(seen.standard_error**2 + squared),

@@ -45,7 +45,7 @@ def scan_nonlinear(
         problem=problem,
         parameter=parameter,
         value=values,
-        branches=joined(states),
+        branches=joined_branches(states),
         special_points=pitchforks(problem, values, states) if parameter == "signal" else (),
         converged=converged,
         status=FINISHED,
@@ -68,7 +68,7 @@ def pitchforks(problem: Problem, signals: FloatArray, states: States) -> tuple[S
     return tuple(points)
 
 
-def joined(states: States) -> tuple[ScannedBranch, ...]:
+def joined_branches(states: States) -> tuple[ScannedBranch, ...]:
     """Branches over the values, NaN where one does not exist; the incoherent one first."""
     named: dict[str, dict[int, Solution]] = {}
     for place, found in enumerate(states):

@@ -52,7 +52,7 @@ def all_states(problem: Problem, *, tolerance: float = 1e-10) -> Solutions:
         if stop.converged and is_new(stop.point, known):
             known.append(stop.point)
             found.append(search.solution_of(problem, stop))
-    states = search.counted(found)
+    states = search.with_minima_counted(found)
     return Solutions(states, index_sum(states))
 
 

@@ -35,7 +35,7 @@ from theory import symbols
 from theory.critical_point import critical_signal
 from theory.free_energy import endpoint_free_energy
 
-Branch = Literal["incoherent", "coherent", "lowest"]
+BranchChoice = Literal["incoherent", "coherent", "lowest"]
 
 #: The scalar expressions of F grow as n! with the number of times; beyond this the batch is solved by matrices.
 LONGEST = 5
@@ -180,7 +180,7 @@ def solve_endpoint_batch(
     kappa: ArrayLike = 1.0,
     arch: Literal["rnn", "dnn"] = "rnn",
     *,
-    branch: Branch = "incoherent",
+    branch: BranchChoice = "incoherent",
     u: ArrayLike = 1.0,
     v: ArrayLike = 1.0,
     w: ArrayLike = 1.0,
@@ -283,7 +283,7 @@ def _lower_of_both(
     tolerance: float,
     progress: bool | Progress | None,
 ) -> EndpointBatch:
-    names: tuple[Branch, ...] = ("incoherent", "coherent") if arch == "rnn" and T != 3 else ("incoherent",)
+    names: tuple[BranchChoice, ...] = ("incoherent", "coherent") if arch == "rnn" and T != 3 else ("incoherent",)
     first, *others = (
         solve_endpoint_batch(T, signal, kappa, arch, branch=name, tolerance=tolerance, progress=progress, **widths)  # type: ignore[arg-type]
         for name in names

@@ -65,7 +65,7 @@ class Curve:
         return np.asarray(self.log_mu + 2.0 * np.log(self.kernels[:, -1, -1] + kappa))
 
 
-def incoherent_curve(n: int) -> Curve:
+def diagonal_curve(n: int) -> Curve:
     """``H = diag(r, r², …, rⁿ)``, ``μ = (r - 1)/rⁿ``; entropy ``n (r - 1 - ln r)/2``."""
     s = np.linspace(-30.0, math.log(LARGEST_SIGNAL), 1200)
     r = 1.0 + np.exp(s)
@@ -77,7 +77,7 @@ def incoherent_curve(n: int) -> Curve:
 
 
 @lru_cache(maxsize=64)
-def coherent_curve(n: int, lag: int = 1) -> Curve:
+def traced_curve(n: int, lag: int = 1) -> Curve:
     """The branch that leaves the incoherent one where its correlations at ``lag`` become unstable, upper sign.
 
     With ``m = n - lag`` this is at ``r = m/(m-1)`` with the mode ``a_t ∝ t`` (m ≥ 2). The curve starts at the pitchfork
@@ -276,7 +276,7 @@ def interpolate(curve: Curve) -> CurveSpline:
 @lru_cache(maxsize=64)
 def spline(n: int, lag: int) -> CurveSpline:
     """The interpolated branch of ``lag`` (0: incoherent) for n hidden times."""
-    return interpolate(coherent_curve(n, lag) if lag else incoherent_curve(n))
+    return interpolate(traced_curve(n, lag) if lag else diagonal_curve(n))
 
 
 def states(branch: CurveSpline, signal: FloatArray, kappa: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:

@@ -45,13 +45,13 @@ def _gated(function: Callable[P, R], is_kind: Callable[[Any], bool], accepted: s
             if keyword not in accepts:
                 raise TypeError(unexpected(function.__name__, keyword, accepts))
         if args or name in kwargs:  # else Python says that it is missing
-            require(args[0] if args else kwargs[name], name, is_kind, accepted)
+            require_kind(args[0] if args else kwargs[name], name, is_kind, accepted)
         return function(*args, **kwargs)
 
     return called
 
 
-def require(value: Any, name: str, is_kind: Callable[[Any], bool], accepted: str) -> None:
+def require_kind(value: Any, name: str, is_kind: Callable[[Any], bool], accepted: str) -> None:
     """Refuse a value that is not of a kind.
 
     Raises:

@@ -176,7 +176,7 @@ def changes(state: LinearSolution) -> Iterator[FloatArray]:
     return (frame @ S @ frame.T for S in found.roots())
 
 
-def shift(state: LinearSolution) -> FloatArray:
+def mean_shift(state: LinearSolution) -> FloatArray:
     """``lim N (⟨H⟩_N - H)``, (nP, nP).
 
     Raises:
@@ -201,7 +201,7 @@ def next_term(state: LinearSolution, width: int) -> FloatArray:
         return np.full_like(state.kernel, np.inf)
     step = _moved(there, there.solved(there.point.gradient + there.force / width))
     variance = sum(float(np.sum(each**2)) for each in changes(state))
-    return second_order(step, state.kernel, variance, shift(state), width)
+    return second_order(step, state.kernel, variance, mean_shift(state), width)
 
 
 def _frame(point: KernelPoint) -> FloatArray:

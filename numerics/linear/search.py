@@ -118,7 +118,7 @@ def search_all(problem: Problem, *, tolerance: float = 1e-10, enlarged: bool = T
         if stop.converged and is_new(stop.point, [known.point for known in stops]):
             stops.append(stop)
     states = [solution_of(problem, stop) for stop in stops]
-    return counted([replace(state, status=state.status + search.met_bound) for state in states])
+    return with_minima_counted([replace(state, status=state.status + search.met_bound) for state in states])
 
 
 @one_thread
@@ -137,7 +137,7 @@ def state_near(problem: Problem, trajectories: FloatArray, *, tolerance: float =
     return solution_of(problem, _Search(functional, tolerance, whole=False).minimised(start, ()))
 
 
-def counted(solutions: Iterable[LinearSolution]) -> tuple[LinearSolution, ...]:
+def with_minima_counted(solutions: Iterable[LinearSolution]) -> tuple[LinearSolution, ...]:
     """States of one problem in order of free energy, each told how many minima there are and where the next lies."""
     ordered = sorted(solutions, key=lambda solution: solution.free_energy)
     minima = [solution.free_energy for solution in ordered if solution.stable and solution.converged]

@@ -18,7 +18,7 @@ from numerics.nonlinear.laws import Law
 from numerics.nonlinear.nodes import Nodes, averages, moments_of, tilted_moments
 from numerics.nonlinear.quadrature import quadrature_nodes
 from numerics.nonlinear.reduced import ReducedPoint, kkt_blocks, natural, natural_hessian, reduced_point
-from numerics.nonlinear.solution import Engine
+from numerics.nonlinear.solution import EngineName
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.progress import Told
 from numerics.symmetry.trajectories import Classes, kept_classes, kept_entries, turns
@@ -77,7 +77,7 @@ class Quadrature:
     phi: Activation
     refinement: float = COARSE
     told: Told = field(default_factory=Told)
-    name: Engine = "quadrature"
+    name: EngineName = "quadrature"
     same: float = 1e-5
     has_walkers: bool = False
 

@@ -22,7 +22,7 @@ from numerics.nonlinear.nodes import Averages, Nodes, log_density, moments_of
 from numerics.nonlinear.reduced import natural_hessian, point_at, stationary_point
 from numerics.nonlinear.refining import Refining
 from numerics.nonlinear.sample import BATCHES, Mixture, Sample, fitted, placed, sample, standard, with_tails
-from numerics.nonlinear.solution import Engine
+from numerics.nonlinear.solution import EngineName
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.progress import Told
 from numerics.symmetry.trajectories import Classes, kept_classes, mirror, reversing
@@ -103,7 +103,7 @@ class Sampling:
     size: int | None
     seed: int
     told: Told = field(default_factory=Told)
-    name: Engine = "sampling"
+    name: EngineName = "sampling"
     same: float = 1e-2
 
     @property

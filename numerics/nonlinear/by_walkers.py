@@ -62,7 +62,7 @@ class _Way:
 
     def begin(self, moments: Pair) -> None:
         """Near a state with these moments."""
-        self.walkers.anneal(law_of(self.space, moments), ANNEALED)
+        self.walkers.anneal(tilted_law(self.space, moments), ANNEALED)
         self.moments = moments
 
     def step(self) -> None:
@@ -73,7 +73,7 @@ class _Way:
         """
         if self.steps % SCALED == 0:
             self.walkers.place(self.moments[1])
-        self.walkers.towards(law_of(self.space, self.moments), 1)
+        self.walkers.towards(tilted_law(self.space, self.moments), 1)
         met = self.walkers.moments()
         kernel, second = (here + SHARE * (there - here) for here, there in zip(self.moments, met, strict=True))
         self.moments, self.steps = (kernel, second), self.steps + 1
@@ -104,7 +104,7 @@ def holds(space: TrajectorySpace, phi: Activation, law: Law, seed: int) -> bool:
     return other.free_energy <= law.free_energy + OVERFITTED * (1 + abs(law.free_energy))
 
 
-def law_of(space: TrajectorySpace, moments: Pair) -> Pair:
+def tilted_law(space: TrajectorySpace, moments: Pair) -> Pair:
     """(A, B) of the tilted law that moments give."""
     return np.asarray(np.linalg.inv(space.covariance(moments[0]))), explicit_conjugate(space, *moments)
 
@@ -174,7 +174,7 @@ def _state(
     space: TrajectorySpace, phi: Activation, moments: Pair, streams: list[np.random.Generator], iterations: int
 ) -> WalkedState:
     """A state of these moments, on populations that were not used to find it."""
-    law, populations = law_of(space, moments), []
+    law, populations = tilted_law(space, moments), []
     for stream in streams:
         walkers = Walkers(space, phi, moments[1], COUNT, stream)
         walkers.anneal(law, ANNEALED)

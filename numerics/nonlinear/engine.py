@@ -12,7 +12,7 @@ from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray
 from numerics.nonlinear.laws import Law
 from numerics.nonlinear.reduced import ReducedPoint
-from numerics.nonlinear.solution import Engine as EngineName
+from numerics.nonlinear.solution import EngineName
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.symmetry.trajectories import Classes
 

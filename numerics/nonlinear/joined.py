@@ -41,7 +41,7 @@ class Joined:
     fluctuations: Fluctuations
 
 
-def joined(solution: NonlinearSolution, *, seed: int = 0) -> list[Joined]:
+def joined_patterns(solution: NonlinearSolution, *, seed: int = 0) -> list[Joined]:
     """Each of the problem's test patterns with the training patterns.
 
     Raises:

@@ -11,7 +11,7 @@ from numerics.results.display import Facts
 from numerics.results.labelled import Arrays, kernel_array
 from numerics.results.solution import Solution
 
-Engine = Literal["quadrature", "sampling"]
+EngineName = Literal["quadrature", "sampling"]
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -36,7 +36,7 @@ class NonlinearSolution(Solution):
     conjugate: FloatArray
     covariance: FloatArray
     second_moment: FloatArray
-    engine: Engine
+    engine: EngineName
     kernel_error: FloatArray
     points: int
     effective_points: float

@@ -108,7 +108,7 @@ def kernel_shift(solution: Solution, *, progress: bool | Progress | None = None)
 def _shift(solution: Solution) -> FloatArray:
     if isinstance(solution, NonlinearSolution):
         return nonlinear.fluctuations(solution).shift
-    return linear.shift(linear_state(solution))
+    return linear.mean_shift(linear_state(solution))
 
 
 @one_thread

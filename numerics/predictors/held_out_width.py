@@ -17,7 +17,7 @@ import numpy as np
 from numerics.linalg import FloatArray, IntArray, symmetric
 from numerics.linear.functional import kernel_functional
 from numerics.linear.solution import LinearSolution, linear_state
-from numerics.nonlinear.joined import joined
+from numerics.nonlinear.joined import joined_patterns
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.predictors.generalisation import Following, following, training
 from numerics.predictors.output_shift import output_shift, shift_of_outputs, variance_of_outputs
@@ -39,7 +39,7 @@ def held_out_fluctuations(solution: Solution) -> tuple[FloatArray, FloatArray]:
         NotSolvedError: a nonlinear state's points are too few for the joint kernel.
     """
     if isinstance(solution, NonlinearSolution):
-        found = [(each, each.fluctuations) for each in joined(solution)]
+        found = [(each, each.fluctuations) for each in joined_patterns(solution)]
         variance = [variance_of_outputs(each, at.changes) for each, at in found]
         shift = [shift_of_outputs(each, at.shift, at.changes) for each, at in found]
         return _last_patterns(variance), _last_patterns(shift)

@@ -23,7 +23,7 @@ from numerics.results.labelled import (
 from numerics.results.plotting import kernel, kernel_label
 from numerics.results.readout import mean_outputs
 
-Branch = Literal["incoherent", "coherent"]
+BranchName = Literal["incoherent", "coherent"]
 
 #: Temporal coherence beyond the random network's above which a state counts as coherent.
 COHERENCE_TOLERANCE = 1e-6
@@ -74,7 +74,7 @@ class Solution(Result):
     status: str
     stable: bool
     hessian_smallest: float
-    branch: Branch
+    branch: BranchName
     iterations: int
     sign_arbitrary: tuple[int, ...] = ()
     minima: int = 0

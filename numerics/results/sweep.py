@@ -20,7 +20,7 @@ import numpy as np
 from numerics import processes
 from numerics.errors import InputError
 from numerics.files import refused_if_unwritable, whole_file
-from numerics.inputs.arguments import require
+from numerics.inputs.arguments import require_kind
 from numerics.inputs.problem import Problem
 from numerics.inputs.problem_file import UNREADABLE
 from numerics.linalg import BoolArray, FloatArray
@@ -132,7 +132,7 @@ def sweep(
         InputError: an axis is empty, kernels differ in size, a point's problem is refused, the directory cannot be
             written.
     """
-    require(problem_of, "problem_of", callable, "a function of the axes' values, such as partial(endpoint, 4)")
+    require_kind(problem_of, "problem_of", callable, "a function of the axes' values, such as partial(endpoint, 4)")
     for name, values in axes.items():
         if not len(values):
             raise InputError(f"axes: {name} has no values; accepted: at least one value for each axis")

@@ -12,8 +12,8 @@ from numerics.sampling.network import Array, Network, Weights
 from numerics.sampling.readout import draw_readout
 from numerics.sampling.trajectories import TrajectoryLaw, weights_given
 
-Start = Literal["prior", "incoherent", "coherent", "coherent-negative"]
-STARTS: tuple[str, ...] = get_args(Start)
+StartName = Literal["prior", "incoherent", "coherent", "coherent-negative"]
+STARTS: tuple[str, ...] = get_args(StartName)
 
 #: Gain, relative to √w, that a phase's planted directions have at the start. Above 1, so that they outgrow
 #: the bulk.

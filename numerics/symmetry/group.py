@@ -77,17 +77,17 @@ class Conditions:
         return np.logical_or.accumulate(self.inputs.reshape(self.n, -1) >= 0, axis=0)
 
     @cached_property
-    def labelled(self) -> tuple[Labelled, ...]:
+    def labelled(self) -> tuple[LabelledOutputs, ...]:
         """Outputs that are supervised at the same entries, together."""
         supervised = ~np.isnan(self.labels) & self.active.ravel()
         labels = np.where(supervised, self.labels, 0.0)
         alike = np.unique(supervised, axis=0, return_inverse=True)[1].ravel()
         sets = [np.flatnonzero(alike == k) for k in range(alike.max() + 1)]
-        return tuple(Labelled.of(outputs, labels[outputs]) for outputs in sets)
+        return tuple(LabelledOutputs.of(outputs, labels[outputs]) for outputs in sets)
 
 
 @dataclass(frozen=True, eq=False)
-class Labelled:
+class LabelledOutputs:
     """Outputs that are supervised at the same entries.
 
     Attributes:
@@ -101,7 +101,7 @@ class Labelled:
     numbers: IntArray
 
     @classmethod
-    def of(cls, outputs: IntArray, labels: FloatArray) -> Labelled:
+    def of(cls, outputs: IntArray, labels: FloatArray) -> LabelledOutputs:
         """From the labels of each output, (k, nP)."""
         present = np.abs(labels).max(axis=0) > ABSENT * np.abs(labels).max(initial=0.0)
         vectors = np.where(present, labels, 0.0).T

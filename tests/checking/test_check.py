@@ -12,7 +12,7 @@ from derivations.commands.check import notes
 from numerics import solve
 from numerics.checking import check as module
 from numerics.checking import weights
-from numerics.checking.check import check, judged
+from numerics.checking.check import check, judged_phases
 from numerics.checking.kernels import compare, compare_phase, within
 from numerics.checking.regions import gauge_of
 from numerics.checking.signs import signed
@@ -94,26 +94,26 @@ def test_a_shift_that_is_not_known_leaves_a_check_undecided_and_a_known_one_is_s
     state = solve(endpoint(3, 5.0, activation="erf"))
     (phase,) = weights.phases([state], 32)
     run = planted(state.problem, 32, phase.kernel)
-    known = judged(state.problem, 32, [phase], [run])
+    known = judged_phases(state.problem, 32, [phase], [run])
     assert known.agrees
     assert compare(state, run).agreement.verdict == "agrees"
     assert not any("may not be enough" in note for note in notes(known))
     large = replace(phase, next_order=0.5 * np.abs(phase.kernel - state.kernel))
-    assert any("50%" in note for note in notes(judged(state.problem, 32, [large], [run])))
+    assert any("50%" in note for note in notes(judged_phases(state.problem, 32, [large], [run])))
     wrong = replace(phase, kernel=state.kernel)
-    assert judged(state.problem, 32, [wrong], [run]).verdict == "disagrees"
+    assert judged_phases(state.problem, 32, [wrong], [run]).verdict == "disagrees"
 
     def too_few(solution):
         raise NotSolvedError("too few points")
 
     monkeypatch.setattr(weights.nonlinear, "fluctuations", too_few)
     (phase,) = weights.phases([state], 32)
-    missing = judged(state.problem, 32, [phase], [run])
+    missing = judged_phases(state.problem, 32, [phase], [run])
     assert missing.verdict == compare(state, run).agreement.verdict == "undecided"
     assert "not known" in missing.reason
     assert any("decides nothing" in note for note in notes(missing))
     there = planted(state.problem, 32, state.kernel)
-    assert judged(state.problem, 32, [phase], [there]).agrees
+    assert judged_phases(state.problem, 32, [phase], [there]).agrees
 
 
 def phases_and_chains(width=128):
@@ -124,7 +124,7 @@ def phases_and_chains(width=128):
 
 def test_each_phase_is_compared_with_its_own_chains(few_draws):
     problem, found, chains = phases_and_chains()
-    checked = judged(problem, 128, found, chains)
+    checked = judged_phases(problem, 128, found, chains)
     assert checked.agrees, checked.reason
     assert [part.stays for part in checked.phases] == [True, True]
     np.testing.assert_allclose([part.shares for part in checked.phases], np.eye(2))
@@ -132,12 +132,12 @@ def test_each_phase_is_compared_with_its_own_chains(few_draws):
     assert sum(part.phase.weight for part in checked.phases) == pytest.approx(1.0)
     # a wrong kernel in the lighter phase is a disagreement too
     wrong = planted(problem, 128, 1.1 * found[1].kernel)
-    assert judged(problem, 128, found, [chains[0], wrong]).verdict == "disagrees"
+    assert judged_phases(problem, 128, found, [chains[0], wrong]).verdict == "disagrees"
 
 
 def test_chains_that_leave_the_phase_that_carries_the_weight_are_said(few_draws):
     problem, found, chains = phases_and_chains()
-    checked = judged(problem, 128, found, [chains[1], planted(problem, 128, found[1].kernel, 9)])
+    checked = judged_phases(problem, 128, found, [chains[1], planted(problem, 128, found[1].kernel, 9)])
     assert checked.verdict in ("disagrees", "undecided")
     assert not checked.phases[0].stays
     np.testing.assert_allclose(checked.phases[0].shares, [0, 1])
@@ -165,12 +165,12 @@ def test_chains_may_leave_a_phase_without_weight(few_draws):
     problem, found, chains = phases_and_chains()
     strays = planted(problem, 128, found[0].kernel, 5)
     light = (replace(found[0], log_weight=np.log(1.0)), replace(found[1], log_weight=np.log(1e-9)))
-    checked = judged(problem, 128, light, [chains[0], strays])
+    checked = judged_phases(problem, 128, light, [chains[0], strays])
     assert checked.agrees, checked.reason
     assert checked.phases[1].agreement is None
     # chains that agree with one another, all in one of two phases that both carry weight
     heavy = (replace(found[0], log_weight=np.log(0.6)), replace(found[1], log_weight=np.log(0.4)))
-    assert judged(problem, 128, heavy, [chains[0], strays]).verdict == "disagrees"
+    assert judged_phases(problem, 128, heavy, [chains[0], strays]).verdict == "disagrees"
 
 
 @pytest.mark.parametrize(("missing", "agrees"), [(0.0, True), (0.25, False)])
@@ -181,7 +181,7 @@ def test_chains_that_move_are_compared_with_the_mean_over_the_phases(missing, ag
     for seed in range(2):
         place = (rng.random((4, 400)) > found[0].weight - missing).astype(int)
         runs.append(planted(problem, 128, kernels[place], seed))
-    checked = judged(problem, 128, found, runs)
+    checked = judged_phases(problem, 128, found, runs)
     assert checked.mixture is not None
     assert checked.mixture.mixed
     assert checked.agrees is agrees, checked.reason
@@ -295,7 +295,7 @@ def test_sampled_networks_that_move_have_the_shares_that_are_computed():
     found = weights.phases(module.minima(problem), 16)
     assert len(found) == 2
     run = simulate(problem, 16, steps=1500, chains=4, seed=3, workers=1)
-    checked = judged(problem, 16, found, [run, run])
+    checked = judged_phases(problem, 16, found, [run, run])
     # the Gaussian weights are right to O(1/N)
     assert abs(checked.phases[0].shares[0] - found[0].weight) < 0.15
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from numerics.checking import weights
-from numerics.checking.check import judged
+from numerics.checking.check import judged_phases
 from numerics.checking.kernels import compare_mixture
 from numerics.inputs.problem import endpoint
 from tests.checking.states import two_phases
@@ -49,7 +49,7 @@ def test_both_signs_of_a_phase_are_one_and_odd_entries_are_not_compared(found):
 def test_the_shares_of_the_phases_are_seen(found, shares, agrees):
     problem, phases = found
     runs = [moving(problem, phases, shares, seed) for seed in (5, 6)]
-    checked = judged(problem, 128, phases, runs)
+    checked = judged_phases(problem, 128, phases, runs)
     assert not any(part.stays for part in checked.phases)
     assert checked.agrees is agrees, checked.reason
     for part in checked.phases:

@@ -15,7 +15,7 @@ from derivations import output
 from derivations.commands import check
 from numerics import solve
 from numerics.checking.agreement import compare as verdict
-from numerics.checking.check import judged
+from numerics.checking.check import judged_phases
 from numerics.checking.kernels import compare
 from numerics.inputs.problem import endpoint
 from numerics.sampling import simulate
@@ -130,7 +130,7 @@ def test_check_with_too_few_samples_is_status_1():
 
 def test_several_phases_are_listed_and_said(capsys):
     problem, found, chains = phases_and_chains()
-    checked = judged(problem, 128, found, chains)
+    checked = judged_phases(problem, 128, found, chains)
     fields = json.loads(json.dumps(output.plain(check.fields_of(checked))))
     assert fields["agrees"] is True
     assert [phase["sampled_share"] for phase in fields["phases"]] == [[1.0, 0.0], [0.0, 1.0]]
@@ -143,6 +143,6 @@ def test_several_phases_are_listed_and_said(capsys):
     shown = capsys.readouterr().out
     assert "Phases at N = 128" in shown
     assert shown.startswith("Agrees: the phase F = 9.29469 carries")
-    one = judged(problem, 128, found[:1], [chains[0]])
+    one = judged_phases(problem, 128, found[:1], [chains[0]])
     assert "phases" not in check.fields_of(one)
     assert check.notes(one) == []

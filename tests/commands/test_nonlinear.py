@@ -13,7 +13,7 @@ import pytest
 from derivations.commands import states
 from numerics import predict, solve
 from numerics.continuation import nonlinear
-from numerics.continuation.nonlinear import joined
+from numerics.continuation.nonlinear import joined_branches
 from numerics.inputs.problem import Problem, endpoint
 from numerics.nonlinear.search import lowest_state
 from numerics.predictors import finite_width
@@ -163,7 +163,7 @@ def test_states_are_joined_to_branches_by_kind():
         )
 
     states = [[found("incoherent", 2.0, 0.0)], [found("coherent", 1.0, 0.3), found("incoherent", 3.0, 0.0)]]
-    incoherent, coherent = joined(states)
+    incoherent, coherent = joined_branches(states)
     assert (incoherent.name, coherent.name) == ("incoherent", "coherent")
     np.testing.assert_allclose(incoherent.free_energy, [2.0, 3.0])
     np.testing.assert_allclose(coherent.order_parameter, [np.nan, 0.3])

@@ -185,10 +185,10 @@ def test_the_inverse_of_a_level_between_two_points_has_its_ends_and_slopes(power
 def test_lags_that_have_no_branch_and_traces_without_end_are_refused(monkeypatch):
     for lag in (0, 2):
         with pytest.raises(InputError, match=f"lag: is {lag}; accepted: 1 to 1 for 3 hidden times"):
-            branches.coherent_curve.__wrapped__(3, lag)
+            branches.traced_curve.__wrapped__(3, lag)
     monkeypatch.setattr(branches, "MOST_POINTS", 5)
     with pytest.raises(ArithmeticError, match="a branch of T = 4 is not traced to its end after 5 points"):
-        branches.coherent_curve.__wrapped__(3, 1)
+        branches.traced_curve.__wrapped__(3, 1)
 
 
 def test_a_step_that_fails_is_halved_and_the_trace_goes_on(monkeypatch):
@@ -199,7 +199,7 @@ def test_a_step_that_fails_is_halved_and_the_trace_goes_on(monkeypatch):
         return None if len(asked) < 4 else step(n, z, tangent, length)
 
     monkeypatch.setattr(branches, "arclength_step", unwilling)
-    curve = branches.coherent_curve.__wrapped__(3, 1)
+    curve = branches.traced_curve.__wrapped__(3, 1)
     np.testing.assert_allclose(asked[:4], branches.FIRST_STEP * 0.5 ** np.arange(4))
     assert curve.log_signal(0.0)[-1] > math.log(branches.LARGEST_SIGNAL)
     assert curve.log_signal(0.0)[-2] < math.log(branches.LARGEST_SIGNAL)

@@ -202,13 +202,13 @@ def test_iterates_stay_positive_definite_from_a_poor_start():
 
 def test_traced_branches_meet_the_known_pitchforks():
     for n, lag in ((3, 1), (4, 2), (5, 1)):
-        curve = branches.coherent_curve(n, lag)
+        curve = branches.traced_curve(n, lag)
         r = (n - lag) / (n - lag - 1)
         np.testing.assert_allclose(np.diagonal(curve.kernels[0]), r ** np.arange(1, n + 1))
         np.testing.assert_allclose(np.exp(curve.log_signal(1.0)[0]), (r - 1) * (r**n + 1) ** 2 / r**n, rtol=1e-12)
     # the transition is continuous at T = 4 and bends back at T = 6
-    assert np.all(np.diff(branches.coherent_curve(3).log_signal(1.0)) > 0)
-    assert np.any(np.diff(branches.coherent_curve(5).log_signal(1.0)) < 0)
+    assert np.all(np.diff(branches.traced_curve(3).log_signal(1.0)) > 0)
+    assert np.any(np.diff(branches.traced_curve(5).log_signal(1.0)) < 0)
 
 
 @pytest.mark.parametrize(

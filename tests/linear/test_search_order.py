@@ -14,7 +14,15 @@ from sympy import Rational
 from numerics import solve, solve_all
 from numerics.inputs.problem import endpoint
 from numerics.linear import search
-from numerics.linear.search import MOST_DESCENTS, PERTURBATION, _Found, _Search, counted, lowest_state, search_all
+from numerics.linear.search import (
+    MOST_DESCENTS,
+    PERTURBATION,
+    _Found,
+    _Search,
+    lowest_state,
+    search_all,
+    with_minima_counted,
+)
 from numerics.results.solution import LOOK_FURTHER
 from theory.learning_onset import onset, onset_noise
 from theory.learning_transition import learning_transition
@@ -238,7 +246,7 @@ def test_states_are_counted_in_order():
     def like(F, stable=True, converged=True):
         return replace(state, free_energy=F, stable=stable, converged=converged)
 
-    found = counted([like(3.0), like(1.0, stable=False), like(2.0), like(4.0, converged=False)])
+    found = with_minima_counted([like(3.0), like(1.0, stable=False), like(2.0), like(4.0, converged=False)])
     assert [each.free_energy for each in found] == [1.0, 2.0, 3.0, 4.0]
     assert [each.minima for each in found] == [2] * 4
     assert [each.next_free_energy for each in found] == [2.0, 3.0, None, None]

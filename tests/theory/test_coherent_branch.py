@@ -28,7 +28,12 @@ from sympy import (
 from tests.theory.branch_points import solve_parameter
 from theory import symbols
 from theory.coherent_branch import coherent_branch, critical_amplitude, strong_signal
-from theory.coherent_elimination import _solve_linear, coordinate_stationarity, eliminate, regression_coordinates
+from theory.coherent_elimination import (
+    _solve_linear,
+    coordinate_stationarity,
+    regression_coordinates,
+    solve_stationarity,
+)
 from theory.coherent_hessian import leading_minors, parity_field
 from theory.critical_point import critical_point
 
@@ -105,7 +110,7 @@ def test_regression_coordinates_are_one_to_one():
 
 
 def test_elimination_ends_in_one_parameter():
-    solution = eliminate()
+    solution = solve_stationarity()
     values = dict(solution.steps)
     eta = symbols.eta
     assert expand(values[symbols.c] - eta * (eta - 2) / 2) == 0
@@ -135,8 +140,8 @@ def test_groebner_basis_leaves_one_coherent_kernel():
         system.append(expand(numerator).subs(p**4, x**2).subs(p**2, x))
     assert all(not equation.has(p) for equation in system)
     basis = groebner([*system, t * alpha * c * (1 - rho * x) - 1], t, mu, alpha, x, c, order="lex")
-    solution = eliminate().kernel
-    point = {c: solution[2, 2].subs(s, 3), alpha: 2, mu: eliminate().stress.subs(s, 3)}
+    solution = solve_stationarity().kernel
+    point = {c: solution[2, 2].subs(s, 3), alpha: 2, mu: solve_stationarity().stress.subs(s, 3)}
     point[x] = (solution[1, 2] / solution[2, 2] ** 2).subs(s, 3)
     last = [poly for poly in basis.exprs if poly.free_symbols == {c}]
     positive = [root for root in Poly(last[0], c).real_roots() if root > 0]

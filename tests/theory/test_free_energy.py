@@ -9,7 +9,7 @@ from sympy import Matrix, Rational, diff, lambdify, simplify, sympify
 
 from theory import symbols
 from theory.differentiation import Differentiator
-from theory.elimination import eliminate
+from theory.elimination import eliminate_entry
 from theory.free_energy import FreeEnergy, endpoint_free_energy
 from theory.kernel import forward_covariance, kernel_matrix, mask, normalised_noise, shift, upper_triangle
 
@@ -111,7 +111,7 @@ def test_differentiator_against_sympy():
 @pytest.mark.parametrize("arch", ["rnn", "dnn"])
 def test_elimination_of_the_corner(arch):
     h = symbols.kernel_entry
-    found = eliminate(4, arch)
+    found = eliminate_entry(4, arch)
     assert found.variable == h(1, 3)
     assert simplify(found.value - h(1, 2) * h(2, 3) / h(2, 2)) == 0
     functional = endpoint_free_energy(4, arch)
@@ -121,7 +121,7 @@ def test_elimination_of_the_corner(arch):
 
 
 def test_bad_input_is_one_line():
-    for call in (lambda: endpoint_free_energy(2), lambda: endpoint_free_energy(4, "cnn"), lambda: eliminate(3)):
+    for call in (lambda: endpoint_free_energy(2), lambda: endpoint_free_energy(4, "cnn"), lambda: eliminate_entry(3)):
         with pytest.raises(ValueError, match=r"^(T|arch): is .*; accepted: .*$"):
             call()
 

@@ -14,7 +14,7 @@ GATED = [
     ("stability", "critical_mode", 4, (), True),
     ("incoherent", "incoherent_branch", 3, (), True),
     ("critical_point", "critical_point", 4, (Integer(1),), True),
-    ("elimination", "eliminate", 4, (), False),
+    ("elimination", "eliminate_entry", 4, (), False),
     ("sharing_tricritical", "tricritical_polynomial", 4, (), False),
     ("sharing_tricritical", "tricritical_correlations", 4, (), False),
     ("sharing_transition", "critical_point_of", 4, (Integer(1),), True),

@@ -16,7 +16,7 @@ from typing import Any
 
 from sympy import ImmutableMatrix, Inverse, MatMul, Matrix, Rational, Symbol, eye, zeros
 
-from theory.determinants import blocks
+from theory.determinants import connected_blocks
 from theory.matrix_calculus.explicit import Layout, evaluate
 from theory.matrix_calculus.kernel_functional import (
     BIASES,
@@ -175,7 +175,7 @@ def _entry(name: str, i: int, j: int) -> Symbol:
 def _within_blocks(entries: Matrix, pattern: ImmutableMatrix) -> Matrix:
     """The entries of an inverse that are not zero, blocks of one row in full."""
     result = zeros(*entries.shape)
-    for rows in blocks(pattern):
+    for rows in connected_blocks(pattern):
         for i in rows:
             for j in rows:
                 result[i, j] = 1 / pattern[i, i] if len(rows) == 1 else entries[i, j]
