@@ -17,7 +17,6 @@ from sympy import (
     Expr,
     Integer,
     Poly,
-    Rational,
     Symbol,
     cancel,
     diff,
@@ -34,7 +33,6 @@ from theory import symbols
 from theory.free_energy import FreeEnergy, endpoint_free_energy
 
 HORIZON = 4
-HALF = Rational(1, 2)
 SIZE = HORIZON - 1
 
 

@@ -13,15 +13,13 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from sympy import Inverse, Rational, Trace
+from sympy import Inverse, S, Trace
 
 from theory.matrix_calculus.differential import gradient
 from theory.matrix_calculus.kernel_functional import H as PHI
 from theory.matrix_calculus.kernel_functional import Y, forward_covariance, propagator
 from theory.matrix_calculus.nodes import LogDet, SymmetricSymbol
 from theory.symbols import P, n
-
-HALF = Rational(1, 2)
 
 #: Φ̃, and the tilted moments ``M = ⟨φφᵀ⟩`` and ``S = ⟨hhᵀ⟩``; Φ is ``kernel_functional.H``.
 CONJUGATE = SymmetricSymbol("Q", n * P)
@@ -32,12 +30,12 @@ SECOND_MOMENT = SymmetricSymbol("S", n * P)
 def log_integrand(arch: str) -> Any:
     """``⟨ℓ⟩ = -½ tr[S C⁻¹] - ½ ln|C| + tr[Φ̃M]``, without the constant ``(nP/2) ln 2π``."""
     C = forward_covariance(arch)
-    return -HALF * Trace(SECOND_MOMENT * Inverse(C)) - HALF * LogDet(C) + Trace(CONJUGATE * ACTIVITY)
+    return -S.Half * Trace(SECOND_MOMENT * Inverse(C)) - S.Half * LogDet(C) + Trace(CONJUGATE * ACTIVITY)
 
 
 def frozen_free_energy(arch: str) -> Any:
     """F with ``⟨ℓ⟩`` for ln Z: where S and M are the tilted moments, its first derivatives are those of F."""
-    energy = HALF * Trace(Y * propagator())
+    energy = S.Half * Trace(Y * propagator())
     return energy + Trace(CONJUGATE * PHI) - log_integrand(arch)
 
 

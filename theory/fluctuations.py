@@ -31,6 +31,7 @@ from sympy import (
     Integer,
     Poly,
     Rational,
+    S,
     Symbol,
     cancel,
     diff,
@@ -49,8 +50,6 @@ from theory.coherent_hessian import evaluate_in_field, parity_field, scaled_hess
 from theory.free_energy import FreeEnergy, endpoint_free_energy
 from theory.incoherent import incoherent_branch
 from theory.stability import LagSector, lag_sector
-
-HALF = Rational(1, 2)
 
 
 def sector_inverse(sector: LagSector, earlier: Expr, later: Expr) -> Expr:
@@ -235,7 +234,7 @@ def subleading_action(functional: FreeEnergy, kappa: Expr) -> Expr:
     """``A(H) = ½ ln(H^{nn} + κ) + ½(n+1) ln|H|``, the part of ``-ln P(H|y)`` of order N⁰, at ``v = 1``."""
     n = functional.kernel.shape[0]
     determinant = functional.kernel.det(method="berkowitz")
-    return HALF * log(functional.kernel[n - 1, n - 1] + kappa) + Rational(n + 1, 2) * log(determinant)
+    return S.Half * log(functional.kernel[n - 1, n - 1] + kappa) + Rational(n + 1, 2) * log(determinant)
 
 
 def _mean_shift(

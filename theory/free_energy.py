@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 
-from sympy import Add, Expr, ImmutableMatrix, Matrix, Rational, Symbol, log
+from sympy import Add, Expr, ImmutableMatrix, Matrix, Rational, S, Symbol, log
 
 from theory import symbols
 from theory.determinants import adjugate, determinant
@@ -26,7 +26,6 @@ from theory.kernel import (
     upper_triangle,
 )
 
-HALF = Rational(1, 2)
 UNITS = {symbols.u: 1, symbols.v: 1, symbols.w: 1}
 
 
@@ -163,8 +162,8 @@ def endpoint_free_energy(T: int, arch: str = "rnn") -> FreeEnergy:
         variables=upper_triangle(n),
         parameters=(symbols.signal, symbols.kappa, u, symbols.v, w),
         terms={
-            "energy": HALF * label / (symbols.v * H[n - 1, n - 1] + symbols.kappa),
-            "trace": HALF * (H[0, 0] / u + trace / w) - Rational(n, 2),
-            "log_determinant": -HALF * log(determinant(H) / (u * w ** (n - 1) * size)),
+            "energy": S.Half * label / (symbols.v * H[n - 1, n - 1] + symbols.kappa),
+            "trace": S.Half * (H[0, 0] / u + trace / w) - Rational(n, 2),
+            "log_determinant": -S.Half * log(determinant(H) / (u * w ** (n - 1) * size)),
         },
     )

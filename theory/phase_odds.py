@@ -16,7 +16,7 @@ odds are even at the width ``(ln(g_1/g_2) - ΔΓ)/ΔF``, and the λ of even odds
 
 from __future__ import annotations
 
-from sympy import Expr, Integer, Rational, factor, log, prod
+from sympy import Expr, Integer, S, factor, log, prod
 from sympy.polys.matrices import DomainMatrix
 
 from theory import symbols
@@ -24,8 +24,6 @@ from theory.coherent_branch import CoherentBranch
 from theory.coherent_hessian import scaled_hessian
 from theory.kernel import require_architecture, require_horizon
 from theory.stability import lag_sector
-
-_HALF = Rational(1, 2)
 
 
 def incoherent_order_one(T: int, arch: str = "rnn", kappa: Expr = symbols.kappa) -> Expr:
@@ -47,7 +45,7 @@ def incoherent_order_one(T: int, arch: str = "rnn", kappa: Expr = symbols.kappa)
     require_horizon(T, 3)
     require_architecture(arch)
     determinants = [lag_sector(T, lag, arch, kappa).determinant() for lag in range(T - 1)]
-    return _HALF * log(symbols.r ** (T - 1) + kappa) + _HALF * sum((log(each) for each in determinants), Integer(0))
+    return S.Half * log(symbols.r ** (T - 1) + kappa) + S.Half * sum((log(each) for each in determinants), Integer(0))
 
 
 def coherent_order_one(branch: CoherentBranch) -> Expr:
@@ -62,4 +60,4 @@ def coherent_order_one(branch: CoherentBranch) -> Expr:
     determinant = DomainMatrix.from_Matrix(scaled).to_field()
     kernel, curvature = branch.kernel_matrix(), determinant.domain.to_sympy(determinant.det())
     inside = (kernel[2, 2] + branch.noise) * kernel.det() ** 4 * curvature / prod(scales.diagonal()) ** 2
-    return _HALF * log(factor(8 * inside))
+    return S.Half * log(factor(8 * inside))

@@ -11,14 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.figures.panel import (
-    Effort,
-    Panel,
-    finished_runs,
-    named,
-    sampled_networks,
-    save_panel,
-)
+from derivations.figures.panel import ARCHITECTURES, Effort, Panel, finished_runs, named, sampled_networks, save_panel
 from derivations.figures.verdicts import said
 from numerics import endpoint, solve
 from numerics.checking.kernels import compare
@@ -47,7 +40,6 @@ PANEL = Panel(
 T, KAPPA, SEED = 6, 1.0, 20260217
 #: λ_c is 2.15; the coherent state exists from 2.12.
 SIGNALS = {"weak": 1.0, "strong": 10.0}
-ARCHITECTURES = ("rnn", "dnn")
 
 
 def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:

@@ -9,14 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.figures.panel import (
-    Effort,
-    Panel,
-    finished_runs,
-    named,
-    sampled_networks,
-    save_panel,
-)
+from derivations.figures.panel import ARCHITECTURES, Effort, Panel, finished_runs, named, sampled_networks, save_panel
 from derivations.figures.verdicts import said
 from numerics import Problem, cka, solve
 from numerics.checking.kernels import compare
@@ -41,7 +34,6 @@ PANEL = Panel(
 
 
 T, KAPPA, WIDTH, SEED = 4, 1.0, 128, 20261127
-ARCHITECTURES = ("rnn", "dnn")
 #: Patterns of each class, input dimensions, how far the classes' means lie apart beside the spread, and the label.
 PER_CLASS, D, APART, AMPLITUDE = 4, 8, 0.2, 3.0
 

@@ -50,7 +50,7 @@ JUMP_T, JUMP_KAPPA = 6, 20.0
 PLANE_SIGNAL = 40.0
 #: Edges of the histogram, for q ≥ 0: the posterior is even in q.
 EDGES = np.linspace(0.0, 0.9, 10)
-COLOURS = ("C5", "C2", "C0")
+LINE_COLOURS = ("C5", "C2", "C0")
 #: Over the 27 bins together, a correct histogram is called wrong with a chance of 1e-3.
 Z_LIMIT = 4.1
 
@@ -209,13 +209,13 @@ def expected_shares(signal: float) -> tuple[np.ndarray, float]:
 def draw_continuous(axes: Axes, table: Columns, points: Columns) -> None:
     """Full lines: F at N → ∞. Dashed: -ln P(q)/N at this width; diamonds: its histogram."""
     shift = {}
-    for colour, (label, rows) in zip(COLOURS, by_label(table).items(), strict=True):
+    for colour, (label, rows) in zip(LINE_COLOURS, by_label(table).items(), strict=True):
         q, F, S = rows["correlation"], rows["free_energy"], rows["negative_log_density"]
         # both from the minimum of the line that they belong to
         shift[label] = F.min()
         mirrored(axes, q, F, color=colour, label=label)
         axes.plot(q, S + shift[label], color=colour, ls="--", lw=0.7)
-    for colour, (label, rows) in zip(COLOURS, by_label(points).items(), strict=True):
+    for colour, (label, rows) in zip(LINE_COLOURS, by_label(points).items(), strict=True):
         seen = rows["share"] > 0
         # -ln of the density over the theory's largest, per neuron
         density = rows["share"] / np.diff(EDGES)
@@ -229,7 +229,7 @@ def draw_continuous(axes: Axes, table: Columns, points: Columns) -> None:
 
 def draw_jump(axes: Axes, table: Columns) -> None:
     """F where the transition is discontinuous."""
-    for colour, (label, rows) in zip(COLOURS, by_label(table).items(), strict=True):
+    for colour, (label, rows) in zip(LINE_COLOURS, by_label(table).items(), strict=True):
         mirrored(axes, rows["correlation"], rows["free_energy"], color=colour, label=label)
     axes.set(xlim=(-1, 1), ylim=(-0.15, 0.25), yticks=(-0.1, 0, 0.1, 0.2), xlabel="correlation $q$")
     axes.set_title(f"(b) $T = {JUMP_T}$, $\\kappa = {JUMP_KAPPA:g}$", loc="left")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from derivations.figures.panel import (
+    ARCHITECTURES,
     Effort,
     Panel,
     Table,
@@ -22,6 +23,7 @@ from derivations.figures.panel import (
 )
 from derivations.figures.verdicts import said
 from numerics import Problem, endpoint, scan
+from numerics.checking.check import STAYS
 from numerics.checking.kernels import compare_phase
 from numerics.checking.regions import nearest
 from numerics.checking.weights import phases
@@ -55,7 +57,6 @@ PANEL = Panel(
 
 T, KAPPA, WIDTH, SEED = 4, 100.0, 128, 20261126
 RANGE, GRID = (700.0, 1800.0), 111
-ARCHITECTURES = ("rnn", "dnn")
 SIDES = ("unlearnt", "learnt")
 #: Signals of the networks that start on each side.
 SIGNALS: dict[str, dict[str, tuple[float, ...]]] = {
@@ -67,9 +68,7 @@ SLOW = {("rnn", "unlearnt", 750.0), ("rnn", "learnt", 850.0), ("rnn", "unlearnt"
 STEPS, QUICK_STEPS = (3000, 6000), (350, 800)
 #: Output over label above which a state has learnt: none of the minima lies near.
 LEARNT = 0.1
-#: Share of a network's draws that must be in the minimum it is compared with.
-STAYS = 0.9
-COLOURS = {"unlearnt": "C4", "learnt": "C2"}
+SIDE_COLOURS = {"unlearnt": "C4", "learnt": "C2"}
 THEORY, UNSTABLE, AT_WIDTH = r"theory, $N \to \infty$", "unstable state", f"theory, $N = {WIDTH}$"
 STARTED = {start: f"network of $N = {WIDTH}$ that started {start}" for start in SIDES}
 #: Down the first column, then the second.
@@ -268,7 +267,7 @@ def draw_networks(axes: Axes, points: dict[str, list[Any]], arch: str) -> None:
     for start in SIDES:
         own = rows_where(points, arch=arch, start=start)
         axes.errorbar(own["signal"], own["sampled"], yerr=2 * own["standard_error"], fmt="D", ms=3.5,
-                      color=COLOURS[start], mfc="white", zorder=3, label=STARTED[start])  # fmt: skip
+                      color=SIDE_COLOURS[start], mfc="white", zorder=3, label=STARTED[start])  # fmt: skip
     column = rows_where(points, arch=arch)
     axes.plot(column["signal"], column["theory_at_width"], "_", color="k", ms=7, mew=1.1, zorder=4,
               label=AT_WIDTH)  # fmt: skip

@@ -33,7 +33,7 @@ PANEL = Panel(
 T, SIGNAL, WIDTH, SEED = 8, 10.0, 128, 20261130
 #: Layers of a loop; one is the RNN.
 LOOPS = (1, 2, 3)
-COLOURS = ("C0", "C2", "C3")
+LOOP_COLOURS = ("C0", "C2", "C3")
 #: The longer the loop, the closer is its transition, and the slower a network mixes.
 QUICK_STEPS = {1: 220, 2: 180, 3: 420}
 
@@ -140,7 +140,7 @@ def draw_kernel(axes: Axes, each: Mapping[str, Any]) -> Any:
 def draw_lags(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     """Mean correlation against the lag, loop by loop."""
     axes.axhline(0, color="0.7", lw=0.5, zorder=0)
-    for loop, colour in zip(LOOPS, COLOURS, strict=True):
+    for loop, colour in zip(LOOPS, LOOP_COLOURS, strict=True):
         own = in_columns(row for row in rows if row["loop"] == loop)
         axes.plot(own["lag"], own["theory"], ".-", ms=3, color=colour, label=name_of(loop))
         draw_networks(axes, own["lag"], own, colour)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.figures.panel import Effort, Panel, named, save_panel
+from derivations.figures.panel import ARCHITECTURES, Effort, Panel, named, save_panel
 from derivations.figures.verdicts import said
 from numerics import solve
 from numerics.checking.agreement import judged
@@ -43,7 +43,6 @@ PANEL = Panel(
 T, ANGLE, SUPERVISED = 7, 2 * math.pi / 5, (1, 3, 6)
 ENTRY, TIME = (2, 3), 4
 PATTERN = [[math.sqrt(2), 0.0]]
-ARCHITECTURES = ("rnn", "dnn")
 ORDERS = {1: ("C4", ":"), 2: ("C3", "-."), 4: ("C5", "--"), 8: ("C0", "-")}
 AMPLITUDES = np.linspace(0.0, 0.6, 25)
 #: Amplitude at which the sum to the largest order is compared with the full solution, and how closely they agree.

@@ -33,7 +33,6 @@ from numerics.sampling.result import Simulation
 
 T, SIGNAL, SEED = 4, 40.0, 20260216
 ACTIVATIONS = ("linear", "erf", "tanh", "relu")
-ARCHITECTURES = ("rnn", "dnn")
 #: Largest z of an alignment that is called agreement.
 MOST = 4.0
 #: Kernels kept of each chain.

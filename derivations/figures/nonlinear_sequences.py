@@ -11,15 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from derivations.figures import sequential
-from derivations.figures.panel import (
-    Effort,
-    Panel,
-    finished_runs,
-    named,
-    sampled_networks,
-    save_panel,
-)
-from derivations.figures.sequential import ARCHITECTURES, PATTERNS
+from derivations.figures.panel import ARCHITECTURES, Effort, Panel, finished_runs, named, sampled_networks, save_panel
+from derivations.figures.sequential import PATTERNS
 from derivations.figures.verdicts import said
 from numerics import Problem, solve
 from numerics.checking import agreement

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sympy import nsimplify
 
 from derivations.figures.panel import (
+    ARCHITECTURES,
+    COLOURS,
     Effort,
     Panel,
     Table,
@@ -51,7 +53,6 @@ WIDTH, SEED = 256, 20260215
 #: The continuous transition.
 T, KAPPA = 4, 1.0
 SIGNALS = {"rnn": (3.0, 6.0, 14.0, 18.0, 24.0, 32.0, 40.0), "dnn": (6.0, 18.0, 40.0)}
-ARCHITECTURES: tuple[Literal["rnn", "dnn"], ...] = ("rnn", "dnn")
 LARGEST_SIGNAL = 42.0
 #: The discontinuous one. At κ = 1 the barrier between the phases is 1e-5 N, too low for any network; it grows with κ,
 #: to 0.013 N and more at these signals. The sampler that integrates W out affords networks wide enough to keep their
@@ -62,7 +63,6 @@ JUMP_STARTS = {"prior": (30.0, 34.0, 38.0), "coherent": (35.0, 40.0, 45.0)}
 #: Chains that start from the prior are in the incoherent phase.
 PHASES = {"prior": "incoherent", "coherent": "coherent"}
 _OFFSET: dict[str, Any] = {"textcoords": "offset points"}
-COLOURS = {"rnn": "C0", "dnn": "C1"}
 
 
 def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
@@ -193,7 +193,11 @@ def draw_continuous(axes: Axes, theory: dict[str, np.ndarray], points: dict[str,
     axes.plot(signal, rnn, color=COLOURS["rnn"], label="RNN, theory")
     unstable = ~theory["rnn_incoherent_stable"]
     axes.plot(
-        signal[unstable], theory["rnn_incoherent"][unstable], color=COLOURS["rnn"], ls="--", label="RNN, unstable"
+        signal[unstable],
+        theory["rnn_incoherent"][unstable],
+        color=COLOURS["rnn"],
+        ls="--",
+        label="RNN, unstable",
     )
     for arch in ARCHITECTURES:
         column = rows_where(points, T=T, arch=arch)

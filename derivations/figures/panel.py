@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from derivations.figures.verdicts import together
 from numerics.files import whole_file, write_text
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 STYLE = Path(__file__).with_name("unrolled.mplstyle")
 FORMATS = ("png", "pdf", "svg")
+
+#: The networks that most panels compare, and their colours.
+ARCHITECTURES: tuple[Literal["rnn", "dnn"], ...] = ("rnn", "dnn")
+COLOURS = {"rnn": "C0", "dnn": "C1"}
 
 #: What a kept run holds: raised where a panel's runs come to hold something else, so that older ones are made again.
 LAYOUT = 2

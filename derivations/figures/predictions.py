@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from derivations.figures.panel import (
+    ARCHITECTURES,
+    COLOURS,
     Effort,
     Panel,
     finished_runs,
@@ -45,8 +47,6 @@ PANEL = Panel(
 
 
 T, KAPPA, WIDTH, SEED = 6, 1.0, 256, 20260219
-ARCHITECTURES = ("rnn", "dnn")
-COLOURS = {"rnn": "C0", "dnn": "C1"}
 TRAINING_ANGLES = np.pi * np.array([-0.85, -0.5, -0.15, 0.1, 0.45, 0.8])
 AMPLITUDE, NOISE = 3.0, 0.6
 TEST_ANGLES = np.pi * np.arange(-7, 9) / 8

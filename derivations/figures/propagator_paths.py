@@ -34,7 +34,7 @@ PANEL = Panel(
 
 
 T, SUPERVISED, ENTRY = 7, (1, 3, 6), (2, 3)
-COLOURS = ("C0", "C2", "C3", "C4", "C5", "C6")
+PATH_COLOURS = ("C0", "C2", "C3", "C4", "C5", "C6")
 CUT_PATH, CUT_MARK = "0.55", "C1"
 ROW, ARC = 3.8, 0.8
 
@@ -79,7 +79,7 @@ def draw(T: int = T, supervised: tuple[int, ...] = SUPERVISED, entry: tuple[int,
 
 def _panel(axes: Axes, rows: Sequence[TimePath], gone: Sequence[bool], n: int, supervised: tuple[int, ...]) -> None:
     for i, (path, is_cut) in enumerate(zip(rows, gone, strict=True)):
-        _row(axes, path, -ROW * i, CUT_PATH if is_cut else COLOURS[i % len(COLOURS)], is_cut)
+        _row(axes, path, -ROW * i, CUT_PATH if is_cut else PATH_COLOURS[i % len(PATH_COLOURS)], is_cut)
         for t in range(1, n + 1):
             on = t in supervised
             shape, size, fill = ("s", 5, "0.2") if on else ("o", 4, "white")

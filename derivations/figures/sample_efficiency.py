@@ -18,6 +18,8 @@ import numpy as np
 
 from derivations.figures import sequential
 from derivations.figures.panel import (
+    ARCHITECTURES,
+    COLOURS,
     Effort,
     Panel,
     finished_runs,
@@ -25,7 +27,7 @@ from derivations.figures.panel import (
     sampled_networks,
     save_panel,
 )
-from derivations.figures.sequential import ARCHITECTURES, COLOURS, PATTERNS, TEACHER, T, W
+from derivations.figures.sequential import PATTERNS, TEACHER, T, W
 from derivations.figures.verdicts import said
 from numerics import Problem, solve
 from numerics.inputs.teachers import Teacher, orthonormal_patterns, random_patterns

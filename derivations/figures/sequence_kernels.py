@@ -9,15 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from derivations.figures import sequential
-from derivations.figures.panel import (
-    Effort,
-    Panel,
-    finished_run,
-    named,
-    sampled_networks,
-    save_panel,
-)
-from derivations.figures.sequential import ARCHITECTURES, PATTERNS, SUPERVISED, TEACHER, TIMES, T
+from derivations.figures.panel import ARCHITECTURES, Effort, Panel, finished_run, named, sampled_networks, save_panel
+from derivations.figures.sequential import PATTERNS, SUPERVISED, TEACHER, TIMES, T
 from derivations.figures.verdicts import said, together
 from numerics.checking.kernels import compare
 from numerics.predictors import generalisation

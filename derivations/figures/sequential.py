@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.stats import norm
 
+from derivations.figures.panel import COLOURS
 from numerics import solve
 from numerics.checking.agreement import FAMILY_LEVEL, judged
 from numerics.inputs.teachers import Teacher, orthonormal_patterns, rotation_teacher
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from numerics import Problem, Solution
 
 T, ANGLE, AMPLITUDE, SUPERVISED, W = 8, 2 * math.pi / 5, 3.0, (1, 2, 4, 7), 0.3
-ARCHITECTURES = ("rnn", "dnn")
-COLOURS = {"rnn": "C0", "dnn": "C1"}
 TEACHER = rotation_teacher(ANGLE, AMPLITUDE)
 PATTERNS = orthonormal_patterns(2)
 TIMES = np.arange(1, T)

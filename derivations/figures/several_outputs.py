@@ -41,7 +41,7 @@ NETWORKS, NETWORKS_QUICK = 16, 5
 BINS = 3
 #: Largest |z| of a mean modulus that is called agreement.
 Z_LIMIT = 4.0
-COLOURS = {"rotation": "C0", "reflection": "C1"}
+KIND_COLOURS = {"rotation": "C0", "reflection": "C1"}
 
 
 def problem() -> Problem:
@@ -139,7 +139,7 @@ def draw(rows: Sequence[Mapping[str, Any]], means: Sequence[Mapping[str, Any]], 
     figure, (left, right) = plt.subplots(1, 2, figsize=(3.4, 2.4))
     draw_plane(left, rows, theory)
     right.axhline(theory, color="k", lw=1.2, label=r"theory, $N \to \infty$")
-    for kind, colour in COLOURS.items():
+    for kind, colour in KIND_COLOURS.items():
         own = in_columns(each for each in means if each["kind"] == kind)
         if own:
             at = [0.65] if kind == "reflection" else np.array(own["phase"]) / np.pi
@@ -160,7 +160,7 @@ def draw_plane(axes: Axes, rows: Sequence[Mapping[str, Any]], theory: float) -> 
     axes.fill(np.cos(angle), np.sin(angle), color="0.9", lw=0)
     axes.text(0, 0, "bulk", ha="center", va="center", fontsize=6, color="0.4")
     axes.plot(theory * np.cos(angle), theory * np.sin(angle), color="k", lw=1.2)
-    for kind, colour in COLOURS.items():
+    for kind, colour in KIND_COLOURS.items():
         own = [row for row in rows if row["kind"] == kind]
         real = [row[name] for row in own for name in ("real", "other_real")]
         imag = [sign * row["imag"] for row in own for sign in (1, -1)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from derivations.figures.networks import THEORY, agreement_of, compared, draw_networks, networks_named, planned
-from derivations.figures.panel import Effort, Panel, finished_runs, in_columns, save_panel
+from derivations.figures.panel import COLOURS, Effort, Panel, finished_runs, in_columns, save_panel
 from numerics import Problem, cka, endpoint, predict, solve
 from numerics.linalg import FloatArray
 from numerics.progress import Progress
@@ -30,7 +30,6 @@ PANEL = Panel(
 )
 
 T, SIGNAL, WIDTH, SEED = 4, 20.0, 128, 20261202
-COLOURS = {"rnn": "C0", "dnn": "C1"}
 SKIPS = {"rnn": (0.1, 0.2, 0.35, 0.5, 0.75, 1.0), "dnn": (0.05, 0.2, 0.4, 0.6, 0.8, 1.0)}
 SKIPS_QUICK = {"rnn": (0.1, 0.5, 1.0), "dnn": (0.2, 0.5, 1.0)}
 GRID = 41

@@ -27,6 +27,7 @@ from derivations.figures.panel import (
 from derivations.figures.verdicts import said
 from numerics import endpoint
 from numerics.checking.agreement import Verdict
+from numerics.checking.check import STAYS
 from numerics.linalg import FloatArray
 from numerics.progress import Progress
 from numerics.sampling.diagnostics import summarise
@@ -62,12 +63,10 @@ LARGEST_SIGNAL = 42.0
 SIGNALS: dict[int, tuple[float, ...]] = {1: (4.0, 8.0, 12.0, 20.0, 32.0), -1: (30.0, 35.0, 40.0)}
 STARTS = {1: "coherent", -1: "coherent-negative"}
 NAMES = {1: "aligned with the skip", -1: "opposed to it"}
-COLOURS = {1: "C0", -1: "C2"}
+SIGN_COLOURS = {1: "C0", -1: "C2"}
 SAMPLED, AT_WIDTH = f"sampled, $N = {WIDTH}$", f"theory, $N = {WIDTH}$"
 #: Skips of the planes.
 SKIPS, WING_SKIPS = 0.06, 0.2
-#: Share of a network's draws that must keep the sign in which it started, where both signs are minima.
-STAYS = 0.9
 #: Points of a curve, and of a plane's lines.
 GRID, LINE_GRID = 10_000, 40
 
@@ -296,12 +295,12 @@ def draw_coherence(axes: Axes, sheets: Mapping[int, Sheet], points: Mapping[str,
         turns = found.turns()
         first = int(turns[-1]) if len(turns) else 0
         stable, unstable = slice(first, None), slice(0, first + 1)
-        axes.plot(found.signal[stable], found.coherence[stable], color=COLOURS[sign], label=NAMES[sign])
+        axes.plot(found.signal[stable], found.coherence[stable], color=SIGN_COLOURS[sign], label=NAMES[sign])
         if first:
-            axes.plot(found.signal[unstable], found.coherence[unstable], "--", color=COLOURS[sign], lw=0.9)
+            axes.plot(found.signal[unstable], found.coherence[unstable], "--", color=SIGN_COLOURS[sign], lw=0.9)
         column = rows_where(points, sheet=NAMES[sign])
         axes.errorbar(column["signal"], column["coherence"], yerr=2 * column["standard_error"], fmt="D", zorder=3,
-                      color=COLOURS[sign], mfc="white", label=SAMPLED)  # fmt: skip
+                      color=SIGN_COLOURS[sign], mfc="white", label=SAMPLED)  # fmt: skip
         axes.plot(column["signal"], column["law"], "_", color="k", ms=9, mew=1.2, zorder=4, label=AT_WIDTH)
     axes.set(xlim=(0, LARGEST_SIGNAL), ylim=(-1, 1.75), yticks=(-1, -0.5, 0, 0.5, 1), xlabel=r"signal $\lambda$",
              ylabel=r"coherence $H^{23}/\sqrt{H^{22}H^{33}}$")  # fmt: skip

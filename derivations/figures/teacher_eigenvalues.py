@@ -12,6 +12,8 @@ import numpy as np
 
 from derivations.figures import sequential
 from derivations.figures.panel import (
+    ARCHITECTURES,
+    COLOURS,
     Effort,
     Panel,
     finished_run,
@@ -19,7 +21,7 @@ from derivations.figures.panel import (
     sampled_networks,
     save_panel,
 )
-from derivations.figures.sequential import ARCHITECTURES, COLOURS, SUPERVISED, TEACHER, T
+from derivations.figures.sequential import SUPERVISED, TEACHER, T
 from derivations.figures.verdicts import said
 from numerics.checking.agreement import judged
 from numerics.predictors.observables import outliers

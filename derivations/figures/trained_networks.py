@@ -14,7 +14,6 @@ import numpy as np
 
 from derivations.figures.network_widths import (
     ACTIVATIONS,
-    ARCHITECTURES,
     Case,
     WidthPlan,
     WidthResult,
@@ -23,7 +22,7 @@ from derivations.figures.network_widths import (
     problem,
     simulated,
 )
-from derivations.figures.panel import Effort, Panel, in_columns, save_panel
+from derivations.figures.panel import ARCHITECTURES, Effort, Panel, in_columns, save_panel
 from derivations.figures.verdicts import said
 from numerics.progress import Progress
 
@@ -47,7 +46,7 @@ PANEL = Panel(
 
 #: Width at which coherence and autocorrelation are shown.
 SHOWN = 64
-COLOURS = {"linear": "C0", "erf": "C1", "tanh": "C2", "relu": "C3"}
+ACTIVATION_COLOURS = {"linear": "C0", "erf": "C1", "tanh": "C2", "relu": "C3"}
 NAMES = {"linear": "linear", "erf": "erf", "tanh": "tanh", "relu": "ReLU"}
 
 FULL = WidthPlan(tuple((a, r) for a in ACTIVATIONS for r in ARCHITECTURES), (32, 64, 128, 256, 512, 1024), 4, 2000, 300)
@@ -174,7 +173,7 @@ def draw(results: Mapping[Case, WidthResult]) -> Figure:
 def draw_alignment(axes: Axes, results: Mapping[Case, WidthResult]) -> None:
     """1 - CKA against N on logarithmic axes: of one network and of the mean kernel, with the predicted lines."""
     for (activation, arch), result in results.items():
-        colour, fill = COLOURS[activation], COLOURS[activation] if arch == "rnn" else "white"
+        colour, fill = ACTIVATION_COLOURS[activation], ACTIVATION_COLOURS[activation] if arch == "rnn" else "white"
         widths = np.array(list(result.sampled))
         value, error = np.array([s.misalignment for s in result.sampled.values()]).T
         label = f"{NAMES[activation]}, {arch.upper()}"
@@ -203,8 +202,8 @@ def draw_z(axes: Axes, results: Mapping[Case, WidthResult]) -> None:
         entries = np.triu_indices(len(own[0].z))
         z = np.concatenate([verdict.z[entries] for verdict in own])
         spread = column + np.linspace(-0.35, 0.35, len(z))
-        fill = COLOURS[activation] if arch == "rnn" else "white"
-        axes.plot(spread, z, "o", color=COLOURS[activation], mfc=fill, ms=2, mew=0.5)
+        fill = ACTIVATION_COLOURS[activation] if arch == "rnn" else "white"
+        axes.plot(spread, z, "o", color=ACTIVATION_COLOURS[activation], mfc=fill, ms=2, mew=0.5)
     limit = verdicts[0][0].z_limit
     axes.axhspan(-2, 2, color="0.93", zorder=0)
     for edge in (-limit, limit):
@@ -243,7 +242,7 @@ def draw_autocorrelation(axes: Axes, results: Mapping[Case, WidthResult]) -> Non
         told = result.theory.autocorrelation
         mean, sd = told.mean(SHOWN), told.sd(SHOWN)
         value, _, scatter = result.sampled[SHOWN].autocorrelation
-        colour, fill = COLOURS[activation], COLOURS[activation] if arch == "rnn" else "white"
+        colour, fill = ACTIVATION_COLOURS[activation], ACTIVATION_COLOURS[activation] if arch == "rnn" else "white"
         lag = np.arange(len(mean))
         aside = lag + 0.08 * (column - 0.5 * (len(results) - 1))
         axes.bar(aside, 2 * sd, 0.07, mean - sd, color=colour, alpha=0.35, lw=0, zorder=1)

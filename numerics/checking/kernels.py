@@ -20,7 +20,7 @@ from numerics.sampling.diagnostics import summarise_symmetric
 from numerics.sampling.result import Simulation
 
 #: Error of the share of a shift that is seen, from which on leaving the shift out may agree as well.
-UNSEEN = 0.4
+UNDECIDED = 0.4
 
 
 @of_state
@@ -75,7 +75,7 @@ def compare_phase(phase: Phase, simulation: Simulation, inside: FloatArray | Non
         at_width=phase.at_width,
         shift=shift_seen(series, limit, predicted - limit, phase.kernel_error) if known and phase.at_width else None,
     )
-    if verdict.shift is not None and verdict.shift.error > UNSEEN and phase.next_order is not None:
+    if verdict.shift is not None and verdict.shift.error > UNDECIDED and phase.next_order is not None:
         said = hidden(predicted - limit, phase.next_order, phase.kernel_error, summary.standard_error)
         verdict = replace(verdict, reason=verdict.reason + said)
     return Comparison(solution, simulation, predicted, verdict)

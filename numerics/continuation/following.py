@@ -13,7 +13,7 @@ from numerics.continuation.path import PathPoint, Track
 from numerics.continuation.stretch import Stretch
 from numerics.errors import LostError, NotSolvedError
 from numerics.linear.functional import KernelPoint
-from numerics.symmetry.phases import ABSENT
+from numerics.symmetry.phases import UNCORRELATED
 
 #: Lowest and highest θ.
 Bounds = tuple[float, float]
@@ -94,7 +94,7 @@ def gained_period(track: Track, first: PathPoint, second: PathPoint) -> int | No
     for period, outside in track.wider:
         a, b = (point.correlations[outside] for point in (first, second))
         sizes = [float(np.linalg.norm(c)) for c in (a, b)]
-        if min(sizes) > ABSENT and float(a @ b) < -0.5 * sizes[0] * sizes[1]:
+        if min(sizes) > UNCORRELATED and float(a @ b) < -0.5 * sizes[0] * sizes[1]:
             return period
     return None
 

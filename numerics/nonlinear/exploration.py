@@ -20,6 +20,7 @@ from numerics.nonlinear.groups import groups_of
 from numerics.nonlinear.laws import Law
 from numerics.nonlinear.learnt import learnt_covariances
 from numerics.nonlinear.space import TrajectorySpace
+from numerics.nonlinear.weak import NEGLIGIBLE, WEAK
 from numerics.progress import Told
 from numerics.symmetry.trajectories import images
 
@@ -46,9 +47,6 @@ WITHIN_REACH = 3.0
 #: The same for two hidden times: linear networks have no coherent state there, and fold from 62.6 on, not from the 21.1
 #: of many times (docs/theory.md section 14).
 WITHIN_REACH_OF_TWO = 9.0
-#: Energy of the random network's kernel below which the labels, if within reach, hardly move it; and without that, as
-#: no law of so small a divergence from the random network's is another state.
-WEAK, NEGLIGIBLE = 0.1, 1e-4
 
 
 @dataclass(frozen=True)
@@ -81,6 +79,8 @@ def explore(space: TrajectorySpace, phi: Activation, prior: FloatArray, seed: in
     """
     within = _within_reach(space, prior)
     energy = space.labels.duals(prior).energy
+    # weak labels within reach hardly move the random network's kernel; negligible ones allow no other state, as none
+    # has so small a divergence from it
     if energy < (WEAK if within else NEGLIGIBLE):
         return Explored([], [], "", True)
     by_normal = phi.odd and largest(groups_of(space)) > LARGE

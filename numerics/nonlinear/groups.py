@@ -15,10 +15,8 @@ from scipy.sparse.csgraph import connected_components
 
 from numerics.linalg import BoolArray, FloatArray, IntArray
 from numerics.nonlinear.space import TrajectorySpace
-from numerics.symmetry.trajectories import Classes
+from numerics.symmetry.trajectories import ABSENT, Classes
 
-#: Entries below this, relative to the largest, are rounding.
-ABSENT = 1e-12
 #: Dimensions of a group at least: points of fewer are spread so evenly that their error is that of rare ones in the
 #: tails, of which the batches of a sample tell too little.
 SMALLEST = 4

@@ -26,7 +26,7 @@ WEAK, NEGLIGIBLE = 0.1, 1e-4
 SAMPLES, RESIDUAL, ROUNDING = 4, 1e-11, 1e-10
 #: Points of a batch for a change to first order; repetitions of the map, the share of the change that they leave open,
 #: and the relative change that is rounding.
-FEW, REPEATED, LEFT, UNSEEN = 64, 60, 1e-3, 1e-11
+FEW, REPEATED, LEFT, ROUNDED = 64, 60, 1e-3, 1e-11
 
 
 def is_weak(space: TrajectorySpace, prior: FloatArray) -> bool:
@@ -65,7 +65,7 @@ def response(map_: MomentMap, prior: FloatArray) -> tuple[Iterate, int] | None:
         # g's covariance follows that of the new Φ at once: repetition alone would swing, and more and more
         x, last = at.frame.coordinates(kernel, mean, covariance + space.changes(kernel - before)), x
         before = kernel
-        if np.linalg.norm(x - last) <= max(LEFT * np.linalg.norm(x - start), UNSEEN * np.linalg.norm(start)):
+        if np.linalg.norm(x - last) <= max(LEFT * np.linalg.norm(x - start), ROUNDED * np.linalg.norm(start)):
             conjugate = explicit_conjugate(space, kernel, covariance + np.outer(mean, mean))
             entropy = 0.5 * float(np.vdot(space.labels.duals(kernel).conjugate, kernel - prior))  # dF = 0, integrated
             log_Z = float(np.vdot(conjugate, kernel)) - entropy

@@ -21,7 +21,7 @@ from numerics.symmetry.held_out import held_out_signs
 #: Predictions smaller than this, relative to the largest, are 0.
 SMALL = 1e-6
 #: Sums and entries smaller than this, relative to the diagonal, have no sign.
-ABSENT = 1e-9
+NO_SIGN = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +147,7 @@ def _traces(kernel: FloatArray, P: int, error: FloatArray | None) -> Iterator[_S
             rows = np.arange(t * P, (t + 1) * P)
             columns = rows - lag * P
             entries = kernel[rows, columns]
-            least = ABSENT * float(size[rows] @ size[columns])
+            least = NO_SIGN * float(size[rows] @ size[columns])
             least = least if error is None else max(least, 3 * float(error[rows, columns].sum()))
             if abs(entries.sum()) > least:
                 p = int(np.abs(entries).argmax())
@@ -158,7 +158,7 @@ def _entries(kernel: FloatArray, P: int, error: FloatArray | None) -> Iterator[_
     """Entries that are not 0, in the rule's order."""
     n = len(kernel) // P
     size = np.sqrt(np.maximum(np.diagonal(kernel), 0.0))
-    least = ABSENT * np.outer(size, size)
+    least = NO_SIGN * np.outer(size, size)
     least = least if error is None else np.maximum(least, 3 * error)
     for lag in range(n):
         for t in range(n - 1, lag - 1, -1):

@@ -39,7 +39,11 @@ from numerics.inputs.problem import Problem
 from numerics.linalg import BoolArray, FloatArray, IntArray, components
 
 #: Overlaps of inputs and labels below this, relative, are rounding.
-ABSENT = 1e-12
+NO_OVERLAP = 1e-12
+#: What a symmetry leaves of a direction that it reverses, relative.
+REVERSED = 1e-6
+#: Images of a kernel are made under so many generators at most.
+MOST_GENERATORS = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,14 +107,14 @@ class LabelledOutputs:
     @classmethod
     def of(cls, outputs: IntArray, labels: FloatArray) -> LabelledOutputs:
         """From the labels of each output, (k, nP)."""
-        present = np.abs(labels).max(axis=0) > ABSENT * np.abs(labels).max(initial=0.0)
+        present = np.abs(labels).max(axis=0) > NO_OVERLAP * np.abs(labels).max(initial=0.0)
         vectors = np.where(present, labels, 0.0).T
         return cls(outputs, vectors, overlapping(vectors))
 
     def reflection(self, signs: FloatArray) -> FloatArray:
         """Q with ``Q y_a = signs_a y_a``, (k, k); signs, (nP,), are opposite for orthogonal labels only."""
         frame, sizes, _ = np.linalg.svd(self.labels[signs < 0].T, full_matrices=False)
-        reversed_ = frame[:, sizes > ABSENT * sizes.max(initial=0.0)]
+        reversed_ = frame[:, sizes > NO_OVERLAP * sizes.max(initial=0.0)]
         return np.asarray(np.eye(len(self.outputs)) - 2 * reversed_ @ reversed_.T)
 
 
@@ -155,7 +159,7 @@ class SignSymmetry:
 def correlated(M: FloatArray) -> IntArray:
     """A number for each W^(t) of a sharing matrix M, (n-1, n-1): that of its group of tied matrices."""
     size = np.sqrt(M.diagonal())
-    tied = np.abs(M) > ABSENT * np.outer(size, size)
+    tied = np.abs(M) > NO_OVERLAP * np.outer(size, size)
     return components(len(M), *np.nonzero(tied))
 
 
@@ -188,7 +192,7 @@ def overlapping(rows: FloatArray) -> IntArray:
 def overlap(one: FloatArray, other: FloatArray) -> BoolArray:
     """Which rows are not orthogonal."""
     size = np.linalg.norm(one, axis=1)[:, None] * np.linalg.norm(other, axis=1)
-    return np.asarray(np.abs(one @ other.T) > ABSENT * size)
+    return np.asarray(np.abs(one @ other.T) > NO_OVERLAP * size)
 
 
 @lru_cache(maxsize=64)

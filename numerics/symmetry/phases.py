@@ -17,7 +17,7 @@ from numerics.linalg import FloatArray, IntArray
 from numerics.linear.functional import KernelFunctional, KernelPoint
 
 #: Correlations smaller than this, relative, are rounding.
-ABSENT = 1e-9
+UNCORRELATED = 1e-9
 
 
 def phase_order(functional: KernelFunctional) -> int:
@@ -41,7 +41,7 @@ def lag_period(functional: KernelFunctional, H: FloatArray) -> int:
     correlation = np.abs(H) / (size[:, None] * size)
     r = space.block
     blocks = correlation.reshape(space.n, r, space.n, r).max(axis=(1, 3))
-    rows, columns = np.nonzero(blocks > ABSENT)
+    rows, columns = np.nonzero(blocks > UNCORRELATED)
     return math.gcd(order, *(int(abs(lag)) for lag in rows - columns))
 
 

@@ -11,13 +11,10 @@ import numpy as np
 from numerics.linalg import FloatArray, solve_lower
 from numerics.linear.functional import KernelFunctional, KernelPoint
 from numerics.symmetry.actions import acted
+from numerics.symmetry.group import MOST_GENERATORS, REVERSED
 
 #: Two kernels closer than this, relative, are one; entries of a symmetric one that this much is left of are rounding.
 SAME, ROUNDING = 1e-6, 1e-12
-#: What a symmetry leaves of a direction that it reverses, relative.
-REVERSED = 1e-6
-#: Images of a kernel are made under so many generators at most.
-MOST_GENERATORS = 6
 
 
 def turned(functional: KernelFunctional, H: FloatArray) -> list[FloatArray]:

@@ -18,16 +18,12 @@ from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray, IntArray, SymmetricVectors
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.symmetry.exchange import exchanges
-from numerics.symmetry.group import conditions, finest_classes, sign_symmetries
+from numerics.symmetry.group import MOST_GENERATORS, REVERSED, conditions, finest_classes, sign_symmetries
 
-#: Entries between classes below this, relative to the largest, are rounding.
+#: Entries below this, relative to the largest, are rounding.
 ABSENT = 1e-12
 #: Parts of an embedding's column below this, relative to its largest, are rounding.
 SHARED = 1e-12
-#: What a symmetry leaves of a direction that it reverses, relative.
-REVERSED = 1e-6
-#: Images of a kernel are made under so many generators at most.
-MOST_GENERATORS = 6
 
 
 @dataclass(frozen=True, eq=False)

@@ -110,7 +110,7 @@ def test_the_panels_are_made_and_do_not_believe_few_draws(module, tmp_path, monk
         (sharing_sequences, "STEPS", 2), (sharing_sequences, "NETWORKS_QUICK", ((4, 0.2),)),
         (sharing_order, "GRID", 5), (sharing_order, "RHOS_QUICK", {"shared": (0.2,), "drift": (1.0,)}),
         (skip_strength, "GRID", 5), (skip_strength, "SKIPS_QUICK", {"rnn": (1.0,), "dnn": (0.5,)}),
-        (looped_kernel, "LOOPS", (1, 2)), (looped_kernel, "COLOURS", ("C0", "C2")),
+        (looped_kernel, "LOOPS", (1, 2)), (looped_kernel, "LOOP_COLOURS", ("C0", "C2")),
         (several_outputs, "NETWORKS_QUICK", 2),
     ):  # fmt: skip
         monkeypatch.setattr(panel, name, value)

@@ -3,7 +3,7 @@
 import mpmath
 import numpy as np
 import pytest
-from sympy import Identity, Inverse, Matrix, Rational, Trace, simplify
+from sympy import Identity, Inverse, Matrix, Rational, S, Trace, simplify
 
 from tests.nonlinear.weak_signal import gaussian_mean, weak_signal
 from theory import conjugate_kernels as conjugate
@@ -66,22 +66,22 @@ def test_the_masks_differ():
 def linear_free_energy(arch):
     """``F[Φ, Φ̃]`` for φ(h) = h, where ``ln Z = -½ ln|C| - ½ ln|C⁻¹ - 2Φ̃|``."""
     C = linear.forward_covariance(arch)
-    log_Z = -conjugate.HALF * LogDet(C) - conjugate.HALF * LogDet(Inverse(C) - 2 * conjugate.CONJUGATE)
-    return conjugate.HALF * Trace(linear.Y * linear.propagator()) + Trace(conjugate.CONJUGATE * linear.H) - log_Z
+    log_Z = -S.Half * LogDet(C) - S.Half * LogDet(Inverse(C) - 2 * conjugate.CONJUGATE)
+    return S.Half * Trace(linear.Y * linear.propagator()) + Trace(conjugate.CONJUGATE * linear.H) - log_Z
 
 
 @pytest.mark.parametrize("arch", ["rnn", "dnn"])
 def test_linear_network_gives_the_explicit_free_energy(arch):
     """The tilted law is N(0, ``(C⁻¹ - 2Φ̃)⁻¹``), so that ``Φ̃ = ½(C⁻¹ - Φ⁻¹)``; the constant is ``-½ nP``."""
     point = values()
-    half = conjugate.HALF * Inverse(linear.forward_covariance(arch)) - conjugate.HALF * Inverse(linear.H)
+    half = S.Half * Inverse(linear.forward_covariance(arch)) - S.Half * Inverse(linear.H)
     point[conjugate.CONJUGATE] = evaluate(half, point, LAYOUT)
     point[conjugate.SECOND_MOMENT] = point[conjugate.ACTIVITY] = point[linear.H]
     # value: exactly the functional of docs/theory.md section 3, the constant included
     difference = (
         evaluate(linear_free_energy(arch), point, LAYOUT)
         - evaluate(linear.free_energy(arch), point, LAYOUT)
-        + evaluate(conjugate.HALF * Trace(Identity(n * P)), point, LAYOUT)
+        + evaluate(S.Half * Trace(Identity(n * P)), point, LAYOUT)
     )
     assert simplify(difference) == 0
     # gradient: Φ̃ at its stationary value, so that only the explicit dependence on Φ remains

@@ -15,8 +15,6 @@ from sympy import Identity, Inverse, MatAdd, MatMul, Rational, Transpose, ZeroMa
 
 from theory.matrix_calculus.nodes import Bracket, LinearMap, Symmetrised, Whitened, split_factor, transposed
 
-HALF = Rational(1, 2)
-
 
 def arranged(expression: Any, late: Any) -> Any:
     """A symmetric matrix expression, its products ordered.

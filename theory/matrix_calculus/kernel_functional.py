@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sympy import Add, Identity, Inverse, MatMul, OneMatrix, Rational, S, Trace
+from sympy import Add, Identity, Inverse, MatMul, OneMatrix, S, Trace
 
 from theory.matrix_calculus.differential import differential, gradient
 from theory.matrix_calculus.nodes import LogDet, Mask, Restrict, Shift, Step, SymmetricSymbol, transposed
@@ -35,8 +35,6 @@ X_SHIFTED = SymmetricSymbol("X", n * P)
 #: Correlations of the biases in the joint index, and sharing matrix over times.
 BIASES = SymmetricSymbol("B", n * P)
 SHARING = SymmetricSymbol("M", n)
-
-HALF = Rational(1, 2)
 
 
 def labels(output: int = 0) -> Any:
@@ -129,9 +127,9 @@ def free_energy_terms(arch: str | LinearNetwork) -> dict[str, Any]:
     A, D = skip_matrix(net), drive_covariance(net)
     driven = H if isinstance(A, Identity) else MatMul(A, H, transposed(A))
     return {
-        "energy": Add(*(HALF * Trace(labels(c) * propagator(c)) for c in net.indices)),
-        "trace": HALF * Trace(driven * Inverse(D)),
-        "log_determinant": -HALF * LogDet(H) + HALF * LogDet(D),
+        "energy": Add(*(S.Half * Trace(labels(c) * propagator(c)) for c in net.indices)),
+        "trace": S.Half * Trace(driven * Inverse(D)),
+        "log_determinant": -S.Half * LogDet(H) + S.Half * LogDet(D),
     }
 
 
