@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from numerics.endpoint_task.branches import Curve, all_curves, interpolate
+from numerics.endpoint_task.branches import Curve, all_curves
+from numerics.endpoint_task.crossings import interpolate
 from numerics.endpoint_task.factorised import factorise
 from numerics.linalg import FloatArray, from_vector, to_vector
 

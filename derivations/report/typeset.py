@@ -22,6 +22,7 @@ from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
 from derivations.report import notation
+from derivations.report.inline import inline_formulas, is_formula
 
 
 def mathml(latex: str, *, display: bool = False) -> str:
@@ -80,21 +81,19 @@ def typeset_text(text: str) -> str:
 def _pieces(text: str) -> str:
     return "".join(
         mathml(notation.latex(piece)) if formula else html.escape(piece, quote=False)
-        for piece, formula in notation.inline_formulas(text)
+        for piece, formula in inline_formulas(text)
     )
 
 
 def with_dollars(text: str) -> str:
     """Markdown with its symbols as ``$…$``, which GitHub typesets too."""
-    return "".join(
-        f"${notation.latex(piece)}$" if formula else piece for piece, formula in notation.inline_formulas(text)
-    )
+    return "".join(f"${notation.latex(piece)}$" if formula else piece for piece, formula in inline_formulas(text))
 
 
 def typeset_span(text: str) -> str | None:
     """A span of code as a formula, or None if it is code."""
     line = " ".join(text.split())
-    return mathml(notation.latex(line)) if notation.is_formula(line) else None
+    return mathml(notation.latex(line)) if is_formula(line) else None
 
 
 def typeset_block(text: str) -> str | None:

@@ -1,7 +1,7 @@
 """Endpoint supervision at many parameters at once: signals, noises and widths broadcast (docs/theory.md section 5).
 
-Starts come from the branches traced once in ``endpoint_task.branches``; every point is then polished by Newton on the
-lowered stationarity conditions of the full free energy, at its own parameters.
+Starts are the crossings (``endpoint_task.crossings``) of branches that are traced once; every point is then polished by
+Newton on the lowered stationarity conditions of the full free energy, at its own parameters.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sympy import Float
 
-from numerics.endpoint_task import branches, factorised
+from numerics.endpoint_task import crossings, factorised
 from numerics.errors import InputError
 from numerics.inputs.arrays import real_array
 from numerics.inputs.problem import ARCHITECTURES
@@ -240,7 +240,7 @@ def _states_of(
     lam, noise, u, v, w = parameters
     n = T - 1
     reduced = np.ascontiguousarray([lam, noise / (v * w ** (n - 1) * u)])
-    start, exists = _starts(branches.spline(n, 0 if branch == "incoherent" else 1), *reduced)
+    start, exists = _starts(crossings.spline(n, 0 if branch == "incoherent" else 1), *reduced)
     states = (_lowered_states if T <= LONGEST else _matrix_states)(T, arch, start, reduced, tolerance)
     lost = np.flatnonzero(exists & ~states.converged)
     if lost.size and T <= LONGEST:
@@ -343,11 +343,13 @@ def _replaced(states: _States, places: NDArray[np.intp], by: _States) -> _States
     return _States(*merged)
 
 
-def _starts(curve: branches.CurveSpline, signal: FloatArray, noise: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """``branches.states`` in threads, by parts that stay in cache."""
+def _starts(
+    curve: crossings.CurveSpline, signal: FloatArray, noise: FloatArray
+) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """``crossings.states`` in threads, by parts that stay in cache."""
     parts = [slice(first, first + PART) for first in range(0, max(signal.size, 1), PART)]
     with ThreadPoolExecutor(min(len(parts), os.cpu_count() or 1)) as pool:
-        pieces = list(pool.map(lambda part: branches.states(curve, signal[part], noise[part]), parts))
+        pieces = list(pool.map(lambda part: crossings.states(curve, signal[part], noise[part]), parts))
     return np.concatenate([entries for entries, _ in pieces], axis=1), np.concatenate([there for _, there in pieces])
 
 

@@ -11,7 +11,7 @@ import pytest
 from scipy.optimize import root
 from sympy import lambdify
 
-from numerics.endpoint_task import branches
+from numerics.endpoint_task import crossings
 from numerics.endpoint_task.batch import solve_endpoint_batch
 from theory.free_energy import endpoint_free_energy
 
@@ -58,8 +58,8 @@ def test_points_per_second(branch, signals):
 
     residual, with_jacobian = _scalar_functions()
     chosen = np.linspace(0, POINTS - 1, SAMPLE).astype(int)
-    curve = branches.spline(3, 0 if branch == "incoherent" else 1)
-    entries, _ = branches.states(curve, signals[chosen], np.ones(SAMPLE))
+    curve = crossings.spline(3, 0 if branch == "incoherent" else 1)
+    entries, _ = crossings.states(curve, signals[chosen], np.ones(SAMPLE))
     starts = entries.T
     parameters = [[float(signals[i]), 1.0, 1.0, 1.0, 1.0] for i in chosen]
 

@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from numerics.endpoint_task import branches
+from numerics.endpoint_task import crossings
 from numerics.endpoint_task.batch import solve_endpoint_batch
 
 pytestmark = pytest.mark.benchmark
@@ -64,8 +64,8 @@ def _median(function):
 def test_the_batch_takes_less_time_than_with_jax(branch):
     batched = _vmapped_newton(pytest.importorskip("jax"))
     signals = SIGNALS[branch]
-    curve = branches.spline(3, 0 if branch == "incoherent" else 1)
-    s = branches._lowest_crossing(curve, np.log(signals), np.ones(POINTS), 1.0)
+    curve = crossings.spline(3, 0 if branch == "incoherent" else 1)
+    s = crossings._lowest_crossing(curve, np.log(signals), np.ones(POINTS), 1.0)
     starts = np.ascontiguousarray(curve.kernels(s).T)
     batch = solve_endpoint_batch(4, signals, branch=branch)
     assert batch.converged.all()

@@ -10,20 +10,16 @@ from scipy.linalg import logm
 from scipy.optimize import brentq
 
 from numerics import solve, solve_all
-from numerics.endpoint_task import branches
+from numerics.endpoint_task import branches, crossings
 from numerics.endpoint_task.branches import (
-    CurveSpline,
-    _inverse_hermite,
     _natural_changes,
     arclength_step,
     coordinates,
     equations,
     factors,
-    growth_ratio,
     log_signal_at,
-    spline,
-    states,
 )
+from numerics.endpoint_task.crossings import CurveSpline, _inverse_hermite, growth_ratio, spline, states
 from numerics.errors import InputError
 from numerics.inputs.problem import endpoint
 
@@ -213,10 +209,10 @@ def test_every_level_of_a_rising_curve_is_met_between_its_neighbours():
     middle = (levels[1:] + levels[:-1]) / 2
     goal = np.concatenate([[levels[0] - 0.1], middle, [levels[-1] + 0.1]])
     for noise in (1.0, None):
-        found = branches._lowest_crossing(branch, goal[::-1], np.ones(goal.shape), noise)[::-1]
+        found = crossings._lowest_crossing(branch, goal[::-1], np.ones(goal.shape), noise)[::-1]
         assert np.isnan(found[[0, -1]]).all()
         assert (found[1:-1] > s[:-1]).all()
         assert (found[1:-1] < s[1:]).all()
         np.testing.assert_allclose(branch.log_signal(found[1:-1], 1.0)[0], middle, atol=1e-9)
-        inner = branches._lowest_crossing(branch, middle, np.ones(middle.shape), noise)
+        inner = crossings._lowest_crossing(branch, middle, np.ones(middle.shape), noise)
         np.testing.assert_allclose(inner, found[1:-1], rtol=1e-12)

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from derivations.report.notation import inline_formulas, is_formula, latex
+from derivations.report.inline import inline_formulas, is_formula
+from derivations.report.notation import latex
 from derivations.report.reference import typeset_docstrings
 from derivations.report.typeset import document, mathml, prose, typeset_block, typeset_span, typeset_text
 from tests.pages import ROOT
