@@ -10,7 +10,6 @@ from .checking.phase_shares import PhaseShares as PhaseShares
 from .checking.phase_shares import phase_shares as phase_shares
 from .checking.phase_weights import PhaseWeights as PhaseWeights
 from .checking.phase_weights import phase_weights as phase_weights
-from .continuation.diagram import continue_branch as continue_branch
 from .continuation.scan import scan as scan
 from .continuation.scanned import Scan as Scan
 from .endpoint_task.batch import solve_endpoint_batch as solve_endpoint_batch
@@ -26,6 +25,7 @@ from .inputs.teachers import rotation_teacher as rotation_teacher
 from .inputs.teachers import sequence as sequence
 from .linear.solution import LinearSolution as LinearSolution
 from .lowering.scalar import lower as lower
+from .nonlinear.critical import CriticalSignal as CriticalSignal
 from .nonlinear.critical import critical_signal as critical_signal
 from .nonlinear.forward import prior_kernel as prior_kernel
 from .nonlinear.solution import NonlinearSolution as NonlinearSolution

@@ -8,6 +8,7 @@ import importlib
 import inspect
 import io
 import pkgutil
+import re
 import subprocess
 import sys
 import types
@@ -26,6 +27,7 @@ from numerics import (
     InputError,
     check,
     compare,
+    critical_signal,
     endpoint,
     load,
     phase_shares,
@@ -68,6 +70,7 @@ def results(tmp_path_factory):
         solve_all(problem),
         scanned,
         scanned.loop,
+        critical_signal(endpoint(4, 1.0), 9.0, 11.0),
         solve_endpoint_batch(4, np.linspace(5.0, 20.0, 5), branch="coherent"),
         landscape(4, 20.0, [-0.5, 0.0, 0.5]),
         simulation,
@@ -103,6 +106,21 @@ RESULTS = tuple(sorted({kind.__name__ for kind in everything()}))
 def test_the_results_are_those_that_there_are(results):
     assert set(RESULTS) == set(results)
     assert all(isinstance(result, Result) for result in results.values())
+
+
+def test_what_public_functions_return_is_a_result():
+    """But for problems, what they are made of, lowered expressions, and classes of other packages, such as arrays."""
+    seen = set()
+    for name in numerics.__all__:
+        function = getattr(numerics, name)
+        if not inspect.isfunction(function):
+            continue
+        words = re.findall(r"\w+", str(inspect.signature(function).return_annotation))
+        kinds = [getattr(sys.modules[function.__module__], word, None) for word in words]
+        seen |= {kind for kind in kinds if inspect.isclass(kind) and kind.__module__.startswith("numerics.")}
+    assert len(seen) > 10
+    others = {kind.__name__ for kind in seen if not issubclass(kind, Result)}
+    assert others == {"Problem", "Teacher", "Lowered"}
 
 
 @pytest.mark.parametrize("package", [unrolled, theory, numerics], ids=lambda package: package.__name__)

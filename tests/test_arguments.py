@@ -17,7 +17,6 @@ STATE = solve(PROBLEM)
 OF_PROBLEM = {
     "solve": (), "solve_all": (), "state_near": (np.eye(2),), "simulate": (8,), "check": (8,), "prior_kernel": (),
     "critical_signal": (1.0, 2.0), "scan": ({"signal": [1.0, 2.0]},),
-    "continue_branch": ("signal", (1.0, 2.0), np.eye(2)),
 }  # fmt: skip
 OF_STATE = {
     "predict": (), "compare": (3,), "certify": (), "outliers": (), "singular_outliers": (), "kernel_sd": (8,),

@@ -18,7 +18,6 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numerics import (
     Problem,
     cka,
-    continue_branch,
     endpoint,
     rotation_teacher,
     scan,
@@ -28,6 +27,7 @@ from numerics import (
     solve_endpoint_batch,
 )
 from numerics.checking.agreement import compare_means, width_trend
+from numerics.continuation.diagram import continue_branch
 from numerics.endpoint_task.landscape import landscape, plane
 from numerics.errors import InputError
 from numerics.inputs.arrays import finite_array, real_array

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
@@ -12,9 +13,13 @@ from numerics.errors import InputError
 from numerics.inputs.arguments import of_problem
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import real
+from numerics.linalg import FloatArray
 from numerics.nonlinear.search import incoherent_state
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.progress import Progress, watched
+from numerics.results.base import Result
+from numerics.results.display import Facts
+from numerics.results.labelled import Arrays
 from numerics.threads import one_thread
 
 #: Relative accuracy of the critical scale of the labels' square, and the kernel's error that allows it.
@@ -23,8 +28,8 @@ ACCURACY, TOLERANCE = 1e-8, 1e-11
 PROBES = 9
 
 
-@dataclass(frozen=True, eq=False)
-class CriticalSignal:
+@dataclass(frozen=True, eq=False, repr=False)
+class CriticalSignal(Result):
     """The zero of the Hessian's smallest eigenvalue along the incoherent branch.
 
     Attributes:
@@ -37,13 +42,41 @@ class CriticalSignal:
     interval: tuple[float, float]
     state: NonlinearSolution
 
+    def facts(self) -> Facts:
+        """Where the state loses its stability, and how well that is known."""
+        low, high = self.interval
+        problem = self.state.problem
+        return (
+            ("problem", f"{problem.model}, T = {problem.T}, P = {problem.P}, κ = {problem.kappa:g}"),
+            ("critical scale of y²", f"{self.scale:.10g}, between {low:.10g} and {high:.10g}"),
+        )
+
+    def matrix(self) -> FloatArray:
+        """The kernel of the state there."""
+        return self.state.kernel
+
+    def matrix_patterns(self) -> int:
+        """P."""
+        return self.state.problem.P
+
+    def draw(self, ax: Any, **style: Any) -> None:
+        """The kernel of the state there as colours."""
+        self.state.draw(ax, **style)
+        ax.set_title(f"{self.state.problem.network}, unstable from {self.scale:.6g} y² on", loc="left")
+
+    def labelled(self) -> Arrays:
+        """The state's, with the critical scale."""
+        arrays, (low, high) = self.state.labelled(), self.interval
+        own = {"scale": self.scale, "scale_lower": low, "scale_upper": high}
+        return replace(arrays, attributes={**arrays.attributes, **own})
+
 
 @of_problem
 @one_thread
 def critical_signal(
     problem: Problem, low: float, high: float, *, progress: bool | Progress | None = None
 ) -> CriticalSignal | None:
-    """The first loss of stability of the incoherent branch for label scales in a range.
+    """The first loss of stability of the incoherent branch for label scales in a range (docs/theory.md section 5).
 
     The labels are ``√s y`` with s from `low` to `high`; for an endpoint problem of signal 1, s is λ. Where the smallest
     eigenvalue is positive at `PROBES` values spread over the range, None is returned: no instability was found.

@@ -31,6 +31,7 @@ KINDS = {
     "Certificate": "numerics.certificate.certify",
     "Check": "numerics.checking.check",
     "Comparison": "numerics.checking.comparison",
+    "CriticalSignal": "numerics.nonlinear.critical",
     "EndpointBatch": "numerics.endpoint_task.batch",
     "Gauge": "numerics.symmetry.gauge",
     "HysteresisLoop": "numerics.continuation.hysteresis",

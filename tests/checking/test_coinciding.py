@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from numerics import certify, continue_branch, kernel_sd, kernel_shift, load, outliers, plot, predict, save, solve
+from numerics import certify, kernel_sd, kernel_shift, load, outliers, plot, predict, save, solve
 from numerics.checking import weights
 from numerics.checking.check import check
 from numerics.checking.laws import law_of
 from numerics.checking.regions import nearest, region
+from numerics.continuation.diagram import continue_branch
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem
 from numerics.nonlinear.trajectories import state_average
