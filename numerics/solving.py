@@ -134,12 +134,13 @@ def state_near(
     Networks can stay in a minimum that is not the lowest, and that no instability of another state leads to.
 
     Args:
-        problem: as in `solve`, with all that follows.
+        problem: what the networks have learnt.
         trajectories: pre-activations ``h^t_i(x_p)``, (K, nP), one row for each neuron of each network (or of each draw
             from one chain); the index is time-major, ``(t-1) P + p``.
+        tolerance, progress, engine: as of `solve`.
 
     Raises:
-        InputError: as there; trajectories of another shape, not finite, or too few to tell their covariance.
+        InputError: as of `solve`; trajectories of another shape, not finite, or too few to tell their covariance.
     """
     accepted = LINEAR_TOLERANCE if tolerance is None else tolerance
     with watched(progress, SOLVING) as told:

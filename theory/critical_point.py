@@ -234,7 +234,7 @@ def _symbolic(kappa: Expr) -> CriticalPoint:
 
 
 def order_of(tricritical: Expr | None, kappa: Expr) -> str | None:
-    """The order of a transition that is continuous up to a tricritical κ, if at all; None where κ is a symbol."""
+    """The order of a transition at κ: continuous up to the tricritical κ, if there is one; None where κ is a symbol."""
     if tricritical is None:
         return DISCONTINUOUS
     if not kappa.is_number:

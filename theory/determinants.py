@@ -71,7 +71,7 @@ def inverse(matrix: Any) -> Matrix:
 
 
 def connected_blocks(matrix: Any) -> list[list[int]]:
-    """Rows that entries other than 0 connect."""
+    """The rows of each block: those that entries other than 0 connect."""
     return [sorted(block) for block in matrix.connected_components()]
 
 

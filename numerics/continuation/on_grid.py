@@ -25,7 +25,7 @@ class GridStates:
         there: where it has one.
         kernel: in the space of the inputs, (L, m, m).
         free_energy, residual: of each.
-        smallest: eigenvalue of the Hessian.
+        smallest: smallest eigenvalue of the Hessian.
         negative: number of negative ones, NaN where the kernel is too large to count them.
         spectra: eigenvalues on each class of directions (``symmetry.phases``), (L, d_c) each; none of large kernels.
     """

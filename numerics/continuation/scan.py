@@ -48,7 +48,7 @@ def scan(
     options: Options = DEFAULT,
     progress: bool | Progress | None = None,
 ) -> Scan:
-    """Follow every branch of a problem over values of one parameter.
+    """Follow every branch of a problem over values of one parameter (docs/theory.md section 5).
 
     Args:
         problem: its other numbers stay as they are. The signal is the λ of endpoint supervision, whatever the problem's

@@ -33,8 +33,8 @@ def all_states(problem: Problem, *, tolerance: float = 1e-10) -> Solutions:
     """Every stationary state found, unstable ones included, in order of free energy.
 
     States that differ by a sign symmetry are given once, in the sign of ``numerics.symmetry.gauge``.
-    ``numerics.linear.search.search_all`` finds them; where ``index_sum`` says that some are missing, the branches
-    through these are followed to weaker and stronger labels and back.
+    ``numerics.linear.search.search_all`` finds them. Where ``index_sum`` says that some are missing, the branches
+    through those found are followed to weaker and stronger labels and back.
 
     Raises:
         InputError: the activation is not linear, or the inputs cannot carry the labels.

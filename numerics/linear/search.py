@@ -69,9 +69,9 @@ MOST_DESCENTS, MOST_STEPS = 300, 1000
 def lowest_state(problem: Problem, *, tolerance: float = 1e-10) -> LinearSolution:
     """The stationary state of lowest free energy among those that a search finds, a minimum.
 
-    The search starts from the random network's kernel, leaves unstable states along their unstable modes, and starts
-    from kernels that fit the labels too, where labels are not learnt or a network whose times share weights may learn
-    them in another way. `Solution.minima` says how many distinct minima were compared.
+    The search starts from the random network's kernel and leaves unstable states along their unstable modes. It also
+    starts from kernels that fit the labels (docs/theory.md section 14): where the state found has not learnt them, and
+    where times share weights, as these may learn in another way. `Solution.minima` says how many minima were compared.
 
     Raises:
         InputError: the activation is not linear, or the inputs cannot carry the labels.

@@ -136,9 +136,9 @@ class Quadrature:
         return state
 
     def perturbed(self, space: TrajectorySpace, state: PlacedState) -> list[Start]:
-        """Starts off an unstable state; Φ̃ follows to first order.
+        """Starts beside an unstable state, both ways along each unstable mode, with Φ̃ to first order in the step.
 
-        One way only where a symmetry turns the mode around: the other start is its mirror image.
+        Where a symmetry reverses the mode there is one: the other would be its mirror image.
         """
         vectors = symmetric_vectors(space.m)
         size, modes = _modes(space, vectors, state.point)

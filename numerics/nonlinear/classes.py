@@ -83,7 +83,7 @@ class TrajectoryClasses:
         return self.expand_rows(self.expand_rows(matrix).T).T
 
     def shared(self, conjugate: FloatArray) -> FloatArray:
-        """Φ̃ on all positions, each row's part in equal shares, so that ``φᵀΦ̃φ`` stays."""
+        """Φ̃ on all positions: those of one row have equal shares of its part, so that ``φᵀΦ̃φ`` is the same."""
         alive = self.row >= 0
         weight = np.bincount(self.row[alive], self.factor[alive] ** 2, minlength=self.size)
         return self.expand(conjugate / np.outer(weight, weight))

@@ -26,18 +26,18 @@ STEPS, NOISE = 8, 3.0
 def corrected(
     solution: NonlinearSolution, covariance: FloatArray, target: float, *, seed: int = 0
 ) -> NonlinearSolution:
-    """A state after steps on more and more points, until the norm of its kernel's error is below a target.
+    """A state after Newton's steps on more and more points, until the norm of its kernel's error is below a target.
 
-    F, stationary, is that where the last step starts, and errors are those of its parts.
+    F is taken where the last step starts, since it is stationary; errors are of the means over the step's parts.
 
     Args:
         solution: a state by sampling.
         covariance: Σ there, (2s, 2s).
-        target: norm of the error at which no more points are drawn; they are no more than `MOST` a part.
+        target: norm of the error at which no more points are drawn; a part has `MOST` at most.
         seed: of the points.
 
     Raises:
-        numpy.linalg.LinAlgError: a step leaves what has a covariance.
+        numpy.linalg.LinAlgError: a step leads to kernels under which the trajectory has no covariance.
     """
     rng = np.random.default_rng((seed, 2))
     drawn = proposal(solution, seed)

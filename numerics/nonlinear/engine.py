@@ -119,7 +119,7 @@ class Engine(Protocol):
         """A state as a start."""
 
     def perturbed(self, space: TrajectorySpace, state: Any) -> list[Any]:
-        """Starts off an unstable state, both ways along each unstable mode; none off a stable one."""
+        """Starts beside an unstable state, both ways along each unstable mode; none beside a stable one."""
 
     def refined(self, space: TrajectorySpace, state: Any, limit: float, say: Say) -> Refined:
         """The state with an error of Φ below `limit` times its largest entry, if that is possible."""

@@ -57,7 +57,7 @@ class Frame:
         return basis if self.moving is None else basis[:, (self.moving @ np.abs(basis)) > 0]
 
     def moved(self, x: FloatArray) -> FloatArray:
-        """Without coordinates that may not move."""
+        """x with 0 for the coordinates that are held."""
         return x if self.moving is None else x * self.moving
 
     def coordinates(self, kernel: FloatArray, mean: FloatArray, covariance: FloatArray) -> FloatArray:

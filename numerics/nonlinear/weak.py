@@ -47,8 +47,9 @@ def random_moments(space: TrajectorySpace, prior: FloatArray) -> Moments:
 def response(map_: MomentMap, prior: FloatArray) -> tuple[Iterate, int] | None:
     """The moments that labels make of the random network's, and in how many repetitions; None if these do not end.
 
-    What a sample makes of the random network without labels is known to be that network: where it is not, the sample is
-    wrong by as much with labels, to first order. Repetition ends soon, as times without labels follow each other.
+    Without labels the exact map gives the random network's moments back. What a sample gives instead shows its error,
+    which with labels is the same to first order and is taken off. Few repetitions are needed: the change passes from
+    time to time.
 
     Raises:
         numpy.linalg.LinAlgError: a covariance is not positive-definite.

@@ -53,7 +53,7 @@ class SGLDState:
         return Weights(self.U, self.W.written_out(), self.V)
 
     def complete(self, rng: np.random.Generator, spare: Array | None = None, threads: int = 1) -> SGLDState:
-        """The same state with all noise of W drawn, given what was met of it; for the arguments see `SGLD.step`."""
+        """The same state with W's noise drawn in all directions, given those known; arguments as of `SGLD.step`."""
         if self.W.noise.variance == 0:
             return self
         return replace(self, W=self.W.drawn(rng, factor=self.W.scale, spare=spare, threads=threads))

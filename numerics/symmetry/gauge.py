@@ -31,7 +31,7 @@ class SignChoice:
     Attributes:
         block: entries of a kernel, rows and columns, whose sum has a sign.
         positive: whether it is positive in the state.
-        symmetry: what reverses the sum, and none of the steps before.
+        symmetry: what reverses this sum, and the sum of no step before it.
     """
 
     block: tuple[IntArray, IntArray]
@@ -48,8 +48,8 @@ class Gauge:
     """What tells a state from its images.
 
     Attributes:
-        steps: of one state; with k of them it has 2^k images, itself among them.
-        unbroken: symmetries that leave the state as it is, which with those of the steps make all others.
+        steps: the choices; a state with k of them has 2^k images, itself among them.
+        unbroken: symmetries that leave the state as it is; these and those of the steps generate all there are.
     """
 
     steps: tuple[SignChoice, ...]

@@ -21,7 +21,10 @@ UNCORRELATED = 1e-9
 
 
 def phase_order(functional: KernelFunctional) -> int:
-    """q: input times agree modulo q, and label times do; 0 where any phase is a symmetry, 1 where none is."""
+    """The order q of the phase symmetry of W: input times agree modulo q, and so do label times.
+
+    0 where any phase is a symmetry, 1 where none is.
+    """
     space = functional.space
     if space.pattern_basis is None:
         return 1
