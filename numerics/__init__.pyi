@@ -41,10 +41,10 @@ from .results.solution import Solution as Solution
 from .results.solutions import Solutions as Solutions
 from .results.storage import load as load
 from .results.storage import save as save
-from .results.sweep import Sweep as Sweep
-from .results.sweep import sweep as sweep
 from .sampling.result import Simulation as Simulation
 from .sampling.simulate import simulate as simulate
 from .solving import solve as solve
 from .solving import solve_all as solve_all
 from .solving import state_near as state_near
+from .sweeping import Sweep as Sweep
+from .sweeping import sweep as sweep

@@ -47,7 +47,7 @@ from numerics.endpoint_task.landscape import landscape
 from numerics.results.base import Result
 from numerics.results.solution import Solution
 from numerics.results.storage import KINDS
-from numerics.results.sweep import sweep
+from numerics.sweeping import sweep
 
 mpl.use("agg")
 

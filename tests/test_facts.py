@@ -21,7 +21,7 @@ from numerics.results.display import _html_matrix, eigenvalue, number, sign_fact
 from numerics.results.outputs import Outputs, draw_outputs
 from numerics.results.plotting import side_by_side
 from numerics.results.solutions import MOST_SHOWN, Solutions
-from numerics.results.sweep import Sweep
+from numerics.sweeping import Sweep
 
 nan = np.nan
 

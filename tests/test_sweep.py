@@ -12,7 +12,7 @@ from numerics import predict, solve
 from numerics.errors import InputError
 from numerics.inputs.problem import endpoint
 from numerics.results import sweep as module
-from numerics.results.sweep import digest, sweep
+from numerics.sweeping import digest, sweep
 
 xarray = pytest.importorskip("xarray")
 AXES = {"signal": [4.0, 20.0], "kappa": [0.5, 1.0], "arch": ["rnn", "dnn"]}

@@ -15,7 +15,7 @@ import pytest
 from numerics import solve
 from numerics.inputs.problem import endpoint
 from numerics.results import sweep as module
-from numerics.results.sweep import sweep
+from numerics.sweeping import sweep
 
 xarray = pytest.importorskip("xarray")
 MAKE = functools.partial(endpoint, 5)
@@ -24,7 +24,7 @@ PROGRAM = """
 import functools, sys
 from concurrent.futures import ThreadPoolExecutor
 from numerics.inputs.problem import endpoint
-from numerics.results.sweep import sweep
+from numerics.sweeping import sweep
 with ThreadPoolExecutor(1) as pool:
     sweep(functools.partial(endpoint, 5), {"signal": [2.0 + 0.5 * k for k in range(40)]}, sys.argv[1], pool)
 """

@@ -32,7 +32,8 @@ from sympy import Matrix, Rational, eye, factor, latex, nsimplify, pi, sqrt
 from numerics import rotation_teacher, sequence, solve
 from numerics.inputs.teachers import orthonormal_patterns
 from numerics.linalg import FloatArray
-from numerics.predictors.observables import mean_outputs, outliers
+from numerics.predictors.observables import outliers
+from numerics.results.readout import mean_outputs
 from theory.matrix_calculus.explicit import Layout, evaluate
 from theory.matrix_calculus.kernel_functional import X_SHIFTED, H, Y, free_energy_gradient
 from theory.perturbation import Task, expand, supervise

@@ -63,8 +63,8 @@ def command(problem: Problem, out: Path | None, as_json: bool, **options: Any) -
 def draw(checked: Check, out: Path) -> None:
     """Theory and simulation side by side, in the phase that carries most weight."""
     from derivations.figures.states import picture
-    from numerics.predictors.observables import mean_outputs
     from numerics.results.outputs import Outputs
+    from numerics.results.readout import mean_outputs
 
     part, simulation = checked.phases[0], checked.simulation
     kernels = {

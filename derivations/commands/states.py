@@ -30,11 +30,12 @@ def state_fields(solution: Solution, width: int | None = None) -> dict[str, Any]
     from numerics.linear.solution import LinearSolution
     from numerics.nonlinear.solution import NonlinearSolution
     from numerics.predictors import observables, weight_spectrum
+    from numerics.results.readout import mean_outputs
 
     names = ("kernel", "free_energy", "energy", "entropy", "residual", "stable", "branch", "converged", "status")
     fields: dict[str, Any] = {name: getattr(solution, name) for name in names}
     fields |= {
-        "prediction": observables.mean_outputs(solution),
+        "prediction": mean_outputs(solution),
         "coherence": observables.temporal_coherence(solution),
         "autocorrelation": observables.autocorrelation(solution),
         "minima": solution.minima or None,

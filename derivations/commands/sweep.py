@@ -16,7 +16,7 @@ from derivations.commands.problems import ParameterType, problem_options
 
 if TYPE_CHECKING:
     from numerics.inputs.problem import Problem
-    from numerics.results.sweep import Sweep
+    from numerics.sweeping import Sweep
 
 NUMERIC = ("signal", "kappa", "u", "v", "w", "rho", "skip", "bias")
 AXES = (*NUMERIC, "arch")
@@ -85,7 +85,7 @@ def command(
         raise click.UsageError(f"--over: names {', '.join(names)}; accepted: each parameter once")
     from numerics.continuation.parameters import changed
     from numerics.files import write_netcdf
-    from numerics.results.sweep import sweep
+    from numerics.sweeping import sweep
 
     with output.working("points") as told:
         result = sweep(partial(changed, problem), dict(axes), directory, progress=told)
@@ -104,7 +104,7 @@ def sweep_fields(result: Sweep, axes: dict[str, Any]) -> dict[str, Any]:
     """The axes, and nested arrays over them in this order; null where a number is undefined."""
     import numpy as np
 
-    from numerics.results.sweep import ARRAYS, SCALARS
+    from numerics.sweeping import ARRAYS, SCALARS
 
     fields: dict[str, Any] = {"axes": axes}
     for name in (*SCALARS, "order_parameter", *ARRAYS):

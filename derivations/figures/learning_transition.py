@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from numerics.continuation.scanned import Scan
-    from numerics.predictors.observables import KernelState
+    from numerics.results.readout import KernelState
     from numerics.results.solution import Solution
 
 PANEL = Panel(

@@ -19,8 +19,8 @@ from derivations.figures.verdicts import said
 from numerics import solve
 from numerics.checking.agreement import judged
 from numerics.inputs.teachers import Teacher, rotation_teacher
-from numerics.predictors.observables import mean_outputs
 from numerics.progress import Progress
+from numerics.results.readout import mean_outputs
 from theory.perturbation import cut_paths, paths, series, sharing_matrix, weight_steps
 from theory.symbols import label, label_propagator, u, v, w
 

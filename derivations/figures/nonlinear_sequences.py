@@ -19,8 +19,9 @@ from numerics.checking import agreement
 from numerics.checking.weights import phases
 from numerics.inputs.teachers import rotation_teacher
 from numerics.nonlinear.solution import nonlinear_state
-from numerics.predictors.observables import cka, mean_outputs
+from numerics.predictors.observables import cka
 from numerics.progress import Progress
+from numerics.results.readout import mean_outputs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

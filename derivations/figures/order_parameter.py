@@ -94,15 +94,15 @@ def theory_curves() -> dict[str, np.ndarray]:
         [[0.0, critical], critical + (LARGEST_SIGNAL - critical) * np.linspace(0.01, 1.0, 200) ** 2]
     )
     coherent = solve_endpoint_batch(T, signal, KAPPA, "rnn", branch="coherent")
-    incoherent = {arch: solve_endpoint_batch(T, signal, KAPPA, arch, branch="incoherent") for arch in ARCHITECTURES}
+    rnn, dnn = solve_endpoint_batch(T, signal, KAPPA, "rnn"), solve_endpoint_batch(T, signal, KAPPA, "dnn")
     return {
         "signal": signal,
         "rnn_coherent": coherent.order_parameter,
         "rnn_coherent_stable": coherent.stable,
-        "rnn_incoherent": incoherent["rnn"].order_parameter,
-        "rnn_incoherent_stable": incoherent["rnn"].stable,
-        "dnn_incoherent": incoherent["dnn"].order_parameter,
-        "dnn_incoherent_stable": incoherent["dnn"].stable,
+        "rnn_incoherent": rnn.order_parameter,
+        "rnn_incoherent_stable": rnn.stable,
+        "dnn_incoherent": dnn.order_parameter,
+        "dnn_incoherent_stable": dnn.stable,
     }
 
 

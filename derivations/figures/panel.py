@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from derivations.figures.verdicts import together
 from numerics.files import whole_file, write_text
@@ -32,7 +32,7 @@ STYLE = Path(__file__).with_name("unrolled.mplstyle")
 FORMATS = ("png", "pdf", "svg")
 
 #: The networks that most panels compare, and their colours.
-ARCHITECTURES: tuple[Literal["rnn", "dnn"], ...] = ("rnn", "dnn")
+ARCHITECTURES = ("rnn", "dnn")
 COLOURS = {"rnn": "C0", "dnn": "C1"}
 
 #: What a kept run holds: raised where a panel's runs come to hold something else, so that older ones are made again.

@@ -31,8 +31,8 @@ from derivations.figures.sequential import PATTERNS, TEACHER, T, W
 from derivations.figures.verdicts import said
 from numerics import Problem, solve
 from numerics.inputs.teachers import Teacher, orthonormal_patterns, random_patterns
-from numerics.predictors.observables import mean_outputs
 from numerics.progress import Progress
+from numerics.results.readout import mean_outputs
 from numerics.sampling.diagnostics import summarise
 
 if TYPE_CHECKING:

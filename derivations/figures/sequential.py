@@ -135,7 +135,7 @@ def task(arch: str, supervised: Iterable[int] = SUPERVISED) -> Problem:
 
 def outputs_at_width(solution: Solution, width: int) -> np.ndarray:
     """The theory's mean outputs at width N, to first order in 1/N, (P, n)."""
-    from numerics.predictors.observables import mean_outputs
+    from numerics.results.readout import mean_outputs
 
     return mean_outputs(solution) + output_shift(solution) / width
 

@@ -11,7 +11,7 @@ from numerics.nonlinear.engine import State, relative_error
 from numerics.nonlinear.minima import Found
 from numerics.nonlinear.setting import Search, close
 from numerics.nonlinear.solution import NonlinearSolution
-from numerics.predictors.observables import mean_outputs
+from numerics.results.readout import mean_outputs
 from numerics.results.solution import LOOK_FURTHER, coherence_beyond
 from numerics.symmetry.gauge import SMALL, gauge_signs, reversed_times
 from numerics.symmetry.trajectories import images, kept_classes, kept_entries

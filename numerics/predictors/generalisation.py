@@ -25,8 +25,8 @@ from numerics.linear.solution import LinearSolution, linear_state
 from numerics.nonlinear import held_out as nonlinear_held_out
 from numerics.nonlinear.fluctuations import fluctuations
 from numerics.nonlinear.solution import NonlinearSolution
-from numerics.predictors import observables
 from numerics.predictors.output_shift import variance_of_outputs
+from numerics.results.readout import KernelState, mean_outputs, regression
 from numerics.results.solution import Solution
 from numerics.symmetry.gauge import SMALL, reversed_times
 
@@ -63,7 +63,7 @@ def training(solution: Solution) -> OutputLaw:
     """
     if isinstance(solution, NonlinearSolution):
         variance = variance_of_outputs(solution, fluctuations(solution).changes)
-        return OutputLaw(observables.mean_outputs(solution), variance, solution.sign_arbitrary)
+        return OutputLaw(mean_outputs(solution), variance, solution.sign_arbitrary)
     state = linear_state(solution)
     problem, H = state.problem, state.kernel
     if not state.stable:
@@ -78,7 +78,7 @@ def training(solution: Solution) -> OutputLaw:
         left = frame - weights @ frame[T]
         fluctuating = np.einsum("ai,ij,aj->a", left, _message_response(point, dual @ frame[T]), left)
         variances.append((given + problem.v**2 * fluctuating).reshape(problem.n, problem.P).T)
-    return OutputLaw(observables.mean_outputs(state), _of_outputs(variances), state.sign_arbitrary)
+    return OutputLaw(mean_outputs(state), _of_outputs(variances), state.sign_arbitrary)
 
 
 def _message_response(point: KernelPoint, message: FloatArray) -> FloatArray:
@@ -188,9 +188,9 @@ def _of_outputs(arrays: list[FloatArray]) -> FloatArray:
 
 
 def _readout(
-    solution: observables.KernelState, cross: FloatArray, own: FloatArray, output: int
+    solution: KernelState, cross: FloatArray, own: FloatArray, output: int
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Of one output: read-out variance times N, regression weights on the labels, and ``q = (vH_{𝒯𝒯}+κ)⁻¹y``."""
     problem = solution.problem
-    weights, dual = observables.regression(solution, cross, output)
+    weights, dual = regression(solution, cross, output)
     return problem.v * (own - np.sum(weights * cross, axis=1)), weights, dual

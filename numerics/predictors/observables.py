@@ -17,9 +17,7 @@ from numerics.linear.functional import kernel_functional
 from numerics.linear.solution import linear_state
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.trajectories import state_average
-from numerics.results.readout import KernelState as KernelState
-from numerics.results.readout import mean_outputs as mean_outputs
-from numerics.results.readout import regression as regression
+from numerics.results.readout import KernelState
 from numerics.results.solution import Solution
 from numerics.threads import one_thread
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from numerics.linalg import FloatArray, IntArray
 from numerics.predictors.finite_width import kernel_changes, kernel_shift
-from numerics.predictors.observables import KernelState, regression
+from numerics.results.readout import KernelState, regression
 from numerics.results.solution import Solution
 
 

@@ -1,1 +1,1 @@
-"""What is answered: solutions, and how results are shown, drawn, saved and swept."""
+"""What is answered: solutions, and how results are shown, drawn and saved."""

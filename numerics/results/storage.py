@@ -56,7 +56,7 @@ KINDS = {
     "Solutions": "numerics.results.solutions",
     "SpecialPoint": "numerics.continuation.special_points",
     "Spectrum": "numerics.sampling.result",
-    "Sweep": "numerics.results.sweep",
+    "Sweep": "numerics.sweeping",
     "WidthTrend": "numerics.checking.agreement",
     "Transition": "numerics.continuation.hysteresis",
 }

@@ -14,7 +14,7 @@ from numerics.checking.laws import law_of
 from numerics.checking.regions import gauge_of
 from numerics.checking.signs import signed
 from numerics.inputs.problem import Problem, endpoint
-from numerics.predictors.observables import mean_outputs
+from numerics.results.readout import mean_outputs
 from numerics.sampling import simulate
 from tests.checking.test_check import planted
 

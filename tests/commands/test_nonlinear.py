@@ -18,7 +18,8 @@ from numerics.inputs.problem import Problem, endpoint
 from numerics.nonlinear.search import lowest_state
 from numerics.predictors import finite_width
 from numerics.predictors.finite_width import kernel_mean, kernel_shift
-from numerics.predictors.observables import mean_outputs, outliers
+from numerics.predictors.observables import outliers
+from numerics.results.readout import mean_outputs
 from tests.commands.test_program import run
 
 

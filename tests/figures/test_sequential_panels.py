@@ -14,7 +14,8 @@ from derivations.figures import (
     teacher_eigenvalues,
 )
 from derivations.figures.panel import Effort, styled
-from numerics.predictors.observables import mean_outputs, outliers
+from numerics.predictors.observables import outliers
+from numerics.results.readout import mean_outputs
 from numerics.sampling import simulate
 
 

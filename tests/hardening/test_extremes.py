@@ -17,7 +17,7 @@ from mpmath import mpf
 from numerics import Problem, endpoint, scan, sequence, solve
 from numerics.errors import InputError
 from numerics.predictors.finite_width import kernel_sd
-from numerics.predictors.observables import mean_outputs
+from numerics.results.readout import mean_outputs
 
 DIGITS = 60
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from numerics import Problem, endpoint, solve
 from numerics.linear.functional import kernel_functional
-from numerics.predictors.observables import mean_outputs
+from numerics.results.readout import mean_outputs
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ from numerics.linear import recursion, responses, search, trust_region
 from numerics.linear.directions import input_directions
 from numerics.linear.functional import kernel_functional
 from numerics.linear.labels import targets_of
-from numerics.predictors.observables import mean_outputs
+from numerics.results.readout import mean_outputs
 from tests.linear.dense_reference import Dense
 from theory.sharing_stability import instability
 from theory.sharing_transition import signal_at

@@ -7,7 +7,8 @@ from sklearn.datasets import load_iris
 from numerics import solve
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem
-from numerics.predictors import generalisation, observables
+from numerics.predictors import generalisation
+from numerics.results.readout import mean_outputs
 
 nan = np.nan
 
@@ -25,14 +26,14 @@ def test_close_patterns_have_the_limits_state(apart):
     assert solution.stable
     # the limit is approached linearly, through the cut at 1e-10 as well
     np.testing.assert_allclose(solution.free_energy, 1.2461153127134, rtol=1e-12 + 0.3 * apart)
-    np.testing.assert_allclose(observables.mean_outputs(solution)[:, -1], 2.78697, atol=5e-6 + apart)
+    np.testing.assert_allclose(mean_outputs(solution)[:, -1], 2.78697, atol=5e-6 + apart)
 
 
 @pytest.mark.parametrize("arch", ["rnn", "dnn"])
 def test_equal_patterns_with_other_labels_share_their_mean(arch):
     solution = solve(pair(0.0, [3.0, -1.0], kappa=0.1, arch=arch))
     assert solution.converged
-    np.testing.assert_allclose(observables.mean_outputs(solution)[:, -1], 0.975668, atol=1e-6)
+    np.testing.assert_allclose(mean_outputs(solution)[:, -1], 0.975668, atol=1e-6)
     assert solution.kernel[0, 0] == solution.kernel[0, 1] == solution.kernel[1, 1]
 
 
@@ -40,7 +41,7 @@ def test_equal_patterns_with_other_labels_share_their_mean(arch):
 def test_equal_patterns_without_noise(arch):
     solution = solve(pair(0.0, 3.0, kappa=0.0, arch=arch))
     assert solution.converged
-    np.testing.assert_allclose(observables.mean_outputs(solution)[:, -1], 3.0, rtol=1e-12)
+    np.testing.assert_allclose(mean_outputs(solution)[:, -1], 3.0, rtol=1e-12)
     weak = solve(pair(0.0, 3.0, kappa=1e-9, arch=arch))
     np.testing.assert_allclose(weak.free_energy, solution.free_energy, rtol=1e-8)
 
@@ -79,8 +80,8 @@ def test_patterns_given_n_times_are_patterns_with_an_nth_of_the_noise(arch, time
     once, thrice = solve(problem), solve(copies)
     assert thrice.converged
     np.testing.assert_allclose(thrice.free_energy, once.free_energy, rtol=1e-10)
-    outputs = observables.mean_outputs(once)[order]
-    np.testing.assert_allclose(observables.mean_outputs(thrice), outputs, atol=1e-7)
+    outputs = mean_outputs(once)[order]
+    np.testing.assert_allclose(mean_outputs(thrice), outputs, atol=1e-7)
     np.testing.assert_allclose(generalisation.training(thrice).mean, outputs, atol=1e-7)
     expected = generalisation.training(once).scaled_variance[order]
     np.testing.assert_allclose(generalisation.training(thrice).scaled_variance, expected, atol=1e-6)
@@ -94,7 +95,7 @@ def test_held_out_rows_that_are_training_rows(arch, times):
     y = np.concatenate([problem.y, problem.y[:1]])
     solution = solve(Problem(x, y, arch=arch, w=0.8, kappa=0.4, x_test=problem.x))
     held_out = generalisation.held_out(solution)
-    np.testing.assert_allclose(held_out.mean, observables.mean_outputs(solution)[:3], atol=1e-9)
+    np.testing.assert_allclose(held_out.mean, mean_outputs(solution)[:3], atol=1e-9)
 
 
 def test_two_rows_of_iris_are_equal():
@@ -105,6 +106,6 @@ def test_two_rows_of_iris_are_equal():
     y[:, -1] = [-1, 0, 1, 1]
     solution = solve(Problem(data[rows] - data.mean(axis=0), y, kappa=0.1))
     assert solution.converged
-    outputs = observables.mean_outputs(solution)
+    outputs = mean_outputs(solution)
     assert np.array_equal(outputs[2], outputs[3])
     np.testing.assert_allclose(outputs[:, -1], [-1, 0, 1, 1], atol=0.2)

@@ -11,7 +11,7 @@ from numerics.linalg import symmetric, to_vector
 from numerics.linear import trust_region
 from numerics.linear.functional import kernel_functional
 from numerics.linear.recursion import root, root_transposed, squared
-from numerics.predictors import observables
+from numerics.results.readout import mean_outputs
 
 nan = np.nan
 TIMES = 5  # T = 6
@@ -90,7 +90,7 @@ def test_the_state_is_a_minimum_of_the_theory_pages_free_energy(task, arch):
         ]
         assert min(sides) > 0  # uphill both ways: stationary, and no maximum
         assert abs(sides[0] - sides[1]) < 0.05 * sum(sides)
-    exact = observables.mean_outputs(solution)
+    exact = mean_outputs(solution)
     if task is flip_flop:
         assert np.all(np.sign(exact) == np.sign(y))
     else:  # the exclusive or of sums is no sum: a linear network can do no better than the mean

@@ -14,7 +14,7 @@ import pytest
 from numerics.checking.agreement import compare, width_trend
 from numerics.inputs.problem import endpoint
 from numerics.nonlinear.search import lowest_state
-from numerics.predictors.observables import mean_outputs
+from numerics.results.readout import mean_outputs
 from numerics.sampling import simulate
 from numerics.symmetry.gauge import fixed
 from tests.nonlinear import quadrature_reference as reference

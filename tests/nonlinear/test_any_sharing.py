@@ -13,7 +13,7 @@ from numerics.nonlinear.forward import forward_kernel, prior_kernel
 from numerics.nonlinear.reduced import hessian, reduced_point
 from numerics.nonlinear.search import all_states, incoherent_state, lowest_state
 from numerics.nonlinear.space import trajectory_space
-from numerics.predictors.observables import mean_outputs
+from numerics.results.readout import mean_outputs
 from tests.nonlinear import quadrature_reference as reference
 from tests.nonlinear.sharing_problems import CASES, NAN, task
 

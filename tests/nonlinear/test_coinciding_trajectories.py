@@ -13,7 +13,8 @@ from numerics.nonlinear.classes import trajectory_classes
 from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.search import lowest_state
 from numerics.nonlinear.space import _embedding, trajectory_space
-from numerics.predictors import generalisation, observables
+from numerics.predictors import generalisation
+from numerics.results.readout import mean_outputs
 from numerics.symmetry.trajectories import images
 from tests.linear.test_delayed_tasks import delayed_xor, flip_flop, match_to_sample
 from tests.linear.test_delayed_tasks import forward as reference_covariance
@@ -72,11 +73,11 @@ def test_a_pattern_given_three_times_is_one_with_a_third_of_the_noise(activation
     assert three.converged
     np.testing.assert_allclose(three.free_energy, one.free_energy + 0.5 * 0.5 / 1.5, rtol=1e-10)
     np.testing.assert_allclose(three.kernel, np.kron(one.kernel, np.ones((3, 3))), rtol=1e-9)
-    outputs = np.tile(observables.mean_outputs(one), (3, 1))
-    np.testing.assert_allclose(observables.mean_outputs(three), outputs, rtol=1e-8)
+    outputs = np.tile(mean_outputs(one), (3, 1))
+    np.testing.assert_allclose(mean_outputs(three), outputs, rtol=1e-8)
     np.testing.assert_allclose(np.vdot(three.conjugate, three.kernel), np.vdot(one.conjugate, one.kernel), rtol=1e-8)
     if activation == "erf":
-        np.testing.assert_allclose(generalisation.held_out(three).mean, observables.mean_outputs(one), atol=1e-3)
+        np.testing.assert_allclose(generalisation.held_out(three).mean, mean_outputs(one), atol=1e-3)
 
 
 def parting(apart, kappa=0.4):
@@ -103,7 +104,7 @@ def test_linear_activities_are_the_linear_theorys(arch):
     sampled, exact = lowest_state(problem, engine="sampling", size=512), solve(problem)
     assert sampled.converged
     np.testing.assert_allclose(sampled.free_energy, exact.free_energy, rtol=1e-5)
-    np.testing.assert_allclose(observables.mean_outputs(sampled), observables.mean_outputs(exact), atol=1e-4)
+    np.testing.assert_allclose(mean_outputs(sampled), mean_outputs(exact), atol=1e-4)
 
 
 @pytest.mark.parametrize("arch", ["rnn", "dnn"])
@@ -173,7 +174,7 @@ def test_delayed_tasks_at_six_times(task, activation):
         both = 5 * (state.kernel_error.max() + other.kernel_error.max()) + 1e-3
         assert any(np.abs(state.kernel - each).max() < both for each in images(space, problem.activation, other.kernel))
         assert state.free_energy == pytest.approx(other.free_energy, rel=0.01)
-    outputs = observables.mean_outputs(state)
+    outputs = mean_outputs(state)
     rows, factor = (part.reshape(problem.n, problem.P) for part in (space.classes.row, space.classes.factor))
     for t in range(problem.n):
         for p in range(problem.P):

@@ -12,7 +12,7 @@ from numerics.nonlinear import iteration
 from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.search import all_states, lowest_state
 from numerics.nonlinear.space import trajectory_space
-from numerics.predictors.observables import mean_outputs
+from numerics.results.readout import mean_outputs
 from numerics.sampling import simulate
 from numerics.symmetry.gauge import fixed
 

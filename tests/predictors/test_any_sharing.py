@@ -10,8 +10,9 @@ from numerics.inputs.problem import Problem, endpoint
 from numerics.linalg import from_vector, to_vector
 from numerics.predictors.finite_width import kernel_covariance, kernel_mean, kernel_sd, kernel_shift, log_mass
 from numerics.predictors.generalisation import held_out, held_out_kernel, training
-from numerics.predictors.observables import mean_outputs, outliers
+from numerics.predictors.observables import outliers
 from numerics.predictors.output_shift import output_shift
+from numerics.results.readout import mean_outputs
 from numerics.symmetry.group import sign_symmetries
 from tests.linear.dense_reference import Dense
 from tests.linear.test_any_sharing import FAMILIES, random_problem

@@ -12,14 +12,8 @@ from numerics.checking.agreement import width_trend
 from numerics.checking.laws import law_of
 from numerics.inputs.problem import Problem, endpoint
 from numerics.inputs.teachers import sequence
-from numerics.predictors.observables import (
-    _beyond,
-    autocorrelation,
-    cka,
-    mean_outputs,
-    outliers,
-    temporal_coherence,
-)
+from numerics.predictors.observables import _beyond, autocorrelation, cka, outliers, temporal_coherence
+from numerics.results.readout import mean_outputs
 from numerics.sampling import simulate
 
 

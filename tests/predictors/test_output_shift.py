@@ -7,8 +7,8 @@ from numerics import solve
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem, endpoint
 from numerics.inputs.teachers import sequence
-from numerics.predictors.observables import mean_outputs
 from numerics.predictors.output_shift import output_shift
+from numerics.results.readout import mean_outputs
 
 
 def test_one_hidden_time_against_quadrature():

@@ -15,8 +15,8 @@ from numerics.errors import InputError, NotSolvedError
 from numerics.inputs.problem import Problem, endpoint
 from numerics.predictors import predictions
 from numerics.predictors.generalisation import training
-from numerics.predictors.observables import mean_outputs
 from numerics.predictors.output_shift import output_shift
+from numerics.results.readout import mean_outputs
 from tests.commands.test_program import run
 from tests.predictors.test_any_sharing import without_a_sign
 

@@ -10,8 +10,9 @@ from numerics import solve
 from numerics.inputs.teachers import orthonormal_patterns, rotation_teacher, sequence
 from numerics.linear import search
 from numerics.linear.functional import kernel_functional
-from numerics.predictors.observables import cka, mean_outputs, outliers
+from numerics.predictors.observables import cka, outliers
 from numerics.predictors.output_shift import output_shift
+from numerics.results.readout import mean_outputs
 from numerics.results.solution import time_blocks
 from numerics.sampling import simulate
 from numerics.sampling.diagnostics import RHAT_LIMIT

@@ -13,7 +13,7 @@ from numerics import solve, solve_all
 from numerics.inputs.problem import Problem, endpoint
 from numerics.nonlinear.search import all_states, lowest_state
 from numerics.predictors import generalisation
-from numerics.predictors.observables import mean_outputs
+from numerics.results.readout import mean_outputs
 from numerics.symmetry import gauge, group
 
 TWO_LABELS = Problem([[1.0]], [[0.5, np.nan, 12.0]], kappa=0.5)

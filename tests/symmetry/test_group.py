@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from numerics.inputs.problem import Problem
 from numerics.linear.functional import kernel_functional
-from numerics.predictors.observables import mean_outputs
+from numerics.results.readout import mean_outputs
 from numerics.symmetry import group
 from numerics.symmetry.actions import acted
 from numerics.symmetry.held_out import _signs
