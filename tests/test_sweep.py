@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from numerics import predict, solve
+from numerics import sweeping as module
 from numerics.errors import InputError
 from numerics.inputs.problem import endpoint
-from numerics.results import sweep as module
 from numerics.sweeping import digest, sweep
 
 xarray = pytest.importorskip("xarray")

@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from numerics import solve
+from numerics import sweeping as module
 from numerics.inputs.problem import endpoint
-from numerics.results import sweep as module
 from numerics.sweeping import sweep
 
 xarray = pytest.importorskip("xarray")

@@ -55,7 +55,7 @@ KINDS = {
     "Simulation": "numerics.sampling.result",
     "Solutions": "numerics.results.solutions",
     "SpecialPoint": "numerics.continuation.special_points",
-    "Spectrum": "numerics.sampling.result",
+    "Spectrum": "numerics.sampling.draws",
     "Sweep": "numerics.sweeping",
     "WidthTrend": "numerics.checking.agreement",
     "Transition": "numerics.continuation.hysteresis",

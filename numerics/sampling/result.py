@@ -1,17 +1,15 @@
-"""What a simulation returns."""
+"""What a simulation returns: its draws (``numerics.sampling.draws``), with means, errors and what they say."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from numerics.errors import InputError
 from numerics.inputs.arrays import finite_array
-from numerics.inputs.problem import Problem
 from numerics.linalg import ComplexArray, FloatArray, alignment, direction
 from numerics.results.base import Result
 from numerics.results.display import Facts
@@ -26,91 +24,28 @@ from numerics.results.labelled import (
     problem_attributes,
 )
 from numerics.results.plotting import kernel, kernel_label
-from numerics.sampling.controls import DRAWS_EACH, DRAWS_WELL, controlled, stages, turned
+from numerics.sampling.controls import DRAWS_EACH, DRAWS_WELL, controlled, stages
 from numerics.sampling.curvature import euler_bias, is_small
 from numerics.sampling.diagnostics import ESS_LIMIT, RHAT_LIMIT, Summary, summarise, summarise_symmetric
+from numerics.sampling.draws import Draws
 from numerics.sampling.observables import (
     DENSE_WIDTH,
     autocorrelation,
     bulk_edge,
     coherence,
-    flip_kernel,
-    flip_outputs,
-    has_sign_symmetry,
-    order_parameter,
     outliers,
 )
 from numerics.sampling.posterior import datatree
 
-#: Binder cumulant from which the order parameter has two values: half of what it is for these.
-COHERENT = 1 / 3
-
-
-@dataclass(frozen=True, eq=False)
-class Spectrum:
-    """W's leading eigenvalues at one recorded draw, in units of √w.
-
-    Attributes:
-        chain, draw: position in the series.
-        values: all, or beyond N = 512 those of largest modulus, largest first.
-    """
-
-    chain: int
-    draw: int
-    values: ComplexArray
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Simulation(Result):
-    """Draws from a network's posterior over weights, and what they say. Kernel index is time-major.
+class Simulation(Draws, Result):
+    """Draws from a network's posterior over weights, with the attributes of `Draws`, and what they say.
 
     Where W → -W is a symmetry and the network coherent, all means and what is said of them are of draws that are each
     taken to the sign of positive order parameter (`one_sign`); `kernels`, `outputs` and `spectra` are as drawn, and
     `both_signs` has the means over these.
-
-    Attributes:
-        problem: what was learnt.
-        width: N.
-        sampler: "collapsed", "hmc-weights" or "sgld".
-        seed: of the run.
-        odd_activation: φ(-h) = -φ(h).
-        kernels: series of kernels, (chains, draws, nP, nP).
-        outputs: series of outputs of the patterns and the test patterns, (chains, draws, P + Q, n), or
-            (chains, draws, O, P + Q, n) of several outputs, whose predictions have this axis too.
-        spectra: W's leading eigenvalues at some draws; empty for the DNN.
-        acceptance: mean acceptance probability, or None for sgld.
-        step_size: of each chain, after warm-up.
-        bias_local, bias_squared: terms of the Euler–Maruyama bias at each draw, (chains, draws, nP, nP) and
-            (chains, draws) (sgld with Euler–Maruyama), else None.
-        controls: control variates of the kernel, (chains, draws, f, d) (collapsed), else None.
-        seconds: wall-clock time.
-        sign_kept: means are over the draws in the signs that they have here.
     """
-
-    problem: Problem
-    width: int
-    sampler: str
-    seed: int
-    odd_activation: bool
-    kernels: FloatArray
-    outputs: FloatArray
-    spectra: tuple[Spectrum, ...]
-    acceptance: float | None
-    step_size: tuple[float, ...]
-    bias_local: FloatArray | None
-    bias_squared: FloatArray | None
-    controls: FloatArray | None
-    seconds: float
-    sign_kept: bool = False
-
-    def __post_init__(self) -> None:
-        size, P = self.problem.n * self.problem.P, self.problem.P
-        if self.kernels.ndim != 4 or self.kernels.shape[2:] != (size, size):
-            raise InputError(f"kernels: has shape {self.kernels.shape}; accepted: (chains, draws, {size}, {size})")
-        if self.outputs.shape[:2] != self.kernels.shape[:2] or self.outputs.shape[-2] < P:
-            raise InputError(f"outputs: has shape {self.outputs.shape}; accepted: (chains, draws, ≥ {P}, n)")
-        if (self.bias_local is None) != (self.bias_squared is None):
-            raise InputError("bias_local: is given without bias_squared, or the reverse; accepted: both or neither")
 
     def facts(self) -> Facts:
         """What was sampled, and how well."""
@@ -226,16 +161,6 @@ class Simulation(Result):
         return summarise(self._meant.outputs)
 
     @property
-    def chains(self) -> int:
-        """Number of chains."""
-        return int(self.kernels.shape[0])
-
-    @property
-    def draws(self) -> int:
-        """Recorded draws of each chain."""
-        return int(self.kernels.shape[1])
-
-    @property
     def kernel_mean(self) -> FloatArray:
         """Mean kernel, (nP, nP)."""
         return self._kernel.mean
@@ -287,16 +212,6 @@ class Simulation(Result):
             mixed = "the means are over both signs of a coherent network, one_sign() has those of one"
             said[-1] += "; " + (mixed if self._mixes_signs else "more steps are needed")
         return tuple(said)
-
-    @property
-    def _mixes_signs(self) -> bool:
-        """Whether means are over draws of either sign of a coherent network."""
-        return self.sign_kept and bool(np.ptp(self.basins)) and self._is_coherent
-
-    @property
-    def _is_coherent(self) -> bool:
-        """Whether the order parameter has two values of opposite sign."""
-        return self.binder_cumulant is not None and self.binder_cumulant > COHERENT
 
     @property
     def prediction(self) -> FloatArray:
@@ -363,55 +278,6 @@ class Simulation(Result):
         return np.sort(moduli[moduli <= bulk_edge(self.width)])
 
     @property
-    def has_sign_symmetry(self) -> bool:
-        """Whether W → -W is a symmetry of this posterior."""
-        return has_sign_symmetry(self.problem, self.odd_activation)
-
-    @property
-    def basins(self) -> FloatArray:
-        """Sign of the order parameter ``Σ_p Φ^{T-1,T-2}_{pp}`` at each draw, (chains, draws)."""
-        if self.problem.n < 2:
-            return np.ones(self.kernels.shape[:2])
-        return np.where(order_parameter(self.kernels, self.problem.P) < 0, -1.0, 1.0)
-
-    @property
-    def sign_flips(self) -> tuple[int, ...] | None:
-        """Changes of the order parameter's sign within each chain, or None where the sign means nothing."""
-        if not self.has_sign_symmetry:
-            return None
-        return tuple(int(count) for count in np.sum(np.diff(self.basins, axis=1) != 0, axis=1))
-
-    @property
-    def binder_cumulant(self) -> float | None:
-        """``U = 1 - ⟨ψ⁴⟩/(3⟨ψ²⟩²)`` of the order parameter ψ, over all chains; None where its sign means something.
-
-        0 where ψ fluctuates around zero (incoherent), 2/3 where it is one of two opposite values (coherent).
-        """
-        if not self.has_sign_symmetry:
-            return None
-        squared = order_parameter(self.kernels, self.problem.P) ** 2
-        mean = float(squared.mean())
-        return 0.0 if mean == 0.0 else 1.0 - float(np.mean(squared**2)) / (3.0 * mean**2)
-
-    @property
-    def positive_share(self) -> tuple[float, ...] | None:
-        """Share of each chain's draws whose order parameter is positive; None where its sign means something."""
-        if not self.has_sign_symmetry:
-            return None
-        return tuple(float(share) for share in np.mean(self.basins > 0, axis=1))
-
-    def one_sign(self) -> Simulation:
-        """The same draws with the arbitrary sign taken out: `gauge_fixed` where the network is coherent.
-
-        Coherent: the symmetry is there and `binder_cumulant` above `COHERENT`. Elsewhere the draws as they are.
-        """
-        return self.gauge_fixed() if self._is_coherent else self
-
-    def both_signs(self) -> Simulation:
-        """The same draws, whose means are over both signs of a coherent network, as they were drawn."""
-        return replace(self, sign_kept=True)
-
-    @property
     def outliers(self) -> ComplexArray | None:
         """Typical eigenvalues of W outside the bulk, in units of √w, or None for a DNN or a single hidden
         time.
@@ -426,35 +292,3 @@ class Simulation(Result):
             majority = 1.0 if self._meant.basins.sum() >= 0 else -1.0
             signs = [majority * float(self.basins[item.chain, item.draw]) for item in self.spectra]
         return outliers([item.values for item in self.spectra], signs, self.width)
-
-    def gauge_fixed(self) -> Simulation:
-        """The same draws, each taken by W → -W to the basin of positive order parameter; where that is no symmetry, as
-        they are.
-
-        At finite width a coherent network has two equivalent states, and the mean over both is a mixture.
-        Where the state is incoherent the order parameter fluctuates around zero and its sign must not be
-        fixed.
-        """
-        if not self.has_sign_symmetry:
-            return self
-        n, P = self.problem.n, self.problem.P
-        negative = (self.basins < 0)[:, :, None, None]
-        flip = flip_kernel(n, P)
-        local, variates = self.bias_local, self.controls
-        if variates is not None:
-            variates = turned(self.problem, variates, self.basins < 0, np.repeat((-1.0) ** np.arange(n), P))
-        return replace(
-            self,
-            kernels=np.where(negative, flip * self.kernels, self.kernels),
-            outputs=np.where(
-                np.expand_dims(self.basins < 0, tuple(range(2, self.outputs.ndim))),
-                flip_outputs(self.problem) * self.outputs,
-                self.outputs,
-            ),
-            spectra=tuple(
-                replace(item, values=item.values * self.basins[item.chain, item.draw]) for item in self.spectra
-            ),
-            bias_local=None if local is None else np.where(negative, flip * local, local),
-            controls=variates,
-            sign_kept=True,
-        )

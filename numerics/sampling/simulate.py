@@ -24,9 +24,10 @@ from numerics.inputs.scalars import integer
 from numerics.progress import Progress, watched
 from numerics.sampling.chains import ChainState, Record, advance, empty_record, first_state, join, weights_of
 from numerics.sampling.checkpoint import chain_file, load, only_run, save
+from numerics.sampling.draws import Spectrum
 from numerics.sampling.network import Weights
 from numerics.sampling.plan import Plan
-from numerics.sampling.result import Simulation, Spectrum
+from numerics.sampling.result import Simulation
 from numerics.threads import limited
 
 #: A chain is handed back after about this time, for progress and checkpoints.

@@ -22,8 +22,8 @@ from numerics.inputs.teachers import sequence
 from numerics.nonlinear import corrected
 from numerics.sampling import Simulation, simulate
 from numerics.sampling.diagnostics import summarise_symmetric
+from numerics.sampling.draws import Spectrum
 from numerics.sampling.joining import joined
-from numerics.sampling.result import Spectrum
 from tests.checking.states import minimum_from, two_phases
 
 FLIP = (-1.0) ** np.add.outer(np.arange(3), np.arange(3))

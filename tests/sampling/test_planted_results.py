@@ -15,9 +15,9 @@ from numerics.sampling import Simulation
 from numerics.sampling.collapsed import CollapsedHMC, activations, potential
 from numerics.sampling.controls import controlled, controls, number_of_columns, states_of_columns, triples, turned
 from numerics.sampling.diagnostics import summarise
+from numerics.sampling.draws import Spectrum
 from numerics.sampling.ensemble import ensemble
 from numerics.sampling.network import make_network
-from numerics.sampling.result import Spectrum
 from numerics.sampling.starts import _plant, start
 
 nan = np.nan
