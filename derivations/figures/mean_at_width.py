@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.figures.network_widths import Case, WidthPlan, WidthResult, compare, predicted, problem, simulated
+from derivations.figures.network_widths import (
+    Case,
+    WidthPlan,
+    WidthResult,
+    compare_widths,
+    predicted,
+    problem,
+    simulated,
+)
 from derivations.figures.panel import Effort, Panel, save_panel
 from derivations.figures.trained_networks import kernel_table
 from derivations.figures.verdicts import said
@@ -42,7 +50,7 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     """Solve, simulate, draw and save; whether every entry agrees with the theory at its width."""
     plan = QUICK if effort.quick else FULL
     runs = simulated(plan, out / f"{PANEL.name}-runs", effort.workers, progress)
-    results = {case: compare(predicted(problem(case, plan.signal)), runs[case]) for case in plan.cases}
+    results = {case: compare_widths(predicted(problem(case, plan.signal)), runs[case]) for case in plan.cases}
     verdicts = [part.agreement.verdict for result in results.values() for part in result.sampled.values()]
     worst = max(result.largest_z for result in results.values())
     unshifted = max(without_shift(result) for result in results.values())

@@ -219,7 +219,7 @@ class WidthResult:
         return max(float(np.abs(sampled.agreement.z).max()) for sampled in self.sampled.values())
 
 
-def compare(theory: Theory, runs: Mapping[int, Mapping[str, Any]]) -> WidthResult:
+def compare_widths(theory: Theory, runs: Mapping[int, Mapping[str, Any]]) -> WidthResult:
     """The sampled kernels against the theory at each width."""
     return WidthResult(theory, {width: read_off(theory, width, runs[width]) for width in sorted(runs)})
 

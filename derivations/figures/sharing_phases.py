@@ -110,7 +110,7 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     }
     verdicts, worst = points["verdict"], max(points["largest_z"])
     summary = (
-        f"tricritical at ρ = {TRICRITICAL}, λ = {critical_signal(float(TRICRITICAL)):.1f} for κ = {KAPPA}; "
+        f"tricritical at ρ = {TRICRITICAL}, λ = {critical_at(float(TRICRITICAL)):.1f} for κ = {KAPPA}; "
         f"{len(points['rho'])} networks of width {WIDTH} {said(verdicts, 'the exact law of the coherence')}; "
         f"largest |z| {worst:.1f}"
     )
@@ -146,7 +146,7 @@ def _functions() -> dict[str, Callable[..., Any]]:
 _THEORY = _functions()
 
 
-def critical_signal(rho: float) -> float:
+def critical_at(rho: float) -> float:
     """λ_c."""
     return float(_THEORY["signal"]((1 + rho) / rho, rho))
 
@@ -161,7 +161,7 @@ def curve_at(rho: float) -> SharedCurve:
     signal, energy = _THEORY["signal"](s, rho), _THEORY["free_energy"](s, rho)
     with np.errstate(invalid="ignore"):
         coherence = np.nan_to_num(_THEORY["coherence"](s, rho))
-    critical = critical_signal(rho)
+    critical = critical_at(rho)
     equal = critical
     if fold > start:
         excess = energy - incoherent_free_energy(signal)
@@ -271,7 +271,7 @@ def draw_map(axes: Axes, curves: Sequence[SharedCurve], points: Mapping[str, lis
     continuous = rho <= float(TRICRITICAL)
     axes.plot(rho[continuous], equal[continuous], color="k", lw=1.2, label="continuous")
     axes.plot(rho[~continuous], equal[~continuous], color="k", lw=2.6, label="discontinuous")
-    star(axes, float(TRICRITICAL), critical_signal(float(TRICRITICAL)), label="tricritical")
+    star(axes, float(TRICRITICAL), critical_at(float(TRICRITICAL)), label="tricritical")
     sampled = np.sqrt(points["squared"])
     axes.scatter(points["rho"], points["signal"], c=sampled, s=22, cmap="Blues", vmin=0, vmax=1, edgecolors="k",
                  linewidths=0.7, zorder=3, label=f"sampled, $N = {WIDTH}$")  # fmt: skip

@@ -33,7 +33,7 @@ from numerics.progress import Progress
 from numerics.sampling.diagnostics import summarise
 from theory import symbols
 from theory.coherent_sharing import shared_branch
-from theory.critical_point import critical_point
+from theory.critical_point import critical_signal
 from theory.skip_cusps import Cusp, skip_cusp
 from theory.skip_tied import chi_at, tied_states
 from theory.skip_unfolding import unfolding
@@ -59,6 +59,8 @@ PANEL = Panel(
 T, KAPPA, WING_KAPPA = 4, 1, 30
 SKIP, WIDTH, SEED = 0.02, 256, 20261128
 LARGEST_SIGNAL = 42.0
+#: λ_c without a skip.
+CRITICAL = float(critical_signal(T, Integer(KAPPA)))
 #: Signals of the networks that start in each sign of the order parameter.
 SIGNALS: dict[int, tuple[float, ...]] = {1: (4.0, 8.0, 12.0, 20.0, 32.0), -1: (30.0, 35.0, 40.0)}
 STARTS = {1: "coherent", -1: "coherent-negative"}
@@ -123,7 +125,7 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
     ]
     summary = (
         f"at a = {SKIP:g} the other sign exists beyond λ = {sheets[-1].folds()[0]:.2f} only (λ_c = "
-        f"{critical_signal(KAPPA):.2f}); at κ = {WING_KAPPA} the transition is discontinuous up to a = "
+        f"{CRITICAL:.2f}); at κ = {WING_KAPPA} the transition is discontinuous up to a = "
         f"{float(cusp.skip):.4f}, λ = {float(cusp.signal):.2f}; {len(points['signal'])} networks of width {WIDTH} "
         f"{said(verdicts, 'the exact law')}; largest |z| {worst:.1f}"
     )
@@ -146,11 +148,6 @@ def _functions() -> dict[str, Callable[..., Any]]:
 
 
 _THEORY = _functions()
-
-
-def critical_signal(kappa: int) -> float:
-    """λ_c without a skip."""
-    return float(critical_point(T, Integer(kappa)).signal)
 
 
 def kernel_at(g: float, skip: float) -> FloatArray:
@@ -280,7 +277,6 @@ def draw(
 
 def draw_coherence(axes: Axes, sheets: Mapping[int, Sheet], points: Mapping[str, list[Any]]) -> None:
     """Both sheets at a > 0, the pitchfork at a = 0, and networks."""
-    critical = critical_signal(KAPPA)
     fork = shared_branch(Integer(1), Integer(KAPPA))
     s = np.linspace(2.0, 4.0, 400)
     entries = {key: lambdify(symbols.s, fork.kernel[key], "numpy")(s) for key in ((2, 2), (2, 3), (3, 3))}
@@ -289,8 +285,8 @@ def draw_coherence(axes: Axes, sheets: Mapping[int, Sheet], points: Mapping[str,
     grey: dict[str, Any] = {"color": "0.65", "lw": 0.9, "zorder": 1}
     for side in (1, -1):
         axes.plot(signal, side * arm, **grey)
-    axes.plot([0, critical], [0, 0], label="$a = 0$", **grey)
-    axes.plot([critical, LARGEST_SIGNAL], [0, 0], ls="--", **grey)
+    axes.plot([0, CRITICAL], [0, 0], label="$a = 0$", **grey)
+    axes.plot([CRITICAL, LARGEST_SIGNAL], [0, 0], ls="--", **grey)
     for sign, found in sheets.items():
         turns = found.turns()
         first = int(turns[-1]) if len(turns) else 0
@@ -313,17 +309,16 @@ def draw_coherence(axes: Axes, sheets: Mapping[int, Sheet], points: Mapping[str,
 
 def draw_pitchfork(axes: Axes, lines: Mapping[str, tuple[FloatArray, FloatArray]]) -> None:
     """The fold's two lines, which meet in a cusp at λ_c."""
-    critical = critical_signal(KAPPA)
     skips, signals = lines["opposed"]
-    a, fold = np.concatenate([-skips[::-1], [0.0], skips]), np.concatenate([signals[::-1], [critical], signals])
+    a, fold = np.concatenate([-skips[::-1], [0.0], skips]), np.concatenate([signals[::-1], [CRITICAL], signals])
     top = 25.0
     axes.fill_between(a, fold, top, where=fold < top, color="0.88", lw=0)
     axes.plot(a, fold, color="C2")
-    law = critical + np.cbrt(float(unfolding(T, Integer(KAPPA)).fold_cubed or 0) * a**2)
+    law = CRITICAL + np.cbrt(float(unfolding(T, Integer(KAPPA)).fold_cubed or 0) * a**2)
     axes.plot(a, law, "--", color="k", lw=0.8)
-    axes.plot([0, 0], [critical, top], color="k", lw=2.6)
-    axes.plot([0], [critical], "o", color="k", ms=4)
-    axes.annotate(r"$\lambda_c$", (0, critical), (0, -9), textcoords="offset points", ha="center", fontsize=7)
+    axes.plot([0, 0], [CRITICAL, top], color="k", lw=2.6)
+    axes.plot([0], [CRITICAL], "o", color="k", ms=4)
+    axes.annotate(r"$\lambda_c$", (0, CRITICAL), (0, -9), textcoords="offset points", ha="center", fontsize=7)
     axes.set(
         xlim=(-SKIPS, SKIPS), ylim=(7, top), xlabel="skip $a$", ylabel=r"signal $\lambda$", xticks=(-0.05, 0, 0.05)
     )

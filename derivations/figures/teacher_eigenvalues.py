@@ -96,7 +96,7 @@ def network(settings: dict[str, Any], effort: Effort) -> dict[str, Any]:
     result: dict[str, Any] = {"width": settings["width"], "spectrum": pairs(spectrum)}
     if settings["arch"] == "rnn":
         theory = outliers(sequential.solved("rnn"))[0]
-        result |= {"theory": pairs(theory), **compare(simulation, complex(theory[0]))}
+        result |= {"theory": pairs(theory), **compare_eigenvalues(simulation, complex(theory[0]))}
     return result
 
 
@@ -108,7 +108,7 @@ def last_spectrum(problem: Problem, settings: dict[str, Any], folder: Path) -> n
     return np.linalg.eigvals(layers).ravel()
 
 
-def compare(simulation: Simulation, theory: complex) -> dict[str, Any]:
+def compare_eigenvalues(simulation: Simulation, theory: complex) -> dict[str, Any]:
     """The outlier in the upper half-plane over draws (far apart along the chain) against the theory's."""
     root = math.sqrt(simulation.problem.w)
     upper = np.array([item.values[item.values.imag > 0][0] * root for item in simulation.spectra])

@@ -17,7 +17,7 @@ from derivations.figures.network_widths import (
     Case,
     WidthPlan,
     WidthResult,
-    compare,
+    compare_widths,
     predicted,
     problem,
     simulated,
@@ -69,7 +69,7 @@ def make_plan(plan: WidthPlan, out: Path, workers: int, progress: Progress) -> d
     """The panel of a plan."""
     theories = {case: predicted(problem(case)) for case in plan.cases}
     runs = simulated(plan, out / "trained-networks-runs", workers, progress)
-    results = {case: compare(theories[case], runs[case]) for case in plan.cases}
+    results = {case: compare_widths(theories[case], runs[case]) for case in plan.cases}
     tables = {
         "alignment": alignment_table(results),
         "kernel": kernel_table(results),

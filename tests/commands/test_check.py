@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 from derivations import output
 from derivations.commands import check
 from numerics import solve
-from numerics.checking.agreement import compare as verdict
+from numerics.checking.agreement import compare_means as verdict
 from numerics.checking.check import judged_phases
 from numerics.checking.kernels import compare
 from numerics.inputs.problem import endpoint

@@ -7,7 +7,7 @@ import pytest
 
 from derivations import output
 from derivations.commands.check import entries
-from numerics.checking.agreement import compare
+from numerics.checking.agreement import compare_means
 from numerics.inputs.problem import Problem, endpoint
 
 
@@ -67,7 +67,7 @@ def test_the_largest_differences_are_shown():
 )
 def test_chains_that_have_not_mixed_decide_nothing(off, rhat, ess, verdict):
     kernel, error = np.eye(2), np.full((2, 2), 0.01)
-    found = compare(kernel, kernel + off, error, rhat=rhat, ess=ess)
+    found = compare_means(kernel, kernel + off, error, rhat=rhat, ess=ess)
     assert found.verdict == verdict
     assert found.agrees is (verdict == "agrees")
     assert dict(found.facts())["verdict"].startswith(verdict)

@@ -48,7 +48,7 @@ def test_the_law_at_the_tricritical_point():
     """There F grows as cα⁶/6: ``⟨α²⟩ = (6/(cN))^{1/3} Γ(1/2)/Γ(1/6)``, with corrections of order N^{-1/3}."""
     kappa = sharing_phases.KAPPA
     sextic = float(landau_expansion(4, kappa, sharing("shared:4/5")).sextic)
-    rho, signal = 0.8, sharing_phases.critical_signal(0.8)
+    rho, signal = 0.8, sharing_phases.critical_at(0.8)
     widths = (10**5, 10**7)
     kernel = np.diag([2.25, 2.25**2, 2.25**3])
     tasks = [NetworkLaw(N, rho, 0.0, signal, float(kappa)) for N in widths]
@@ -63,7 +63,7 @@ def test_the_law_at_the_tricritical_point():
 def test_sampled_networks_at_the_tricritical_point():
     """Two widths at ρ = 4/5, λ_c; the law of another ρ is told from theirs."""
     kappa, rho = float(sharing_phases.KAPPA), 0.8
-    signal = sharing_phases.critical_signal(rho)
+    signal = sharing_phases.critical_at(rho)
     kernel = np.diag([2.25, 2.25**2, 2.25**3])
     for width in (32, 128):
         tasks = [NetworkLaw(width, value, 0.0, signal, kappa) for value in (rho, 0.6)]

@@ -95,7 +95,7 @@ def runs_of(arch, **changes):
 @pytest.mark.parametrize("fault", ["scale", "mask", "one entry"])
 def test_a_wrong_theory_is_found_out(fault, monkeypatch):
     theory, runs = theory_of("rnn"), runs_of("rnn")
-    assert widths.compare(theory, runs).verdict == "agrees"
+    assert widths.compare_widths(theory, runs).verdict == "agrees"
     told = widths.Theory.at
 
     def wrong(self, width):
@@ -107,7 +107,7 @@ def test_a_wrong_theory_is_found_out(fault, monkeypatch):
         return np.where(np.abs(np.subtract.outer(range(3), range(3))) == 2, 1.15, 1.0) * kernel, error
 
     monkeypatch.setattr(widths.Theory, "at", wrong)
-    result = widths.compare(theory, runs)
+    result = widths.compare_widths(theory, runs)
     assert result.verdict == "disagrees"
     if fault == "scale":
         assert min(part.agreement.cka for part in result.sampled.values()) > 0.999
@@ -116,7 +116,7 @@ def test_a_wrong_theory_is_found_out(fault, monkeypatch):
 def test_a_wrong_line_of_the_alignment_is_found_out():
     theory = theory_of("rnn")
     wrong = replace(theory, misalignment=replace(theory.misalignment, single=1.5 * theory.misalignment.single))
-    result = widths.compare(wrong, runs_of("rnn", steps=400))
+    result = widths.compare_widths(wrong, runs_of("rnn", steps=400))
     assert all(part.agreement.agrees for part in result.sampled.values())
     assert result.verdict == "disagrees"
 
@@ -124,7 +124,7 @@ def test_a_wrong_line_of_the_alignment_is_found_out():
 @pytest.mark.slow
 def test_autocorrelations_scatter_as_predicted():
     theory = theory_of("rnn")
-    result = widths.compare(theory, runs_of("rnn", steps=400))
+    result = widths.compare_widths(theory, runs_of("rnn", steps=400))
     widest = result.sampled[max(WIDTHS)].autocorrelation
     told = theory.autocorrelation
     np.testing.assert_allclose(widest[2, 1:], told.sd(max(WIDTHS))[1:], rtol=0.15)

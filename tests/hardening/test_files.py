@@ -15,11 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from numerics import files
+from numerics import files, sweeping
 from numerics.errors import InputError
 from numerics.files import whole_file, write_text
 from numerics.inputs.problem import endpoint
-from numerics.results import sweep
 from numerics.sampling import checkpoint, simulate
 from tests.hardening.program import PROGRAM, check_contract, run, strict_json
 
@@ -267,14 +266,14 @@ def test_writers_of_one_file_leave_one_of_their_files(tmp_path: Path):
 
 
 def test_two_sweeps_into_one_folder_lose_nothing(tmp_path: Path):
-    point = sweep.solved(endpoint(3, 2.0))
+    point = sweeping.solved(endpoint(3, 2.0))
     path = tmp_path / "point.npz"
-    threads = [threading.Thread(target=lambda: [sweep._write(path, point) for _ in range(20)]) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: [sweeping._write(path, point) for _ in range(20)]) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    found = sweep._read(path)
+    found = sweeping._read(path)
     assert found is not None
     np.testing.assert_array_equal(found["kernel"], point["kernel"])
     assert [entry.name for entry in tmp_path.iterdir()] == ["point.npz"]

@@ -18,12 +18,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from numerics import load, solve
+from numerics import load, solve, sweeping
 from numerics.errors import InputError
 from numerics.inputs import problem_file
 from numerics.inputs.problem import endpoint
 from numerics.inputs.problem_file import load_problem
-from numerics.results import sweep
 from numerics.sampling import checkpoint, simulate
 from numerics.sampling.plan import Plan
 from tests.hardening.program import check_contract, run, time_limit
@@ -270,7 +269,7 @@ def chain_loads_or_refuses(path: Path) -> None:
 
 def point_reads_or_is_missing(path: Path) -> None:
     with time_limit(10):
-        result = sweep._read(path)
+        result = sweeping._read(path)
     assert result is None or np.asarray(result["kernel"]).ndim == 2
 
 
@@ -295,7 +294,7 @@ def fuzz_all(folder: Path, chain: Path, cases: int) -> None:
     any_damage(chain.read_bytes(), folder / "chain", chain_loads_or_refuses, cases)
     SOLUTION.save(folder / "solution.npz")
     any_damage((folder / "solution.npz").read_bytes(), folder / "result.npz", result_is_whole_or_refused, cases)
-    sweep._write(folder / "point.npz", sweep.solved(PROBLEM))
+    sweeping._write(folder / "point.npz", sweeping.solved(PROBLEM))
     any_damage((folder / "point.npz").read_bytes(), folder / "damaged.npz", point_reads_or_is_missing, cases)
 
 

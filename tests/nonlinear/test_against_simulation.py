@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from numerics.checking.agreement import compare, width_trend
+from numerics.checking.agreement import compare_means, width_trend
 from numerics.inputs.problem import endpoint
 from numerics.nonlinear.search import lowest_state
 from numerics.results.readout import mean_outputs
@@ -40,7 +40,7 @@ def sampled(problem_key, one_sign):
 
 def agreement(key, one_sign, kernel):
     trend, _, ess, rhat = sampled(key, one_sign)
-    return compare(kernel, trend.limit, trend.limit_standard_error, rhat=rhat, ess=ess)
+    return compare_means(kernel, trend.limit, trend.limit_standard_error, rhat=rhat, ess=ess)
 
 
 def theory(key, start, **changes):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from numerics.checking.agreement import compare, width_trend
+from numerics.checking.agreement import compare_means, width_trend
 from numerics.inputs.problem import Problem
 from numerics.nonlinear.search import lowest_state
 from numerics.results.readout import mean_outputs
@@ -61,7 +61,7 @@ def test_sampled_networks_agree(case, label):
     trend = width_trend(WIDTHS, [run.kernel_mean for run in runs], [run.kernel_standard_error for run in runs])
     error = np.hypot(trend.limit_standard_error, state.kernel_error)
     checks = {"rhat": max(run.rhat for run in runs), "ess": min(run.ess for run in runs)}
-    verdict = compare(kernel, trend.limit, error, **checks)
+    verdict = compare_means(kernel, trend.limit, error, **checks)
     assert verdict.agrees, verdict.reason
     output = width_trend(WIDTHS, [run.prediction for run in runs], [run.prediction_standard_error for run in runs])
     certain = np.ones(problem.n, dtype=bool)
@@ -70,4 +70,4 @@ def test_sampled_networks_agree(case, label):
     assert np.abs(z).max() < 4.5
     if label > WEAK:
         other = lowest_state(problem.with_(kappa=2 * problem.kappa))
-        assert not compare(fixed(problem, other.kernel, odd=True), trend.limit, error, **checks).agrees
+        assert not compare_means(fixed(problem, other.kernel, odd=True), trend.limit, error, **checks).agrees
