@@ -28,13 +28,14 @@ from numerics.nonlinear.solution import NonlinearSolution
 from numerics.predictors import finite_width
 from numerics.predictors.two_loops import two_loops
 from numerics.results.solution import Solution
+from numerics.threads import one_thread
 
 #: Effective draws from the kernel's density below which its mean is not believed.
 SMALLEST_ESS = 1000.0
 #: Draws from the kernel's density where there is one minimum, and where each has to be told from others.
 DRAWS, DRAWS_OF_SEVERAL = 400_000, 60_000
 #: Error of a nonlinear network's kernel, N → ∞, as a share of its shift at the width, at which the shift is seen.
-SEEN = 0.2
+SEEN = 0.1
 #: Size of what two loops leave of the log of a probability, beyond which they are not added to it.
 MOST_LEFT = 1.0
 #: What a weight rests on: the kernel's exact density; Gaussian fluctuations around the minimum and what two loops add;
@@ -99,6 +100,7 @@ class _Mass:
     state: Solution | None = None  # with a smaller error, where it has been corrected
 
 
+@one_thread
 def phases(minima: Sequence[Solution], width: int) -> tuple[Phase, ...]:
     """The minima with their weights at width N, the heaviest first."""
     regions = [region(state) for state in minima]

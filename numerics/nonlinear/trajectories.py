@@ -128,4 +128,4 @@ def state_average(solution: NonlinearSolution, *, count: int = POINTS, seed: int
 def _drawn(rng: np.random.Generator, mixture: Mixture, count: int) -> FloatArray:
     """Points of a mixture, (count, d), evenly spread: their averages err by less than those of independent ones."""
     unit, component = scrambled(rng, mixture.weight / mixture.weight.sum(), mixture.mean.shape[1], count)
-    return np.asarray(mixture.mean[component] + np.einsum("kij,kj->ki", mixture.factor[component], unit))
+    return mixture.placed(unit, component)

@@ -19,10 +19,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.lapack import dtrtrs
+from scipy.linalg.lapack import dgesv, dtrtrs
 
 from numerics.errors import InputError
 from numerics.linalg import FloatArray
@@ -183,11 +184,18 @@ def _through_cholesky(factor: FloatArray, by_factor: FloatArray) -> FloatArray:
     """``∂L/∂A``, symmetric, for A = factor · factorᵀ (Murray, arXiv:1602.07527); by_factor's upper part is ignored."""
     if len(factor) == 1:
         return np.asarray(by_factor / (2 * factor))
-    inner = np.tril(factor.T @ np.tril(by_factor))
-    inner[np.diag_indices(len(factor))] *= 0.5
-    inverse = np.linalg.inv(factor)
+    below, halved, one = _triangles(len(factor))
+    inner = halved * (factor.T @ (below * by_factor))
+    inverse = dgesv(factor, one)[2]  # as np.linalg.inv, without its overhead
     by_matrix = inverse.T @ inner @ inverse
     return np.asarray(0.5 * (by_matrix + by_matrix.T))
+
+
+@lru_cache(maxsize=16)
+def _triangles(size: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Ones on and below the diagonal; the same, halved on it; and 1."""
+    below, one = np.tri(size), np.eye(size)
+    return below, below - 0.5 * one, one
 
 
 def potential(network: Network, seen: Seen) -> tuple[float, Seen]:

@@ -63,7 +63,9 @@ def marginal(network: Network, phi: Array) -> Likelihood:
         factor = np.linalg.cholesky(kernel)
         log_determinant = 2 * float(np.log(factor.diagonal()).sum())
         inverse = dpotri(factor, lower=1)[0]
-        inverse = np.tril(inverse) + np.tril(inverse, -1).T if len(inverse) > 1 else inverse
+        if len(inverse) > 1:  # its upper part is the factor's, 0
+            inverse = inverse + inverse.T
+            inverse.flat[:: len(inverse) + 1] *= 0.5
         labels, count = where.exact_labels, len(where.outputs)
         solved = inverse @ labels
         value += 0.5 * N * float(np.vdot(labels, solved)) + 0.5 * count * log_determinant
