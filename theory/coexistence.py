@@ -18,8 +18,9 @@ from typing import Any
 import mpmath
 from sympy import Expr
 
-from theory.critical_point import critical_point, critical_ratio
+from theory.critical_point import critical_point
 from theory.display import Equations, Typeset
+from theory.incoherent import critical_ratio
 from theory.kernel import require_horizon
 from theory.landau import require_noise
 from theory.typesetting import Row, over_times

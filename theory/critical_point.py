@@ -21,10 +21,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from sympy import Expr, Integer, Rational, Symbol, factor, powsimp, radsimp, simplify
+from sympy import Expr, Rational, Symbol, factor, powsimp, radsimp, simplify
 
 from theory import symbols
 from theory.display import Equations, Typeset
+from theory.incoherent import critical_ratio
 from theory.kernel import require_horizon
 from theory.landau import landau_expansion, require_noise
 from theory.landau_closed_form import quartic_coefficient
@@ -117,11 +118,6 @@ def leading_powers(
     powers = (r"\left(\lambda - \lambda_{c}\right)", r"\left(\lambda - \lambda_{c}\right)^{2}")
     terms = PowerSeries((each, above) for each, above in zip(known, powers, strict=False) if each is not None)
     return Row(left, terms, "order parameter at the critical point")
-
-
-def critical_ratio(T: int | Symbol) -> Expr:
-    """``r_c = (T-2)/(T-3)``, growth of the activity per time step at the critical point."""
-    return Integer(T - 2) / (T - 3) if isinstance(T, int) else (T - 2) / (T - 3)
 
 
 def critical_signal(T: int | Symbol, kappa: Expr = symbols.kappa) -> Expr:

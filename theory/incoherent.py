@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sympy import Expr, ImmutableMatrix, Symbol, diag, log, simplify
+from sympy import Expr, ImmutableMatrix, Integer, Symbol, diag, log, simplify
 
 from theory import symbols
 from theory.display import Equations, Typeset
@@ -97,3 +97,8 @@ def recursion_residuals() -> tuple[Expr, Expr]:
         - symbols.v * label / (symbols.v * branch.kernel_entry(n) + symbols.kappa) ** 2
     )
     return simplify(interior), simplify(last)
+
+
+def critical_ratio(T: int | Symbol) -> Expr:
+    """``r_c = (T-2)/(T-3)``, growth of the activity per time step at the critical point."""
+    return Integer(T - 2) / (T - 3) if isinstance(T, int) else (T - 2) / (T - 3)

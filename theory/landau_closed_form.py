@@ -23,8 +23,10 @@ from functools import cache
 from sympy import QQ, Add, Expr, Poly, Rational, Symbol, bernoulli, binomial, factor, linsolve
 
 from theory import symbols
+from theory.incoherent import critical_ratio
 
 _t, _n = symbols.t, symbols.n
+_RATIO = critical_ratio(_n + 1)
 
 
 @dataclass(frozen=True)
@@ -84,43 +86,38 @@ def _a(t: Expr) -> Expr:
     return t / (_n - 1)
 
 
-def critical_ratio() -> Expr:
-    """``r_c = (n-1)/(n-2)``."""
-    return (_n - 1) / (_n - 2)
-
-
 def lag_two_source(t: Expr) -> Expr:
     """``R_{t,t+2}`` for t < n-2, where no index is at the end of time."""
-    return critical_ratio() * (_a(t - 1) * _a(t) - 3 * _a(t) * _a(t + 1) + _a(t) * _a(t + 2) + _a(t + 1) ** 2)
+    return _RATIO * (_a(t - 1) * _a(t) - 3 * _a(t) * _a(t + 1) + _a(t) * _a(t + 2) + _a(t + 1) ** 2)
 
 
 def lag_two_source_last() -> Expr:
     """``R_{n-2,n}``: the blocks that end at n-1 do not reach it."""
-    return critical_ratio() * _a(_n - 3) * _a(_n - 2) - _a(_n - 2) * _a(_n - 1)
+    return _RATIO * _a(_n - 3) * _a(_n - 2) - _a(_n - 2) * _a(_n - 1)
 
 
 def lag_zero_source(t: Expr) -> Expr:
     """``R_{t,t}`` for 1 < t < n-1."""
     earlier = _a(t - 2) ** 2 + _a(t - 1) ** 2
     here = _a(t - 1) ** 2 + _a(t) ** 2
-    return critical_ratio() * (earlier - 3 * here + 2 * (_a(t) * _a(t - 1) + _a(t) * _a(t + 1)))
+    return _RATIO * (earlier - 3 * here + 2 * (_a(t) * _a(t - 1) + _a(t) * _a(t + 1)))
 
 
 def lag_zero_source_first() -> Expr:
     """``R_{1,1}``: there is no earlier time."""
-    return critical_ratio() * (-3 * _a(1) ** 2 + 2 * _a(1) * _a(2))
+    return _RATIO * (-3 * _a(1) ** 2 + 2 * _a(1) * _a(2))
 
 
 def lag_zero_source_last_two() -> tuple[Expr, Expr]:
     """``R_{n-1,n-1}`` and ``R_{n,n}``."""
-    r = critical_ratio()
+    r = _RATIO
     before = r * (_a(_n - 3) ** 2 + _a(_n - 2) ** 2 - 3 * _a(_n - 2) ** 2 + 2 * _a(_n - 1) * _a(_n - 2))
     return before - _a(_n - 1) ** 2, r * _a(_n - 2) ** 2 - _a(_n - 1) ** 2
 
 
 def _lag_two_response() -> Expr:
     """Solves ``-r b_{t-1} + 2r b_t - r b_{t+1} = -R``, ``b_0 = 0``, ``b_{n-2} - r b_{n-3} = -R_last``."""
-    r = critical_ratio()
+    r = _RATIO
     c1, c2 = Symbol("c1"), Symbol("c2")
 
     def b(t: Expr) -> Expr:
@@ -136,7 +133,7 @@ def _lag_two_response() -> Expr:
 
 def _lag_zero_response() -> tuple[Expr, Expr]:
     """Solves the lag-0 recursion; the last row has the energy's curvature, ``1 + 2(r-1)ζ`` on its diagonal."""
-    r, zeta = critical_ratio(), symbols.zeta
+    r, zeta = _RATIO, symbols.zeta
     c0, c1, c2, last = (Symbol(name) for name in ("c0", "c1", "c2", "last"))
 
     def d(t: Expr) -> Expr:
@@ -158,7 +155,7 @@ def _lag_zero_response() -> tuple[Expr, Expr]:
 
 def _fourth_order() -> Expr:
     """``Φ₄(E)``: sums over times; ``a_0 = 0``, and blocks that end at n-1 have no ``a_{n-1}``."""
-    r = critical_ratio()
+    r = _RATIO
 
     def trace_fourth(count: Expr) -> Expr:
         """``tr E⁴ = Σ 2a_t⁴ + 4a_t²a_{t+1}²`` with ``a_1 … a_count``."""

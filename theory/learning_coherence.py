@@ -29,7 +29,8 @@ from mpmath import mp, workdps
 from sympy import Expr, Integer, Symbol, cancel, factor, simplify, sqrt
 
 from theory import symbols
-from theory.critical_point import critical_ratio, critical_signal
+from theory.critical_point import critical_signal
+from theory.incoherent import critical_ratio
 from theory.kernel import require_architecture, require_horizon
 from theory.learning_onset import fold_noise, onset_ratio
 from theory.learning_transition import learning_transition

@@ -157,13 +157,16 @@ def _rational(arch: SharingFamily, T: int, kappa: Expr) -> CriticalPoint:
 
 def tricritical_noise(coefficients: Quartic, field: Any) -> Expr | None:
     """The κ ≥ 0 at which the transition turns from continuous to discontinuous; None where it is never continuous."""
-    put, r = field.to_sympy, coefficients.ratio
     at_no_noise = coefficients.constant + coefficients.share
-    if put(at_no_noise).evalf(DIGITS) < 0 and at_no_noise:
+    if field.to_sympy(at_no_noise).evalf(DIGITS) < 0 and at_no_noise:
         return None
-    # κ = r^n (1/ζ - 1) with ζ = -p/q
-    noise = -(r**coefficients.hidden) * at_no_noise / coefficients.constant
-    return put(noise)
+    return noise_without_quartic(coefficients, field)
+
+
+def noise_without_quartic(coefficients: Quartic, field: Any) -> Expr:
+    """The κ of either sign at which the quartic coefficient vanishes: ``r^n (1/ζ - 1)`` with ``ζ = -p/q``."""
+    at_no_noise = coefficients.constant + coefficients.share
+    return field.to_sympy(-(coefficients.ratio**coefficients.hidden) * at_no_noise / coefficients.constant)
 
 
 def _tidy(expression: Expr, found: Instability) -> Expr:

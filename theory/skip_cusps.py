@@ -24,7 +24,7 @@ from theory.kernel import require_horizon
 from theory.landau import landau_expansion, require_noise
 from theory.sharing import RNN, SharingFamily
 from theory.sharing_stability import Instability, instability
-from theory.sharing_transition import NeverCoherent, exact_quartic
+from theory.sharing_transition import NeverCoherent, exact_quartic, noise_without_quartic
 from theory.skip_unfolding import unfolding, wing
 
 #: Newton's steps for one state, and for the cusp.
@@ -226,7 +226,7 @@ def skip_cusp(T: int, kappa: Expr, arch: SharingFamily = RNN, digits: int = 40) 
     noise = require_noise(kappa)
     if not noise.is_number:
         raise ValueError("kappa: is symbolic; accepted: an exact number ≥ 0")
-    tricritical = tricritical_noise(T, arch)
+    tricritical = wing_noise(T, arch)
     if noise <= tricritical:
         raise ValueError(
             f"kappa: is {kappa}; accepted: above the tricritical {float(tricritical):.6g} at T = {T}, {arch}"
@@ -249,11 +249,9 @@ def skip_cusp(T: int, kappa: Expr, arch: SharingFamily = RNN, digits: int = 40) 
         return Cusp(T, str(arch), _number(noise), skip, signal, H)
 
 
-def tricritical_noise(T: int, arch: SharingFamily = RNN) -> Expr:
-    """The κ at which the quartic coefficient vanishes; below 0 where the transition is discontinuous at every κ ≥ 0."""
-    coefficients, field = exact_quartic(arch, T, _first_instability(T, arch))
-    at_none = coefficients.constant + coefficients.share
-    return field.to_sympy(-(coefficients.ratio**coefficients.hidden) * at_none / coefficients.constant)
+def wing_noise(T: int, arch: SharingFamily = RNN) -> Expr:
+    """The κ beyond which wings leave a = 0; below 0 where the transition is discontinuous at every κ ≥ 0."""
+    return noise_without_quartic(*exact_quartic(arch, T, _first_instability(T, arch)))
 
 
 def _first_instability(T: int, arch: SharingFamily) -> Instability:

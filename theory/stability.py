@@ -39,9 +39,10 @@ from sympy import (
 
 from theory import symbols
 from theory.claims import assert_zero
-from theory.critical_point import closed_form_amplitude, critical_ratio, critical_signal
+from theory.critical_point import closed_form_amplitude, critical_signal
 from theory.display import Equations, Typeset
 from theory.free_energy import endpoint_free_energy
+from theory.incoherent import critical_ratio
 from theory.kernel import require_architecture, require_horizon
 
 

@@ -24,8 +24,8 @@ from mpmath import mp
 from sympy import E, Matrix, Rational, Symbol, eye, factor, latex, limit, log, oo, simplify, symbols, zeros
 
 from numerics.linalg import FloatArray
-from theory.critical_point import critical_ratio, critical_signal
-from theory.incoherent import incoherent_branch, recursion_residuals
+from theory.critical_point import critical_signal
+from theory.incoherent import critical_ratio, incoherent_branch, recursion_residuals
 from theory.stability import (
     assert_critical_mode,
     assert_dnn_stable,

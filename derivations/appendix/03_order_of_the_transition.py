@@ -27,7 +27,8 @@ from sympy import Rational, factor, latex, simplify, solve
 
 from numerics.linalg import FloatArray
 from theory.coexistence import coexistence
-from theory.critical_point import assert_closed_form_amplitude, closed_form_amplitude, critical_point, critical_ratio
+from theory.critical_point import assert_closed_form_amplitude, closed_form_amplitude, critical_point
+from theory.incoherent import critical_ratio
 from theory.landau import landau_expansion
 from theory.landau_closed_form import lag_two_source, lag_zero_source, quartic_coefficient
 from theory.symbols import T, kappa, n, t, zeta

@@ -28,9 +28,8 @@ from sympy import Matrix, Rational, Symbol, diff, factor, latex, limit, log, oo,
 
 from numerics.linalg import FloatArray
 from theory.complete_states import assert_complete, complete_states
-from theory.critical_point import critical_ratio
 from theory.free_energy import endpoint_free_energy
-from theory.incoherent import incoherent_branch
+from theory.incoherent import critical_ratio, incoherent_branch
 from theory.learning_coherence import assert_crossing, crossing_noise, stable_learnt_signals
 from theory.learning_onset import assert_amplitudes, assert_onset, fold_noise, onset
 from theory.learning_transition import learning_transition, strong_noise

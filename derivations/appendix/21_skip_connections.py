@@ -30,7 +30,7 @@ from theory.landau import landau_expansion
 from theory.learning_onset import onset_noise
 from theory.sharing import sharing
 from theory.sharing_transition import critical_point_of
-from theory.skip_cusps import skip_cusp, tricritical_noise
+from theory.skip_cusps import skip_cusp, wing_noise
 from theory.skip_tied import assert_elimination, chi_at, cusp_condition, fold_noise, tied_states
 from theory.skip_unfolding import assert_tilt, unfolding, wing
 from theory.skip_untied import assert_untied, cusp_polynomial, skip_branch, untied_cusp, untied_cusp_skip
@@ -282,11 +282,11 @@ with mpmath.workdps(150):
 for horizon, strength in ((5, 10), (6, 1)):
     found = skip_cusp(horizon, Integer(strength), digits=20)
     print(f"RNN T={horizon} kappa={strength}: a_* = {mp.nstr(found.skip, 12)}, lambda_* = {mp.nstr(found.signal, 12)}")
-    assert strength > tricritical_noise(horizon)
+    assert strength > wing_noise(horizon)
 # the leading law of the wing, (κ-κ_t)^{5/2}
 ratios = []
 for offset in (Rational(1, 5), Rational(1, 20)):
-    near = tricritical_noise(4) + offset
+    near = wing_noise(4) + offset
     full = skip_cusp(4, near, digits=15)
     ratios.append(full.skip / mp.mpf(wing(landau_expansion(4, near), Integer(1)).skip.evalf(20)))
 print("exact over leading a_*:", *(mp.nstr(x, 8) for x in ratios))

@@ -5,18 +5,14 @@ from __future__ import annotations
 import hashlib
 import math
 import pickle
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from numerics.errors import InputError
-from numerics.inputs.smoothness import RANGE, Slope, check_growth, finite_values, kinks
-
-Array = NDArray[Any]
-Function = Callable[[Array], Array]
+from numerics.inputs.smoothness import RANGE, Function, Slope, check_growth, finite_values, kinks
+from numerics.linalg import Array
 
 #: Values of h at which what is said of φ is checked; a slope that is given may differ by this from the one found.
 PROBE = np.concatenate([np.linspace(-5.0, 5.0, 41) + 0.01 / math.pi, np.array([-30.0, 20.0])])

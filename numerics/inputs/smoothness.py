@@ -11,15 +11,12 @@ import math
 from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from numerics.errors import InputError
-from numerics.linalg import FloatArray
+from numerics.linalg import Array, FloatArray
 
-Array = NDArray[Any]
 Function = Callable[[Array], Array]
 
 #: Kinks are looked for where |h| is below this, up to so many.

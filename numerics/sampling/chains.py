@@ -13,12 +13,12 @@ from typing import Any, cast
 import numpy as np
 
 from numerics.errors import InputError
-from numerics.linalg import ComplexArray, FloatArray
+from numerics.linalg import Array, ComplexArray, FloatArray
 from numerics.sampling.collapsed import CollapsedHMC, CollapsedState, Seen, activations, look, write_out
 from numerics.sampling.controls import controls, functions_kept, number_of_columns, states_of_columns
 from numerics.sampling.curvature import bias_terms, largest_curvature
 from numerics.sampling.hmc import HMC, HMCState
-from numerics.sampling.network import Array, Network, Weights
+from numerics.sampling.network import Network, Weights
 from numerics.sampling.observables import Draw, leading_eigenvalues, observe, observe_activity
 from numerics.sampling.plan import Plan
 from numerics.sampling.sgld import SGLD, SGLDState, mobility

@@ -14,10 +14,11 @@ import numpy as np
 from numerics import archive
 from numerics.errors import InputError
 from numerics.files import refused_if_unwritable
+from numerics.linalg import Array
 from numerics.sampling.chains import ChainState, Place, Record
 from numerics.sampling.collapsed import Seen
 from numerics.sampling.deferred import DeferredNoise
-from numerics.sampling.network import Array, Weights
+from numerics.sampling.network import Weights
 from numerics.sampling.plan import Plan
 from numerics.sampling.sgld import SGLDState
 from numerics.sampling.tuning import HMCTuning, SGLDTuning

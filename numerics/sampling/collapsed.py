@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 from scipy.linalg.lapack import dgesv, dtrtrs
 
 from numerics.errors import InputError
-from numerics.linalg import FloatArray
+from numerics.linalg import Array, FloatArray
 from numerics.sampling.hmc import HMCInfo, draw_trajectory
-from numerics.sampling.network import Activity, Array, Network, Weights
+from numerics.sampling.network import Activity, Network, Weights
 from numerics.sampling.normals import fill_normal
 from numerics.sampling.readout import marginal
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numerics.linalg import FloatArray
-from numerics.sampling.network import Array, Network, Uses, Weights, combined, joint
+from numerics.linalg import Array, FloatArray
+from numerics.sampling.network import Network, Uses, Weights, combined, joint
 from numerics.sampling.readout import sampled
 from numerics.sampling.sgld import Mobility
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from numerics.sampling.network import Array
+from numerics.linalg import Array
 from numerics.sampling.normals import fill_normal
 
 

@@ -20,8 +20,8 @@ from typing import Literal, get_args
 import numpy as np
 
 from numerics.errors import InputError
-from numerics.linalg import FloatArray
-from numerics.sampling.network import Array, Network, Weights, combined
+from numerics.linalg import Array, FloatArray
+from numerics.sampling.network import Network, Weights, combined
 from numerics.sampling.readout import Likelihood, marginal, sampled
 
 Readout = Literal["marginal", "sampled"]

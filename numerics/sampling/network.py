@@ -20,10 +20,9 @@ from numerics.errors import InputError
 from numerics.inputs.activation import Activation
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer
-from numerics.linalg import FloatArray
+from numerics.linalg import Array, FloatArray
 from numerics.sampling.factor import Factor, factorised
 from numerics.sampling.normals import fill_normal
-from numerics.sampling.supervision import Array as Array
 from numerics.sampling.supervision import Supervision, supervisions
 
 

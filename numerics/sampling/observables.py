@@ -10,8 +10,8 @@ import numpy as np
 from scipy.sparse.linalg import ArpackNoConvergence, eigs
 
 from numerics.inputs.problem import Problem
-from numerics.linalg import ComplexArray, FloatArray
-from numerics.sampling.network import Array, Network, Weights, joint
+from numerics.linalg import Array, ComplexArray, FloatArray
+from numerics.sampling.network import Network, Weights, joint
 from numerics.sampling.readout import mean_outputs
 
 #: Largest width at which all eigenvalues are computed.

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg.lapack import dpotri
 
-from numerics.linalg import FloatArray
-from numerics.sampling.network import Array, Network, joint
+from numerics.linalg import Array, FloatArray
+from numerics.sampling.network import Network, joint
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,8 @@ from typing import Literal, get_args
 import numpy as np
 
 from numerics.errors import InputError
-from numerics.sampling.network import Activity, Array, Network, Weights
+from numerics.linalg import Array
+from numerics.sampling.network import Activity, Network, Weights
 from numerics.sampling.normals import fill_normal
 from numerics.sampling.readout import sampled
 from numerics.sampling.updated import UpdatedMatrices, plain, stacked

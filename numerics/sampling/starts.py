@@ -8,7 +8,8 @@ from typing import Literal, get_args
 import numpy as np
 
 from numerics.errors import InputError
-from numerics.sampling.network import Array, Network, Weights
+from numerics.linalg import Array
+from numerics.sampling.network import Network, Weights
 from numerics.sampling.readout import draw_readout
 from numerics.sampling.trajectories import TrajectoryLaw, weights_given
 

@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numerics.inputs.problem import Problem
-from numerics.linalg import FloatArray
-
-Array = NDArray[Any]
+from numerics.linalg import Array, FloatArray
 
 
 @dataclass(frozen=True, eq=False)

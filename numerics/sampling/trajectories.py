@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from numerics.errors import InputError
-from numerics.linalg import FloatArray
-from numerics.sampling.network import Array, Network, Weights
+from numerics.linalg import Array, FloatArray
+from numerics.sampling.network import Network, Weights
 
 #: Eigenvalues of the trajectories' covariance below this, relative (unit diagonal), are none.
 _NULL = 1e-10

@@ -16,8 +16,9 @@ from threading import Thread
 import numpy as np
 from scipy.linalg import get_blas_funcs
 
+from numerics.linalg import Array
 from numerics.sampling.deferred import DeferredNoise, NoiseInSight, no_noise
-from numerics.sampling.network import Array, Uses, combined
+from numerics.sampling.network import Uses, combined
 from numerics.sampling.normals import fill_normal
 
 #: Rows are updated in blocks that stay in cache between drawing the noise and adding it.

@@ -13,9 +13,9 @@ from sympy import E, Matrix, Rational, cancel, exp, factor, limit, oo, simplify,
 
 from theory import symbols
 from theory.coexistence import coexistence
-from theory.critical_point import critical_point, critical_ratio, critical_signal
+from theory.critical_point import critical_point, critical_signal
 from theory.free_energy import endpoint_free_energy
-from theory.incoherent import incoherent_branch, recursion_residuals
+from theory.incoherent import critical_ratio, incoherent_branch, recursion_residuals
 from theory.landau import landau_expansion
 from theory.landau_closed_form import quartic_coefficient
 from theory.stability import (

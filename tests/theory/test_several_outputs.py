@@ -11,7 +11,7 @@ from sympy import Integer, Rational, cos, factor
 
 from theory import orthogonal_outputs, several_outputs
 from theory.coherent_branch import coherent_branch
-from theory.critical_point import critical_ratio
+from theory.incoherent import critical_ratio
 from theory.orthogonal_outputs import (
     assert_unequal_stable,
     phase_density,

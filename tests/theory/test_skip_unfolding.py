@@ -16,7 +16,7 @@ from theory.landau import landau_expansion
 from theory.sharing import sharing
 from theory.sharing_stability import instability
 from theory.sharing_transition import critical_point_of, signal_at
-from theory.skip_cusps import _Network, _network, skip_cusp, state_at, tricritical_noise
+from theory.skip_cusps import _Network, _network, skip_cusp, state_at, wing_noise
 from theory.skip_tied import cusp_condition, fold_noise, tied_states
 from theory.skip_unfolding import assert_tilt, unfolding, wing
 from theory.symbols import chi, g, kappa, rho
@@ -74,7 +74,7 @@ def test_the_cusp_is_that_of_the_exact_surface():
 def test_the_wing_begins_at_the_tricritical_point():
     off = []
     for offset in (Rational(1, 5), Rational(1, 20)):
-        near = tricritical_noise(4) + offset
+        near = wing_noise(4) + offset
         leading = wing(landau_expansion(4, near), Integer(1))
         off.append(skip_cusp(4, near, digits=15).skip / mp.mpf(leading.skip.evalf(20)) - 1)
     assert abs(off[1]) < 0.05  # it falls in proportion to the distance
