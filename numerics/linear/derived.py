@@ -13,10 +13,10 @@ import numpy as np
 
 from numerics.linalg import FloatArray, solve_lower, symmetric
 from numerics.lowering.operations import log_determinant, mask
-from numerics.lowering.stages import Stages, State
+from numerics.lowering.stages import Computed, Stages
 
 
-def energy_value(state: State) -> Any:
+def energy_value(state: Computed) -> Any:
     """`value`."""
     K = state["K"]
     y = state["y"]
@@ -28,7 +28,7 @@ def energy_value(state: State) -> Any:
     return t2
 
 
-def energy_response(state: State) -> Any:
+def energy_response(state: Computed) -> Any:
     """`response`."""
     K = state["K"]
     T = state["T"]
@@ -37,7 +37,7 @@ def energy_response(state: State) -> Any:
     return t3
 
 
-def energy_pull(state: State) -> Any:
+def energy_pull(state: Computed) -> Any:
     """`pull`."""
     t0 = state["t0"]
     t3 = state["t3"]
@@ -48,7 +48,7 @@ def energy_pull(state: State) -> Any:
     return t5
 
 
-def energy_gradient(state: State) -> Any:
+def energy_gradient(state: Computed) -> Any:
     """`gradient`."""
     t5 = state["t5"]
     v = state["v"]
@@ -60,7 +60,7 @@ def energy_gradient(state: State) -> Any:
     return t8
 
 
-def energy_prepared(state: State) -> Any:
+def energy_prepared(state: Computed) -> Any:
     """`prepared`."""
     return (
         state["t3"],
@@ -101,7 +101,7 @@ ENERGY = Stages(
 )
 
 
-def entropy_tied_relative(state: State) -> Any:
+def entropy_tied_relative(state: Computed) -> Any:
     """`relative`."""
     K = state["K"]
     L = state["L"]
@@ -113,7 +113,7 @@ def entropy_tied_relative(state: State) -> Any:
     return t2
 
 
-def entropy_tied_messages(state: State) -> Any:
+def entropy_tied_messages(state: Computed) -> Any:
     """`messages`."""
     B = state["B"]
     K = state["K"]
@@ -134,7 +134,7 @@ def entropy_tied_messages(state: State) -> Any:
     return t9
 
 
-def entropy_tied_left_0(state: State) -> Any:
+def entropy_tied_left_0(state: Computed) -> Any:
     """`left_0`."""
     L = state["L"]
     rows_0 = L.shape[0]
@@ -143,7 +143,7 @@ def entropy_tied_left_0(state: State) -> Any:
     return t10
 
 
-def entropy_tied_right_0(state: State) -> Any:
+def entropy_tied_right_0(state: Computed) -> Any:
     """`right_0`."""
     t10 = state["t10"]
     t11 = (1 / 2) * t10
@@ -151,12 +151,12 @@ def entropy_tied_right_0(state: State) -> Any:
     return t11
 
 
-def entropy_tied_left_1(state: State) -> Any:
+def entropy_tied_left_1(state: Computed) -> Any:
     """`left_1`."""
     return state["t6"]
 
 
-def entropy_tied_right_1(state: State) -> Any:
+def entropy_tied_right_1(state: Computed) -> Any:
     """`right_1`."""
     t5 = state["t5"]
     w = state["w"]
@@ -165,12 +165,12 @@ def entropy_tied_right_1(state: State) -> Any:
     return t12
 
 
-def entropy_tied_left_2(state: State) -> Any:
+def entropy_tied_left_2(state: Computed) -> Any:
     """`left_2`."""
     return state["t5"]
 
 
-def entropy_tied_right_2(state: State) -> Any:
+def entropy_tied_right_2(state: Computed) -> Any:
     """`right_2`."""
     t6 = state["t6"]
     w = state["w"]
@@ -179,12 +179,12 @@ def entropy_tied_right_2(state: State) -> Any:
     return t13
 
 
-def entropy_tied_left_3(state: State) -> Any:
+def entropy_tied_left_3(state: Computed) -> Any:
     """`left_3`."""
     return state["t8"]
 
 
-def entropy_tied_right_3(state: State) -> Any:
+def entropy_tied_right_3(state: Computed) -> Any:
     """`right_3`."""
     t7 = state["t7"]
     t8 = state["t8"]
@@ -194,7 +194,7 @@ def entropy_tied_right_3(state: State) -> Any:
     return t14
 
 
-def entropy_tied_value(state: State) -> Any:
+def entropy_tied_value(state: Computed) -> Any:
     """`value`."""
     K = state["K"]
     L = state["L"]
@@ -207,7 +207,7 @@ def entropy_tied_value(state: State) -> Any:
     return t18
 
 
-def entropy_tied_gradient(state: State) -> Any:
+def entropy_tied_gradient(state: Computed) -> Any:
     """`gradient`."""
     t10 = state["t10"]
     t2 = state["t2"]
@@ -219,7 +219,7 @@ def entropy_tied_gradient(state: State) -> Any:
     return t19
 
 
-def entropy_tied_prepared(state: State) -> Any:
+def entropy_tied_prepared(state: Computed) -> Any:
     """`prepared`."""
     return (
         state["t14"],
@@ -270,7 +270,7 @@ ENTROPY_TIED = Stages(
 )
 
 
-def entropy_masked_relative(state: State) -> Any:
+def entropy_masked_relative(state: Computed) -> Any:
     """`relative`."""
     K = state["K"]
     L = state["L"]
@@ -282,7 +282,7 @@ def entropy_masked_relative(state: State) -> Any:
     return t2
 
 
-def entropy_masked_messages(state: State) -> Any:
+def entropy_masked_messages(state: Computed) -> Any:
     """`messages`."""
     B = state["B"]
     K = state["K"]
@@ -311,7 +311,7 @@ def entropy_masked_messages(state: State) -> Any:
     return t13
 
 
-def entropy_masked_value(state: State) -> Any:
+def entropy_masked_value(state: Computed) -> Any:
     """`value`."""
     K = state["K"]
     L = state["L"]
@@ -324,7 +324,7 @@ def entropy_masked_value(state: State) -> Any:
     return t17
 
 
-def entropy_masked_gradient(state: State) -> Any:
+def entropy_masked_gradient(state: Computed) -> Any:
     """`gradient`."""
     L = state["L"]
     t13 = state["t13"]
@@ -336,7 +336,7 @@ def entropy_masked_gradient(state: State) -> Any:
     return t19
 
 
-def entropy_masked_prepared(state: State) -> Any:
+def entropy_masked_prepared(state: Computed) -> Any:
     """`prepared`."""
     t8 = state["t8"]
     t9 = state["t9"]

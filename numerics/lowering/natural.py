@@ -27,7 +27,7 @@ import numpy as np
 
 from numerics.linalg import FloatArray, solve_lower, symmetric
 from numerics.lowering.operations import log_determinant, mask
-from numerics.lowering.stages import Stages, State
+from numerics.lowering.stages import Computed, Stages
 
 
 '''

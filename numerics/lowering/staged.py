@@ -42,7 +42,7 @@ def stages_source(name: str, outputs: Mapping[str, Any], arguments: Sequence[Any
         done |= set(targets)
         title = "prepared" if output == "change" else output
         owner |= dict.fromkeys(targets, title)
-        text += [f"def {prefix}_{title}(state: State) -> Any:", f'    """`{title}`."""']
+        text += [f"def {prefix}_{title}(state: Computed) -> Any:", f'    """`{title}`."""']
         text += [*_loads(own, sizes, sources), *(line(a, sizes) for a in own)]
         later = _used([a for a in program.assignments if a.target not in done or a.late], sizes)
         later |= set(program.outputs.values())

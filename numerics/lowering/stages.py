@@ -10,7 +10,7 @@ from typing import Any
 from numerics.linalg import FloatArray
 
 #: Arguments by name, and what has been computed of them.
-State = dict[str, Any]
+Computed = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Stages:
         change: the output that depends on a matrix which comes last, from what was prepared.
     """
 
-    early: Mapping[str, tuple[Callable[[State], Any], tuple[str, ...]]]
+    early: Mapping[str, tuple[Callable[[Computed], Any], tuple[str, ...]]]
     change: Callable[[Any, FloatArray], Any]
 
     @cached_property
@@ -46,7 +46,7 @@ class Point:
     """
 
     stages: Stages
-    state: State
+    state: Computed
     _known: dict[str, Any] = field(default_factory=dict)
 
     def get(self, name: str) -> Any:

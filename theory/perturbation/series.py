@@ -29,11 +29,11 @@ from typing import Any
 
 from sympy import ImmutableMatrix
 
-Pair = tuple[int, int]
+TimePair = tuple[int, int]
 #: A matrix over hidden times (1-based): (t, t') to an element of some algebra; what is absent is zero.
-TimeMatrix = Mapping[Pair, Any]
+TimeMatrix = Mapping[TimePair, Any]
 #: Where a linear map takes each pair of times, and with which factors; what is absent it takes to zero.
-Steps = Mapping[Pair, TimeMatrix]
+Steps = Mapping[TimePair, TimeMatrix]
 Product = Callable[[Any, Any, int], Any]
 
 
@@ -137,7 +137,7 @@ def weight_steps(
     }
 
 
-def skipped(pair: Pair, n: int, factor: Any, skip: Any) -> TimeMatrix:
+def skipped(pair: TimePair, n: int, factor: Any, skip: Any) -> TimeMatrix:
     """What ``A^{-1} · A^{-T}`` makes of one entry: ``a^{i+j}`` times the factor, i and j times later."""
     s, t = pair
     if not skip:
@@ -153,7 +153,7 @@ def carried(matrix: TimeMatrix, steps: Steps) -> TimeMatrix:
 
 
 def _adjoint(steps: Steps) -> Steps:
-    found: dict[Pair, dict[Pair, Any]] = {}
+    found: dict[TimePair, dict[TimePair, Any]] = {}
     for here, reached in steps.items():
         for there, factor in reached.items():
             found.setdefault(there, {})[here] = factor
