@@ -1,6 +1,5 @@
 """Langevin and Hamiltonian sampling of the unrolled network's weights; knows neither theory nor solvers."""
 
-from numerics.sampling.ensemble import ensemble
 from numerics.sampling.plan import Plan
 from numerics.sampling.result import Simulation
 from numerics.sampling.simulate import last_weights, simulate
@@ -15,7 +14,6 @@ __all__ = [
     "Simulation",
     "Tempering",
     "WeightedLaw",
-    "ensemble",
     "ladder",
     "last_weights",
     "simulate",

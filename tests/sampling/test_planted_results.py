@@ -1,10 +1,8 @@
-"""What a simulation says of its draws, on planted draws; runs of an ensemble; starts. No chain is run."""
+"""What a simulation says of its draws, on planted draws; starts. No chain is run."""
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from importlib import import_module
 
 import numpy as np
 import pytest
@@ -16,7 +14,6 @@ from numerics.sampling.collapsed import CollapsedHMC, activations, potential
 from numerics.sampling.controls import controlled, controls, number_of_columns, states_of_columns, triples, turned
 from numerics.sampling.diagnostics import summarise
 from numerics.sampling.draws import Spectrum
-from numerics.sampling.ensemble import ensemble
 from numerics.sampling.network import make_network
 from numerics.sampling.starts import _plant, start
 
@@ -140,25 +137,6 @@ def test_slopes_of_control_variates_are_fitted_to_the_other_chains():
     with pytest.raises(InputError, match="draws: are 80; accepted: at least ten for each of 9 variates"):
         controlled(v, many)
     controlled(v, many[..., :8])
-
-
-def test_an_ensembles_runs_have_folders_of_their_own_and_a_failure_comes_last(tmp_path, monkeypatch):
-    told = []
-
-    def simulated(**run):
-        told.append(run)
-        if run["width"] == 0:
-            raise InputError("width: is 0; accepted: more")
-        return run["width"]
-
-    monkeypatch.setattr(import_module("numerics.sampling.ensemble"), "simulate", simulated)
-    with ThreadPoolExecutor(1) as pool:
-        done = ensemble([{"width": width} for width in (0, 8, 16)], pool, tmp_path)
-        assert sorted([next(done), next(done)]) == [(1, 8), (2, 16)]
-        with pytest.raises(InputError, match="width: is 0"):
-            next(done)
-    assert [run["checkpoint"].name for run in told] == ["run-0000", "run-0001", "run-0002"]
-    assert all(run["workers"] == 1 and run["checkpoint"].parent == tmp_path for run in told)
 
 
 def test_a_simulation_as_arviz_keeps_it():
