@@ -15,7 +15,6 @@ class InputError(ValueError):
 
 def with_meant(line: str) -> str:
     """A refusal with the accepted word that the wrong one is near to, if any."""
-    import difflib
     import re
 
     found = re.match(
@@ -29,11 +28,17 @@ def with_meant(line: str) -> str:
     if re.fullmatch(r"[\w-]+(, [\w-]+)*", found["accepted"]):  # nothing but words
         words = found["accepted"].split(", ")
     wrong = re.split(r"[=:,]", found["word"] or found["argument"])[0]  # of name=range and family:number, the name
-    if wrong in words:
-        return line
+    meant = None if wrong in words else nearest(wrong, words)
+    return line.replace("; accepted: ", f"; did you mean {meant}? accepted: ", 1) if meant else line
+
+
+def nearest(wrong: str, words: list[str]) -> str | None:
+    """The word that a wrong one is near to: of the same letters, or most of them in the same order."""
+    import difflib
+
     near = [word for word in words if sorted(word.lower()) == sorted(wrong.lower())]
     near += difflib.get_close_matches(wrong, words, 1, 0.7)
-    return line.replace("; accepted: ", f"; did you mean {near[0]}? accepted: ", 1) if near else line
+    return near[0] if near else None
 
 
 class NotSolvedError(ArithmeticError):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from numerics.errors import InputError
-from numerics.inputs.keywords import unexpected
+from numerics.inputs.keywords import refuse_unexpected
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,9 +41,7 @@ def _gated(function: Callable[P, R], is_kind: Callable[[Any], bool], accepted: s
 
     @functools.wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
-        for keyword in kwargs:
-            if keyword not in accepts:
-                raise TypeError(unexpected(function.__name__, keyword, accepts))
+        refuse_unexpected(function.__name__, kwargs, accepts)
         if args or name in kwargs:  # else Python says that it is missing
             require_kind(args[0] if args else kwargs[name], name, is_kind, accepted)
         return function(*args, **kwargs)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import MISSING, fields, is_dataclass
 from typing import ParamSpec, TypeVar
+
+from numerics.errors import nearest
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,9 +31,7 @@ def takes(options: type, *, but: tuple[str, ...] = ()) -> Callable[[Callable[P, 
 
         @functools.wraps(function)
         def called(*args: P.args, **kwargs: P.kwargs) -> R:
-            for name in kwargs:
-                if name not in accepted:
-                    raise TypeError(unexpected(function.__name__, name, accepted))
+            refuse_unexpected(function.__name__, kwargs, accepted)
             return function(*args, **kwargs)
 
         called.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
@@ -48,20 +47,24 @@ def names_keywords(kind: type[K]) -> type[K]:
 
     @functools.wraps(made)
     def init(self: K, *args: object, **kwargs: object) -> None:
-        for name in kwargs:
-            if name not in accepted:
-                raise TypeError(unexpected(kind.__name__, name, accepted))
+        refuse_unexpected(kind.__name__, kwargs, accepted)
         made(self, *args, **kwargs)
 
     kind.__init__ = init  # type: ignore[method-assign, assignment]
     return kind
 
 
-def unexpected(function: str, name: str, accepted: list[str]) -> str:
-    """What is said of an unknown keyword."""
-    near = [each for each in accepted if each.lower() == name.lower()] or difflib.get_close_matches(name, accepted, 1)
-    meant = f"did you mean {near[0]!r}?" if near else f"accepted: {', '.join(accepted)}"
-    return f"{function}() got an unexpected keyword argument {name!r}; {meant}"
+def refuse_unexpected(function: str, given: Iterable[str], accepted: list[str]) -> None:
+    """Refuse keywords that are not accepted.
+
+    Raises:
+        TypeError: which names the function and the keyword meant.
+    """
+    for name in given:
+        if name not in accepted:
+            meant = nearest(name, accepted)
+            told = f"did you mean {meant!r}?" if meant else f"accepted: {', '.join(accepted)}"
+            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}; {told}")
 
 
 def _parameters(options: type) -> list[inspect.Parameter]:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from numerics.inputs.activation import LINEAR, Activation, activation_of
 from numerics.inputs.arrays import real_array
-from numerics.inputs.keywords import names_keywords, takes, unexpected
+from numerics.inputs.keywords import names_keywords, refuse_unexpected, takes
 from numerics.inputs.sharing import MATRIX, checked, sharing_of
 from numerics.inputs.sizes import (
     LARGEST,
@@ -292,10 +292,7 @@ class Problem(Shown, Drawn):
 
     def with_(self, **changes: Any) -> Problem:
         """The same problem with some fields replaced (and validated again)."""
-        accepted = [field.name for field in fields(self)]
-        for name in changes:
-            if name not in accepted:
-                raise TypeError(unexpected("with_", name, accepted))
+        refuse_unexpected("with_", changes, [field.name for field in fields(self)])
         if self.arch != MATRIX or "arch" in changes:
             changes = {"sharing": None} | changes
         return replace(self, **changes)
