@@ -39,7 +39,7 @@ class Comparison(Result):
 
     def facts(self) -> Facts:
         """What is compared, and the verdict."""
-        told = (("state", self.solution.title()), ("simulation", self.simulation.title().replace("$", "")))
+        told = (("state", self.solution.title()), ("simulation", self.simulation.told(f"N = {self.simulation.width}")))
         return (*told, *self.agreement.facts())
 
     def labelled(self) -> Arrays:

@@ -76,8 +76,12 @@ class Simulation(Draws, Result):
         return self.problem.P
 
     def title(self) -> str:
+        """What was sampled, with the width as a formula."""
+        return self.told(f"$N = {self.width}$")
+
+    def told(self, width: str) -> str:
         """The architecture and the width, and whether the means are over both signs of a coherent network."""
-        return f"{self.problem.network}, $N = {self.width}$" + (", both signs" if self._mixes_signs else "")
+        return f"{self.problem.network}, {width}" + (", both signs" if self._mixes_signs else "")
 
     def draw(self, ax: Any, **style: Any) -> None:
         """The mean kernel as colours."""
