@@ -7,14 +7,21 @@ With ``s = H^{11}`` as the one parameter, in units ``u = v = w = 1``,
 ``H^{22} = 2s(s-1)``, ``H^{33} = 4s(s-1)²``, ``(H^{12})² = 2s(s-1)(s-2)``, ``H^{23} = 2s H^{12}``, ``H^{13} = 2s(s-2)``,
 ``λ = (H^{33}+κ)²/(4s(s-1))``, ``s > 2``,
 
+<<<<<<< HEAD
 and every positive definite stationary kernel with ``H^{12} ≠ 0`` is of this form: for these the steps of
 ``solve_stationarity`` only divide by positive quantities. At s = 2 the branch leaves the incoherent one.
+=======
+and every positive definite stationary kernel with ``H^{12} ≠ 0`` is of this form: for these the steps of ``eliminate``
+only divide by positive quantities. At s = 2 the branch leaves the incoherent one. In other units ``H^{ts}`` is
+``u w^{(t+s)/2-1}`` times as large, W's outlier √w times, λ and F are the same, and κ is what
+``theory.kernel.normalised_noise`` says.
+>>>>>>> f7b02b9 (The coherent branch has no form of its own for other units: its page says how it scales, a test shows it)
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from sympy import (
@@ -39,9 +46,12 @@ from sympy import (
 )
 
 from theory import symbols
+<<<<<<< HEAD
 from theory.coherent_elimination import HORIZON, SIZE, simplified_logs, solve_stationarity, unit_free_energy
+=======
+from theory.coherent_elimination import SIZE, eliminate, simplified_logs, unit_free_energy
+>>>>>>> f7b02b9 (The coherent branch has no form of its own for other units: its page says how it scales, a test shows it)
 from theory.display import Equations, Typeset
-from theory.kernel import normalised_noise
 from theory.typesetting import Row, over_times
 
 
@@ -59,8 +69,7 @@ class CoherentBranch(Typeset):
         free_energy: ``F`` (zero on the prior's kernel at λ = 0).
         outlier: the eigenvalue of W that leaves the bulk, ``H^{23}/H^{22}``; the bulk's radius is √w.
         second_eigenvalue: the other root of ``z² - c₂z - c₁``: 0, inside the bulk for all s.
-        noise: κ, in the units of ``scales``.
-        scales: ``(u, v, w)``.
+        noise: κ.
     """
 
     parameter: Symbol
@@ -71,10 +80,9 @@ class CoherentBranch(Typeset):
     outlier: Expr
     second_eigenvalue: Expr
     noise: Expr
-    scales: tuple[Expr, Expr, Expr]
 
     def __post_init__(self) -> None:
-        allowed = {self.parameter} | self.noise.free_symbols | set().union(*(x.free_symbols for x in self.scales))
+        allowed = {self.parameter} | self.noise.free_symbols
         for expression in (self.signal, self.free_energy, self.outlier, *self.kernel.values()):
             if not expression.free_symbols <= allowed:
                 raise ValueError(f"branch: {expression} is no function of {self.parameter} and κ alone")
@@ -101,43 +109,14 @@ class CoherentBranch(Typeset):
         """
         slope = factor(diff(self.signal, self.parameter))
         numerator = fraction(together(slope))[0]
-        reach = _reach(self)
+        # λ and dλ/ds share the positive H^{33} + κ
+        reach = fraction(together(self.kernel[3, 3] + self.noise))[0]
         quotient = factor(cancel(numerator / reach))
         return _changing_sign(quotient)
 
-    def rescaled(self) -> CoherentBranch:
-        """The branch for general u, v, w: ``H^{ts} = u w^{(t+s)/2-1} Ĥ^{ts}``, ``κ̂ = κ/(v w² u)``, outlier times √w.
-
-        λ, F and s are unchanged: ``H C⁻¹`` and ``|H|/|C|`` do not see the scales, and ``v H^{33} + κ`` takes the factor
-        ``v w² u`` that λ is measured in.
-
-        Raises:
-            ValueError: if it has been rescaled already.
-        """
-        if self.scales != (1, 1, 1):
-            raise ValueError("branch: has general scales already; accepted: the branch in units u = v = w = 1")
-        u, w = symbols.u, symbols.w
-        noise = normalised_noise(HORIZON).subs(symbols.kappa, self.noise)
-        unit = coherent_branch()
-        return replace(
-            unit,
-            signal=unit.signal.subs(symbols.kappa, noise),
-            kernel={(t, s): u * w ** (Rational(t + s, 2) - 1) * value for (t, s), value in self.kernel.items()},
-            free_energy=unit.free_energy.subs(symbols.kappa, noise),
-            outlier=sqrt(w) * self.outlier,
-            noise=self.noise,
-            scales=(u, symbols.v, w),
-        )
-
-
-def _reach(branch: CoherentBranch) -> Expr:
-    """``H^{33} + κ̂`` in units of ``u w²``: the factor that ``dλ/ds`` shares with λ, positive."""
-    u, v, w = branch.scales
-    return fraction(together(branch.kernel[3, 3] / (u * w**2) + branch.noise / (v * u * w**2)))[0]
-
 
 def _changing_sign(expression: Expr) -> Expr:
-    """The numerator without its positive constant; the denominator has powers of s, s - 1 and scales."""
+    """The numerator without its positive constant; the denominator has powers of s and s - 1."""
     constant, factors = factor_list(fraction(together(expression))[0])
     result: Expr = Integer(1)
     for base, power in factors:
@@ -181,7 +160,6 @@ def coherent_branch(kappa: Expr = symbols.kappa) -> CoherentBranch:
         outlier=slope,
         second_eigenvalue=Integer(0),
         noise=kappa,
-        scales=(Integer(1), Integer(1), Integer(1)),
     )
 
 

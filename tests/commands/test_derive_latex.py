@@ -102,7 +102,7 @@ def test_formulas_are_aligned_and_have_symbols_of_their_own(words):
 def compile_and_measure(folder, words: tuple[str, ...], columns: int = 1) -> list[str]:
     """TeX's complaints about formulas wider than an A4 page, or than a column of two (of Physical Review)."""
     branch = theory.coherent_branch()
-    results = (theory.critical_point(4), branch, branch.rescaled(), theory.endpoint_free_energy(4), strong_signal())
+    results = (theory.critical_point(4), branch, theory.endpoint_free_energy(4), strong_signal())
     given = [latex(each if columns == 1 else f"{each} --columns {columns}") for each in words]
     body = "\n".join([*given, *(result.latex(columns=columns) for result in results)])
     page = "a4paper,margin=2.5cm" if columns == 1 else "a4paper,textwidth=510pt,columnsep=18pt"

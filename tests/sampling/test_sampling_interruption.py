@@ -39,6 +39,7 @@ SINGLE = textwrap.dedent(
     """
 )
 
+
 def begin(script: str, folder: Path, *arguments: object) -> subprocess.Popen:
     """The script in a process group of its own, after its first line of output."""
     path = folder.parent / "script.py"
