@@ -26,7 +26,7 @@ from numerics import (
     solve_all,
     solve_endpoint_batch,
 )
-from numerics.checking.agreement import compare_means, width_trend
+from numerics.checking.agreement import compare_means
 from numerics.continuation.diagram import continue_branch
 from numerics.endpoint_task.landscape import landscape, plane
 from numerics.errors import InputError
@@ -124,9 +124,6 @@ TAKERS = {
     "predicted": lambda a: compare_means(a, np.eye(2), np.eye(2), rhat=1, ess=200),
     "mean": lambda a: compare_means(np.eye(2), a, np.eye(2), rhat=1, ess=200),
     "standard_error": lambda a: compare_means(np.eye(2), np.eye(2), a, rhat=1, ess=200),
-    "means": lambda a: width_trend([8, 16], a, np.ones((2, 2))),
-    "standard_errors": lambda a: width_trend([8, 16], np.ones((2, 2)), a),
-    "widths": lambda a: width_trend(a, np.ones((2, 2)), np.ones((2, 2))),
     "kappa": lambda a: scan(endpoint(4, 20.0), {"kappa": a}),
     "signal": lambda a: solve_endpoint_batch(4, a),
     "correlations": lambda a: landscape(4, 20.0, a),

@@ -7,15 +7,10 @@ With ``s = H^{11}`` as the one parameter, in units ``u = v = w = 1``,
 ``H^{22} = 2s(s-1)``, ``H^{33} = 4s(s-1)²``, ``(H^{12})² = 2s(s-1)(s-2)``, ``H^{23} = 2s H^{12}``, ``H^{13} = 2s(s-2)``,
 ``λ = (H^{33}+κ)²/(4s(s-1))``, ``s > 2``,
 
-<<<<<<< HEAD
 and every positive definite stationary kernel with ``H^{12} ≠ 0`` is of this form: for these the steps of
-``solve_stationarity`` only divide by positive quantities. At s = 2 the branch leaves the incoherent one.
-=======
-and every positive definite stationary kernel with ``H^{12} ≠ 0`` is of this form: for these the steps of ``eliminate``
-only divide by positive quantities. At s = 2 the branch leaves the incoherent one. In other units ``H^{ts}`` is
-``u w^{(t+s)/2-1}`` times as large, W's outlier √w times, λ and F are the same, and κ is what
+``solve_stationarity`` only divide by positive quantities. At s = 2 the branch leaves the incoherent one. In other units
+``H^{ts}`` is ``u w^{(t+s)/2-1}`` times as large, W's outlier √w times, λ and F are the same, and κ is what
 ``theory.kernel.normalised_noise`` says.
->>>>>>> f7b02b9 (The coherent branch has no form of its own for other units: its page says how it scales, a test shows it)
 """
 
 from __future__ import annotations
@@ -46,11 +41,7 @@ from sympy import (
 )
 
 from theory import symbols
-<<<<<<< HEAD
-from theory.coherent_elimination import HORIZON, SIZE, simplified_logs, solve_stationarity, unit_free_energy
-=======
-from theory.coherent_elimination import SIZE, eliminate, simplified_logs, unit_free_energy
->>>>>>> f7b02b9 (The coherent branch has no form of its own for other units: its page says how it scales, a test shows it)
+from theory.coherent_elimination import SIZE, simplified_logs, solve_stationarity, unit_free_energy
 from theory.display import Equations, Typeset
 from theory.typesetting import Row, over_times
 

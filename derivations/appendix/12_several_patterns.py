@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from numerics import solve, state_near
-from numerics.checking.agreement import Agreement, compare_means, width_trend
+from numerics.checking.agreement import Agreement, compare_means
 from numerics.inputs.activation import activation_of
 from numerics.inputs.problem import Problem
 from numerics.inputs.teachers import sequence
@@ -108,10 +108,15 @@ class Row:
     sampled: dict[str, Any]
 
 
+def limit(means: list[Any], standard_errors: list[Any]) -> tuple[Any, Any]:
+    """The limit of means at the three widths, with its standard error."""
+    weights = np.linalg.inv(np.vander(1 / np.array(WIDTHS), increasing=True))[0]
+    return np.tensordot(weights, means, 1), np.sqrt(np.tensordot(weights**2, np.square(standard_errors), 1))
+
+
 def held_against(sampled: dict[str, Any], state: NonlinearSolution) -> Agreement:
-    trend = sampled["trend"]
-    error = np.hypot(trend.limit_standard_error, state.kernel_error)
-    return compare_means(state.kernel, trend.limit, error, rhat=sampled["rhat"], ess=sampled["ess"])
+    mean, error = sampled["limit"]
+    return compare_means(state.kernel, mean, np.hypot(error, state.kernel_error), rhat=sampled["rhat"], ess=sampled["ess"])
 
 
 def row(name: str, problem: Problem, steps: int = 800 if FULL else 400, warmup: int = 300 if FULL else 150) -> Row:
@@ -124,21 +129,19 @@ def row(name: str, problem: Problem, steps: int = 800 if FULL else 400, warmup: 
     ]
     if state.branch == "coherent" and runs[0].has_sign_symmetry:
         runs = [run.gauge_fixed() for run in runs]
-    trend = width_trend(WIDTHS, [r.kernel_mean for r in runs], [r.kernel_standard_error for r in runs], order=2)
-    sampled = {"trend": trend, "rhat": max(r.rhat for r in runs), "ess": min(r.ess for r in runs)}
+    kernels = limit([r.kernel_mean for r in runs], [r.kernel_standard_error for r in runs])
+    sampled = {"limit": kernels, "rhat": max(r.rhat for r in runs), "ess": min(r.ess for r in runs)}
     verdict = held_against(sampled, state)
     test = "-"
     if problem.x_test is not None:
-        outputs = width_trend(
-            WIDTHS,
+        outputs, error = limit(
             [np.asarray(r.test_prediction)[:, -1:] for r in runs],
             [np.asarray(r.test_prediction_standard_error)[:, -1:] for r in runs],
-            order=2,
         )
         theory = held_out(state).mean[:, -1:]
-        difference = np.abs(outputs.limit - theory)
-        allowed = 4 * outputs.limit_standard_error + 0.03 * np.abs(problem.labels).max()
-        assert (difference < allowed).all(), f"{name}: test outputs {theory.ravel()} against {outputs.limit.ravel()}"
+        difference = np.abs(outputs - theory)
+        allowed = 4 * error + 0.03 * np.abs(problem.labels).max()
+        assert (difference < allowed).all(), f"{name}: test outputs {theory.ravel()} against {outputs.ravel()}"
         test = f"{difference.max() / np.abs(problem.labels).max():.3f}"
     return Row(
         name,
@@ -238,9 +241,9 @@ def two_phases(problem: Problem) -> None:
             own.append(summarise_symmetric(run.kernels[nearest == index]))
         print(f"N = {N}: R-hat of all chains {run.rhat:.2f}; phases of the chains {nearest}")
     for state, own in zip(states, found, strict=True):
-        trend = width_trend(WIDTHS, [each.mean for each in own], [each.standard_error for each in own], order=2)
+        kernels = limit([each.mean for each in own], [each.standard_error for each in own])
         rhat, ess = max(each.rhat.max() for each in own), min(each.ess.min() for each in own)
-        verdict = held_against({"trend": trend, "rhat": rhat, "ess": ess}, state)
+        verdict = held_against({"limit": kernels, "rhat": rhat, "ess": ess}, state)
         print(f"F = {state.free_energy:.3f}: {verdict.reason}", flush=True)
         assert verdict.agrees
 

@@ -11,13 +11,14 @@ from functools import cache
 import numpy as np
 import pytest
 
-from numerics.checking.agreement import compare_means, width_trend
+from numerics.checking.agreement import compare_means
 from numerics.inputs.problem import endpoint
 from numerics.nonlinear.search import lowest_state
 from numerics.results.readout import mean_outputs
 from numerics.sampling import simulate
 from numerics.symmetry.gauge import fixed
 from tests.nonlinear import quadrature_reference as reference
+from tests.width_trend import width_trend
 
 WIDTHS = (48, 96, 192)
 STEPS = 280

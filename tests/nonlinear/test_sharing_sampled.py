@@ -6,13 +6,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from numerics.checking.agreement import compare_means, width_trend
+from numerics.checking.agreement import compare_means
 from numerics.inputs.problem import Problem
 from numerics.nonlinear.search import lowest_state
 from numerics.results.readout import mean_outputs
 from numerics.sampling import simulate
 from numerics.symmetry.gauge import fixed, rounded_gauge
 from tests.nonlinear.sharing_problems import CASES, NAN, task
+from tests.width_trend import width_trend
 
 pytestmark = pytest.mark.slow
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from numerics import solve
-from numerics.checking.agreement import width_trend
 from numerics.checking.laws import law_of
 from numerics.inputs.problem import Problem, endpoint
 from numerics.inputs.teachers import sequence
 from numerics.predictors.observables import _beyond, autocorrelation, cka, outliers, temporal_coherence
 from numerics.results.readout import mean_outputs
 from numerics.sampling import simulate
+from tests.width_trend import width_trend
 
 
 def drawn_eigenvalues(state, N: int, rng: np.random.Generator) -> np.ndarray:

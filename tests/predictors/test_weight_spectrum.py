@@ -8,11 +8,11 @@ from scipy.sparse.linalg import eigsh
 from scipy.special import erf
 
 from numerics import solve
-from numerics.checking.agreement import width_trend
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem, endpoint
 from numerics.predictors.weight_spectrum import singular_outliers, squared_growth
 from numerics.sampling import chains, simulate
+from tests.width_trend import width_trend
 
 BLOCKS = [[1.0, 0.5, 0.0], [0.5, 2.0, -0.3], [0.0, -0.3, 1.5]]
 PHI = {
