@@ -15,6 +15,9 @@ from numerics.symmetry.group import MOST_GENERATORS, REVERSED
 
 #: Two kernels closer than this, relative, are one; entries of a symmetric one that this much is left of are rounding.
 SAME, ROUNDING = 1e-6, 1e-12
+#: Where Newton's method leaves more than the first of a residual, its steps have become slow, along a direction in
+#: which F is flat; kernels closer than the second are one if they are as high as the residuals allow.
+RESOLVED, FLAT = 1e-13, 0.1
 
 
 def turned(functional: KernelFunctional, H: FloatArray) -> list[FloatArray]:
@@ -53,7 +56,17 @@ def distance_up_to_symmetry(point: KernelPoint, other: KernelPoint) -> float:
 
 def is_new(point: KernelPoint, known: Iterable[KernelPoint]) -> bool:
     """Whether no known state is the same up to symmetry."""
-    return not any(distance_up_to_symmetry(point, other) < SAME for other in known)
+    return not any(_is_same(point, other) for other in known)
+
+
+def _is_same(point: KernelPoint, other: KernelPoint) -> bool:
+    """At a critical point F is of fourth order: kernels far apart are stationary within a tolerance, one state all."""
+    apart = distance_up_to_symmetry(point, other)
+    worst = max(point.residual, other.residual)
+    if apart < SAME or apart > FLAT or worst < RESOLVED:
+        return apart < SAME
+    rise = abs(point.free_energy - other.free_energy)
+    return rise <= worst * apart * len(point.H) + ROUNDING * (1 + abs(point.free_energy))
 
 
 def turns(point: KernelPoint, mode: FloatArray) -> bool:

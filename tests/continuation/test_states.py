@@ -10,6 +10,7 @@ from numerics.inputs.problem import endpoint
 from numerics.inputs.teachers import sequence
 from numerics.linear import trust_region
 from numerics.linear.search import search_all
+from theory.critical_point import critical_point
 
 
 @pytest.mark.slow
@@ -37,6 +38,15 @@ def test_a_missing_state_breaks_the_count_and_so_does_one_too_many(arch):
     assert index_sum([*states, states[0]]) != 1
     if len(states) > 1:
         assert all(index_sum([s for s in states if s is not left_out]) != 1 for left_out in states)
+
+
+@pytest.mark.parametrize("tolerance", [1e-8, 1e-9, 1e-10])
+@pytest.mark.parametrize("kappa", [0, 1, 5])
+def test_at_the_pitchfork_there_is_one_state_and_just_beyond_it_two(kappa, tolerance):
+    critical = float(critical_point(4, kappa).signal)
+    (state,) = solve_all(endpoint(4, critical, kappa=kappa), tolerance=tolerance)
+    assert state.branch == "incoherent"
+    assert len(solve_all(endpoint(4, critical * (1 + 1e-5), kappa=kappa), tolerance=tolerance)) == 2
 
 
 def test_no_count_where_it_cannot_be_told(monkeypatch):
