@@ -93,6 +93,28 @@ def lower_factor(A: FloatArray) -> FloatArray:
     return np.asarray(factor)
 
 
+def stacked_factors(A: FloatArray) -> FloatArray:
+    """Lower Cholesky factors of many small matrices, (k, m, m) → (m, m, k); NaN where one is not positive-definite.
+
+    Entry by entry for all at once: LAPACK takes longer to be called for each than to factorise it.
+    """
+    m = A.shape[-1]
+    left, factors = np.moveaxis(A, 0, -1), np.zeros((m, m, len(A)))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for j in range(m):
+            column = left[j:, j] - np.einsum("iak,ak->ik", factors[j:, :j], factors[j, :j])
+            factors[j:, j] = column / np.sqrt(column[0])
+    return factors
+
+
+def stacked_solve_lower(L: FloatArray, B: FloatArray) -> FloatArray:
+    """``L⁻¹B`` for many small lower triangular L, (m, m, k) and (m, n, k)."""
+    solved = np.empty_like(B)
+    for i in range(len(L)):
+        solved[i] = (B[i] - np.einsum("ak,ank->nk", L[i, :i], solved[:i])) / L[i, i]
+    return solved
+
+
 def solve_lower(L: FloatArray, B: FloatArray) -> FloatArray:
     """``L⁻¹B`` for a lower triangular L."""
     solved, info = lapack.dtrtrs(L, B, lower=1)

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from numerics.errors import InputError
 from numerics.inputs.arguments import of_state
 from numerics.inputs.scalars import integer
-from numerics.linalg import FloatArray, from_vector
+from numerics.linalg import FloatArray, from_vector, stacked_factors, stacked_solve_lower
 from numerics.linear import fluctuations as linear
 from numerics.linear.functional import KernelFunctional, KernelPoint
 from numerics.linear.solution import linear_state
@@ -245,11 +245,14 @@ def log_mass(solution: Solution, width: int) -> float:
 def _action(point: KernelPoint, one_plus_S: FloatArray, width: int) -> FloatArray:
     """``N F + A`` at ``L(1+S)Lᵀ`` for a stack of S, (draws,); infinite where that is not positive-definite."""
     f = point.functional
-    allowed = np.linalg.eigvalsh(one_plus_S)[:, 0] > 0
+    R = stacked_factors(one_plus_S)
+    allowed = np.isfinite(R[-1, -1])
+    R = R[..., allowed]
     H = point.L @ one_plus_S[allowed] @ point.L.T
-    C = f.covariance(H)
-    log_H, log_C = (np.linalg.slogdet(matrix)[1] for matrix in (H, C))
-    trace = np.trace(np.linalg.solve(C, H), axis1=1, axis2=2)
+    K = stacked_factors(f.covariance(H))
+    log_R, log_C = (2 * np.log(np.einsum("iik->ik", factor)).sum(axis=0) for factor in (R, K))
+    log_H = log_R + 2 * np.log(point.L.diagonal()).sum()
+    trace = np.sum(stacked_solve_lower(K, np.einsum("ia,abk->ibk", point.L, R)) ** 2, axis=(0, 1))
     action = np.full(len(allowed), np.inf)
     action[allowed] = 0.5 * width * (trace - log_H + log_C) + 0.5 * (f.dimension + 1) * log_H
     for labels, log_gram in _read_out(f, H):
