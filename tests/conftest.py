@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,14 @@ def _one_blas_thread(request: pytest.FixtureRequest) -> Iterator[None]:
     timed = any(item.get_closest_marker("benchmark") for item in request.session.items)
     with nullcontext() if timed else limited():
         yield
+
+
+@pytest.fixture
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Averages over the exact density of a kernel have fewer draws, where their last digits do not matter."""
+    from numerics.checking import weights
+    from numerics.predictors import finite_width
+
+    monkeypatch.setattr(finite_width, "kernel_mean", partial(finite_width.kernel_mean, draws=20_000))
+    monkeypatch.setattr(weights, "DRAWS", 20_000)
+    monkeypatch.setattr(weights, "DRAWS_OF_SEVERAL", 2000)

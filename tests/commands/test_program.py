@@ -153,12 +153,10 @@ def test_solve_prints_one_json_object():
         assert abs(complex(*outlier)) > 1
 
 
-def test_several_minima_have_weights_at_a_width(monkeypatch):
+def test_several_minima_have_weights_at_a_width():
     """In JSON each minimum has its own, as the function gives it; in text they are a table."""
     from numerics import endpoint, phase_weights, solve_all
-    from numerics.checking import weights
 
-    monkeypatch.setattr(weights, "DRAWS_OF_SEVERAL", 2000)
     words = ("solve", "endpoint", "--T", "4", "--signal", "1085", "--kappa", "100", "--all-branches", "--width", "48")
     states = solve_all(endpoint(4, 1085.0, kappa=100.0))
     odds = phase_weights(states, 48)

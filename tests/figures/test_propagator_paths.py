@@ -2,8 +2,10 @@
 
 import pytest
 
+from derivations.figures import panel
 from derivations.figures.panel import Effort, styled
 from derivations.figures.propagator_paths import draw, make
+from tests.figures.conftest import FORMATS
 from theory.perturbation import paths
 
 
@@ -24,7 +26,8 @@ def test_an_entry_without_paths_is_refused():
         draw(7, (6,), (2, 3))
 
 
-def test_files_and_numbers(tmp_path):
+def test_files_and_numbers(tmp_path, monkeypatch):
+    monkeypatch.setattr(panel, "FORMATS", FORMATS)
     result = make(tmp_path, Effort(quick=True, workers=1), lambda what, done, total: None)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         f"propagator-paths.{form}" for form in ("csv", "pdf", "png", "svg")

@@ -105,6 +105,7 @@ def test_what_is_not_known_is_said_and_not_zero(monkeypatch):
         predict(state, x_test=[[1.0]])
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_the_command_has_them(tmp_path):
     state = solve(TASK.with_(x_test=[[0.5, 0.5]]))
     np.savez(tmp_path / "task.npz", x=TASK.x[:, 0], y=TASK.y, x_test=[[0.5, 0.5]])
