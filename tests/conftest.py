@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from numerics.threads import limited
+from tests.few_draws import draw_few
 
 #: Seconds for a test that is marked `slow` or `benchmark`; pyproject.toml has the limit of all others.
 SLOW_TIMEOUT = 1800
@@ -50,9 +50,4 @@ def _one_blas_thread(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     """Averages over the exact density of a kernel have fewer draws, where their last digits do not matter."""
-    from numerics.checking import weights
-    from numerics.predictors import finite_width
-
-    monkeypatch.setattr(finite_width, "kernel_mean", partial(finite_width.kernel_mean, draws=20_000))
-    monkeypatch.setattr(weights, "DRAWS", 20_000)
-    monkeypatch.setattr(weights, "DRAWS_OF_SEVERAL", 2000)
+    draw_few(monkeypatch)

@@ -48,6 +48,7 @@ from numerics.results.base import Result
 from numerics.results.solution import Solution
 from numerics.results.storage import KINDS
 from numerics.sweeping import sweep
+from tests.few_draws import draw_few
 
 mpl.use("agg")
 
@@ -57,6 +58,12 @@ GRID = {"signal": [5.0, 20.0], "arch": ["rnn", "dnn"]}
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        draw_few(patch)
+        yield _results(tmp_path_factory)
+
+
+def _results(tmp_path_factory):
     problem = endpoint(4, 20.0)
     solution = solve(problem)
     simulation = simulate(problem, 16, steps=10, chains=2, warmup=40, seed=1, workers=1)
@@ -310,6 +317,7 @@ def test_keywords_of_matplotlib_pass_through(results, name):
     plt.close(figure)
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_kernels_are_drawn_side_by_side_on_one_scale(results):
     from matplotlib import pyplot as plt
 

@@ -101,6 +101,7 @@ def test_both_signs_of_a_coherent_network_ask_for_one_and_not_for_more_steps():
     assert " ".join(both.one_sign().warnings).count("more steps are needed") == 1
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_predictions_and_comparisons_tell_what_they_do():
     problem, told = endpoint(T=4, signal=2.0), []
     state, sampled = solve(problem), simulate(problem, 64, chains=2, steps=8, warmup=40, seed=1, workers=1)

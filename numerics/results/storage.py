@@ -57,7 +57,6 @@ KINDS = {
     "SpecialPoint": "numerics.continuation.special_points",
     "Spectrum": "numerics.sampling.draws",
     "Sweep": "numerics.sweeping",
-    "WidthTrend": "numerics.checking.agreement",
     "Transition": "numerics.continuation.hysteresis",
 }
 

@@ -140,7 +140,7 @@ def test_the_package_is_the_program():
 
 
 def test_solve_prints_one_json_object():
-    result = started("solve", "endpoint", "--T", "4", "--signal", "20", "--json", "--width", "256")
+    result = run("solve", "endpoint", "--T", "4", "--signal", "20", "--json", "--width", "256")
     assert result.returncode == 0, result.stderr
     fields = json.loads(result.stdout)
     assert fields["converged"] is True

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from functools import cache
 from multiprocessing import spawn
 from pathlib import Path
 from types import SimpleNamespace
@@ -37,12 +38,10 @@ def script(folder: Path, body: str, **environment: str) -> subprocess.CompletedP
     return subprocess.run(command, capture_output=True, text=True, timeout=300, env=env, check=False)
 
 
-def here(phi) -> list[float]:
+@cache
+def here(phi=np.sin) -> list[float]:
     options = {"width": 12, "steps": 8, "warmup": 40, "chains": 2, "seed": 1, "workers": 1}
     return simulate(endpoint(4, 2.0, activation=phi), **options).kernel_mean.ravel().tolist()
-
-
-SINE = here(np.sin)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +74,7 @@ def test_scripts(tmp_path, body):
     done = script(tmp_path, body)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert json.loads(done.stdout) == SINE  # once: workers do not run the script
+    assert json.loads(done.stdout) == here()  # once: workers do not run the script
 
 
 @pytest.mark.slow
@@ -87,7 +86,7 @@ def test_a_notebook(tmp_path):
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(ROOT)}}).execute()
-    assert json.loads(notebook.cells[-1].outputs[0].text) == SINE
+    assert json.loads(notebook.cells[-1].outputs[0].text) == here()
 
 
 DAEMON = """
@@ -104,9 +103,9 @@ DAEMON = """
 def test_inside_a_daemonic_worker(tmp_path):
     quiet = script(tmp_path, DAEMON.replace("OPTIONS", "{}"))
     assert quiet.stderr == ""
-    assert json.loads(quiet.stdout) == SINE
+    assert json.loads(quiet.stdout) == here()
     asked = script(tmp_path, DAEMON.replace("OPTIONS", "{'workers': 2}"))
-    assert json.loads(asked.stdout) == SINE
+    assert json.loads(asked.stdout) == here()
     assert "simulate: the chains run one after another in this process, as a daemonic worker process" in asked.stderr
 
 
@@ -163,7 +162,7 @@ def test_what_cannot_be_sent_runs_here():
     options = {"width": 12, "steps": 8, "warmup": 40, "chains": 2, "seed": 1, "workers": 2}
     with pytest.warns(UserWarning, match="in this process, as the activation custom cannot be sent to others"):
         sampled = simulate(endpoint(4, 2.0, activation=Locked()), **options)
-    assert sampled.kernel_mean.ravel().tolist() == SINE
+    assert sampled.kernel_mean.ravel().tolist() == here()
 
 
 def test_a_function_that_workers_cannot_import_is_one_line(tmp_path):

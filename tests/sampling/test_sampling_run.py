@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -44,9 +45,13 @@ def small(sampler: str = "hmc", **options):
     return simulate(endpoint(4, 20.0), sampler=sampler, **settings)
 
 
+#: For what leaves nothing behind.
+kept = cache(small)
+
+
 @pytest.fixture(scope="module")
 def plain():
-    return small()
+    return kept()
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +76,7 @@ def folder(finished, tmp_path):
 
 @pytest.mark.parametrize("sampler", ["hmc-weights", pytest.param("collapsed", marks=pytest.mark.slow), "sgld"])
 def test_same_numbers_in_one_process_and_in_two(sampler):
-    one, two = small(sampler), small(sampler, workers=2)
+    one, two = kept(sampler), small(sampler, workers=2)
     assert np.array_equal(one.kernels, two.kernels)
     assert np.array_equal(one.outputs, two.outputs)
     assert one.step_size == two.step_size
@@ -121,7 +126,7 @@ def test_no_bias_is_reported_where_first_order_in_the_step_says_nothing():
 
 
 def test_hmc_integrates_the_weights_out_where_it_can():
-    run = small(steps=8)
+    run = kept(steps=8)
     assert run.sampler == "collapsed"
     assert np.array_equal(run.kernels, small("collapsed", steps=8).kernels)
     assert small(steps=8, readout="sampled").sampler == "hmc-weights"
@@ -145,7 +150,7 @@ def test_own_activation_is_used():
     own = Activation.of(lambda h: h, name="linear again")
     run = simulate(endpoint(4, 20.0, activation=own), workers=1, **SMALL)
     assert run.problem.activation.name == "linear again"
-    assert run.kernels == pytest.approx(small("hmc-weights").kernels)
+    assert run.kernels == pytest.approx(kept("hmc-weights").kernels)
 
 
 def test_gauge_keeps_even_entries_and_makes_the_order_parameter_positive(mixing):
@@ -272,8 +277,8 @@ def test_control_variates_have_mean_zero_and_take_the_noise_out():
     assert np.abs(difference / run.kernel_standard_error).max() < 4
     fixed = simulate(endpoint(4, 60.0), 64, **options).gauge_fixed()
     assert (fixed.kernel_controlled.standard_error < 0.6 * fixed.kernel_standard_error).all()
-    assert small("hmc-weights").kernel_controlled is None
-    assert small(steps=8).kernel_controlled is None  # too few draws
+    assert kept("hmc-weights").kernel_controlled is None
+    assert kept(steps=8).kernel_controlled is None  # too few draws
 
 
 def test_variates_that_are_odd_are_left_out_where_signs_mix(mixing):

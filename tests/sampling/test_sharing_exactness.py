@@ -427,7 +427,7 @@ def test_readouts_are_drawn_from_their_law():
     net, rng = make_network(problem, 4, "float64"), np.random.default_rng(8)
     weights = net.prior_draw(rng, readout=False)
     phi = net.forward(net.connections(weights), weights.U).phi
-    drawn = np.array([draw_readout(rng, net, phi) for _ in range(20_000)])
+    drawn = np.array([draw_readout(rng, net, phi) for _ in range(8_000)])
     for output, (at, labels) in enumerate(problem.targets):
         time, pattern = np.divmod(at, problem.P)
         features = phi[time, :, pattern] * net.scale_v
