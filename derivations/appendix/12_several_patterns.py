@@ -116,7 +116,9 @@ def limit(means: list[Any], standard_errors: list[Any]) -> tuple[Any, Any]:
 
 def held_against(sampled: dict[str, Any], state: NonlinearSolution) -> Agreement:
     mean, error = sampled["limit"]
-    return compare_means(state.kernel, mean, np.hypot(error, state.kernel_error), rhat=sampled["rhat"], ess=sampled["ess"])
+    return compare_means(
+        state.kernel, mean, np.hypot(error, state.kernel_error), rhat=sampled["rhat"], ess=sampled["ess"]
+    )
 
 
 def row(name: str, problem: Problem, steps: int = 800 if FULL else 400, warmup: int = 300 if FULL else 150) -> Row:
