@@ -8,7 +8,7 @@ weaker noise and back, beyond the folds of the branches in between. Every descen
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,6 +35,12 @@ COMPETES, MOST_GOING_ON, ROUNDS, FALLING = 0.3, 6, 6, 0.01
 CLOSE = 0.02
 #: Dimensions of a group beyond which weighted points say too little of a law, so that it is Gaussian; for odd φ.
 LARGE = 25
+#: Dimensions of a trajectory of one group beyond which a descent takes long: so few start, and go no further than
+#: walkers need, which follow F down from there.
+MANY, FEW_STARTS = 100, 4
+#: Smallest eigenvalue of the prior's covariance over its mean below which Gaussian laws go down with independent noise
+#: added to every coordinate; and that noise: without it F of few points is that of directions that hardly move.
+STIFF, NOISE = 1e-6, 1e-3
 #: Parts of the labels' squared scale on the way from the random network.
 PARTS = (0.01, 0.05, 0.2, 0.5)
 #: Factors on the labels' squared scale, and on κ, to which the lowest state is followed, and back.
@@ -83,27 +89,34 @@ def explore(space: TrajectorySpace, phi: Activation, prior: FloatArray, seed: in
     # has so small a divergence from it
     if energy < (WEAK if within else NEGLIGIBLE):
         return Explored([], [], "", True)
-    by_normal = phi.odd and largest(groups_of(space)) > LARGE
+    groups = groups_of(space)
+    by_normal = phi.odd and largest(groups) > LARGE
+    long = by_normal and len(groups) == 1 and space.d > MANY
     descent = GaussianDescent(space, phi, seed, say) if by_normal else Descent(space.d, phi, seed, say)
+    C = space.covariance(prior)
+    if by_normal and np.linalg.eigvalsh(C)[0] < STIFF * np.trace(C) / space.d:
+        noise = NOISE * np.trace(C) / space.d * np.eye(space.d)
+        space, C = replace(space, inputs=space.inputs + noise), C + noise
     exploration = _Exploration(space, phi, descent, energy + CLOSE * (1 + energy), say)
     say("looking for minima from the random network and from laws that fit the labels")
-    C = space.covariance(prior)
     covariances = list(learnt_covariances(space, C, few=within))
-    starts = covariances[:MOST_STARTS]
+    starts = covariances[: FEW_STARTS if long else MOST_STARTS]
     say.part(0, 1 + len(starts))
     exploration.random_side(C, grown=not within)  # within reach the engine follows growing labels itself
     for number, covariance in enumerate(starts, start=1):
         say.part(number, 1 + len(starts))
         exploration.descend(exploration.descent.normal(space, covariance), FIRST_STEPS)
-    exploration.go_on()
+    if not long:
+        exploration.go_on()
     if not within:
         say("following the lowest minimum to stronger labels and weaker noise, and back")
         exploration.continued()
-        exploration.go_on()
+        if not long:
+            exploration.go_on()
     met = ""
-    if len(covariances) > MOST_STARTS:
-        met = f"{MOST_STARTS} of {len(covariances)} starts that fit the labels were tried"
-    elif any(not done for _, done in exploration.competing(CLOSE)):
+    if len(covariances) > len(starts):
+        met = f"{len(starts)} of {len(covariances)} starts that fit the labels were tried"
+    elif not long and any(not done for _, done in exploration.competing(CLOSE)):
         met = f"a descent that competes had not ended after {ROUNDS} rounds of {STEPS} steps"
     laws, ended = [law for law, _ in exploration.found], [done for _, done in exploration.found]
     return Explored(laws, ended, met, within, by_normal)

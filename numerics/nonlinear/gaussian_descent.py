@@ -27,8 +27,8 @@ from numerics.nonlinear.sample import BATCHES, sample, standard
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.progress import Told
 
-#: Points for each dimension.
-POINTS_PER_DIMENSION = 32
+#: Points for each dimension, and for each of many.
+POINTS_PER_DIMENSION, POINTS_PER_MANY, MANY = 32, 16, 100
 #: Share of the way to the stationary precision in the first step; its growth, the most and the least.
 FIRST, GROWTH, LARGEST, SMALLEST = 0.3, 1.5, 1.0, 1e-6
 #: Relative fall of F in a step below which it is idle; so many idle ones end the way.
@@ -54,7 +54,8 @@ class GaussianDescent:
         self._z = []
         for number, group in enumerate(self._groups):
             d = len(group.coordinates)
-            size = 1 << int(np.ceil(np.log2(POINTS_PER_DIMENSION * d / BATCHES)))
+            each = POINTS_PER_DIMENSION if d <= MANY else POINTS_PER_MANY
+            size = 1 << int(np.ceil(np.log2(each * d / BATCHES)))
             self._z.append(sample(d, size, (seed, number), standard(d), mirrored=None, paired=True).unit)
 
     def normal(self, space: TrajectorySpace, covariance: FloatArray) -> Law | None:

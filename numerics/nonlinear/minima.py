@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from numerics.nonlinear.by_walkers import WalkedState, holds, walked_down
+from numerics.nonlinear.by_walkers import WalkedState, holds, normal_start, start_of, walked_down
 from numerics.nonlinear.engine import State, continued
 from numerics.nonlinear.following import branches, followed
+from numerics.nonlinear.groups import groups_of
 from numerics.nonlinear.laws import Law
 from numerics.nonlinear.learnt import learnt_covariances
 from numerics.nonlinear.setting import RELAXATION, SAME_DIAGONAL, Search, close
@@ -20,6 +21,8 @@ from numerics.symmetry.trajectories import near
 MOST_STATES = 12
 #: Minima met on few points that are made accurate, at most, where only the lowest state is asked for.
 MOST_CONVERGED = 4
+#: Share of the points that count at the lowest law below which walkers follow it.
+COUNTING = 0.3
 #: Relative distance below which two kernels by walkers, before they are refined, are one state; standard errors of F by
 #: which two are apart; states by walkers that are made accurate, at most.
 WALKED, APART, MOST_WALKED = 0.12, 2.0, 2
@@ -55,6 +58,11 @@ def search_states(search: Search, *, whole: bool) -> Found:
         state = replace(search.engine.at(search.space, start), reached=True, status="converged")
         return Found([state], [state], [], np.inf, "")
     led = search.explored.gaussian and bool(search.explored.laws)  # to where the way from the random network leads
+    competing = _competing(search, whole=whole)
+    if search.engine.has_walkers and _few_would_count(search, competing, led=led, whole=whole):
+        found_by_walkers = _by_walkers(search, competing)
+        if found_by_walkers is not None:
+            return found_by_walkers
     follows = whole or (search.explored.within_reach and not led) or search.diagonal is not None
     way = followed(search, whole=whole) if follows else []
     found, queue, minima = [state for _, state in way[-1:]], [state for _, state in way[-1:] if state.reached], []
@@ -67,7 +75,6 @@ def search_states(search: Search, *, whole: bool) -> Found:
             queue.append(new)
 
     failed: list[Law] = []
-    competing = _competing(search, whole=whole)
     for number, law in enumerate(competing, start=1):
         search.say(f"converging to minimum {number} of {len(competing)}, F ≈ {law.free_energy:.4g}")
         new = state_of_law(search, law)
@@ -77,12 +84,16 @@ def search_states(search: Search, *, whole: bool) -> Found:
     if search.engine.has_walkers and any(
         not holds(search.space, search.engine.phi, law, search.seed) for law in failed
     ):
-        found_by_walkers = _by_walkers(search)
+        found_by_walkers = _by_walkers(search, [])
         if found_by_walkers is not None:
             return found_by_walkers
     if not queue and not way:
         way = followed(search, whole=True)
         found, queue = [way[-1][1]], [way[-1][1]] if way[-1][1].reached else []
+    if not queue and search.engine.has_walkers:
+        found_by_walkers = _by_walkers(search, [])
+        if found_by_walkers is not None:
+            return found_by_walkers
     lost = False
     while queue and len(found) < MOST_STATES:
         search.say(f"looking below the states found ({len(found)})")
@@ -120,19 +131,21 @@ def search_states(search: Search, *, whole: bool) -> Found:
     )
 
 
-def _by_walkers(search: Search) -> Found | None:
-    """The states by walkers: from the random network, and from laws that fit the labels.
+def _by_walkers(search: Search, laws: list[Law]) -> Found | None:
+    """The states by walkers: from laws, or from the random network and normal laws that fit the labels.
 
     Those whose F may be the lowest by its error are to be refined, `MOST_WALKED` at most. None where there are none.
     """
-    space, phi = search.space, search.engine.phi
-    C = space.covariance(search.prior)
-    found: list[WalkedState] = []
-    covariances = [C, *learnt_covariances(space, C, few=True)]
-    search.say(f"walkers follow F down from {len(covariances)} starts")
-    for number, covariance in enumerate(covariances, start=1):
-        search.say.part(number - 1, len(covariances))
-        new = walked_down(space, phi, covariance, (search.seed, number), search.say)
+    space, phi, found = search.space, search.engine.phi, []
+    starts = [start_of(space, law.kernel, law.second) for law in laws]
+    if not laws:
+        C = space.covariance(search.prior)
+        covariances = [C, *learnt_covariances(space, C, few=True)]
+        starts = [normal_start(space, phi, covariance, search.seed) for covariance in covariances]
+    search.say(f"walkers follow F down from {len(starts)} starts")
+    for number, start in enumerate(starts, start=1):
+        search.say.part(number - 1, len(starts))
+        new = walked_down(space, phi, start, (search.seed, number), search.say)
         if new is not None:
             found.append(new)
     found.sort(key=lambda state: state.point.free_energy)
@@ -150,7 +163,12 @@ def _by_walkers(search: Search) -> Found | None:
         <= APART * np.hypot(state.free_energy_error, lowest.free_energy_error)
     ][:MOST_WALKED]
     others = [state.point.free_energy for state in distinct if not any(state is each for each in competing)]
-    return Found([*competing], [*competing], others, np.inf, "")
+    if search.diagonal is not None and search.diagonal.stable:
+        others.append(search.diagonal.free_energy)
+    if not laws:
+        return Found([*competing], [*competing], others, np.inf, "")
+    rest = [law.free_energy for law in search.explored.laws if not any(search.near(law, state) for state in found)]
+    return Found([*competing], [*competing], others + rest, min(rest, default=np.inf), search.explored.bound_met)
 
 
 def _competing(search: Search, *, whole: bool) -> list[Law]:
@@ -161,6 +179,16 @@ def _competing(search: Search, *, whole: bool) -> list[Law]:
     known = [] if search.diagonal is None else [search.diagonal.free_energy]
     lowest = min([laws[0].free_energy, *known])
     return [law for law in laws if close(law.free_energy, lowest)][:MOST_CONVERGED]
+
+
+def _few_would_count(search: Search, laws: list[Law], *, led: bool, whole: bool) -> bool:
+    """Whether a sample would say little of the laws that compete: in many dimensions, or far from normal laws."""
+    if led or whole or not laws:
+        return led and len(groups_of(search.space)) == 1
+    diagonal = search.diagonal
+    if diagonal is not None and close(diagonal.free_energy, laws[0].free_energy):
+        return False
+    return not search.explored.within_reach and laws[0].counting < COUNTING
 
 
 def _at_stable_diagonal(search: Search, new: State, found: list[State]) -> bool:

@@ -176,15 +176,16 @@ def test_results_come_back_as_they_were():
 
 
 def test_walkers_go_on_from_where_they_were(tmp_path, monkeypatch):
-    for name, few in {"COUNT": 64, "DOWN": 60, "AVERAGED": 20, "POPULATIONS": 2, "BEFORE": 10, "HALF": 10}.items():
+    few_of = {"COUNT": 64, "DOWN": 60, "LONGEST": 60, "POPULATIONS": 4, "BEFORE": 10, "HALF": 10, "DOUBLINGS": 2}
+    for name, few in few_of.items():
         monkeypatch.setattr(by_walkers, name, few)
     problem = endpoint(3, 4.0, activation="erf")
     space, phi, steps = trajectory_space(problem), problem.activation, []
-    prior = space.covariance(forward_kernel(space, phi))
+    start = by_walkers.normal_start(space, phi, space.covariance(forward_kernel(space, phi)), 0)
     step = by_walkers._Way.step
 
     def walked():
-        state = by_walkers.walked_down(space, phi, prior, (0,))
+        state = by_walkers.walked_down(space, phi, start, (0,))
         return by_walkers.refined(space, phi, state, 1.0, 0, lambda told: None).state
 
     def planted(way):

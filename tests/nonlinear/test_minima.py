@@ -142,6 +142,7 @@ def test_where_points_are_too_few_walkers_find_the_states_that_compete(held, mon
         found.free_energy_error = 0.04
         return found
 
+    monkeypatch.setattr(minima, "normal_start", lambda space, phi, covariance, seed: covariance)
     monkeypatch.setattr(minima, "walked_down", down)
     monkeypatch.setattr(minima, "learnt_covariances", lambda space, C, few: [f"learnt {k}" for k in range(5)])
     monkeypatch.setattr(minima, "near", lambda space, phi, one, other, size: abs(one - other)[0, 0] < 0.5)
@@ -205,6 +206,28 @@ def test_laws_that_compete():
     far.diagonal = SimpleNamespace(free_energy=0.2)
     assert minima._competing(far, whole=False) == []
     assert minima._competing(SimpleNamespace(explored=SimpleNamespace(laws=[]), diagonal=None), whole=False) == []
+
+
+def test_walkers_follow_laws_of_which_few_points_would_count(monkeypatch):
+    few, many = SimpleNamespace(free_energy=1.0, counting=0.2), SimpleNamespace(free_energy=1.0, counting=0.4)
+    search = SimpleNamespace(diagonal=None, explored=SimpleNamespace(within_reach=False), space=None)
+
+    def follow(laws, *, led=False, whole=False):
+        return minima._few_would_count(search, laws, led=led, whole=whole)
+
+    assert follow([few])
+    assert not follow([many])
+    assert not follow([])
+    assert not follow([few], whole=True)
+    search.diagonal = SimpleNamespace(free_energy=1.01)  # which competes
+    assert not follow([few])
+    search.diagonal = SimpleNamespace(free_energy=1.5)
+    assert follow([few])
+    search.explored.within_reach = True
+    assert not follow([few])
+    for groups in (1, 2):  # in many dimensions, unless the law is a product
+        monkeypatch.setattr(minima, "groups_of", lambda space, groups=groups: (None,) * groups)
+        assert follow([many], led=True) == follow([many], led=True, whole=True) == (groups == 1)
 
 
 def test_a_stable_chain_has_no_other_state_close_by():
