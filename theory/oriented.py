@@ -7,9 +7,9 @@ from sympy.core.function import _coeff_isneg
 
 
 def positive_sum(margin: Expr) -> Expr | None:
-    """The first sum of an odd power in a product that has either sign, as it is where the product is positive.
+    """The one factor that decides a product's sign, in the sign in which it is positive where the product is.
 
-    None where the product has no such factor, or none alone.
+    It is a sum to an odd power with terms of both signs; None where there is no such factor, or more than one.
     """
     factors = [factor.as_base_exp() for factor in Mul.make_args(margin)]
     open_ = [base for base, power in factors if base.is_Add and power.is_odd and _has_either_sign(base)]
@@ -20,7 +20,7 @@ def positive_sum(margin: Expr) -> Expr | None:
 
 
 def oriented(product: Expr, positive: Expr) -> Expr:
-    """The product with a sum, or its opposite, as ``positive`` has it; a minus goes into another sum if it can."""
+    """The product with ``positive`` for its opposite; a minus that this leaves goes into another sum if it can."""
     factors, opposite = [factor.as_base_exp() for factor in Mul.make_args(product)], -positive
     signs = [(-1) ** power for base, power in factors if base == opposite and power.is_Integer]
     factors = [(positive if base == opposite and power.is_Integer else base, power) for base, power in factors]

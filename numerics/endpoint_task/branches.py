@@ -127,8 +127,8 @@ def _natural_changes(L: FloatArray) -> FloatArray:
 def trace(n: int, lag: int, start: FloatArray, tangent: FloatArray) -> Curve:
     """Follow a branch from a pitchfork (coordinates and ln μ) along a unit tangent.
 
-    In the natural metric of ``numerics.continuation`` a kernel whose correlations tend to 1 is far away; in these
-    coordinates its distance grows as the logarithm of the signal.
+    In the natural metric of ``numerics.continuation`` a kernel whose correlations tend to 1 is far away: it ends after
+    4000 points and 20 s at T = 4. In these coordinates the distance grows as the logarithm of the signal (198 points).
 
     Raises:
         ArithmeticError: it goes on after ``MOST_POINTS`` points.

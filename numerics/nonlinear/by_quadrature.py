@@ -97,7 +97,7 @@ class Quadrature:
         return law.kernel, law.tilt, self._rule(space, law.kernel, law.tilt, (law.mean, law.covariance))
 
     def at(self, space: TrajectorySpace, start: Start) -> PlacedState:
-        """A start as a state that was not reached."""
+        """A start in the form of a state, before any iteration."""
         kernel, conjugate, nodes = start
         point = reduced_point(space, symmetric_vectors(space.m), nodes, kernel, conjugate)
         return PlacedState.on(nodes, point, 0, "")

@@ -165,7 +165,7 @@ class Sampling:
         )
 
     def at(self, space: TrajectorySpace, start: Start) -> SampledState:
-        """A start as a state that was not reached."""
+        """A start in the form of a state, before any iteration."""
         size = self._coarse(groups_of(space))
         map_ = self._map(space, start, size)
         return self._state(map_, start, size, map_.at(start.moments), 0, reached=False)

@@ -100,7 +100,7 @@ class Engine(Protocol):
         """
 
     def at(self, space: TrajectorySpace, start: Any) -> State:
-        """A start as a state that was not reached, for what can be said of it.
+        """A start in the form of a state, before any iteration, for what can be said of it.
 
         Raises:
             ArithmeticError, numpy.linalg.LinAlgError: nothing can be said.

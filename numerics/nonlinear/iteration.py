@@ -283,7 +283,7 @@ class MomentMap:
         return explicit_conjugate(self.space, kernel, covariance + np.outer(mean, mean))
 
     def completed(self, kernel: FloatArray, iterate: Iterate) -> FloatArray:
-        """With the entries between groups as they are after an iterate."""
+        """A kernel within groups, with the entries between groups that an iterate has."""
         full = iterate.after[0].copy()
         for group in self.groups:
             full[np.ix_(group.rows, group.rows)] = group.of_rows(kernel)

@@ -69,7 +69,7 @@ class Walkers:
         return *(getattr(self, name) for name in CHANGING), self._rng.bit_generator.state
 
     def restore(self, kept: tuple[Any, ...]) -> None:
-        """To where they were."""
+        """Take the points back to where they were when ``kept`` was taken."""
         for name, value in zip(CHANGING, kept[:-1], strict=True):
             setattr(self, name, value)
         self._rng.bit_generator.state = kept[-1]

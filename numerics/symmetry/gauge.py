@@ -63,7 +63,7 @@ class Gauge:
 
     @property
     def images(self) -> tuple[SignSymmetry, ...]:
-        """What makes the state's other images of it."""
+        """The symmetries that take the state to its other images."""
         found: list[SignSymmetry] = []
         for step in self.steps:
             found += [step.symmetry, *(known.times(step.symmetry) for known in found)]
@@ -71,7 +71,7 @@ class Gauge:
 
     @property
     def of_rule(self) -> Gauge:
-        """The same with the rule's image, of positive sums, in the state's place."""
+        """The gauge of the state's image that the rule picks, the one whose sums are positive."""
         return replace(self, steps=tuple(replace(step, positive=True) for step in self.steps))
 
     def taken(self, kernels: FloatArray) -> FloatArray:
@@ -81,9 +81,9 @@ class Gauge:
         return kernels
 
     def turning(self, kernels: FloatArray) -> Iterator[tuple[SignSymmetry, BoolArray]]:
-        """Symmetries, and which of some kernels (…, nP, nP) each has to turn, (…,), for them to be on the state's side.
+        """The symmetries that take kernels (…, nP, nP) to the state's side, and which kernels each has to turn, (…,).
 
-        In this order: a symmetry is applied before the next is asked for.
+        They are applied in this order, each before the next is asked for.
         """
         for step in self.steps:
             where = (step.sums(kernels) < 0) == step.positive
