@@ -52,10 +52,10 @@ class _Network:
         rows = mp.zeros(n - 1, n)
         for t in range(n - 1):
             rows[t, t + 1], rows[t, t] = mp.mpf(1), -self.skip
-        K = mp.inverse(self.met(H))
+        K = mp.inverse(self.shared(H))
         return _Point(self, H, signal, rows, K, rows * H * rows.T, mp.inverse(H))
 
-    def met(self, H: Any) -> Any:
+    def shared(self, H: Any) -> Any:
         """``M∘E``."""
         return mp.matrix([[self.M[s, t] * H[s, t] for t in range(self.n - 1)] for s in range(self.n - 1)])
 
@@ -92,7 +92,7 @@ class _Point:
     def first(self, V: Any) -> Any:
         """The gradient's derivative along V."""
         K, B, last = self.K, self.B, self.H.rows - 1
-        moved = -K * self.network.met(V) * K
+        moved = -K * self.network.shared(V) * K
         crossed = moved * B * K
         G = self.rows.T * moved * self.rows + self.inverse * V * self.inverse
         G[last, last] += 2 * self.signal * V[last, last] / self.reach() ** 3
@@ -101,7 +101,7 @@ class _Point:
     def second(self, V: Any) -> Any:
         """The gradient's second derivative along V."""
         K, B, last = self.K, self.B, self.H.rows - 1
-        D, driven = self.network.met(V), self.rows * V * self.rows.T
+        D, driven = self.network.shared(V), self.rows * V * self.rows.T
         moved = -K * D * K
         twice = 2 * K * D * K * D * K
         outer, crossed = twice * B * K, 2 * moved * driven * K

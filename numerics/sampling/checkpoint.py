@@ -24,7 +24,7 @@ from numerics.sampling.sgld import SGLDState
 from numerics.sampling.tuning import HMCTuning, SGLDTuning
 from numerics.sampling.updated import UpdatedMatrices
 
-_FORMAT = b"unrolled chain 5\n"
+_FORMAT = b"unrolled chain 6\n"
 _SAME_RUN = "the same problem, width, sampler, chains, steps, seed and options, or an empty directory"
 
 
@@ -131,7 +131,7 @@ def _place(kind: str, arrays: dict[str, Array]) -> Place:
     if kind == "Weights":
         return weights(of(""))
     W = of("W.")
-    known = DeferredNoise(float(W["noise.variance"]), W["noise.frames"], W["noise.met"])
+    known = DeferredNoise(float(W["noise.variance"]), W["noise.frames"], W["noise.products"])
     matrices = UpdatedMatrices(W["dense"], float(W["scale"]), W["left"], W["right"], known, float(W["unit"]))
     noise = of("noise.")
     return SGLDState(arrays["at.U"], arrays["at.V"], matrices, weights(noise) if noise else None)

@@ -1,15 +1,15 @@
-"""Gaussian noise of N × N matrices, drawn along the directions in which it is met, the rest once for many steps.
+"""Gaussian noise of N × N matrices, drawn along query directions only, and in full once in many steps.
 
-A step of Langevin dynamics adds N² normals to W, but the network meets W in a few products only. Let B be the noise
-that W has gathered, of variance v an entry, and let q_1 … q_k and p_1 … p_k be orthonormal directions for which
-``F = B Q`` and ``G = Bᵀ P`` are known. Then
+A step of Langevin dynamics adds N² normals to W, but the network takes a few products with W only: the query
+directions. Let B be the noise that W has gathered, of variance v an entry, and let q_1 … q_k and p_1 … p_k be
+orthonormal query directions, for which ``F = B Q`` and ``G = Bᵀ P`` are known. Then
 
     B = P Gᵀ + (1 - P Pᵀ) F Qᵀ + √v (1 - P Pᵀ) Z (1 - Q Qᵀ),
 
-where Z, of standard normals, has not been met by anything. Along a further direction q,
+where Z, of standard normals, is independent of all products so far. Along a further direction q,
 ``B q = P Gᵀ q + √v (1 - P Pᵀ) g`` with fresh normals g. Another step's noise adds to F, to G and to v. The law is
-exactly that of matrices drawn at once, also where directions depend on what was met before: Z is independent of that.
-Derived in derivations/appendix/13_noise_where_it_is_met.py.
+exactly that of matrices drawn at once, also where directions depend on earlier products: Z is independent of these.
+Derived in derivations/appendix/13_noise_along_query_directions.py.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class DeferredNoise:
 
     Attributes:
         variance: v.
-        frames: q_i, then p_i, each (layers, k, N).
-        met: B q_i, then Bᵀ p_i, likewise.
+        frames: the query directions q_i, then p_i, each (layers, k, N).
+        products: B q_i, then Bᵀ p_i, likewise.
     """
 
     variance: float
     frames: Array
-    met: Array
+    products: Array
 
     @property
     def directions(self) -> int:
@@ -47,14 +47,14 @@ class DeferredNoise:
         total = self.variance + variance
         if not self.directions:
             return replace(self, variance=total)
-        more = np.empty_like(self.met)
+        more = np.empty_like(self.products)
         fill_normal(rng, more, math.sqrt(variance))
         right, left = self.frames
         # Both halves hold pᵀ ξ q.
         across = left @ more[0].transpose(0, 2, 1) - more[1] @ right.transpose(0, 2, 1)
         more[1] += across @ right
-        more += self.met
-        return replace(self, variance=total, met=more)
+        more += self.products
+        return replace(self, variance=total, products=more)
 
 
 def no_noise(layers: int, width: int, dtype: np.dtype[np.generic]) -> DeferredNoise:
@@ -63,16 +63,18 @@ def no_noise(layers: int, width: int, dtype: np.dtype[np.generic]) -> DeferredNo
     return DeferredNoise(0.0, none, none)
 
 
-class NoiseInSight:
-    """B while products are taken with it: what they meet is drawn and remembered."""
+class QueriedNoise:
+    """B while products are taken with it: each is drawn along its query directions, and remembered."""
 
     def __init__(self, rng: np.random.Generator, noise: DeferredNoise, more: int) -> None:
         """Make room for `more` directions of each layer, on either side."""
         sides, layers, known, N = noise.frames.shape
         self._rng, self._variance = rng, noise.variance
-        self._frames, self._met = (np.empty((sides, layers, known + more, N), noise.met.dtype) for _ in range(2))
+        self._frames, self._products = (
+            np.empty((sides, layers, known + more, N), noise.products.dtype) for _ in range(2)
+        )
         self._frames[:, :, :known] = noise.frames
-        self._met[:, :, :known] = noise.met
+        self._products[:, :, :known] = noise.products
         self._counts = np.full((sides, layers), known)
 
     def forward(self, layer: int, columns: Array) -> Array:
@@ -84,28 +86,28 @@ class NoiseInSight:
         return self._product(1, layer, columns)
 
     def noise(self) -> DeferredNoise:
-        """What is known of B now; where fewer directions were met than there is room for, along random others too."""
+        """What is known of B now; where there is room for more query directions, along random ones too."""
         for side, layer in np.argwhere(self._counts < self._frames.shape[2]):
             missing = self._frames.shape[2] - self._counts[side, layer]
             self._product(side, layer, np.zeros((self._frames.shape[3], missing), self._frames.dtype))
-        return DeferredNoise(self._variance, self._frames, self._met)
+        return DeferredNoise(self._variance, self._frames, self._products)
 
     def _product(self, side: int, layer: int, columns: Array) -> Array:
-        frame, met = self._frames[side, layer], self._met[side, layer]
+        frame, products = self._frames[side, layer], self._products[side, layer]
         others = slice(self._counts[1 - side, layer])
-        across, known = self._frames[1 - side, layer, others], self._met[1 - side, layer, others]
+        across, known = self._frames[1 - side, layer, others], self._products[1 - side, layer, others]
         count = int(self._counts[side, layer])
         for column in columns.T:
             direction = _new_direction(self._rng, frame[:count], column)
-            drawn = met[count]
+            drawn = products[count]
             fill_normal(self._rng, drawn, math.sqrt(self._variance))
             drawn += (known @ direction - across @ drawn) @ across
             frame[count] = direction
             count += 1
         self._counts[side, layer] = count
         if columns.shape[1] == 1:
-            return np.asarray(((frame[:count] @ columns[:, 0]) @ met[:count])[:, None])
-        return np.asarray(met[:count].T @ (frame[:count] @ columns))
+            return np.asarray(((frame[:count] @ columns[:, 0]) @ products[:count])[:, None])
+        return np.asarray(products[:count].T @ (frame[:count] @ columns))
 
 
 def _new_direction(rng: np.random.Generator, frame: Array, vector: Array) -> Array:

@@ -163,7 +163,7 @@ class Network:
 
     @property
     def directions(self) -> int:
-        """Directions along which a pass meets an independent recurrent matrix, at most."""
+        """Query directions of an independent recurrent matrix in one pass, at most."""
         return self.problem.P * max(map(len, self.sharing.members), default=0)
 
     @property

@@ -62,7 +62,7 @@ class SGLDState:
 
 @dataclass(frozen=True, eq=False)
 class SGLDInfo:
-    """What a step met on its way.
+    """What a step has computed on its way.
 
     Attributes:
         loss: L at the state before the step.
@@ -133,8 +133,8 @@ class SGLD:
     ) -> tuple[SGLDState, SGLDInfo]:
         """One step of the dynamics; the state is left as it was, unless its own W is the spare array.
 
-        Of a wide network's W, Euler and Maruyama's step draws the noise only where the next steps meet it. Its law is
-        that of all noise drawn at once. Where weights are wanted, the state's `complete` draws the rest.
+        Of a wide network's W, Euler and Maruyama's step draws noise only along the next steps' query directions. Its
+        law is that of all noise drawn at once. Where weights are wanted, the state's `complete` draws the rest.
 
         Args:
             rng: source of the noise.
@@ -203,7 +203,7 @@ class SGLD:
 
     @property
     def _defers(self) -> bool:
-        """Whether noise is drawn where it is met, the rest once in many steps."""
+        """Whether noise is drawn along query directions only, and in full once in many steps."""
         few = _FEWEST_STEPS * self.network.directions <= _MOST_DIRECTIONS
         wide = self.network.width**2 >= _FEWEST_ENTRIES * self.network.directions
         return few and wide and self.integrator == "euler"

@@ -1,7 +1,7 @@
 """Recurrent matrices that are updated many times: a dense part, a scale, and what is not yet added to it.
 
 ``η_W = c (A + L Rᵀ + B)``. A Langevin step multiplies η_W by a number and adds a gradient of low rank and noise. The
-number goes into c, the gradient into L and R, and of the noise B only that is drawn which the network meets. So one
+number goes into c, the gradient into L and R, and of the noise B only products along query directions are drawn. So one
 step in many passes over the N² entries: that which adds everything to A.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 from scipy.linalg import get_blas_funcs
 
 from numerics.linalg import Array
-from numerics.sampling.deferred import DeferredNoise, NoiseInSight, no_noise
+from numerics.sampling.deferred import DeferredNoise, QueriedNoise, no_noise
 from numerics.sampling.network import Uses, combined
 from numerics.sampling.normals import fill_normal
 
@@ -47,9 +47,9 @@ class UpdatedMatrices:
     unit: float
 
     def in_step(self, rng: np.random.Generator, directions: int, uses: Uses) -> MatricesInStep:
-        """The connections of a network, which meets each matrix along some directions forward and as many backward."""
+        """The connections of a network with so many query directions of each matrix forward, and as many backward."""
         none = self.noise.variance == 0
-        return MatricesInStep(self, None if none else NoiseInSight(rng, self.noise, directions), uses)
+        return MatricesInStep(self, None if none else QueriedNoise(rng, self.noise, directions), uses)
 
     def written_out(self) -> Array:
         """η_W, (layers, N, N); A itself where that is all. All noise must have been drawn."""
@@ -100,7 +100,7 @@ class UpdatedMatrices:
 
 
 class _Adding:
-    """Noise on its way to all entries: first all of Z, then what makes it agree with the noise that was met."""
+    """Noise on its way to all entries: first all of Z, then what makes it agree with the products that are known."""
 
     def __init__(
         self, W: UpdatedMatrices, factor: float, dense: Array, kept: tuple[Array, Array] | None, bands: int
@@ -121,7 +121,7 @@ class _Adding:
         self._from_left = np.zeros((bands, *left.shape[1:]), left.dtype)
 
     def noise(self, rng: np.random.Generator, number: int, band: tuple[int, slice]) -> None:
-        """Add ``√v Z`` to a band of rows, and note Z's products with the directions that were met."""
+        """Add ``√v Z`` to a band of rows, and note Z's products with the query directions."""
         layer, rows = band
         N = self._dense.shape[-1]
         height = max(1, _BLOCK_BYTES // (N * self._dense.itemsize))
@@ -154,7 +154,7 @@ class _Adding:
 
     def corrections(self, bands: Sequence[tuple[int, slice]]) -> tuple[Array, Array]:
         """``P (G - √v Zᵀ P)ᵀ + (1 - P Pᵀ) (F - √v Z Q) Qᵀ`` as outer products, (layers, 2 k, N) each."""
-        (right, left), (forward, backward) = self._W.noise.frames, self._W.noise.met
+        (right, left), (forward, backward) = self._W.noise.frames, self._W.noise.products
         spread = forward.dtype.type(self._spread)
         ahead = forward - spread * self._from_right
         ahead -= (ahead @ left.transpose(0, 2, 1)) @ left
@@ -189,16 +189,16 @@ def _share(threads: int, parts: Sequence[Callable[[], None]]) -> None:
 
 @dataclass(frozen=True, eq=False)
 class MatricesInStep:
-    """Matrices while a network takes products with them; of their noise it draws what they meet.
+    """Matrices while a network takes products with them; their noise is drawn along these query directions.
 
     Attributes:
         matrices: as they were before.
-        sight: their noise; None where there is none.
+        queried: their noise; None where there is none.
         uses: of every step, the layers in it and their coefficients.
     """
 
     matrices: UpdatedMatrices
-    sight: NoiseInSight | None
+    queried: QueriedNoise | None
     uses: Uses
 
     def forward(self, step: int, phi: Array) -> Array:
@@ -206,8 +206,8 @@ class MatricesInStep:
         own = self.matrices
 
         def product(layer: int) -> Array:
-            met = None if self.sight is None else self.sight.forward(layer, phi)
-            return self._product(own.dense[layer], own.left[layer], own.right[layer], met, phi)
+            noise = None if self.queried is None else self.queried.forward(layer, phi)
+            return self._product(own.dense[layer], own.left[layer], own.right[layer], noise, phi)
 
         return combined(self.uses[step], product)
 
@@ -216,24 +216,24 @@ class MatricesInStep:
         own = self.matrices
 
         def product(layer: int) -> Array:
-            met = None if self.sight is None else self.sight.backward(layer, delta)
-            return self._product(own.dense[layer].T, own.right[layer], own.left[layer], met, delta)
+            noise = None if self.queried is None else self.queried.backward(layer, delta)
+            return self._product(own.dense[layer].T, own.right[layer], own.left[layer], noise, delta)
 
         return combined(self.uses[step], product)
 
-    def _product(self, dense: Array, left: Array, right: Array, met: Array | None, columns: Array) -> Array:
-        """``c (A + L Rᵀ + B) x`` in units of W, where ``B x`` is what is met of the noise."""
+    def _product(self, dense: Array, left: Array, right: Array, noise: Array | None, columns: Array) -> Array:
+        """``c (A + L Rᵀ + B) x`` in units of W, where ``B x`` is `noise`."""
         product = multiplied(dense, columns)
         if len(left):
             product += multiplied(left.T, multiplied(right, columns))
-        if met is not None:
-            product += met
+        if noise is not None:
+            product += noise
         scale = dense.dtype.type(self.matrices.unit * self.matrices.scale)
         return np.asarray(np.multiply(product, scale, out=product))
 
     def noise(self) -> DeferredNoise:
         """What is known of the noise after the products."""
-        return self.matrices.noise if self.sight is None else self.sight.noise()
+        return self.matrices.noise if self.queried is None else self.queried.noise()
 
 
 def stacked(parts: Sequence[Array]) -> Array:

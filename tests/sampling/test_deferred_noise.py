@@ -1,4 +1,4 @@
-"""Noise that is drawn where it is met has the law of noise drawn at once; and wrong draws are noticed."""
+"""Noise that is drawn along query directions has the law of noise drawn at once; and wrong draws are noticed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numerics.inputs.problem import Problem, endpoint
 from numerics.sampling import deferred, sgld
 from numerics.sampling.chains import advance, first_state, join
 from numerics.sampling.checkpoint import load, save
-from numerics.sampling.deferred import DeferredNoise, NoiseInSight, no_noise
+from numerics.sampling.deferred import DeferredNoise, QueriedNoise, no_noise
 from numerics.sampling.network import make_network
 from numerics.sampling.observables import observe
 from numerics.sampling.plan import Plan
@@ -31,30 +31,30 @@ def matrices_with(noise: DeferredNoise) -> UpdatedMatrices:
 
 
 def draws(repeats: int, N: int = 5) -> tuple[np.ndarray, np.ndarray]:
-    """Matrices after two steps of noise, (repeats, N²), and the products that were met after the first, (repeats, 3 N).
+    """Matrices after two steps of noise, (repeats, N²), and the products taken after the first, (repeats, 3 N).
 
-    What is met depends on what was met before.
+    What is asked for depends on earlier products.
     """
     rng = np.random.default_rng(1)
     fixed = np.linspace(-1, 1, N)[:, None]
     ends, seen = [], []
     for _ in range(repeats):
         noise = no_noise(1, N, np.dtype(np.float64)).with_more(rng, FIRST)
-        sight = NoiseInSight(rng, noise, 2)
-        first = sight.forward(0, fixed)
-        second = sight.forward(0, np.tanh(first))
-        back = sight.backward(0, second**2)
-        sight.backward(0, back)
-        noise = sight.noise().with_more(rng, SECOND)
-        sight = NoiseInSight(rng, noise, 1)
-        sight.backward(0, sight.forward(0, np.maximum(back, 0) + 0.1))
-        ends.append(matrices_with(sight.noise()).drawn(rng).dense.ravel())
+        queried = QueriedNoise(rng, noise, 2)
+        first = queried.forward(0, fixed)
+        second = queried.forward(0, np.tanh(first))
+        back = queried.backward(0, second**2)
+        queried.backward(0, back)
+        noise = queried.noise().with_more(rng, SECOND)
+        queried = QueriedNoise(rng, noise, 1)
+        queried.backward(0, queried.forward(0, np.maximum(back, 0) + 0.1))
+        ends.append(matrices_with(queried.noise()).drawn(rng).dense.ravel())
         seen.append(np.concatenate([first, second, back]).ravel())
     return np.array(ends), np.array(seen)
 
 
 def p_values(repeats: int = 2500) -> list[float]:
-    """Of the matrices' covariances, of their entries, and of their products with a vector less those met before."""
+    """Of the matrices' covariances, of their entries, and of their products with a vector less those known before."""
     ends, seen = draws(repeats)
     size = ends.shape[1]
     N = round(size**0.5)
@@ -83,7 +83,7 @@ def no_orthogonality(monkeypatch):
 
 
 def forgotten(monkeypatch):
-    """A matrix that is drawn without regard to what was met of it."""
+    """A matrix that is drawn without regard to its known products."""
     drawn = UpdatedMatrices.drawn
 
     def anew(self, rng, **options):
@@ -95,20 +95,25 @@ def forgotten(monkeypatch):
 
 def unremembered(monkeypatch):
     """Every look at the noise is a first one."""
-    new_sight = NoiseInSight.__init__
+    make = QueriedNoise.__init__
 
     def anew(self, rng, noise, more):
-        new_sight(self, rng, replace(noise, met=np.sqrt(noise.variance) * rng.standard_normal(noise.met.shape)), more)
+        make(
+            self,
+            rng,
+            replace(noise, products=np.sqrt(noise.variance) * rng.standard_normal(noise.products.shape)),
+            more,
+        )
 
-    monkeypatch.setattr(NoiseInSight, "__init__", anew)
+    monkeypatch.setattr(QueriedNoise, "__init__", anew)
 
 
 def independent_halves(monkeypatch):
     """A step's noise along the two sides' directions without what they share."""
 
     def with_more(self, rng, variance):
-        more = (np.sqrt(variance) * rng.standard_normal(self.met.shape)).astype(self.met.dtype)
-        return DeferredNoise(self.variance + variance, self.frames, self.met + more)
+        more = (np.sqrt(variance) * rng.standard_normal(self.products.shape)).astype(self.products.dtype)
+        return DeferredNoise(self.variance + variance, self.frames, self.products + more)
 
     monkeypatch.setattr(DeferredNoise, "with_more", with_more)
 
@@ -120,7 +125,7 @@ def test_wrong_draws_are_noticed(fault, monkeypatch):
 
 
 def disagreement(dtype: str) -> float:
-    """Largest difference of products that were met from those with the matrix drawn afterwards."""
+    """Largest difference of products that were taken from those with the matrix drawn afterwards."""
     rng = np.random.default_rng(2)
     N, layers = 40, 2
     ahead, back = rng.standard_normal((2, layers, N, 3)).astype(dtype)
@@ -129,9 +134,9 @@ def disagreement(dtype: str) -> float:
     back[0, :, 2] = back[0, :, 0] * (1 + 1e-4 * np.arange(N))
     noise, products = no_noise(layers, N, np.dtype(dtype)), []
     for _ in range(3):
-        sight = NoiseInSight(rng, noise.with_more(rng, 1.0), 3)
-        products = [(sight.forward(k, ahead[k]), sight.backward(k, back[k])) for k in range(layers)]
-        noise = sight.noise()
+        queried = QueriedNoise(rng, noise.with_more(rng, 1.0), 3)
+        products = [(queried.forward(k, ahead[k]), queried.backward(k, back[k])) for k in range(layers)]
+        noise = queried.noise()
     gram = noise.frames @ noise.frames.transpose(0, 1, 3, 2)
     worst = float(np.abs(gram - np.eye(9)).max())
     whole = matrices_with(noise).drawn(rng).dense
@@ -215,7 +220,7 @@ def test_a_step_leaves_its_state_as_it_was_and_repeats():
         for before in states:
             for name in ("dense", "left", "right"):
                 assert np.array_equal(getattr(own.W, name), getattr(before.W, name))
-            assert np.array_equal(own.W.noise.met, before.W.noise.met)
+            assert np.array_equal(own.W.noise.products, before.W.noise.products)
             own, _ = sampler.step(rng, own, np.empty_like(own.W.dense) if spare else None)
 
 
@@ -231,6 +236,6 @@ def test_checkpoints_between_any_two_steps_change_nothing(tmp_path):
         state, part = load(tmp_path / "chain", plan)
         parts.append(part)
         pending += state.at.W.noise.directions > 0
-    assert pending > 10  # noise that was met, and not yet drawn whole
+    assert pending > 10  # noise that is known along some directions, and not yet drawn whole
     assert np.array_equal(state.at.W.dense, whole.at.W.dense)
     assert np.array_equal(join(parts).kernels, record.kernels)

@@ -378,7 +378,7 @@ def test_factors(arch, n):
 
 
 def test_noise_of_a_loop_of_uneven_length_is_that_of_whole_matrices(monkeypatch):
-    """Drawn where it is met, which is along more directions of one layer than of the other."""
+    """Drawn along query directions, of which one layer has more than the other."""
     monkeypatch.setattr(sgld, "_FEWEST_ENTRIES", 0)
     h, N = 0.5, 40
     net = make_network(Problem([[1.0]], [[math.nan] * 3 + [2.0]], arch="looped:2", kappa=1e9), N, "float64")

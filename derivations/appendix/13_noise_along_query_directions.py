@@ -11,10 +11,10 @@
 # ---
 
 # %% [markdown]
-# # Noise that is drawn where the network meets it
+# # Noise that is drawn along query directions
 #
 # A step of Langevin dynamics adds $N^2$ normals to $W$. Drawing them is nearly all of its cost. But until somebody asks
-# for $W$, the network meets it in a few products only: $W\phi^t$ on the way forward, $W^\top\delta^t$ on the way back. We
+# for $W$, the network takes a few products with it only: $W\phi^t$ on the way forward, $W^\top\delta^t$ on the way back. We
 # derive what has to be drawn for these products to have exactly the law that they have when all noise is drawn at once,
 # and what is left to draw when $W$ is wanted after all.
 
@@ -85,7 +85,7 @@ print("known of", B.shape, ":", known.rank(), "of 9 directions")
 # A direction $q$ that is orthogonal to $Q$ gives $Bq=PG^\top q+\sqrt v\,(1-PP^\top)Zq$, and $Zq$ is a vector of fresh
 # standard normals $g$: of the $N^2$ numbers, $N$ are drawn.
 #
-# The directions are not given in advance. The network's activity depends on what it has met so far. But at the moment at
+# The directions are not given in advance. The network's activity depends on the products so far. But at the moment at
 # which $q$ is chosen, it is a function of what is known; given that, it is fixed, and the law of $B$ is that of section 1
 # whatever led there. So, by induction over the products, every new one is drawn from its law given all those before, and
 # the joint law of all products, and of what $W$ is at the end, is that of noise drawn at once.
@@ -122,7 +122,7 @@ assert by_normals * by_normals.T == rows_of(Q, P) * rows_of(Q, P).T
 #
 # ## 4. When to draw the rest
 #
-# Each step meets $r$ new directions on either side ($r=(T-2)P$ for the RNN). After $j$ steps, a step draws $2r$ vectors
+# Each step has $r$ new query directions on either side ($r=(T-2)P$ for the RNN). After $j$ steps, a step draws $2r$ vectors
 # for its products and $2rj$ for the noise along all directions so far; after $m$ steps the rest is drawn, $N^2$ numbers,
 # and everything is added up. The mean number of normals a step, $N^2/m+rNm$ to leading order, is least at
 
@@ -182,7 +182,7 @@ def at_once(rng: np.random.Generator) -> list[float]:
     return quantities(U, W, V)
 
 
-def where_met(rng: np.random.Generator) -> list[float]:
+def along_queries(rng: np.random.Generator) -> list[float]:
     """The sampler's steps."""
     sampler = SGLD(net, SIZE, mobility(net, "prior"))
     state = sampler.init(rng, Weights(begin.U, begin.W, begin.V))
@@ -199,7 +199,7 @@ def where_met(rng: np.random.Generator) -> list[float]:
 
 rng = np.random.default_rng(3)
 plain = np.array([at_once(rng) for _ in range(REPEATS)])
-lazy = np.array([where_met(rng) for _ in range(REPEATS)])
+lazy = np.array([along_queries(rng) for _ in range(REPEATS)])
 p_values = [float(ks_2samp(a, b).pvalue) for a, b in zip(plain.T, lazy.T, strict=True)]
 print("p-values of equal distributions:", ", ".join(f"{value:.2f}" for value in p_values))
 assert min(p_values) > 1e-3 / len(p_values)
