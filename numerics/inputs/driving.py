@@ -7,7 +7,7 @@ import numpy as np
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray
 
-#: Eigenvalues of B that are smaller, relative to the largest, are 0.
+#: Eigenvalues of a matrix of correlations that are smaller, relative to the largest, are 0.
 RANK = 1e-10
 
 

@@ -17,9 +17,9 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
+from numerics.inputs.driving import RANK
 from numerics.linalg import BoolArray, FloatArray, IntArray, symmetric, symmetric_vectors
 from numerics.linear.functional import KernelFunctional
-from numerics.linear.responses import RANK
 
 #: Entries of the largest arrays that are made at once.
 LARGEST = 4_000_000

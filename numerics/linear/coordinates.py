@@ -10,9 +10,9 @@ other, of as many dimensions as B has rank, the same for all patterns.
   and nothing else ties one time's trajectory to another's: block t is the span of the drive of h^t itself.
 - With input at t = 0 only: block t is that of the directions that inputs span.
 - Some matrices are equal, as all of the RNN's: a block holds the responses of one matrix to products of some number of
-  matrices with U, on the directions that inputs span, as far as they are met; the RNN's ``W (a+W)^(k-1) U``.
-- Else the first block holds U's responses, block t+1 those of ``W^(t)`` to the span of ``h^t``, without what the
-  matrices of earlier times have given already: they may be the same, and have met the same.
+  matrices with U, on the directions that inputs have spanned by then; the RNN's ``W (a+W)^(k-1) U``.
+- Else the first block holds U's responses, block t+1 those of ``W^(t)`` to the span of ``h^t``, without the responses
+  that are in earlier blocks already, as those of an equal matrix to an equal activity are.
 
 The blocks' sizes vary: patterns whose inputs coincide, or depend on each other, until a time t share coordinates until
 then. Responses are independent, unless M is singular without equal matrices, and of order one under the prior however

@@ -10,20 +10,18 @@ import math
 
 import numpy as np
 
+from numerics.inputs.driving import RANK
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray, IntArray
 from numerics.linear.directions import along, block_starts, equilibrated
 from numerics.linear.space import CUT, KernelSpace, Link, together
-
-#: Eigenvalues of M, at unit diagonal, that are 0.
-RANK = 1e-10
 
 
 def of_products(problem: Problem, x: FloatArray, V: FloatArray, counts: tuple[int, ...]) -> KernelSpace:
     """Responses of matrices to products of matrices before them, ``h^t = Σ_s (a+W^(t-1)) … (a+W^(s)) U x^{s-1}``.
 
     A product is named by its word, the numbers of its different matrices, last one first. One block holds ``W_c g_w``,
-    with ``g_cw = (a + W_c) g_w``, for words cw of one length and one c, on the directions of inputs that are met.
+    with ``g_cw = (a + W_c) g_w``, for words cw of one length and one c, on the directions of inputs up to then.
     """
     n, P, skip = problem.n, problem.P, problem.skip
     groups, matrix, factor = equal_matrices(problem.sharing, skip)
@@ -56,11 +54,11 @@ def of_products(problem: Problem, x: FloatArray, V: FloatArray, counts: tuple[in
         behind.append(groups[own[0][0]])
     basis = np.zeros((n, P, m))
     for (t, s), word in words.items():
-        met = along(x[:, s], V)[:, : counts[s]]
+        inputs_along = along(x[:, s], V)[:, : counts[s]]
         if skip:
-            basis[t] += met @ products[word][: counts[s]]
+            basis[t] += inputs_along @ products[word][: counts[s]]
         else:
-            basis[t, :, place[word] : place[word] + counts[s]] = np.prod(factor[s:t]) * met
+            basis[t, :, place[word] : place[word] + counts[s]] = np.prod(factor[s:t]) * inputs_along
     inputs = np.zeros((m, x.shape[2]))
     inputs[: blocks[0]] = V.T / math.sqrt(problem.D)
     M = problem.sharing
@@ -155,7 +153,7 @@ class _Responses:
         kept = values > RANK * values[-1]
         self._independent = bool(kept.all())
         self._G = scale[:, None] * vectors[:, kept] * np.sqrt(values[kept])
-        self._met = np.zeros((0, self._G.shape[1], 0))
+        self._given = np.zeros((0, self._G.shape[1], 0))
 
     def added(self, t: int, rows: FloatArray, present: IntArray) -> tuple[FloatArray, FloatArray | None]:
         """Orthonormal rows whose responses are new, and each row's response in all coordinates of responses.
@@ -170,12 +168,12 @@ class _Responses:
         if self._independent:
             return rows, None
         r, K, m = len(rows), self._G.shape[1], int(present[-1]) + 1 if len(present) else 0
-        width = max(m, self._met.shape[2])
+        width = max(m, self._given.shape[2])
         here = np.zeros((r, K, width))
         here[:, :, present] = self._G[t][:, None] * rows[:, None, :]
-        met = np.zeros((len(self._met), K, width))
-        met[:, :, : self._met.shape[2]] = self._met
-        flat, known = here.reshape(r, K * width), met.reshape(len(met), K * width)
+        given = np.zeros((len(self._given), K, width))
+        given[:, :, : self._given.shape[2]] = self._given
+        flat, known = here.reshape(r, K * width), given.reshape(len(given), K * width)
         frame = np.linalg.qr(known.T)[0]
         rest = flat / np.linalg.norm(self._G[t])
         for _ in range(2):
@@ -183,9 +181,9 @@ class _Responses:
         left, sizes, _ = np.linalg.svd(rest, full_matrices=False)
         new = int(np.sum(sizes > CUT))
         if new == r:
-            self._met = np.concatenate([met, here])
+            self._given = np.concatenate([given, here])
             return rows, None
         fresh, tied = left[:, :new], left[:, new:]
         shares = np.linalg.lstsq(known.T, (tied.T @ flat).T, rcond=None)[0].T
-        self._met = np.concatenate([met, np.tensordot(fresh.T, here, axes=1)])
+        self._given = np.concatenate([given, np.tensordot(fresh.T, here, axes=1)])
         return fresh.T @ rows, np.concatenate([tied @ shares, fresh], axis=1)
