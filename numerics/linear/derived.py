@@ -16,20 +16,17 @@ from numerics.lowering.operations import log_determinant, mask
 from numerics.lowering.stages import Computed, Stages
 
 
-def energy_value(state: Computed) -> Any:
-    """`value`."""
+def _energy_value(state: Computed) -> Any:
     K = state["K"]
     y = state["y"]
     t0 = solve_lower(K, y)
     t1 = np.vdot(t0, t0)
     t2 = (1 / 2) * t1
     state["t0"] = t0
-    state["t2"] = t2
     return t2
 
 
-def energy_response(state: Computed) -> Any:
-    """`response`."""
+def _energy_response(state: Computed) -> Any:
     K = state["K"]
     T = state["T"]
     t3 = solve_lower(K, T)
@@ -37,8 +34,7 @@ def energy_response(state: Computed) -> Any:
     return t3
 
 
-def energy_pull(state: Computed) -> Any:
-    """`pull`."""
+def _energy_pull(state: Computed) -> Any:
     t0 = state["t0"]
     t3 = state["t3"]
     t4 = t3.T
@@ -48,38 +44,22 @@ def energy_pull(state: Computed) -> Any:
     return t5
 
 
-def energy_gradient(state: Computed) -> Any:
-    """`gradient`."""
+def _energy_gradient(state: Computed) -> Any:
     t5 = state["t5"]
     v = state["v"]
     t6 = t5.T
     t7 = t5 @ t6
     t8 = (-1 / 2 * v) * t7
     state["t6"] = t6
-    state["t8"] = t8
     return t8
 
 
-def energy_prepared(state: Computed) -> Any:
-    """`prepared`."""
-    return (
-        state["t3"],
-        state["t4"],
-        state["t5"],
-        state["t6"],
-        state["v"],
-    )
+def _energy_prepared(state: Computed) -> Any:
+    return (state["t3"], state["t4"], state["t5"], state["t6"], state["v"])
 
 
-def energy_change(kept: Any, S: FloatArray) -> Any:
-    """`change`."""
-    (
-        t3,
-        t4,
-        t5,
-        t6,
-        v,
-    ) = kept
+def _energy_change(kept: Any, S: FloatArray) -> Any:
+    t3, t4, t5, t6, v = kept
     t9 = S @ t5
     t10 = t3 @ t9
     t11 = t4 @ t10
@@ -91,18 +71,17 @@ def energy_change(kept: Any, S: FloatArray) -> Any:
 
 ENERGY = Stages(
     {
-        "value": (energy_value, ()),
-        "response": (energy_response, ()),
-        "pull": (energy_pull, ("value", "response")),
-        "gradient": (energy_gradient, ("pull",)),
-        "prepared": (energy_prepared, ("response", "pull", "gradient")),
+        "value": (_energy_value, ()),
+        "response": (_energy_response, ()),
+        "pull": (_energy_pull, ("value", "response")),
+        "gradient": (_energy_gradient, ("pull",)),
+        "prepared": (_energy_prepared, ("response", "pull", "gradient")),
     },
-    energy_change,
+    _energy_change,
 )
 
 
-def entropy_tied_relative(state: Computed) -> Any:
-    """`relative`."""
+def _entropy_tied_relative(state: Computed) -> Any:
     K = state["K"]
     L = state["L"]
     t0 = solve_lower(K, L)
@@ -113,8 +92,7 @@ def entropy_tied_relative(state: Computed) -> Any:
     return t2
 
 
-def entropy_tied_messages(state: Computed) -> Any:
-    """`messages`."""
+def _entropy_tied_messages(state: Computed) -> Any:
     B = state["B"]
     K = state["K"]
     t0 = state["t0"]
@@ -130,12 +108,10 @@ def entropy_tied_messages(state: Computed) -> Any:
     state["t6"] = t6
     state["t7"] = t7
     state["t8"] = t8
-    state["t9"] = t9
     return t9
 
 
-def entropy_tied_left_0(state: Computed) -> Any:
-    """`left_0`."""
+def _entropy_tied_left_0(state: Computed) -> Any:
     L = state["L"]
     rows_0 = L.shape[0]
     t10 = np.eye(rows_0)
@@ -143,49 +119,39 @@ def entropy_tied_left_0(state: Computed) -> Any:
     return t10
 
 
-def entropy_tied_right_0(state: Computed) -> Any:
-    """`right_0`."""
+def _entropy_tied_right_0(state: Computed) -> Any:
     t10 = state["t10"]
     t11 = (1 / 2) * t10
-    state["t11"] = t11
     return t11
 
 
-def entropy_tied_left_1(state: Computed) -> Any:
-    """`left_1`."""
+def _entropy_tied_left_1(state: Computed) -> Any:
     return state["t6"]
 
 
-def entropy_tied_right_1(state: Computed) -> Any:
-    """`right_1`."""
+def _entropy_tied_right_1(state: Computed) -> Any:
     t5 = state["t5"]
     w = state["w"]
     t12 = (-1 / 2 * w) * t5
-    state["t12"] = t12
     return t12
 
 
-def entropy_tied_left_2(state: Computed) -> Any:
-    """`left_2`."""
+def _entropy_tied_left_2(state: Computed) -> Any:
     return state["t5"]
 
 
-def entropy_tied_right_2(state: Computed) -> Any:
-    """`right_2`."""
+def _entropy_tied_right_2(state: Computed) -> Any:
     t6 = state["t6"]
     w = state["w"]
     t13 = (-1 / 2 * w) * t6
-    state["t13"] = t13
     return t13
 
 
-def entropy_tied_left_3(state: Computed) -> Any:
-    """`left_3`."""
+def _entropy_tied_left_3(state: Computed) -> Any:
     return state["t8"]
 
 
-def entropy_tied_right_3(state: Computed) -> Any:
-    """`right_3`."""
+def _entropy_tied_right_3(state: Computed) -> Any:
     t7 = state["t7"]
     t8 = state["t8"]
     w = state["w"]
@@ -194,8 +160,7 @@ def entropy_tied_right_3(state: Computed) -> Any:
     return t14
 
 
-def entropy_tied_value(state: Computed) -> Any:
-    """`value`."""
+def _entropy_tied_value(state: Computed) -> Any:
     K = state["K"]
     L = state["L"]
     t0 = state["t0"]
@@ -203,42 +168,25 @@ def entropy_tied_value(state: Computed) -> Any:
     t16 = np.vdot(t0, t0)
     t17 = log_determinant(L)
     t18 = (1 / 2) * t15 + (1 / 2) * t16 + (-1 / 2) * t17
-    state["t18"] = t18
     return t18
 
 
-def entropy_tied_gradient(state: Computed) -> Any:
-    """`gradient`."""
+def _entropy_tied_gradient(state: Computed) -> Any:
     t10 = state["t10"]
     t2 = state["t2"]
     t7 = state["t7"]
     t8 = state["t8"]
     w = state["w"]
     t19 = (-1 / 2) * t10 + (1 / 2) * t2 + (-1 / 2 * w) * t7 + ((1 / 2) * w) * t8
-    state["t19"] = t19
     return t19
 
 
-def entropy_tied_prepared(state: Computed) -> Any:
-    """`prepared`."""
-    return (
-        state["t14"],
-        state["t5"],
-        state["t6"],
-        state["t8"],
-        state["w"],
-    )
+def _entropy_tied_prepared(state: Computed) -> Any:
+    return (state["t14"], state["t5"], state["t6"], state["t8"], state["w"])
 
 
-def entropy_tied_change(kept: Any, S: FloatArray) -> Any:
-    """`change`."""
-    (
-        t14,
-        t5,
-        t6,
-        t8,
-        w,
-    ) = kept
+def _entropy_tied_change(kept: Any, S: FloatArray) -> Any:
+    t14, t5, t6, t8, w = kept
     t20 = S @ t14
     t21 = t8 @ t20
     t22 = S @ t5
@@ -252,26 +200,25 @@ def entropy_tied_change(kept: Any, S: FloatArray) -> Any:
 
 ENTROPY_TIED = Stages(
     {
-        "relative": (entropy_tied_relative, ()),
-        "messages": (entropy_tied_messages, ("relative",)),
-        "left_0": (entropy_tied_left_0, ()),
-        "right_0": (entropy_tied_right_0, ("left_0",)),
-        "left_1": (entropy_tied_left_1, ("messages",)),
-        "right_1": (entropy_tied_right_1, ("messages",)),
-        "left_2": (entropy_tied_left_2, ("messages",)),
-        "right_2": (entropy_tied_right_2, ("messages",)),
-        "left_3": (entropy_tied_left_3, ("messages",)),
-        "right_3": (entropy_tied_right_3, ("messages",)),
-        "value": (entropy_tied_value, ("relative",)),
-        "gradient": (entropy_tied_gradient, ("left_0", "relative", "messages")),
-        "prepared": (entropy_tied_prepared, ("right_3", "messages")),
+        "relative": (_entropy_tied_relative, ()),
+        "messages": (_entropy_tied_messages, ("relative",)),
+        "left_0": (_entropy_tied_left_0, ()),
+        "right_0": (_entropy_tied_right_0, ("left_0",)),
+        "left_1": (_entropy_tied_left_1, ("messages",)),
+        "right_1": (_entropy_tied_right_1, ("messages",)),
+        "left_2": (_entropy_tied_left_2, ("messages",)),
+        "right_2": (_entropy_tied_right_2, ("messages",)),
+        "left_3": (_entropy_tied_left_3, ("messages",)),
+        "right_3": (_entropy_tied_right_3, ("messages",)),
+        "value": (_entropy_tied_value, ("relative",)),
+        "gradient": (_entropy_tied_gradient, ("left_0", "relative", "messages")),
+        "prepared": (_entropy_tied_prepared, ("right_3", "messages")),
     },
-    entropy_tied_change,
+    _entropy_tied_change,
 )
 
 
-def entropy_masked_relative(state: Computed) -> Any:
-    """`relative`."""
+def _entropy_masked_relative(state: Computed) -> Any:
     K = state["K"]
     L = state["L"]
     t0 = solve_lower(K, L)
@@ -282,8 +229,7 @@ def entropy_masked_relative(state: Computed) -> Any:
     return t2
 
 
-def entropy_masked_messages(state: Computed) -> Any:
-    """`messages`."""
+def _entropy_masked_messages(state: Computed) -> Any:
     B = state["B"]
     K = state["K"]
     M = state["M"]
@@ -311,8 +257,7 @@ def entropy_masked_messages(state: Computed) -> Any:
     return t13
 
 
-def entropy_masked_value(state: Computed) -> Any:
-    """`value`."""
+def _entropy_masked_value(state: Computed) -> Any:
     K = state["K"]
     L = state["L"]
     t0 = state["t0"]
@@ -320,24 +265,20 @@ def entropy_masked_value(state: Computed) -> Any:
     t15 = np.vdot(t0, t0)
     t16 = log_determinant(L)
     t17 = (1 / 2) * t14 + (1 / 2) * t15 + (-1 / 2) * t16
-    state["t17"] = t17
     return t17
 
 
-def entropy_masked_gradient(state: Computed) -> Any:
-    """`gradient`."""
+def _entropy_masked_gradient(state: Computed) -> Any:
     L = state["L"]
     t13 = state["t13"]
     t2 = state["t2"]
     rows_0 = L.shape[0]
     t18 = np.eye(rows_0)
     t19 = (-1 / 2) * t18 + (1 / 2) * t2 + t13
-    state["t19"] = t19
     return t19
 
 
-def entropy_masked_prepared(state: Computed) -> Any:
-    """`prepared`."""
+def _entropy_masked_prepared(state: Computed) -> Any:
     t8 = state["t8"]
     t9 = state["t9"]
     w = state["w"]
@@ -356,19 +297,8 @@ def entropy_masked_prepared(state: Computed) -> Any:
     )
 
 
-def entropy_masked_change(kept: Any, S: FloatArray) -> Any:
-    """`change`."""
-    (
-        B,
-        M,
-        P,
-        t23,
-        t3,
-        t6,
-        t7,
-        t9,
-        w,
-    ) = kept
+def _entropy_masked_change(kept: Any, S: FloatArray) -> Any:
+    B, M, P, t23, t3, t6, t7, t9, w = kept
     t20 = S @ t3
     t21 = B @ t20
     t22 = mask(t21, P, M)
@@ -390,11 +320,11 @@ def entropy_masked_change(kept: Any, S: FloatArray) -> Any:
 
 ENTROPY_MASKED = Stages(
     {
-        "relative": (entropy_masked_relative, ()),
-        "messages": (entropy_masked_messages, ("relative",)),
-        "value": (entropy_masked_value, ("relative",)),
-        "gradient": (entropy_masked_gradient, ("messages", "relative")),
-        "prepared": (entropy_masked_prepared, ("messages",)),
+        "relative": (_entropy_masked_relative, ()),
+        "messages": (_entropy_masked_messages, ("relative",)),
+        "value": (_entropy_masked_value, ("relative",)),
+        "gradient": (_entropy_masked_gradient, ("messages", "relative")),
+        "prepared": (_entropy_masked_prepared, ("messages",)),
     },
-    entropy_masked_change,
+    _entropy_masked_change,
 )

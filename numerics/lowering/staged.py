@@ -32,7 +32,7 @@ def stages_source(name: str, outputs: Mapping[str, Any], arguments: Sequence[Any
     sizes = {size: f"rows_{i}" for i, size in enumerate(lengths)}
     sources = dict(zip(sizes.values(), lengths.values(), strict=True))
     by_target = {a.target: a for a in program.assignments}
-    prefix, text, done = name.lower(), [], set[str]()
+    prefix, text, done, places = name.lower(), [], set[str](), list(outputs)
     owner: dict[str, str] = {}
     table: dict[str, list[str]] = {}
     for output in outputs:
@@ -42,10 +42,10 @@ def stages_source(name: str, outputs: Mapping[str, Any], arguments: Sequence[Any
         done |= set(targets)
         title = "prepared" if output == "change" else output
         owner |= dict.fromkeys(targets, title)
-        text += [f"def {prefix}_{title}(state: Computed) -> Any:", f'    """`{title}`."""']
+        text += [f"def _{prefix}_{title}(state: Computed) -> Any:"]
         text += [*_loads(own, sizes, sources), *(line(a, sizes) for a in own)]
         later = _used([a for a in program.assignments if a.target not in done or a.late], sizes)
-        later |= set(program.outputs.values())
+        later |= {program.outputs[other] for other in places[places.index(output) + 1 :]}
         text += [f"    state[{target!r}] = {target}" for target in targets if target in later]
         read = _used(own, sizes) | ({program.outputs[output]} if output != "change" else set())
         if output != "change":
@@ -59,12 +59,12 @@ def stages_source(name: str, outputs: Mapping[str, Any], arguments: Sequence[Any
         needs = read | used
         table[title] = [owner[key] for key in sorted(needs - set(targets)) if key in owner]
         values = [sources.get(key, f"state[{key!r}]") for key in carried]
-        text += [f"    return ({', '.join(values)},)", "", ""]
-        text += [f"def {prefix}_change(kept: Any, {late.name}: FloatArray) -> Any:", f'    """`{output}`."""']
-        text += [f"    ({', '.join(carried)},) = kept", *(line(a, sizes) for a in after)]
+        text += [f"    return ({', '.join(values)})", "", ""]
+        text += [f"def _{prefix}_change(kept: Any, {late.name}: FloatArray) -> Any:"]
+        text += [f"    {', '.join(carried)} = kept", *(line(a, sizes) for a in after)]
         text += [f"    return {program.outputs[output]}", "", ""]
-    entries = (f"{title!r}: ({prefix}_{title}, {tuple(dict.fromkeys(needs))!r})" for title, needs in table.items())
-    return "\n".join([*text, f"{name} = Stages({{{', '.join(entries)}}}, {prefix}_change)", ""])
+    entries = (f"{title!r}: (_{prefix}_{title}, {tuple(dict.fromkeys(needs))!r})" for title, needs in table.items())
+    return "\n".join([*text, f"{name} = Stages({{{', '.join(entries)}}}, _{prefix}_change)", ""])
 
 
 def _needed(target: str, by_target: Mapping[str, Assignment]) -> set[str]:
