@@ -69,7 +69,6 @@ class Onset(Typeset):
     isotherm: Expr
     jump_squared: Expr
     fold_distance_squared: Expr
-    exponents = (Rational(1, 3), Rational(1, 2), Rational(3, 2))
 
     def equations(self) -> Equations:
         """The point, and the three amplitudes."""

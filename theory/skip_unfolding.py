@@ -63,8 +63,6 @@ class Unfolding(Typeset):
     amplitude_squared: Expr | None
     amplitude_cubed: Expr | None
     fold_cubed: Expr | None
-    #: Of ψ in a at λ_c, and of the fold's distance in a.
-    exponents = (Rational(1, 3), Rational(2, 3))
 
     def equations(self) -> Equations:
         """The amplitudes."""

@@ -345,7 +345,7 @@ class CollapsedHMC:
         acceptance = math.exp(-max(error, 0.0))
         accepted = uniform < acceptance
         after = CollapsedState(Seen(*end)) if accepted else state
-        return after, HMCInfo(acceptance, accepted, error, steps + 1)
+        return after, HMCInfo(acceptance, accepted, steps + 1)
 
     def _run(
         self, q: tuple[Array, ...], p: tuple[Array, ...], angle: float, steps: int

@@ -47,15 +47,13 @@ class HMCInfo:
     """What happened on a trajectory.
 
     Attributes:
-        acceptance: probability with which the end point was to be accepted, min(1, exp(-energy_error)).
+        acceptance: probability with which the end point was to be accepted, min(1, exp(H(start) - H(end))).
         accepted: whether it was.
-        energy_error: H(end) - H(start); infinite where the trajectory overflowed.
         gradients: number of gradient evaluations.
     """
 
     acceptance: float
     accepted: bool
-    energy_error: float
     gradients: int
 
 
@@ -206,7 +204,7 @@ class HMC:
         acceptance = math.exp(-max(error, 0.0))
         accepted = uniform < acceptance
         after = HMCState(trajectory.weights(spare)) if accepted else state
-        return after, HMCInfo(acceptance, accepted, error, steps + 1)
+        return after, HMCInfo(acceptance, accepted, steps + 1)
 
 
 class _Trajectory:
