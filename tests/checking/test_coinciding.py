@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -46,6 +47,7 @@ def flip_flop(**options):
 TASKS = [equal_rows, delayed_xor, flip_flop]
 
 
+@cache
 def solved(task, activation, **options):
     problem = task(activation=activation, **options)
     return solve(problem) if activation == "linear" else solve(problem, tolerance=3e-2)
