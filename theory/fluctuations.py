@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -269,6 +270,7 @@ def _mean_shift(
     return ImmutableMatrix([factor(-field.to_sympy(row[0])) for row in shift.to_list()])
 
 
+@lru_cache
 def incoherent_mean_shift(T: int, kappa: Expr = symbols.kappa) -> Mapping[tuple[int, int], Expr]:
     """``N(⟨H^{ts}⟩ - H^{ts}*)`` on the RNN's incoherent branch, ``u = v = w = 1``, in r and κ, by the two times.
 

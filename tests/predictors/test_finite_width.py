@@ -57,7 +57,7 @@ def test_incoherent_state_matches_the_closed_forms(arch):
     for i, (t, s) in enumerate(PAIRS):
         assert kernel_sd(state, 1)[t - 1, s - 1] ** 2 == pytest.approx(float(exact[i, i]), rel=1e-8)
     if arch == "rnn":
-        shift = as_matrix(incoherent_mean_shift(4, sympy.Integer(1)), {symbols.r: ratio})
+        shift = as_matrix(incoherent_mean_shift(4), {symbols.r: ratio, symbols.kappa: 1})
         np.testing.assert_allclose(kernel_shift(state), shift, rtol=1e-6, atol=1e-7)
 
 

@@ -153,7 +153,7 @@ def tiny_truth() -> tuple[np.ndarray, np.ndarray]:
 def test_two_ways_of_integrating_the_posterior_agree():
     coarse, fine = by_quadrature(60), by_quadrature(70)
     assert coarse == pytest.approx(fine, abs=2e-4)
-    mean, error = by_importance(linear_pair(), 2, 500_000)
+    mean, error = by_importance(linear_pair(), 2, 200_000)
     assert np.max(np.abs(mean - fine) / error) < Z_LIMIT
 
 

@@ -131,8 +131,8 @@ def test_outlier_of_either_matrix():
 
 @pytest.mark.parametrize("correlation", [0.3, 0.8])
 def test_outliers_of_sampled_matrices(correlation):
-    """Weights drawn from their law given an activity with the branch's kernel, N = 700: largest eigenvalues."""
-    rng, N = np.random.default_rng(11), 700
+    """Weights drawn from their law given an activity with the branch's kernel, N = 500: largest eigenvalues."""
+    rng, N = np.random.default_rng(11), 500
     branch = shared_branch(Rational(correlation), Integer(1))
     place = {s: branch.start + 2}
     H = np.zeros((3, 3))
