@@ -22,12 +22,14 @@ from numerics.nonlinear.laws import Law, Pair
 from numerics.nonlinear.nodes import Averages
 from numerics.nonlinear.reduced import point_at
 from numerics.nonlinear.space import TrajectorySpace
-from numerics.nonlinear.walkers import Tilted, Walkers, on_other_points
+from numerics.nonlinear.walkers import KEPT, Tilted, Walkers, on_other_points
 from numerics.progress import Told
 
 #: Walkers of a population; steps after which their paths are scaled anew; updates of the chain in each part of an
 #: anneal.
 COUNT, SCALED, ANNEALED = 2048, 10, 2
+#: Share of the walkers that count in each part of the way to a law whose Z is to be accurate.
+EVENLY = 0.8
 #: Share of the way to the moments that are met in a step, its growth after one that was too long, and the least.
 SHARE, GROWTH, SHORTEST = 0.2, 1.5, 1e-4
 #: Eigenvalues of C, over the largest, below which a step does not follow the change of its inverse: the noise of a few
@@ -82,9 +84,9 @@ class _Way:
     """
 
     def __init__(
-        self, space: TrajectorySpace, phi: Activation, start: Pair, count: int, rng: np.random.Generator
+        self, space: TrajectorySpace, phi: Activation, start: Pair, rng: np.random.Generator, kept: float = KEPT
     ) -> None:
-        """From Φ and N, with walkers that follow their law.
+        """From Φ and N, with walkers that follow their law, in parts on which a share counts.
 
         Raises:
             numpy.linalg.LinAlgError: they cannot.
@@ -92,9 +94,9 @@ class _Way:
         self.space, self.steps, self._share = space, 0, SHARE
         self.kernel, self.message = start
         law = tilted_law(space, start)
-        self.walkers = Walkers(space, phi, law[0], count, rng)
+        self.walkers = Walkers(space, phi, law[0], COUNT, rng)
         self._place()
-        self.walkers.anneal(law, ANNEALED)
+        self.walkers.anneal(law, ANNEALED, kept)
 
     def _place(self) -> None:
         L = self.walkers.root
@@ -204,7 +206,7 @@ def walked_down(
     told = told or Told()
     streams = np.random.default_rng(seed).spawn(1 + POPULATIONS)
     try:
-        way, steps = _Way(space, phi, start, COUNT, streams[0]), DOWN
+        way, steps = _Way(space, phi, start, streams[0]), DOWN
         while True:
             halves = []
             for half in range(2):
@@ -278,7 +280,7 @@ def _beside(space: TrajectorySpace, phi: Activation, state: WalkedState, side: f
     while True:
         start = state.point.kernel + side * state.trend[0], state.message + side * state.trend[1]
         try:
-            return _Way(space, phi, start, COUNT, rng)
+            return _Way(space, phi, start, rng)
         except np.linalg.LinAlgError:
             if abs(side) < NEAREST:
                 raise
@@ -324,13 +326,14 @@ def _state(
     (kernel, message), tilt = moments, tilted_law(space, moments)[1]
     vectors, C, logs, met = symmetric_vectors(space.m), space.covariance(kernel), [], []
     for stream in streams:
-        way = _Way(space, phi, moments, COUNT, stream)
+        way = _Way(space, phi, moments, stream, EVENLY)
         logs.append(way.walkers.log_Z)
         met.append(way.walkers.moments())
     activity, carried = (np.mean([each[i] for each in met], axis=0) for i in range(2))
     precision, points = resolved_inverse(C), COUNT * len(streams)
+    Z = np.exp(np.array(logs) - np.max(logs))  # over the largest: their mean has no bias, that of their logs has
     average = Averages(
-        float(np.mean(logs)),
+        float(np.max(logs) + np.log(np.mean(Z))),
         vectors.vec(activity),
         vectors.vec(space.pull_back(0.5 * carried)),
         np.ones(1),
@@ -339,7 +342,7 @@ def _state(
         precision,
         precision + carried,
     )
-    error = float(np.std(logs, ddof=1) / np.sqrt(len(streams)))
+    error = float(np.std(Z, ddof=1) / np.mean(Z) / np.sqrt(len(streams)))
     second = C + C @ message @ C
     point = point_at(space, vectors, kernel, tilt, average)
     return WalkedState(point, iterations, True, "converged", second, points, message, trend, error)

@@ -82,13 +82,13 @@ class Walkers:
         """
         self._scale = sla.cholesky(second, lower=True)
 
-    def towards(self, law: Tilted, updates: int) -> bool:
+    def towards(self, law: Tilted, updates: int, kept: float = KEPT) -> bool:
         """To another law, and so many updates of the Markov chain there; nothing where too few points count."""
         height = self._tilted(law)
         change = height - self._height
         top = float(change.max())
         p = np.exp(change - top)
-        if not p.sum() ** 2 >= KEPT * len(p) * np.vdot(p, p):  # what is not finite neither
+        if not p.sum() ** 2 >= kept * len(p) * np.vdot(p, p):  # what is not finite neither
             return False
         self.log_Z += top + float(np.log(p.mean()))
         self.root, self.tilt = law
@@ -97,7 +97,7 @@ class Walkers:
         self._move(self._z[drawn], updates)
         return True
 
-    def anneal(self, law: Tilted, updates: int) -> None:
+    def anneal(self, law: Tilted, updates: int, kept: float = KEPT) -> None:
         """To another law, in as many parts as it takes.
 
         Raises:
@@ -107,7 +107,7 @@ class Walkers:
         while done < 1.0:
             reached = min(1.0, done + share)
             root, tilt = (here + reached * (there - here) for here, there in zip(start, law, strict=True))
-            if self.towards((root, tilt), updates):
+            if self.towards((root, tilt), updates, kept):
                 done, share = reached, 2 * share
             else:
                 share *= 0.5

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from numerics.inputs.problem import Problem
+from numerics.inputs.problem import Problem, endpoint
 from numerics.nonlinear.forward import prior_kernel
 from numerics.nonlinear.search import lowest_state
 
@@ -40,6 +40,31 @@ def solved(problem, tolerance, capsys):
 def test_layers_of_fifty_digits(capsys):
     problem = digits(50, 3, 0.5, arch="dnn", activation="tanh", kappa=1 / 50)
     assert solved(problem, 5e-3, capsys).stable
+
+
+def leaky_waves(T):
+    """Two waves at every time, leak 0.2; a label at every fifth time."""
+    t, frequency = np.arange(T - 1), np.array([1 / 20, 1 / 10])
+    phase = 2 * np.pi * frequency[:, None] * t
+    x = np.sqrt(2) * np.stack([np.cos(phase), np.sin(phase)], axis=2)
+    y = np.full((2, T - 1), np.nan)
+    y[:, 4::5] = np.sin(phase + 2 * np.pi * frequency[:, None])[:, 4::5]
+    return Problem(x, y, activation="tanh", skip=0.8, w=0.04, u=0.04)
+
+
+@pytest.mark.parametrize(
+    ("problem", "tolerance"),
+    [
+        (leaky_waves(30), 1e-2),
+        (endpoint(8, 100.0, activation="erf"), 1e-2),
+        (endpoint(8, 100.0, activation="tanh"), 1e-2),
+        (digits(20, 4, 2.0, activation="erf"), 5e-3),
+        (digits(50, 4, 1.0, activation="tanh"), 1e-2),
+    ],
+    ids=["leaky-30", "eight-erf", "eight-tanh", "digits-20", "digits-50"],
+)
+def test_recurrent_networks(problem, tolerance, capsys):
+    assert solved(problem, tolerance, capsys).stable
 
 
 def test_labels_that_vanish_leave_the_random_network(capsys):
