@@ -46,10 +46,19 @@ def plain(value: Any, written: Callable[[Any], str] = str) -> Any:
     if isinstance(value, Mapping):
         return {str(key): plain(item, written) for key, item in value.items()}
     if hasattr(value, "tolist"):  # a NumPy array or scalar
-        return plain(value.tolist(), written)
+        return _listed(value) if value.ndim and value.dtype.kind == "f" else plain(value.tolist(), written)
     if isinstance(value, Iterable):
         return [plain(item, written) for item in value]
     return written(value)
+
+
+def _listed(array: Any) -> Any:
+    """An array of real numbers as lists: a scan's kernels have too many to be looked at one by one."""
+    import numpy as np
+
+    if not np.isfinite(array).all():
+        raise ValueError(f"{array[~np.isfinite(array)][0]} has no place in JSON")
+    return array.tolist()
 
 
 def print_json(fields: Mapping[str, Any]) -> None:

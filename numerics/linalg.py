@@ -151,18 +151,24 @@ def smallest_eigenpairs(A: FloatArray, count: int) -> tuple[FloatArray, FloatArr
     return np.asarray(values[:count]), np.asarray(vectors)
 
 
-def orthogonal_triangular(A: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """``A = QR`` of a square matrix, with a positive diagonal of R."""
-    packed, scales, _, _ = lapack.dgeqrf(A)
-    signs = np.copysign(1.0, np.diagonal(packed))
-    Q, _, _ = lapack.dorgqr(packed, scales)
-    return Q * signs, packed * (signs[:, None] * _upper(len(A)))
+def singular_values(A: FloatArray) -> FloatArray:
+    """Those of a matrix, in descending order.
+
+    Raises:
+        numpy.linalg.LinAlgError: they are not found.
+    """
+    _, values, _, info = lapack.dgesdd(A, compute_uv=0)
+    if info != 0:
+        raise np.linalg.LinAlgError(f"dgesdd returned {info}")
+    return np.asarray(values)
 
 
-@lru_cache(maxsize=64)
-def _upper(m: int) -> FloatArray:
-    """1 on and above the diagonal."""
-    return np.triu(np.ones((m, m)))
+def inertia(A: FloatArray) -> int:
+    """How many eigenvalues of a symmetric matrix are negative (Bunch and Kaufman 1977)."""
+    factors, pivots, _ = lapack.dsytrf(A, lower=1)
+    # of a pivot of two rows one is negative
+    paired = int(np.count_nonzero(pivots < 0)) // 2
+    return paired + int(np.count_nonzero((np.diagonal(factors) < 0) & (pivots >= 0)))
 
 
 def factorised(A: FloatArray) -> tuple[FloatArray, IntArray]:

@@ -23,7 +23,19 @@ def test_the_simulators_wall_names_every_module_of_numerics():
     common = ("", ".__init__", ".base", ".display", ".labelled", ".plotting", ".storage")
     parts -= {f"numerics.results{name}" for name in common}
     # what a problem is made of, gates for input, files, worker processes, threads, how far work is: nothing is solved
-    shared = {"inputs", "archive", "errors", "files", "lapack", "linalg", "machine", "processes", "progress", "threads"}
+    shared = {
+        "inputs",
+        "archive",
+        "cached",
+        "errors",
+        "files",
+        "lapack",
+        "linalg",
+        "machine",
+        "processes",
+        "progress",
+        "threads",
+    }
     assert parts - forbidden == {"numerics.sampling"} | {f"numerics.{name}" for name in shared}
     assert {"theory", "sympy", "mpmath"} <= forbidden
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from numerics.cached import cached_property
 from numerics.continuation.events import Event
 from numerics.continuation.path import PathPoint, Track
 from numerics.continuation.stretch import Stretch
 from numerics.errors import LostError
-from numerics.linalg import FloatArray, lower_factor, solve_lower
+from numerics.linalg import FloatArray, lower_factor, norm, singular_values, solve_lower
 from numerics.linear.functional import KernelPoint
 from numerics.results.display import Facts, Shown, number
 
@@ -82,6 +82,21 @@ class Branch(Shown):
         """The parameter p at the points, (G,)."""
         return np.exp(self.theta) - self.track.family.parameter.origin
 
+    @cached_property
+    def log_sizes(self) -> FloatArray:
+        """Logarithms of the diagonals of the kernels, (G, m)."""
+        return np.log([np.diagonal(point.state.H) for point in self.points])
+
+    @cached_property
+    def _gaps(self) -> dict[int, float]:
+        return {}
+
+    def gap(self, index: int) -> float:
+        """The distance of the kernels of points ``index`` and ``index + 1``."""
+        if index not in self._gaps:
+            self._gaps[index] = relative_change(self.points[index].state, self.points[index + 1].state.H)
+        return self._gaps[index]
+
     @property
     def kernels(self) -> FloatArray:
         """H, (G, nP, nP)."""
@@ -130,7 +145,7 @@ class Branch(Shown):
         weight = (theta - first.theta) / (second.theta - first.theta)
         start = between(first.state, second.state, weight)
         found = self.track.converge(start, theta)
-        gap = relative_change(first.state, second.state.H)
+        gap = self.gap(index)
         close = found is not None and relative_change(found, start) <= max(0.5 * gap, 1e-6)
         return found if close else None
 
@@ -199,7 +214,7 @@ def between(first: KernelPoint, second: KernelPoint, weight: float) -> FloatArra
 def relative_change(first: KernelPoint, H: FloatArray) -> float:
     """``‖ln(L⁻¹HL⁻ᵀ)‖``, the distance of two kernels in the natural metric."""
     half = solve_lower(first.L, lower_factor(H))
-    return float(np.linalg.norm(2.0 * np.log(np.linalg.svd(half, compute_uv=False))))
+    return 2.0 * norm(np.log(singular_values(half)))
 
 
 def singular(point: PathPoint, zero: float) -> bool:

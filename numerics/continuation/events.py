@@ -70,8 +70,7 @@ def located(track: Track, first: PathPoint, second: PathPoint, step: float) -> l
     turns = first.rate * second.rate < 0
     if turns:
         events.append(_fold(track, at, step))
-    for index, (before, after) in enumerate(zip(first.spectra, second.spectra, strict=True)):
-        counts = [int(np.count_nonzero(values < 0)) for values in (before, after)]
+    for index, counts in enumerate(zip(first.negatives, second.negatives, strict=True)):
         crossing = list(range(min(counts), max(counts)))
         if index == 0 and turns:
             # one eigenvalue of the state's own lags vanishes at the fold itself

@@ -91,6 +91,8 @@ def through(track: Track, state: KernelPoint, theta: float, span: Bounds, near: 
 
 def gained_period(track: Track, first: PathPoint, second: PathPoint) -> int | None:
     """The lag period of a state between two points at which every other lag's correlations change sign."""
+    if (first.correlations * second.correlations).min() >= 0.0:
+        return None
     for period, outside in track.wider:
         a, b = (point.correlations[outside] for point in (first, second))
         sizes = [float(np.linalg.norm(c)) for c in (a, b)]

@@ -23,7 +23,7 @@ from numerics.linalg import FloatArray
 from numerics.linear import search
 from numerics.linear.functional import KernelPoint
 from numerics.symmetry.phases import lag_period
-from numerics.symmetry.states import distance_up_to_symmetry, turned, turns
+from numerics.symmetry.states import distance, turned, turns
 
 #: Length over which the Hessian's change is taken at a point where branches meet.
 PROBE = 1e-4
@@ -174,7 +174,9 @@ def _leaving(parent: Track, point: PathPoint, mode: FloatArray) -> PathPoint:
     share = -0.5 * a / b if abs(b) > 0 else 0.0
     size = math.hypot(1.0, share)
     tangent = (mode + share * point.tangent) / size
-    return replace(point, tangent=tangent, rate=share * point.rate / size, bend=(0.0, 0.0))
+    straight = (0.0, 0.0)
+    rate = share * point.rate / size
+    return replace(point, tangent=tangent, rate=rate, bend=straight, twist=straight, stride=0.0)
 
 
 def _form(state: KernelPoint, origin: KernelPoint, mode: FloatArray) -> float:
@@ -221,15 +223,17 @@ def _traced_before(found: Sequence[Branch], branch: Branch) -> bool:
 
 def known(found: Sequence[Branch], state: KernelPoint, theta: float) -> bool:
     """Whether a state is on one of the branches."""
+    images = turned(state.functional, state.H)
     for branch in found:
         same = branch.track.family.options.same_state
-        if any(distance_up_to_symmetry(state, other) < same for other in states_at(branch, theta, state)):
-            return True
+        for other in states_at(branch, theta, images):
+            if any(distance(H, other) < same for H in images):
+                return True
     return False
 
 
-def states_at(branch: Branch, theta: float, near: KernelPoint | None = None) -> Iterator[KernelPoint]:
-    """States of a branch at a value of the parameter; of these only such that may be ``near`` up to symmetry."""
+def states_at(branch: Branch, theta: float, near: Sequence[FloatArray] | None = None) -> Iterator[KernelPoint]:
+    """States of a branch at a value of the parameter; of these only such that may be near one of some kernels."""
     below = branch.theta <= theta
     for index in np.flatnonzero((below[:-1] != below[1:]) | (branch.theta[:-1] == theta)):
         if near is not None and not _may_be_near(branch, int(index), near):
@@ -241,12 +245,13 @@ def states_at(branch: Branch, theta: float, near: KernelPoint | None = None) -> 
         yield branch.points[-1].state
 
 
-def _may_be_near(branch: Branch, index: int, near: KernelPoint) -> bool:
-    """Whether a state is about as close to both ends of a step as these are to each other, up to symmetry."""
-    ends = branch.points[index].state, branch.points[index + 1].state
-    gap = relative_change(ends[0], ends[1].H)
-    images = turned(near.functional, near.H)
+def _may_be_near(branch: Branch, index: int, near: Sequence[FloatArray]) -> bool:
+    """Whether one of some kernels is about as close to an end of a step as its ends are to each other."""
+    room = 1.5 * branch.gap(index) + branch.track.family.options.same_state
+    ends = [(branch.points[k].state, branch.log_sizes[k]) for k in (index, index + 1)]
     return any(
-        min(relative_change(end, H) for end in ends) <= 1.5 * gap + branch.track.family.options.same_state
-        for H in images
+        # no diagonal entry changes by more than the whole kernel does
+        np.abs(np.log(np.diagonal(H)) - sizes).max() <= room and relative_change(end, H) <= room
+        for H in near
+        for end, sizes in ends
     )

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
+from numerics.cached import cached_property
 from numerics.errors import NotSolvedError
-from numerics.linalg import FloatArray, IntArray, factorised, from_vector, solve_factorised, to_vector
+from numerics.linalg import FloatArray, IntArray, factorised, from_vector, inertia, solve_factorised, to_vector
 from numerics.linear.batch import assembled
 from numerics.linear.functional import KernelPoint
 
@@ -144,10 +144,23 @@ def spectra(state: KernelPoint, classes: Sequence[IntArray]) -> tuple[FloatArray
     m = state.functional.dimension
     if m > DENSE:
         return tuple(lowest_modes(state, mask_of(positions, m))[0] for positions in classes)
+    return tuple(np.asarray(np.linalg.eigvalsh(block)) for block in _blocks(state, classes))
+
+
+def negative_counts(state: KernelPoint, classes: Sequence[IntArray]) -> tuple[int, ...]:
+    """How many of the eigenvalues of `spectra` are negative on each class."""
+    if state.functional.dimension > DENSE:
+        return tuple(int(np.count_nonzero(values < 0)) for values in spectra(state, classes))
+    return tuple(map(inertia, _blocks(state, classes)))
+
+
+def _blocks(state: KernelPoint, classes: Sequence[IntArray]) -> list[FloatArray]:
+    """The Hessian on each class."""
     if len(classes) == 1:
-        return (np.asarray(np.linalg.eigvalsh(_whole(state, classes[0]))),)
+        return [_whole(state, classes[0])]
+    m = state.functional.dimension
     hessian = _whole(state, np.arange(m * (m + 1) // 2))
-    return tuple(np.asarray(np.linalg.eigvalsh(hessian[np.ix_(kept, kept)])) for kept in classes)
+    return [hessian[np.ix_(kept, kept)] for kept in classes]
 
 
 def mask_of(positions: IntArray, m: int) -> FloatArray:

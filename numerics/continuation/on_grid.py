@@ -15,6 +15,8 @@ from numerics.linear.functional import KernelFunctional, KernelPoint
 
 #: A converged state that differs by more than this from its start, relative, belongs to another branch.
 SAME_BRANCH = 0.02
+#: Newton steps to where a cubic curve has a value.
+SHARES = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,16 +127,70 @@ def _factor(state: KernelPoint | None) -> FloatArray:
 
 
 def _interpolated(piece: Piece, theta: FloatArray) -> FloatArray:
-    """Factors of kernels on the geodesics of the natural metric between the two points around each value."""
+    """Factors L close to those at each value, on cubic curves with the tangents of the two points around it.
+
+    The curves are in the entries of ``L_a⁻¹L``, with logarithms on the diagonal, L_a of the first of these points.
+    """
     branch = piece.branch
     order = branch.theta[piece.first : piece.last + 1]
     rising = order[-1] > order[0]
     right = np.clip(np.searchsorted(order if rising else order[::-1], theta), 1, len(order) - 1)
     first = piece.first + (right - 1 if rising else len(order) - 1 - right)
-    factors = np.array([point.state.L for point in branch.points])
-    weight = (theta - branch.theta[first]) / (branch.theta[first + 1] - branch.theta[first])
-    left, values, _ = np.linalg.svd(np.linalg.solve(factors[first], factors[first + 1]))
-    half = factors[first] @ (left * values[:, None] ** weight[:, None, None])
-    upper = np.linalg.qr(np.swapaxes(half, 1, 2), mode="r")
-    signs = np.where(np.diagonal(upper, axis1=1, axis2=2) < 0, -1.0, 1.0)
-    return np.asarray(np.swapaxes(signs[:, :, None] * upper, 1, 2) * branch.track.mask)
+    steps, which = np.unique(first, return_inverse=True)
+    last = steps + 1
+    points = branch.points
+    L, S = np.array([point.state.L for point in points]), np.array([point.tangent for point in points])
+    rate, change = np.array([point.rate for point in points]), np.diff(branch.theta)[steps]
+    onward = np.linalg.solve(L[steps], L[last])
+    length = _lengths(onward, S[steps], S[last], change, rate[steps] * rate[last])
+    # derivatives along the whole step, of θ and of the factor
+    m = L.shape[1]
+    diagonal, half = np.arange(m), np.tril(np.ones((m, m)), -1) + 0.5 * np.eye(m)
+    begins, ends = length * rate[steps], length * rate[last]
+    slopes = [length[:, None, None] * half * S[steps], length[:, None, None] * (onward @ (half * S[last]))]
+    slopes[1][:, diagonal, diagonal] = 0.5 * length[:, None] * S[last][:, diagonal, diagonal]
+    onward[:, diagonal, diagonal] = np.log(onward[:, diagonal, diagonal])
+    for side, place in enumerate((0, len(points) - 2)):
+        if branch.ends[side] == "symmetric":
+            # the pitchfork in which it ends has been put there, without its tangent: a parabola has that of the other
+            chosen = steps == place
+            values, thetas = 2.0 * onward[chosen], 2.0 * change[chosen]
+            if side == 0:
+                slopes[0][chosen], begins[chosen] = values - slopes[1][chosen], thetas - ends[chosen]
+            else:
+                slopes[1][chosen], ends[chosen] = values - slopes[0][chosen], thetas - begins[chosen]
+    share = _shares((theta - branch.theta[first]) / change[which], (begins / change)[which], (ends / change)[which])
+    start, value, end = (weight[:, None, None] for weight in _weights(share))
+    found = value * onward[which] + start * slopes[0][which] + end * slopes[1][which]
+    found[:, diagonal, diagonal] = np.exp(found[:, diagonal, diagonal])
+    return np.asarray((L[first] @ found) * branch.track.mask)
+
+
+def _lengths(
+    onward: FloatArray, first: FloatArray, last: FloatArray, change: FloatArray, rates: FloatArray
+) -> FloatArray:
+    """Arclengths between points: of arcs of a circle with their chord and the angle of their tangents."""
+    left, values, right = np.linalg.svd(onward)
+    rotation = left @ right
+    cosine = np.sum(first * (rotation @ last @ np.swapaxes(rotation, 1, 2)), axis=(1, 2)) + rates
+    chord = np.sqrt(np.sum((2.0 * np.log(values)) ** 2, axis=1) + change**2)
+    return np.asarray(chord / np.sinc(np.arccos(np.clip(cosine, 0.0, 1.0)) / (2.0 * np.pi)))
+
+
+def _weights(share: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Those of the derivative at the start, the value at the end, and the derivative there, of a cubic curve from 0."""
+    rest = 1.0 - share
+    return share * rest**2, share**2 * (1.0 + 2.0 * rest), -(share**2) * rest
+
+
+def _shares(value: FloatArray, begins: FloatArray, ends: FloatArray) -> FloatArray:
+    """Where the cubic curve from 0 to 1 with these derivatives has a value, by Newton's method."""
+    share = np.clip(value, 0.0, 1.0)
+    for _ in range(SHARES):
+        start, middle, end = _weights(share)
+        excess = start * begins + middle + end * ends - value
+        slope = (1.0 - share) * (1.0 - 3.0 * share) * begins + share * (
+            6.0 * (1.0 - share) - (2.0 - 3.0 * share) * ends
+        )
+        share = np.clip(share - excess / np.where(np.abs(slope) > 1e-12, slope, 1.0), 0.0, 1.0)
+    return share

@@ -11,22 +11,29 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
+from numerics.cached import cached_property
 from numerics.continuation.family import Family
-from numerics.continuation.linear import Bordered, lowest_modes, mask_of, null_direction, spectra
+from numerics.continuation.linear import Bordered, lowest_modes, mask_of, negative_counts, null_direction, spectra
 from numerics.errors import NotSolvedError
-from numerics.linalg import FloatArray, IntArray, orthogonal_triangular, symmetric, symmetric_vectors
+from numerics.linalg import FloatArray, IntArray, lower_factor, norm, solve_lower, symmetric, symmetric_vectors
 from numerics.linear.functional import KernelFunctional, KernelPoint
 from numerics.symmetry.phases import lag_classes, phase_order
 
 #: What tells that no state was found where one was looked for.
 FAILURES = (NotSolvedError, np.linalg.LinAlgError, ValueError, OverflowError)
 
-#: A residual below which the next Newton step changes the tangent by no more than rounding does.
-SAME_TANGENT = 1e-11
+#: A residual below which the next Newton step changes the tangent by no more than rounding does; and one below which it
+#: does so by no more than a step's bend can tell, over the square of its length.
+SAME_TANGENT, CLOSE_TANGENT, OF_BEND = 1e-11, 1e-6, 1e-4
+#: Steps shorter than this tell nothing of how the tangent bends.
+SHORT = 1e-6
+
+
+#: Of a tangent S and its rate τ.
+Change = tuple[FloatArray | float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +47,9 @@ class PathPoint:
         rate: τ, ``dθ/ds``; it changes sign at a fold.
         classes: of directions that its track's Hessians do not couple, in ``to_vector``, the track's own first.
         corrections: Newton steps spent.
-        bend: how the tangent and its rate change with arclength, as far as the step to this point tells.
+        bend: how the tangent and its rate change with arclength, as far as the steps to this point tell.
+        twist: how the bend does.
+        stride: arclength from the point before, of which half lies back to where these steps tell the bend itself.
     """
 
     state: KernelPoint
@@ -49,7 +58,9 @@ class PathPoint:
     rate: float
     classes: tuple[IntArray, ...]
     corrections: int = 0
-    bend: tuple[FloatArray | float, float] = (0.0, 0.0)
+    bend: Change = (0.0, 0.0)
+    twist: Change = (0.0, 0.0)
+    stride: float = 0.0
 
     @cached_property
     def spectra(self) -> tuple[FloatArray, ...]:
@@ -71,14 +82,27 @@ class PathPoint:
         vectors = symmetric_vectors(len(size))
         return np.asarray((self.state.H / (size[:, None] * size))[vectors.rows, vectors.columns])
 
+    @cached_property
+    def negatives(self) -> tuple[int, ...]:
+        """Number of negative eigenvalues of the Hessian on each class."""
+        return negative_counts(self.state, self.classes)
+
     @property
     def negative(self) -> int:
         """Number of negative eigenvalues of the Hessian: 0 for a minimum."""
-        return int(sum(np.count_nonzero(values < 0) for values in self.spectra))
+        return sum(self.negatives)
 
     def reversed(self) -> PathPoint:
         """The same point, to be left the other way."""
-        return replace(self, tangent=-self.tangent, rate=-self.rate)
+        twist, twist_rate = self.twist
+        return replace(self, tangent=-self.tangent, rate=-self.rate, twist=(-twist, -twist_rate), stride=-self.stride)
+
+    def ahead(self, length: float) -> tuple[FloatArray, float]:
+        """The displacement, S and that of θ, to the point at a length, to third order in it."""
+        (bend, rate_bend), (twist, rate_twist) = self.bend, self.twist
+        second, third = 0.5 * length, length**2 / 6.0
+        S = length * (self.tangent + second * bend + third * twist)
+        return S, length * (self.rate + second * rate_bend + third * rate_twist)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,47 +166,84 @@ class Track:
 
     def _corrected(self, point: PathPoint, length: float) -> PathPoint | None:
         state, theta, options = point.state, point.theta, self.family.options
-        tangent, before = point.tangent, math.inf
-        bend, rate_bend = point.bend
-        S, change = length * (tangent + 0.5 * length * bend), length * (point.rate + 0.5 * length * rate_bend)
-        system: Bordered | None = None
+        zero = np.zeros_like(state.H)
+        carried = np.array([point.tangent, zero + point.bend[0], zero + point.twist[0]])
+        S, change = point.ahead(length)
+        before = math.inf
+        accurate = max(SAME_TANGENT, min(CLOSE_TANGENT, OF_BEND * length**2))
+        system = _Taken()
         for iteration in range(options.corrections):
             theta += change
             state, turn = _moved(self.family.functional(theta), state, S, self.mask)
-            tangent = turn.T @ tangent @ turn
-            arrived = self._converged(state.residual, before)
-            if system is None or not arrived or before > SAME_TANGENT:
-                system = Bordered(state, self.mask, self.family.force(state, theta), tangent, point.rate)
-                turn = np.eye(len(turn))
+            carried = turn.T @ carried @ turn
+            residual = state.residual
+            arrived = self._converged(residual, before)
+            if not (system.residual <= accurate if arrived else system.suffices(residual, options.goal)):
+                force = self.family.force(state, theta)
+                system = _Taken(Bordered(state, self.mask, force, carried[0], point.rate), residual)
+            else:
+                system.turn(turn)
             if arrived:
-                ahead, rate = system.solve((np.zeros_like(state.H), 1.0), 0.0)
-                there = replace(point, state=state, theta=theta, tangent=tangent, corrections=iteration)
-                return self._arrived(there, turn.T @ ahead @ turn, rate, length)
-            before = state.residual
-            S, change = system.solve((-state.gradient, 0.0), _forcing(state.residual))
-            if not math.hypot(float(np.linalg.norm(S)), change) < options.longest_correction:
+                ahead, rate = system.solve(zero, 1.0, 0.0)
+                there = PathPoint(
+                    state,
+                    theta,
+                    carried[0],
+                    point.rate,
+                    point.classes,
+                    iteration,
+                    (carried[1], point.bend[1]),
+                    (carried[2], point.twist[1]),
+                    point.stride,
+                )
+                return self._arrived(there, ahead, rate, length)
+            before = system.before(residual)
+            S, change = system.solve(-state.gradient, 0.0, _forcing(residual))
+            if not math.hypot(norm(S), change) < options.longest_correction:
                 return None
         return None
 
     def _arrived(self, point: PathPoint, tangent: FloatArray, rate: float, length: float) -> PathPoint | None:
-        """A corrected point that has the tangent of the point before, with its own, of any length."""
+        """A corrected point that has the tangent, bend and twist of the point before, with its own tangent, of any
+        length."""
         (tangent, rate), (old, old_rate) = _unit(tangent, rate), _unit(point.tangent, point.rate)
         if not float(np.vdot(old, tangent)) + old_rate * rate > self.family.options.smallest_cosine:
             return None
-        bend = (tangent - old) / length, (rate - old_rate) / length
-        return replace(point, tangent=tangent, rate=rate, bend=bend)
+        point = replace(point, tangent=tangent, rate=rate)
+        if length < SHORT:
+            return point
+        (bend, bend_rate), (twist, twist_rate), back = point.bend, point.twist, 0.5 * point.stride
+        # between the two points, and between those before
+        here, here_rate = (tangent - old) / length, (rate - old_rate) / length
+        if point.stride > 0:
+            apart = back + 0.5 * length
+            twist = (here - (bend - back * twist)) / apart
+            twist_rate = (here_rate - (bend_rate - back * twist_rate)) / apart
+        half = 0.5 * length
+        return replace(
+            point,
+            bend=(here + half * twist, here_rate + half * twist_rate),
+            twist=(twist, twist_rate),
+            stride=length,
+        )
 
     def converge(self, H: FloatArray, theta: float, *, steps: int = 15) -> KernelPoint | None:
         """Newton at a fixed parameter, from a kernel close to a state; None if it does not converge."""
         try:
             state, before = self.put(H, theta), math.inf
+            options, system, turn = self.family.options, _Taken(), np.eye(len(H))
             for _ in range(steps):
-                if self._converged(state.residual, before):
+                residual = state.residual
+                if self._converged(residual, before):
                     return state
-                before = state.residual
-                S, _ = Bordered.fixed(state, self.mask).solve((-state.gradient, 0.0), _forcing(state.residual))
-                S *= min(1.0, self.family.options.longest_correction / max(float(np.linalg.norm(S)), 1e-300))
-                state, _ = _moved(state.functional, state, S, self.mask)
+                if not system.suffices(residual, options.goal):
+                    system = _Taken(Bordered.fixed(state, self.mask), residual)
+                else:
+                    system.turn(turn)
+                before = system.before(residual)
+                S, _ = system.solve(-state.gradient, 0.0, _forcing(residual))
+                S *= min(1.0, options.longest_correction / max(norm(S), 1e-300))
+                state, turn = _moved(state.functional, state, S, self.mask)
         except FAILURES:
             return None
         return None
@@ -193,8 +254,44 @@ class Track:
         return residual <= options.goal or (residual <= options.accepted and residual > 0.3 * before)
 
 
+@dataclass
+class _Taken:
+    """A bordered system at a point passed before.
+
+    Attributes:
+        system: the system; None before the first.
+        residual: of its point.
+        frame: the rotation from its frame to that of the present point; None for 1.
+    """
+
+    system: Bordered | None = None
+    residual: float = math.inf
+    frame: FloatArray | None = None
+
+    def suffices(self, residual: float, goal: float) -> bool:
+        """Whether one more step with it will do: where Newton's method took its residual to another, that leaves twice
+        the square of this over its own."""
+        return self.frame is None and residual < self.residual < 1.0 and 2.0 * residual**2 <= goal * self.residual
+
+    def before(self, residual: float) -> float:
+        """What tells whether a residual falls no further after a step: only one of Newton's own does."""
+        return residual if self.frame is None else math.inf
+
+    def turn(self, rotation: FloatArray) -> None:
+        """Go on to a point in a frame that is turned."""
+        self.frame = rotation if self.frame is None else self.frame @ rotation
+
+    def solve(self, R: FloatArray, r: float, tolerance: float) -> tuple[FloatArray, float]:
+        """As `Bordered.solve`, of directions in the present frame."""
+        assert self.system is not None
+        if self.frame is None:
+            return self.system.solve((R, r), tolerance)
+        S, change = self.system.solve((self.frame @ R @ self.frame.T, r), tolerance)
+        return self.frame.T @ S @ self.frame, change
+
+
 def _unit(S: FloatArray, rate: float) -> tuple[FloatArray, float]:
-    size = math.hypot(float(np.linalg.norm(S)), rate)
+    size = math.hypot(norm(S), rate)
     return S / size, rate / size
 
 
@@ -208,9 +305,10 @@ def _moved(
 ) -> tuple[KernelPoint, FloatArray]:
     """The state at ``L exp(S) Lᵀ``, and the rotation from the frame ``L exp(S/2)``, in which transported directions
     keep their components, to the new Cholesky factor."""
-    frame = state.L + 0.5 * state.L @ (S + 0.25 * S @ S)  # to second order: Newton's method corrects it anyway
-    rotation, upper = orthogonal_triangular(frame.T)
-    L = upper.T * mask
-    if not np.isfinite(L).all():
+    half = 0.5 * S + 0.125 * S @ S  # to second order: Newton's method corrects it anyway
+    half.flat[:: len(half) + 1] += 1.0
+    if not np.isfinite(half).all():
         raise ValueError("the kernel is not finite")
-    return KernelPoint(functional, L @ L.T, L), rotation * mask
+    factor = lower_factor(half @ half)
+    L = (state.L @ factor) * mask
+    return KernelPoint(functional, L @ L.T, L), solve_lower(factor, half).T * mask

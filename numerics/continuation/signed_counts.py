@@ -71,7 +71,7 @@ def _within(base: KernelFunctional, own: int, period: int) -> list[int]:
         return [0]
     n = base.space.n
     lags = np.arange(n)
-    names = np.unique(np.minimum(lags % own, -lags % own) if own else lags)
+    names = sorted(set((np.minimum(lags % own, -lags % own) if own else lags).tolist()))
     assert len(names) == len(lag_classes(n, base.space.block, own))
     return [k for k, lag in enumerate(names) if (lag % period == 0 if period else lag == 0)]
 

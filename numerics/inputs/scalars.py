@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import sys
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,8 @@ def to_double(value: Any) -> float | None:
     """A real number as a double, infinite where it is too large for one; None for anything else."""
     if type(value) is float or type(value) is int:
         return _double(value)
-    if isinstance(value, np.ma.MaskedArray) or has_unit(value):
+    masked = sys.modules.get("numpy.ma")  # not loaded: there are none
+    if (masked is not None and isinstance(value, masked.MaskedArray)) or has_unit(value):
         return None
     if isinstance(value, np.ndarray | np.generic):
         if value.ndim or value.dtype.kind not in "fiuO":

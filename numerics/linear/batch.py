@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 
+from numerics.cached import cached_property
 from numerics.inputs.driving import RANK
 from numerics.linalg import BoolArray, FloatArray, IntArray, symmetric, symmetric_vectors
 from numerics.linear.functional import KernelFunctional
@@ -26,8 +27,8 @@ LARGEST = 4_000_000
 #: Entries of arrays that stay in a processor's cache.
 NEAR = 30_000
 #: A residual at which Newton's method stops; it goes on from a larger one while it falls by a factor, at last in each
-#: step where it is small already, else in one of several: far from a state it may rise at first.
-GOAL, SMALL, FALL, PATIENCE = 1e-15, 1e-12, 0.1, 8
+#: step where it is small already, else in one of several: far from a state, or next to a fold, it may rise at first.
+GOAL, SMALL, FALL, PATIENCE = 1e-15, 1e-14, 0.1, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,11 +269,9 @@ def _moved(here: KernelBatch, positions: IntArray, kept: BoolArray) -> FloatArra
     z[:, positions] = -np.asarray(np.linalg.solve(here.hessian(positions), right))[..., 0]
     S = vectors.matrix(z)
     S *= np.minimum(1.0, 1.0 / np.maximum(_norm(S), 1e-300))[:, None, None]
-    # L exp(S/2) to second order: its triangular factor keeps the digits that H = LLᵀ loses under strong signals
-    half = here.L @ (np.eye(m) + 0.5 * S + 0.125 * S @ S)
-    upper = np.linalg.qr(_transposed(half), mode="r")
-    signs = np.where(np.diagonal(upper, axis1=1, axis2=2) < 0, -1.0, 1.0)
-    return np.where(kept, _transposed(signs[:, :, None] * upper), 0.0)
+    # exp(S) = GGᵀ to second order: LG keeps the digits that H = LLᵀ loses under strong signals
+    half = np.eye(m) + 0.5 * S + 0.125 * S @ S
+    return np.where(kept, here.L @ np.asarray(np.linalg.cholesky(half @ half)), 0.0)
 
 
 def _transposed(A: FloatArray) -> FloatArray:

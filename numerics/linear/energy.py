@@ -10,10 +10,10 @@ See docs/theory.md sections 3 and 12. With ``q̂ = Lᵀ𝒯ᵀ(v𝒯H𝒯ᵀ+κ)
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
+from numerics.cached import cached_property
 from numerics.linalg import FloatArray, lower_factor, solve_factored
 from numerics.linear.derived import ENERGY
 from numerics.lowering.stages import Point

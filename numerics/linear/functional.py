@@ -18,10 +18,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
+from numerics.cached import cached_property
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray, eigh, lower_factor, norm, solve_factored, solve_lower, symmetric
 from numerics.linear.coordinates import kernel_space

@@ -107,7 +107,7 @@ def messages(functional: KernelFunctional, targets: Sequence[Target]) -> list[Me
     for target in targets:
         met = np.abs(target.readout) > 1e-12 * np.abs(target.readout).max(axis=1, keepdims=True)
         last = np.where(met, block, 0).max(axis=1)
-        for time in np.unique(last):
+        for time in sorted(set(last.tolist())):
             readout = target.readout[last == time]
             for labels in _orthogonal(target.labels[last == time]):
                 size = float(np.linalg.norm(labels))

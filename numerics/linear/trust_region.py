@@ -20,6 +20,7 @@ from numerics.linalg import (
     FloatArray,
     from_vector,
     lower_factor,
+    norm,
     smallest_eigenpairs,
     solve_factored,
     symmetric,
@@ -266,11 +267,13 @@ def _exact_step(point: AnyPoint, radius: float) -> _Step:
     # components that are rounding must not be blown up by a shift close to an eigenvalue
     g = np.where(np.abs(g) < 1e-15 * (1.0 + np.abs(g).max()), 0.0, g)
 
-    def length(shift: float) -> float:
-        shifted = (values + shift)[g != 0]
-        return float(np.linalg.norm(g[g != 0] / shifted)) if np.all(shifted) else math.inf
+    kept = g != 0
+    active, sizes = values[kept], g[kept]
 
-    active = values[g != 0]
+    def length(shift: float) -> float:
+        shifted = active + shift
+        return norm(sizes / shifted) if shifted.all() else math.inf
+
     shift = 0.0
     if active.size and (active[0] <= 0 or length(0.0) > radius):
         low = max(0.0, -float(active[0]))
@@ -282,7 +285,7 @@ def _exact_step(point: AnyPoint, radius: float) -> _Step:
             if 0.99 * radius <= reached <= radius:
                 break
         shift = high
-    z = -np.divide(g, values + shift, out=np.zeros_like(g), where=g != 0)
+    z = -np.divide(g, values + shift, out=np.zeros_like(g), where=kept)
     predicted = -float(g @ z + 0.5 * (values * z) @ z)
     return _Step(steps.step_of(point, vectors @ z), predicted, len(values), shift > 0)
 

@@ -51,12 +51,14 @@ class Point:
 
     def get(self, name: str) -> Any:
         """An early output, after those that it needs."""
-        if name not in self._known:
+        known = self._known
+        if name not in known:
             compute, needs = self.stages.early[name]
             for stage in needs:
-                self.get(stage)
-            self._known[name] = compute(self.state)
-        return self._known[name]
+                if stage not in known:
+                    self.get(stage)
+            known[name] = compute(self.state)
+        return known[name]
 
     def change(self, S: FloatArray) -> FloatArray:
         """The late output for S, or for a stack (…, m, m)."""

@@ -6,7 +6,6 @@ A class that takes part has `facts`, names with values in reading order.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -38,6 +37,8 @@ class Shown:
         return f"{type(self).__name__}({', '.join(f'{name}: {value}' for name, value in self.facts())})"
 
     def _repr_html_(self) -> str:
+        from html import escape  # takes as long to load as a small problem to solve
+
         rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in self.facts())
         matrix = _html_matrix(self.matrix(), self.matrix_patterns())
         return f"<table><caption>{type(self).__name__}</caption>{rows}</table>{matrix}"

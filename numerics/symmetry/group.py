@@ -209,7 +209,7 @@ def generators(given: Conditions) -> tuple[SignSymmetry, ...]:
     found = []
     for solution in _null_space(unknowns.equations(), unknowns.count):
         symmetry = unknowns.symmetry(solution)
-        if len(np.unique(symmetry.signs[given.active])) > 1:
+        if len(set(symmetry.signs[given.active].tolist())) > 1:
             found.append(symmetry)
     return tuple(found)
 

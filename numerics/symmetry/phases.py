@@ -58,7 +58,7 @@ def lag_classes(n: int, block: int, period: int) -> tuple[IntArray, ...]:
     lags = columns // block - rows // block
     if period:
         lags = np.minimum(lags % period, (-lags) % period)
-    return tuple(np.flatnonzero(lags == value) for value in np.unique(lags))
+    return tuple(np.flatnonzero(lags == value) for value in sorted(set(lags.tolist())))
 
 
 def common_lag(point: KernelPoint, positions: IntArray) -> int:

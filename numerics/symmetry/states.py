@@ -8,7 +8,7 @@ from itertools import product
 
 import numpy as np
 
-from numerics.linalg import FloatArray, solve_lower
+from numerics.linalg import FloatArray, norm, solve_lower
 from numerics.linear.functional import KernelFunctional, KernelPoint
 from numerics.symmetry.actions import acted
 from numerics.symmetry.group import MOST_GENERATORS, REVERSED
@@ -46,7 +46,8 @@ def number_of_images(point: KernelPoint) -> int:
 def distance(H: FloatArray, other: KernelPoint) -> float:
     """``‖L⁻¹HL⁻ᵀ - 1‖`` per row: a relative difference that sees small entries too."""
     half = solve_lower(other.L, solve_lower(other.L, H).T)
-    return float(np.linalg.norm(half - np.eye(len(H)))) / math.sqrt(len(H))
+    half.flat[:: len(H) + 1] -= 1.0
+    return norm(half) / math.sqrt(len(H))
 
 
 def distance_up_to_symmetry(point: KernelPoint, other: KernelPoint) -> float:

@@ -82,10 +82,9 @@ def test_of_the_states_own_lags_one_eigenvalue_vanishes_at_a_fold_itself(turns, 
 
     monkeypatch.setattr(events, "_fold", lambda track, at, step: SimpleNamespace(length=0.5))
     monkeypatch.setattr(events, "_crossings", crossing)
-    spectra = (np.array([-1.0, 1.0, 1.0]), np.array([1.0, 1.0])), (np.array([-1.0, -1.0, -1.0]), np.array([-1.0, 1.0]))
     first, second = (
-        SimpleNamespace(rate=rate, spectra=each)
-        for rate, each in zip((1.0, -1.0 if turns else 1.0), spectra, strict=True)
+        SimpleNamespace(rate=rate, negatives=each)
+        for rate, each in zip((1.0, -1.0 if turns else 1.0), ((1, 0), (3, 1)), strict=True)
     )
     found = events.located(None, first, second, 1.0)
     assert asked == [(0, [2] if turns else [1, 2]), (1, [0])]
