@@ -52,7 +52,8 @@ def test_list_names_number_title_and_cost():
     assert re.search(r"All of them: about \d+ minutes with --quick, \d hours without\.", shown)
 
 
-def test_record_of_a_panel(tmp_path):
+def test_record_of_a_panel(tmp_path, monkeypatch):
+    monkeypatch.setattr("derivations.figures.panel.FORMATS", ("svg",))
     result = run("propagator-paths", "--quick", "--out", tmp_path, "--json")
     assert result.return_value == 0
     record = json.loads(result.stdout)["panels"]["propagator-paths"]

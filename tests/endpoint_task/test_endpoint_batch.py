@@ -257,9 +257,9 @@ def test_extreme_signals_are_proved(T, kappa):
 
 def test_weak_signals_beyond_the_traced_range_have_the_incoherent_state():
     """Strong noise: H^11 - 1 = λ/(1+κ)² far below any traced point."""
-    batch = solve_endpoint_batch(5, [1e-12, 1e-9], 1e4)
+    batch = solve_endpoint_batch(4, [1e-12, 1e-9], 1e4)
     assert batch.converged.all()
-    np.testing.assert_allclose(batch.kernel, np.broadcast_to(np.eye(4), (2, 4, 4)), rtol=1e-14, atol=1e-14)
+    np.testing.assert_allclose(batch.kernel, np.broadcast_to(np.eye(3), (2, 3, 3)), rtol=1e-14, atol=1e-14)
 
 
 @pytest.mark.parametrize("kappa", [0.0, 1.0])
