@@ -42,6 +42,8 @@ ROUNDING = 1e-10
 DOWN, LONGEST, TOGETHER, SETTLED = 160, 1280, 20, 0.02
 #: Populations of a state; their steps before they are averaged, and in each half of the average; doublings of these.
 POPULATIONS, BEFORE, HALF, DOUBLINGS = 8, 40, 20, 5
+#: Populations that tell the bias, and by what their size is divided.
+SMALL, FRACTION = 4, 4
 #: Trends that a state's populations start away from it, by turns, and the least before that is none.
 SIDES, NEAREST = (-1.0, 2.0), 0.1
 #: Share of their distance that the sides keep where they are drawn together, and that over the error of where to.
@@ -84,7 +86,14 @@ class _Way:
     """
 
     def __init__(
-        self, space: TrajectorySpace, phi: Activation, start: Pair, rng: np.random.Generator, kept: float = KEPT
+        self,
+        space: TrajectorySpace,
+        phi: Activation,
+        start: Pair,
+        rng: np.random.Generator,
+        *,
+        count: int | None = None,
+        kept: float = KEPT,
     ) -> None:
         """From Φ and N, with walkers that follow their law, in parts on which a share counts.
 
@@ -94,7 +103,7 @@ class _Way:
         self.space, self.steps, self._share = space, 0, SHARE
         self.kernel, self.message = start
         law = tilted_law(space, start)
-        self.walkers = Walkers(space, phi, law[0], COUNT, rng)
+        self.walkers = Walkers(space, phi, law[0], count or COUNT, rng)
         self._place()
         self.walkers.anneal(law, ANNEALED, kept)
 
@@ -238,14 +247,15 @@ def refined(
     """The state with its error, by populations that start on two sides of it; longer where that exceeds the limit.
 
     Where F is flat the state may lie farther along its trend: what the two sides still differ by tells how well it is
-    known there, as both started farther from it.
+    known there, as both started farther from it. A few small populations tell the bias, that of one over their size.
     """
     told = told or Told()
-    streams = np.random.default_rng(seed).spawn(POPULATIONS + 1)
+    streams = np.random.default_rng(seed).spawn(POPULATIONS + SMALL)
     ways, steps = [], HALF
-    for number, stream in enumerate(streams[1:]):
-        told.part(number, POPULATIONS)
-        way = _beside(space, phi, state, SIDES[number % 2], stream)
+    for number, stream in enumerate(streams):
+        told.part(number, len(streams))
+        count = COUNT if number < POPULATIONS else COUNT // FRACTION
+        way = _beside(space, phi, state, SIDES[number % 2], stream, count)
         way.averaged(BEFORE)
         ways.append(way)
     for _ in range(1 + DOUBLINGS):
@@ -255,11 +265,13 @@ def refined(
             told.part(number, 2 * len(ways))
             halves[number // len(ways)].append(ways[number % len(ways)].averaged(steps))
         kernels, messages = (np.array([[each[i] for each in half] for half in halves]) for i in range(2))
+        small, kernels, messages = kernels[:, POPULATIONS:], kernels[:, :POPULATIONS], messages[:, :POPULATIONS]
         whole, drift = kernels.mean(axis=0), 0.5 * (kernels[1] - kernels[0]).mean(axis=0)
         sides = whole[::2], whole[1::2]
         apart = 0.5 * (sides[1].mean(axis=0) - sides[0].mean(axis=0))
         noise = np.sqrt(np.mean([side.var(axis=0, ddof=1) for side in sides], axis=0) / POPULATIONS)
-        error = np.sqrt(noise**2 + drift**2 + apart**2)
+        bias = (small.mean(axis=(0, 1)) - whole.mean(axis=0)) / (FRACTION - 1)
+        error = np.sqrt(noise**2 + drift**2 + apart**2 + bias**2)
         converged = bool(np.linalg.norm(drift) <= DRIFT * np.linalg.norm(noise))
         if converged and relative_error(whole.mean(axis=0), error) <= limit:
             break
@@ -275,12 +287,14 @@ def refined(
     return Refined(new, error, converged, np.nan, new.free_energy_error)
 
 
-def _beside(space: TrajectorySpace, phi: Activation, state: WalkedState, side: float, rng: np.random.Generator) -> _Way:
+def _beside(
+    space: TrajectorySpace, phi: Activation, state: WalkedState, side: float, rng: np.random.Generator, count: int
+) -> _Way:
     """A way that starts some trends away from a state, or less where there is no law."""
     while True:
         start = state.point.kernel + side * state.trend[0], state.message + side * state.trend[1]
         try:
-            return _Way(space, phi, start, rng)
+            return _Way(space, phi, start, rng, count=count)
         except np.linalg.LinAlgError:
             if abs(side) < NEAREST:
                 raise
@@ -291,8 +305,8 @@ def _draw_together(ways: list[_Way], kernels: FloatArray, messages: FloatArray) 
     """The sides closer to where, by the drifts of both, neither would drift; as close as that is known.
 
     Args:
-        ways: of both sides, by turns.
-        kernels, messages: means of Φ and N of the halves, for each way, (2, ways, …).
+        ways: of both sides, by turns, those that are averaged first.
+        kernels, messages: means of Φ and N of the halves, for each of these, (2, ways, …).
     """
     across, along = (
         moments.mean(axis=0)[1::2].mean(axis=0) - moments.mean(axis=0)[::2].mean(axis=0)
@@ -305,7 +319,7 @@ def _draw_together(ways: list[_Way], kernels: FloatArray, messages: FloatArray) 
     if rate <= 0:
         return
     aim = place.mean() + drift.mean() / rate
-    error = np.mean([drifts[side::2].std(ddof=1) for side in range(2)]) / np.sqrt(len(ways)) / rate
+    error = np.mean([drifts[side::2].std(ddof=1) for side in range(2)]) / np.sqrt(len(first)) / rate
     width = max(CLOSER * 0.5 * (place[1] - place[0]), SURE * error)
     if width >= 0.5 * (place[1] - place[0]):
         return
@@ -326,7 +340,7 @@ def _state(
     (kernel, message), tilt = moments, tilted_law(space, moments)[1]
     vectors, C, logs, met = symmetric_vectors(space.m), space.covariance(kernel), [], []
     for stream in streams:
-        way = _Way(space, phi, moments, stream, EVENLY)
+        way = _Way(space, phi, moments, stream, kept=EVENLY)
         logs.append(way.walkers.log_Z)
         met.append(way.walkers.moments())
     activity, carried = (np.mean([each[i] for each in met], axis=0) for i in range(2))

@@ -74,7 +74,7 @@ def test_walkers_do_not_go_where_too_few_would_count():
 
 def test_few_walkers_find_a_state_and_its_error(monkeypatch):
     """Against quadrature; a state is not said to have converged while its populations still drift."""
-    few_of = {"COUNT": 512, "DOWN": 60, "LONGEST": 60, "POPULATIONS": 4, "BEFORE": 10, "HALF": 10, "DOUBLINGS": 2}
+    few_of = {"COUNT": 512, "DOWN": 60, "LONGEST": 60, "POPULATIONS": 4, "BEFORE": 10, "HALF": 20, "DOUBLINGS": 2}
     for name, few in few_of.items():
         monkeypatch.setattr(by_walkers, name, few)
     problem = endpoint(3, 4.0, activation="erf")
@@ -85,10 +85,10 @@ def test_few_walkers_find_a_state_and_its_error(monkeypatch):
     assert state.points == 4 * 512
     said = []
     refined = by_walkers.refined(space, PHI, state, 0.05, 0, said.append)
-    assert said == ["2048 walkers, 20 steps"]
+    assert said == ["2048 walkers, 40 steps"]
     assert refined.stable
     assert refined.state.reached
-    assert refined.state.iterations == 60 + 4 * 30
+    assert refined.state.iterations == 60 + 8 * 50
     assert relative_error(refined.state.point.kernel, refined.kernel_error) < 0.05
     for found in (state, refined.state):
         kernel = np.abs(found.point.kernel)
@@ -97,7 +97,7 @@ def test_few_walkers_find_a_state_and_its_error(monkeypatch):
         assert 0 < found.free_energy_error < 0.05
     monkeypatch.setattr(by_walkers, "DRIFT", 0.0)
     lost = by_walkers.refined(space, PHI, state, 0.05, 0, said.append)
-    assert said[1:] == [f"2048 walkers, {steps} steps" for steps in (20, 40, 80)]
+    assert said[1:] == [f"2048 walkers, {steps} steps" for steps in (40, 80, 160)]
     assert not lost.state.reached
     assert not lost.stable
 
