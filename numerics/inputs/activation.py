@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import pickle
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -34,6 +35,7 @@ class Activation:
         kinks: where φ or one of its first two derivatives jumps, so that rules for smooth functions end there.
         known: whether the name alone says which function it is.
         digest: of a function of the user's own, a summary of its values.
+        at_once: φ, φ' and φ'' of h; None where φ'' is not known.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Activation:
     kinks: tuple[float, ...]
     known: bool = False
     digest: str = ""
+    at_once: Callable[[Array], tuple[Array, Array, Array]] | None = None
 
     @classmethod
     def of(cls, function: Function, *, name: str | None = None, derivative: Function | None = None) -> Activation:
@@ -227,6 +230,17 @@ def _tanh_derivative(h: Array) -> Array:
     return np.asarray(1 - np.tanh(h) ** 2)
 
 
+def _erf_at_once(h: Array) -> tuple[Array, Array, Array]:
+    slope = _erf_derivative(h)
+    return _erf(h), slope, (-math.pi / 2) * h * slope
+
+
+def _tanh_at_once(h: Array) -> tuple[Array, Array, Array]:
+    value = np.tanh(h)
+    slope = 1 - value * value
+    return value, slope, -2 * value * slope
+
+
 def _relu(h: Array) -> Array:
     return np.maximum(h, 0)
 
@@ -238,8 +252,8 @@ def _relu_derivative(h: Array) -> Array:
 #: Activations that a name stands for; ``erf`` is φ(h) = erf(√π h/2), of slope 1 at 0.
 NAMED = {
     "linear": Activation("linear", _identity, _one, odd=True, kinks=(), known=True),
-    "erf": Activation("erf", _erf, _erf_derivative, odd=True, kinks=(), known=True),
-    "tanh": Activation("tanh", np.tanh, _tanh_derivative, odd=True, kinks=(), known=True),
+    "erf": Activation("erf", _erf, _erf_derivative, odd=True, kinks=(), known=True, at_once=_erf_at_once),
+    "tanh": Activation("tanh", np.tanh, _tanh_derivative, odd=True, kinks=(), known=True, at_once=_tanh_at_once),
     "relu": Activation("relu", _relu, _relu_derivative, odd=False, kinks=(0.0,), known=True),
 }
 LINEAR = NAMED["linear"]

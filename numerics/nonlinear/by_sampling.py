@@ -220,16 +220,19 @@ class Sampling:
         tolerance = REFINED if space.m <= LARGE else max(REFINED, REFINED_SHARE * limit)
         error = np.full_like(state.point.kernel, np.inf)
         first: tuple[int, FloatArray] | None = None
+        refining: Refining | None = None  # of many rows, that on the first sample serves all others
         while state.reached:
             start, has_bias = self.start(space, state), space.m <= LARGE or size == most
             say(f"{size * BATCHES} points")
-            new = self._converged(space, start, size, classes=classes, tolerance=tolerance)
+            new = self._converged(space, start, size, classes=classes, tolerance=tolerance, refining=refining)
             if (new is None or not new.reached) and self._is_stable(space, state):  # F leads back to it
                 new = self._converged(space, start, size, classes=classes, tolerance=tolerance, relaxed=RELAXED)
             if new is not None and new.reached:
                 state = continued(new, state)
                 say(f"{size * BATCHES} points, error")
-                error = self._error(space, state, min(coarse, size), classes)
+                if refining is None and space.m > LARGE:
+                    refining = self._refining(space, state, min(coarse, size), classes)
+                error = self._error(space, state, min(coarse, size), classes, refining)
                 if first is not None and space.m > LARGE:
                     # the bias falls as one over the number of points, or faster; the farther apart two samples are,
                     # the less their chance makes of it
@@ -380,10 +383,13 @@ class Sampling:
         classes: Classes | None,
         relaxed: int = 0,
         tolerance: float = FOUND,
+        refining: Refining | None = None,
     ) -> SampledState | None:
         map_ = self._map(space, start, size, classes)
         try:
-            last, iterations, reached = map_.fixed_point(start.moments, relaxed=relaxed, tolerance=tolerance)
+            found = None if refining is None else refining.fixed_point(map_.samples, start.moments, tolerance)
+            found = found or map_.fixed_point(start.moments, relaxed=relaxed, tolerance=tolerance)
+            last, iterations, reached = found
             return self._state(map_, start, size, last, iterations, reached=reached)
         except np.linalg.LinAlgError:
             return None
@@ -429,26 +435,35 @@ class Sampling:
         except np.linalg.LinAlgError:
             return None
 
-    @recorded
-    def _error(self, space: TrajectorySpace, state: SampledState, size: int, classes: Classes | None) -> FloatArray:
+    def _error(
+        self,
+        space: TrajectorySpace,
+        state: SampledState,
+        size: int,
+        classes: Classes | None,
+        refining: Refining | None = None,
+    ) -> FloatArray:
         """Standard error of Φ from its values on independent parts of the sample, and the bias that they show.
 
         A bias falls as one over the number of points, so that the parts' mean is off by `PARTS` times as much as Φ.
         Where a part has no state, or rows are many, its value is that to first order, through the map's derivative on
-        points of a given size, and has no bias; infinite where that is not known.
+        points of a given size, unless given, and has no bias; infinite where that is not known.
         """
         parts = [
             tuple(each.part(batches) for each in state.samples) for batches in np.arange(BATCHES).reshape(PARTS, -1)
         ]
         changes = self._changes(space, state, parts, classes) if space.m <= LARGE else None
+        if refining is not None:
+            changes = refining.changes(state.samples, parts, state.moments)
         if changes is None:
             refining = self._refining(space, state, size, classes)
-            changes = None if refining is None else refining.changes(state.samples, parts)
+            changes = None if refining is None else refining.changes(state.samples, parts, state.moments)
         if changes is None:
             return np.full_like(state.point.kernel, np.inf)
         bias = np.mean(changes, axis=0) / (PARTS - 1)
         return np.asarray(np.hypot(np.std(changes, axis=0, ddof=1) / np.sqrt(PARTS), bias))
 
+    @recorded
     def _changes(
         self, space: TrajectorySpace, state: SampledState, parts: list[tuple[Sample, ...]], classes: Classes | None
     ) -> list[FloatArray] | None:

@@ -1,7 +1,8 @@
-"""How far a fixed point of the map of moments moves on other samples, through the map's derivative on a small one.
+"""The fixed point of the map of moments on other samples, through the map's derivative on a small one.
 
-Its changes on parts of its own sample are its error. Each costs one map of so many points, and equations in the
-derivative, whose directions are kept, so that what one costs serves all others.
+On a larger sample it takes few maps: the small sample's derivative takes their residuals to steps, and Anderson's
+acceleration of these makes up for what the two samples' derivatives differ by. Its changes on parts of its own sample,
+to first order, are its error. The equations' directions are kept, so that what one costs serves all others.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray
 from numerics.nonlinear.frames import Moments
 from numerics.nonlinear.groups import Group
-from numerics.nonlinear.iteration import MomentMap
+from numerics.nonlinear.iteration import GROWN, KEPT, SINGULAR, Iterate, MomentMap, possible
 from numerics.nonlinear.sample import Sample
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.symmetry.trajectories import Classes
@@ -22,6 +23,10 @@ from numerics.symmetry.trajectories import Classes
 #: Share of a right-hand side that is left open, which in soft directions leaves more of the change;
 #: directions, at most.
 LEFT, DIRECTIONS = 0.03, 300
+#: The same share in a step towards a fixed point.
+ROUGH = 0.1
+#: Maps of a fixed point on a larger sample, at most.
+MAPS = 30
 
 
 class Inverse:
@@ -32,13 +37,13 @@ class Inverse:
         self._directions: list[FloatArray] = []
         self._images: list[FloatArray] = []
 
-    def __call__(self, right: FloatArray) -> FloatArray | None:
-        """The solution, or None if it takes too many directions."""
+    def __call__(self, right: FloatArray, open_: float = LEFT) -> FloatArray | None:
+        """The solution but for a share that stays open, or None if it takes too many directions."""
         x, left = np.zeros_like(right), right.copy()
         for direction, image in zip(self._directions, self._images, strict=True):
             share = float(image @ left)
             x, left = x + share * direction, left - share * image
-        while np.linalg.norm(left) > LEFT * np.linalg.norm(right):
+        while np.linalg.norm(left) > open_ * np.linalg.norm(right):
             if len(self._images) >= DIRECTIONS:
                 return None
             share = float(self._extend(left / np.linalg.norm(left)) @ left)
@@ -83,21 +88,57 @@ class Refining:
         """The map of moments on a sample."""
         return MomentMap(samples, self._groups, self._space, self._phi, self._classes)
 
-    def changes(self, samples: tuple[Sample, ...], parts: list[tuple[Sample, ...]]) -> list[FloatArray] | None:
-        """Changes of Φ, to first order, from the fixed point on a sample to those on parts of it.
+    def fixed_point(
+        self, samples: tuple[Sample, ...], start: Moments, tolerance: float
+    ) -> tuple[Iterate, int, bool] | None:
+        """The fixed point on another sample, as that of `MomentMap`; None where it is not reached from a start."""
+        try:
+            at = self.map(samples).near(self._start)
+            x = at.frame.coordinates(*start)
+            now, residual = at(x)
+            steps: list[FloatArray] = []
+            changes: list[FloatArray] = []
+            before = None
+            for maps in range(MAPS):
+                if np.linalg.norm(residual) <= tolerance * np.linalg.norm(x):
+                    return now, maps, True
+                towards = self._inverse(residual, ROUGH)
+                if towards is None:
+                    return None
+                if before is not None:
+                    changes.append(towards - before)
+                step = towards.copy()
+                if changes:
+                    changed = np.array(changes).T
+                    step -= (np.array(steps).T + changed) @ np.linalg.lstsq(changed, towards, rcond=SINGULAR)[0]
+                moved = possible(at, x, step, KEPT * now.counting, GROWN * float(np.linalg.norm(residual)))
+                if moved is None:
+                    return None
+                step, (now, residual) = moved
+                steps.append(step)
+                x, before = x + step, towards
+        except np.linalg.LinAlgError:
+            pass
+        return None
+
+    def changes(
+        self, samples: tuple[Sample, ...], parts: list[tuple[Sample, ...]], moments: Moments
+    ) -> list[FloatArray] | None:
+        """Changes of Φ, to first order, from the fixed point on a sample, of given moments, to those on parts of it.
 
         None where they are not found.
         """
         found = []
         try:
             at = self.map(samples).near(self._start)
-            here, residual = at(self._x)
+            x = at.frame.coordinates(*moments)
+            here, residual = at(x)
             for part in parts:
-                missing = self.map(part).near(self._start)(self._x)[1] - residual
+                missing = self.map(part).near(self._start)(x)[1] - residual
                 change = self._inverse(missing)
                 if change is None:
                     return None
-                moved = at.frame.kernel(self._x + change) - at.frame.kernel(self._x)
+                moved = at.frame.kernel(x + change) - at.frame.kernel(x)
                 found.append(at.map.completed(here.kernel + moved, here) - here.kernel)
         except np.linalg.LinAlgError:
             return None

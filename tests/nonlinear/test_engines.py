@@ -124,12 +124,50 @@ def test_changes_of_the_state_on_other_samples_are_had_to_first_order():
     assert reached
     moments = (known.kernel, known.mean, known.covariance)
     refining = Refining(space, ERF, first.groups, moments, first.samples)
-    changes = refining.changes(first.samples, [other.samples for other in others])
+    changes = refining.changes(first.samples, [other.samples for other in others], moments)
     for change, other in zip(changes, others, strict=True):
         there, _, reached = other.fixed_point(moments, tolerance=1e-10)
         assert reached
         actual = there.kernel - known.kernel
         assert np.linalg.norm(change - actual) < 0.25 * np.linalg.norm(actual)
+
+
+def test_a_fixed_point_on_a_larger_sample_takes_few_of_its_maps():
+    space, prior = task(4, 5.0)
+    small, large = map_of(space, 256), map_of(space, 4096)
+    known, _, _ = small.fixed_point(moments_of(space, prior))
+    moments = (known.kernel, known.mean, known.covariance)
+    plain, maps, reached = large.fixed_point(moments, tolerance=1e-9)
+    refining = Refining(space, ERF, small.groups, moments, small.samples)
+    found = refining.fixed_point(large.samples, moments, 1e-9)
+    assert reached
+    assert found is not None
+    assert found[2]
+    assert found[1] < maps
+    np.testing.assert_allclose(found[0].kernel, plain.kernel, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["tanh", "erf"])
+def test_second_moments_by_scores_are_those_of_quadrature_with_less_noise(name, monkeypatch):
+    """Two dimensions of one neuron, on a fine grid, and at points that are wider than their law and uncorrelated."""
+    phi, rng = NAMED[name], np.random.default_rng(3)
+    space = trajectory_space(endpoint(3, 2.0, activation=name))
+    C, tilt = np.array([[1.2, 0.4], [0.4, 0.9]]), np.array([[0.15, 0.35], [0.35, 0.3]])
+    line, weight = np.polynomial.legendre.leggauss(160)
+    h = 9 * np.stack(np.meshgrid(line, line, indexing="ij"), axis=-1).reshape(-1, 2)
+    activity = phi.value(h @ space.embedding.T)
+    log_p = np.sum(activity @ tilt * activity, axis=1) - 0.5 * np.sum(h @ np.linalg.inv(C) * h, axis=1)
+    p = np.exp(log_p) * np.outer(weight, weight).ravel()
+    exact = (h * p[:, None]).T @ h / p.sum()
+    law = averaging.GroupLaw(space.embedding, np.zeros(2), np.linalg.cholesky(np.diag([2.0, 1.5])), C, tilt)
+    noise = {}
+    for least in (1, 25):
+        monkeypatch.setattr(averaging, "LARGE", least)
+        drawn = [sample(2, 64, seed, standard(2), mirrored=None, paired=True) for seed in rng.integers(1000, size=24)]
+        errors = np.array([averaging.averaged(each, phi, law).second - exact for each in drawn])
+        noise[least] = errors.std(axis=0)
+        assert (np.abs(errors.mean(axis=0)) < 4 * noise[least] / np.sqrt(24) + 1e-4).all()
+    assert (noise[1] < 0.7 * noise[25]).all()
 
 
 def test_a_step_off_a_state_ends_before_the_kernel_is_no_longer_positive_definite():

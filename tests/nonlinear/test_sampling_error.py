@@ -75,12 +75,12 @@ class PlantedEngine:
     ):
         self.asked, self.tolerances, engine = [], set(), Sampling(NAMED["erf"], size, 0)
 
-        def converged(self_, space, start, size, *, classes, relaxed=0, tolerance):
+        def converged(self_, space, start, size, *, classes, relaxed=0, tolerance, refining=None):
             self.asked.append((size, relaxed))
             self.tolerances.add(tolerance)
             return None if lost(size, relaxed) else PlantedState(size)
 
-        def error(self_, space, state, rough, classes):
+        def error(self_, space, state, rough, classes, refining):
             assert rough == (512 if size is None else size)
             return np.array([[errors(state.points)]])
 
@@ -90,6 +90,7 @@ class PlantedEngine:
             "start": lambda self_, space, state: None,
             "_converged": converged,
             "_error": error,
+            "_refining": lambda self_, space, state, size, classes: None,
             "_is_stable": lambda self_, space, state: stable,
             "_hessian_smallest": lambda self_, space, state: 0.5,
         }.items():
@@ -132,7 +133,7 @@ def test_of_many_rows_two_samples_tell_the_bias(monkeypatch):
         "point",
         property(lambda self: SimpleNamespace(kernel=np.array([[2.0 + 32 / self.points]]), points=self.points)),
     )
-    monkeypatch.setattr(Sampling, "_error", lambda self, space, state, rough, classes: np.zeros((1, 1)))
+    monkeypatch.setattr(Sampling, "_error", lambda *given: np.zeros((1, 1)))
     found, sizes, _ = planted.refined(0.03)
     assert sizes == [512, 1024]
     assert found.kernel_error[0, 0] == pytest.approx(32 / 1024)  # what is left of a bias as one over the points
