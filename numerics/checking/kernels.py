@@ -10,6 +10,7 @@ from numerics.checking import agreement
 from numerics.checking.agreement import Agreement, shift_seen
 from numerics.checking.comparison import Comparison
 from numerics.checking.signs import signed
+from numerics.checking.variates import controlled_kernels
 from numerics.checking.weights import Phase, phases
 from numerics.errors import InputError
 from numerics.inputs.arguments import of_state, require_kind
@@ -62,7 +63,7 @@ def compare_phase(phase: Phase, simulation: Simulation, inside: FloatArray | Non
     if inside is not None and not inside.all():
         seen = replace(simulation, kernels=within(simulation.kernels, inside), controls=None)
     known = phase.basis == "density" or phase.next_order is not None
-    series = seen.kernels_controlled if known else None
+    series = controlled_kernels(seen, phase.state) if known else None
     series = seen.kernels if series is None else series
     summary = summarise_symmetric(series)
     limit = rule.taken(solution.kernel)

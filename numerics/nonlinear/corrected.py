@@ -18,7 +18,7 @@ from numerics.symmetry.trajectories import kept_classes, kept_entries
 
 #: Independent parts of a step's points; points of a part in the first step, how many more in each further one, the
 #: most, and the most multiplications.
-PARTS, FIRST, MORE, MOST, MOST_WORK = 16, 1 << 14, 4, 1 << 19, 2e10
+PARTS, FIRST, MORE, MOST, MOST_WORK = 32, 1 << 14, 4, 1 << 19, 2e10
 #: Steps at most; length of one, over the norm of its error, below which it is noise.
 STEPS, NOISE = 8, 3.0
 

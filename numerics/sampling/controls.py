@@ -28,7 +28,7 @@ from numerics.sampling.network import Network
 
 #: Draws that a regression needs for each variate; where its error is twice as well known; and those of each chain from
 #: which variates of functions beyond the columns are kept.
-DRAWS_EACH, DRAWS_WELL, DRAWS_KEPT = 10, 20, 5
+DRAWS_EACH, DRAWS_WELL, DRAWS_KEPT = 10, 20, 1
 #: Added to a kernel's diagonal, relative: any B gives mean zero.
 _RIDGE = 1e-8
 

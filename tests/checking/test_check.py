@@ -309,6 +309,17 @@ def test_a_nonlinear_network_is_checked_from_its_own_trajectories():
     assert compare_phase(without, checked.simulation).agreement.verdict == "disagrees"
 
 
+@pytest.mark.slow
+def test_the_shift_of_a_rectified_network_of_two_patterns_is_seen():
+    """Sampled averages over six dimensions, whose errors stay well below the shift."""
+    x, y = np.sqrt(2) * np.array([[1.0, 0.0], [0.3, np.sqrt(0.91)]]), np.full((2, 3), np.nan)
+    y[:, -1] = 2.0, -1.6
+    checked = check(Problem(x, y, arch="dnn", activation="relu"), 128, steps=600, chains=2, seed=4, workers=1)
+    assert checked.agrees, checked.reason
+    assert checked.agreement.shift.error < 0.25
+    assert checked.agreement.shift.z_without > checked.agreement.z_limit
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
