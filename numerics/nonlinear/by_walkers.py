@@ -44,8 +44,9 @@ DOWN, LONGEST, TOGETHER, SETTLED = 160, 1280, 20, 0.02
 POPULATIONS, BEFORE, HALF, DOUBLINGS = 8, 40, 20, 5
 #: Populations that tell the bias, and by what their size is divided.
 SMALL, FRACTION = 4, 4
-#: Trends that a state's populations start away from it, by turns, and the least before that is none.
-SIDES, NEAREST = (-1.0, 2.0), 0.1
+#: Trends that a state's populations start away from it, by turns, the least before that is none, and the share of Φ
+#: that is left in every direction.
+SIDES, NEAREST, REGULAR = (-1.0, 2.0), 0.1, 0.2
 #: Share of their distance that the sides keep where they are drawn together, and that over the error of where to.
 CLOSER, SURE = 0.25, 2.0
 #: Half the change between the halves, over its standard error, that says that a state has not converged.
@@ -294,6 +295,7 @@ def _beside(
     while True:
         start = state.point.kernel + side * state.trend[0], state.message + side * state.trend[1]
         try:
+            np.linalg.cholesky(start[0] - REGULAR * state.point.kernel)
             return _Way(space, phi, start, rng, count=count)
         except np.linalg.LinAlgError:
             if abs(side) < NEAREST:
