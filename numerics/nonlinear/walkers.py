@@ -134,9 +134,8 @@ class Walkers:
         force = 2 * tilted * slope
         message = force.T @ force / K + 2 * tilt * (slope.T @ slope / K)
         message[np.diag_indices(len(message))] += 2 * np.einsum("ki,ki->i", curved, tilted) / K
-        kernel, of_rows = (activity.T @ activity / K).astype(np.float64), message.astype(np.float64)
-        E = self._space.embedding
-        return kernel, E.T @ of_rows @ E
+        E, precise = self._space.embedding, activity.astype(np.float64)  # of single precision Φ is not positive
+        return precise.T @ precise / len(precise), E.T @ message.astype(np.float64) @ E
 
     def _tilted(self, law: Tilted) -> FloatArray:
         """t of a law at each point."""
