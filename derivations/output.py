@@ -45,8 +45,9 @@ def plain(value: Any, written: Callable[[Any], str] = str) -> Any:
         return [plain(value.real), plain(value.imag)]
     if isinstance(value, Mapping):
         return {str(key): plain(item, written) for key, item in value.items()}
-    if hasattr(value, "tolist"):  # a NumPy array or scalar
-        return _listed(value) if value.ndim and value.dtype.kind == "f" else plain(value.tolist(), written)
+    if hasattr(value, "tolist"):  # an array or scalar of NumPy, or a matrix of SymPy
+        floats = getattr(value, "ndim", 0) and value.dtype.kind == "f"
+        return _listed(value) if floats else plain(value.tolist(), written)
     if isinstance(value, Iterable):
         return [plain(item, written) for item in value]
     return written(value)
