@@ -10,7 +10,7 @@ import click
 from derivations import output
 from derivations.commands.free_parameter import require_picture
 from derivations.commands.problems import problem_options
-from derivations.commands.simulate import default_steps, simulation_fields, simulation_options
+from derivations.commands.simulate import simulation_fields, simulation_options
 from derivations.commands.states import order_note, print_averages, state_fields
 
 if TYPE_CHECKING:
@@ -44,9 +44,8 @@ def command(problem: Problem, out: Path | None, as_json: bool, **options: Any) -
     require_picture(out)
     from numerics.checking.check import check
 
-    steps = default_steps(options.pop("sampler"), options.pop("steps"))
     with output.working("solving") as progress:
-        checked = check(problem, progress=progress, **{**options, **steps})
+        checked = check(problem, progress=progress, **options)
     if out is not None:
         draw(checked, out)
     if as_json:

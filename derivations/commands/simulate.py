@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 #: Kernels of more rows have their standard errors in a table of their own.
 MOST_WITH_ERRORS = 4
-#: Steps after warm-up, where they are not trajectories.
-DEFAULT_STEPS = {"sgld": 40_000}
 
 
 def simulation_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -95,17 +93,12 @@ def draw(result: Simulation, out: Path) -> None:
     picture(result.problem, {title: result.kernel_mean}, {"mean, ± 2 standard errors": outputs}, out)
 
 
-def run(problem: Problem, *, sampler: str, steps: int | None, **options: Any) -> Simulation:
+def run(problem: Problem, **options: Any) -> Simulation:
     """Run the simulation, and show how far it is."""
     from numerics.sampling import simulate
 
     with output.working("simulation") as told:
-        return simulate(problem, **default_steps(sampler, steps), progress=told, **options)
-
-
-def default_steps(sampler: str, steps: int | None) -> dict[str, Any]:
-    """The sampler and its number of steps, the default where none is given."""
-    return {"sampler": sampler, "steps": DEFAULT_STEPS.get(sampler, 1000) if steps is None else steps}
+        return simulate(problem, progress=told, **options)
 
 
 def simulation_fields(result: Simulation) -> dict[str, Any]:

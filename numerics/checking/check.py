@@ -210,8 +210,8 @@ def _complete(problem: Problem, width: int, *, workers: int | None = None, **opt
     if workers is not None:
         integer(workers, "workers", 1)
     plan = Plan(problem=problem, width=width, **options)
-    warmup = min(plan.warming, max(SHORTEST_WARMUP, plan.steps)) if plan.warmup is None else plan.warmup
-    own = {"chains": plan.chains, "steps": plan.steps, "seed": plan.seed, "warmup": warmup}
+    warmup = min(plan.warming, max(SHORTEST_WARMUP, plan.drawing)) if plan.warmup is None else plan.warmup
+    own = {"chains": plan.chains, "steps": plan.drawing, "seed": plan.seed, "warmup": warmup}
     return {**options, **own, "workers": workers}
 
 

@@ -154,7 +154,7 @@ def first_state(plan: Plan, index: int) -> ChainState:
     else:
         relative = mobility(network, plan.preconditioner)
         slowest = min(relative.u, relative.w, relative.v)
-        tuning = SGLDTuning(plan.warming, plan.chains * plan.steps, slowest)
+        tuning = SGLDTuning(plan.warming, plan.chains * plan.drawing, slowest)
         tuning = tuning.meet(largest_curvature(network, drawn, relative))
         at = SGLD(network, 0.0, relative, plan.integrator).init(rng, drawn)
     return ChainState(index, 0, at, cast(dict[str, Any], rng.bit_generator.state), tuning)
@@ -170,7 +170,7 @@ def advance(plan: Plan, state: ChainState, seconds: float) -> tuple[ChainState, 
     rng = _generator(state.rng, None)
     notes = _Notes()
     deadline = time.monotonic() + seconds
-    total = plan.warming + plan.steps
+    total = plan.warming + plan.drawing
     step = _sgld_step if plan.moves == "sgld" else _hmc_step
     spare = None
     first = state.at

@@ -49,7 +49,7 @@ class Plan:
             faster, and otherwise moves all weights ("hmc-weights"); either can also be asked for. Or "sgld", the
             Langevin dynamics of the poster, exact up to its step.
         chains: number of independent chains.
-        steps: of each chain after warm-up: trajectories, or Langevin steps (sgld).
+        steps: of each chain after warm-up: trajectories (by default 1000), or Langevin steps (sgld; 40,000).
         seed: of all random numbers; chain k uses the k-th child of this seed.
         dtype: precision of weights and activity, "float32" or "float64".
         warmup: steps that adapt the sampler and are thrown away; by default a quarter or half (sgld) of `steps`, and at
@@ -69,7 +69,7 @@ class Plan:
     width: int
     sampler: str = "hmc"
     chains: int = 4
-    steps: int = 1000
+    steps: int | None = None
     seed: int = 0
     dtype: str = "float32"
     warmup: int | None = None
@@ -82,9 +82,10 @@ class Plan:
 
     def __post_init__(self) -> None:
         _choice(self.sampler, "sampler", SAMPLERS)
-        least = {"width": 1, "chains": 1, "steps": _FEWEST_STEPS, "seed": 0}
-        for name in least if self.warmup is None else (*least, "warmup"):
-            object.__setattr__(self, name, integer(getattr(self, name), name, least.get(name, 0)))
+        least = {"width": 1, "chains": 1, "steps": _FEWEST_STEPS, "seed": 0, "warmup": 0}
+        for name in least:
+            if name not in ("steps", "warmup") or getattr(self, name) is not None:
+                object.__setattr__(self, name, integer(getattr(self, name), name, least[name]))
         _choice(self.init, "init", STARTS)
         self._check_trajectories()
         _choice(self.dtype, "dtype", ("float32", "float64"))
@@ -115,7 +116,14 @@ class Plan:
         """Steps of the warm-up."""
         if self.warmup is not None:
             return self.warmup
-        return max(300, self.steps // 4) if self.adjusted else max(200, self.steps // 2)
+        return max(300, self.drawing // 4) if self.adjusted else max(200, self.drawing // 2)
+
+    @property
+    def drawing(self) -> int:
+        """Steps after the warm-up."""
+        if self.steps is not None:
+            return self.steps
+        return 1000 if self.adjusted else 40_000
 
     @property
     def reading(self) -> Readout:
@@ -148,13 +156,13 @@ class Plan:
     def interval(self) -> int:
         """Steps between recorded draws."""
         size = 8 * (self.problem.n * self.problem.P) ** 2
-        least = -(-self.steps * size // _KERNEL_BYTES)
-        return max(1, least, self.steps // 1000 if self.sampler == "sgld" else 1)
+        least = -(-self.drawing * size // _KERNEL_BYTES)
+        return max(1, least, self.drawing // 1000 if self.sampler == "sgld" else 1)
 
     @property
     def draws(self) -> int:
         """Draws recorded by each chain."""
-        return self.steps // self.interval
+        return self.drawing // self.interval
 
     @property
     def spectrum_draws(self) -> frozenset[int]:
@@ -166,7 +174,7 @@ class Plan:
 
     def fingerprint(self) -> str:
         """Digest of everything that the numbers depend on, by which a checkpoint knows its own run."""
-        names = ("width", "chains", "steps", "seed", "dtype", "warming", "init", "reading", "step_size", "moves")
+        names = ("width", "chains", "drawing", "seed", "dtype", "warming", "init", "reading", "step_size", "moves")
         words = {name: getattr(self, name) for name in (*names, "preconditioner", "integrator")}
         words["problem"] = self.problem.digest
         digest = hashlib.sha256(json.dumps(words, sort_keys=True).encode())

@@ -155,7 +155,7 @@ class _Run:
     def __init__(self, plan: Plan, progress: Progress, store: _Store) -> None:
         self._plan, self._progress, self._store = plan, progress, store
         self._payload = b""
-        self._total = plan.warming + plan.steps
+        self._total = plan.warming + plan.drawing
         self._states: list[ChainState] = []
         self._records: list[Record] = []
         for index in range(plan.chains):

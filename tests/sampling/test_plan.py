@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from numerics.errors import InputError
 from numerics.inputs.problem import Problem, endpoint
 from numerics.sampling import Plan, hmc
 
@@ -88,3 +89,13 @@ def test_a_run_makes_its_network_once_and_an_equal_plan_has_the_same():
     assert plan.network() is plan.network()
     assert plan.network() is replace(plan, seed=2).network()
     assert replace(plan, width=17).network().width == 17
+
+
+def test_steps_are_the_samplers_own_unless_given():
+    problem = endpoint(4, 1.0)
+    assert [Plan(problem=problem, width=16, sampler=name).drawing for name in ("hmc", "sgld")] == [1000, 40_000]
+    given, default = (Plan(problem=problem, width=16, sampler="sgld", **own) for own in ({"steps": 40_000}, {}))
+    assert given.warming == default.warming == 20_000
+    assert given.fingerprint() == default.fingerprint()  # so that a checkpoint serves both
+    with pytest.raises(InputError, match="steps: is 0"):
+        Plan(problem=problem, width=16, steps=0)
