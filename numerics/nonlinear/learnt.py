@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from numerics.linalg import FloatArray
 from numerics.nonlinear.space import TrajectorySpace
+from numerics.symmetry.trajectories import mirror
 
 #: Size of the last time's activity, in labels over √v: what saturates needs less, what is cut at 0 more.
 SHARES = (1.0, 0.3)
@@ -33,13 +34,16 @@ def learnt_covariances(space: TrajectorySpace, prior: FloatArray, *, few: bool) 
     lags = [1, n] if few else [1, n, *range(2, min(LONGEST_LAG, n - 1) + 1)]
     # a mode of a lag needs matrices at that lag which are correlated
     lags = [lag for lag in lags if lag == n or rnn or np.diagonal(space.problem.sharing, lag).any()]
+    turns = 1 in lags and not few  # W → -W makes another start, unless it is a symmetry, as for odd φ and one label
+    several, turns_all = turns and len(_times(space)) > 1, turns and mirror(space, space.problem.activation) is None
     for share in SHARES[: 1 if few else None]:
-        for subset in _subsets(space)[: 1 if few else None]:
+        for number, subset in enumerate(_subsets(space)[: 1 if few else None]):
             growth = np.stack([_growth(space, prior, share, y) for y in subset], axis=1)  # of each output
             for lag in lags:
                 yield prior + growth @ growth.T * _of_lag(space, lag)
-            if 1 in lags and not few and len(_times(space)) > 1:
-                turned = growth * np.where(space.times % 2, -1.0, 1.0)[:, None]  # what W → -W would make of it
+            if several or (turns_all and number == 0):
+                # neurons that are for one pattern at one time are for another, of the other sign, at the next
+                turned = growth * np.where(space.times % 2, -1.0, 1.0)[:, None]
                 yield prior + turned @ turned.T
 
 

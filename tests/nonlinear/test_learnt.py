@@ -113,3 +113,16 @@ def test_labels_at_several_times_are_met_with_either_sign_of_the_weights():
     turned = growth * (-1.0) ** space.times
     assert any(np.allclose(each, prior + np.outer(turned, turned), rtol=1e-12) for each in found)
     assert len(found) == len(SHARES) * 3 * (3 + 1)  # all and either time: lags 1, 3, 2, and 1 turned
+
+
+@pytest.mark.parametrize("activation", ["relu", "erf"])
+def test_one_label_is_met_with_either_sign_of_the_weights_where_that_is_no_symmetry(activation):
+    y = np.array([[nan, nan, 6.0], [nan, nan, -5.0]])
+    problem = Problem([[1.0, 0.0], [0.3, 1.0]], y, activation=activation, arch="shared:0.5")
+    space, prior = prepared(problem)
+    found = list(learnt_covariances(space, prior, few=False))
+    turned = [_growth(space, prior, share, y) * (-1.0) ** space.times for share in SHARES]
+    there = [any(np.allclose(each, prior + np.outer(g, g), rtol=1e-12) for each in found) for g in turned]
+    assert there == [activation == "relu"] * 2
+    # all and either pattern: lags 1 and 3; of all, 1 turned
+    assert len(found) == len(SHARES) * (3 * 2 + (activation == "relu"))

@@ -8,8 +8,11 @@ import pytest
 from numerics.inputs.problem import Problem, endpoint
 from numerics.inputs.teachers import sequence
 from numerics.nonlinear import minima, setting
-from numerics.nonlinear.exploration import Explored
+from numerics.nonlinear.exploration import Explored, explore
+from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.search import all_states, lowest_state
+from numerics.nonlinear.space import trajectory_space
+from numerics.progress import Told
 from tests.nonlinear.lowest_reference import lowest
 
 #: The error that the solver's points and the reference's leave in F, over 1 + |F|.
@@ -66,6 +69,20 @@ def test_the_learnt_state_is_found_where_labels_come_late_and_weights_are_small(
     # from the random network's side alone it is not found
     monkeypatch.setattr(setting, "explore", lambda *arguments: Explored([], [], False, True))
     assert lowest_state(problem, **accuracy).free_energy == pytest.approx(random, rel=3e-3)
+
+
+def test_relu_neurons_may_be_for_one_pattern_at_one_time_and_for_the_other_at_the_next():
+    """Sampled networks of 128 neurons from random weights settle in either state: Φ^{12} of one pattern 2.92 ± 0.05, or
+    1.21 ± 0.02; the two have one F but for its error."""
+    y = np.full((2, 3), np.nan)
+    y[:, -1] = np.sqrt(40) * np.array([1.0, -0.8])
+    x = np.sqrt(2) * np.array([[1.0, 0.0], [0.3, np.sqrt(1 - 0.3**2)]])
+    problem = Problem(x, y, arch="shared:0.5", activation="relu")
+    space = trajectory_space(problem)
+    explored = explore(space, problem.activation, forward_kernel(space, problem.activation), 0, Told(None))
+    assert explored.ended == [True, True]
+    pairs = np.array([law.kernel[0, 2:4] for law in explored.laws])
+    np.testing.assert_allclose(pairs[np.argsort(pairs[:, 0])], [[1.21, 2.58], [2.92, 1.11]], rtol=0.07)
 
 
 def test_another_minimiser_agrees_where_both_kinds_of_state_exist():
