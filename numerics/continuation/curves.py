@@ -56,5 +56,7 @@ def _order_parameter(piece: Piece, place: int) -> tuple[float, float]:
 def _free_energy(piece: Piece, place: int) -> tuple[float, float]:
     """The same of F, which at a stationary kernel changes with the parameter alone."""
     point, family = piece.branch.points[place], piece.branch.track.family
+    if family.parameter.name == "signal":  # the energy is λ times that at λ = 1
+        return point.state.free_energy, point.rate * point.state.energy
     above, below = (family.functional(point.theta + step).at(point.state.H).free_energy for step in (_STEP, -_STEP))
     return point.state.free_energy, point.rate * (above - below) / (2 * _STEP)

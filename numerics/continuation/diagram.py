@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from numerics.continuation.branch import Branch, clipped, relative_change
+from numerics.continuation.crossings import Crossing, equal_free_energy
 from numerics.continuation.events import Event
 from numerics.continuation.family import Family, family
 from numerics.continuation.following import through
@@ -23,7 +24,7 @@ from numerics.continuation.growth import Growth, reach, states_at
 from numerics.continuation.options import DEFAULT, Options
 from numerics.continuation.parameters import parameter_named
 from numerics.continuation.path import PathPoint, Track
-from numerics.continuation.pieces import Crossing, Piece, equal_free_energy, stable_pieces
+from numerics.continuation.pieces import Piece, stable_pieces
 from numerics.continuation.special_points import SpecialPoint
 from numerics.errors import InputError
 from numerics.inputs.arguments import of_problem

@@ -74,13 +74,26 @@ def states_on_grid(piece: Piece, grid: FloatArray) -> GridStates:
     return states
 
 
+def states_at(piece: Piece, theta: FloatArray) -> list[KernelPoint | None]:
+    """Those of one stretch at increasing values of θ, of which the first and last may be critical points."""
+    family, inner = piece.branch.track.family, theta[1:-1]
+    if family.base.dimension > DENSE or not inner.size:
+        return [piece.state(float(t)) for t in theta]
+    functionals = [family.functional(float(t)) for t in inner]
+    found = zip(functionals, *_converged(piece, inner, functionals), strict=True)
+    states = [KernelPoint(functional, L @ L.T, L) if known else None for functional, L, known in found]
+    return [piece.state(float(theta[0])), *states, piece.state(float(theta[-1]))]
+
+
 def _fill(states: GridStates, places: IntArray, here: batch.KernelBatch, classes: Sequence[IntArray]) -> None:
     states.there[places] = True
     states.kernel[places] = here.kernel
     states.free_energy[places] = here.energy + here.entropy
     states.residual[places] = here.residual
+    hessian = here.hessian(classes[0] if len(classes) == 1 else None, along_path=True)
     for spectrum, positions in zip(states.spectra, classes, strict=True):
-        spectrum[places] = np.linalg.eigvalsh(here.hessian(positions, along_path=True))
+        block = hessian if len(classes) == 1 else hessian[:, positions[:, None], positions]
+        spectrum[places] = np.linalg.eigvalsh(block)
     states.smallest[places] = np.min([spectrum[places].min(axis=1) for spectrum in states.spectra], axis=0)
     states.negative[places] = np.sum([np.sum(spectrum[places] < 0, axis=1) for spectrum in states.spectra], axis=0)
 

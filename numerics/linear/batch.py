@@ -43,6 +43,15 @@ class KernelBatch:
     functionals: Sequence[KernelFunctional]
     L: FloatArray
 
+    def chosen(self, which: BoolArray) -> KernelBatch:
+        """Some of them, with what a step from these needs if the gradient is known."""
+        if which.all():
+            return self
+        found = KernelBatch([self.functionals[int(k)] for k in np.flatnonzero(which)], self.L[which])
+        known = {name: getattr(self, name)[which] for name in ("M", "_D", "_N", "gradient")}
+        found.__dict__.update(known, _energies=tuple(part.chosen(which) for part in self._energies))
+        return found
+
     def numbers(self, name: str) -> FloatArray:
         """A number of each functional, (B,)."""
         return np.array([getattr(f, name) for f in self.functionals])
@@ -160,6 +169,10 @@ class _Energies:
     pull: FloatArray
     response: FloatArray
 
+    def chosen(self, which: BoolArray) -> _Energies:
+        """Some of them."""
+        return _Energies(self.value[which], self.pull[which], self.response[which])
+
     @staticmethod
     def of(batch: KernelBatch, place: int) -> _Energies:
         """Those of one set."""
@@ -255,8 +268,7 @@ def newton(
         if not on.any():
             break
         going = going[on]
-        here = KernelBatch([functionals[int(k)] for k in going], L[on])
-        L = _moved(here, positions, kept)
+        L = _moved(here.chosen(on), positions, kept)
     return KernelBatch(functionals, best_L)
 
 

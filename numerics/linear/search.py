@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -34,7 +34,7 @@ from numerics.results.solution import COHERENCE_TOLERANCE, LOOK_FURTHER, coheren
 from numerics.symmetry import phases as symmetry
 from numerics.symmetry.actions import acted, action
 from numerics.symmetry.gauge import gauge_signs, reversed_times
-from numerics.symmetry.states import is_new, turns
+from numerics.symmetry.states import is_new, turned, turns
 from numerics.threads import one_thread
 
 #: The Hessian has eigenvalues of order one in the natural metric; below this it is unstable.
@@ -61,8 +61,8 @@ UNKNOWN = f" Its stability is not known: no smallest eigenvalue in {trust_region
 MANIFOLD = (
     " It is one of a manifold of states with this free energy (equal orthogonal outputs): stable, but neutral along it."
 )
-#: Most descents of one search, and steps of each.
-MOST_DESCENTS, MOST_STEPS = 300, 1000
+#: Most descents of one search, steps of each, and images of a minimum that they may end at.
+MOST_DESCENTS, MOST_STEPS, MOST_IMAGES = 300, 1000, 8
 
 
 @one_thread
@@ -167,9 +167,11 @@ class _Found:
     neutral: bool = False
 
     @cached_property
-    def basin(self) -> trust_region.Basin:
-        """Of a minimum."""
-        return trust_region.Basin.of(self.stop, self.smallest)
+    def basins(self) -> list[trust_region.Basin]:
+        """Of a minimum, and of its images."""
+        basin, functional = trust_region.Basin.of(self.stop, self.smallest), self.stop.point.functional
+        images = turned(functional, self.stop.point.H)[1:MOST_IMAGES]
+        return [basin, *(replace(basin, at=steps.prepared(functional.at(H))) for H in images)]
 
 
 @dataclass(eq=False)
@@ -254,12 +256,14 @@ class _Search:
         """The end of the trust region; where it does not end soon, a descent in relative factors comes between."""
         most = EXPLORE_STEPS if self.tolerance >= EXPLORE else MOST_STEPS
         few = most if self.functional.dimension > LARGEST_SEARCHED else FEW_STEPS
-        known = [found.basin for found in self.found if found.smallest > 0 and not self.whole]
-        stop = trust_region.minimise(start, tolerance=self.tolerance, max_iterations=few, signs=signs, known=known)
+        known = [basin for found in self.found if found.smallest > 0 for basin in found.basins]
+        near = 0.0 if self.whole else trust_region.NEAR
+        minimise = partial(trust_region.minimise, tolerance=self.tolerance, signs=signs, known=known, near=near)
+        stop = minimise(start, max_iterations=few)
         if stop.converged or few == most:
             return stop
         start = self._point(self.nearer([stop.point.H])[0][0]) or stop.point
-        return trust_region.minimise(start, tolerance=self.tolerance, max_iterations=most, signs=signs)
+        return minimise(start, max_iterations=most)
 
     def descend(self, start: KernelPoint, signs: Sequence[FloatArray] = ()) -> None:
         """Minimise, keeping symmetries if any are given; from an unstable end go on along its unstable modes, both

@@ -34,7 +34,7 @@ from numerics.linear.steps import DENSE, AnyPoint
 
 #: Largest m for which its eigenvalues are found from the whole matrix.
 DENSE_MODES = 40
-#: Distance within which two kernels of one F are one state's.
+#: Distance within which two kernels of one F are one state's where the lowest is sought.
 NEAR = 0.1
 #: Smallest eigenvalue of the Hessian across independent groups of times.
 ACROSS = 0.5
@@ -79,8 +79,7 @@ class Basin:
         stop: the minimum.
         at: its point.
         radius: their distance in the natural metric, a tenth of the smallest curvature: curvatures, of order one and
-            changing by as much over a step of length one, keep their sign within it. Kernels of the same F count
-            within `NEAR`.
+            changing by as much over a step of length one, keep their sign within it.
     """
 
     stop: Stop
@@ -92,10 +91,10 @@ class Basin:
         """Of a minimum whose Hessian has this smallest eigenvalue."""
         return Basin(stop, steps.prepared(stop.point), 0.1 * min(smallest, 1.0))
 
-    def holds(self, at: AnyPoint) -> bool:
-        """Whether a kernel is one of them."""
+    def holds(self, at: AnyPoint, near: float = NEAR) -> bool:
+        """Whether a kernel is one of them; of the same F, within a distance."""
         apart, scale = abs(at.free_energy - self.at.free_energy), 1.0 + abs(self.at.free_energy)
-        radius = NEAR if apart < SAME_FREE_ENERGY * scale else self.radius
+        radius = max(near, self.radius) if apart < SAME_FREE_ENERGY * scale else self.radius
         return apart < radius * scale and at.distance(self.at) < radius  # type: ignore[arg-type]
 
 
@@ -107,6 +106,7 @@ def minimise(
     watch: Callable[[KernelPoint, int], None] | None = None,
     signs: Sequence[FloatArray] = (),
     known: Sequence[Basin] = (),
+    near: float = NEAR,
 ) -> Stop:
     """Go down in F from ``point`` until the relative residual is at most ``tolerance``.
 
@@ -120,11 +120,15 @@ def minimise(
         watch: called with each accepted point and the number of products so far.
         signs: diagonal symmetries of F that every point shall keep exactly, where rounding would break them.
         known: minima; a descent that comes close to one ends there.
+        near: how close where F is the same: 0 where states are told apart that differ little.
     """
     at = steps.prepared(point)
     subproblem = _exact_step if steps.size(at) <= DENSE * (DENSE + 1) // 2 else _truncated_step
     radius, products, stalled = FIRST_RADIUS, 0, 0
     for iteration in range(max_iterations):
+        for basin in known if stalled == 0 else ():
+            if basin.holds(at, near):
+                return basin.stop
         if at.residual <= 1e-15 or stalled > 8:
             return _stop(at, iteration, products, tolerance, "no step improved it further")
         step = subproblem(at, radius)
@@ -152,9 +156,6 @@ def minimise(
             at = trial
             if watch is not None:
                 watch(steps.whole(at), products)
-            for basin in known:
-                if basin.holds(at):
-                    return basin.stop
     return _stop(at, max_iterations, products, tolerance, f"stopped after {max_iterations} steps")
 
 

@@ -14,6 +14,7 @@ from sympy import Rational
 from numerics import solve, solve_all
 from numerics.inputs.problem import endpoint
 from numerics.linear import search
+from numerics.linear.functional import kernel_functional
 from numerics.linear.search import (
     MOST_DESCENTS,
     PERTURBATION,
@@ -24,6 +25,7 @@ from numerics.linear.search import (
     with_minima_counted,
 )
 from numerics.results.solution import LOOK_FURTHER
+from numerics.symmetry.states import turned
 from theory.learning_onset import onset, onset_noise
 from theory.learning_transition import learning_transition
 
@@ -31,6 +33,8 @@ nan = math.nan
 
 
 class Point(SimpleNamespace):
+    functional = None
+
     @property
     def H(self):
         return self.place
@@ -59,6 +63,7 @@ class Landscape:
         monkeypatch.setattr(search, "is_new", lambda point, known: all(abs(point.place - k.place) > 0.5 for k in known))
         monkeypatch.setattr(search, "turns", lambda point, mode: point.place == 100.0)
         monkeypatch.setattr(search, "_amplified_states", lambda functional: [40.0])
+        monkeypatch.setattr(search, "turned", lambda functional, H: [H])
         monkeypatch.setattr(search.steps, "prepared", lambda point: point)
         monkeypatch.setattr(search.starts, "unlearnt_energy", lambda point: unlearnt)
         monkeypatch.setattr(search.starts, "kernels", self.kernels(starts))
@@ -78,8 +83,8 @@ class Landscape:
     def end(self, place):
         return min(self.ends, key=lambda one: abs(one - place))
 
-    def minimise(self, start, *, tolerance, max_iterations, signs, known=()):
-        self.asked.append((round(start.place, 6), max_iterations, tuple(signs), len(known)))
+    def minimise(self, start, *, tolerance, max_iterations, signs, known=(), near=0.0):
+        self.asked.append((round(start.place, 6), max_iterations, tuple(signs), len(known), near))
         place = self.end(start.place)
         F, _, converged = self.ends[place]
         return Stop(point=Point(place=place, free_energy=F), converged=converged)
@@ -225,19 +230,30 @@ def test_a_slow_descent_goes_on_in_relative_factors(monkeypatch):
     assert all(math.isnan(F) for _, F in _Search(large.functional, 1e-10, whole=False).nearer([1.0, 2.0]))
 
 
-def test_basins_of_known_minima_end_a_descent_unless_all_states_are_sought(monkeypatch):
-    for whole, known in ((False, 1), (True, 0)):
+def test_basins_of_known_minima_end_a_descent_and_are_wider_where_the_lowest_is_sought(monkeypatch):
+    for whole, near in ((False, search.trust_region.NEAR), (True, 0.0)):
         landscape = Landscape(monkeypatch, ONE)
         one = _Search(landscape.functional, 1e-10, whole=whole, enlarged=whole)
         minimum, saddle = (Stop(point=Point(place=p, free_energy=1.0), converged=True) for p in (70.0, 80.0))
         one.found = [_Found(minimum, 0.5), _Found(saddle, -0.5)]
         one.minimised(Point(place=0.0, free_energy=0.0), ())
-        assert landscape.asked[0][3] == known
+        assert landscape.asked[0][3:] == (1, near)
     assert one.is_known(1.0)
     assert one.is_known(1.0 + 0.5 * search.SAME_FREE_ENERGY)
     assert not one.is_known(1.0 + 3 * search.SAME_FREE_ENERGY)
     one.found = [_Found(Stop(point=Point(place=0, free_energy=1.0), converged=False), nan)]
     assert not one.is_known(1.0)
+
+
+def test_a_descent_to_the_image_of_a_known_minimum_ends_there():
+    one = _Search(kernel_functional(endpoint(4, 20.0)), 1e-10, whole=True)
+    one.run()
+    minimum = next(found for found in one.found if found.smallest > 0)
+    H, image = turned(one.functional, minimum.stop.point.H)
+    for kernel in (H, image):
+        start = one.functional.at(1.0001 * kernel)
+        assert one.minimised(start, ()) is minimum.stop
+        assert [basin.holds(start, 0.0) for basin in minimum.basins] == [kernel is H, kernel is image]
 
 
 def test_states_are_counted_in_order():

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from numerics.continuation import pieces
+from numerics.continuation import crossings as crossing_module
+from numerics.continuation.crossings import _crossing, _doubtful, equal_free_energy
 from numerics.continuation.options import Options
 from numerics.continuation.parameters import PARAMETERS
-from numerics.continuation.pieces import _crossing, _doubtful, equal_free_energy
 from numerics.continuation.scan import _meeting
 
 
@@ -31,7 +31,8 @@ class Planted:
 
 @pytest.fixture(autouse=True)
 def apart(monkeypatch):
-    monkeypatch.setattr(pieces, "distance_up_to_symmetry", lambda one, other: abs(one.place - other.place))
+    monkeypatch.setattr(crossing_module, "distance_up_to_symmetry", lambda one, other: abs(one.place - other.place))
+    monkeypatch.setattr(crossing_module, "states_at", lambda piece, theta: [piece.state(float(each)) for each in theta])
 
 
 def crossings(difference, bounds=(0.0, 1.0), other=(0.0, 1.0), place=1.0):
