@@ -276,9 +276,9 @@ class _Search:
             self.descents += 1
             stop = self.minimised(queue.pop(), signs)
             signs = ()
-            if any(stop is found.stop for found in self.found) or not is_new(
-                stop.point, [found.stop.point for found in self.found]
-            ):
+            # a state that has not converged must not stand for one that has
+            known = [found.stop for found in self.found if found.stop.converged or not stop.converged]
+            if any(stop is each for each in known) or not is_new(stop.point, [each.point for each in known]):
                 continue
             if self.is_on_manifold(stop):
                 continue

@@ -10,14 +10,16 @@ import numpy as np
 
 from numerics.linalg import FloatArray, norm, solve_lower
 from numerics.linear.functional import KernelFunctional, KernelPoint
+from numerics.linear.trust_region import smallest_modes
 from numerics.symmetry.actions import acted
 from numerics.symmetry.group import MOST_GENERATORS, REVERSED
 
 #: Two kernels closer than this, relative, are one; entries of a symmetric one that this much is left of are rounding.
 SAME, ROUNDING = 1e-6, 1e-12
 #: Where Newton's method leaves more than the first of a residual, its steps have become slow, along a direction in
-#: which F is flat; kernels closer than the second are one if they are as high as the residuals allow.
-RESOLVED, FLAT = 1e-13, 0.1
+#: which F is flat; kernels closer than the second are one if they are as high as the residuals allow, and the smallest
+#: curvature times their distance is at most so many gradients: along x⁴ it is six.
+RESOLVED, FLAT, QUARTIC = 1e-13, 0.1, 6.0
 
 
 def turned(functional: KernelFunctional, H: FloatArray) -> list[FloatArray]:
@@ -67,7 +69,11 @@ def _is_same(point: KernelPoint, other: KernelPoint) -> bool:
     if apart < SAME or apart > FLAT or worst < RESOLVED:
         return apart < SAME
     rise = abs(point.free_energy - other.free_energy)
-    return rise <= worst * apart * len(point.H) + ROUNDING * (1 + abs(point.free_energy))
+    if rise > worst * apart * len(point.H) + ROUNDING * (1 + abs(point.free_energy)):
+        return False
+    flattest = min(abs(float(smallest_modes(each, 1)[0][0])) for each in (point, other))
+    steepest = max(norm(each.gradient) for each in (point, other))
+    return flattest * apart * math.sqrt(len(point.H)) <= QUARTIC * steepest
 
 
 def turns(point: KernelPoint, mode: FloatArray) -> bool:

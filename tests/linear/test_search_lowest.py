@@ -52,6 +52,10 @@ def test_the_random_networks_side_alone_misses_states(monkeypatch):
         compare(88)
 
 
+def test_a_copy_that_has_not_converged_does_not_stand_for_the_lowest_state():
+    assert compare(1086, known=stored()["late_labels", 1086]).minima > 2
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(10))
 def test_no_lower_state_is_known_of_300_problems(part):
