@@ -63,7 +63,11 @@ def is_new(point: KernelPoint, known: Iterable[KernelPoint]) -> bool:
 
 
 def _is_same(point: KernelPoint, other: KernelPoint) -> bool:
-    """At a critical point F is of fourth order: kernels far apart are stationary within a tolerance, one state all."""
+    """Whether two kernels are one state up to symmetry.
+
+    At a critical point F rises as the fourth power of the distance, so that Newton's method ends, within its tolerance,
+    at kernels that are far apart.
+    """
     apart = distance_up_to_symmetry(point, other)
     worst = max(point.residual, other.residual)
     if apart < SAME or apart > FLAT or worst < RESOLVED:
