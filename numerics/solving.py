@@ -23,6 +23,7 @@ from numerics.inputs.keywords import takes
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray
 from numerics.linear import search as linear
+from numerics.linear.trust_region import TOLERANCE
 from numerics.progress import Progress, watched
 from numerics.results.solution import Solution
 from numerics.results.solutions import Solutions
@@ -30,8 +31,6 @@ from numerics.results.solutions import Solutions
 if TYPE_CHECKING:
     from numerics.nonlinear.search import EngineChoice
 
-#: Of a linear network, unless given.
-LINEAR_TOLERANCE = 1e-10
 SOLVING = "solving"
 
 
@@ -83,7 +82,7 @@ def solve(
     """
     with watched(progress, SOLVING) as told:
         if is_linear(problem, engine, checkpoint):
-            return linear.lowest_state(problem, tolerance=LINEAR_TOLERANCE if tolerance is None else tolerance)
+            return linear.lowest_state(problem, tolerance=TOLERANCE if tolerance is None else tolerance)
         from numerics.nonlinear import search as nonlinear  # slow to load
 
         with _kept("lowest_state", problem, checkpoint, tolerance, engine):
@@ -112,7 +111,7 @@ def solve_all(
     """
     with watched(progress, SOLVING) as told:
         if is_linear(problem, engine, checkpoint):
-            return states.all_states(problem, tolerance=LINEAR_TOLERANCE if tolerance is None else tolerance)
+            return states.all_states(problem, tolerance=TOLERANCE if tolerance is None else tolerance)
         from numerics.nonlinear import search as nonlinear
 
         with _kept("all_states", problem, checkpoint, tolerance, engine):
@@ -142,7 +141,7 @@ def state_near(
     Raises:
         InputError: as of `solve`; trajectories of another shape, not finite, or too few to tell their covariance.
     """
-    accepted = LINEAR_TOLERANCE if tolerance is None else tolerance
+    accepted = TOLERANCE if tolerance is None else tolerance
     with watched(progress, SOLVING) as told:
         if is_linear(problem, engine):
             return linear.state_near(problem, trajectories, tolerance=accepted)

@@ -27,7 +27,6 @@ from numerics import (
     solve_endpoint_batch,
 )
 from numerics.checking.agreement import compare_means
-from numerics.continuation.diagram import continue_branch
 from numerics.endpoint_task.landscape import landscape, plane
 from numerics.errors import InputError
 from numerics.inputs.arrays import finite_array, real_array
@@ -128,7 +127,6 @@ TAKERS = {
     "signal": lambda a: solve_endpoint_batch(4, a),
     "correlations": lambda a: landscape(4, 20.0, a),
     "trajectories": lambda a: state_near(endpoint(3, 5.0, activation="erf"), a),
-    "kernel": lambda a: continue_branch(endpoint(3, 1.0), "signal", (0.5, 2.0), a),
     "U": lambda a: type(rotation_teacher(1.0, 1.0))(np.ones(2), np.eye(2), a),
 }
 MAY_MISS = {"y", "y_test"}

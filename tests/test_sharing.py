@@ -215,7 +215,7 @@ OF_STATES = {
 #: Those that take neither problem nor state, or read no more than the kernel of one; and those that take all of it.
 WITHOUT = {
     "Activation", "Agreement", "Certificate", "certify", "check", "Check", "cka", "compare", "Comparison",
-    "critical_signal", "CriticalSignal", "endpoint", "held_out", "hysteresis", "InputError", "kernel_covariance",
+    "critical_signal", "CriticalSignal", "endpoint", "held_out", "hysteresis", "InputError",
     "kernel_mean", "kernel_sd", "kernel_shift", "landscape", "LinearSolution", "load", "load_problem", "lower",
     "NonlinearSolution", "outliers", "phase_shares", "phase_weights", "PhaseShares", "PhaseWeights", "plot", "predict",
     "Predictions", "prior_kernel", "Problem", "rotation_teacher",

@@ -102,7 +102,7 @@ def lifting(angle: Expr = ANGLE) -> Expr:
 
 
 @cache
-def assert_twist(n: int = 3) -> None:
+def assert_twist() -> None:
     """For a rotation of two outputs, any kernel and any M: ``H_Q`` and its C are congruent to those of Q = 1.
 
     With ``D = diag(Q^t)`` both are ``Dᵀ (· ⊗ 1) D``, so that traces and determinants agree, and the last block of H,
@@ -112,7 +112,8 @@ def assert_twist(n: int = 3) -> None:
         ArithmeticError: if a step fails.
     """
     Q = ImmutableMatrix([[cos(ANGLE), -sin(ANGLE)], [sin(ANGLE), cos(ANGLE)]])
-    H, size = kernel_matrix(n), 2
+    n, size = 3, 2
+    H = kernel_matrix(n)
     M = ImmutableMatrix(
         n - 1, n - 1, lambda s, t: Integer(1) if s == t else Symbol(f"M_{min(s, t)}{max(s, t)}", real=True)
     )

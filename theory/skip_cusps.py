@@ -193,7 +193,7 @@ class Cusp:
     """A cusp of the (λ, a) plane, mpmath numbers.
 
     Attributes:
-        T, arch: of the network.
+        T: of the network.
         kappa: κ.
         skip: a.
         signal: λ.
@@ -201,22 +201,21 @@ class Cusp:
     """
 
     T: int
-    arch: str
     kappa: Any
     skip: Any
     signal: Any
     kernel: Any
 
 
-def skip_cusp(T: int, kappa: Expr, arch: SharingFamily = RNN, digits: int = 40) -> Cusp:
-    """Where, at this noise, the discontinuous transition ends as the skip grows, to so many digits.
+def skip_cusp(T: int, kappa: Expr, digits: int = 40) -> Cusp:
+    """Where, at this noise, the RNN's discontinuous transition ends as the skip grows, to so many digits.
 
     From the wing's cusp near the tricritical κ (``theory.skip_unfolding``) on to κ, step by step.
 
     Args:
         T: an integer ≥ 4.
         kappa: exact, beyond the tricritical κ.
-        arch: of rational parameter, with one critical mode of lag 1.
+        digits: of λ and a.
 
     Raises:
         ValueError: one line, where the transition at a = 0 is continuous.
@@ -226,38 +225,36 @@ def skip_cusp(T: int, kappa: Expr, arch: SharingFamily = RNN, digits: int = 40) 
     noise = require_noise(kappa)
     if not noise.is_number:
         raise ValueError("kappa: is symbolic; accepted: an exact number ≥ 0")
-    tricritical = wing_noise(T, arch)
+    tricritical = wing_noise(T)
     if noise <= tricritical:
-        raise ValueError(
-            f"kappa: is {kappa}; accepted: above the tricritical {float(tricritical):.6g} at T = {T}, {arch}"
-        )
+        raise ValueError(f"kappa: is {kappa}; accepted: above the tricritical {float(tricritical):.6g} at T = {T}")
     with mp.workdps(ROUGH):
         excess = _number(noise - tricritical)
-        ratio = _number(_first_instability(T, arch).ratio)
+        ratio = _number(_first_instability(T).ratio)
         # not below κ = 0, where the tricritical κ is
         first = min(excess, max(FIRST * ratio ** (T - 1), -_number(tricritical)))
         steps = int(mp.ceil(mp.log(excess / first) / mp.log(GROWTH)))
         offsets = [first * (excess / first) ** (mp.mpf(k) / steps) for k in range(steps)] if steps else []
-        found = _started(T, arch, tricritical, offsets[0] if offsets else excess)
+        found = _started(T, tricritical, offsets[0] if offsets else excess)
         before = offsets[0] if offsets else excess
         for offset in [*offsets[1:], excess]:
             stretch = offset / before
             guess = (found[0] * mp.sqrt(stretch), found[1] * stretch**2)
-            found, before = _solved(T, arch, _number(tricritical) + offset, guess, found[2], found[3]), offset
+            found, before = _solved(T, _number(tricritical) + offset, guess, found[2], found[3]), offset
     with mp.workdps(digits + 15):
-        _, skip, H, signal = _solved(T, arch, _number(noise), found[:2], found[2], found[3])
-        return Cusp(T, str(arch), _number(noise), skip, signal, H)
+        _, skip, H, signal = _solved(T, _number(noise), found[:2], found[2], found[3])
+        return Cusp(T, _number(noise), skip, signal, H)
 
 
-def wing_noise(T: int, arch: SharingFamily = RNN) -> Expr:
-    """The κ beyond which wings leave a = 0; below 0 where the transition is discontinuous at every κ ≥ 0."""
-    return noise_without_quartic(*exact_quartic(arch, T, _first_instability(T, arch)))
+def wing_noise(T: int) -> Expr:
+    """The RNN's κ beyond which wings leave a = 0; below 0 where the transition is discontinuous at every κ ≥ 0."""
+    return noise_without_quartic(*exact_quartic(RNN, T, _first_instability(T)))
 
 
-def _first_instability(T: int, arch: SharingFamily) -> Instability:
-    found = instability(arch.matrix(T - 1))
+def _first_instability(T: int) -> Instability:
+    found = instability(RNN.matrix(T - 1))
     if found is None:
-        raise NeverCoherent(arch, T)
+        raise NeverCoherent(RNN, T)
     return found
 
 
@@ -270,29 +267,27 @@ def _network(T: int, arch: SharingFamily, skip: Any, kappa: Any) -> _Network:
     return _Network(mp.matrix([[_number(M[s, t]) for t in range(T - 2)] for s in range(T - 2)]), skip, kappa)
 
 
-def _started(T: int, arch: SharingFamily, tricritical: Expr, offset: Any) -> tuple[Any, Any, Any, Any]:
+def _started(T: int, tricritical: Expr, offset: Any) -> tuple[Any, Any, Any, Any]:
     """The cusp at ``κ_t + offset`` from the wing's leading order."""
     near = max(Rational(str(mp.nstr(_number(tricritical) + offset, 12))), Integer(0))
-    expansion = landau_expansion(T, near, arch)
-    leading = wing(expansion, unfolding(T, Integer(0), arch).overlap)
+    expansion = landau_expansion(T, near, RNN)
+    leading = wing(expansion, unfolding(T, Integer(0), RNN).overlap)
     ratio, amplitude = _number(leading.ratio), _number(leading.amplitude)
     n = T - 1
     H = mp.diag([ratio**t for t in range(1, n + 1)])
     kappa = _number(near)
     signal = (ratio - 1) * (ratio**n + kappa) ** 2 / ratio**n
     order_parameter = ratio ** (n - mp.mpf(1) / 2) * amplitude
-    return _solved(T, arch, kappa, (order_parameter, _number(leading.skip)), H, signal)
+    return _solved(T, kappa, (order_parameter, _number(leading.skip)), H, signal)
 
 
-def _solved(
-    T: int, arch: SharingFamily, kappa: Any, guess: tuple[Any, Any], H: Any, signal: Any
-) -> tuple[Any, Any, Any, Any]:
+def _solved(T: int, kappa: Any, guess: tuple[Any, Any], H: Any, signal: Any) -> tuple[Any, Any, Any, Any]:
     """ψ, a, H and λ of the cusp at this κ: Newton's method for its two conditions, from a guess of ψ and a."""
     place = mp.matrix([+guess[0], +guess[1]])
     step = mp.eps ** (mp.mpf(1) / 3)
 
     def conditions(order_parameter: Any, skip: Any, H: Any, signal: Any) -> tuple[Any, Any, Any]:
-        network = _network(T, arch, skip, kappa)
+        network = _network(T, RNN, skip, kappa)
         H, signal = state_at(network, order_parameter, H, signal)
         return mp.matrix(fold_and_cusp(network, H, signal)), H, signal
 
@@ -313,4 +308,4 @@ def _solved(
             place -= mp.lu_solve(slope, value)
             _, H, signal = conditions(place[0], place[1], H, signal)
             return place[0], place[1], H, signal
-    raise ArithmeticError(f"the cusp's conditions are not met at T = {T}, {arch}, kappa = {mp.nstr(kappa, 8)}")
+    raise ArithmeticError(f"the cusp's conditions are not met at T = {T}, kappa = {mp.nstr(kappa, 8)}")

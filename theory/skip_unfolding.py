@@ -169,13 +169,13 @@ def wing(expansion: LandauExpansion, overlap: Expr) -> Wing:
 
 
 @cache
-def assert_tilt(n: int = 4) -> None:
+def assert_tilt() -> None:
     """Derive the tilt for symbolic r, M and mode, and what follows from the reduced free energy.
 
     Raises:
         ArithmeticError: if a step fails.
     """
-    r, a, alpha = symbols.r, symbols.skip, Symbol("alpha", real=True)
+    n, r, a, alpha = 4, symbols.r, symbols.skip, Symbol("alpha", real=True)
     mode = [Symbol(f"a{t}", real=True) for t in range(1, n)]
     M = Matrix(n - 1, n - 1, lambda s, t: Integer(1) if s == t else Symbol(f"m{min(s, t)}{max(s, t)}", real=True))
     root = diag(*(sqrt(r) ** t for t in range(1, n + 1)))

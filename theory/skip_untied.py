@@ -210,7 +210,7 @@ def untied_cusp_skip(T: int, kappa: Any, digits: int = 40) -> SkipCusp:
 
 
 @cache
-def assert_untied(size: int = 4) -> None:
+def assert_untied() -> None:
     """Derive the states from the free energy, and assert each step; for symbolic T what does not depend on it.
 
     1. ``C`` of the drives ``h^{t+1} - a h^t`` is diagonal: ``2F = λ/(H^{nn}+κ) + H^{11} + Σ_t (H^{t+1,t+1} - 2a
@@ -240,6 +240,7 @@ def assert_untied(size: int = 4) -> None:
         "the rise of the pull": diff((c - a) * (c + 1 / a), c) - (2 * c + 1 / a - a),
     }
     # 2. there the inverse of H has no entry of lag ≥ 2
+    size = 4
     variances = symarray("d", size, positive=True)
     slopes = symarray("c", size - 1, positive=True)
     markov = Matrix(size, size, lambda t, s: variances[min(t, s)] * prod(slopes[min(t, s) : max(t, s)]))

@@ -157,6 +157,6 @@ def judged_outputs(
     }
 
 
-def solved(arch: str, supervised: Iterable[int] = SUPERVISED) -> Solution:
+def solved(arch: str) -> Solution:
     """The theory's state of the panels' task."""
-    return solve(task(arch, supervised))
+    return solve(task(arch, SUPERVISED))

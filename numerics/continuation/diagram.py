@@ -13,27 +13,22 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from numerics.continuation.branch import Branch, clipped, relative_change
 from numerics.continuation.crossings import Crossing, equal_free_energy
 from numerics.continuation.events import Event
 from numerics.continuation.family import Family, family
-from numerics.continuation.following import through
 from numerics.continuation.growth import Growth, reach, states_at
 from numerics.continuation.options import DEFAULT, Options
 from numerics.continuation.parameters import parameter_named
-from numerics.continuation.path import PathPoint, Track
+from numerics.continuation.path import PathPoint
 from numerics.continuation.pieces import Piece, stable_pieces
 from numerics.continuation.special_points import SpecialPoint
 from numerics.errors import InputError
-from numerics.inputs.arguments import of_problem
-from numerics.inputs.arrays import finite_array
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import real
 from numerics.linear.functional import KernelPoint
 from numerics.results.display import Facts, Shown
-from numerics.symmetry.phases import lag_period
 from numerics.symmetry.states import distance_up_to_symmetry, turned
 from numerics.threads import one_thread
 
@@ -135,42 +130,6 @@ def _status(growth: Growth, inside: Sequence[Branch]) -> str:
     if growth.left:
         clauses.append(f"stopped after {len(growth.found)} branches, with {growth.left} more to follow")
     return f"Not finished: {'; '.join(clauses)}." if clauses else FINISHED
-
-
-@of_problem
-@one_thread
-def continue_branch(problem: Problem, parameter: str, span: tuple[float, float], kernel: ArrayLike) -> Branch:
-    """The one branch through a stationary kernel of ``problem`` itself, both ways within the span.
-
-    Args:
-        problem: with its own value of the parameter (1 for the signal) inside the span.
-        parameter, span: as for ``diagram``.
-        kernel: H in the space of the inputs, such as ``Solution.reduced``.
-
-    Raises:
-        InputError: as for ``diagram``, for a value outside the span, or for a kernel that is not stationary.
-    """
-    low, high = span = _checked(span, parameter)
-    whole = family(problem, parameter)
-    value = whole.parameter.value_of(problem)
-    if not low <= value <= high:
-        raise InputError(
-            f"span: is {low:g} to {high:g}; accepted: a span around the problem's own {parameter}, {value:g}"
-        )
-    theta, *bounds = (whole.parameter.coordinate(p) for p in (value, low, high))
-    functional = whole.functional(theta)
-    reduced = finite_array(kernel, "kernel", (functional.dimension, functional.dimension))
-    try:
-        state = functional.at(reduced)
-    except np.linalg.LinAlgError:
-        raise InputError(
-            "kernel: is not positive-definite; accepted: that of a state, in the space of the inputs"
-        ) from None
-    track = Track(whole, lag_period(state.functional, state.H))
-    converged = track.converge(state.H, theta)
-    if converged is None or relative_change(converged, state.H) > 1e-3:
-        raise InputError("kernel: is not stationary; accepted: a converged state of this problem")
-    return through(track, converged, theta, (bounds[0], bounds[1]))
 
 
 def _checked(span: tuple[float, float], parameter: str) -> tuple[float, float]:

@@ -16,7 +16,8 @@ class Options:
         goal: relative residual to which every point is corrected.
         accepted: the one that rounding may leave in its place.
         corrections: Newton steps after which a step of the branch counts as failed.
-        longest_correction: the longest of them.
+        most_newton: of Newton's steps to a state at a fixed parameter.
+        longest_correction: the longest of a step of either.
         smallest_cosine: a tangent that turns by more in one step may belong to another branch.
         first_step: of a branch.
         largest_step: over ``√m``, a relative change of each row of the kernel.
@@ -45,6 +46,7 @@ class Options:
     goal: float = 1e-14
     accepted: float = 1e-11
     corrections: int = 10
+    most_newton: int = 15
     longest_correction: float = 0.5
     smallest_cosine: float = 0.9
     first_step: float = 0.01

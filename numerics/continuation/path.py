@@ -227,12 +227,12 @@ class Track:
             stride=length,
         )
 
-    def converge(self, H: FloatArray, theta: float, *, steps: int = 15) -> KernelPoint | None:
+    def converge(self, H: FloatArray, theta: float) -> KernelPoint | None:
         """Newton at a fixed parameter, from a kernel close to a state; None if it does not converge."""
         try:
             state, before = self.put(H, theta), math.inf
             options, system, turn = self.family.options, _Taken(), np.eye(len(H))
-            for _ in range(steps):
+            for _ in range(options.most_newton):
                 residual = state.residual
                 if self._converged(residual, before):
                     return state

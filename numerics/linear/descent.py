@@ -23,25 +23,18 @@ SAME_FREE_ENERGY, LEVEL = 1e-7, 1e-3
 LONGEST, MEMORY = 1.0, 30
 #: Most coordinates for which the inverse Hessian is kept whole.
 LARGEST_WHOLE = 120
-#: Evaluations of one line search.
-MOST_TRIALS = 25
+#: Largest derivative at an end, over 1 + |F|; steps of one descent; evaluations of one line search.
+TOLERANCE, MOST_STEPS, MOST_TRIALS = 1e-6, 1000, 25
 
 
 def descend(
-    functional: KernelFunctional,
-    kernels: Sequence[FloatArray],
-    *,
-    iterations: int = 1000,
-    tolerance: float = 1e-6,
-    known: Sequence[float] = (),
+    functional: KernelFunctional, kernels: Sequence[FloatArray], *, known: Sequence[float] = ()
 ) -> list[tuple[FloatArray, float]]:
     """Where BFGS from each kernel ends: the kernel (m, m), close to a stationary one or the last reached, and its F.
 
     Args:
         functional: F, on a space whose coordinates are ordered in time.
         kernels: starts; one that double precision does not factorise is its own end, of infinite F.
-        iterations: most steps of each.
-        tolerance: on the largest derivative, over 1 + |F|.
         known: free energies of minima; a descent that levels off at one ends there.
     """
     coordinates = RelativeFactors.of(functional)
@@ -54,16 +47,14 @@ def descend(
         except np.linalg.LinAlgError:
             continue
     if vectors:
-        reached, values = _minimise(coordinates, np.array(vectors), iterations, tolerance, np.array(known))
+        reached, values = _minimise(coordinates, np.array(vectors), np.array(known))
         for k, H, value in zip(place, coordinates.kernels(reached), values, strict=True):
             if np.isfinite(H).all():
                 ends[k] = H, float(value)
     return ends
 
 
-def _minimise(
-    coordinates: RelativeFactors, z: FloatArray, iterations: int, tolerance: float, known: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+def _minimise(coordinates: RelativeFactors, z: FloatArray, known: FloatArray) -> tuple[FloatArray, FloatArray]:
     """The ends of BFGS from each row of z, (k, d), and F there; rows that have ended are left out of what follows."""
     ends, lowest, place = z.copy(), np.empty(len(z)), np.arange(len(z))
     inverse: _InverseHessians = _Whole(z.shape) if z.shape[1] <= LARGEST_WHOLE else _Limited(z.shape)
@@ -74,8 +65,8 @@ def _minimise(
         scale = 1.0 + np.abs(value)
         largest = np.abs(g).max(axis=1) / scale
         met = (np.abs(value[:, None] - known) < SAME_FREE_ENERGY * scale[:, None]).any(axis=1)
-        small = largest <= np.where(met, LEVEL, tolerance)
-        going = ~(small | stalled) & (steps < iterations) & (trials < MOST_TRIALS)
+        small = largest <= np.where(met, LEVEL, TOLERANCE)
+        going = ~(small | stalled) & (steps < MOST_STEPS) & (trials < MOST_TRIALS)
         if not going.all():
             ends[place[~going]], lowest[place[~going]] = z[~going], value[~going]
             if not going.any():

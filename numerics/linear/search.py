@@ -28,7 +28,7 @@ from numerics.linear.functional import KernelFunctional, KernelPoint, kernel_fun
 from numerics.linear.neutral import is_neutral
 from numerics.linear.saddles import saddles_between
 from numerics.linear.solution import LinearSolution
-from numerics.linear.trust_region import Stop
+from numerics.linear.trust_region import TOLERANCE, Stop
 from numerics.results.readout import mean_outputs
 from numerics.results.solution import COHERENCE_TOLERANCE, LOOK_FURTHER, coherence_beyond
 from numerics.symmetry import phases as symmetry
@@ -66,7 +66,7 @@ MOST_DESCENTS, MOST_STEPS, MOST_IMAGES = 300, 1000, 8
 
 
 @one_thread
-def lowest_state(problem: Problem, *, tolerance: float = 1e-10) -> LinearSolution:
+def lowest_state(problem: Problem, *, tolerance: float = TOLERANCE) -> LinearSolution:
     """The stationary state of lowest free energy among those that a search finds, a minimum.
 
     The search starts from the random network's kernel and leaves unstable states along their unstable modes. It also
@@ -93,7 +93,7 @@ def lowest_state(problem: Problem, *, tolerance: float = 1e-10) -> LinearSolutio
 
 
 @one_thread
-def search_all(problem: Problem, *, tolerance: float = 1e-10, enlarged: bool = True) -> tuple[LinearSolution, ...]:
+def search_all(problem: Problem, *, tolerance: float = TOLERANCE, enlarged: bool = True) -> tuple[LinearSolution, ...]:
     """Every stationary state found, unstable ones included, in order of free energy.
 
     States that differ by a sign symmetry are given once, in the sign of ``numerics.symmetry.gauge``.
@@ -122,7 +122,7 @@ def search_all(problem: Problem, *, tolerance: float = 1e-10, enlarged: bool = T
 
 
 @one_thread
-def state_near(problem: Problem, trajectories: FloatArray, *, tolerance: float = 1e-10) -> LinearSolution:
+def state_near(problem: Problem, trajectories: FloatArray, *, tolerance: float = TOLERANCE) -> LinearSolution:
     """The state that descends from the covariance of sampled trajectories (K, nP); see ``numerics.solving``."""
     functional, tolerance = _functional(problem), positive(tolerance, "tolerance")
     given = finite_array(trajectories, "trajectories", (None, problem.n * problem.P))
@@ -316,9 +316,9 @@ def amplifications(functional: KernelFunctional) -> tuple[float, ...]:
     return () if few else AMPLIFICATIONS
 
 
-def minima_from_prior(functional: KernelFunctional, *, tolerance: float = 1e-10) -> list[KernelPoint]:
+def minima_from_prior(functional: KernelFunctional) -> list[KernelPoint]:
     """The minima to which descents from the random network's kernel lead, along every unstable mode that they meet."""
-    return [found.stop.point for found in _stable(functional, tolerance)]
+    return [found.stop.point for found in _stable(functional, TOLERANCE)]
 
 
 def _stable(functional: KernelFunctional, tolerance: float) -> list[_Found]:

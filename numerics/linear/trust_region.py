@@ -10,7 +10,7 @@ the iterations the same.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -32,6 +32,8 @@ from numerics.linear.functional import KernelPoint
 from numerics.linear.grouped import GroupedPoint
 from numerics.linear.steps import DENSE, AnyPoint
 
+#: Relative residual of a state, unless given.
+TOLERANCE = 1e-10
 #: Largest m for which its eigenvalues are found from the whole matrix.
 DENSE_MODES = 40
 #: Distance within which two kernels of one F are one state's where the lowest is sought.
@@ -101,9 +103,8 @@ class Basin:
 def minimise(
     point: KernelPoint,
     *,
-    tolerance: float = 1e-10,
+    tolerance: float = TOLERANCE,
     max_iterations: int = 500,
-    watch: Callable[[KernelPoint, int], None] | None = None,
     signs: Sequence[FloatArray] = (),
     known: Sequence[Basin] = (),
     near: float = NEAR,
@@ -117,7 +118,6 @@ def minimise(
         point: start.
         tolerance: on ``KernelPoint.residual``.
         max_iterations: steps tried before giving up.
-        watch: called with each accepted point and the number of products so far.
         signs: diagonal symmetries of F that every point shall keep exactly, where rounding would break them.
         known: minima; a descent that comes close to one ends there.
         near: how close where F is the same: 0 where states are told apart that differ little.
@@ -154,12 +154,10 @@ def minimise(
         stalled = 0 if accept else stalled + 1
         if accept:
             at = trial
-            if watch is not None:
-                watch(steps.whole(at), products)
     return _stop(at, max_iterations, products, tolerance, f"stopped after {max_iterations} steps")
 
 
-def newton(point: KernelPoint, *, tolerance: float = 1e-10, max_iterations: int = 60) -> Stop:
+def newton(point: KernelPoint, *, tolerance: float = TOLERANCE, max_iterations: int = 60) -> Stop:
     """Solve the stationarity condition near ``point``, whatever the signature of the Hessian there.
 
     Steps are halved until ``‖G‖`` decreases.

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from numerics.errors import InputError, NotSolvedError
 from numerics.inputs.activation import Activation
-from numerics.inputs.scalars import integer, power_of_two
+from numerics.inputs.scalars import power_of_two
 from numerics.linalg import FloatArray
 from numerics.nonlinear.groups import whole
 from numerics.nonlinear.iteration import MomentMap
@@ -50,13 +50,12 @@ class HeldOutKernel:
     cross_error: FloatArray
 
 
-def held_out_kernel(solution: NonlinearSolution, *, size: int = SIZE, seed: int = 0) -> HeldOutKernel:
+def held_out_kernel(solution: NonlinearSolution, *, size: int = SIZE) -> HeldOutKernel:
     """The kernel of the problem's test patterns.
 
     Args:
         solution: a state of the training patterns, whose problem has ``x_test``.
         size: points of each of 16 batches, a power of 2.
-        seed: of the points.
 
     Raises:
         InputError: the problem has no test patterns; size.
@@ -65,11 +64,11 @@ def held_out_kernel(solution: NonlinearSolution, *, size: int = SIZE, seed: int 
     problem = solution.problem
     if problem.x_test is None:
         raise InputError("problem: has no test patterns; accepted: a problem with x_test")
-    size, seed = power_of_two(size, "size"), integer(seed, "seed", 0)
+    size = power_of_two(size, "size")
     phi = problem.activation
     space = trajectory_space(problem)
-    drawn = _drawn(space, phi, solution, size, seed)
-    rng = np.random.default_rng((seed, 1))
+    drawn = _drawn(space, phi, solution, size)
+    rng = np.random.default_rng((0, 1))
     cross, own, error = (
         np.stack(parts) for parts in zip(*[_one(x, solution, drawn, phi, rng) for x in problem.x_test], strict=True)
     )
@@ -96,7 +95,7 @@ class _Drawn:
     batch: NDArray[np.intp]
 
 
-def _drawn(space: TrajectorySpace, phi: Activation, solution: NonlinearSolution, size: int, seed: int) -> _Drawn:
+def _drawn(space: TrajectorySpace, phi: Activation, solution: NonlinearSolution, size: int) -> _Drawn:
     """Points at the state; for φ that is not odd from a mixture that is fitted to it in two rounds."""
     inverse, classes = space.inverse_embedding, space.classes
     kernel, conjugate = classes.reduced(solution.kernel), classes.gathered(solution.conjugate)
@@ -107,7 +106,7 @@ def _drawn(space: TrajectorySpace, phi: Activation, solution: NonlinearSolution,
         chosen = sample(
             space.d,
             size if final else min(size, ROUGH),
-            seed,
+            0,
             mixture,
             mirrored=mirror(space, phi),
             paired=phi.odd,
@@ -118,7 +117,7 @@ def _drawn(space: TrajectorySpace, phi: Activation, solution: NonlinearSolution,
         p /= p.sum()
         if not final:
             mean, covariance = tilted_moments(nodes.points, p, odd=False)
-            mixture = fitted(nodes.points, p, mean, covariance, seed)
+            mixture = fitted(nodes.points, p, mean, covariance, 0)
     # stationary on these points: at a fixed Φ̃ the noise of averages is several times as large
     moments = (kernel, *tilted_moments(nodes.points, p, odd=phi.odd))
     kept = kept_classes(space, phi, kernel)

@@ -41,7 +41,7 @@ class Joined:
     fluctuations: Fluctuations
 
 
-def joined_patterns(solution: NonlinearSolution, *, seed: int = 0) -> list[Joined]:
+def joined_patterns(solution: NonlinearSolution) -> list[Joined]:
     """Each of the problem's test patterns with the training patterns.
 
     Raises:
@@ -54,7 +54,7 @@ def joined_patterns(solution: NonlinearSolution, *, seed: int = 0) -> list[Joine
     if work > MOST_WORK:
         count = len(solution.problem.x_test)
         raise NotSolvedError(f"{count} test patterns beside {at.space.m} kernel rows would take too long")
-    rng = np.random.default_rng((seed, 1))
+    rng = np.random.default_rng((0, 1))
     try:
         return [_joined(solution, at, x, rng) for x in solution.problem.x_test]
     except np.linalg.LinAlgError as error:

@@ -21,8 +21,8 @@ from numerics.predictors.observables import autocorrelation, temporal_coherence
 from numerics.results.solution import Solution
 from numerics.threads import one_thread
 
-#: Length of a difference's step, relative to the kernel.
-STEP = 1e-3
+#: Length of a difference's step, relative to the kernel; draws of its Gaussian law.
+STEP, DRAWS = 1e-3, 20_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +128,7 @@ def misalignment(solution: Solution) -> Misalignment:
 
 
 @one_thread
-def misalignment_beyond(solution: Solution, width: int, *, draws: int = 20_000, seed: int = 0) -> float:
+def misalignment_beyond(solution: Solution, width: int) -> float:
     """Size of what ``⟨1 - CKA⟩`` of one network has beyond c/N: its mean over the Gaussian law of width N, less c/N.
 
     The kernel's third cumulants, of the same order 1/N², are not in it.
@@ -137,7 +137,7 @@ def misalignment_beyond(solution: Solution, width: int, *, draws: int = 20_000, 
         InputError, NotSolvedError: as for `numerics.kernel_sd`.
     """
     changes = np.array(list(kernel_changes(solution)))
-    normal = np.random.default_rng(seed).standard_normal((draws, len(changes)))
+    normal = np.random.default_rng(0).standard_normal((DRAWS, len(changes)))
     off = np.tensordot(normal, changes, axes=1) / np.sqrt(width)
     mean, limit = solution.kernel + kernel_shift(solution) / width, solution.kernel
     drawn = float(np.mean([1 - alignment(mean + sign * off, limit) for sign in (1, -1)]))

@@ -66,18 +66,6 @@ def kernel_sd(solution: Solution, width: int, *, progress: bool | Progress | Non
     return np.sqrt(variance / width)
 
 
-@one_thread
-def kernel_covariance(solution: Solution, width: int) -> FloatArray:
-    """Covariance of the kernel's entries at width N, (nP, nP, nP, nP).
-
-    Raises:
-        InputError, NotSolvedError: as for `kernel_sd`.
-    """
-    _require_width(width)
-    changes = np.array(list(kernel_changes(solution)))
-    return np.asarray(np.einsum("kab,kcd->abcd", changes, changes, optimize=True) / width)
-
-
 def kernel_changes(solution: Solution) -> Iterator[FloatArray]:
     """Independent changes c_a of the kernel, (nP, nP) each: ``N Cov(Φ_ij, Φ_kl) → Σ_a c_{a,ij} c_{a,kl}``.
 

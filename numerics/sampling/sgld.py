@@ -53,11 +53,11 @@ class SGLDState:
         """The weights, W written out; all noise must have been drawn (`complete`)."""
         return Weights(self.U, self.W.written_out(), self.V)
 
-    def complete(self, rng: np.random.Generator, spare: Array | None = None, threads: int = 1) -> SGLDState:
+    def complete(self, rng: np.random.Generator, spare: Array | None = None) -> SGLDState:
         """The same state with W's noise drawn in all directions, given those known; arguments as of `SGLD.step`."""
         if self.W.noise.variance == 0:
             return self
-        return replace(self, W=self.W.drawn(rng, factor=self.W.scale, spare=spare, threads=threads))
+        return replace(self, W=self.W.drawn(rng, factor=self.W.scale, spare=spare))
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,11 +13,10 @@ from numerics.checking import weights
 from numerics.checking.check import check
 from numerics.checking.laws import law_of
 from numerics.checking.regions import nearest, region
-from numerics.continuation.diagram import continue_branch
-from numerics.errors import InputError
 from numerics.inputs.problem import Problem
 from numerics.nonlinear.trajectories import state_average
 from numerics.predictors.finite_width import log_mass
+from tests.continuation.one_branch import branch_through
 
 nan = np.nan
 
@@ -140,7 +139,5 @@ def test_whatever_a_state_is_asked(task, activation, tmp_path):
         return
     assert kernel_sd(state, 64).shape == kernel_shift(state).shape == (positions, positions)
     assert certify(state) is not None
-    branch = continue_branch(problem, "kappa", (0.25, 0.35), state.reduced)
+    branch = branch_through(problem, "kappa", (0.25, 0.35), state.reduced)
     assert len(branch.points) > 1
-    with pytest.raises(InputError, match=r"kernel: .*accepted"):
-        continue_branch(problem, "kappa", (0.25, 0.35), state.kernel)

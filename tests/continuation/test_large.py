@@ -12,9 +12,10 @@ import pytest
 
 from numerics import solve, solve_all
 from numerics.continuation import linear
-from numerics.continuation.diagram import continue_branch, diagram
+from numerics.continuation.diagram import diagram
 from numerics.inputs.problem import Problem, endpoint
 from numerics.linear.functional import kernel_functional
+from tests.continuation.one_branch import branch_through
 
 
 def signal_at(problem, r):
@@ -39,7 +40,7 @@ def assert_pitchfork(problem):
     exact = signal_at(problem, (n - 1) / (n - 2))
     problem = problem.with_(y=np.sqrt(exact) * problem.y)
     start = problem.with_(y=np.sqrt(0.95) * problem.y)
-    branch = continue_branch(start, "signal", (0.98, 1.08), solve(start).reduced)
+    branch = branch_through(start, "signal", (0.98, 1.08), solve(start).reduced)
     (fork,) = branch.events
     assert fork.type == "pitchfork"
     assert abs(0.95 * fork.value - 1) < 1e-10
@@ -74,7 +75,7 @@ def test_fold_and_branches_are_those_of_the_whole_hessian(monkeypatch):
     found = {}
     for largest in (27, 1):
         monkeypatch.setattr(linear, "DENSE", largest)
-        branch = continue_branch(problem, "signal", (0.99, 1.02), unstable.reduced)
+        branch = branch_through(problem, "signal", (0.99, 1.02), unstable.reduced)
         (fold,) = [event for event in branch.events if event.type == "fold"]
         found[largest] = fold.value, branch.kernels[[0, -1]], branch.negative
     assert abs(found[27][0] - found[1][0]) < 1e-11

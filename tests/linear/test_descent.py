@@ -43,10 +43,11 @@ def test_descent_ends_near_a_stationary_kernel(problem):
     assert end.residual < 1e-5
 
 
-def test_bounded_steps():
+def test_bounded_steps(monkeypatch):
+    monkeypatch.setattr(descent, "MOST_STEPS", 1)
     functional = kernel_functional(PROBLEMS[0])
     prior = functional.prior_kernel()
-    once = functional.at(descent.descend(functional, [prior], iterations=1)[0][0])
+    once = functional.at(descent.descend(functional, [prior])[0][0])
     assert once.free_energy < functional.at(prior).free_energy
     assert once.residual > 1e-5
 
@@ -88,9 +89,9 @@ class Planted:
         return np.array([self.F(x) for x in z[:, 0]]), np.array([[self.slope(x)] for x in z[:, 0]])
 
 
-def ended(F, slope, start, *, iterations=50, tolerance=1e-6, known=()):
+def ended(F, slope, start, *, known=()):
     planted = Planted(F, slope)
-    z, value = descent._minimise(planted, np.array([[start]]), iterations, tolerance, np.array(known))
+    z, value = descent._minimise(planted, np.array([[start]]), np.array(known))
     assert value[0] == F(z[0, 0])
     return z[0, 0], planted.asked
 
@@ -124,8 +125,9 @@ def test_a_step_that_is_too_long_is_cut_to_the_parabolas_minimum():
         assert ended(F, lambda x: 4 * x, 0.1)[1][2] == pytest.approx(0.1 - 0.4 * share)
 
 
-def test_descents_without_a_minimum_end_at_their_bounds():
-    end, asked = ended(lambda x: -x, lambda x: -1.0, 0.0, iterations=5)
+def test_descents_without_a_minimum_end_at_their_bounds(monkeypatch):
+    monkeypatch.setattr(descent, "MOST_STEPS", 5)
+    end, asked = ended(lambda x: -x, lambda x: -1.0, 0.0)
     assert len(asked) == 6
     assert end == asked[-1]
     steps = np.diff(asked)

@@ -117,15 +117,19 @@ def test_across_groups_the_hessian_is_one_half(kind):
 
 
 @pytest.mark.parametrize("arch", ["rnn", "dnn"])
-def test_a_descent_that_comes_close_to_a_known_minimum_ends_there(arch):
+def test_a_descent_that_comes_close_to_a_known_minimum_ends_there(arch, monkeypatch):
     functional = kernel_functional(problem_of("one label time", arch=arch))
     start = functional.at(functional.prior_kernel())
     stop = trust_region.minimise(start)
     smallest = float(trust_region.smallest_modes(stop.point)[0][0])
-    basin, seen = trust_region.Basin.of(stop, smallest), []
-    again = trust_region.minimise(
-        start.move(0.1 * np.eye(functional.dimension)), known=[basin], watch=lambda point, _: seen.append(point)
-    )
+    basin, seen, moved = trust_region.Basin.of(stop, smallest), [], steps.moved
+
+    def watched(*arguments):
+        seen.append(moved(*arguments))
+        return seen[-1]
+
+    monkeypatch.setattr(trust_region.steps, "moved", watched)
+    again = trust_region.minimise(start.move(0.1 * np.eye(functional.dimension)), known=[basin])
     assert again is stop
     assert seen[-1].residual > 1e-10  # before it converged
     # at another F it goes on

@@ -90,8 +90,14 @@ def test_a_truncated_step_without_a_boundary_is_newtons(problem):
 def test_a_minimum_is_reached_in_few_steps_each_downhill(problem, dense, monkeypatch):
     if not dense:
         monkeypatch.setattr(trust_region, "DENSE", 0)
-    energies = []
-    stop = trust_region.minimise(point_of(problem, 0), watch=lambda here, products: energies.append(here.free_energy))
+    energies, moved = [], trust_region.steps.moved
+
+    def watched(here, *arguments):
+        energies.append(here.free_energy)
+        return moved(here, *arguments)
+
+    monkeypatch.setattr(trust_region.steps, "moved", watched)
+    stop = trust_region.minimise(point_of(problem, 0))
     assert stop.converged
     assert stop.iterations < 25
     assert np.max(np.diff(energies)) < 1e-9 * (1 + abs(energies[-1]))

@@ -8,7 +8,7 @@ import pytest
 from numerics import solve
 from numerics.inputs.problem import Problem, endpoint
 from numerics.linalg import from_vector, to_vector
-from numerics.predictors.finite_width import kernel_covariance, kernel_mean, kernel_sd, kernel_shift, log_mass
+from numerics.predictors.finite_width import kernel_mean, kernel_sd, kernel_shift, log_mass
 from numerics.predictors.generalisation import held_out, held_out_kernel, training
 from numerics.predictors.observables import outliers
 from numerics.predictors.output_shift import output_shift
@@ -16,6 +16,7 @@ from numerics.results.readout import mean_outputs
 from numerics.symmetry.group import sign_symmetries
 from tests.linear.dense_reference import Dense
 from tests.linear.test_any_sharing import FAMILIES, random_problem
+from tests.predictors.covariances import kernel_covariance
 from tests.sampling.sharing_cases import root
 
 TIED = [[1.0, 0.9, 0.0], [0.9, 1.0, 0.0], [0.0, 0.0, 0.7]]
@@ -89,7 +90,7 @@ def test_fluctuations_and_shifts_are_those_of_differences_of_the_density(seed):
     assert state.stable
     covariance, shift = finite_differences(problem, state.kernel)
     m = len(state.kernel)
-    mine = kernel_covariance(state, 1).reshape(m * m, m * m)
+    mine = kernel_covariance(state).reshape(m * m, m * m)
     basis = from_vector(np.eye(m * (m + 1) // 2), m).reshape(-1, m * m)
     np.testing.assert_allclose(basis @ mine @ basis.T, covariance, rtol=1e-5, atol=1e-6 * np.abs(covariance).max())
     np.testing.assert_allclose(kernel_sd(state, 4) ** 2, np.diagonal(mine).reshape(m, m) / 4, rtol=1e-10)

@@ -12,7 +12,8 @@ from numerics import solve, solve_all
 from numerics.errors import InputError
 from numerics.inputs.problem import endpoint
 from numerics.inputs.teachers import sequence
-from numerics.predictors.finite_width import kernel_covariance, kernel_mean, kernel_sd, kernel_shift
+from numerics.predictors.finite_width import kernel_mean, kernel_sd, kernel_shift
+from tests.predictors.covariances import kernel_covariance
 from theory import symbols
 from theory.coherent_branch import coherent_branch
 from theory.fluctuations import (
@@ -41,11 +42,11 @@ def test_coherent_state_matches_the_closed_forms():
     np.testing.assert_allclose(state.kernel, as_matrix(branch.kernel, point), rtol=1e-9)
     np.testing.assert_allclose(kernel_shift(state), as_matrix(coherent_mean_shift(branch), point), rtol=1e-6)
     exact = np.array(coherent_covariance(branch).subs(point).evalf(), dtype=float)
-    mine = kernel_covariance(state, 100)
+    mine = kernel_covariance(state)
     places = [(t - 1, s - 1) for t, s in PAIRS]
     mine = np.array([[mine[(*a, *b)] for b in places] for a in places])
-    np.testing.assert_allclose(100 * mine, exact, rtol=1e-7)
-    np.testing.assert_allclose(kernel_sd(state, 100) ** 2, np.einsum("abab->ab", kernel_covariance(state, 100)))
+    np.testing.assert_allclose(mine, exact, rtol=1e-7)
+    np.testing.assert_allclose(kernel_sd(state, 100) ** 2, np.einsum("abab->ab", kernel_covariance(state) / 100))
 
 
 @pytest.mark.parametrize("arch", ["rnn", "dnn"])

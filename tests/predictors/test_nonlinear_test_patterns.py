@@ -101,7 +101,7 @@ def test_test_patterns_are_unsupervised_patterns_of_the_joint_problem(activation
 def test_points_for_test_patterns_are_those_of_a_state_that_is_stationary_on_them(activation):
     """Few points, so that the state itself is off by a per cent on them."""
     state = lowest_state(endpoint(3, 1.0, activation=activation))
-    drawn = _drawn(trajectory_space(state.problem), state.problem.activation, state, 64, 0)
+    drawn = _drawn(trajectory_space(state.problem), state.problem.activation, state, 64)
     seen = (drawn.activity * drawn.probability[:, None]).T @ drawn.activity
     assert np.abs(drawn.kernel - seen).max() < 1e-5 * seen.max()
     assert 1e-4 * seen.max() < np.abs(state.kernel - seen).max() < 0.1 * seen.max()

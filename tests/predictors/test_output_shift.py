@@ -9,6 +9,7 @@ from numerics.inputs.problem import Problem, endpoint
 from numerics.inputs.teachers import sequence
 from numerics.predictors.output_shift import output_shift
 from numerics.results.readout import mean_outputs
+from tests.predictors.covariances import kernel_covariance
 
 
 def test_one_hidden_time_against_quadrature():
@@ -32,7 +33,7 @@ def test_one_hidden_time_against_quadrature():
 @pytest.mark.parametrize("arch", ["rnn", "dnn"])
 def test_the_expansion_of_the_outputs(arch):
     """The quadratic part against finite differences along drawn changes of the kernel with the theory's covariance."""
-    from numerics.predictors.finite_width import kernel_covariance, kernel_shift
+    from numerics.predictors.finite_width import kernel_shift
 
     solution = solve(sequence(4, 1.1, 2.0, (1, 3), arch=arch, kappa=0.7, w=0.8, v=1.2))
     problem, H = solution.problem, solution.kernel
@@ -42,7 +43,7 @@ def test_the_expansion_of_the_outputs(arch):
         gram = problem.v * kernel[np.ix_(T, T)] + problem.kappa * np.eye(len(T))
         return problem.v * kernel[:, T] @ np.linalg.solve(gram, problem.labels)
 
-    covariance = kernel_covariance(solution, 1).reshape(size**2, size**2)
+    covariance = kernel_covariance(solution).reshape(size**2, size**2)
     values, vectors = np.linalg.eigh(covariance)
     step, bend = 1e-3, np.zeros(size)
     for value, vector in zip(values, vectors.T, strict=True):

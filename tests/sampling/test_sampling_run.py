@@ -495,7 +495,7 @@ def test_langevin_step_does_not_depend_on_threads():
         state = sampler.init(rng, weights)
         for _ in range(3):
             state, _ = sampler.step(rng, state)
-        steps.append(state.complete(rng, threads=threads).weights.W)
+        steps.append(state.complete(rng).weights.W)
     assert np.array_equal(*steps)
 
 

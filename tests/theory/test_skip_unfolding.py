@@ -114,11 +114,11 @@ def test_the_way_to_a_cusp_begins_near_the_tricritical_noise_and_stretches_it_tw
     """Planted cusps, ψ = √ε and a = ε² at a distance ε from it: each is the guess for the next."""
     tricritical, met = mp.mpf(56) / 3, []
 
-    def started(T, arch, near, offset):
+    def started(T, near, offset):
         met.append(offset)
         return mp.sqrt(offset), offset**2, "H", "signal"
 
-    def solved(T, arch, kappa, guess, H, signal):
+    def solved(T, kappa, guess, H, signal):
         offset = kappa - tricritical
         assert abs(guess[0] / mp.sqrt(offset) - 1) < 1e-9
         assert abs(guess[1] / offset**2 - 1) < 1e-9
