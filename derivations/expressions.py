@@ -34,6 +34,15 @@ def with_legend(text: str) -> str:
     return "\n".join([*shown, text])
 
 
+def with_derivatives(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields in which derivatives of F are called that, dF/dH_11; JSON has their kernel entries alone."""
+    named = dict(fields)
+    for name, sign in (("equations", "d"), ("second_derivatives", "d^2")):
+        if name in named:
+            named[name] = {f"{sign}F/d{key.replace(' ', ' d')}": value for key, value in named[name].items()}
+    return named
+
+
 def as_text(fields: Mapping[str, Any], phrases: Callable[[str], str] = lambda name: "") -> str:
     """One name a line; tables and sequences of tables indented below theirs.
 

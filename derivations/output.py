@@ -88,7 +88,7 @@ def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table()
     shown = [tuple(row) for row in rows]
     for index, name in enumerate(header):
         words = all(re.fullmatch(r"[^\d]*[A-Za-z]{2}.*", row[index]) for row in shown)
@@ -99,6 +99,7 @@ def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]
     console = Console()
     if not console.is_terminal:
         console.width = 10_000  # a file or a pipe has room: nothing is cut short
+    console.print(title, style="bold", markup=False, highlight=False)  # as the table's own it would wrap at its width
     console.print(table)
 
 

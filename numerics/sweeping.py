@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from numerics import processes
+from numerics.continuation.parameters import PARAMETERS
 from numerics.errors import InputError
 from numerics.files import refused_if_unwritable, whole_file
 from numerics.inputs.arguments import require_kind
@@ -93,7 +94,7 @@ class Sweep(Result):
         for line, place in zip(self.free_energy.reshape(len(values), -1).T, others, strict=True):
             label = ", ".join(f"{other} = {value}" for (other, _), value in zip(self.axes[1:], place, strict=True))
             ax.plot(values, line, **lines(style, marker="o", markersize=3, label=label or None))
-        ax.set(xlabel=name, ylabel="free energy $F$")
+        ax.set(xlabel=PARAMETERS[name].symbol if name in PARAMETERS else name, ylabel="free energy $F$")
         if len(self.axes) > 1:
             ax.legend()
 

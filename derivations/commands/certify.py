@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 def command(problem: Problem, all_branches: bool, as_json: bool) -> int:
     """Prove that a stationary kernel lies within a stated radius of the solved one, and its Hessian's signature.
 
-    Linear networks, at most 24 rows of the unknown matrix (times × rank of the inputs). Needs python-flint (the extra
-    "certify"). Exit status 1 if a state is not proved; its status says why.
+    Linear networks, at most 24 rows of the unknown matrix (times × rank of the inputs). The proof is for the labels as
+    double precision has them, √λ rounded, so that digits beyond the 16th are not those of solve --digits. Needs
+    python-flint (the extra "certify"). Exit status 1 if a state is not proved; its status says why.
     """
     from numerics import solve, solve_all
     from numerics.certificate.certify import certifiable, certify

@@ -179,10 +179,10 @@ def command(
             raise click.UsageError(f"--only: is {only!r}, which is no formula; accepted: --format text or json for it")
         click.echo(formulas)
     else:
-        from derivations.expressions import as_text, with_legend
+        from derivations.expressions import as_text, with_derivatives, with_legend
         from derivations.quantities import phrase
 
-        click.echo(with_legend(as_text(shown, partial(phrase, what))))
+        click.echo(with_legend(as_text(with_derivatives(shown), partial(phrase, what))))
     return 0
 
 

@@ -26,7 +26,9 @@ class Over(ParameterType):
         if isinstance(value, tuple | list):
             return tuple(value)
         name, _, span = value.partition("=")
-        accepted = f"name=first:last:count, 0 ≤ first < last, count ≥ 2, such as signal=1:40:200, for {_names()}"
+        accepted = (
+            f"name=first:last:count, 0 < first < last (rho: from 0), count ≥ 2, such as signal=1:40:200, for {_names()}"
+        )
         try:
             first, last, count = span.split(":")
             low, high, number = float(first), float(last), int(count)

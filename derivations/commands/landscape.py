@@ -150,7 +150,7 @@ def picture(
                 plane.annotate(name, place, (0, below), textcoords="offset points", ha="center", **outlined)
             plane.set(
                 xlabel=r"part of $H$ that $W \to -W$ reverses",
-                ylabel=r"part of $H$ that it keeps",
+                ylabel=r"part of $H$ that $W \to -W$ keeps",
                 title="straight cut through these states",
             )
             figure.colorbar(filled, ax=plane, label=r"free energy $F - F_\mathrm{lowest}$", format="%g")

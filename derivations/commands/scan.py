@@ -145,7 +145,7 @@ def print_scan(found: Scan) -> None:
             rows.append(
                 [
                     branch.name,
-                    f"{value.min():.5g} … {value.max():.5g}",
+                    f"{value.min():.5g}" + (f" … {value.max():.5g}" if len(value) > 1 else ""),
                     f"{stable.sum()} of {there.sum()}",
                     f"{branch.order_parameter[there][-1]:.6g}",
                     f"{branch.residual[there].max():.0e}",
@@ -172,4 +172,5 @@ def print_scan(found: Scan) -> None:
     if not jumps:
         click.echo("No transition of the lowest state on the way up or down: no hysteresis loop.")
         return
-    output.print_table("Hysteresis loop", ["way", name, "branches", "order parameter", "transition"], jumps)
+    title = "Hysteresis loop" if found.loop.width else "Transitions on the way up and down: no hysteresis loop"
+    output.print_table(title, ["way", name, "branches", "order parameter", "transition"], jumps)

@@ -35,7 +35,11 @@ if TYPE_CHECKING:
     type=int,
     help="Network width N: adds fluctuations of kernel and outputs, and their mean; the odds of several minima.",
 )
-@click.option("--digits", type=int, help="Adds kernel_exact, the kernel to this many digits (endpoint, T ≤ 5).")
+@click.option(
+    "--digits",
+    type=int,
+    help="Adds kernel_exact, the kernel to this many digits, at λ and κ as written (endpoint, T ≤ 5).",
+)
 @click.option(
     "--checkpoint", type=click.Path(path_type=Path), help="File to resume a nonlinear problem from and save to."
 )
@@ -93,8 +97,8 @@ def command(
             print_overview(solutions)
         if odds is not None:
             print_weights(solutions, odds)
-        for solution, fields, found in zip(solutions, states, outputs, strict=True):
-            print_state(solution, fields, found)
+        for position, (solution, fields, found) in enumerate(zip(solutions, states, outputs, strict=True)):
+            print_state(solution, fields, found, position + 1 if len(solutions) > 1 else None)
         if out is not None:
             click.echo(out)
     if solutions.incomplete:

@@ -72,13 +72,16 @@ def order_note(shift: FloatArray, left: FloatArray) -> str | None:
     if np.linalg.norm(left) <= ENOUGH * size:
         return None
     return (
-        f"the next is {np.linalg.norm(left) / size:.0%} of the shift, {left.max():.2g} in a kernel entry, as near a "
-        "transition, where the expansion in 1/N fails"
+        f"the next order is {np.linalg.norm(left) / size:.0%} of the shift (up to {left.max():.2g} in a kernel entry); "
+        "near a transition the expansion in 1/N fails"
     )
 
 
-def print_order(solution: Solution, shift: FloatArray, left: FloatArray | None) -> None:
-    """The mean kernel's shift at a width, and how large the next order in 1/N is, None where it is not known."""
+def print_order(solution: Solution, shift: FloatArray, left: FloatArray | None, named: str = "") -> None:
+    """The mean kernel's shift at a width, and how large the next order in 1/N is, None where it is not known.
+
+    `named` begins what is said on standard error.
+    """
     import numpy as np
 
     from numerics.nonlinear.solution import NonlinearSolution
@@ -88,7 +91,7 @@ def print_order(solution: Solution, shift: FloatArray, left: FloatArray | None) 
     if left is None and isinstance(solution, NonlinearSolution):
         left = np.full_like(shift, np.inf)
     if left is not None and (note := order_note(shift, left)):
-        click.echo(f"First order in 1/N may not be enough: {note}.", err=True)
+        click.echo(f"{named}First order in 1/N may not be enough: {note}.", err=True)
 
 
 def prediction_fields(found: Predictions) -> dict[str, Any]:
@@ -137,8 +140,8 @@ def odds_fields(solution: Solution, odds: PhaseWeights | None) -> dict[str, Any]
     return {}
 
 
-def print_predictions(found: Predictions) -> None:
-    """Outputs as a table: by pattern and time, or, of means alone, a row for each pattern."""
+def print_predictions(found: Predictions, named: str = "") -> None:
+    """Outputs as a table: by pattern and time, or, of means alone, a row for each pattern; `named` as `print_order`."""
     if found.width is None and found.test_mean is None:
         output.print_outputs("Prediction ⟨f^(t+1)⟩", found.mean)
     else:
@@ -148,7 +151,7 @@ def print_predictions(found: Predictions) -> None:
         if len(rows) > len(shown):
             click.echo(f"{len(shown)} of {len(rows)} rows; all: with --json.")
     for sentence in found.missing:
-        click.echo(f"{sentence[0].upper()}{sentence[1:]}.", err=True)
+        click.echo(f"{named}{sentence[0].upper()}{sentence[1:]}.", err=True)
 
 
 def _of_matrices(solution: Solution, found: tuple[Any, ...]) -> Any:
@@ -170,39 +173,40 @@ def _listed(rows: list[str]) -> str:
     return "; ".join(row or "none" for row in rows) if any(rows) else "none"
 
 
-def print_state(solution: Solution, fields: dict[str, Any], outputs: Predictions) -> None:
-    """One stationary state as tables."""
-    width = outputs.width
+def print_state(solution: Solution, fields: dict[str, Any], outputs: Predictions, number: int | None = None) -> None:
+    """One stationary state as tables; `number` is its place in those of `print_overview`."""
+    width, named = outputs.width, "" if number is None else f"State {number}: "
     from numerics.results.display import sign_fact
 
     problem = solution.problem
     n, P = problem.n, problem.P
     stability = "stable" if solution.stable else "unstable"
-    title = f"Kernel {problem.kernel_symbol} ({problem.network}, {solution.branch}, {stability})"
+    title = f"{named}Kernel {problem.kernel_symbol} ({problem.network}, {solution.branch}, {stability})"
     output.print_kernel(title, solution.kernel, n, P)
     if "kernel_sd" in fields:
         output.print_kernel("Standard deviation of the kernel at this width", fields["kernel_sd"], n, P)
     if width is not None and "kernel_shift" in fields:
-        print_order(solution, fields["kernel_shift"] / width, fields.get("kernel_next_order"))
+        print_order(solution, fields["kernel_shift"] / width, fields.get("kernel_next_order"), named)
     exact = fields.get("kernel_exact", ())
     output.print_entries(problem, [row[j] for i, row in enumerate(exact) for j in range(i, len(row))])
     scalars = [(name, output.number(fields[name], 10)) for name in ("free_energy", "energy", "entropy")]
     scalars += [("residual", f"{solution.residual:.1e}"), ("status", solution.status)]
-    if solution.next_free_energy is not None:
+    if solution.next_free_energy is not None and solution.stable:
         above = output.number(solution.next_free_energy - solution.free_energy, 3)
         scalars.append(("minima compared", f"{solution.minima}; F of the next one is {above} above"))
-    elif solution.minima:
+    elif solution.minima and solution.stable:
         scalars.append(("minima compared", str(solution.minima)))
     output.print_table("State", ["quantity", "value"], scalars)
-    print_predictions(outputs)
+    print_predictions(outputs, named)
     for name, fact in sign_fact(solution.sign_arbitrary):
         click.echo(f"{name.capitalize()} {fact}")
+    each = "" if problem.arch == "rnn" else "; for each W^(s) in turn"
     if "outliers" in fields:
         shown = [", ".join(_complex(value) for value in row) for row in _rows(problem, fields["outliers"])]
-        click.echo(f"Outlier eigenvalues of W (bulk radius √w): {_listed(shown)}")
+        click.echo(f"Outlier eigenvalues of W (bulk radius √w{each}): {_listed(shown)}")
     if "singular_outliers" in fields:
         shown = [", ".join(map(output.number, row)) for row in _rows(problem, fields["singular_outliers"])]
-        click.echo(f"Singular values of W beyond the bulk (2√w): {_listed(shown)}")
+        click.echo(f"Singular values of W beyond the bulk (2√w{each}): {_listed(shown)}")
     print_averages(solution)
 
 
@@ -219,7 +223,7 @@ def print_overview(solutions: Sequence[Solution]) -> None:
         ]
         for position, state in enumerate(solutions)
     ]
-    header = ["state", "free energy", "branch", "", "order parameter", "residual"]
+    header = ["state", "free energy", "branch", "stability", "order parameter", "residual"]
     output.print_table(f"{len(solutions)} stationary states, in order of free energy", header, rows)
 
 

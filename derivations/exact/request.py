@@ -106,6 +106,8 @@ def one_entry(fields: Fields, times: tuple[int, ...]) -> Fields:
     Raises:
         InputError: times that are no two hidden times.
     """
+    from sympy import Integer
+
     n = fields["T"] - 1
     if len(times) != 2 or not all(1 <= t <= n for t in times):
         given = ",".join(map(str, times))
@@ -114,5 +116,6 @@ def one_entry(fields: Fields, times: tuple[int, ...]) -> Fields:
     orders = []
     for order in fields["orders"]:
         tables = {key: table for key, table in order.items() if isinstance(table, dict)}
-        orders.append(order | {key: {k: v for k, v in table.items() if k == name} for key, table in tables.items()})
+        own = {key: {k: v for k, v in table.items() if k == name} for key, table in tables.items()}
+        orders.append(order | own | {"kernel": {name: order["kernel"].get(name, Integer(0))}})
     return fields | {"orders": orders}

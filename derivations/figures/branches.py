@@ -20,7 +20,8 @@ def picture(found: Scan, path: Path) -> None:
         figure, (above, below) = plt.subplots(2, 1, figsize=(3.4, 4.4), sharex=True)
         found.draw(above)
         found.draw(below, height="free_energy")
-        wide = found.value[-1] / found.value[0] > 20 and found.value[1] / found.value[0] < 2
+        first, second, last = found.value[[0, 1, -1]]
+        wide = last > 20 * first > 0 and second < 2 * first
         above.set(xlabel="", xscale="log" if wide else "linear")
         below.set(xlim=(found.value[0], found.value[-1]))
         for ax in (above, below):

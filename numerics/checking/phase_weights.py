@@ -19,7 +19,7 @@ from numerics.progress import Progress, watched
 from numerics.results.base import Result
 from numerics.results.display import Facts, number
 from numerics.results.labelled import Arrays, counted, problem_attributes
-from numerics.results.plotting import lines
+from numerics.results.plotting import lines, task_title
 from numerics.results.solution import Solution
 
 #: Next order of the log of the odds, with its error, that is told as one that matters.
@@ -75,16 +75,18 @@ class PhaseWeights(Result):
         if len(self.phases) < 2:
             return None
         if beyond is None:
-            return "the odds are to leading order in 1/N, and the size of the next is not known"
+            return "the odds are to leading order in 1/N; the size of the next order is not known"
         worst = int(np.argmax(np.abs(beyond) + error))
         if abs(beyond[worst]) + error[worst] <= ENOUGH:
             return None
         size = f"{beyond[worst]:.2g} ± {error[worst]:.2g}"
-        said = f"the next adds {size} to the log of the odds of phase {worst + 1} to the first"
+        named = _named(self.phases[worst])
+        said = f"the next order adds {size} to the log of the odds of the minimum at F = {named} to the heaviest"
         if error[worst] > MOST_LEFT:
-            return f"no order in 1/N is enough for the odds: {said}, as near a transition or where phases are not apart"
+            return f"no order in 1/N gives the odds, next to a transition or where minima merge: {said}"
         included = all(phase.basis in ("density", "two loops") for phase in self.phases)
-        return f"the leading order in 1/N is not enough: {said}{', which the weights have in them' if included else ''}"
+        where = "; the weights include it" if included else ""
+        return f"the leading order in 1/N is not enough: {said}{where}"
 
     @property
     def log_weights(self) -> FloatArray:
@@ -105,10 +107,15 @@ class PhaseWeights(Result):
         return ((f"weights at N = {self.width}", ", ".join(weights)), ("they rest on", rests), *orders, *even, *warned)
 
     def draw(self, ax: Any, **style: Any) -> None:
-        """The logs of the weights over the free energies."""
+        """The logs of the weights over the free energies, each with the branch of its minimum."""
         mark = lines(style, linestyle="", marker="o")
-        ax.plot([phase.state.free_energy for phase in self.phases], self.log_weights, **mark)
+        energies = [phase.state.free_energy for phase in self.phases]
+        ax.plot(energies, self.log_weights, **mark)
+        for phase, place in zip(self.phases, zip(energies, self.log_weights, strict=True), strict=True):
+            ax.annotate(phase.state.branch, place, xytext=(0, 6), textcoords="offset points", ha="center", va="bottom")
+        ax.margins(0.2)
         ax.set(xlabel="free energy $F$", ylabel=f"log of the weight at $N = {self.width}$")
+        ax.set_title(task_title(self.problem), loc="left")
 
     def labelled(self) -> Arrays:
         """Along the phase, which counts from 1, the heaviest first."""

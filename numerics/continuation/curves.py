@@ -44,9 +44,12 @@ def _between(values: FloatArray, slopes: FloatArray, lengths: FloatArray) -> Flo
 
 def _order_parameter(piece: Piece, place: int) -> tuple[float, float]:
     """Of a followed point, and its derivative by arclength."""
-    point, P = piece.branch.points[place], piece.branch.track.family.problem.P
-    space, L = point.state.functional.space, point.state.L
-    block, change = (space.expand(each)[-P:, -2 * P : -P] for each in (point.state.H, L @ point.tangent @ L.T))
+    point, family = piece.branch.points[place], piece.branch.track.family
+    space, H, L, P = point.state.functional.space, point.state.H, point.state.L, family.problem.P
+    block, change = (space.expand(each)[-P:, -2 * P : -P] for each in (H, L @ point.tangent @ L.T))
+    if family.parameter.functional is None:  # coordinates of kernels change with the parameter too
+        above, below = (family.functional(point.theta + step).space.expand(H) for step in (_STEP, -_STEP))
+        change = change + point.rate * (above - below)[-P:, -2 * P : -P] / (2 * _STEP)
     size, moved = float(np.linalg.norm(block)), float(np.linalg.norm(change))
     if size > 1e-9 * max(1.0, moved):
         return size, float(np.vdot(block, change)) / size

@@ -72,7 +72,7 @@ def draw_scan(found: Scanned, ax: Any, height: Height, **style: Any) -> None:
         T = found.problem.T
         ax.set_ylabel(rf"order parameter $\|{_kernel(found)}^{{{T - 1},{T - 2}}}\|$")
     else:
-        ax.set_ylabel(r"free energy $F - F_\mathrm{lowest}$")
+        ax.set_ylabel(r"free energy $F - F_\mathrm{lowest}$" if len(found.branches) > 1 else "free energy $F$")
     ax.set_xlabel(PARAMETERS[found.parameter].symbol)
 
 
@@ -112,7 +112,12 @@ def _at_values(on_grid: FloatArray, found: Scanned, values: FloatArray) -> Float
 
 
 def _lowest(found: Scanned, values: FloatArray) -> FloatArray:
-    """The lowest free energy of all branches at some values: those of the grid where branches are not followed."""
+    """The lowest free energy of all branches at some values: those of the grid where branches are not followed.
+
+    0 where there is one branch alone.
+    """
+    if len(found.branches) == 1:
+        return np.zeros(len(values))
     energies = [
         branch.free_energy
         if branch.curve is None

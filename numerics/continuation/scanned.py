@@ -67,7 +67,7 @@ class Scan(Result):
     def counted(self) -> str:
         """One sentence on the signed counts."""
         if not self.incomplete.any():
-            return f"Σ(-1)^index = 1 at every {self.parameter}, for every lag period."
+            return f"Σ(-1)^index = 1 at every {self.parameter}, as it must be where no state is missing."
         missing = self.value[self.incomplete]
         where = f"{len(missing)} value{'s' * (len(missing) > 1)} from {missing[0]:.6g} to {missing[-1]:.6g}"
         return f"Σ(-1)^index differs from 1 at {where} of {self.parameter}: a state is missing there."

@@ -37,7 +37,8 @@ def integer(value: Any, argument: str, least: int, most: int | None = None, acce
     except TypeError:
         whole = None
     if whole is None or whole < least or (most is not None and whole > most):
-        raise InputError(f"{argument}: is {shown(value)}; accepted: {accepted}")
+        is_float = isinstance(value, float | np.floating)
+        raise InputError(f"{argument}: is {repr(float(value)) if is_float else shown(value)}; accepted: {accepted}")
     return whole
 
 

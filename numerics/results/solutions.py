@@ -12,7 +12,7 @@ from numerics.errors import InputError
 from numerics.results.base import Result
 from numerics.results.display import Facts, number
 from numerics.results.labelled import Arrays, counted, problem_attributes
-from numerics.results.plotting import lines
+from numerics.results.plotting import lines, task_title
 from numerics.results.solution import Solution
 
 
@@ -63,12 +63,19 @@ class Solutions(Result, Sequence[Solution]):
 
     def draw(self, ax: Any, **style: Any) -> None:
         """The free energies in order: filled where the state is stable, of another colour where it is coherent."""
+        named: set[str] = set()
         for place, state in enumerate(self.states, start=1):
+            name = f"{state.branch}, {'stable' if state.stable else 'not stable'}"
             color = "C1" if state.branch == "coherent" else "C0"
             filled = color if state.stable else "none"
-            mark = lines(style, linestyle="", marker="o", color=color, markerfacecolor=filled)
+            label = None if name in named else name
+            named.add(name)
+            mark = lines(style, linestyle="", marker="o", color=color, markerfacecolor=filled, label=label)
             ax.plot(place, state.free_energy, **mark)
         ax.set(xlabel="state", ylabel="free energy $F$", xticks=range(1, len(self) + 1))
+        if self.states:
+            ax.set_title(task_title(self.states[0].problem), loc="left")
+            ax.legend(fontsize="small")
 
     def labelled(self) -> Arrays:
         """The states along a dimension ``state``, which counts from 1 in order of free energy.

@@ -144,7 +144,7 @@ def test_odds_of_deeper_networks_and_without_noise():
     near = phase_weights(states, 4096)
     assert {phase.basis for phase in near.phases} == {"density"}
     assert abs(near.next_order[1]) > 1.0
-    assert near.caution.startswith("the leading order in 1/N is not enough: the next adds")
+    assert near.caution.startswith("the leading order in 1/N is not enough: the next order adds")
 
 
 def test_the_next_order_is_that_of_two_loops_or_of_the_density(coexisting, few_draws, monkeypatch):
@@ -169,7 +169,7 @@ def test_the_next_order_is_that_of_two_loops_or_of_the_density(coexisting, few_d
     # too narrow: their size is an error, and it is said
     narrow = phase_weights(coexisting, 6)
     assert {phase.basis for phase in narrow.phases} == {"two loops"}
-    assert narrow.caution.startswith("the leading order in 1/N is not enough: the next adds")
+    assert narrow.caution.startswith("the leading order in 1/N is not enough: the next order adds")
     monkeypatch.setattr(masses, "MOST_LEFT", 0.0)
     alone = phase_weights(coexisting, 24)
     assert {phase.basis for phase in alone.phases} == {"fluctuations"}
@@ -179,7 +179,7 @@ def test_the_next_order_is_that_of_two_loops_or_of_the_density(coexisting, few_d
     monkeypatch.setattr(masses, "two_loops", lambda state: None)
     unknown = phase_weights(coexisting, 24)
     assert unknown.next_order is None
-    assert "size of the next is not known" in unknown.caution
+    assert "size of the next order is not known" in unknown.caution
     assert phase_weights([heavy.state], 24).caution is None
 
 

@@ -374,3 +374,12 @@ def test_text_says_what_each_quantity_is():
     one = run("derive", "perturbation", "--T", "4", "--order", "1", "--entry", "2,3").stdout
     assert "    23 = E_1*E_2*u**2*v*w**2*y_1*y_2" in one
     assert "    22 = " not in one
+    slopes = run("derive", "stationarity", "--T", "3").stdout
+    assert "  dF/dH_12 = H_12/(H_11*H_22 - H_12**2)\n" in slopes
+    assert "  d^2F/dH_12 dH_12 = J_11*J_22 + J_12**2\n" in run("derive", "hessian", "endpoint", "--T", "3").stdout
+
+
+def test_an_entry_that_no_path_reaches_is_said_to_be_zero():
+    words = ("perturbation", "--T", "5", "--supervise", "1,3", "--entry", "2,3")
+    assert [order["kernel"] for order in derive(*words)["orders"]] == [{"23": "0"}] * 3
+    assert "23 = 0" in run("derive", *words).stdout

@@ -35,6 +35,14 @@ def test_transition_at_T_4_is_one_pitchfork(tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir()] == ["scan.svg"]
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_picture_may_begin_at_0(tmp_path: Path):
+    out = tmp_path / "rho.png"
+    words = ("endpoint", "--T", "4", "--signal", "20", "--arch", "drift:0.5", "--over", "rho=0:1:12")
+    assert scan(*words, "--out", str(out)).exit_code == 0
+    assert out.stat().st_size > 0
+
+
 def test_the_loop_at_T_6_and_its_picture(tmp_path: Path):
     out = tmp_path / "loop.svg"
     result = scan("endpoint", "--T", "6", "--over", "signal=1.9:2.6:40", "--json", "--out", str(out))

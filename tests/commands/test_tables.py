@@ -37,6 +37,22 @@ def test_without_special_points_there_is_a_sentence_and_no_empty_table():
     assert said.startswith("No special points along signal (RNN, T = 3).\n")
 
 
+def test_states_of_several_are_numbered_and_only_minima_are_compared():
+    found = run("solve", "endpoint", "--T", "4", "--signal", "20", "--all-branches", "--width", "64")
+    lines = found.stdout.splitlines()
+    assert [line for line in lines if "Kernel H" in line] == [
+        "State 1: Kernel H (RNN, coherent, stable)",
+        "State 2: Kernel H (RNN, incoherent, unstable)",
+    ]
+    assert sum("minima compared" in line for line in lines) == 1
+    assert "State 2: The state is no minimum, so that it has no fluctuations at width 64." in found.stderr
+
+
+def test_a_continuous_transition_is_no_hysteresis_loop():
+    said = run("scan", "endpoint", "--T", "4", "--signal", "5:20:4").stdout
+    assert "Transitions on the way up and down: no hysteresis loop" in said
+
+
 def test_certified_digits_have_the_names_of_their_entries():
     lines = run("certify", "endpoint", "--T", "3", "--signal", "2").stdout.splitlines()
     named = [line.split(" = ")[0] for line in lines if line.startswith("H[")]

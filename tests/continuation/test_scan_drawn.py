@@ -130,6 +130,22 @@ def test_branches_that_were_followed_are_smooth_between_values_far_apart():
     np.testing.assert_allclose(height, np.subtract(F, [F[0], *lowest]), rtol=0, atol=1e-4)
 
 
+def test_curves_in_the_skip_go_through_the_states_between_their_points():
+    """The skip changes the coordinates of kernels too: without that the drawn curve had ripples of 0.05."""
+    found = scan(endpoint(4, 20.0), {"skip": np.linspace(0.05, 0.5, 40)})
+    value, order, _, _ = found.branches[0].curve
+    np.testing.assert_allclose(
+        np.interp(found.value, value, order), found.branches[0].order_parameter, rtol=0, atol=2e-5
+    )
+
+
+def test_one_branch_alone_is_drawn_with_its_free_energy(found):
+    ax = Figure().subplots()
+    replace(found, branches=found.branches[:1], special_points=(), loop=None).draw(ax, height="free_energy")
+    assert ax.get_ylabel() == "free energy $F$"
+    assert np.nanmax(drawn(ax)[1][3]) == 4.0
+
+
 def test_where_branches_are_not_followed_dots_are_what_was_solved(found):
     point = replace(found.special_points[0], branches=(), order_parameter=())
     ax = Figure().subplots()
@@ -162,7 +178,10 @@ def test_facts_and_signed_counts(found):
     assert not found.incomplete.any()
     right = replace(found, periods=(0, 1), index_sums=np.array([[1.0, 1, 1, 1], [1, 1, nan, 1]]))
     assert not right.incomplete.any()
-    assert dict(right.facts())["signed counts"] == "Σ(-1)^index = 1 at every signal, for every lag period."
+    assert (
+        dict(right.facts())["signed counts"]
+        == "Σ(-1)^index = 1 at every signal, as it must be where no state is missing."
+    )
     wrong = replace(right, index_sums=np.array([[1.0, 1, 1, 1], [1, 2, nan, 0]]))
     assert wrong.incomplete.tolist() == [False, True, False, True]
     assert "at 2 values from 2 to 4 of signal" in wrong.counted
