@@ -6,12 +6,14 @@ energy from above, but for the noise of few points (some percent), with the stat
 
     S*⁻¹ = C⁻¹ - ⟨∂²t/∂g²⟩,   t = φᵀΦ̃φ,   ⟨∂²t/∂g²⟩ = L⁻ᵀ ⟨(∂t/∂z) zᵀ⟩ L⁻¹   (Stein's lemma).
 
-Steps go a share of the way from S⁻¹ to S*⁻¹, as those of ``descent``, of which this is the Gaussian part. The engine
-converges to what is found. For odd φ.
+Steps go a share of the way from S⁻¹ to S*⁻¹, as those of ``descent``, of which this is the Gaussian part; or, where F
+falls along it, to where Anderson's acceleration of such steps leads: of a hundred digits in four layers alone they end
+after hundreds. The engine converges to what is found. For odd φ.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +33,8 @@ from numerics.progress import Told
 POINTS_PER_DIMENSION, POINTS_PER_MANY, MANY = 32, 16, 100
 #: Share of the way to the stationary precision in the first step; its growth, the most and the least.
 FIRST, GROWTH, LARGEST, SMALLEST = 0.3, 1.5, 1.0, 1e-6
+#: Steps that are accelerated together, and relative singular values of their changes that are left out.
+HISTORY, SINGULAR = 10, 1e-10
 #: Relative fall of F in a step below which it is idle; so many idle ones end the way.
 IDLE, PATIENCE = 1e-5, 2
 
@@ -69,26 +73,49 @@ class GaussianDescent:
     def down(self, space: TrajectorySpace, law: Law, steps: int) -> tuple[Law, bool]:
         """Where so many steps down lead, or fewer if F falls no more; and whether that is so."""
         now, share, idle = self._at(space, law.precision), FIRST, 0
+        before: list[_At] = []
         for step in range(steps):
             self._told.steps(step, steps)
-            new = self._lower(space, now, share)
-            while new is None and share > SMALLEST:
-                share *= 0.5
-                new = self._lower(space, now, share)
+            gone = 1.0
+            new = self._lower(space, now, self._accelerated(before, now)) if before else None
+            if new is None:
+                gone, new = share, self._lower(space, now, share * (now.towards - now.precision))
+                while new is None and gone > SMALLEST:
+                    gone *= 0.5
+                    new = self._lower(space, now, gone * (now.towards - now.precision))
+                share = min(LARGEST, GROWTH * gone)
             if new is None:
                 return self._law(space, now), True
-            idle = idle + 1 if now.free_energy - new.free_energy < IDLE * share * (1 + abs(new.free_energy)) else 0
-            now, share = new, min(LARGEST, GROWTH * share)
+            idle = idle + 1 if now.free_energy - new.free_energy < IDLE * gone * (1 + abs(new.free_energy)) else 0
+            before, now = [*before, now][-HISTORY:], new
             if idle == PATIENCE:
                 return self._law(space, now), True
         return self._law(space, now), False
 
-    def _lower(self, space: TrajectorySpace, now: _At, share: float) -> _At | None:
+    def _lower(self, space: TrajectorySpace, now: _At, step: FloatArray) -> _At | None:
         try:
-            new = self._at(space, now.precision + share * (now.towards - now.precision))
+            new = self._at(space, now.precision + step)
         except np.linalg.LinAlgError:
             return None
         return new if new.free_energy <= now.free_energy else None
+
+    def _accelerated(self, before: list[_At], now: _At) -> FloatArray:
+        """The step in S⁻¹ that Anderson's acceleration makes of those before, in units of S⁻¹."""
+        factors = [(group, np.linalg.cholesky(group.of_coordinates(now.covariance))) for group in self._groups]
+
+        def relative(matrix: FloatArray) -> FloatArray:
+            return np.concatenate([(L.T @ group.of_coordinates(matrix) @ L).ravel() for group, L in factors])
+
+        last = now.towards - now.precision
+        moved = [later.precision - at.precision for at, later in pairwise([*before, now])]
+        changed = [
+            later.towards - at.towards - step for (at, later), step in zip(pairwise([*before, now]), moved, strict=True)
+        ]
+        columns = np.stack([relative(change) for change in changed], axis=1)
+        shares = np.linalg.lstsq(columns, relative(last), rcond=SINGULAR)[0]
+        for part, step, change in zip(shares, moved, changed, strict=True):
+            last = last - part * (step + change)
+        return last
 
     def _within(self, matrix: FloatArray) -> FloatArray:
         """Without what groups do not share."""
