@@ -32,14 +32,14 @@ MOST_ENTRIES = 15
 def command(problem: Problem, out: Path | None, as_json: bool, **options: Any) -> int:
     """Solve PROBLEM, simulate it, and compare the kernels: endpoint, sequence, or a FILE.npz.
 
-    Chains start in every minimum of the free energy that is found; which of these phases carries the weight at this
-    width is computed, and each is compared with the chains that stay in it (chains that move between all of them, with
-    the mean over them). The prediction is the theory's mean kernel at this width, for a nonlinear network to first
-    order in 1/N; each difference is divided by its standard error, which has the size of the next order in it. Control
-    variates take the noise out of the sampled mean, and the share of the predicted 1/N shift that all entries together
-    have is told: it must be 1. The work grows with the minima, chains and steps (warm-up included). Exit status 1 if
-    any entry or that share disagrees, if the solver or the chains did not converge, or if an entry is off the limit
-    N → ∞ where the shift at this width is not known.
+    Chains start in every minimum of the free energy that is found. The command computes which of these phases carries
+    the weight at this width, and compares each with the chains that stay in it; chains that move between all phases are
+    compared with the mean over these. The prediction is the theory's mean kernel at this width, for a nonlinear network
+    to first order in 1/N. Each difference is divided by its standard error, which includes the size of the next order.
+    Control variates take noise out of the sampled mean. The share of the predicted 1/N shift that is seen in all
+    entries together must be 1. The work grows with the number of minima, chains and steps (warm-up included). Exit
+    status 1 if an entry or that share disagrees, if the solver or the chains did not converge, or if an entry differs
+    from the limit N → ∞ where the shift at this width is not known.
     """
     require_picture(out)
     from numerics.checking.check import check

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numerics.endpoint_task.landscape import Landscape
 
-#: Largest correlation that is looked at, and the extent of the cut in units of the coherent minimum.
+#: Largest correlation of the landscape, and the extent of the cut in units of the coherent minimum.
 EDGE, ACROSS, UP = 0.98, 1.8, (-0.6, 2.0)
 
 
@@ -90,7 +90,7 @@ def output_rows(values: NDArray[np.float64]) -> Any:
 
 
 def minima(curve: Landscape) -> list[dict[str, float]]:
-    """Those along the curve, between its points."""
+    """Minima of the curve, located between its points."""
     return [{"order_parameter": psi, "free_energy": F} for psi, F in curve.turning_points()]
 
 

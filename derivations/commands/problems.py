@@ -30,7 +30,7 @@ _OWN_OPTIONS = {
     "endpoint": ("T", "signal"),
     "sequence": ("T", "angle", "amplitude", "supervise"),
 }
-#: And those that it may have.
+#: Options that it may have.
 _KINDS = "endpoint, sequence, a FILE.npz, or a FILE.json that a command printed"
 _OPTIONAL = {"sequence": ("radius", "patterns", "test_patterns", "pattern_seed")}
 

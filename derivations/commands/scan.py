@@ -33,12 +33,11 @@ def command(problem: Problem, over: tuple[str, float, float, int], out: Path | N
     """Follow every stationary state of PROBLEM along one parameter: endpoint, sequence, or a FILE.npz.
 
     The signal is the λ of an endpoint problem, whose range --signal 1:40:200 gives too; of any other it multiplies
-    every label's square.
-    Special points are pitchforks, folds, branch points, and values at which two minima have the same free energy; the
-    loop is that of the state followed adiabatically up and down. The states at each value have to pass a count,
-    Σ(-1)^index = 1, that a missing branch breaks. A nonlinear network is solved at each value, seconds each for one
-    pattern and T ≤ 4, and its pitchfork is found. Exit status 1 if a count fails, a bound on the work was met, a branch
-    or the loop is lost, or a state did not reach its tolerance.
+    every label's square. Special points are pitchforks, folds, branch points, and values at which two minima have the
+    same free energy. The hysteresis loop follows the lowest state adiabatically up and down again. At each value the
+    states are counted: Σ(-1)^index over them is 1 unless a branch is missing. A nonlinear network is solved at each
+    value (seconds each for one pattern and T ≤ 4), and the pitchfork of its incoherent state is located. Exit status 1
+    if a count fails, a bound on the work was met, a branch or the loop is lost, or a state did not reach its tolerance.
     """
     require_picture(out)
     import numpy as np

@@ -49,8 +49,8 @@ def simulation_options(function: Callable[..., Any]) -> Callable[..., Any]:
 def command(problem: Problem, both_signs: bool, out: Path | None, as_json: bool, **options: Any) -> int:
     """Sample the weights of PROBLEM's network: endpoint, sequence, or a FILE.npz.
 
-    Where W → -W is a symmetry and the network coherent, its two signs are equivalent states, and the mean over both is
-    that of neither: every draw is taken to the sign of positive order parameter before means are taken. Exit status 1
+    Where W → -W is a symmetry and the network coherent, its two signs are equivalent states. The mean over both
+    describes neither, so that every draw is taken to positive order parameter before means are taken. Exit status 1
     if the chains have not mixed: R-hat above 1.05, or fewer than 100 effective samples.
     """
     require_picture(out)
@@ -72,7 +72,7 @@ def command(problem: Problem, both_signs: bool, out: Path | None, as_json: bool,
 
 
 def _phase_fields(drawn: Simulation, *, fixed: bool) -> dict[str, Any]:
-    """In which sign the chains were, as drawn, and whether it was taken out of the means."""
+    """The sign of each chain's draws, and whether means are of draws taken to one sign."""
     if drawn.positive_share is None:
         return {}
     return {

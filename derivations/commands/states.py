@@ -10,7 +10,7 @@ import click
 
 from derivations import output
 
-#: Share of the 1/N shift that the next order may have without being told.
+#: The next order is mentioned where it exceeds this share of the 1/N shift.
 ENOUGH = 0.2
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def state_fields(solution: Solution, width: int | None = None) -> dict[str, Any]
     if width is not None and solution.stable:
         from numerics.predictors import finite_width
 
-        with suppress(NotSolvedError):  # more entries than points tell
+        with suppress(NotSolvedError):  # too few points for so many entries
             fields["kernel_sd"] = finite_width.kernel_sd(solution, width)
             fields["kernel_shift"] = finite_width.kernel_shift(solution)
             left = finite_width.next_order(solution, width)
@@ -266,7 +266,7 @@ def print_averages(solution: Solution) -> None:
 
 
 def all_converged(solutions: Iterable[Solution]) -> bool:
-    """Whether every state did; those that did not are told on standard error."""
+    """Whether every state converged; standard error names those that did not."""
     failed = [solution for solution in solutions if not solution.converged]
     for solution in failed:
         said = solution.status.rstrip(".")

@@ -168,6 +168,8 @@ def draw(networks: dict[tuple[str, str], dict[str, Any]]) -> Figure:
                 image = draw_kernel(axes, np.array(networks[strength, arch][what]), top)
                 if row == 0:
                     axes.set_title(what, fontsize=7)
+                else:
+                    axes.set_xlabel("time $t'$", labelpad=1)
                 if first and column == 0:
                     axes.set_ylabel(f"{arch.upper()}\ntime $t$")
                 else:

@@ -91,7 +91,7 @@ def mean_coherence(
     """Means over the law of the coherence of the last two times, or of its square, with standard errors, (tasks,).
 
     Args:
-        tasks: of which the law is taken.
+        tasks: one law each.
         kernels: where the walkers start, (3, 3) each: the minimum of F.
         power: 1 or 2.
         seed: of the walkers.

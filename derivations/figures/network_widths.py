@@ -98,7 +98,7 @@ def problem(case: Case, signal: float = SIGNAL) -> Problem:
 
 
 def predicted(problem: Problem) -> Theory:
-    """Of the state of lowest free energy."""
+    """The theory's predictions for the state of lowest free energy."""
     state = solve(problem)
     if not state.converged:
         raise ArithmeticError(f"{problem.activation} {problem.network}: {state.status}")

@@ -60,7 +60,7 @@ def planned(
 
     Args:
         folder: of the files.
-        axis: what tells networks apart: the names of a kind, and of a number.
+        axis: names of the two settings in which networks differ: a kind, and a number.
         values: the numbers of each kind.
         common: settings of all.
         seed: of the first; the others count on.

@@ -206,6 +206,7 @@ def draw_continuous(axes: Axes, theory: dict[str, np.ndarray], points: dict[str,
         draw_networks(axes, column, color=COLOURS[arch], mfc="white", label=f"{arch.upper()}, sampled, $N={WIDTH}$")
     axes.set_title(f"$T = {T}$, $\\kappa = {KAPPA:g}$: continuous", loc="left")
     axes.set(
+        xlabel=r"signal $\lambda$",
         ylabel=rf"order parameter $H^{{{T - 1},{T - 2}}}$",
         xlim=(0, LARGEST_SIGNAL),
         ylim=(-0.7, 11.5),

@@ -35,7 +35,7 @@ FORMATS = ("png", "pdf", "svg")
 ARCHITECTURES = ("rnn", "dnn")
 COLOURS = {"rnn": "C0", "dnn": "C1"}
 
-#: What a kept run holds: raised where a panel's runs come to hold something else, so that older ones are made again.
+#: Version of the kept runs: raised when their content changes, so that older ones are made again.
 LAYOUT = 2
 
 #: Columns of numbers, all of one length: the numbers behind a picture.

@@ -69,7 +69,7 @@ MINUTES: dict[str, tuple[float, float]] = {
 
 
 def panel(name: str) -> Panel:
-    """Number, title and caption of a panel, which stand in its module."""
+    """Number, title and caption of a panel, from its module."""
     described: Panel = _module(name).PANEL
     return described
 

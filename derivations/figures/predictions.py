@@ -41,8 +41,8 @@ PANEL = Panel(
     "Both architectures learn the task",
     "Endpoint supervision with several patterns: inputs at angle θ on a circle, six training labels (crosses), which "
     "no linear function of the input, a sinusoid in θ, meets all. (a) Mean outputs f^T of RNN and DNN: lines are the "
-    "theory at N → ∞, with a band of one standard deviation at width N, diamonds sampled networks. (b) RNN less DNN: "
-    "with kernels so different, the predictors hardly differ.",
+    "theory at N → ∞, diamonds sampled networks with two standard errors. (b) RNN less DNN: with kernels so different, "
+    "the predictors hardly differ.",
 )
 
 

@@ -74,6 +74,8 @@ def draw_learnt(
         axes = figure.add_subplot(grid[0, 2 * place : 2 * place + 2])
         first = kernel[::P, ::P]
         image = _draw_kernel(axes, first / (np.abs(first).max() if place == 0 else largest), title, times)
+        if place == 0:
+            axes.set_ylabel("time $t$", labelpad=1)
     bar = figure.colorbar(image, ax=figure.axes, location="right", shrink=0.85, aspect=14, ticks=(-1, 0, 1), pad=0.02)
     bar.set_label("kernel / largest", labelpad=-2)
     last: Any = None
@@ -92,6 +94,7 @@ def _draw_kernel(axes: Axes, kernel: np.ndarray, title: str, supervised: tuple[i
     image = axes.imshow(kernel, cmap="RdBu_r", vmin=-1, vmax=1, extent=(0.5, edge, edge, 0.5))
     axes.set_title(title, fontsize=7)
     axes.set(xticks=supervised, yticks=supervised)
+    axes.set_xlabel("time $t'$", labelpad=1)
     axes.tick_params(length=2, pad=1.5)
     return image
 

@@ -296,8 +296,9 @@ def draw_coherence(axes: Axes, sheets: Mapping[int, Sheet], points: Mapping[str,
             axes.plot(found.signal[unstable], found.coherence[unstable], "--", color=SIGN_COLOURS[sign], lw=0.9)
         column = rows_where(points, sheet=NAMES[sign])
         axes.errorbar(column["signal"], column["coherence"], yerr=2 * column["standard_error"], fmt="D", zorder=3,
-                      color=SIGN_COLOURS[sign], mfc="white", label=SAMPLED)  # fmt: skip
+                      color=SIGN_COLOURS[sign], mfc="white")  # fmt: skip
         axes.plot(column["signal"], column["law"], "_", color="k", ms=9, mew=1.2, zorder=4, label=AT_WIDTH)
+    axes.errorbar([], [], yerr=[], fmt="D", color="0.25", mfc="white", label=SAMPLED)  # of either sign
     axes.set(xlim=(0, LARGEST_SIGNAL), ylim=(-1, 1.75), yticks=(-1, -0.5, 0, 0.5, 1), xlabel=r"signal $\lambda$",
              ylabel=r"coherence $H^{23}/\sqrt{H^{22}H^{33}}$")  # fmt: skip
     axes.set_title(rf"(a) $T = {T}$, $\kappa = {KAPPA}$, skip $a = {SKIP:g}$", loc="left")

@@ -21,7 +21,7 @@ from numerics.results.labelled import Arrays, counted
 from numerics.results.plotting import kernel
 from numerics.sampling.diagnostics import have_mixed, summarise
 
-#: Chance that a correct prediction is called wrong, over all entries together.
+#: Probability that a correct prediction is rejected, over all entries together.
 FAMILY_LEVEL = 1e-3
 
 Verdict = Literal["agrees", "disagrees", "undecided"]

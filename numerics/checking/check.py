@@ -1,4 +1,4 @@
-"""Theory against sampled networks: chains started in every minimum, each compared with the phase it is in."""
+"""Theory against sampled networks: chains start in every minimum, and each is compared with the phase it is in."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from numerics.sampling.result import Simulation
 from numerics.sampling.simulate import simulate
 from numerics.solving import solve, solve_all
 
-#: Share of its draws that every chain has in the phase where it started, at least, if it stays there.
+#: A chain stays in the phase in which it started if at least this share of its draws is there.
 STAYS = 0.9
-#: A phase with this weight or more at the width is one that networks are in.
+#: Networks of the width are taken to be in every phase of at least this weight.
 CARRIES = 0.01
 #: Shortest warm-up: what the Hamiltonian samplers need to adapt.
 SHORTEST_WARMUP = 40
@@ -206,7 +206,7 @@ def _checked(
 
 
 def _complete(problem: Problem, width: int, *, workers: int | None = None, **options: Any) -> dict[str, Any]:
-    """The simulations' options with defaults; those that they would refuse are refused before the solver works."""
+    """The simulations' options with defaults; bad ones are refused here, before the solver works."""
     if workers is not None:
         integer(workers, "workers", 1)
     plan = Plan(problem=problem, width=width, **options)

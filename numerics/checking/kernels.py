@@ -20,7 +20,7 @@ from numerics.results.solution import Solution
 from numerics.sampling.diagnostics import summarise_symmetric
 from numerics.sampling.result import Simulation
 
-#: Error of the share of a shift that is seen, from which on leaving the shift out may agree as well.
+#: From this error of the share on, a theory without the shift may agree as well.
 UNDECIDED = 0.4
 
 
@@ -49,8 +49,8 @@ def compare(state: Solution, simulation: Simulation, *, progress: bool | Progres
 def compare_phase(phase: Phase, simulation: Simulation, inside: FloatArray | None = None) -> Comparison:
     """Compare the draws of a simulation that are in a phase with the phase's mean kernel.
 
-    Control variates take the noise out of the mean where all draws are in the phase, and where it is known what the
-    prediction leaves out: their error may be below it.
+    Control variates take noise out of the mean where all draws are in the phase and the size of what the prediction
+    leaves out is known: the error of the mean may be smaller than that.
 
     Args:
         phase: a phase at the simulation's width.
@@ -83,7 +83,7 @@ def compare_phase(phase: Phase, simulation: Simulation, inside: FloatArray | Non
 
 
 def hidden(shift: FloatArray, next_order: FloatArray, kernel_error: FloatArray, standard_error: FloatArray) -> str:
-    """What hides a shift, each over its size: terms of next order, other errors of the prediction, sampling."""
+    """Sizes, relative to a shift, of what may hide it: the next order, other errors of the prediction, sampling."""
     averages = np.sqrt(np.maximum(kernel_error**2 - next_order**2, 0.0))
     parts = (float(np.linalg.norm(part) / np.linalg.norm(shift)) for part in (next_order, averages, standard_error))
     told = "; errors hide it: over its size, the next order in 1/N is {:.2g}, the error of averages {:.2g}, of the "
@@ -104,7 +104,7 @@ def within(kernels: FloatArray, inside: FloatArray) -> FloatArray:
 def compare_mixture(found: tuple[Phase, ...], simulation: Simulation) -> Agreement:
     """Compare chains that move between all phases with the mean over these, ``Σ_k p_k ⟨H⟩_k``.
 
-    Where a sign symmetry gives a phase an image, only what this leaves as it is is compared: the rest averages to 0.
+    Where a sign symmetry gives a phase an image, only entries that it keeps are compared: others average to 0.
     """
     kernels, means = simulation.kernels, [phase.kernel for phase in found]
     for symmetry in (step.symmetry for phase in found for step in phase.region.gauge.steps):

@@ -52,7 +52,7 @@ class PhaseShares(Result):
 
     @property
     def problem(self) -> Problem:
-        """What was sampled."""
+        """The problem whose networks were sampled."""
         return self.weights.problem
 
     @property

@@ -22,7 +22,7 @@ from numerics.results.labelled import Arrays, counted, problem_attributes
 from numerics.results.plotting import lines, task_title
 from numerics.results.solution import Solution
 
-#: Next order of the log of the odds, with its error, that is told as one that matters.
+#: The next order of the log odds, with its error, is mentioned from this size on.
 ENOUGH = 0.2
 #: Minima whose kernels differ by less, relative to the largest entry, are one.
 _SAME = 1e-6
@@ -44,7 +44,7 @@ class PhaseWeights(Result):
 
     @property
     def problem(self) -> Problem:
-        """Whose minima they are."""
+        """The problem whose minima these are."""
         return self.phases[0].state.problem
 
     @property
@@ -54,9 +54,11 @@ class PhaseWeights(Result):
 
     @property
     def next_order(self) -> FloatArray | None:
-        """What the log of the odds of each phase to the heaviest has beyond its leading order in 1/N, ``-N ΔF - ΔΓ``,
-        (phases,): the first, which is none, is 0; None where it is not known. The weights have it in them unless they
-        rest on fluctuations alone."""
+        """Next order in 1/N of the log odds of each phase to the heaviest, beyond ``-N ΔF - ΔΓ``, (phases,).
+
+        0 for the heaviest itself; None where it is not known. The weights include it unless they rest on fluctuations
+        alone.
+        """
         found = [phase.beyond for phase in self.phases]
         if len(found) < 2 or any(each is None for each in found):
             return None
@@ -64,13 +66,13 @@ class PhaseWeights(Result):
 
     @property
     def next_order_error(self) -> FloatArray:
-        """Of `next_order`: of the draws of a density, or the size of what two loops leave, (phases,)."""
+        """Error of `next_order`, (phases,): of the draws from a density, or the size of what two loops leave out."""
         errors = np.array([phase.beyond_error for phase in self.phases])
         return np.where(np.arange(len(errors)) > 0, np.hypot(errors, errors[0]), 0.0)
 
     @property
     def caution(self) -> str | None:
-        """What is said where the leading order in 1/N, or what is known beyond, may not be enough for the odds."""
+        """Why the leading order in 1/N, or the next, may not be enough for the odds; None where it is."""
         beyond, error = self.next_order, self.next_order_error
         if len(self.phases) < 2:
             return None
@@ -90,7 +92,7 @@ class PhaseWeights(Result):
 
     @property
     def log_weights(self) -> FloatArray:
-        """Their logs, (phases,), finite where a probability is too small for a number."""
+        """Logs of the weights, (phases,): finite also where a weight is too small for a double."""
         return np.array([phase.log_weight for phase in self.phases])
 
     def facts(self) -> Facts:
@@ -148,10 +150,10 @@ def phase_weights(states: Sequence[Solution], width: int, *, progress: bool | Pr
 
     ``p_k ∝ g_k exp(-F_N)``, ``F_N = N F + A + ½ ln|∂²F|`` with the Hessian in the coordinates in which the kernel's
     density has volume element 1, and g_k the number of the minimum's images under sign symmetries. This is right to a
-    factor 1 + O(1/N), whose log `next_order` tells: by diagrams of two loops (`numerics.predictors.two_loops`), which
-    the weights have in them where what these leave is small, with its size in `Phase.weight_error`. Linear networks'
-    small kernels have an exact density, which is integrated in place of all loops: each kernel then counts for the
-    minimum that is nearest.
+    factor 1 + O(1/N). `next_order` is the log of that factor, from diagrams of two loops
+    (`numerics.predictors.two_loops`): the weights include it where what two loops leave out is small, and
+    `Phase.weight_error` has the size of that. Small kernels of linear networks have an exact density, which is
+    integrated instead: each kernel then counts for the nearest minimum.
 
     Args:
         states: the stationary states of one problem, as `numerics.solve_all` finds them. Those that are no minima have
@@ -201,7 +203,7 @@ def _even_width(free_energies: Sequence[float], logs: Sequence[float]) -> float 
 
 
 def _minima(states: Sequence[Solution]) -> list[Solution]:
-    """Those of the states that can have a weight."""
+    """The states that can have a weight: converged, isolated minima of one problem."""
     if any(math.isnan(state.hessian_smallest) for state in states):
         raise InputError("states: have one of unknown stability; accepted: states whose Hessian is known")
     minima = [state for state in states if state.stable]

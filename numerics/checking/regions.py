@@ -22,16 +22,16 @@ from numerics.nonlinear.solution import NonlinearSolution
 from numerics.results.solution import Solution
 from numerics.symmetry.gauge import Gauge, rounded_gauge
 
-#: Kernels that are worked on together.
+#: Kernels whose distances are computed together.
 _BLOCK = 20_000
 
 
-#: Images of a minimum are made under so many symmetries at most.
+#: Most symmetries under which images of a minimum are made.
 MOST_STEPS = 6
 
 
 def gauge_of(state: Solution) -> Gauge:
-    """What tells a state from its images under the sign symmetries of the posterior."""
+    """The `Gauge` of a state: it distinguishes the state from its images under the sign symmetries of the posterior."""
     error = state.kernel_error if isinstance(state, NonlinearSolution) else None
     found = rounded_gauge(state.problem, state.kernel, odd=state.problem.activation.odd, error=error)
     return replace(found, steps=found.steps[:MOST_STEPS])
@@ -52,7 +52,7 @@ class Region:
     gauge: Gauge
 
     def distances(self, kernels: FloatArray) -> FloatArray:
-        """Of kernels (k, nP, nP) from the minimum or its image, whichever is nearest, (k,)."""
+        """Distances of kernels (k, nP, nP) from the minimum or from its nearest image, (k,)."""
         near = self._distances(kernels)
         for symmetry in self.gauge.images:
             near = np.minimum(near, self._distances(symmetry.of_kernel(kernels)))

@@ -1,4 +1,4 @@
-"""Draws taken to the side of one state, where sign symmetries of the posterior make others of it."""
+"""Draws in the sign of one state, where sign symmetries of the posterior give the state images."""
 
 from __future__ import annotations
 
@@ -53,5 +53,5 @@ def _of_outputs(simulation: Simulation, symmetry: SignSymmetry, outputs: FloatAr
 
 
 def _turned(where: BoolArray, series: FloatArray, image: FloatArray) -> FloatArray:
-    """A series (chains, draws, …), at some draws its image."""
+    """A series (chains, draws, …), in which some draws are replaced by their images."""
     return np.where(np.expand_dims(where, tuple(range(2, series.ndim))), image, series)

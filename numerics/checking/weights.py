@@ -53,15 +53,15 @@ class Phase:
         log_weight: log of the probability of the region, images under sign symmetries included.
         weight_error: standard error of the probability, with the size of what two loops leave where it rests on them;
             as far as it is known (0 from fluctuations where two loops are not known).
-        beyond: what the log of the probability has beyond ``-N F - Γ``, the order next to the Gaussian fluctuations, as
-            differences between phases; None where it is not known, or there is one phase.
-        beyond_error: of `beyond`: of a density's draws, or the size of what two loops leave.
+        beyond: the next order of the log of the probability, beyond ``-N F - Γ``; only differences between phases
+            have a meaning. None where it is not known, or there is one phase.
+        beyond_error: error of `beyond`: of the draws from a density, or the size of what two loops leave out.
         basis: what the weight rests on.
         kernel: its mean kernel at this width, in the sign of the state; its own, N → ∞, where the shift is not known.
         kernel_error: standard error of `kernel`; without a density, with the size of the next order in 1/N.
         at_width: whether `kernel` is for this width.
-        next_order: size of what `kernel` has beyond first order in 1/N, where it is to first order and this is known;
-            infinite where the network is too narrow for the expansion.
+        next_order: size of the terms beyond first order in 1/N that `kernel` leaves out; None where it leaves none
+            out or this is not known, infinite where the network is too narrow for the expansion.
     """
 
     state: Solution
@@ -111,7 +111,7 @@ def phases(minima: Sequence[Solution], width: int) -> tuple[Phase, ...]:
         return lambda kernels: np.asarray(nearest(regions, kernels) == position)
 
     masses = [_mass(state, regions[k], width, inside(k)) for k, state in enumerate(minima)]
-    # logs that rest on different things cannot be compared, but for the first two
+    # logs with different bases cannot be compared, but for the first two bases
     alone = any(mass.basis == "free energy" for mass in masses)
     logs = np.array([-width * state.free_energy if alone else m.log for state, m in zip(minima, masses, strict=True)])
     logs += [math.log(2.0) * len(each.gauge.steps) for each in regions]
@@ -173,7 +173,7 @@ def _mass(state: Solution, own: Region, width: int, within: Callable[[FloatArray
 
 
 def _too_narrow(state: Solution, shift: FloatArray, beyond: FloatArray) -> _Mass:
-    """Too narrow for an expansion in 1/N: its first order is no more than a size."""
+    """A network too narrow for an expansion in 1/N: the first order only tells the size of the error."""
     own = state.kernel_error if isinstance(state, NonlinearSolution) else 0.0
     return _Mass(0.0, 0.0, "free energy", state.kernel, np.hypot(own, shift), beyond)
 

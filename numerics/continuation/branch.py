@@ -46,7 +46,7 @@ class Branch(Shown):
     ends: tuple[End, End]
 
     def facts(self) -> Facts:
-        """Where it leads, and what happens on the way."""
+        """Where the branch ends, and its special points."""
         value, parameter = self.value, self.track.family.parameter.name
         return (
             (parameter, f"{len(value)} points from {number(value.min())} to {number(value.max())}"),
@@ -123,7 +123,7 @@ class Branch(Shown):
         return np.array([self.order_parameter_of(point.state) for point in self.points])
 
     def order_parameter_of(self, state: KernelPoint) -> float:
-        """That of any state of the family."""
+        """The order parameter of any state of the family."""
         P = self.track.family.problem.P
         kernel = state.functional.space.expand(state.H)
         return float(np.linalg.norm(kernel[-P:, -2 * P : -P]))
@@ -150,7 +150,7 @@ class Branch(Shown):
         return found if close else None
 
     def _beside(self, index: int, theta: float) -> KernelPoint | None:
-        """The same on a step that ends in a critical point, which the parameter reaches as the square of the distance:
+        """`state_at` on a step that ends in a critical point, near which θ changes as the square of the distance:
         one step of that length from the other end, and Newton's method, which has to stay closer to it than the
         critical point is."""
         start, *_ = self._starts(index)
@@ -166,7 +166,7 @@ class Branch(Shown):
         return converged if relative_change(found.state, converged.H) < 0.2 * room else None
 
     def _by_arclength(self, index: int, theta: float) -> KernelPoint | None:
-        """The same close to a pitchfork or fold, where the kernel is no smooth function of the parameter."""
+        """`state_at` close to a pitchfork or fold, where the kernel is no smooth function of the parameter."""
         for start in self._starts(index):
             # a chord is shorter than the branch, and at a pitchfork the branch goes on as its mirror image, so that the
             # crossing may come twice
@@ -187,7 +187,7 @@ class Branch(Shown):
         return {}
 
     def _stretch(self, index: int, start: PathPoint) -> Stretch:
-        """The step from one of its ends on, with what has been corrected of it before."""
+        """A step as a `Stretch` from one of its ends, which keeps the points that have been corrected."""
         return self._stretches.setdefault((index, start is self.points[index]), Stretch(self.track, {0.0: start}))
 
     def _starts(self, index: int) -> list[PathPoint]:
@@ -196,7 +196,7 @@ class Branch(Shown):
         return starts[::-1] if index in self._critical else starts
 
     def unfinished(self) -> list[str]:
-        """One clause for each end at which the branch stops although it goes on."""
+        """One clause for each end at which following stopped before the branch did."""
         words = {"lost": "the corrector fails", "unfinished": "the most points of a branch are reached"}
         ends = zip(self.ends, (self.points[0], self.points[-1]), strict=True)
         value_at = self.track.family.parameter.value_at
@@ -235,7 +235,7 @@ def clipped(branch: Branch, span: tuple[float, float]) -> list[Branch]:
     inside = (theta >= span[0] - ROUNDING) & (theta <= span[1] + ROUNDING)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], inside, [False]]).astype(int)))
     runs = [(int(first), int(stop) - 1) for first, stop in zip(edges[::2], edges[1::2], strict=True)]
-    # a long step may pass the whole span
+    # one long step may cross the whole span
     sides = np.where(theta < span[0], -1, np.where(theta > span[1], 1, 0))
     runs += [(int(k) + 1, int(k)) for k in np.flatnonzero(sides[:-1] * sides[1:] < 0)]
     parts = [_part(branch, first, last, span) for first, last in sorted(runs)]
@@ -243,7 +243,7 @@ def clipped(branch: Branch, span: tuple[float, float]) -> list[Branch]:
 
 
 def _opened(branch: Branch, span: tuple[float, float]) -> Branch:
-    """A closed branch that leaves the span, from a point outside it on."""
+    """A closed branch that leaves the span, cut open at a point outside it."""
     outside = np.flatnonzero((branch.theta < span[0]) | (branch.theta > span[1]))
     if branch.ends[1] != "closed" or not outside.size:
         return branch
@@ -257,7 +257,7 @@ def _opened(branch: Branch, span: tuple[float, float]) -> Branch:
 
 
 def _part(branch: Branch, first: int, last: int, span: tuple[float, float]) -> Branch:
-    """Points ``first`` to ``last`` (none if ``last < first``), and those where the bounds are crossed beside them."""
+    """Points ``first`` to ``last`` (none if ``last < first``), and those next to them at which a bound is crossed."""
     points, lengths = list(branch.points[first : last + 1]), list(branch.lengths[first : last + 1])
     ends: list[End] = list(branch.ends)
     count = len(branch.points)

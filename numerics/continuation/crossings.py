@@ -53,7 +53,7 @@ def _crossings(first: Piece, second: Piece, low: float, high: float) -> Iterator
         return between(first.state(theta), second.state(theta))
 
     def sure(value: float) -> float:
-        """NaN also where it is rounding, as where a symmetry relates the states."""
+        """As `between`; NaN also where the difference is rounding, as between states that a symmetry relates."""
         return value if abs(value) > options.same_free_energy else math.nan
 
     # closer together towards the ends, where pieces begin and end in critical points
@@ -74,7 +74,7 @@ def _crossings(first: Piece, second: Piece, low: float, high: float) -> Iterator
 
 
 def _doubtful(seen: list[tuple[float, float]]) -> list[float]:
-    """Values at which a cubic through the differences comes to zero, or changes sign, where these have one sign."""
+    """Values at which a cubic through differences of one sign touches or crosses zero all the same."""
     if len(seen) < 4:
         return []
     theta, gaps = (np.array(column) for column in zip(*seen, strict=True))
@@ -96,7 +96,7 @@ def _doubtful(seen: list[tuple[float, float]]) -> list[float]:
 def _crossing(
     difference: Callable[[float], float], low: float, high: float
 ) -> tuple[float, tuple[float, float]] | None:
-    """The zero, and an interval over which the sign is seen to change; None where it is lost on the way."""
+    """The zero, and an interval over which the sign changes; None where a state is lost on the way."""
 
     def there(theta: float) -> float:
         value = difference(theta)

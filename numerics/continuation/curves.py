@@ -43,7 +43,7 @@ def _between(values: FloatArray, slopes: FloatArray, lengths: FloatArray) -> Flo
 
 
 def _order_parameter(piece: Piece, place: int) -> tuple[float, float]:
-    """Of a followed point, and its derivative by arclength."""
+    """The order parameter of a followed point, and its derivative by arclength."""
     point, family = piece.branch.points[place], piece.branch.track.family
     space, H, L, P = point.state.functional.space, point.state.H, point.state.L, family.problem.P
     block, change = (space.expand(each)[-P:, -2 * P : -P] for each in (H, L @ point.tangent @ L.T))
@@ -57,7 +57,7 @@ def _order_parameter(piece: Piece, place: int) -> tuple[float, float]:
 
 
 def _free_energy(piece: Piece, place: int) -> tuple[float, float]:
-    """The same of F, which at a stationary kernel changes with the parameter alone."""
+    """F of a followed point and its derivative by arclength: at a stationary kernel F changes with θ alone."""
     point, family = piece.branch.points[place], piece.branch.track.family
     if family.parameter.name == "signal":  # the energy is λ times that at λ = 1
         return point.state.free_energy, point.rate * point.state.energy

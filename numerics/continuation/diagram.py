@@ -52,7 +52,7 @@ class Diagram(Shown):
     status: str
 
     def facts(self) -> Facts:
-        """What was looked through, and what was found."""
+        """The range that was searched, and what was found."""
         low, high = self.span
         return (
             (self.family.parameter.name, f"from {low:.6g} to {high:.6g}"),
@@ -100,7 +100,7 @@ def diagram(
     options: Options = DEFAULT,
     progress: Callable[[int, int], None] | None = None,
 ) -> Diagram:
-    """Every branch found for one parameter between two values, with its special points.
+    """All branches that are found between two values of one parameter, with their special points.
 
     Args:
         problem: as for ``family``: in the parameter ``"signal"`` its labels are those at λ = 1.

@@ -18,7 +18,7 @@ from numerics.symmetry.phases import UNCORRELATED
 #: Lowest and highest θ.
 Bounds = tuple[float, float]
 
-#: Arclength from a pitchfork from which on special points of the branch that leaves it are looked for.
+#: Special points of a branch that leaves a pitchfork are located beyond this arclength from it.
 CLEAR = 1e-3
 
 
@@ -137,7 +137,7 @@ def _append(
     sure: bool,
     aside: bool = False,
 ) -> bool:
-    """Add a point at a distance from the last one, and the events between them unless they are ``aside``.
+    """Add a point at a distance from the last one, and the events between both unless these are ``aside``.
 
     Returns:
         False, and adds nothing, where the corrector fails next to an event, unless ``sure`` that the point is to be
@@ -148,7 +148,7 @@ def _append(
     """
     start, point, end = lengths[-1], points[-1], lengths[-1] + found[1]
     if start == 0.0 and not aside and singular(point, track.family.options.zero):
-        # where a branch leaves another, the eigenvalue that vanishes there has the sign of rounding
+        # where one branch leaves another an eigenvalue vanishes: the sign computed for it is rounding
         start, point = CLEAR, track.step(point, CLEAR) or point
     try:
         passed = [] if aside else located(track, point, found[0], end - start)

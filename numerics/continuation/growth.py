@@ -45,7 +45,7 @@ class Reach:
 
 
 def reach(whole: Family, span: tuple[float, float]) -> Reach:
-    """That of a range of the parameter: a few times it, and down to labels so weak that they lead to one state only."""
+    """The `Reach` of a range: a few times the range, and down to labels so weak that there is one state only."""
     parameter, power = whole.parameter, whole.parameter.power(whole.problem)
     low, high = (parameter.coordinate(value) for value in span)
     near, far = (math.log(f) / power for f in (whole.options.near, whole.options.far))
@@ -102,7 +102,7 @@ class Growth:
                 if state.converged:
                     self.add(self.whole.state(state, theta), theta)
         if self.along_labels:
-            # to what enlarged labels lead within the range, the values above do; here is what they do beyond it
+            # values within the range lead to what stronger labels have there; these to what they have beyond it
             for factor in search.amplifications(self.whole.base):
                 theta = self.reach.span[1] + 2.0 * math.log(factor)
                 for point in search.minima_from_prior(self.whole.functional(theta)):
@@ -110,7 +110,7 @@ class Growth:
 
     @property
     def along_labels(self) -> bool:
-        """Whether the labels are what varies: branches lead to where they are enlarged."""
+        """Whether the parameter scales the labels, so that branches lead to stronger labels."""
         return self.whole.parameter.name == "signal"
 
     def from_weak_labels(self) -> None:
@@ -148,7 +148,7 @@ class Growth:
 def switched(
     branch: Branch, event: Event, direction: FloatArray, span: Bounds, near: Bounds | None = None
 ) -> Callable[[], Branch]:
-    """What follows the branch that leaves another at an event, along a critical direction."""
+    """Follow the branch that leaves another at an event, along a critical direction."""
 
     def followed() -> Branch:
         track = Track(branch.track.family, event.period)
@@ -233,7 +233,7 @@ def known(found: Sequence[Branch], state: KernelPoint, theta: float) -> bool:
 
 
 def states_at(branch: Branch, theta: float, near: Sequence[FloatArray] | None = None) -> Iterator[KernelPoint]:
-    """States of a branch at a value of the parameter; of these only such that may be near one of some kernels."""
+    """States of a branch at a value of the parameter, only those that may be near one of some kernels."""
     below = branch.theta <= theta
     for index in np.flatnonzero((below[:-1] != below[1:]) | (branch.theta[:-1] == theta)):
         if near is not None and not _may_be_near(branch, int(index), near):
@@ -246,7 +246,7 @@ def states_at(branch: Branch, theta: float, near: Sequence[FloatArray] | None = 
 
 
 def _may_be_near(branch: Branch, index: int, near: Sequence[FloatArray]) -> bool:
-    """Whether one of some kernels is about as close to an end of a step as its ends are to each other."""
+    """Whether one of some kernels is about as close to an end of a step as the two ends are to each other."""
     room = 1.5 * branch.gap(index) + branch.track.family.options.same_state
     ends = [(branch.points[k].state, branch.log_sizes[k]) for k in (index, index + 1)]
     return any(

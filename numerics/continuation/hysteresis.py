@@ -186,7 +186,7 @@ def _passage(
 def _next(
     diagram: Diagram, pieces: list[Piece], piece: Piece, state: KernelPoint, end: float, direction: int
 ) -> tuple[Piece, KernelPoint, bool]:
-    """The piece on which a passage goes on from the end of one, the state there, and whether it is reached without a
+    """The piece that a passage enters at the end of another, the state there, and whether it is reached without a
     jump."""
     options = diagram.family.options
     ahead = [other for other in pieces if other is not piece and _goes_on(other, end, direction)]

@@ -19,7 +19,7 @@ from numerics.linear.functional import KernelPoint
 
 #: Largest m for which the Hessian is formed.
 DENSE = 27
-#: Smallest relative residual that an iteration is asked for, and its products before it is given up.
+#: Smallest relative residual that an iteration is asked for, and the most products with the Hessian that it may take.
 TIGHT, MOST_PRODUCTS = 1e-13, 400
 #: Eigenvalues of a class that a Lanczos iteration gives at first.
 FEW = 3
@@ -44,7 +44,7 @@ class Bordered:
 
     @classmethod
     def fixed(cls, state: KernelPoint, mask: FloatArray) -> Bordered:
-        """With the parameter held fixed."""
+        """The system with the parameter held fixed."""
         zero = np.zeros_like(mask)
         return cls(state, mask, zero, zero, 1.0)
 
@@ -70,7 +70,7 @@ class Bordered:
 
     @cached_property
     def _factors(self) -> tuple[FloatArray, IntArray]:
-        """Of the whole system."""
+        """LU factors of the whole bordered system."""
         d = len(self._positions)
         system = np.empty((d + 1, d + 1))
         system[:d, :d] = _whole(self.state, self._positions)

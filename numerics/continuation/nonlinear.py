@@ -53,7 +53,7 @@ def scan_nonlinear(
 
 
 def pitchforks(problem: Problem, signals: FloatArray, states: States) -> tuple[SpecialPoint, ...]:
-    """Where the incoherent state's Hessian gets its first unstable direction between two signals of the grid."""
+    """The signals, between two of the grid, at which the incoherent state gets its first unstable direction."""
 
     def unstable(found: Sequence[Solution]) -> bool:
         return any(state.branch == "incoherent" and not state.stable for state in found)

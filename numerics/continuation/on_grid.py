@@ -42,13 +42,13 @@ class GridStates:
 
     @classmethod
     def none(cls, count: int, m: int) -> GridStates:
-        """Of a grid on which the stretch has no state yet."""
+        """A grid on which the stretch has no state yet."""
         a, b, c, d = np.full((4, count), np.nan)
         return cls(np.zeros(count, dtype=bool), np.full((count, m, m), np.nan), a, b, c, d)
 
 
 def states_on_grid(piece: Piece, grid: FloatArray) -> GridStates:
-    """Those of one stretch."""
+    """The states of one stretch at the grid's values."""
     family = piece.branch.track.family
     theta = np.log(grid + family.parameter.origin)
     low, high = piece.bounds
@@ -75,7 +75,7 @@ def states_on_grid(piece: Piece, grid: FloatArray) -> GridStates:
 
 
 def states_at(piece: Piece, theta: FloatArray) -> list[KernelPoint | None]:
-    """Those of one stretch at increasing values of θ, of which the first and last may be critical points."""
+    """The states of one stretch at increasing values of θ, the first and last of which may be critical points."""
     family, inner = piece.branch.track.family, theta[1:-1]
     if family.base.dimension > DENSE or not inner.size:
         return [piece.state(float(t)) for t in theta]
@@ -99,7 +99,7 @@ def _fill(states: GridStates, places: IntArray, here: batch.KernelBatch, classes
 
 
 def _fill_large(states: GridStates, piece: Piece, theta: FloatArray, inside: IntArray) -> None:
-    """One by one."""
+    """Large kernels, one by one."""
     for k in inside:
         state = piece.state(float(theta[k]))
         if state is None:
@@ -110,7 +110,7 @@ def _fill_large(states: GridStates, piece: Piece, theta: FloatArray, inside: Int
 
 
 def _converged(piece: Piece, theta: FloatArray, functionals: list[KernelFunctional]) -> tuple[FloatArray, BoolArray]:
-    """Factors of the states, and where the stretch is not lost."""
+    """Factors L of the converged states, and whether each is still on this stretch."""
     track = piece.branch.track
     start = _interpolated(piece, theta)
     positions = track.positions
@@ -165,7 +165,7 @@ def _interpolated(piece: Piece, theta: FloatArray) -> FloatArray:
     onward[:, diagonal, diagonal] = np.log(onward[:, diagonal, diagonal])
     for side, place in enumerate((0, len(points) - 2)):
         if branch.ends[side] == "symmetric":
-            # the pitchfork in which it ends has been put there, without its tangent: a parabola has that of the other
+            # a pitchfork at its end has no tangent of its own: a parabola with the tangent at the other end
             chosen = steps == place
             values, thetas = 2.0 * onward[chosen], 2.0 * change[chosen]
             if side == 0:

@@ -22,7 +22,7 @@ from numerics.linalg import FloatArray, IntArray, lower_factor, norm, solve_lowe
 from numerics.linear.functional import KernelFunctional, KernelPoint
 from numerics.symmetry.phases import lag_classes, phase_order
 
-#: What tells that no state was found where one was looked for.
+#: Errors that mean that no state was found there.
 FAILURES = (NotSolvedError, np.linalg.LinAlgError, ValueError, OverflowError)
 
 #: A residual below which the next Newton step changes the tangent by no more than rounding does; and one below which it
@@ -68,7 +68,7 @@ class PathPoint:
         return spectra(self.state, self.classes)
 
     def eigenvalues(self, index: int) -> FloatArray:
-        """Those on one class, (k,)."""
+        """The eigenvalues on one class, (k,)."""
         return spectra(self.state, self.classes[index : index + 1])[0]
 
     def lowest(self, index: int) -> tuple[FloatArray, FloatArray]:
@@ -77,7 +77,7 @@ class PathPoint:
 
     @cached_property
     def correlations(self) -> FloatArray:
-        """Those of the kernel, by positions of ``to_vector``."""
+        """Correlations of the kernel, by positions of ``to_vector``."""
         size = np.sqrt(np.diagonal(self.state.H))
         vectors = symmetric_vectors(len(size))
         return np.asarray((self.state.H / (size[:, None] * size))[vectors.rows, vectors.columns])
@@ -93,7 +93,7 @@ class PathPoint:
         return sum(self.negatives)
 
     def reversed(self) -> PathPoint:
-        """The same point, to be left the other way."""
+        """The same point with the opposite tangent."""
         twist, twist_rate = self.twist
         return replace(self, tangent=-self.tangent, rate=-self.rate, twist=(-twist, -twist_rate), stride=-self.stride)
 
@@ -249,7 +249,7 @@ class Track:
         return None
 
     def _converged(self, residual: float, before: float) -> bool:
-        """At the goal, or where rounding lets it fall no further."""
+        """Whether the residual is at the goal, or as low as rounding lets it fall."""
         options = self.family.options
         return residual <= options.goal or (residual <= options.accepted and residual > 0.3 * before)
 

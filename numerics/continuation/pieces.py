@@ -41,7 +41,7 @@ class Piece:
 
 
 def stable_pieces(number: int, branch: Branch) -> Iterator[Piece]:
-    """Those of one branch."""
+    """The stretches of one branch on which states are minima and the parameter is monotonic."""
     for first, last in monotonic_pieces(branch):
         inside = np.array([branch.stable_step(k) for k in range(first, last)])
         edges = np.flatnonzero(np.diff(np.concatenate([[False], inside, [False]]).astype(int)))

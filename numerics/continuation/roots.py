@@ -1,4 +1,4 @@
-"""The zero of a function of one number between two at which its sign differs."""
+"""The zero of a function between two numbers at which it has different signs."""
 
 from __future__ import annotations
 

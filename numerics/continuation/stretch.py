@@ -58,7 +58,7 @@ class Stretch:
         raise LostError("the branch does not have this parameter between two of its points")
 
     def between(self, theta: float, low: float, high: float) -> tuple[PathPoint, float]:
-        """The same between two known lengths at which the parameter is below and above, by Newton's method.
+        """The point with a value of θ between two lengths whose points are below and above it, by Newton's method.
 
         Raises:
             LostError: the branch is lost between them.

@@ -129,7 +129,7 @@ def misalignment(solution: Solution) -> Misalignment:
 
 @one_thread
 def misalignment_beyond(solution: Solution, width: int) -> float:
-    """Size of what ``⟨1 - CKA⟩`` of one network has beyond c/N: its mean over the Gaussian law of width N, less c/N.
+    """Size of ``⟨1 - CKA⟩`` of one network beyond c/N: its mean over the Gaussian law of width N, less c/N.
 
     The kernel's third cumulants, of the same order 1/N², are not in it.
 

@@ -101,10 +101,10 @@ def _shift(solution: Solution) -> FloatArray:
 
 @one_thread
 def next_order(solution: Solution, width: int) -> FloatArray:
-    """Size of what the mean kernel has beyond ``Φ + shift/N``, (nP, nP); infinite where N is too narrow to expand in.
+    """Size of the mean kernel's terms beyond ``Φ + shift/N``, (nP, nP); infinite where N is too small to expand in 1/N.
 
-    Of a linear network's small kernel from its exact density, less the noise of the draws; else by the next step of the
-    expansion (`numerics.second_order`).
+    For a small kernel of a linear network it is from the exact density, less the noise of the draws; else from the next
+    step of the expansion (`numerics.second_order`).
 
     Raises:
         InputError, NotSolvedError: as for `kernel_sd`.

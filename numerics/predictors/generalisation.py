@@ -150,7 +150,7 @@ class Following:
 
 
 def following(functional: KernelFunctional, problem: Problem, reduced: FloatArray) -> Following:
-    """The test patterns of a linear problem where the training patterns' kernel, reduced, is this one, (m, m)."""
+    """The test patterns of a linear problem, given the training patterns' kernel in reduced coordinates, (m, m)."""
     assert problem.x_test is not None
     n, Q = problem.n, len(problem.x_test)
     space, u, w = functional.space, problem.u, problem.w
@@ -183,7 +183,7 @@ def following(functional: KernelFunctional, problem: Problem, reduced: FloatArra
 
 
 def _of_outputs(arrays: list[FloatArray]) -> FloatArray:
-    """Those of several outputs stacked."""
+    """The same arrays of several outputs, stacked."""
     return arrays[0] if len(arrays) == 1 else np.stack(arrays)
 
 

@@ -47,7 +47,7 @@ def held_out_fluctuations(solution: Solution) -> tuple[FloatArray, FloatArray]:
 
 
 def _last_patterns(outputs: list[FloatArray]) -> FloatArray:
-    """Of each array the last pattern's, together, (Q, n) or (O, Q, n)."""
+    """The last patterns' rows of each array, put together, (Q, n) or (O, Q, n)."""
     return np.concatenate([each[..., -1:, :] for each in outputs], axis=-2)
 
 
@@ -79,7 +79,7 @@ def _joint_state(state: LinearSolution, found: Following, numbers: IntArray) -> 
     joint = problem.with_unlabelled(problem.x_test[numbers])
     rows = found.cross[:, numbers].reshape(n * len(numbers), -1)
     cross = rows @ kernel_functional(problem).space.full_basis().T
-    # of several patterns all is explained by the training patterns
+    # several patterns are joined only where the training patterns determine them
     own = found.own[numbers[0]] if len(numbers) == 1 else rows @ np.linalg.solve(state.reduced, rows.T)
     count = P + len(numbers)
     kernel = np.empty((n, count, n, count))

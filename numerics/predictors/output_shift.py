@@ -60,12 +60,12 @@ def variance_of_outputs(state: KernelState, changes: FloatArray) -> FloatArray:
 
 
 def _off(change: FloatArray, omega: FloatArray, T: IntArray) -> FloatArray:
-    """δ of changes of the kernel, (…, nP, nP) to (…, nP, s)."""
+    """``δ_a`` for changes D of the kernel, (…, nP, nP) → (…, nP, s)."""
     return np.asarray(change[..., :, T] - omega @ change[..., T, :][..., :, T])
 
 
 def _each(state: KernelState, of_output: Callable[[int], FloatArray]) -> FloatArray:
-    """What is found for each output, as an array of outputs."""
+    """Apply a function to each output, and stack what it gives."""
     problem = state.problem
     found = [of_output(output).reshape(problem.n, problem.P).T for output in range(problem.outputs)]
     return found[0] if len(found) == 1 else np.stack(found)

@@ -86,7 +86,7 @@ class Predictions(Result):
         return self.test_mean + self.test_shift / self.width
 
     def facts(self) -> Facts:
-        """What is predicted, how far labels are met, and what is not known."""
+        """What is predicted, how far it is from the labels, and what is not known."""
         problem = self.problem
         patterns = f"{problem.P}" + ("" if self.test_mean is None else f", and {self.test_mean.shape[-2]} held out")
         errors = [

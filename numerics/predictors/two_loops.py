@@ -67,11 +67,11 @@ class TwoLoops:
 
     @property
     def size(self) -> float:
-        """Of the two parts, which may nearly cancel."""
+        """Size of the two parts, ``√(irreducible² + reducible²)``: they may nearly cancel."""
         return math.hypot(self.irreducible, self.reducible)
 
     def left(self, width: int) -> float:
-        """Size of what the log of a probability has beyond two loops: their size over N, squared."""
+        """Size of what two loops leave out of the log of a probability: their size over N, squared."""
         return (self.size / width) ** 2
 
 
@@ -111,7 +111,7 @@ def two_loops(solution: Solution) -> TwoLoops | None:
 
 
 def _nonlinear(found: Fluctuations) -> TwoLoops | None:
-    """By all points of a rule; of a sample by as many as there is time for, and its parts for error and bias."""
+    """On all points of a quadrature; on as many of a sample as there is time for, whose parts tell error and bias."""
     nodes, s = found.nodes, len(found.loop.root)
     if found.space.d <= LARGEST_DIMENSION:
         return TwoLoops(*_diagrams(_two_kernels(found.space, found.loop, nodes)), 0.0)

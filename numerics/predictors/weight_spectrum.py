@@ -27,7 +27,7 @@ from numerics.threads import one_thread
 
 #: Variance of a direction, relative to those of unit variances, below which it is rounding.
 CUT = 1e-11
-#: Of α: at the edge of the bulk a value is not outside for rounding's sake.
+#: α has to exceed 2g by this share: at the edge of the bulk rounding alone may put it outside.
 ROUNDING = 1e-9
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 #: Dimensions of a kernel ``Φ^{tt'}_{pp'}``: t, p, t', p', each counted from 1.
 KERNEL = ("time", "pattern", "time2", "pattern2")
-#: What of a problem are attributes of its results.
+#: Fields of a problem that become attributes of its results.
 _PROBLEM = ("arch", "T", "P", "D", "outputs", "u", "v", "w", "kappa", "skip", "bias")
 
 Labelled = tuple[tuple[str, ...], Any]

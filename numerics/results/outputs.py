@@ -19,7 +19,7 @@ from numerics.results.plotting import lines, task_title
 MOST_CURVES = 6
 #: Height of a row of the legend, over that of the curves.
 ROOM = 0.14
-#: Of the legend's signs that are of no curve alone, and of what marks a mean whose sign is arbitrary.
+#: Grey of legend entries that stand for all curves; the mark of a mean whose sign is arbitrary.
 _GREY = "0.25"
 _SIGN: dict[str, Any] = {"marker": r"$\pm$", "ms": 7, "mew": 0.4, "ls": "", "color": _GREY, "zorder": 4}
 
@@ -108,7 +108,7 @@ def _draw_curves(name: str, drawn: Outputs, colours: Colours, ax: Any, style: di
 
 
 def _draw_labels(problem: Problem, kinds: set[bool], ax: Any) -> None:
-    """Those of training patterns, of held-out ones, or of both."""
+    """The labels of training patterns, of held-out ones, or of both."""
     trained = min(problem.P * problem.outputs, MOST_CURVES)
     for name, y, held_out, mark in (("labels", problem.y, False, "o"), ("labels held out", problem.y_test, True, "s")):
         if y is None or held_out not in kinds:
@@ -122,7 +122,7 @@ def _draw_labels(problem: Problem, kinds: set[bool], ax: Any) -> None:
 
 
 def _colours(problem: Problem, outputs: Iterable[Outputs]) -> Colours:
-    """Those of each curve: held out or not, and its number among these."""
+    """The colour of each curve, by (held out, number among these)."""
     trained = min(problem.P * problem.outputs, MOST_CURVES)
     counts = {each.held_out: min(each.mean.size // problem.n, MOST_CURVES) for each in outputs}
     return {

@@ -27,9 +27,9 @@ BranchName = Literal["incoherent", "coherent"]
 
 #: Temporal coherence beyond the random network's above which a state counts as coherent.
 COHERENCE_TOLERANCE = 1e-6
-#: What a status says of a search that has ended at a bound.
+#: Words by which a status says that the search ended at a bound.
 LOOK_FURTHER = "`check` shows whether sampled networks are in a state of lower F"
-#: What is one number for each state.
+#: Fields that are one number for each state.
 SCALARS = ("free_energy", "energy", "entropy", "residual", "hessian_smallest", "converged", "stable")
 
 

@@ -25,7 +25,7 @@ from numerics.inputs.problem_file import UNREADABLE
 FORMAT = "unrolled result 4"
 _ACCEPTED = "a result saved by this program"
 
-#: Where each kind of result is defined. Nothing else is made when a file is read.
+#: Where each kind of result is defined. Reading a file makes objects of these kinds only.
 KINDS = {
     "Agreement": "numerics.checking.agreement",
     "Certificate": "numerics.certificate.certify",
