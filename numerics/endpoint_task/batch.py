@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sympy import Float
+from sympy import Float, expand_log
 
 from numerics.endpoint_task import crossings, factorised
 from numerics.errors import InputError
@@ -45,8 +45,8 @@ LONGEST_BATCH = 8
 FIXED = ("T", "arch", "branch")
 #: What a table of a batch has for each state, besides its order parameter.
 TABLED = ("free_energy", "energy", "entropy", "exists", "converged", "stable", "residual", "reduced_kappa")
-#: Problems whose starts are found together; those solved before progress is told, four seconds' work at T = 8.
-PART, BLOCK = 8192, 1 << 14
+#: Problems that a thread solves together: enough that Python's own time does not count, few enough for a core's cache.
+BLOCK = 1 << 13
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -170,7 +170,9 @@ def _lowered_in_units(T: int, arch: str) -> Lowered:
     """The same at ``u = v = w = 1``, with parameters λ, κ: fewer operations, and the widths only scale the kernel."""
     F = endpoint_free_energy(T, arch)
     units = {symbols.u: 1, symbols.v: 1, symbols.w: 1}
-    return lower({name: term.subs(units) for name, term in F.terms.items()}, F.variables, F.parameters[:2])
+    # a logarithm of each determinant: derivatives of their ratio have a third more operations
+    terms = {name: expand_log(term.subs(units), force=True) for name, term in F.terms.items()}
+    return lower(terms, F.variables, F.parameters[:2])
 
 
 @one_thread
@@ -222,25 +224,37 @@ def solve_endpoint_batch(
     given, shape = _checked(T, arch, branch, signal=signal, kappa=kappa, u=u, v=v, w=w)
     count = given[0].size
     blocks = [slice(first, first + BLOCK) for first in range(0, max(count, 1), BLOCK)]
-    parts = []
-    with watched(progress, "solve_endpoint_batch") as told:
-        for block in blocks:
-            told(f"{branch} states", block.start, count)
-            own = [array if array.size == 1 else array[block] for array in given]
-            parts.append(_states_of(T, arch, branch, own, tolerance))
+    curve = crossings.spline(T - 1, 0 if branch == "incoherent" else 1)
+    if T <= LONGEST:
+        _lowered_in_units(T, arch)  # once, before several threads ask for it
+
+    def solved(block: slice) -> dict[str, NDArray[Any]]:
+        own = [array if array.size == 1 else array[block] for array in given]
+        return _states_of(T, arch, branch, curve, own, tolerance)
+
+    # NumPy lets go of the interpreter inside its loops, so that threads share the cores
+    pool = ThreadPoolExecutor(min(len(blocks), os.cpu_count() or 1))
+    try:
+        waiting, parts = pool.map(solved, blocks), []
+        with watched(progress, "solve_endpoint_batch") as told:
+            for block in blocks:
+                told(f"{branch} states", block.start, count)
+                parts.append(next(waiting))
+    finally:
+        pool.shutdown(cancel_futures=True)
     found = parts[0] if len(parts) == 1 else {name: np.concatenate([each[name] for each in parts]) for name in parts[0]}
     shaped: dict[str, Any] = {name: values.reshape(*shape, *values.shape[1:]) for name, values in found.items()}
     return EndpointBatch(T=T, arch=arch, branch=branch, **shaped)
 
 
 def _states_of(
-    T: int, arch: str, branch: str, parameters: list[FloatArray], tolerance: float
+    T: int, arch: str, branch: str, curve: crossings.CurveSpline, parameters: list[FloatArray], tolerance: float
 ) -> dict[str, NDArray[Any]]:
     """The batch's arrays for flat λ, κ, u, v, w; the last three may be one number for all."""
     lam, noise, u, v, w = parameters
     n = T - 1
     reduced = np.ascontiguousarray([lam, noise / (v * w ** (n - 1) * u)])
-    start, exists = _starts(crossings.spline(n, 0 if branch == "incoherent" else 1), *reduced)
+    start, exists = crossings.states(curve, *reduced)
     states = (_lowered_states if T <= LONGEST else _matrix_states)(T, arch, start, reduced, tolerance)
     lost = np.flatnonzero(exists & ~states.converged)
     if lost.size and T <= LONGEST:
@@ -341,16 +355,6 @@ def _replaced(states: _States, places: NDArray[np.intp], by: _States) -> _States
         whole[..., places] = getattr(by, field.name)
         merged.append(whole)
     return _States(*merged)
-
-
-def _starts(
-    curve: crossings.CurveSpline, signal: FloatArray, noise: FloatArray
-) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """``crossings.states`` in threads, by parts that stay in cache."""
-    parts = [slice(first, first + PART) for first in range(0, max(signal.size, 1), PART)]
-    with ThreadPoolExecutor(min(len(parts), os.cpu_count() or 1)) as pool:
-        pieces = list(pool.map(lambda part: crossings.states(curve, signal[part], noise[part]), parts))
-    return np.concatenate([entries for entries, _ in pieces], axis=1), np.concatenate([there for _, there in pieces])
 
 
 def _checked(T: int, arch: str, branch: str, **parameters: ArrayLike) -> tuple[list[FloatArray], tuple[int, ...]]:

@@ -8,9 +8,7 @@ recomputed at the returned point.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +20,6 @@ from numerics.errors import InputError
 from numerics.linalg import BoolArray, FloatArray
 from numerics.lowering.scalar import Evaluation, Lowered
 
-#: Points iterated together: enough that Python's own time does not count, few enough for a core's cache.
-BLOCK = 32768
 HALVINGS = 30
 #: Relative residual at which rounding in the lowered expressions takes over.
 FLOOR = 1e-13
@@ -72,110 +68,101 @@ def newton(
     Raises:
         InputError: the number of variables is not that of a symmetric matrix, or shapes do not match.
     """
-    d, batch = start.shape
-    _matrix_size(d)
-    parts = [slice(first, first + BLOCK) for first in range(0, max(batch, 1), BLOCK)]
-
-    def solved(part: slice) -> tuple[FloatArray, FloatArray, BoolArray, BoolArray, NDArray[np.intp]]:
-        p = parameters[:, part] if parameters.shape[1] == batch else parameters
-        return _newton_block(lowered, start[:, part], p, tolerance, max_iterations)
-
-    # NumPy lets go of the interpreter inside its loops, so that threads share the cores
-    with ThreadPoolExecutor(min(len(parts), os.cpu_count() or 1)) as pool:
-        pieces = list(pool.map(solved, parts))
-    return Roots(*(np.concatenate(arrays, axis=-1) for arrays in zip(*pieces, strict=True)))
-
-
-def _newton_block(
-    lowered: Lowered, start: FloatArray, p: FloatArray, tolerance: float, max_iterations: int
-) -> tuple[FloatArray, FloatArray, BoolArray, BoolArray, NDArray[np.intp]]:
-    x = np.array(start)
-    batch = x.shape[1]
-    p = np.broadcast_to(p, (p.shape[0], batch))
-    now = lowered.derivatives(x, p)
-    scale = _scales(x)
-    residual = np.where(positive_definite(x), _residual(now, scale), np.inf)
-    iterations = np.zeros(batch, dtype=np.intp)
-    active = np.flatnonzero(np.isfinite(residual))
-    goal = min(tolerance, FLOOR)
-    for _ in range(max_iterations):
-        active = active[residual[active] > goal]
+    _matrix_size(len(start))
+    batch = start.shape[1]
+    now = _evaluated(lowered, np.array(start), np.broadcast_to(parameters, (len(parameters), batch)))
+    found = Roots(
+        x=np.empty_like(now.x),
+        residual=np.empty(batch),
+        converged=np.zeros(batch, dtype=bool),
+        stable=np.zeros(batch, dtype=bool),
+        iterations=np.zeros(batch, dtype=np.intp),
+    )
+    active, going = np.arange(batch), np.isfinite(now.residual)
+    for step in range(max_iterations + 1):
+        going &= (now.residual > min(tolerance, FLOOR)) & (step < max_iterations)
+        if not going.all():
+            _finish(found, active[~going], now if not going.any() else now.at(np.flatnonzero(~going)), tolerance)
+            active, now = active[going], now.at(np.flatnonzero(going))
         if not active.size:
             break
-        before = residual[active]
-        moved = _step(lowered, x, p, now, scale, residual, active)
-        iterations[active] += 1
+        before = now.residual
+        now, moved = _step(lowered, now)
+        found.iterations[active] += 1
         # within the tolerance, go on only where the residual still falls fast
-        falls = residual[active] < 0.1 * before
-        active = active[moved & (falls | (residual[active] > tolerance))]
-    converged = residual <= tolerance
-    stable = _positive_pivots(now.triangle) & converged
-    if not converged.all():
-        x[:, ~converged] = np.nan
-    return x, residual, converged, stable, iterations
+        going = moved & ((now.residual < 0.1 * before) | (now.residual > tolerance))
+    return found
 
 
-def _step(
-    lowered: Lowered,
-    x: FloatArray,
-    p: FloatArray,
-    now: Evaluation,
-    scale: FloatArray,
-    residual: FloatArray,
-    active: NDArray[np.intp],
-) -> BoolArray:
-    """One damped Newton step of the active points, in place; whether each of them moved."""
-    part: Any = slice(None) if active.size == x.shape[1] else active
-    step = _eliminate(now.triangle[:, part], now.gradient[:, part], scale[:, part])
-    moved = _search(lowered, x, p, now, scale, residual, active, step)
-    stuck = active[~moved & (residual[active] > FLOOR)]
+@dataclass(frozen=True, eq=False)
+class _Points:
+    """Points that are moved together, with what is known of each; the last axis goes over points."""
+
+    x: FloatArray
+    p: FloatArray
+    scale: FloatArray
+    gradient: FloatArray
+    triangle: FloatArray
+    residual: FloatArray
+
+    def at(self, places: NDArray[np.intp]) -> _Points:
+        return _Points(*(np.take(array, places, axis=-1) for array in vars(self).values()))
+
+    def replaced(self, places: NDArray[np.intp], by: _Points) -> _Points:
+        if places.size == self.residual.size:
+            return by
+        arrays = {name: np.array(array) for name, array in vars(self).items() if name != "p"}
+        for name, array in arrays.items():
+            array[..., places] = getattr(by, name)
+        return _Points(p=self.p, **arrays)
+
+
+def _finish(found: Roots, places: NDArray[np.intp], own: _Points, tolerance: float) -> None:
+    """Write the points that are not moved any more to where they belong."""
+    # a slice where all are finished together: index arrays are slow
+    to: Any = places if places.size < found.residual.size else slice(None)
+    found.residual[to] = own.residual
+    found.converged[to] = converged = own.residual <= tolerance
+    found.x[:, to] = own.x if converged.all() else np.where(converged, own.x, np.nan)
+    found.stable[to] = positive_definite(own.triangle) & converged
+
+
+def _evaluated(lowered: Lowered, x: FloatArray, p: FloatArray) -> _Points:
+    there, scale = lowered.derivatives(x, p), _scales(x)
+    residual = np.where(positive_definite(x), _residual(there, scale), np.inf)
+    return _Points(x, p, scale, there.gradient, there.triangle, residual)
+
+
+def _step(lowered: Lowered, now: _Points) -> tuple[_Points, BoolArray]:
+    """One damped Newton step; whether each of the points moved."""
+    new, moved = _search(lowered, now, _eliminate(now.triangle, now.gradient))
+    stuck = np.flatnonzero(~moved & (now.residual > FLOOR))
     if stuck.size:
         # elimination without pivoting can lose an indefinite system's digits
-        step = _pivoted(now.hessian[:, :, stuck], now.gradient[:, stuck], scale[:, stuck])
-        moved[np.isin(active, stuck)] = _search(lowered, x, p, now, scale, residual, stuck, step)
-    return moved
+        there = now.at(stuck)
+        hessian = Evaluation(there.gradient, there.gradient, there.triangle).hessian
+        there, moved[stuck] = _search(lowered, there, _pivoted(hessian, there.gradient, there.scale))
+        new = new.replaced(stuck, there)
+    return new, moved
 
 
-def _search(
-    lowered: Lowered,
-    x: FloatArray,
-    p: FloatArray,
-    now: Evaluation,
-    scale: FloatArray,
-    residual: FloatArray,
-    active: NDArray[np.intp],
-    step: FloatArray,
-) -> BoolArray:
+def _search(lowered: Lowered, now: _Points, step: FloatArray) -> tuple[_Points, BoolArray]:
     """Halve each point's step until its kernel is positive-definite and its residual lower; whether it got there."""
-    moved = np.zeros(active.size, dtype=bool)
+    moved = np.zeros(now.residual.size, dtype=bool)
     pending = np.flatnonzero(np.isfinite(step).all(axis=0))
-    length = 1.0
-    for _ in range(HALVINGS):
+    for halving in range(HALVINGS):
         if not pending.size:
             break
-        columns = active[pending]
-        # slices instead of index arrays, which copy, while the whole block goes on together
-        whole = columns.size == x.shape[1]
-        at: Any = slice(None) if whole else columns
-        steps = step if pending.size == active.size else step[:, pending]
-        trial = x[:, at] - (steps if length == 1.0 else length * steps)
-        new = lowered.derivatives(trial, p[:, at])
-        new_scale = _scales(trial)
-        new_residual = np.where(positive_definite(trial), _residual(new, new_scale), np.inf)
-        accept = new_residual < residual[at]
-        source: Any = slice(None) if accept.all() else accept
-        taken: Any = at if accept.all() else columns[accept]
-        x[:, taken] = trial[:, source]
-        scale[:, taken] = new_scale[:, source]
-        now.gradient[:, taken] = new.gradient[:, source]
-        now.triangle[:, taken] = new.triangle[:, source]
-        floor = residual[columns] > FLOOR
-        residual[taken] = new_residual[source]
-        moved[pending[source]] = True
+        # no index arrays, which copy, while all go on together
+        whole = pending.size == moved.size
+        old, steps = (now, step) if whole else (now.at(pending), step[:, pending])
+        trial = _evaluated(lowered, old.x - 0.5**halving * steps, old.p)
+        accept = trial.residual < old.residual
+        now = now.replaced(pending[accept], trial if accept.all() else trial.at(np.flatnonzero(accept)))
+        moved[pending[accept]] = True
         # at the rounding floor no step can lower the residual: do not search
-        pending = pending[~accept & floor]
-        length *= 0.5
-    return moved
+        pending = pending[~accept & (old.residual > FLOOR)]
+    return now, moved
 
 
 def _residual(evaluation: Evaluation, scale: FloatArray) -> FloatArray:
@@ -186,33 +173,42 @@ def _residual(evaluation: Evaluation, scale: FloatArray) -> FloatArray:
 
 def _scales(x: FloatArray) -> FloatArray:
     """``√(H^{tt}H^{ss})`` for each independent entry: turns gradients into changes of F per relative change."""
-    n = _matrix_size(x.shape[0])
+    n = _matrix_size(len(x))
     rows, columns = np.triu_indices(n)
     with np.errstate(invalid="ignore"):
         roots = np.sqrt(x[rows == columns])
-    return np.asarray(roots[rows] * roots[columns])
+    scales = np.empty_like(x)
+    for out, i, j in zip(scales, rows, columns, strict=True):
+        np.multiply(roots[i], roots[j], out=out)
+    return scales
 
 
-def _eliminate(triangle: FloatArray, gradient: FloatArray, scale: FloatArray) -> FloatArray:
-    """``hessian⁻¹ gradient`` in scaled variables by symmetric elimination without pivoting, vectorised, (d, B)."""
-    d, batch = scale.shape
-    # row i of the upper triangle, followed by the right-hand side
-    rows = [np.empty((d - i + 1, batch)) for i in range(d)]
-    first = 0
-    for i, row in enumerate(rows):
-        np.multiply(triangle[first : first + d - i], scale[i:], out=row[:-1])
-        np.copyto(row[-1], gradient[i])
-        row *= scale[i]
-        first += d - i
-    solution = np.empty_like(scale)
+def _eliminated(triangle: FloatArray) -> tuple[list[FloatArray], list[FloatArray]]:
+    """Pivots and unit rows of symmetric elimination without pivoting, for upper triangles (n(n+1)/2, B) row by row."""
+    n = _matrix_size(len(triangle))
+    rows = [triangle[end - n + i : end] for i, end in enumerate(np.cumsum(np.arange(n, 0, -1)))]
+    units: list[FloatArray] = []
     with np.errstate(all="ignore"):
         for k, row in enumerate(rows):
-            for i in range(k + 1, d):
-                rows[i] -= (row[i - k] / row[0]) * row[i - k :]
-        for k in range(d - 1, -1, -1):
-            known = (rows[k][1:-1] * solution[k + 1 :]).sum(axis=0)
-            solution[k] = (rows[k][-1] - known) / rows[k][0]
-        return np.asarray(solution * scale)
+            units.append(row[1:] / row[0])
+            for i, ratio in enumerate(units[k], 1):
+                change = ratio * row[i:]
+                rows[k + i] = np.subtract(rows[k + i], change, out=change)
+    return [row[0] for row in rows], units
+
+
+def _eliminate(triangle: FloatArray, gradient: FloatArray) -> FloatArray:
+    """``hessian⁻¹ gradient`` by elimination without pivoting, whose digits no scale changes, (d, B)."""
+    pivots, units = _eliminated(triangle)
+    solution = gradient.copy()
+    with np.errstate(all="ignore"):
+        for k, unit in enumerate(units):
+            solution[k + 1 :] -= unit * solution[k]
+        for k in range(len(units) - 1, -1, -1):
+            solution[k] /= pivots[k]
+            for each, known in zip(units[k], solution[k + 1 :], strict=True):
+                solution[k] -= each * known
+    return solution
 
 
 def _pivoted(hessian: FloatArray, gradient: FloatArray, scale: FloatArray) -> FloatArray:
@@ -227,21 +223,7 @@ def _pivoted(hessian: FloatArray, gradient: FloatArray, scale: FloatArray) -> Fl
 
 def positive_definite(x: FloatArray) -> BoolArray:
     """Whether the symmetric matrices with independent entries ``x`` (d, B) are positive-definite."""
-    return _positive_pivots(x)
-
-
-def _positive_pivots(triangle: FloatArray) -> BoolArray:
-    """Whether every pivot of symmetric elimination is positive, for upper triangles (n(n+1)/2, B) row by row."""
-    n = _matrix_size(triangle.shape[0])
-    ends = np.cumsum(np.arange(n, 0, -1))
-    rows = [np.array(triangle[end - n + i : end]) for i, end in enumerate(ends)]
-    positive = np.ones(triangle.shape[1], dtype=bool)
-    with np.errstate(all="ignore"):
-        for k, row in enumerate(rows):
-            positive &= row[0] > 0
-            for i in range(k + 1, n):
-                rows[i] -= (row[i - k] / row[0]) * row[i - k :]
-    return positive
+    return np.logical_and.reduce([pivot > 0 for pivot in _eliminated(x)[0]])  # type: ignore[no-any-return]
 
 
 def _matrix_size(entries: int) -> int:

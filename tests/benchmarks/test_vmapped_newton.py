@@ -75,4 +75,4 @@ def test_the_batch_takes_less_time_than_with_jax(branch):
     ours = _median(lambda: solve_endpoint_batch(4, signals, branch=branch))
     theirs = _median(lambda: batched(starts, signals).block_until_ready())
     print(f"\n{branch}: batch {ours:.3f} s, JAX {theirs:.3f} s (ratio {theirs / ours:.2f})")
-    assert theirs > 1.2 * ours
+    assert theirs > 1.8 * ours
