@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import io
 import os
@@ -92,6 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the program and exit with the contract's status; bad input is one line on standard error."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # Greek letters where the locale has none
+    gc.set_threshold(20_000)  # what is loaded stays: looking for cycles in it takes a twentieth of a short command
     try:
         status = cli.main(arguments, prog_name="unrolled", standalone_mode=False)
         if sys.stdout is not None:

@@ -18,6 +18,7 @@ from derivations.report import reference, site
 from derivations.report.links import dead_links
 from derivations.report.notebooks import APPENDIX
 from derivations.report.typeset import document
+from numerics.inputs.problem_record import VERSION
 from tests.pages import ROOT
 
 THEORY = "docs/theory.md"
@@ -145,7 +146,7 @@ def test_the_gallery_shows_panels_as_they_are_registered():
 def test_the_citation_is_of_this_version():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert citation["version"] == project["version"]
+    assert citation["version"] == project["version"] == VERSION
     assert citation["license"] == project["license"]
     assert {"cff-version", "message", "title", "authors"} <= set(citation)
 

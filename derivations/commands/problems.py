@@ -155,15 +155,13 @@ def _take_record(ctx: click.Context, param: click.Parameter, value: str | None) 
 
 def _keep_record(problem: Problem, options: dict[str, Any]) -> None:
     """Have `output.print_json` say what was computed, and by which version."""
-    from importlib.metadata import version
-
-    from numerics.inputs.problem_record import problem_record
+    from numerics.inputs.problem_record import VERSION, problem_record
 
     settings = {name: value for name, value in options.items() if name not in _ABOUT_OUTPUT and value is not None}
     click.get_current_context().meta[output.RUN] = {
         "problem": problem_record(problem),
         "settings": settings,
-        "version": version("unrolled"),
+        "version": VERSION,
     }
 
 

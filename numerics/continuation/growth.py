@@ -215,10 +215,14 @@ def _parents(branch: Branch, limits: Reach) -> Iterator[Callable[[], Branch]]:
 
 def _traced_before(found: Sequence[Branch], branch: Branch) -> bool:
     """Whether a branch is a known one: two that differ meet at single points only."""
-    count = len(branch.points)
+    count, met = len(branch.points), 0
     places = sorted({k * count // 6 for k in range(1, 6)} - {0, count - 1})
-    there = [known(found, branch.points[k].state, branch.points[k].theta) for k in places]
-    return sum(there) >= min(2, len(there))
+    enough = min(2, len(places))
+    for tried, k in enumerate(places):
+        if met == enough or met + len(places) - tried < enough:
+            break
+        met += known(found, branch.points[k].state, branch.points[k].theta)
+    return met == enough
 
 
 def known(found: Sequence[Branch], state: KernelPoint, theta: float) -> bool:

@@ -13,6 +13,8 @@ from numerics.errors import InputError
 from numerics.inputs.problem import Problem
 from numerics.inputs.sharing import MATRIX
 
+#: Of the program, as in pyproject.toml: to ask the installed package takes as long as to solve a small problem.
+VERSION = "0.2.0"
 #: Arrays of a problem in a file.
 ARRAYS = ("x", "y", "x_test", "y_test", "sharing")
 NUMBERS = ("u", "v", "w", "kappa", "skip", "bias")

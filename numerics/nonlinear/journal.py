@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -22,6 +21,7 @@ import numpy as np
 from numerics import archive
 from numerics.errors import InputError
 from numerics.files import only_writer, refused_if_unwritable
+from numerics.inputs.problem_record import VERSION
 from numerics.nonlinear.encoding import Encoder, decoded
 
 P = ParamSpec("P")
@@ -142,7 +142,7 @@ def kept_in(checkpoint: str | Path | None, asked: Mapping[str, object]) -> Itera
 
     with refused_if_unwritable(f"checkpoint: {path}", "a file"):
         path.parent.mkdir(parents=True, exist_ok=True)
-    words = sorted({**asked, "version": version("unrolled")}.items())
+    words = sorted({**asked, "version": VERSION}.items())
     with only_writer(path.parent, path.name, refuse), archive.resumable(path):
         journal = Journal(path, hashlib.sha256(repr(words).encode()).hexdigest())
         token = _journal.set(journal)

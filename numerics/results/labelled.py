@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem
+from numerics.inputs.problem_record import VERSION
 from numerics.linalg import FloatArray
 
 if TYPE_CHECKING:
@@ -63,8 +64,7 @@ class Tabled:
         """
         xarray, arrays = _module("xarray", "unrolled[sweeps]"), self.labelled()
         known = {name: value for name, value in arrays.attributes.items() if value is not None}
-        version = metadata.version("unrolled")
-        dataset: Dataset = xarray.Dataset(arrays.data, arrays.coordinates, {**known, "unrolled_version": version})
+        dataset: Dataset = xarray.Dataset(arrays.data, arrays.coordinates, {**known, "unrolled_version": VERSION})
         return dataset
 
     def to_dataframe(self) -> DataFrame:

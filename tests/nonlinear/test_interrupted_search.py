@@ -112,7 +112,7 @@ def test_a_file_of_another_search_is_refused(tmp_path, monkeypatch):
     for other in others:
         with pytest.raises(InputError, match=r"^checkpoint: .* belongs to another run; accepted: the same[^\n]*$"):
             other()
-    monkeypatch.setattr(journal, "version", lambda name: "0.0.0")
+    monkeypatch.setattr(journal, "VERSION", "0.0.0")
     with pytest.raises(InputError, match="another run"):
         numerics.solve(problem, checkpoint=path)
     assert path.read_bytes() == content
