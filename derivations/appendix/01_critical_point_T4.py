@@ -18,12 +18,11 @@
 # the last output, $y^2=\lambda$.
 
 # %%
-from collections.abc import Sequence
-
 import mpmath
 from mpmath import mp
 from sympy import Matrix, Rational, Symbol, diff, factor, latex, log, simplify, solve, sqrt, symbols, together
 
+from derivations.by_differences import newton
 from theory.critical_point import critical_point
 from theory.elimination import eliminate_entry
 from theory.free_energy import endpoint_free_energy
@@ -202,62 +201,18 @@ for entry, a, b in ((H12, H11, H22), (H13, H11, H33), (H23, H22, H33)):
 # $\lambda-\lambda_c$ the solved $(H^{23})^2$ departs from $A(\lambda-\lambda_c)$ in proportion to $\lambda-\lambda_c$, and
 # from $A(\lambda-\lambda_c)+B(\lambda-\lambda_c)^2$ in proportion to its square.
 
-
 # %%
-def numeric_free_energy(entries: Sequence[mpmath.mpf], lam: mpmath.mpf, kap: mpmath.mpf) -> mpmath.mpf:
-    a, b, c, e, f, g = entries
-    K = mp.matrix([[a, b, c], [b, e, f], [c, f, g]])
-    forward = mp.matrix([[1, 0, 0], [0, a, b], [0, b, e]])
-    product = K * mp.inverse(forward)
-    return (
-        lam / (g + kap) + product[0, 0] + product[1, 1] + product[2, 2] - 3 - mp.log(mp.det(K) / mp.det(forward))
-    ) / 2
-
-
-def minimise(entries: Sequence[mpmath.mpf], lam: mpmath.mpf, kap: mpmath.mpf) -> Sequence[mpmath.mpf]:
-    h = mp.mpf(10) ** -12
-
-    def at(*moves: tuple[int, mpmath.mpf]) -> mpmath.mpf:
-        point = list(entries)
-        for index, amount in moves:
-            point[index] += amount
-        return numeric_free_energy(point, lam, kap)
-
-    for _ in range(40):
-        gradient = mp.matrix(
-            [
-                (
-                    45 * (at((i, h)) - at((i, -h)))
-                    - 9 * (at((i, 2 * h)) - at((i, -2 * h)))
-                    + at((i, 3 * h))
-                    - at((i, -3 * h))
-                )
-                / (60 * h)
-                for i in range(6)
-            ]
-        )
-        if max(abs(z) for z in gradient) < mp.mpf(10) ** -30:
-            return entries
-        hessian = mp.matrix(6, 6)
-        for i in range(6):
-            for j in range(i + 1):
-                corners = at((i, h), (j, h)) - at((i, h), (j, -h)) - at((i, -h), (j, h)) + at((i, -h), (j, -h))
-                hessian[i, j] = hessian[j, i] = corners / (4 * h**2)
-        step = mp.lu_solve(hessian, gradient)
-        entries = [z - s for z, s in zip(entries, step, strict=True)]
-    raise AssertionError("Newton's method has not converged")
-
-
-with mpmath.workdps(80):
+with mpmath.workdps(100):
     for noise in (Rational(0), Rational(1), Rational(5, 2)):
         point = critical_point(4, noise)
         known = (point.signal, point.amplitude_squared, point.next_coefficient, noise)
-        lam_c, A, B, kap = (mp.mpf(z.evalf(80)) for z in known if z is not None)
+        lam_c, A, B, kap = (mp.mpf(z.evalf(100)) for z in known if z is not None)
         departures = []
         for decade in (3, 4, 5):
             eps = mp.mpf(10) ** -decade
             psi = mp.sqrt(A * eps + B * eps**2)
-            solved = minimise([mp.mpf(2), psi / 4, psi**2 / 16, mp.mpf(4), psi, mp.mpf(8)], lam_c + eps, kap)[4] ** 2
+            start = [mp.mpf(2), psi / 4, psi**2 / 16, mp.mpf(4), psi, mp.mpf(8)]
+            solved = newton(start, 1, lam_c + eps, kap)[4] ** 2
             departures.append((solved / (A * eps) - 1, solved / (A * eps + B * eps**2) - 1))
             print(f"kappa={noise} eps=1e-{decade}: off by", *(mpmath.nstr(z, 5) for z in departures[-1]))
         for coarse, fine in zip(departures, departures[1:], strict=False):

@@ -23,7 +23,6 @@
 
 # %%
 import random
-from collections.abc import Sequence
 
 import mpmath
 from mpmath import mp
@@ -51,6 +50,8 @@ from sympy import (
     together,
 )
 
+from derivations.by_differences import free_energy as free_energy_of
+from derivations.by_differences import largest_slope
 from theory import symbols as theory_symbols
 from theory.coherent_branch import coherent_branch, critical_amplitude, strong_signal
 from theory.coherent_curve import coherent_curve
@@ -206,18 +207,6 @@ assert simplify(diff(free_energy, s) / diff(signal, s) - 1 / (2 * (kernel[3, 3] 
 
 
 # %%
-def full_free_energy(
-    entries: Sequence[mpmath.mpf], lam: mpmath.mpf, noise: mpmath.mpf, u: mpmath.mpf, v: mpmath.mpf, w: mpmath.mpf
-) -> mpmath.mpf:
-    """Six independent entries → F, in mpmath alone."""
-    h11, h12, h13, h22, h23, h33 = entries
-    K = mp.matrix([[h11, h12, h13], [h12, h22, h23], [h13, h23, h33]])
-    C = mp.matrix([[u, 0, 0], [0, w * h11, w * h12], [0, w * h12, w * h22]])
-    product = K * mp.inverse(C)
-    trace = sum(product[i, i] for i in range(3))
-    return (lam * v * w**2 * u / (v * h33 + noise) + trace - 3 - mp.log(mp.det(K) / mp.det(C))) / 2
-
-
 generator = random.Random(20)
 with mpmath.workdps(60):
     for _ in range(3):
@@ -230,21 +219,10 @@ with mpmath.workdps(60):
         entries = [u * w ** mp.mpf(k) * x for k, x in zip(powers, unit, strict=True)]
         reduced_noise = noise / (v * w**2 * u)
         level = (unit[5] + reduced_noise) ** 2 / (4 * s0 * (s0 - 1))
-        worst = 0
-        for i in range(6):
-
-            def along_entry(
-                x: mpmath.mpf, i: int = i, entries: Sequence[mpmath.mpf] = entries, level: mpmath.mpf = level,
-                noise: mpmath.mpf = noise, scales: tuple[mpmath.mpf, ...] = (u, v, w),
-            ) -> mpmath.mpf:  # fmt: skip
-                moved = list(entries)
-                moved[i] = x
-                return full_free_energy(moved, level, noise, *scales)
-
-            worst = max(worst, abs(mp.diff(along_entry, entries[i])))
+        worst = largest_slope(entries, 1, level, noise, units=(u, v, w))
         value = 2 * (s0 - 1) - mp.log(4 * s0) / 2 + reduced_noise / (8 * s0 * (s0 - 1))
         assert worst < mp.mpf(10) ** -40
-        assert abs(full_free_energy(entries, level, noise, u, v, w) - value) < mp.mpf(10) ** -40
+        assert abs(free_energy_of(entries, 1, level, noise, units=(u, v, w)) - value) < mp.mpf(10) ** -40
         print(f"s = {mp.nstr(s0, 6)}: largest gradient {mp.nstr(worst, 3)}")
 
 # %% [markdown]
@@ -402,18 +380,6 @@ print("lambda at kappa = 0:", latex(curve.signal(Integer(0))))
 
 
 # %%
-def chain_free_energy(entries: Sequence[mpmath.mpf], lam: mpmath.mpf, noise: mpmath.mpf) -> mpmath.mpf:
-    """Ten entries → F for T = 5, u = v = w = 1, in mpmath alone."""
-    K, k = mp.matrix(4, 4), 0
-    for i in range(4):
-        for j in range(i, 4):
-            K[i, j] = K[j, i] = entries[k]
-            k += 1
-    early = K[:3, :3]
-    trace = K[0, 0] + sum((mp.inverse(early) * K[1:, 1:])[i, i] for i in range(3))
-    return (lam / (K[3, 3] + noise) + trace - 4 - mp.log(mp.det(K) / mp.det(early))) / 2
-
-
 with mpmath.workdps(60):
     for alpha_text in ("1.44", "1.46", "1.485"):
         a0 = mp.mpf(alpha_text)
@@ -425,17 +391,7 @@ with mpmath.workdps(60):
             mp.mpf(entry.subs(at_point)) * (p1 if (t + t2) % 2 else 1) for (t, t2), entry in curve.kernel().items()
         ]
         level = mp.mpf(curve.signal(Integer(1)).subs(at_point))
-        worst = 0
-        for i in range(10):
-
-            def along_chain(
-                value: mpmath.mpf, i: int = i, entries: Sequence[mpmath.mpf] = entries, level: mpmath.mpf = level
-            ) -> mpmath.mpf:
-                moved = list(entries)
-                moved[i] = value
-                return chain_free_energy(moved, level, 1)
-
-            worst = max(worst, abs(mp.diff(along_chain, entries[i])))
+        worst = largest_slope(entries, 1, level, mp.mpf(1))
         assert worst < mp.mpf(10) ** -40
         print(f"T = 5, alpha = {alpha_text}: lambda = {mp.nstr(level, 8)}, largest gradient {mp.nstr(worst, 3)}")
 

@@ -24,6 +24,7 @@
 
 # %%
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 
 import mpmath
@@ -31,7 +32,16 @@ from sympy import Expr, ImmutableMatrix, Matrix, Rational, S, Symbol, expand, ey
 
 from theory.matrix_calculus.explicit import Layout, evaluate
 from theory.matrix_calculus.kernel_functional import BIASES, GENERAL, SHARING, X_SHIFTED, H, Y, free_energy_gradient
-from theory.perturbation import Task, block_perturbation, cut_paths, path_shares, paths, perturbation, supervise
+from theory.perturbation import (
+    Perturbation,
+    Task,
+    block_perturbation,
+    cut_paths,
+    path_shares,
+    paths,
+    perturbation,
+    supervise,
+)
 from theory.perturbation import expand as expand_task
 from theory.sharing import bias_correlations, sharing
 from theory.symbols import beta, kappa, label, label_propagator, rho, skip, u, v, w
@@ -175,16 +185,11 @@ def sweep(source: Matrix, step: Callable[[Matrix], Matrix]) -> Matrix:
     return total
 
 
-for arch in ("rnn", "dnn"):
-
-    def back(A: Matrix, arch: str = arch) -> Matrix:
-        return w * Sh.T * mask(A, arch) * Sh
-
-    def on(A: Matrix, arch: str = arch) -> Matrix:
-        return w * mask(Sh * A * Sh.T, arch)
-
-    Q1 = v * E0 * Yfull * E0
-    L1 = sweep(Q1, back)
+def agrees_with_matrices(
+    found: Perturbation, H0: Matrix, back: Callable[[Matrix], Matrix], on: Callable[[Matrix], Matrix]
+) -> None:
+    """First and second order from explicit matrices; `back` and `on` take one step back and forward in time."""
+    L1 = sweep(v * E0 * Yfull * E0, back)
     H1 = sweep(H0 * L1 * H0, on)
     Q2 = -(v**2) * (E0 * H1 * E0 * Yfull * E0 + E0 * Yfull * E0 * H1 * E0)
     J = L1 * H0 * L1
@@ -192,8 +197,20 @@ for arch in ("rnn", "dnn"):
     H2 = sweep(on(H1) * L1 * H0 + H0 * L1 * on(H1) + H0 * (L2 + J) * H0, on)
     for t, s in product(range(n), repeat=2):
         entry = (min(t, s) + 1, max(t, s) + 1)
-        assert expand(H1[t, s] - first[arch].kernel[1].get(entry, S.Zero)) == 0
-        assert expand(H2[t, s] - first[arch].kernel[2].get(entry, S.Zero)) == 0
+        assert expand(H1[t, s] - found.kernel[1].get(entry, S.Zero)) == 0
+        assert expand(H2[t, s] - found.kernel[2].get(entry, S.Zero)) == 0
+
+
+def back(A: Matrix, arch: str) -> Matrix:
+    return w * Sh.T * mask(A, arch) * Sh
+
+
+def on(A: Matrix, arch: str) -> Matrix:
+    return w * mask(Sh * A * Sh.T, arch)
+
+
+for arch in ("rnn", "dnn"):
+    agrees_with_matrices(first[arch], H0, partial(back, arch=arch), partial(on, arch=arch))
 print("Δ_2 at second order agrees entry by entry, RNN and DNN, T =", T)
 
 # %% [markdown]
@@ -461,22 +478,12 @@ for symbol, value in general.propagators.items():
     assert value == 1 / (v * h[int(symbol.name[2:]) - 1] + kappa)
 
 
-def returned(A: Matrix) -> Matrix:
-    return w * Sh.T * whole_M.multiply_elementwise(A) * Sh
-
-
-def carried(A: Matrix) -> Matrix:
-    return w * whole_M.multiply_elementwise(Sh * A * Sh.T)
-
-
-L1 = sweep(v * E0 * Yfull * E0, returned)
-H1 = sweep(H0 * L1 * H0, carried)
-J = L1 * H0 * L1
-L2 = sweep(-(v**2) * (E0 * H1 * E0 * Yfull * E0 + E0 * Yfull * E0 * H1 * E0) + returned(J), returned)
-H2 = sweep(carried(H1) * L1 * H0 + H0 * L1 * carried(H1) + H0 * (L2 + J) * H0, carried)
-for t, s in product(range(n), repeat=2):
-    at = (min(t, s) + 1, max(t, s) + 1)
-    assert expand(H2[t, s] - general.kernel[2].get(at, S.Zero)) == 0
+agrees_with_matrices(
+    general,
+    H0,
+    lambda A: w * Sh.T * whole_M.multiply_elementwise(A) * Sh,
+    lambda A: w * whole_M.multiply_elementwise(Sh * A * Sh.T),
+)
 print(r"\Delta_1^{23} =", latex(general.kernel[1][2, 3]))
 
 # %% [markdown]

@@ -39,6 +39,7 @@ from sympy import (
     symbols,
 )
 
+from derivations.by_differences import free_energy
 from theory import symbols as names
 from theory.coherent_branch import coherent_branch
 from theory.fluctuations import (
@@ -154,19 +155,7 @@ assert incoherent_covariance(2, 2, 1, 6).subs(plain).subs(names.r, 1) == 2
 
 
 # %%
-def full_free_energy(entries: Sequence[mpmath.mpf], size: int, level: mpmath.mpf, noise: mpmath.mpf) -> mpmath.mpf:
-    """Independent entries, row by row → F at u = v = w = 1, in mpmath alone."""
-    K, k = mp.matrix(size, size), 0
-    for i in range(size):
-        for j in range(i, size):
-            K[i, j] = K[j, i] = entries[k]
-            k += 1
-    early = K[: size - 1, : size - 1]
-    trace = K[0, 0] + sum((mp.inverse(early) * K[1:, 1:])[i, i] for i in range(size - 1))
-    return (level / (K[size - 1, size - 1] + noise) + trace - mp.log(mp.det(K) / mp.det(early))) / 2
-
-
-def numeric_covariance(entries: Sequence[mpmath.mpf], size: int, level: mpmath.mpf, noise: mpmath.mpf) -> mpmath.matrix:
+def numeric_covariance(entries: Sequence[mpmath.mpf], level: mpmath.mpf, noise: mpmath.mpf) -> mpmath.matrix:
     """Inverse Hessian by central differences of fourth order."""
     step, count = mp.mpf(10) ** -13, len(entries)
 
@@ -174,7 +163,7 @@ def numeric_covariance(entries: Sequence[mpmath.mpf], size: int, level: mpmath.m
         moved = list(entries)
         for i, k in moves:
             moved[i] += k * step
-        return full_free_energy(moved, size, level, noise)
+        return free_energy(moved, 1, level, noise)
 
     first = {1: mp.mpf(2) / 3, -1: -mp.mpf(2) / 3, 2: -mp.mpf(1) / 12, -2: mp.mpf(1) / 12}
     second = {0: -mp.mpf(5) / 2, 1: mp.mpf(4) / 3, -1: mp.mpf(4) / 3, 2: -mp.mpf(1) / 12, -2: -mp.mpf(1) / 12}
@@ -196,7 +185,7 @@ with mpmath.workdps(120):
         x, k = mp.mpf(ratio.p) / ratio.q, mp.mpf(noise.p) / noise.q
         entries = [x ** (i + 1) if i == j else mp.mpf(0) for i in range(n) for j in range(i, n)]
         level = (x - 1) * (x**n + k) ** 2 / x**n
-        numeric = numeric_covariance(entries, n, level, k)
+        numeric = numeric_covariance(entries, level, k)
         matrix = incoherent_covariance_matrix(horizon).subs(plain).subs({names.r: ratio, names.kappa: noise})
         worst = max(
             abs(numeric[i, j] - mp.mpf(matrix[i, j].p) / matrix[i, j].q)
@@ -231,7 +220,7 @@ with mpmath.workdps(120):
         exact = [[mp.mpf(str(covariance[i, j].subs(place).evalf(110))) for j in range(6)] for i in range(6)]
         entries = [mp.mpf(str(value.subs(place).evalf(115))) for _, value in sorted(branch.kernel.items())]
         level = mp.mpf(str(branch.signal.subs(place).evalf(115)))
-        numeric = numeric_covariance(entries, 3, level, mp.mpf(noise.p) / noise.q)
+        numeric = numeric_covariance(entries, level, mp.mpf(noise.p) / noise.q)
         worst = max(abs(numeric[i, j] / exact[i][j] - 1) for i in range(6) for j in range(6))
         assert worst < mp.mpf(10) ** -40
         print(f"s = {text}, kappa = {noise}: largest relative difference {mp.nstr(worst, 3)}")
@@ -341,7 +330,7 @@ def shift_direct(place: Sequence[mpmath.mpf], noise: mpmath.mpf) -> mpmath.matri
     level = (end + noise) ** 2 / (4 * entries[0] * (entries[0] - 1))
 
     def F(*x: mpmath.mpf) -> mpmath.mpf:
-        return full_free_energy(x, 3, level, noise)
+        return free_energy(x, 1, level, noise)
 
     def action(*x: mpmath.mpf) -> mpmath.mpf:
         K = mp.matrix([[x[0], x[1], x[2]], [x[1], x[3], x[4]], [x[2], x[4], x[5]]])
@@ -372,7 +361,7 @@ def shift_curved(place: Sequence[mpmath.mpf], noise: mpmath.mpf) -> list[mpmath.
     level = (end + noise) ** 2 / (4 * first * (first - 1))
 
     def F(*y: mpmath.mpf) -> mpmath.mpf:
-        return full_free_energy(kernel_of(y), 3, level, noise)
+        return free_energy(kernel_of(y), 1, level, noise)
 
     def action(*y: mpmath.mpf) -> mpmath.mpf:
         determinant = y[1] * (y[0] * y[2] - y[5] ** 2)
