@@ -14,13 +14,14 @@ from numerics.nonlinear.by_walkers import WalkedState
 from numerics.nonlinear.engine import Refined, Say, State, continued, relative_error
 from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.frames import Moments
+from numerics.nonlinear.gaussian_descent import largest
 from numerics.nonlinear.groups import Group, groups_of, whole
 from numerics.nonlinear.iteration import Iterate, MomentMap
 from numerics.nonlinear.journal import recorded
 from numerics.nonlinear.laws import Law, law_at, minimised
 from numerics.nonlinear.nodes import Averages, Nodes, log_density, moments_of
 from numerics.nonlinear.reduced import natural_hessian, point_at, stationary_point
-from numerics.nonlinear.refining import Refining
+from numerics.nonlinear.refining import Refining, settled
 from numerics.nonlinear.sample import BATCHES, Mixture, Sample, fitted, placed, sample, standard, with_tails
 from numerics.nonlinear.solution import EngineName
 from numerics.nonlinear.space import TrajectorySpace
@@ -59,10 +60,12 @@ class Start:
     Attributes:
         moments: Φ, mean and covariance of g.
         mixtures: what the points of each group are drawn from; None for the standard normal.
+        settled: whether they are those of a minimum over normal laws.
     """
 
     moments: Moments
     mixtures: tuple[Mixture, ...] | None = None
+    settled: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,9 +130,9 @@ class Sampling:
     def around(self, space: TrajectorySpace, law: Law) -> Start:
         """The start that a law of g suggests."""
         moments = law.kernel, law.mean, law.covariance
-        if self.phi.odd:
-            return Start(moments)
         groups = groups_of(space)
+        if self.phi.odd:
+            return Start(moments, settled=largest(groups) > LARGE)
         mixtures = self._fitted(space, law.points, law.probability, law.mean, law.covariance)
         for _ in range(FITS):
             chosen = self._samples(space, self._coarse(groups), groups, mixtures)
@@ -185,7 +188,8 @@ class Sampling:
                 return None
             relaxed = RELAXED
         size = self._coarse(groups_of(space, classes))
-        state = self._converged(space, start, size, classes=classes, relaxed=relaxed)
+        state = self._settled(space, start, size, classes) if start.settled else None
+        state = state or self._converged(space, start, size, classes=classes, relaxed=relaxed)
         if self.phi.odd or state is None or not state.reached:
             return state
         start = self._refitted(space, state)
@@ -391,6 +395,14 @@ class Sampling:
             found = found or map_.fixed_point(start.moments, relaxed=relaxed, tolerance=tolerance)
             last, iterations, reached = found
             return self._state(map_, start, size, last, iterations, reached=reached)
+        except np.linalg.LinAlgError:
+            return None
+
+    def _settled(self, space: TrajectorySpace, start: Start, size: int, classes: Classes | None) -> SampledState | None:
+        map_ = self._map(space, start, size, classes)
+        try:
+            found = settled(map_, start.moments, FOUND)
+            return None if found is None else self._state(map_, start, size, *found[:2], reached=True)
         except np.linalg.LinAlgError:
             return None
 

@@ -34,7 +34,7 @@ def beyond_one(along: Along, length: int, kept: Along, most: int) -> list[FloatA
     modes: Any
     if length <= KRYLOV:
         size, modes = np.linalg.eig(np.stack([along(unit) for unit in np.eye(length)], axis=1))
-    elif _leads_back(along, length):
+    elif leads_back(along, length):
         return []
     else:
         operator = LinearOperator((length, length), matvec=along, dtype=np.float64)
@@ -51,12 +51,12 @@ def beyond_one(along: Along, length: int, kept: Along, most: int) -> list[FloatA
     ]
 
 
-def _leads_back(along: Along, length: int) -> bool:
-    """Whether a short Krylov space shows that no eigenvalue lies beyond 1 (Arnoldi)."""
+def leads_back(along: Along, length: int, shows: tuple[int, ...] = SHOWS) -> bool:
+    """Whether a short Krylov space, of given sizes at most, shows that no eigenvalue lies beyond 1 (Arnoldi)."""
     at = along(np.random.default_rng(0).standard_normal(length))
     basis = [at / np.linalg.norm(at)]
     H, largest = np.zeros((KRYLOV + 1, KRYLOV)), -np.inf
-    for k in range(SHOWS[-1]):
+    for k in range(shows[-1]):
         new = along(basis[-1])
         for _ in range(2):
             for i, each in enumerate(basis):
@@ -67,7 +67,7 @@ def _leads_back(along: Along, length: int) -> bool:
         if H[k + 1, k] <= 1e-12:
             return bool(np.linalg.eigvals(H[: k + 1, : k + 1]).real.max() < 1)
         basis.append(new / H[k + 1, k])
-        if k + 1 in SHOWS:
+        if k + 1 in shows:
             before, largest = largest, float(np.linalg.eigvals(H[: k + 1, : k + 1]).real.max())
             if largest + GROWS * abs(largest - before) < 1:
                 return True

@@ -23,11 +23,12 @@ import scipy.linalg as sla
 
 from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray
-from numerics.nonlinear.averaging import Averaged, GroupLaw, averaged
+from numerics.nonlinear.averaging import LARGE, Averaged, GroupLaw, averaged
 from numerics.nonlinear.frames import Frame, Moments
 from numerics.nonlinear.groups import Group
-from numerics.nonlinear.instability import beyond_one
+from numerics.nonlinear.instability import beyond_one, leads_back
 from numerics.nonlinear.journal import recorded
+from numerics.nonlinear.response import NormalResponse
 from numerics.nonlinear.sample import Sample
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.progress import Told
@@ -48,6 +49,8 @@ DIFFERENCE = 1e-4
 #: Newton steps where acceleration fails, on the way of a state and downhill; unknowns up to which they are taken, for
 #: each step costs as many maps; longest step, as `LONGEST`.
 FOLLOWING, DOWNHILL, NEWTON_UNKNOWNS, NEWTON_LONGEST = 8, 80, 120, 0.3
+#: Sizes of a Krylov space at which it may show that a state is stable, beside that of normal laws.
+FEW_SHOW = (6, 9, 12, 18, 24)
 #: Smallest |1 - eigenvalue| that a Newton step divides by.
 SOFTEST = 1e-3
 #: Lengths of a step off an unstable state, over sqrt(rows of Φ).
@@ -173,7 +176,7 @@ class MomentMap:
         last, more, reached = self._newton(at, from_here, downhill=relaxed > 0, tolerance=tolerance)
         return (last, iteration + more, True) if reached else (now, iteration + more, False)
 
-    def _newton(self, at: _At, x: FloatArray, *, downhill: bool, tolerance: float) -> tuple[Iterate, int, bool]:
+    def _newton(self, at: MapNear, x: FloatArray, *, downhill: bool, tolerance: float) -> tuple[Iterate, int, bool]:
         """Newton's method on the fixed point; results as those of `fixed_point`.
 
         Going downhill, steps along directions in which the map leads away are reversed: F falls along them.
@@ -245,6 +248,16 @@ class MomentMap:
         def along(direction: FloatArray) -> FloatArray:
             return at.change(x, residual, direction) + direction
 
+        if self.phi.odd and self.is_large:
+            # where normal laws are stable, and 1 - derivative times the inverse of theirs has no eigenvalue below 0,
+            # none of its own has changed sign on the way from theirs
+            response = NormalResponse(self.phi, at.frame, x)
+
+            def beside(direction: FloatArray) -> FloatArray:
+                return direction - response.solved(direction - along(direction))
+
+            if leads_back(response, len(x)) and leads_back(beside, len(x), FEW_SHOW):
+                return []
         return beyond_one(along, len(x), at.frame.moved, most)
 
     def off(self, state: Iterate, direction: FloatArray) -> Moments | None:
@@ -266,17 +279,22 @@ class MomentMap:
         return None if reached is None else (reached.kernel, reached.mean, reached.covariance)
 
     @property
+    def is_large(self) -> bool:
+        """Whether a group has so many dimensions that its second moments are taken by scores."""
+        return max(len(group.coordinates) for group in self.groups) > LARGE
+
+    @property
     def _unknowns(self) -> int:
         """Entries of Φ and of the covariance of g, within groups."""
         sizes = [size for group in self.groups for size in (len(group.rows), len(group.coordinates))]
         return sum(size * (size + 1) // 2 for size in sizes)
 
-    def near(self, start: Moments) -> _At:
+    def near(self, start: Moments) -> MapNear:
         """The map in coordinates in which a start is the unit."""
         moving = None if self.classes is None else self._kept(self.classes)
         of_kernel, of_covariance = kept_matrices(self.space, self.classes)
         kernel, covariance = np.where(of_kernel, start[0], 0.0), np.where(of_covariance, start[2], 0.0)
-        return _At(self, Frame.of(self.space, self.groups, kernel, covariance, moving))
+        return MapNear(self, Frame.of(self.space, self.groups, kernel, covariance, moving))
 
     def _conjugate(self, moments: Moments) -> FloatArray:
         kernel, mean, covariance = moments
@@ -300,13 +318,14 @@ class MomentMap:
 
 
 @dataclass(frozen=True, eq=False)
-class _At:
+class MapNear:
     """The map in a frame's coordinates: the iterate there, and its residual."""
 
     map: MomentMap
     frame: Frame
 
     def __call__(self, x: FloatArray) -> tuple[Iterate, FloatArray]:
+        """What the averages make of x, and the residual."""
         map_, moments = self.map, self.frame.state(x)
         conjugate = map_._conjugate(moments)
         after, parts = self._after(moments, conjugate)
@@ -364,7 +383,7 @@ class _At:
 
 
 def possible(
-    at: _At,
+    at: MapNear,
     x: FloatArray,
     step: FloatArray,
     counting: float,

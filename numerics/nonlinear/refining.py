@@ -2,7 +2,8 @@
 
 On a larger sample it takes few maps: the small sample's derivative takes their residuals to steps, and Anderson's
 acceleration of these makes up for what the two samples' derivatives differ by. Its changes on parts of its own sample,
-to first order, are its error. The equations' directions are kept, so that what one costs serves all others.
+to first order, are its error. The equations' directions are kept, so that what one costs serves all others; for odd φ
+they are those of a normal law's derivative (``response``), of which few are needed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray
 from numerics.nonlinear.frames import Moments
 from numerics.nonlinear.groups import Group
-from numerics.nonlinear.iteration import GROWN, KEPT, SINGULAR, Iterate, MomentMap, possible
+from numerics.nonlinear.iteration import GROWN, KEPT, LONGEST, SINGULAR, Iterate, MapNear, MomentMap, possible
+from numerics.nonlinear.response import NormalResponse
 from numerics.nonlinear.sample import Sample
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.symmetry.trajectories import Classes
@@ -25,15 +27,17 @@ from numerics.symmetry.trajectories import Classes
 LEFT, DIRECTIONS = 0.03, 300
 #: The same share in a step towards a fixed point.
 ROUGH = 0.1
+#: Relative residual to which the derivative of normal laws leads.
+NEAR = 0.03
 #: Maps of a fixed point on a larger sample, at most.
 MAPS = 30
 
 
 class Inverse:
-    """``A⁻¹b`` by generalised conjugate residuals, for one b after the other."""
+    """``A⁻¹b`` by generalised conjugate residuals, for one b after the other; `nearly` solves a simpler equation."""
 
-    def __init__(self, apply: Callable[[FloatArray], FloatArray]) -> None:
-        self._apply = apply
+    def __init__(self, apply: Callable[[FloatArray], FloatArray], nearly: Callable[[FloatArray], FloatArray]) -> None:
+        self._apply, self._nearly = apply, nearly
         self._directions: list[FloatArray] = []
         self._images: list[FloatArray] = []
 
@@ -46,7 +50,7 @@ class Inverse:
         while np.linalg.norm(left) > open_ * np.linalg.norm(right):
             if len(self._images) >= DIRECTIONS:
                 return None
-            share = float(self._extend(left / np.linalg.norm(left)) @ left)
+            share = float(self._extend(self._nearly(left / np.linalg.norm(left))) @ left)
             x, left = x + share * self._directions[-1], left - share * self._images[-1]
         return x
 
@@ -82,7 +86,8 @@ class Refining:
         there = self.map(rough).near(start)
         self._x = there.frame.coordinates(*start)
         base = there(self._x)[1]
-        self._inverse = Inverse(lambda direction: -there.change(self._x, base, direction))
+        nearly = NormalResponse(phi, there.frame, self._x).solved if phi.odd else lambda right: right
+        self._inverse = Inverse(lambda direction: -there.change(self._x, base, direction), nearly)
 
     def map(self, samples: tuple[Sample, ...]) -> MomentMap:
         """The map of moments on a sample."""
@@ -94,32 +99,9 @@ class Refining:
         """The fixed point on another sample, as that of `MomentMap`; None where it is not reached from a start."""
         try:
             at = self.map(samples).near(self._start)
-            x = at.frame.coordinates(*start)
-            now, residual = at(x)
-            steps: list[FloatArray] = []
-            changes: list[FloatArray] = []
-            before = None
-            for maps in range(MAPS):
-                if np.linalg.norm(residual) <= tolerance * np.linalg.norm(x):
-                    return now, maps, True
-                towards = self._inverse(residual, ROUGH)
-                if towards is None:
-                    return None
-                if before is not None:
-                    changes.append(towards - before)
-                step = towards.copy()
-                if changes:
-                    changed = np.array(changes).T
-                    step -= (np.array(steps).T + changed) @ np.linalg.lstsq(changed, towards, rcond=SINGULAR)[0]
-                moved = possible(at, x, step, KEPT * now.counting, GROWN * float(np.linalg.norm(residual)))
-                if moved is None:
-                    return None
-                step, (now, residual) = moved
-                steps.append(step)
-                x, before = x + step, towards
+            return _stepped(at, start, lambda residual: self._inverse(residual, ROUGH), tolerance)
         except np.linalg.LinAlgError:
-            pass
-        return None
+            return None
 
     def changes(
         self, samples: tuple[Sample, ...], parts: list[tuple[Sample, ...]], moments: Moments
@@ -143,3 +125,58 @@ class Refining:
         except np.linalg.LinAlgError:
             return None
         return found
+
+
+def settled(map_: MomentMap, start: Moments, tolerance: float) -> tuple[Iterate, int, bool] | None:
+    """The fixed point near that of normal laws, by few maps; None where it is not reached. For odd φ.
+
+    The derivative of normal laws leads near it, and the map's own from there.
+
+    Raises:
+        numpy.linalg.LinAlgError: a covariance is not positive-definite.
+    """
+    at = map_.near(start)
+    response = NormalResponse(map_.phi, at.frame, at.frame.coordinates(*start))
+    found = _stepped(at, start, response.solved, NEAR)
+    if found is None:
+        return None
+    near = found[0].kernel, *found[0].after[1:]
+    refining = Refining(map_.space, map_.phi, map_.groups, near, map_.samples, map_.classes)
+    more = refining.fixed_point(map_.samples, near, tolerance)
+    return None if more is None else (more[0], found[1] + more[1], True)
+
+
+def _stepped(
+    at: MapNear, start: Moments, solved: Callable[[FloatArray], FloatArray | None], tolerance: float
+) -> tuple[Iterate, int, bool] | None:
+    """The fixed point from a start, by accelerated steps that solve an equation; None where it is not reached.
+
+    Raises:
+        numpy.linalg.LinAlgError: a covariance is not positive-definite.
+    """
+    x = at.frame.coordinates(*start)
+    now, residual = at(x)
+    longest = LONGEST * np.sqrt(at.map.space.m + at.map.space.d)
+    steps: list[FloatArray] = []
+    changes: list[FloatArray] = []
+    before = None
+    for maps in range(MAPS):
+        if np.linalg.norm(residual) <= tolerance * np.linalg.norm(x):
+            return now, maps, True
+        towards = solved(residual)
+        if towards is None:
+            return None
+        if before is not None:
+            changes.append(towards - before)
+        step = towards.copy()
+        if changes:
+            changed = np.array(changes).T
+            step -= (np.array(steps).T + changed) @ np.linalg.lstsq(changed, towards, rcond=SINGULAR)[0]
+        step *= min(1.0, longest / float(np.linalg.norm(step)))
+        moved = possible(at, x, step, KEPT * now.counting, GROWN * float(np.linalg.norm(residual)))
+        if moved is None:
+            return None
+        step, (now, residual) = moved
+        steps.append(step)
+        x, before = x + step, towards
+    return None
