@@ -34,12 +34,13 @@ def norm(A: FloatArray) -> float:
 class SymmetricVectors:
     """Symmetric (m, m) matrices as vectors of length s = m(m+1)/2 with ``vec(A)·vec(B) = tr AB``.
 
-    The upper triangle row by row, off-diagonal entries times √2.
+    The upper triangle row by row, off-diagonal entries times √2; ``places`` tells where each entry of a matrix stands.
     """
 
     m: int
     rows: IntArray
     columns: IntArray
+    places: IntArray
     weights: FloatArray
 
     def vec(self, matrix: FloatArray) -> FloatArray:
@@ -59,7 +60,9 @@ class SymmetricVectors:
 def symmetric_vectors(m: int) -> SymmetricVectors:
     """The vector form of symmetric (m, m) matrices."""
     rows, columns = np.triu_indices(m)
-    return SymmetricVectors(m, rows, columns, np.where(rows == columns, 1.0, math.sqrt(2.0)))
+    places = np.empty((m, m), dtype=np.intp)
+    places[rows, columns] = places[columns, rows] = np.arange(len(rows))
+    return SymmetricVectors(m, rows, columns, places, np.where(rows == columns, 1.0, math.sqrt(2.0)))
 
 
 def to_vector(S: FloatArray) -> FloatArray:
@@ -74,10 +77,7 @@ def from_vector(z: FloatArray, m: int) -> FloatArray:
 
 def from_entries(entries: FloatArray, m: int) -> FloatArray:
     """Symmetric matrices with these entries of the upper triangle, row by row, (…, m(m+1)/2) → (…, m, m)."""
-    vectors = symmetric_vectors(m)
-    full = np.empty((*entries.shape[:-1], m, m))
-    full[..., vectors.rows, vectors.columns] = full[..., vectors.columns, vectors.rows] = entries
-    return full
+    return entries.take(symmetric_vectors(m).places, axis=-1)
 
 
 # LAPACK directly: for small matrices the checks of NumPy and SciPy take longer than the work itself

@@ -94,7 +94,8 @@ class Energy:
     @property
     def gradient_size(self) -> float:
         """Its trace, without the sign."""
-        return 0.5 * self.v * float(np.vdot(self.q, self.q))
+        q = self.q
+        return 0.5 * self.v * float(np.vdot(q, q))
 
     def curvature(self, S: FloatArray) -> FloatArray:
         """The change of the gradient along a straight line S, or along a stack of them (…, m, m)."""
