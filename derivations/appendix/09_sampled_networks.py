@@ -28,7 +28,6 @@ from typing import Any, Literal
 import matplotlib.pyplot as plt
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import fftconvolve
 
 from numerics import solve
 from numerics.checking.agreement import compare_means
@@ -219,67 +218,8 @@ plt.show()
 # ## 2. What a finite step does to the network's kernel
 #
 # Appendix 8 derives the bias of Langevin dynamics in its step $h$: first order for Euler and Maruyama's steps, second for
-# those of Leimkuhler and Matthews, which are exact where the potential is quadratic. First in one dimension,
-# $U=x^2/2+x^4/4$, without sampling: the density of one step is iterated to its stationary law. The second-order scheme
-# uses each noise twice; with $y=x-\sqrt{h/2}\,\xi$, where $\xi$ is the noise that comes again, it is
-# $y'=x-hU'(x)+\sqrt{h/2}\,\xi$: a Markov chain in $y$.
-
-# %%
-grid = np.linspace(-4.5, 4.5, 6001)
-slope = grid + grid**3
-target = np.exp(-(grid**2) / 2 - grid**4 / 4)
-target /= target.sum()
-nodes, weights = np.polynomial.hermite_e.hermegauss(24)
-weights = weights / weights.sum()
-
-
-def onto_grid(points: FloatArray, mass: FloatArray) -> FloatArray:
-    """Mass at points, shared by the two nearest places of the grid so that means of linear functions are kept."""
-    place = np.clip((points - grid[0]) / (grid[1] - grid[0]), 0, len(grid) - 1.001)
-    left = place.astype(int)
-    share = place - left
-    shares = np.bincount(left, (1 - share) * mass, len(grid)) + np.bincount(left + 1, share * mass, len(grid))
-    return np.asarray(shares, dtype=np.float64)
-
-
-def smeared(density: FloatArray, sd: float) -> FloatArray:
-    """A density on the grid after a normal of this standard deviation was added."""
-    reach = int(6 * sd / (grid[1] - grid[0]))
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * (grid[1] - grid[0]) / sd) ** 2)
-    return fftconvolve(density, kernel / kernel.sum(), mode="same")
-
-
-def euler(step_size: float) -> float:
-    """Stationary ⟨x²⟩."""
-    density = target
-    for _ in range(int(14 / step_size)):
-        density = smeared(onto_grid(grid - step_size * slope, density), np.sqrt(2 * step_size))
-    return float(density @ grid**2 / density.sum())
-
-
-def second_order(step_size: float) -> float:
-    """Stationary ⟨x²⟩ of x = y + √(h/2) ξ."""
-    density = smeared(target, 1e-6 + np.sqrt(step_size / 2))
-    for _ in range(int(14 / step_size)):
-        moved = np.zeros_like(density)
-        for node, weight in zip(nodes, weights, strict=True):
-            x = grid + np.sqrt(step_size / 2) * node
-            moved += onto_grid(x - step_size * (x + x**3) + np.sqrt(step_size / 2) * node, weight * density)
-        density = moved
-    x = grid[:, None] + np.sqrt(step_size / 2) * nodes
-    return float(density @ (x**2 @ weights) / density.sum())
-
-
-exact_mean = float(target @ grid**2)
-STEP_SIZES = (0.2, 0.1, 0.05)
-for name, scheme, order in (("Euler", euler, 1), ("Leimkuhler-Matthews", second_order, 2)):
-    biases = [scheme(size) - exact_mean for size in STEP_SIZES]
-    orders = np.log2(np.divide(biases[:-1], biases[1:]))
-    print(f"{name}: bias at h = {STEP_SIZES}: {np.round(biases, 6)}, observed orders {np.round(orders, 2)}")
-    assert abs(orders[-1] - order) < 0.25
-    assert abs(orders[-1] - order) < abs(orders[0] - order)  # the higher orders fade
-
-# %% [markdown]
+# those of Leimkuhler and Matthews, which are exact where the potential is quadratic.
+#
 # In the whole network, at $N=64$, the reference is Hamiltonian dynamics of all its weights, with its Metropolis decision
 # free of any such bias. Without labels a step multiplies the variance of every weight by $1/(1-h/2)$, and $\Phi^{tt}$ is a
 # product of $t$ of them, so that its bias is $th/2$ to first order; the labels add to it. The bias of Euler's steps must be
