@@ -20,9 +20,10 @@ States: ``search``, the way to them (``lowest_state``, ``all_states``, ``state_n
 need; ``following``, the random network's state as the labels grow; ``exploration``, the cheap part, by ``descent`` of F
 over ``laws`` of the trajectory (``gaussian_descent`` where it has many dimensions), from those of ``learnt`` too;
 ``states``, such laws as states of an engine; ``minima``, what is met from all sides and below; ``answers``, the states
-refined and compared; ``engine``, what this asks of ``by_quadrature``, ``by_sampling`` and ``by_walkers``;
-``diagonal``, the incoherent state of one trajectory; ``solution``; ``critical``, where the random network's state turns
-unstable. ``journal``, a search that goes on where it was interrupted, with ``encoding``, how its steps are kept.
+refined and compared; ``engine``, what this asks of ``by_quadrature``, ``by_sampling`` (on as large samples as it
+needs; ``sampled``: on one) and ``by_walkers``; ``diagonal``, the incoherent state of one trajectory; ``solution``;
+``critical``, where the random network's state turns unstable. ``journal``, a search that goes on where it was
+interrupted, with ``encoding``, how its steps are kept.
 
 Beyond the state: ``fluctuations`` at finite width; ``held_out``, inputs that were not learnt; ``joined``, these at
 finite width.

@@ -12,7 +12,7 @@ from numerics.inputs.activation import NAMED
 from numerics.inputs.problem import endpoint
 from numerics.nonlinear import averaging, by_quadrature, by_sampling, iteration, laws
 from numerics.nonlinear.by_quadrature import Quadrature
-from numerics.nonlinear.by_sampling import Sampling, Start
+from numerics.nonlinear.by_sampling import Sampling
 from numerics.nonlinear.descent import Descent
 from numerics.nonlinear.engine import continued
 from numerics.nonlinear.forward import forward_kernel
@@ -22,6 +22,7 @@ from numerics.nonlinear.iteration import MomentMap
 from numerics.nonlinear.laws import law_at, minimised, newton_step
 from numerics.nonlinear.refining import Refining
 from numerics.nonlinear.sample import fitted, sample, standard, with_tails
+from numerics.nonlinear.sampled import Start
 from numerics.nonlinear.space import TrajectorySpace, trajectory_space
 
 ERF = NAMED["erf"]

@@ -11,8 +11,9 @@ import pytest
 from numerics.inputs.activation import NAMED
 from numerics.inputs.problem import endpoint
 from numerics.nonlinear import by_sampling, refining
-from numerics.nonlinear.by_sampling import Sampling, Start
+from numerics.nonlinear.by_sampling import Sampling
 from numerics.nonlinear.forward import forward_kernel
+from numerics.nonlinear.sampled import Start
 from numerics.nonlinear.search import lowest_state
 from numerics.nonlinear.space import trajectory_space
 
