@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
-from numerics.endpoint_task.branches import Curve, coordinates, diagonal_curve, factors, traced_curve
+from numerics.endpoint_task.branches import Curve, coordinates, diagonal_curve, traced_curve
 from numerics.linalg import FloatArray
 
 
@@ -37,17 +37,29 @@ class CurveSpline:
 
     def log_signal(self, s: FloatArray, kappa: FloatArray | float) -> tuple[FloatArray, FloatArray]:
         """``ln λ`` at κ and its derivative in s."""
-        (log_mu, log_h), (mu_slope, h_slope) = self._levels(s).T, self._levels(s, 1).T
-        h = np.exp(log_h)
-        total = h + kappa
-        return log_mu + 2 * np.log(total), mu_slope + 2 * h / total * h_slope
+        return _log_signal(self._levels(s).T, self._levels(s, 1).T, kappa)
+
+    def cubics(self, interval: NDArray[np.intp]) -> FloatArray:
+        """Coefficients of ``ln μ`` and ``ln H^{nn}`` on intervals of the curve, highest power first, (4, 2, B)."""
+        beyond = len(self._levels.x) - len(self.curve.s)
+        return np.ascontiguousarray(np.moveaxis(self._levels.c.take(beyond + interval, axis=1), 2, 1))
 
     def kernels(self, s: FloatArray) -> FloatArray:
         """Independent entries of ``H(s)``, row by row, (n(n+1)/2, B)."""
         n = self.curve.n
-        L = np.moveaxis(factors(self._coordinates(s), n), 0, -1)
-        pairs = zip(*np.triu_indices(n), strict=True)
-        return np.array([np.einsum("kb,kb->b", L[i, : i + 1], L[j, : i + 1]) for i, j in pairs])
+        # the factors' rows, entries first
+        z = np.ascontiguousarray(self._coordinates(s).T)
+        diagonal, L = np.exp(z[:n]), np.zeros((n, n, len(s)))
+        rows, columns = np.tril_indices(n, -1)
+        L[np.arange(n), np.arange(n)], L[rows, columns] = diagonal, np.sinh(z[n:]) * diagonal[rows]
+        return np.array([(L[i, : i + 1] * L[j, : i + 1]).sum(axis=0) for i, j in zip(*np.triu_indices(n), strict=True)])
+
+
+def _log_signal(levels: FloatArray, slopes: FloatArray, kappa: FloatArray | float) -> tuple[FloatArray, FloatArray]:
+    """``ln λ`` and its derivative, from ``ln μ`` and ``ln H^{nn}``, (2, B), and theirs."""
+    h = np.exp(levels[1])
+    total = h + kappa
+    return levels[0] + 2 * np.log(total), slopes[0] + 2 * h / total * slopes[1]
 
 
 @lru_cache(maxsize=256)
@@ -199,8 +211,11 @@ def _solve_interval(spline: CurveSpline, goal: FloatArray, kappa: FloatArray, in
     if spline.curve.lag == 0:
         # cubics between points so close leave an error of 1e-7, which ``growth_ratio`` takes to rounding
         return s
+    a, b, c, d = spline.cubics(interval)
+    begin = low
     for _ in range(60):
-        value, slope = spline.log_signal(s, kappa)
+        x = s - begin
+        value, slope = _log_signal(((a * x + b) * x + c) * x + d, (3 * a * x + 2 * b) * x + c, kappa)
         above = (value > goal) == rises
         high, low = np.where(above, s, high), np.where(above, low, s)
         with np.errstate(all="ignore"):
