@@ -8,7 +8,9 @@ from types import SimpleNamespace
 import matplotlib.colors
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
+from derivations.figures.panel import styled
 from numerics import solve
 from numerics.certificate.certify import Certificate
 from numerics.checking.agreement import compare_means
@@ -46,6 +48,8 @@ def test_numbers_and_eigenvalues():
     assert eigenvalue(1.5 - 0.25j) == "1.5-0.25i"
     assert eigenvalue(0.5 + 2j) == "0.5+2i"
     assert sign_fact(()) == ()
+    assert "at t = 2, 4, …, 98:" in sign_fact(range(2, 100, 2))[0][1]
+    assert "at t = 1, 2, 3, 5, 6, 7, 9:" in sign_fact((1, 2, 3, 5, 6, 7, 9))[0][1]
     ((name, told),) = sign_fact((1, 3))
     assert name == "sign"
     assert "at t = 1, 3:" in told
@@ -328,6 +332,17 @@ def test_a_picture_of_more_outputs_than_can_be_told_apart(ax):
     assert ax.get_legend().get_title().get_text() == "first 6 of 7 outputs"
     assert sum(line.get_marker() == "o" and len(line.get_xdata()) > 0 for line in ax.lines) == 6
     assert list(ax.get_xticks()) == [1, 3, 5, 7, 9, 11]
+
+
+def test_the_legend_of_many_long_names_is_no_wider_than_the_axes():
+    y = np.ones((2, 3, 2))
+    with styled():
+        figure = Figure(figsize=(2.6, 2.2))  # as in the program's pictures
+        ax = figure.subplots()
+        draw_outputs(Problem(np.eye(2), y), {"theory": Outputs(y.transpose(2, 0, 1), sign_arbitrary=(2,))}, ax)
+        figure.draw_without_rendering()
+        assert len(ax.get_legend().get_texts()) == 7
+        assert ax.get_legend().get_window_extent().x1 <= ax.get_window_extent().x1 + 1
 
 
 def test_one_curve_is_named_in_its_own_colour(ax):

@@ -76,5 +76,5 @@ def print_certificates(solutions: Sequence[Solution], proofs: list[Certificate])
     for certificate in proofs:
         click.echo(certificate.status)
         if certificate.proved:
-            click.echo("F is between {:.16g} and {:.16g}".format(*certificate.free_energy))
+            click.echo("F is between {:.17g} and {:.17g}".format(*certificate.free_energy))
             output.print_entries(certificate.solution.problem, certificate.digits)

@@ -103,8 +103,10 @@ def print_landscape(curve: Landscape, points: int) -> None:
         )[:: max(1, points // 20)]
     ]
     output.print_table("Landscape", ["correlation", "order parameter", "free energy", "residual"], rows)
-    found = ", ".join(f"{m['order_parameter']:.4g} (F = {m['free_energy']:.6g})" for m in minima(curve))
-    click.echo(f"Minima along it at order parameter {found}")
+    rounding = 1e-9 * float(abs(curve.order_parameter).max())
+    places = [(0.0 if abs(psi) < rounding else psi, F) for psi, F in curve.turning_points()]
+    found = ", ".join(f"{psi:.4g} (F = {F:.6g})" for psi, F in places)
+    click.echo(f"{'Minimum' if len(places) == 1 else 'Minima'} of the curve at order parameter {found}")
 
 
 def picture(

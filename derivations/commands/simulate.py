@@ -145,7 +145,7 @@ def print_simulation(result: Simulation, fields: dict[str, Any]) -> None:
     if shares is not None:
         said = ", ".join(f"{share:.2f}" for share in shares)
         scalars.append(("positive order parameter, by chain", said))
-        taken = "every draw in its positive one" if fields["sign_fixed"] else "left as drawn"
+        taken = "draws taken to positive order parameter" if fields["sign_fixed"] else "left as drawn"
         scalars.append(("sign (W → -W is a symmetry)", taken))
     output.print_table("Chains", ["quantity", "value"], scalars)
     if fields["kernel_bias"] is not None:

@@ -5,6 +5,7 @@ A class that takes part has `facts`, names with values in reading order.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Facts = Sequence[tuple[str, str]]
+#: More times at equal distances are not listed one by one.
+MOST_TIMES = 6
 #: Larger kernels are not written out.
 LARGEST_SHOWN = 12
 #: Entries smaller than this part of the largest are shown as 0.
@@ -70,6 +73,8 @@ def sign_fact(times: Sequence[int]) -> Facts:
     if not times:
         return ()
     listed = ", ".join(map(str, times))
+    if len(times) > MOST_TIMES and len({later - time for time, later in itertools.pairwise(times)}) == 1:
+        listed = f"{times[0]}, {times[1]}, …, {times[-1]}"
     return (("sign", f"arbitrary for the prediction at t = {listed}: a symmetry reverses it, and its mean is 0"),)
 
 

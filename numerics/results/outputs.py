@@ -17,6 +17,8 @@ from numerics.results.plotting import lines, task_title
 
 #: More curves of outputs than this are not told apart.
 MOST_CURVES = 6
+#: Letters of the two longest names of a legend that has two columns: axes have no room for more.
+TWO_COLUMNS = 24
 #: Height of a row of the legend, over that of the curves.
 ROOM = 0.14
 #: Grey of legend entries that stand for all curves; the mark of a mean whose sign is arbitrary.
@@ -65,10 +67,11 @@ def draw_outputs(problem: Problem, outputs: Mapping[str, Outputs], ax: Any, **st
     if len(colours) > 1:
         for held_out, curve in colours:
             ax.plot([], [], color=colours[held_out, curve], lw=3, label=_name(problem, held_out, curve, outputs))
-    entries = len(ax.get_legend_handles_labels()[0])
+    names = ax.get_legend_handles_labels()[1]
+    entries, widest = len(names), sum(sorted(map(len, names))[-2:])
     most = max((each.mean.size // problem.n for each in outputs.values()), default=0)
     title = f"first {MOST_CURVES} of {most} outputs" if most > MOST_CURVES else None
-    ncols = 1 + (entries > 5)
+    ncols = 1 + (entries > 5 and widest <= TWO_COLUMNS)
     low, high = ax.get_ylim()
     rows = -(-entries // ncols) + (title is not None)
     ax.set_ylim(low, high + ROOM * rows * (high - low))  # above the curves, whatever they are
