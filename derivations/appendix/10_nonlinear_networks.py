@@ -276,14 +276,6 @@ assert np.abs(conjugate - exact_conjugate).max() < 1e-5
 ODD = [(0, 1), (1, 2)]
 
 
-def incoherent(
-    problem: Problem, start: tuple[FloatArray, FloatArray]
-) -> tuple[FloatArray, FloatArray, FloatArray, float]:
-    """The incoherent saddle near a start."""
-    kernel, conjugate = start
-    return saddle(problem, kernel, conjugate)
-
-
 def odd_determinant(problem: Problem, kernel: FloatArray, conjugate: FloatArray, moments: FloatArray) -> float:
     """Determinant of the Jacobian of the stationarity conditions in the odd entries, by central differences."""
     step, columns = 1e-4, []
@@ -307,14 +299,14 @@ def critical_signal(activation: str, signals: Sequence[float], start: tuple[Floa
     state = start
     for signal in signals:
         problem = endpoint(4, signal, activation=activation)
-        kernel, conjugate, moments, _ = incoherent(problem, state)
+        kernel, conjugate, moments, _ = saddle(problem, *state)
         state = (kernel, conjugate)
         value = odd_determinant(problem, kernel, conjugate, moments)
         if last is not None and value * last[1] < 0:
 
             def at(signal: float, state: tuple[FloatArray, FloatArray] = state) -> float:
                 problem = endpoint(4, signal, activation=activation)
-                kernel, conjugate, moments, _ = incoherent(problem, state)
+                kernel, conjugate, moments, _ = saddle(problem, *state)
                 return odd_determinant(problem, kernel, conjugate, moments)
 
             return float(brentq(at, last[0], signal, xtol=1e-6))
