@@ -24,8 +24,6 @@ from numerics.nonlinear.weak import NEGLIGIBLE, WEAK
 from numerics.progress import Told
 from numerics.symmetry.trajectories import images
 
-#: Descents from laws that fit the labels, at most.
-MOST_STARTS = 16
 #: Steps of each, before those that compete go on; steps of these; and of a descent on the way of a continuation.
 FIRST_STEPS, STEPS, WAY_STEPS = 60, 300, 30
 #: Laws whose F lies by more over 1 + |F| above the lowest do not go on; most that do in one round; most rounds, and the
@@ -35,8 +33,8 @@ COMPETES, MOST_GOING_ON, ROUNDS, FALLING = 0.3, 6, 6, 0.01
 CLOSE = 0.02
 #: Dimensions of a group beyond which weighted points say too little of a law, so that it is Gaussian; for odd φ.
 LARGE = 25
-#: Dimensions of a trajectory of one group beyond which a descent takes long: so few start, and go no further than
-#: walkers need, which follow F down from there.
+#: Dimensions of a trajectory of one group beyond which a descent takes long and goes no further than walkers need,
+#: which follow F down from there; descents that start there, and where labels are within reach.
 MANY, FEW_STARTS = 100, 4
 #: Smallest eigenvalue of the prior's covariance over its mean below which Gaussian laws go down with independent noise
 #: added to every coordinate; and that noise: without it F of few points is that of directions that hardly move.
@@ -99,8 +97,8 @@ def explore(space: TrajectorySpace, phi: Activation, prior: FloatArray, seed: in
         space, C = replace(space, inputs=space.inputs + noise), C + noise
     exploration = _Exploration(space, phi, descent, energy + CLOSE * (1 + energy), say)
     say("looking for minima from the random network and from laws that fit the labels")
-    covariances = list(learnt_covariances(space, C, few=within))
-    starts = covariances[: FEW_STARTS if long else MOST_STARTS]
+    covariances = list(learnt_covariances(space, C, few=within and by_normal))
+    starts = covariances[: FEW_STARTS if long or within else None]
     say.part(0, 1 + len(starts))
     exploration.random_side(C, grown=not within)  # within reach the engine follows growing labels itself
     for number, covariance in enumerate(starts, start=1):
@@ -114,7 +112,7 @@ def explore(space: TrajectorySpace, phi: Activation, prior: FloatArray, seed: in
         if not long:
             exploration.go_on()
     met = ""
-    if len(covariances) > len(starts):
+    if long and len(covariances) > len(starts):
         met = f"{len(starts)} of {len(covariances)} starts that fit the labels were tried"
     elif not long and any(not done for _, done in exploration.competing(CLOSE)):
         met = f"a descent that competes had not ended after {ROUNDS} rounds of {STEPS} steps"

@@ -82,10 +82,30 @@ def test_covariances_are_coherent_first_then_each_time_for_itself(arch):
         np.testing.assert_allclose(one, other, rtol=1e-12)
     whole = list(learnt_covariances(space, prior, few=False))
     np.testing.assert_allclose(whole[0], expected[0], rtol=1e-12)
-    # for each share and all or one of three patterns: lags 1, 3 and 2, or 3 alone
-    assert len(whole) == len(SHARES) * 4 * (3 if arch == "rnn" else 1)
+    # of all labels for each share: at angles 0 and π/2, and incoherent; of one of three patterns 0 and incoherent
+    assert len(whole) == (len(SHARES) * 3 + 3 * 2 if arch == "rnn" else len(SHARES) + 3)
     for each in whole:
         assert np.linalg.eigvalsh(each - prior)[0] > -1e-9 * np.linalg.norm(each)
+
+
+@pytest.mark.parametrize(("arch", "step"), [("rnn", 1), ("drift:0.6", 1), ("looped:2", 2), ("looped:3", 3)])
+def test_a_direction_turns_by_one_angle_from_each_matrix_to_the_next_that_is_correlated_with_it(arch, step):
+    y = np.full((1, 8), nan)
+    y[0, -1] = 30.0
+    space, prior = prepared(Problem([[1.0]], y, activation="erf", arch=arch, w=0.5))
+    growth = _growth(space, prior, SHARES[0], y)
+    found = [(each - prior) / np.outer(growth, growth) for each in learnt_covariances(space, prior, few=False)]
+    steps = 7 // step
+    angles = [0.0, np.pi / 2, np.pi / 3][: min(steps, 3)]  # two steps are the fewest of π/2, three of π/3
+    if step > 1:  # W -> -W of all matrices is no symmetry by itself
+        angles.insert(1, np.pi)
+    expected = [np.cos(angle * np.arange(steps + 1)) for angle in angles]
+    expected.insert(1, np.eye(steps + 1)[0])  # each time for itself
+    assert len(found) == len(SHARES) * len(expected)
+    for one, along in zip(found, expected, strict=False):
+        lags = np.zeros(8)
+        lags[::step] = along
+        np.testing.assert_allclose(one[0], lags, atol=1e-9)
 
 
 def test_subsets_are_all_labels_then_those_of_a_time_and_of_a_pattern():
@@ -103,6 +123,10 @@ def test_subsets_are_all_labels_then_those_of_a_time_and_of_a_pattern():
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, other)
     assert len(_subsets(trajectory_space(endpoint(4, 2.0, activation="erf")))) == 1
+    # each of four patterns, and none of five
+    for patterns in (4, 5):
+        many = Problem(np.eye(patterns), np.full((patterns, 2), [nan, 1.0]), activation="erf")
+        assert len(_subsets(trajectory_space(many))) == (5 if patterns == 4 else 1)
 
 
 def test_labels_at_several_times_are_met_with_either_sign_of_the_weights():
@@ -112,7 +136,8 @@ def test_labels_at_several_times_are_met_with_either_sign_of_the_weights():
     growth = _growth(space, prior, SHARES[0], y)
     turned = growth * (-1.0) ** space.times
     assert any(np.allclose(each, prior + np.outer(turned, turned), rtol=1e-12) for each in found)
-    assert len(found) == len(SHARES) * 3 * (3 + 1)  # all and either time: lags 1, 3, 2, and 1 turned
+    # all: at angles 0, π and π/2, and incoherent; either time: 0, and incoherent
+    assert len(found) == len(SHARES) * 4 + 2 * 2
 
 
 @pytest.mark.parametrize("activation", ["relu", "erf"])
@@ -124,5 +149,5 @@ def test_one_label_is_met_with_either_sign_of_the_weights_where_that_is_no_symme
     turned = [_growth(space, prior, share, y) * (-1.0) ** space.times for share in SHARES]
     there = [any(np.allclose(each, prior + np.outer(g, g), rtol=1e-12) for each in found) for g in turned]
     assert there == [activation == "relu"] * 2
-    # all and either pattern: lags 1 and 3; of all, 1 turned
-    assert len(found) == len(SHARES) * (3 * 2 + (activation == "relu"))
+    # all: at angles 0 and π/2, and incoherent, and of ReLU π; either pattern: 0, and incoherent
+    assert len(found) == len(SHARES) * (3 + (activation == "relu")) + 2 * 2

@@ -56,6 +56,13 @@ LEARNT = {
 }
 
 
+def late_pair(labels, overlap: float, **options) -> Problem:
+    """Two patterns of an overlap, with labels at the last of four hidden times."""
+    y = np.full((2, 4), np.nan)
+    y[:, -1] = labels
+    return Problem(np.sqrt(2) * np.array([[1.0, 0.0], [overlap, np.sqrt(1 - overlap**2)]]), y, **options)
+
+
 @pytest.mark.parametrize("name", LEARNT)
 def test_the_learnt_state_is_found_where_labels_come_late_and_weights_are_small(name, monkeypatch):
     problem, learnt, random = LEARNT[name]
@@ -83,6 +90,23 @@ def test_relu_neurons_may_be_for_one_pattern_at_one_time_and_for_the_other_at_th
     assert explored.ended == [True, True]
     pairs = np.array([law.kernel[0, 2:4] for law in explored.laws])
     np.testing.assert_allclose(pairs[np.argsort(pairs[:, 0])], [[1.220, 2.583], [2.904, 1.107]], rtol=0.07)
+
+
+@pytest.mark.parametrize(
+    ("problem", "free_energies"),
+    [
+        # by π, within reach of the random network: what is for a pattern at one time is against it at the next
+        (late_pair([6.62, -4.29], 0.3, arch="shared:0.48", activation="erf", w=1.5, bias=0.2), [14.56, 14.59]),
+        # by π/2: it comes back, reversed, after two times
+        (late_pair([8.17, -6.62], -0.4, activation="tanh", w=2.0), [21.24, 21.95]),
+        (endpoint(7, 8.23**2, activation="erf", w=0.71, v=2.0, kappa=2.51), [4.20, 4.566]),
+    ],
+)
+def test_states_in_which_a_common_direction_turns_are_met(problem, free_energies):
+    space = trajectory_space(problem)
+    explored = explore(space, problem.activation, forward_kernel(space, problem.activation), 0, Told(None))
+    assert all(explored.ended)
+    assert [law.free_energy for law in explored.laws[:2]] == pytest.approx(free_energies, rel=5e-3)
 
 
 def test_another_minimiser_agrees_where_both_kinds_of_state_exist():
