@@ -20,24 +20,23 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.lapack import dgesv, dtrtrs
+from scipy.linalg.blas import dsymm
+from scipy.linalg.lapack import dpotrf, dtrtri, dtrtrs
 
 from numerics.errors import InputError
 from numerics.linalg import Array, FloatArray
+from numerics.sampling.frames import frames
 from numerics.sampling.hmc import HMCInfo, draw_trajectory
-from numerics.sampling.network import Activity, Network, Weights
+from numerics.sampling.network import Network, Weights
 from numerics.sampling.normals import fill_normal
-from numerics.sampling.readout import marginal
+from numerics.sampling.readout import evidence
 
 #: Narrowest network with a rectifier: an activity of too few directions has a probability of about 2⁻ᴺ, below 1e-19.
 _NARROWEST_RELU = 64
-_DEPENDENT = (
-    "sampler: 'collapsed' needs activations that are linearly independent, over patterns and the times that share "
-    "weights, at a width of as many; accepted: 'hmc' for this problem"
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,174 +44,216 @@ class Seen:
     """What the network has seen of its whitened weights.
 
     Attributes:
-        U: input weights and biases, as in `Weights`.
-        G: action of the recurrent matrices on the frame of the activity, (n - 1, N, P).
+        X: input weights and biases, as in `Weights`, and the action G of the recurrent matrices on the frame of the
+            activity, time by time: each column as a row, (columns + (n - 1) P, N).
     """
 
-    U: Array
-    G: Array
+    X: Array
+
+
+@dataclass(frozen=True, eq=False)
+class _Layout:
+    """Where the times of a network stand among the rows of the joint index, time-major, and what does not change.
+
+    Attributes:
+        own: rows of each time.
+        block: rows of a time's block: times that share no weights with any outside; none for the last time.
+        blocks: all of these.
+        reach: rows whose activity the gradient by a time's activity is made of: its block, and what is supervised.
+        driven: rows from the first time with an input to the last.
+        drives: inputs in units of η_U, (nP, columns).
+        shared: M_st/N, ((n-1) P, (n-1) P).
+        supervised: rows of each set of supervised positions, then their places in a matrix.
+    """
+
+    own: tuple[slice, ...]
+    block: tuple[slice, ...]
+    blocks: tuple[slice, ...]
+    reach: tuple[slice, ...]
+    driven: slice
+    drives: Array
+    shared: FloatArray
+    supervised: tuple[tuple[Any, Any], ...]
+
+
+@lru_cache(maxsize=8)
+def _layout(network: Network) -> _Layout:
+    problem, n, P = network.problem, network.problem.n, network.problem.P
+    ends: list[tuple[int, int]] = []
+    for group in sorted(network.sharing.groups):
+        first, last = group[0], group[-1] + 1
+        if ends and first < ends[-1][1]:
+            first, last = ends[-1][0], max(last, ends.pop()[1])
+        ends.append((first, last))
+    blocks = tuple(slice(first * P, last * P) for first, last in ends)
+    block = tuple(part for part, (first, last) in zip(blocks, ends, strict=True) for _ in range(first, last))
+    positions = [where.time * P + where.pattern for where in network.supervision]
+    reach = []
+    for t in range(n):
+        met = [rows for rows in positions if (rows // P == t).any()]
+        met += [np.arange(nP.start, nP.stop) for nP in block[t : t + 1]]
+        reach.append(slice(min(map(min, met)), max(map(max, met)) + 1) if met else slice(0))
+    on = np.flatnonzero(network.driven)
+    return _Layout(
+        own=tuple(slice(t * P, (t + 1) * P) for t in range(n)),
+        block=block,
+        blocks=blocks,
+        reach=tuple(reach),
+        driven=slice(on[0] * P, (on[-1] + 1) * P) if len(on) else slice(0),
+        drives=(network.scale_u * network.inputs.transpose(0, 2, 1)).reshape(n * P, -1).astype(network.dtype),
+        shared=np.kron(problem.sharing, np.ones((P, P))) / network.width,
+        supervised=tuple((_run(rows), _square(rows)) for rows in positions),
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class _Pass:
-    """A forward pass with the Cholesky factor that it made, ((n-1) P, (n-1) P)."""
+    """A forward pass: hidden states and activity over the joint index, (nP, N), with the Cholesky factor it made.
 
-    activity: Activity
-    factor: FloatArray
-
-
-def _columns(network: Network, times: tuple[int, ...]) -> slice | NDArray[np.intp]:
-    """Where some increasing times stand in the joint index; a slice if they follow each other."""
-    P = network.problem.P
-    if times[-1] - times[0] == len(times) - 1:
-        return slice(times[0] * P, (times[-1] + 1) * P)
-    return (np.array(times)[:, None] * P + np.arange(P)).ravel()
-
-
-def _block(factor: FloatArray, where: slice | NDArray[np.intp]) -> FloatArray:
-    """Rows and columns of a matrix."""
-    return factor[where, where] if isinstance(where, slice) else factor[np.ix_(where, where)]
-
-
-def _forward(network: Network, seen: Seen) -> _Pass:
-    """Hidden states from (U, G); LinAlgError if the activations are linearly dependent."""
-    problem, N = network.problem, network.width
-    n, P = problem.n, problem.P
-    h = np.zeros((n, N, P), network.dtype)
-    phi = h if network.phi.name == "linear" else np.empty_like(h)
-    factor = np.zeros(((n - 1) * P, (n - 1) * P))
-    root = math.sqrt(problem.w)
-    for t in range(n):
-        if network.driven[t]:
-            h[t] = (seen.U @ network.inputs[t]) * network.scale_u
-        if t > 0:
-            times, here = (*network.sharing.earlier[t - 1], t - 1), t * P
-            first = times[0] * P
-            row = factor[here - P : here, first:here].astype(network.dtype) * network.dtype.type(root)
-            for s in times:
-                h[t] += seen.G[s] @ row[:, s * P - first : (s + 1) * P - first].T
-            if problem.skip:
-                h[t] += h[t - 1] * network.dtype.type(problem.skip)
-        if phi is not h:
-            phi[t] = network.phi.value(h[t])
-        if t < n - 1:
-            _extend(network, factor, phi, t)
-    return _Pass(Activity(h, phi), factor)
-
-
-def _extend(network: Network, factor: FloatArray, phi: Array, time: int) -> None:
-    """Write the rows of L that belong to one time."""
-    P, correlations = network.problem.P, network.sharing.correlations[time]
-    here, earlier = time * P, network.sharing.earlier[time]
-    current = phi[time].astype(np.float64)
-    within = current.T @ current / network.width
-    if correlations is not None:
-        within *= correlations[-1]
-    if earlier:
-        where = _columns(network, earlier)
-        before = np.concatenate([phi[s] for s in earlier], axis=1).astype(np.float64)
-        overlap = before.T @ current / network.width
-        if correlations is not None:
-            overlap *= np.repeat(correlations[:-1], P)[:, None]
-        row = dtrtrs(_block(factor, where), overlap, lower=1)[0].T
-        factor[here : here + P, where] = row
-        within = within - row @ row.T
-    factor[here : here + P, here : here + P] = np.linalg.cholesky(within)
-
-
-def _backward(network: Network, seen: Seen, done: _Pass, source: Array) -> tuple[Array, Array]:
-    """``(∂L/∂h, ∂L/∂G)`` of shapes (n, N, P) and (n - 1, N, P), for the read-out's direct part ``∂L/∂φ``.
-
-    A time's activation enters the next states through L alone. Its rows are unwound from the last to the first: those
-    of a later time have been made from those before.
+    Attributes:
+        h, phi: in the network's precision.
+        exact: φ in double precision.
+        factor: L, ((n-1) P, (n-1) P).
+        rows: √w L in the network's precision.
     """
-    problem = network.problem
-    n, P = problem.n, problem.P
-    phi, root = done.activity.phi, math.sqrt(problem.w)
-    by_phi = source.copy()
-    by_G = np.zeros_like(seen.G)
-    by_factor = np.zeros_like(done.factor)
-    delta = np.empty_like(source)
-    for t in reversed(range(n)):
-        if t < n - 1:
-            _unwind(network, done, by_factor, by_phi, t)
-        delta[t] = by_phi[t]
-        if phi is not done.activity.h:
-            delta[t] *= network.phi.derivative(done.activity.h[t])
-        if problem.skip and t + 1 < n:
-            delta[t] += delta[t + 1] * network.dtype.type(problem.skip)
+
+    h: Array
+    phi: Array
+    exact: FloatArray
+    factor: FloatArray
+    rows: Array
+
+
+def _forward(network: Network, X: Array) -> _Pass:
+    """Hidden states from (U, G); LinAlgError if the activations are linearly dependent."""
+    at, n, size = _layout(network), network.problem.n, len(_layout(network).drives)
+    U, G = X[: network.columns], X[network.columns :]
+    h = np.zeros((size, network.width), network.dtype)
+    phi = h if network.phi.name == "linear" else np.empty_like(h)
+    exact = np.empty(h.shape)
+    factor = np.zeros((size - network.problem.P,) * 2)
+    rows = np.zeros(factor.shape, network.dtype)
+    root, skip = math.sqrt(network.problem.w), network.dtype.type(network.problem.skip)
+    np.dot(at.drives[at.driven], U, h[at.driven])
+    for t, own in enumerate(at.own):
+        here = h[own]
         if t > 0:
-            here = t * P
-            for s in (*network.sharing.earlier[t - 1], t - 1):
-                columns = slice(s * P, (s + 1) * P)
-                rows = done.factor[here - P : here, columns].astype(network.dtype)
-                by_G[s] += delta[t] @ rows * network.dtype.type(root)
-                by_factor[here - P : here, columns] += root * (delta[t].T @ seen.G[s]).astype(np.float64)
-    return delta, by_G
+            last = at.own[t - 1]
+            before = slice(at.block[t - 1].start, last.stop)
+            np.multiply(factor[last, before], root, out=rows[last, before])
+            if at.driven.start < own.stop <= at.driven.stop:
+                here += rows[last, before].dot(G[before])
+            else:
+                rows[last, before].dot(G[before], here)
+            if skip:
+                here += h[last] * skip
+        if phi is not h:
+            phi[own] = network.phi.value(here)
+        exact[own] = phi[own]
+        if t < n - 1:
+            _extend(network, factor, exact, t)
+    return _Pass(h, phi, exact, factor, rows)
 
 
-def _unwind(network: Network, done: _Pass, by_factor: FloatArray, by_phi: Array, time: int) -> None:
-    """Add to ``∂L/∂φ`` what comes through one time's rows of L, and to ``∂L/∂L`` of the rows before."""
-    P, N, phi = network.problem.P, network.width, done.activity.phi
-    correlations = network.sharing.correlations[time]
-    here, earlier = time * P, network.sharing.earlier[time]
-    own = slice(here, here + P)
-    by_within = _through_cholesky(done.factor[own, own], by_factor[own, own])
-    by_own = by_within if correlations is None else by_within * correlations[-1]
-    gradient = (2 / N) * (phi[time] @ by_own.astype(phi.dtype))
-    if earlier:
-        where = _columns(network, earlier)
-        row = done.factor[own, where]
-        by_row = by_factor[own, where] - 2 * by_within @ row
-        by_overlap = dtrtrs(_block(done.factor, where), by_row.T, lower=1, trans=1)[0]
-        # what lands above the diagonal is not read
-        if isinstance(where, slice):
-            by_factor[where, where] -= by_overlap @ row
-        else:
-            by_factor[np.ix_(where, where)] -= by_overlap @ row
-        if correlations is not None:
-            by_overlap = by_overlap * np.repeat(correlations[:-1], P)[:, None]
-        pairs = (by_overlap / N).astype(phi.dtype)
-        for place, s in enumerate(earlier):
-            pair = pairs[place * P : (place + 1) * P]
-            gradient += phi[s] @ pair
-            by_phi[s] += phi[time] @ pair.T
-    by_phi[time] += gradient
+def _extend(network: Network, factor: FloatArray, phi: FloatArray, time: int) -> None:
+    """Write the rows of L that belong to one time."""
+    at = _layout(network)
+    own, first = at.own[time], at.block[time].start
+    overlaps = phi[own].dot(phi[first : own.stop].T)
+    overlaps *= at.shared[own, first : own.stop]
+    if first < own.start:
+        before = slice(first, own.start)
+        row = dtrtrs(factor[before, before], overlaps[:, : own.start - first].T, lower=1)[0].T
+        factor[own, before] = row
+        overlaps = overlaps[:, own.start - first :] - row.dot(row.T)
+    factor[own, own], failed = dpotrf(overlaps, lower=1)
+    if failed:
+        raise np.linalg.LinAlgError
 
 
-def _through_cholesky(factor: FloatArray, by_factor: FloatArray) -> FloatArray:
-    """``∂L/∂A``, symmetric, for A = factor · factorᵀ (Murray, arXiv:1602.07527); by_factor's upper part is ignored."""
-    if len(factor) == 1:
-        return np.asarray(by_factor / (2 * factor))
-    below, halved, one = _triangles(len(factor))
-    inner = halved * (factor.T @ (below * by_factor))
-    inverse = dgesv(factor, one)[2]  # as np.linalg.inv, without its overhead
-    by_matrix = inverse.T @ inner @ inverse
-    return np.asarray(0.5 * (by_matrix + by_matrix.T))
+def _backward(network: Network, X: Array, done: _Pass, pull: FloatArray) -> Array:
+    """``∂L/∂X``, for the part of ``∂L/∂φ`` that comes from the read-out: ``pull`` times φ.
+
+    A time's activation enters the next states through L alone. With ``A = M∘Φ = L Lᵀ`` (Murray, arXiv:1602.07527)
+
+        ∂L/∂A = ½ L⁻ᵀ (Z + Zᵀ, diagonal once) L⁻¹,       Z the lower part of ``Lᵀ ∂L/∂L``,
+
+    of which the rows of one time need ``∂L/∂L`` at this time and later ones only: from the last to the first.
+    """
+    at, n, P = _layout(network), network.problem.n, network.problem.P
+    G, phi, factor = X[network.columns :], done.phi, done.factor
+    root, skip = math.sqrt(network.problem.w), network.dtype.type(network.problem.skip)
+    slopes = None if phi is done.h else network.phi.derivative(done.h)
+    inverse = dtrtri(factor, lower=1)[0] if n > 1 else factor
+    by_factor, lower = np.zeros(factor.shape), np.zeros(factor.shape, order="F")
+    delta = np.empty_like(phi)
+    for t in reversed(range(n)):
+        own, reach = at.own[t], at.reach[t]
+        if t < n - 1:
+            block = at.block[t]
+            after, before = slice(own.start, block.stop), slice(block.start, own.stop)
+            lower[own, before] = factor[after, own].T.dot(by_factor[after, before])
+            half = dsymm(1.0, lower[block, block], inverse[block, own], lower=1)
+            pull[own, block] += at.shared[own, block] * half.T.dot(inverse[block, block])
+        here = delta[own]
+        pull[own, reach].astype(network.dtype).dot(phi[reach], here)
+        if slopes is not None:
+            here *= slopes[own]
+        if skip and t < n - 1:
+            here += delta[at.own[t + 1]] * skip
+        if t > 0:
+            last = at.own[t - 1]
+            before = slice(at.block[t - 1].start, last.stop)
+            np.multiply(here.dot(G[before].T), root, out=by_factor[last, before])
+    slope = np.empty_like(X)
+    by_G = slope[network.columns :]
+    at.drives[at.driven].T.dot(delta[at.driven], slope[: network.columns])
+    for block in at.blocks:
+        done.rows[block, block].T.dot(delta[P:][block], by_G[block])
+    return slope
 
 
-@lru_cache(maxsize=16)
-def _triangles(size: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Ones on and below the diagonal; the same, halved on it; and 1."""
-    below, one = np.tri(size), np.eye(size)
-    return below, below - 0.5 * one, one
+def _run(rows: NDArray[np.intp]) -> slice | NDArray[np.intp]:
+    """Increasing rows as a slice, if they follow each other."""
+    return slice(rows[0], rows[-1] + 1) if rows[-1] - rows[0] == len(rows) - 1 else rows
 
 
-def potential(network: Network, seen: Seen) -> tuple[float, Seen]:
-    """L with W and V integrated out, and its gradient by (U, G).
+def _square(rows: NDArray[np.intp]) -> Any:
+    """Index of a matrix's entries in these rows and columns."""
+    found = _run(rows)
+    return (found, found) if isinstance(found, slice) else np.ix_(rows, rows)
+
+
+def _slope(network: Network, X: Array, done: _Pass) -> tuple[float, Array]:
+    """L with W and V integrated out, and its gradient by X."""
+    value, pull = 0.0, np.zeros((len(done.phi),) * 2)
+    for where, (rows, places) in zip(network.supervision, _layout(network).supervised, strict=True):
+        features = done.exact[rows]
+        part, by_overlap = evidence(network, where, features.dot(features.T))
+        value += part
+        pull[places] += by_overlap
+    return value, _backward(network, X, done, pull)
+
+
+@lru_cache(maxsize=2)  # both ends of a trajectory
+def _passed(network: Network, seen: Seen) -> _Pass:
+    return _forward(network, seen.X)
+
+
+@lru_cache(maxsize=2)
+def potential(network: Network, seen: Seen) -> tuple[float, Array]:
+    """L with W and V integrated out, and its gradient by X.
 
     Raises:
         LinAlgError: the activations are linearly dependent, or overflowed.
     """
-    done = _forward(network, seen)
-    likelihood = marginal(network, done.activity.phi)
-    delta, by_G = _backward(network, seen, done, likelihood.source)
-    return likelihood.value, Seen(network.gradient_u(delta), by_G)
+    return _slope(network, seen.X, _passed(network, seen))
 
 
 def activations(network: Network, seen: Seen) -> Array:
     """φ(h), (n, N, P)."""
-    return _forward(network, seen).activity.phi
+    phi = _passed(network, seen).phi
+    return phi.reshape(network.problem.n, network.problem.P, -1).transpose(0, 2, 1)
 
 
 def look(network: Network, weights: Weights) -> Seen:
@@ -225,14 +266,17 @@ def look(network: Network, weights: Weights) -> Seen:
         raise InputError(
             f"width: is {network.width}; accepted: an integer ≥ {_NARROWEST_RELU} for relu and sampler 'collapsed'"
         )
+    n, P = network.problem.n, network.problem.P
     phi = network.forward(network.connections(weights), weights.U).phi
-    G = np.empty((network.problem.n - 1, network.width, network.problem.P), network.dtype)
-    for frame in _frames(network, phi):
-        for t, parts in zip(frame.group, frame.of_times(network.problem.P), strict=True):
-            G[t] = np.sum(
-                [weights.W[k] @ Q.astype(network.dtype) for k, Q in zip(frame.layers, parts, strict=True)], axis=0
+    X = np.empty((network.columns + (n - 1) * P, network.width), network.dtype)
+    X[: network.columns] = weights.U.T
+    of_times = X[network.columns :].reshape(n - 1, P, network.width)
+    for frame in frames(network, phi):
+        for t, parts in zip(frame.group, frame.of_times(P), strict=True):
+            of_times[t] = np.sum(
+                [Q.T.astype(network.dtype) @ weights.W[k].T for k, Q in zip(frame.layers, parts, strict=True)], axis=0
             )
-    return Seen(weights.U, G)
+    return Seen(X)
 
 
 def collapses(network: Network) -> bool:
@@ -253,55 +297,17 @@ def collapses(network: Network) -> bool:
 
 def write_out(rng: np.random.Generator, network: Network, seen: Seen) -> Weights:
     """Weights drawn from their exact law given what was seen; V stays integrated out."""
-    frames = _frames(network, activations(network, seen))
+    P, G = network.problem.P, seen.X[network.columns :]
     W = np.empty((network.layers, network.width, network.width), network.dtype)
     fill_normal(rng, W)
-    for frame in frames:
+    for frame in frames(network, activations(network, seen)):
         parts = [part.astype(network.dtype) for part in frame.parts]
-        missing = np.concatenate([seen.G[t] for t in frame.group], axis=1)
+        missing = np.concatenate([G[t * P : (t + 1) * P] for t in frame.group]).T
         for layer, part in zip(frame.layers, parts, strict=True):
             missing = missing - W[layer] @ part
         for layer, part in zip(frame.layers, parts, strict=True):
             W[layer] += missing @ part.T
-    return Weights(seen.U, W, None)
-
-
-@dataclass(frozen=True, eq=False)
-class _Frame:
-    """Q of the times of one group: orthonormal new directions of ψ at each, signed as L's positive diagonal is.
-
-    Attributes:
-        group: the times, t - 1 of each.
-        layers: independent matrices that they use.
-        parts: the rows of Q that belong to each layer, (layers, N, times × P).
-    """
-
-    group: tuple[int, ...]
-    layers: NDArray[np.intp]
-    parts: FloatArray
-
-    def of_times(self, P: int) -> FloatArray:
-        """The columns of each time, (times, layers, N, P)."""
-        layers, N, columns = self.parts.shape
-        return self.parts.reshape(layers, N, columns // P, P).transpose(2, 0, 1, 3)
-
-
-def _frames(network: Network, phi: Array) -> list[_Frame]:
-    P, N = network.problem.P, network.width
-    frames = []
-    for group in network.sharing.groups:
-        layers = network.sharing.layers_of(group)
-        if len(group) * P > len(layers) * N:
-            raise InputError(_DEPENDENT)
-        psi = [np.kron(network.sharing.matrix[t, layers][:, None], phi[t].astype(np.float64)) for t in group]
-        columns = np.concatenate(psi, axis=1)
-        Q, R = np.linalg.qr(columns)
-        size = np.abs(np.diag(R))
-        if (size <= 1e-6 * np.linalg.norm(columns, axis=0)).any() or not np.isfinite(size).all():
-            raise InputError(_DEPENDENT)
-        Q = Q * np.sign(np.diag(R))
-        frames.append(_Frame(group, layers, Q.reshape(len(layers), N, -1)))
-    return frames
+    return Weights(np.ascontiguousarray(seen.X[: network.columns].T), W, None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -334,39 +340,43 @@ class CollapsedHMC:
 
     def step(self, rng: np.random.Generator, state: CollapsedState) -> tuple[CollapsedState, HMCInfo]:
         """One trajectory with fresh momenta and its Metropolis decision; the state is left as it was."""
-        q = (state.seen.U, state.seen.G)
-        p = tuple(np.empty_like(part) for part in q)
-        for part in p:
-            fill_normal(rng, part)
+        momentum = np.empty_like(state.seen.X)
+        fill_normal(rng, momentum)
         angle, steps = draw_trajectory(rng, self.step_size, self.length)
         uniform = rng.random()
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            end, error = self._run(q, p, angle, steps)
+            end, error = self._run(state.seen, momentum, angle, steps)
         acceptance = math.exp(-max(error, 0.0))
         accepted = uniform < acceptance
-        after = CollapsedState(Seen(*end)) if accepted else state
-        return after, HMCInfo(acceptance, accepted, steps + 1)
+        return CollapsedState(end) if accepted else state, HMCInfo(acceptance, accepted, steps)
 
-    def _run(
-        self, q: tuple[Array, ...], p: tuple[Array, ...], angle: float, steps: int
-    ) -> tuple[tuple[Array, ...], float]:
-        """Kick–rotate–kick; the end point and the energy error, which is that of the kicks and of L."""
-        cos, sin = (self.network.dtype.type(f(angle)) for f in (math.cos, math.sin))
-        work = start = end = 0.0
+    def _run(self, seen: Seen, momentum: Array, angle: float, steps: int) -> tuple[Seen, float]:
+        """Kick–rotate–kick; the end point and the energy error, which is that of the kicks and of L.
+
+        Position, momentum and gradient are rows of one matrix, so that a kick and a rotation are a product with it.
+        """
+        network, shape = self.network, seen.X.shape
+        cos, sin = math.cos(angle), math.sin(angle)
+        moving, spare = (np.empty((3, seen.X.size), network.dtype) for _ in range(2))
+        moving[0], moving[1] = seen.X.reshape(-1), momentum.reshape(-1)
+        error = 0.0
         for step in range(steps + 1):
-            if step > 0:
-                q, p = (
-                    tuple(cos * a + sin * b for a, b in zip(q, p, strict=True)),
-                    tuple(cos * b - sin * a for a, b in zip(q, p, strict=True)),
-                )
+            weight = -angle * (0.5 if step in (0, steps) else 1.0)
             try:
-                end, gradient = potential(self.network, Seen(*q))
+                if 0 < step < steps:
+                    X = moving[0].reshape(shape)
+                    _, slope = _slope(network, X, _forward(network, X))
+                else:
+                    seen = seen if step == 0 else Seen(moving[0].reshape(shape))
+                    value, slope = potential(network, seen)
+                    error += value if step else -value
             except (np.linalg.LinAlgError, ValueError):  # the activity overflowed, or collapsed to fewer directions
-                return q, math.inf
-            start = end if step == 0 else start
-            weight = self.network.dtype.type(-angle * (0.5 if step in (0, steps) else 1.0))
-            kicks = tuple(weight * part for part in (gradient.U, gradient.G))
-            work += sum(float(np.vdot(a + 0.5 * kick, kick)) for a, kick in zip(p, kicks, strict=True))
-            p = tuple(a + kick for a, kick in zip(p, kicks, strict=True))
-        error = work + end - start
-        return q, error if math.isfinite(error) else math.inf
+                return seen, math.inf
+            moving[2] = slope.reshape(-1)
+            along, square = moving[1:].dot(moving[2])
+            error += weight * (float(along) + 0.5 * weight * float(square))
+            if step < steps:
+                turn = np.array([[cos, sin, weight * sin], [-sin, cos, weight * cos]], network.dtype)
+                turn.dot(moving, spare[:2])
+                moving, spare = spare, moving
+        return seen, error if math.isfinite(error) else math.inf

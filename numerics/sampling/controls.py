@@ -78,7 +78,7 @@ def states_of_columns(network: Network, kernel: FloatArray) -> FloatArray:
 def controls(network: Network, seen: Seen, B: FloatArray, count: int) -> FloatArray:
     """c_fj for one draw of the collapsed sampler, (f, j): of the first `count` f."""
     _, slope = potential(network, seen)
-    X, S = (np.concatenate([part.U, *part.G], axis=1).astype(np.float64) for part in (seen, slope))
+    X, S = (part.T.astype(np.float64) for part in (seen.X, slope))
     rows, d = B.shape
     force = X + S
     found = [network.width * np.eye(d) - X.T @ force]

@@ -28,16 +28,12 @@ class Factor:
         groups: steps of each group that is correlated within itself and independent of the rest, in increasing order.
         uses: of each step, the layers in it and their coefficients.
         members: of each layer, the steps that use it and their coefficients.
-        earlier: of each step, those before it in its group.
-        correlations: of each step, M_st for those before it in its group, then M_ss; None where all are 1.
     """
 
     matrix: FloatArray
     groups: tuple[tuple[int, ...], ...]
     uses: tuple[tuple[tuple[int, float], ...], ...]
     members: tuple[tuple[tuple[int, float], ...], ...]
-    earlier: tuple[tuple[int, ...], ...]
-    correlations: tuple[FloatArray | None, ...]
 
     @property
     def layers(self) -> int:
@@ -61,11 +57,7 @@ def factorised(M: FloatArray) -> Factor:
         G[list(group), first : first + part.shape[1]] = part
         first += part.shape[1]
     uses, members = (tuple(tuple((int(k), float(row[k])) for k in np.flatnonzero(row)) for row in X) for X in (G, G.T))
-    of_step = {step: group for group in groups for step in group}
-    earlier = tuple(tuple(s for s in of_step[step] if s < step) for step in range(steps))
-    rows = [M[[*earlier[step], step], step] for step in range(steps)]
-    correlations = tuple(None if (row == 1).all() else row for row in rows)
-    return Factor(G, groups, uses, members, earlier, correlations)
+    return Factor(G, groups, uses, members)
 
 
 def _cholesky(block: FloatArray) -> FloatArray:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from scipy.linalg.lapack import dpotri
+from scipy.linalg.lapack import dpotrf, dpotrs
 
 from numerics.linalg import Array, FloatArray
 from numerics.sampling.network import Network, joint
+from numerics.sampling.supervision import Supervision
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,26 +54,38 @@ def marginal(network: Network, phi: Array) -> Likelihood:
     each other, with covariance ``(vΦ + κ)/N``: the integral is exact. Its derivative by a feature is
     ``(2/N) (∂L/∂Φ) φ``.
     """
-    problem, N = network.problem, network.width
     value, sources = 0.0, []
     for where in network.supervision:
         features = where.features(phi)
         exact = features.astype(np.float64)
-        kernel = exact @ exact.T / N
-        kernel *= problem.v
-        kernel.flat[:: len(kernel) + 1] += problem.kappa
-        factor = np.linalg.cholesky(kernel)
-        log_determinant = 2 * float(np.log(factor.diagonal()).sum())
-        inverse = dpotri(factor, lower=1)[0]
-        if len(inverse) > 1:  # its upper part is the factor's, 0
-            inverse = inverse + inverse.T
-            inverse.flat[:: len(inverse) + 1] *= 0.5
-        labels, count = where.exact_labels, len(where.outputs)
-        solved = inverse @ labels
-        value += 0.5 * N * float(np.vdot(labels, solved)) + 0.5 * count * log_determinant
-        by_kernel = 0.5 * problem.v * (count * inverse - N * _products(solved, solved.T))
-        sources.append((where, (2 / N * by_kernel).astype(network.dtype) @ features))
+        part, by_overlap = evidence(network, where, exact @ exact.T)
+        value += part
+        sources.append((where, by_overlap.astype(network.dtype) @ features))
     return Likelihood(value, network.scatter(sources), None)
+
+
+def evidence(network: Network, where: Supervision, overlap: FloatArray) -> tuple[float, FloatArray]:
+    """The part of `marginal` of outputs that share their positions, for ``N Φ_𝒯𝒯``; and ``(2/N) ∂L/∂Φ``.
+
+    Raises:
+        LinAlgError: ``vΦ + κ`` is not positive definite, or not finite.
+    """
+    problem, N = network.problem, network.width
+    one = _one(len(overlap))
+    factor, failed = dpotrf(overlap * (problem.v / N) + problem.kappa * one, lower=1)
+    if failed:
+        raise np.linalg.LinAlgError
+    log_determinant = 2 * float(np.log(factor.diagonal()).sum())
+    inverse = dpotrs(factor, one, lower=1)[0]
+    labels, count = where.exact_labels, len(where.outputs)
+    solved = inverse.dot(labels)
+    value = 0.5 * N * float(np.vdot(labels, solved)) + 0.5 * count * log_determinant
+    return value, (problem.v / N) * (count * inverse - N * _products(solved, solved.T))
+
+
+@lru_cache(maxsize=16)
+def _one(size: int) -> FloatArray:
+    return np.eye(size)
 
 
 def _products(left: Array, right: Array) -> Array:

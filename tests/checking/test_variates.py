@@ -52,7 +52,7 @@ def test_variates_of_neurons_sum_to_those_of_their_network():
     network = make_network(problem, 64, "float64")
     seen = look(network, network.prior_draw(np.random.Generator(np.random.SFC64(1)), readout=False))
     B = states_of_columns(network, state.kernel)
-    X, S = (np.concatenate([part.U, *part.G], axis=1) for part in (seen, potential(network, seen)[1]))
+    X, S = seen.X.T, potential(network, seen)[1].T
     rows, d = B.shape
     count = stages(d, rows)[2]
     found = variates.of_neurons(state, B, X, X @ B.T)

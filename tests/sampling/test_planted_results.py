@@ -191,7 +191,7 @@ def test_control_variates_are_those_of_the_columns_of_weights_and_activities(opt
     network = make_network(problem, 9, "float64")
     rng = np.random.default_rng(0)
     seen = CollapsedHMC(network, 0.1, 1.0).init(start(rng, network, "prior", readout=False)).seen
-    X = np.concatenate([seen.U, *seen.G], axis=1)
+    X = seen.X.T
     phi = activations(network, seen).transpose(0, 2, 1).reshape(6, -1)
     B = states_of_columns(network, phi @ phi.T / 9)
     np.testing.assert_allclose(network.phi.value(X @ B.T).T, phi, atol=1e-6)  # h itself, of this draw's own kernel
@@ -203,8 +203,7 @@ def test_control_variates_are_those_of_the_columns_of_weights_and_activities(opt
     count = len(functions(X[0])) if options else X.shape[1]
     found = controls(network, seen, B, count)
     assert found.shape == (count, number_of_columns(network)) == (count, X.shape[1])
-    _, slope = potential(network, seen)
-    S = np.concatenate([slope.U, *slope.G], axis=1)
+    S = potential(network, seen)[1].T
     values = np.array([functions(row)[:count] for row in X])
     for j in range(found.shape[1]):
         step = 1e-5 * np.eye(X.shape[1])[j]
@@ -220,7 +219,7 @@ def test_variates_of_a_chain_are_turned_as_its_weights_are(arch):
     network = make_network(problem, 9, "float64")
     rng = np.random.default_rng(3)
     seen = CollapsedHMC(network, 0.1, 1.0).init(start(rng, network, "prior", readout=False)).seen
-    image = replace(seen, G=seen.G * signs[1:, None, None])
+    image = replace(seen, X=seen.X * np.array([1, *signs[1:]])[:, None])
     phi, other = (activations(network, each).transpose(0, 2, 1).reshape(3, -1) for each in (seen, image))
     np.testing.assert_allclose(other, signs[:, None] * phi, atol=1e-9)
     own, turned_own = (

@@ -13,7 +13,7 @@ from scipy.stats import chi2
 
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem, endpoint
-from numerics.sampling import collapsed, hmc, network
+from numerics.sampling import collapsed, hmc, readout
 from numerics.sampling.collapsed import CollapsedHMC, write_out
 from numerics.sampling.diagnostics import summarise
 from numerics.sampling.hmc import HMC
@@ -230,13 +230,13 @@ def missing_factor(monkeypatch):
 
 def uncorrelated_times(monkeypatch):
     """The collapsed network with the DNN's blocks of L: weights no longer shared."""
-    whole = network.factorised
+    whole = collapsed._layout
 
-    def unrelated(M):
-        found = whole(M)
-        return replace(found, earlier=tuple(() for _ in found.earlier))
+    def unrelated(net):
+        found = whole(net)
+        return replace(found, shared=found.shared * np.kron(np.eye(net.problem.n - 1), np.ones((net.problem.P,) * 2)))
 
-    monkeypatch.setattr(network, "factorised", unrelated)
+    monkeypatch.setattr(collapsed, "_layout", cache(unrelated))
 
 
 def unshared_jacobian(monkeypatch):
@@ -263,22 +263,24 @@ def wrong_determinant(monkeypatch):
 def wrong_marginal_temperature(monkeypatch):
     """κ twice too large in the likelihood with the read-out integrated out."""
 
+    right = readout.evidence
+
     @cache
     def hotter(net):
         return replace(net, problem=net.problem.with_(kappa=1.6))
 
-    for module in (hmc, collapsed):
-        monkeypatch.setattr(module, "marginal", lambda net, phi: marginal(hotter(net), phi))
+    for module in (readout, collapsed):
+        monkeypatch.setattr(module, "evidence", lambda net, *given: right(hotter(net), *given))
 
 
 def missing_time_of_the_frame(monkeypatch):
     """The collapsed network's gradient without its last time."""
     whole = collapsed._backward
 
-    def without(net, seen, done, source):
-        delta, by_G = whole(net, seen, done, source)
-        by_G[-1] = 0
-        return delta, by_G
+    def without(net, *given):
+        slope = whole(net, *given)
+        slope[-net.problem.P :] = 0
+        return slope
 
     monkeypatch.setattr(collapsed, "_backward", without)
 
@@ -361,16 +363,13 @@ def test_collapsed_network_and_written_out_weights_are_one(arch, activation):
     for these in (weights, other):
         phi = net.forward(net.connections(these), these.U).phi
         assert collapsed.activations(net, seen) == pytest.approx(phi, abs=1e-12)
-    assert np.allclose(collapsed.look(net, other).G, seen.G)
+    assert np.allclose(collapsed.look(net, other).X, seen.X)
     # the gradient against central differences of L on written-out weights' own likelihood
     value, slope = collapsed.potential(net, seen)
     assert value == pytest.approx(marginal(net, phi).value, rel=1e-10)
-    ways = rng.standard_normal(seen.U.shape), rng.standard_normal(seen.G.shape)
-    ends = [
-        collapsed.potential(net, collapsed.Seen(seen.U + e * ways[0], seen.G + e * ways[1]))[0] for e in (1e-6, -1e-6)
-    ]
-    along = np.vdot(slope.U, ways[0]) + np.vdot(slope.G, ways[1])
-    assert (ends[0] - ends[1]) / 2e-6 == pytest.approx(along, rel=1e-5)
+    way = rng.standard_normal(seen.X.shape)
+    ends = [collapsed.potential(net, collapsed.Seen(seen.X + e * way))[0] for e in (1e-6, -1e-6)]
+    assert (ends[0] - ends[1]) / 2e-6 == pytest.approx(np.vdot(slope, way), rel=1e-5)
 
 
 def test_collapsed_refuses_what_it_cannot_do():
