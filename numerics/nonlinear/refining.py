@@ -27,8 +27,8 @@ from numerics.symmetry.trajectories import Classes
 LEFT, DIRECTIONS = 0.03, 300
 #: The same share in a step towards a fixed point.
 ROUGH = 0.1
-#: Relative residual to which the derivative of normal laws leads.
-NEAR = 0.03
+#: Relative residuals to which the derivative of normal laws leads, and the map's own where that ends.
+NEAR, NEARER = 0.03, 0.005
 #: Maps of a fixed point on a larger sample, at most.
 MAPS = 30
 
@@ -140,10 +140,15 @@ def settled(map_: MomentMap, start: Moments, tolerance: float) -> tuple[Iterate,
     found = _stepped(at, start, response.solved, NEAR)
     if found is None:
         return None
-    near = found[0].kernel, *found[0].after[1:]
-    refining = Refining(map_.space, map_.phi, map_.groups, near, map_.samples, map_.classes)
-    more = refining.fixed_point(map_.samples, near, tolerance)
-    return None if more is None else (more[0], found[1] + more[1], True)
+    maps = found[1]
+    for end in (NEARER, tolerance):  # the derivative changes much on the first part of the way
+        near = found[0].kernel, *found[0].after[1:]
+        refining = Refining(map_.space, map_.phi, map_.groups, near, map_.samples, map_.classes)
+        found = refining.fixed_point(map_.samples, near, end)
+        if found is None:
+            return None
+        maps += found[1]
+    return found[0], maps, True
 
 
 def _stepped(
