@@ -37,8 +37,9 @@ def solved(problem, tolerance, capsys):
     return state
 
 
-def test_layers_of_fifty_digits(capsys):
-    problem = digits(50, 3, 0.5, arch="dnn", activation="tanh", kappa=1 / 50)
+@pytest.mark.parametrize(("P", "T", "activation"), [(50, 3, "tanh"), (100, 5, "erf")], ids=["fifty", "hundred"])
+def test_layers_of_digits(P, T, activation, capsys):
+    problem = digits(P, T, 0.5, arch="dnn", activation=activation, kappa=1 / P)
     assert solved(problem, 5e-3, capsys).stable
 
 
