@@ -205,12 +205,16 @@ class KernelPoint:
         return symmetric(G)
 
     @cached_property
-    def residual(self) -> float:
-        """``‖G‖/Σ‖terms of G‖`` (Frobenius norms): relative to what cancels at a stationary point."""
-        f = self.functional
+    def gradient_terms(self) -> float:
+        """``Σ‖terms of G‖`` (Frobenius norms), which cancel at a stationary point."""
         energy = sum(part.gradient_size for part in self.energies)
-        scale = energy + 0.5 * norm(self.M) + 0.5 * math.sqrt(f.dimension)
-        return norm(self.gradient) / (scale + norm(self._messages))
+        scale = energy + 0.5 * norm(self.M) + 0.5 * math.sqrt(self.functional.dimension)
+        return scale + norm(self._messages)
+
+    @cached_property
+    def residual(self) -> float:
+        """``‖G‖/Σ‖terms of G‖``."""
+        return norm(self.gradient) / self.gradient_terms
 
     # --- Hessian ------------------------------------------------------------------------------------------------
 

@@ -16,10 +16,11 @@ from numerics.symmetry.group import MOST_GENERATORS, REVERSED
 
 #: Two kernels closer than this, relative, are one; entries of a symmetric one that this much is left of are rounding.
 SAME, ROUNDING = 1e-6, 1e-12
-#: Where Newton's method leaves more than the first of a residual, its steps have become slow, along a direction in
-#: which F is flat; kernels closer than the second are one if they are as high as the residuals allow, and the smallest
-#: curvature times their distance is at most so many gradients: along x⁴ it is six.
-RESOLVED, FLAT, QUARTIC = 1e-13, 0.1, 6.0
+#: Along a direction in which F is flat Newton's method is slow, and rounding moves its end far. Kernels closer than the
+#: first are one if they are as high as the residuals allow, and the smallest curvature, of the steeper place, times
+#: their distance is at most so many gradients: along x⁴ it is six, of -x and x. A residual is
+#: not known to less than the last.
+FLAT, QUARTIC, ROUNDED = 0.1, 6.0, 1e-16
 
 
 def turned(functional: KernelFunctional, H: FloatArray) -> list[FloatArray]:
@@ -65,19 +66,19 @@ def is_new(point: KernelPoint, known: Iterable[KernelPoint]) -> bool:
 def _is_same(point: KernelPoint, other: KernelPoint) -> bool:
     """Whether two kernels are one state up to symmetry.
 
-    At a critical point F rises as the fourth power of the distance, so that Newton's method ends, within its tolerance,
-    at kernels that are far apart.
+    At a critical point F rises as the fourth power of the distance, so that Newton's method ends at kernels that are
+    far apart: within its tolerance, or within rounding, 1e-5 apart at a residual of 1e-16.
     """
     apart = distance_up_to_symmetry(point, other)
-    worst = max(point.residual, other.residual)
-    if apart < SAME or apart > FLAT or worst < RESOLVED:
+    if apart < SAME or apart > FLAT:
         return apart < SAME
+    worst = max(point.residual, other.residual)
     rise = abs(point.free_energy - other.free_energy)
     if rise > worst * apart * len(point.H) + ROUNDING * (1 + abs(point.free_energy)):
         return False
-    flattest = min(abs(float(smallest_modes(each, 1)[0][0])) for each in (point, other))
-    steepest = max(norm(each.gradient) for each in (point, other))
-    return flattest * apart * math.sqrt(len(point.H)) <= QUARTIC * steepest
+    curvature = max(abs(float(smallest_modes(each, 1)[0][0])) for each in (point, other))
+    steepest = max(max(each.residual, ROUNDED) * each.gradient_terms for each in (point, other))
+    return curvature * apart * math.sqrt(len(point.H)) <= QUARTIC * steepest
 
 
 def turns(point: KernelPoint, mode: FloatArray) -> bool:

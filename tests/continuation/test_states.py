@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from sympy import Rational
 
 from numerics import solve_all
 from numerics.continuation.states import index_sum
@@ -47,6 +49,20 @@ def test_at_the_pitchfork_there_is_one_state_and_just_beyond_it_two(kappa, toler
     (state,) = solve_all(endpoint(4, critical, kappa=kappa), tolerance=tolerance)
     assert state.branch == "incoherent"
     assert len(solve_all(endpoint(4, critical * (1 + 1e-5), kappa=kappa), tolerance=tolerance)) == 2
+
+
+@pytest.mark.parametrize(("T", "kappa", "u", "v", "w"), [
+    (5, 1, 2.0, 0.5, 1.3), (6, 1, 1.0, 1.0, 1.0), (6, 0.3, 0.7, 1.4, 0.8), (6, 5, 1.0, 1.0, 1.0),
+    (7, 0.3, 1.0, 1.0, 1.0), (8, 1, 0.5, 2.0, 1.1), (9, 0.3, 1.0, 1.0, 1.0), (12, 1, 1.0, 1.0, 1.0),
+])  # fmt: skip
+def test_at_the_critical_signal_the_incoherent_state_is_given_once(T, kappa, u, v, w):
+    """From T = 6 on another state lies lower. Along the critical mode ends of a residual of 1e-16 are 1e-5 apart."""
+    critical, ratio = float(critical_point(T, Rational(kappa)).signal), (T - 2) / (T - 3)
+    states = solve_all(endpoint(T, critical, kappa=kappa * u * v * w ** (T - 2), u=u, v=v, w=w))
+    exact = u / w * (w * ratio) ** np.arange(1, T)
+    near = [state for state in states if np.abs(np.diag(state.kernel) / exact - 1).max() < 1e-3]
+    assert [state.branch for state in near] == ["incoherent"]
+    assert len(states) == (1 if T < 6 else 2)
 
 
 def test_no_count_where_it_cannot_be_told(monkeypatch):
