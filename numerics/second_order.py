@@ -10,7 +10,7 @@ from numerics.linalg import FloatArray
 #: transition has 1.5 to 1.7 by its exact density, T = 4.
 TWO_LOOPS = 2.0
 #: A shift below this, relative to the largest, is none.
-ROUNDING = 1e-12
+NO_SHIFT = 1e-12
 
 
 def second_order(step: FloatArray, limit: FloatArray, variance: float, first: FloatArray, width: int) -> FloatArray:
@@ -29,7 +29,7 @@ def second_order(step: FloatArray, limit: FloatArray, variance: float, first: Fl
         width: N.
     """
     diagonal = np.diagonal(limit)
-    still = np.abs(first) <= ROUNDING * np.abs(first).max()
+    still = np.abs(first) <= NO_SHIFT * np.abs(first).max()
     size = np.where(still, 0.0, np.sqrt(np.outer(diagonal, diagonal)))
     relative = float(np.linalg.norm(first)) / max(float(np.linalg.norm(size)), np.finfo(float).tiny)
     two_loops = TWO_LOOPS * variance / float(np.sum(limit**2)) / width * relative / width * size

@@ -18,7 +18,7 @@ R = TypeVar("R")
 
 #: Kernel rows from which on threads may pay: at 600, one product takes 10 ms, as long as two threads may wait for each
 #: other on two cores that others use too.
-LARGE = 500
+WORTH_THREADS = 500
 
 
 class _Limit:
@@ -60,13 +60,13 @@ def limited() -> Iterator[None]:
 
 
 def one_thread(function: Callable[P, R]) -> Callable[P, R]:
-    """The function with one BLAS thread, unless its first argument is a problem, or a state, of over `LARGE` rows."""
+    """The function with one BLAS thread, unless its first argument is a problem, or a state, of more rows."""
 
     @functools.wraps(function)
     def inner(*args: P.args, **kwargs: P.kwargs) -> R:
         first = args[0] if args else None
         problem = getattr(first, "problem", first)
-        if isinstance(problem, Problem) and problem.n * problem.P > LARGE:
+        if isinstance(problem, Problem) and problem.n * problem.P > WORTH_THREADS:
             return function(*args, **kwargs)
         with limited():
             return function(*args, **kwargs)

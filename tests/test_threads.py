@@ -62,7 +62,7 @@ def test_the_limit_ends_when_a_function_raises():
     assert threads._limit.depth == depth
 
 
-@pytest.mark.parametrize("rows", [threads.LARGE, threads.LARGE + 1])
+@pytest.mark.parametrize("rows", [threads.WORTH_THREADS, threads.WORTH_THREADS + 1])
 def test_the_first_argument_says_whether_a_problem_is_large(rows):
     problem = Problem(np.ones((rows, 1)), np.ones((rows, 1)))
     depths = []
@@ -75,4 +75,4 @@ def test_the_first_argument_says_whether_a_problem_is_large(rows):
     for arguments in ((problem, small), (SimpleNamespace(problem=problem), small), (small, problem), ()):
         computes(*arguments, width=3)
     large = [depth == outside for depth in depths]
-    assert large == [rows > threads.LARGE, rows > threads.LARGE, False, False]
+    assert large == [rows > threads.WORTH_THREADS, rows > threads.WORTH_THREADS, False, False]

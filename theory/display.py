@@ -14,7 +14,7 @@ from sympy import Number
 from theory.typesetting import Latex, PowerSeries, Raw, Row, align, written
 
 #: Formulas longer than this, in characters of LaTeX, are not typeset in a notebook but counted: nobody reads them.
-LONGEST = 4000
+LONGEST_TYPESET = 4000
 
 Equations = Sequence[tuple[str, Any] | Row]
 
@@ -75,7 +75,7 @@ def _is_of(shown: Any, value: Any) -> bool:
 
 
 def _short(value: Any, printer: Latex) -> Any:
-    if len(typeset := written(value, printer)) <= LONGEST:
+    if len(typeset := written(value, printer)) <= LONGEST_TYPESET:
         return value
     operations = value.count_ops() if hasattr(value, "count_ops") else len(typeset)
     return Raw(rf"\text{{an expression of {operations} operations}}")

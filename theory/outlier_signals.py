@@ -25,9 +25,9 @@ from theory.critical_point import critical_point
 from theory.landau import require_noise
 
 #: T for which the branch is followed.
-SHORTEST, LONGEST = 5, 10
+SMALLEST_T, LARGEST_T = 5, 10
 #: Relative distance of the first two points in high precision.
-NEAR = 1e-6
+FIRST_DISTANCE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ def outlier_signals(T: int, digits: int = 30) -> tuple[OutlierSignal, OutlierSig
         ValueError: for another T than 5 … 10.
         ArithmeticError: if the branch is lost before.
     """
-    if isinstance(T, bool) or not isinstance(T, int) or not SHORTEST <= T <= LONGEST:
-        raise ValueError(f"T: is {T}; accepted: {SHORTEST} to {LONGEST}")
+    if isinstance(T, bool) or not isinstance(T, int) or not SMALLEST_T <= T <= LARGEST_T:
+        raise ValueError(f"T: is {T}; accepted: {SMALLEST_T} to {LARGEST_T}")
     conditions: tuple[Callable[[Any, Any], Any], ...] = (outlier_condition, singular_condition)
     brackets: list[Any] = [None, None]
     critical = float(critical_point(T, require_noise(0)).signal)
@@ -101,7 +101,7 @@ def outlier_signals(T: int, digits: int = 30) -> tuple[OutlierSignal, OutlierSig
             # in ordinary precision first, which is much faster
             rough = CoherentStates(T - 1, 0.0, mpmath.fp)
             near = root_along_branch(rough, bracket, lambda state: condition(state.kernel, mpmath.fp), 3)
-            sides = [(near.order_parameter * (1 + k * NEAR), near.kernel, near.signal) for k in (-1, 1)]
+            sides = [(near.order_parameter * (1 + k * FIRST_DISTANCE), near.kernel, near.signal) for k in (-1, 1)]
             point = root_along_branch(states, sides, lambda state: condition(state.kernel, mpmath.mp), digits)
             return _outlier_signal(point, digits)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Fields = dict[str, Any]
 
 #: Largest T for which expressions are written out entry by entry; they grow as n!, so this takes hours already.
-LONGEST = 16
+LARGEST_T = 16
 #: Largest T for which closed forms are summed over times or lags: half a minute.
 LONGEST_SUM = 80
 
@@ -61,8 +61,8 @@ def fixed_horizon(request: Request, what: str) -> int:
     """T of a word whose expressions are written out entry by entry."""
     if not isinstance(request.T, int):
         raise InputError(f"--T: is symbolic; accepted: an integer for {what}")
-    if request.T > LONGEST:
-        raise InputError(f"--T: is {request.T}; accepted: an integer ≤ {LONGEST} for {what}")
+    if request.T > LARGEST_T:
+        raise InputError(f"--T: is {request.T}; accepted: an integer ≤ {LARGEST_T} for {what}")
     return request.T
 
 

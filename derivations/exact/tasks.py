@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from theory.matrix_calculus.entrywise import ExactTask
 
 #: Rows of the kernel up to which F, and its derivatives, are written out; F grows as their factorial.
-LARGEST = {"free-energy": 6, "stationarity": 12, "hessian": 6}
+MOST_ROWS = {"free-energy": 6, "stationarity": 12, "hessian": 6}
 #: Numbers as close as this, relatively, to a fraction of small denominator are that fraction.
 _CLOSE, _DENOMINATOR = 1e-14, 10_000
 
@@ -138,8 +138,8 @@ def _task(
 
 
 def _require_small(rows: int, what: str) -> None:
-    if rows > LARGEST[what]:
+    if rows > MOST_ROWS[what]:
         raise InputError(
-            f"PROBLEM: has a kernel of {rows} rows (hidden times × patterns); accepted: at most {LARGEST[what]} for "
+            f"PROBLEM: has a kernel of {rows} rows (hidden times × patterns); accepted: at most {MOST_ROWS[what]} for "
             f"{what} entry by entry (the matrix expression, --T symbolic, holds for any)"
         )

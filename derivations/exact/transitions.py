@@ -97,7 +97,7 @@ def outlier_threshold(request: Request) -> Fields:
     The eigenvalue of either W at T = 4, of the RNN's W to T = 10; the singular value wherever the state is incoherent,
     and on the RNN's coherent branch.
     """
-    from theory.outlier_signals import LONGEST, SHORTEST
+    from theory.outlier_signals import LARGEST_T, SMALLEST_T
     from theory.singular_values import COHERENCE, first_transition
 
     arch, T = sharing_of(request), fixed_horizon(request, "outlier-threshold")
@@ -108,7 +108,7 @@ def outlier_threshold(request: Request) -> Fields:
         fields |= _eigenvalue_at_four(arch, request.noise)
     order = None if arch.parameter.free_symbols else first_transition(arch, T, request.noise)
     singular = None if order is None else order.singular_signal
-    if order is not None and order.first == COHERENCE and str(arch) == "rnn" and SHORTEST <= T <= LONGEST:
+    if order is not None and order.first == COHERENCE and str(arch) == "rnn" and SMALLEST_T <= T <= LARGEST_T:
         fields |= _on_the_coherent_branch(T, request.noise)
     elif order is None:  # 1+ρ ≤ 2: the incoherent state has it
         singular = (8 + request.noise) ** 2 / 8

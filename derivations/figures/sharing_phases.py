@@ -74,7 +74,7 @@ LINES: dict[tuple[str, int], tuple[str, str]] = {
 LARGEST_KAPPA = 90.0
 GRID, MAP_GRID = 200, 90
 #: s = H^{11} at the end of the branch; λ is beyond what is shown there.
-LARGEST = 20.0
+LARGEST_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def critical_at(rho: float) -> float:
 
 def curve_at(rho: float) -> SharedCurve:
     """The branch at one ρ up to the largest signal shown."""
-    start, end = (1 + rho) / rho, LARGEST
+    start, end = (1 + rho) / rho, LARGEST_S
     fold = start
     if _THEORY["fold_noise"](start, rho) < float(KAPPA):
         fold = brentq(lambda s: _THEORY["fold_noise"](s, rho) - float(KAPPA), start, end)
@@ -234,7 +234,7 @@ def lowest_kernel(rho: float, signal: float) -> FloatArray:
         r = np.linspace(1.0, 40.0, 40001)
         ratio = np.interp(signal, _THEORY["diagonal_signal"](r), r)
         return np.diag([ratio, ratio**2, ratio**3])
-    s = float(brentq(lambda s: _THEORY["signal"](s, rho) - signal, curve.first, LARGEST))
+    s = float(brentq(lambda s: _THEORY["signal"](s, rho) - signal, curve.first, LARGEST_S))
     put = {symbols.s: s, symbols.rho: rho}
     entries = {times: float(value.subs(put)) for times, value in shared_branch(symbols.rho, KAPPA).kernel.items()}
     return np.array([[entries[min(t, u), max(t, u)] for u in (1, 2, 3)] for t in (1, 2, 3)])

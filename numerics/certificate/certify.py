@@ -39,7 +39,7 @@ FRAMES = 4
 #: A proved kernel further than this from the returned one, relative, is not the returned one.
 FURTHEST = 1e-7
 #: Most rows of the unknown matrix: its Hessian in balls has (m(m+1)/2)² entries.
-LARGEST = 24
+LARGEST_PROVED = 24
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -107,7 +107,7 @@ def certify(solution: Solution, *, progress: bool | Progress | None = None) -> C
     `numerics.solve`.
 
     Raises:
-        InputError: the activation is not linear, the unknown matrix has more than ``LARGEST`` rows, or
+        InputError: the activation is not linear, the unknown matrix has more than ``LARGEST_PROVED`` rows, or
             python-flint is not installed.
 
     Example:
@@ -136,8 +136,10 @@ def certifiable(problem: Problem) -> ExactSpace:
     if problem.activation.name != "linear":
         raise InputError(f"activation: is {problem.activation.name!r}; accepted: linear, for certificates")
     space = exact_space(problem)
-    if space.size > LARGEST:
-        raise InputError(f"problem: has {space.size} unknown kernel rows; accepted: at most {LARGEST} for certificates")
+    if space.size > LARGEST_PROVED:
+        raise InputError(
+            f"problem: has {space.size} unknown kernel rows; accepted: at most {LARGEST_PROVED} for certificates"
+        )
     return space
 
 

@@ -22,7 +22,7 @@ from numerics.results.display import Facts, Shown, number
 End = Literal["range", "symmetric", "closed", "lost", "unfinished"]
 
 #: Values of θ that differ by less do so by rounding.
-ROUNDING = 1e-12
+ROUNDED_THETA = 1e-12
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -132,7 +132,7 @@ class Branch(Shown):
         """The state between points ``index`` and ``index + 1`` at a parameter that lies between theirs."""
         first, second = self.points[index], self.points[index + 1]
         for point in (first, second):
-            if abs(point.theta - theta) < ROUNDING:
+            if abs(point.theta - theta) < ROUNDED_THETA:
                 return point.state
         if index in self._critical or index + 1 in self._critical:
             # other branches are as close as the one that is followed: Newton's method at a fixed parameter may end on
@@ -232,7 +232,7 @@ def clipped(branch: Branch, span: tuple[float, float]) -> list[Branch]:
     """The parts of a branch on which θ is within ``span``, each with a point at the bound that it crosses."""
     branch = _opened(branch, span)
     theta = branch.theta
-    inside = (theta >= span[0] - ROUNDING) & (theta <= span[1] + ROUNDING)
+    inside = (theta >= span[0] - ROUNDED_THETA) & (theta <= span[1] + ROUNDED_THETA)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], inside, [False]]).astype(int)))
     runs = [(int(first), int(stop) - 1) for first, stop in zip(edges[::2], edges[1::2], strict=True)]
     # one long step may cross the whole span
@@ -267,7 +267,7 @@ def _part(branch: Branch, first: int, last: int, span: tuple[float, float]) -> B
         ends[side] = "range"
         bound = span[0] if branch.theta[outer] < span[0] else span[1]
         inner = first if side == 0 else last
-        if 0 <= inner < count and last >= first and abs(branch.theta[inner] - bound) < ROUNDING:
+        if 0 <= inner < count and last >= first and abs(branch.theta[inner] - bound) < ROUNDED_THETA:
             continue
         found = _point_at(branch, k, bound)
         if found is None:

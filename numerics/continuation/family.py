@@ -17,8 +17,6 @@ from numerics.linear.space import KernelSpace
 
 #: Step of the five-point central difference in θ: its error is below rounding in the gradient.
 _STEP = 2e-3
-#: Most rows of the unknown matrix: a branch keeps some hundred kernels.
-LARGEST = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +78,10 @@ def family(problem: Problem, parameter: str, options: Options = DEFAULT) -> Fami
         problem = free.applied(problem, 1.0)
     base = kernel_functional(problem)
     _require_smooth(free, problem, base.space)
-    if base.dimension > LARGEST:
-        raise InputError(f"problem: has {base.dimension} kernel rows; accepted: at most {LARGEST} for continuation")
+    if base.dimension > options.most_rows:
+        raise InputError(
+            f"problem: has {base.dimension} kernel rows; accepted: at most {options.most_rows} for continuation"
+        )
     return Family(problem, free, base, options)
 
 

@@ -24,6 +24,7 @@ class Options:
         outer_step: times as long where branches are followed, but no new ones started.
         shortest_step: below it a branch is lost.
         sure_step: longer steps are repeated, shorter, where what happens on them cannot be located.
+        most_rows: of the unknown matrix, as a branch keeps some hundred kernels.
         most_points: of a branch.
         most_branches: of a problem.
         near: factor of the signal beyond the range up to which new branches are started.
@@ -54,6 +55,7 @@ class Options:
     outer_step: float = 2.0
     shortest_step: float = 1e-7
     sure_step: float = 1e-3
+    most_rows: int = 512
     most_points: int = 4000
     most_branches: int = 120
     near: float = 4.0

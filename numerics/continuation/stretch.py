@@ -12,7 +12,7 @@ from numerics.continuation.path import PathPoint, Track
 from numerics.errors import LostError
 
 #: A parameter is met to within this in arclength, or in θ relative to ``1 + |θ|``.
-CLOSE, ROUNDING = 1e-14, 1e-15
+CLOSE_LENGTH, CLOSE_THETA = 1e-14, 1e-15
 #: Places at which a parameter is sought at first, and points after which it counts as met.
 PLACES, MOST = 5, 100
 
@@ -72,8 +72,8 @@ class Stretch:
             onward = length - excess / point.rate if point.rate else math.inf
             if not low < onward < high:
                 onward = 0.5 * (low + high)
-            met = abs(excess) <= ROUNDING * (1.0 + abs(theta))
-            if met or min(abs(onward - length), high - low) <= CLOSE:
+            met = abs(excess) <= CLOSE_THETA * (1.0 + abs(theta))
+            if met or min(abs(onward - length), high - low) <= CLOSE_LENGTH:
                 break
             length = onward
         return self.at(length), length

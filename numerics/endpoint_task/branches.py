@@ -29,7 +29,7 @@ LARGEST_SIGNAL = 1e13
 #: Arclength steps: short at the start, where amplitudes grow as a square root, and at most the last.
 FIRST_STEP, LARGEST_STEP = 1e-4, 0.1
 #: Points after which a branch is given up.
-MOST_POINTS = 3000
+MOST_TRACED = 3000
 #: Relative size of the gradient at which a corrector that gains no more digits may stop.
 STALLED = 1e-8
 
@@ -131,13 +131,13 @@ def trace(n: int, lag: int, start: FloatArray, tangent: FloatArray) -> Curve:
     4000 points and 20 s at T = 4. In these coordinates the distance grows as the logarithm of the signal (198 points).
 
     Raises:
-        ArithmeticError: it goes on after ``MOST_POINTS`` points.
+        ArithmeticError: it goes on after ``MOST_TRACED`` points.
     """
     z, lengths, step = start, [0.0], FIRST_STEP
     path = [z]
     while True:
-        if len(path) >= MOST_POINTS:
-            raise ArithmeticError(f"a branch of T = {n + 1} is not traced to its end after {MOST_POINTS} points")
+        if len(path) >= MOST_TRACED:
+            raise ArithmeticError(f"a branch of T = {n + 1} is not traced to its end after {MOST_TRACED} points")
         accepted = arclength_step(n, z, tangent, step)
         if accepted is None:
             step *= 0.5

@@ -20,10 +20,10 @@ from numerics.inputs.arrays import real_array
 from numerics.inputs.keywords import names_keywords, refuse_unexpected, takes
 from numerics.inputs.sharing import MATRIX, checked, sharing_of
 from numerics.inputs.sizes import (
-    LARGEST,
     LARGEST_KERNEL,
     LARGEST_SIGNAL,
-    SMALLEST,
+    LARGEST_SIZE,
+    SMALLEST_SIZE,
     horizon,
     positive_size,
     require,
@@ -170,14 +170,19 @@ class Problem(Shown, Drawn):
     def _check_scales(self) -> None:
         """Refuse what double precision cannot carry: kernels that leave its range, and labels far beyond them."""
         label = np.nanmax(np.abs(self.y))
-        require(label <= math.sqrt(LARGEST), "y", f"has entries of size {label:g}", f"at most {math.sqrt(LARGEST):g}")
+        require(
+            label <= math.sqrt(LARGEST_SIZE),
+            "y",
+            f"has entries of size {label:g}",
+            f"at most {math.sqrt(LARGEST_SIZE):g}",
+        )
         for x, name in ((self.x, "x"), (self.x_test, "x_test")):
             if x is None:
                 continue
             size = np.abs(x).max(axis=2)
             sizes = size[size > 0]
             for extreme in (sizes.min(initial=1.0), sizes.max(initial=1.0)):
-                low, high = math.sqrt(SMALLEST), math.sqrt(LARGEST)
+                low, high = math.sqrt(SMALLEST_SIZE), math.sqrt(LARGEST_SIZE)
                 require(low <= extreme <= high, name, f"has inputs of size {extreme:g}", f"from {low:g} to {high:g}")
                 if self.arch != MATRIX:
                     require_representable(self.u * extreme**2 / self.D, self.w, self.n, "w")

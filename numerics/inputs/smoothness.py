@@ -30,9 +30,9 @@ POINTS, RESOLVED, FINEST = 18, 1e-12, 9
 #: long, 3.4e-3, they may be: one of the two is followed).
 OVERLAP, APART = 0.06, 1e-4
 #: Last coefficients in units of rounding that are none; an interval on which a kink is one, and not a narrow bend.
-ROUNDING, KINK = 32 * np.finfo(np.float64).eps, 5e-5
+NO_COEFFICIENT, KINK = 32 * np.finfo(np.float64).eps, 5e-5
 #: Growth is compared between these two ranges; the ratio of φ/h there beyond which it is faster than linear.
-NEAR, FAR, GROWTH = (1e4, 1e8), (1e12, 1e16), 1.05
+NEAR_ZERO, FAR_OUT, GROWTH = (1e4, 1e8), (1e12, 1e16), 1.05
 #: Half-widths of the interval whose interpolant gives the slope, and its points.
 WIDTHS, SLOPE_POINTS = tuple(0.8 / 2**k for k in range(12)), 12
 #: Step of a complex argument, by which analytic functions give their slope.
@@ -67,7 +67,7 @@ def check_growth(function: Function, name: str) -> None:
     Raises:
         InputError: φ grows faster than linearly, or is not finite far away.
     """
-    near, far = (_largest_ratio(function, np.geomspace(low, high, 200)) for low, high in (NEAR, FAR))
+    near, far = (_largest_ratio(function, np.geomspace(low, high, 200)) for low, high in (NEAR_ZERO, FAR_OUT))
     if not math.isfinite(near + far):  # an exponential, or one in an intermediate result only
         near, far = 1.0, _largest_ratio(function, np.linspace(300.0, 600.0, 25)) / 1e6
     if far > GROWTH * near:
@@ -75,7 +75,7 @@ def check_growth(function: Function, name: str) -> None:
             f"activation: {name} grows faster than linearly, so that averages diverge; accepted: |φ(h)| at most a "
             "multiple of |h|"
         )
-    far_away = np.geomspace(100.0, FAR[1], 60)
+    far_away = np.geomspace(100.0, FAR_OUT[1], 60)
     finite_values(function, np.concatenate([far_away, -far_away]), name)
 
 
@@ -143,7 +143,7 @@ def _kink(function: Function, left: float, length: float, size: float, name: str
     while length > 4 * math.ulp(max(abs(left), 1e-3)):
         halves, half = _halves(np.array([left]), length)
         tails = _last_coefficients(function, halves, half, name)
-        if tails.max() <= ROUNDING * float(_scale(function, halves, half, size).max()):
+        if tails.max() <= NO_COEFFICIENT * float(_scale(function, halves, half, size).max()):
             break
         left, length = float(halves[tails.argmax()]), half
     if length > KINK:

@@ -15,7 +15,7 @@ from numerics.inputs.arrays import finite_array, real_array
 from numerics.inputs.keywords import takes
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer, real
-from numerics.inputs.sizes import LARGEST, LARGEST_KERNEL, horizon, require, require_representable
+from numerics.inputs.sizes import LARGEST_KERNEL, LARGEST_SIZE, horizon, require, require_representable
 from numerics.linalg import ComplexArray, FloatArray
 
 
@@ -212,7 +212,7 @@ def sequence(
     patterns = None if patterns is None else checked["patterns"]
     test_patterns, pattern_seed = checked["test_patterns"], checked["pattern_seed"]
     T = horizon(T, D if patterns is None else patterns)
-    largest = math.sqrt(LARGEST)
+    largest = math.sqrt(LARGEST_SIZE)
     size = float(np.abs(teacher.V).max())
     require(size <= largest, "amplitude", f"is {size:g}", f"a size of at most {largest:g}")
     for modulus in {float(value) for value in np.abs(teacher.eigenvalues)}:

@@ -23,9 +23,9 @@ from numerics.linalg import BoolArray, FloatArray, IntArray, symmetric, symmetri
 from numerics.linear.functional import KernelFunctional
 
 #: Entries of the largest arrays that are made at once.
-LARGEST = 4_000_000
+MOST_ENTRIES = 4_000_000
 #: Entries of arrays that stay in a processor's cache.
-NEAR = 30_000
+ENTRIES_IN_CACHE = 30_000
 #: A residual at which Newton's method stops; it goes on from a larger one while it falls by a factor, at last in each
 #: step where it is small already, else in one of several: far from a state, or next to a fold, it may rise at first.
 GOAL, SMALL, FALL, PATIENCE = 1e-15, 1e-14, 0.1, 8
@@ -195,7 +195,7 @@ def assembled(X: FloatArray, Y: FloatArray, positions: IntArray | None) -> Float
     X, Y = X.reshape(-1, count, m * m), Y.reshape(-1, count, m * m)
     (straight, crossed), weights = _orders(m, None if positions is None else tuple(positions.tolist()))
     # as many at once as a processor keeps at hand
-    found, size = np.empty((len(X), *weights.shape)), max(1, NEAR // m**4)
+    found, size = np.empty((len(X), *weights.shape)), max(1, ENTRIES_IN_CACHE // m**4)
     for first in range(0, len(X), size):
         x, y = X[first : first + size], Y[first : first + size]
         products = _transposed(np.concatenate([x, y], axis=1)) @ np.concatenate([y, x], axis=1)
@@ -233,8 +233,8 @@ def _orders(m: int, positions: tuple[int, ...] | None) -> tuple[tuple[IntArray, 
 
 
 def parts(count: int, functional: KernelFunctional) -> Iterator[slice]:
-    """Slices of a batch whose largest arrays stay within ``LARGEST`` entries."""
-    size = max(1, LARGEST // functional.dimension**4)
+    """Slices of a batch whose largest arrays stay within ``MOST_ENTRIES`` entries."""
+    size = max(1, MOST_ENTRIES // functional.dimension**4)
     return (slice(first, first + size) for first in range(0, count, size))
 
 

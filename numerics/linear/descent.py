@@ -20,7 +20,7 @@ from numerics.linear.relative_factors import RelativeFactors
 #: derivative of a descent that levels off.
 SAME_FREE_ENERGY, LEVEL = 1e-7, 1e-3
 #: Longest step in any coordinate, and steps that are remembered where the inverse Hessian is not kept whole.
-LONGEST, MEMORY = 1.0, 30
+LONGEST_STEP, MEMORY = 1.0, 30
 #: Most coordinates for which the inverse Hessian is kept whole.
 LARGEST_WHOLE = 120
 #: Largest derivative at an end, over 1 + |F|; steps of one descent; evaluations of one line search.
@@ -107,7 +107,7 @@ def _directions(inverse: _InverseHessians, g: FloatArray) -> tuple[FloatArray, F
         inverse.forget(up)
         d[up] = -g[up]
         slope[up] = -np.einsum("kd,kd->k", g[up], g[up])
-    return d, slope, np.minimum(1.0, LONGEST / np.maximum(np.abs(d).max(axis=1), 1e-300))
+    return d, slope, np.minimum(1.0, LONGEST_STEP / np.maximum(np.abs(d).max(axis=1), 1e-300))
 
 
 class _InverseHessians(Protocol):

@@ -18,13 +18,13 @@ from numerics.linear.trust_region import Stop
 from numerics.symmetry.states import is_new, number_of_images, turned
 
 #: Kernels with more rows are taken one by one, by iterations.
-LARGEST = 27
+LARGEST_TOGETHER = 27
 #: Places on a path at which Newton's method starts; for large kernels, where F is compared.
 WEIGHTS = np.linspace(0.1, 0.9, 9)
 #: Newton steps of a batch, and rounds in which states found before are ends of paths.
 STEPS, ROUNDS = 40, 2
 #: States whose free energies differ by more, relative, are not compared.
-NEAR = 1e-6
+COMPARED = 1e-6
 
 
 def saddles_between(functional: KernelFunctional, states: Sequence[KernelPoint], tolerance: float) -> Iterator[Stop]:
@@ -37,7 +37,7 @@ def saddles_between(functional: KernelFunctional, states: Sequence[KernelPoint],
         pairs = [(one, other) for k, one in enumerate(known) for other in known[max(k + 1, before) :]]
         before = len(known)
         for start in _near_stationary(functional, pairs, tolerance):
-            if is_new(start, (point for point in known if _close(point, start, NEAR))):
+            if is_new(start, (point for point in known if _close(point, start, COMPARED))):
                 stop = trust_region.newton(start, tolerance=tolerance)
                 if stop.converged and is_new(stop.point, known) and not _is_on_manifold(stop.point, known):
                     known.append(stop.point)
@@ -61,7 +61,7 @@ def _near_stationary(
 ) -> Iterator[KernelPoint]:
     """Where Newton's method ends, or for large kernels starts."""
     paths = [path for one, other in pairs for path in _paths(functional, one, other)]
-    if functional.dimension > LARGEST:
+    if functional.dimension > LARGEST_TOGETHER:
         for path in paths:
             yield max((functional.at(H) for H in path), key=lambda point: point.free_energy)
         return

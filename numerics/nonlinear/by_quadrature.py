@@ -44,7 +44,7 @@ MOST_MODES = 6
 COARSE = 0.65
 #: A finer rule that estimates the error; points above which it is not refined further.
 FINER = {1: 2.0, 2: 2.0, 3: 1.6, 4: 1.17}
-MOST_POINTS = 10_000_000
+MOST_NODES = 10_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,12 +158,12 @@ class Quadrature:
         return starts
 
     def refined(self, space: TrajectorySpace, state: PlacedState, limit: float, say: Say) -> Refined:
-        """The state under as fine a rule as its tolerance needs and `MOST_POINTS` allows."""
+        """The state under as fine a rule as its tolerance needs and `MOST_NODES` allows."""
         engine, refinement = self, 1.0
         error = engine._error(space, state)
         while state.reached and relative_error(state.point.kernel, error) > limit:
             growth = (refinement / engine.refinement) ** space.d
-            if len(state.nodes.points) * growth > MOST_POINTS:
+            if len(state.nodes.points) * growth > MOST_NODES:
                 break
             engine = replace(engine, refinement=refinement)
             refinement *= FINER[space.d]

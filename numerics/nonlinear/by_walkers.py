@@ -34,12 +34,12 @@ EVENLY = 0.8
 SHARE, GROWTH, SHORTEST = 0.2, 1.5, 1e-4
 #: Eigenvalues of C, over the largest, below which a step does not follow the change of its inverse: the noise of a few
 #: walkers there would be all of it.
-RESOLVED = 1e-2
+FOLLOWED = 1e-2
 #: What is added to C's eigenvalues, over their mean: rounding.
-ROUNDING = 1e-10
+ADDED = 1e-10
 #: Steps down from a start, first and at most, and so many of them together: twice as many are taken while Φ changes by
 #: a share between the halves of the last.
-DOWN, LONGEST, TOGETHER, SETTLED = 160, 1280, 20, 0.02
+DOWN, MOST_DOWN, TOGETHER, SETTLED = 160, 1280, 20, 0.02
 #: Populations of a state; their steps before they are averaged, and in each half of the average; doublings of these.
 POPULATIONS, BEFORE, HALF, DOUBLINGS = 8, 40, 20, 5
 #: Populations that tell the bias, and by what their size is divided.
@@ -167,9 +167,9 @@ class _Way:
 
 
 def resolved_inverse(C: FloatArray) -> FloatArray:
-    """The inverse of a covariance, of eigenvalues that are not below `RESOLVED`."""
+    """The inverse of a covariance, of eigenvalues that are not below `FOLLOWED`."""
     size, vectors = np.linalg.eigh(C)
-    return np.asarray((vectors / np.maximum(size, RESOLVED * size[-1])) @ vectors.T)
+    return np.asarray((vectors / np.maximum(size, FOLLOWED * size[-1])) @ vectors.T)
 
 
 def tilted_law(space: TrajectorySpace, moments: Pair) -> Tilted:
@@ -180,7 +180,7 @@ def tilted_law(space: TrajectorySpace, moments: Pair) -> Tilted:
     """
     kernel, message = moments
     C = space.covariance(kernel)
-    root = sla.cholesky(C + ROUNDING * np.trace(C) / len(C) * np.eye(len(C)), lower=True)
+    root = sla.cholesky(C + ADDED * np.trace(C) / len(C) * np.eye(len(C)), lower=True)
     return root, space.labels.duals(kernel).conjugate + space.pull_back(0.5 * message)
 
 
@@ -227,7 +227,7 @@ def walked_down(
                 kept = parts[len(parts) // 2 :]  # what a start still shows is left out
                 halves.append([np.mean([part[i] for part in kept], axis=0) for i in range(2)])
             trend = halves[1][0] - halves[0][0], halves[1][1] - halves[0][1]
-            if steps >= LONGEST or np.linalg.norm(trend[0]) <= SETTLED * np.linalg.norm(halves[1][0]):
+            if steps >= MOST_DOWN or np.linalg.norm(trend[0]) <= SETTLED * np.linalg.norm(halves[1][0]):
                 break
             steps *= 2
         return _state(space, phi, (halves[1][0], halves[1][1]), trend, streams[1:], way.steps)

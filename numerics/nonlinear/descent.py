@@ -26,7 +26,7 @@ FREEDOM, WIDER = 6, 1.1
 #: Steps after which the points are placed anew.
 PLACED = 8
 #: Share of the way to the tilted law in the first step; its growth, and the most and the least.
-FIRST, GROWTH, LARGEST, SMALLEST = 0.2, 1.3, 0.8, 1e-8
+FIRST, GROWTH, LARGEST_SHARE, SMALLEST_SHARE = 0.2, 1.3, 0.8, 1e-8
 #: Share of the points that count which a step must keep, and the least that may count.
 KEPT, COUNTING = 0.5, 0.02
 #: Gain in F over 1 + |F|, for each unit of the share, below which a step is idle; so many idle ones end the way.
@@ -77,9 +77,9 @@ class Descent:
                 towards = tilted(space, now)
             except np.linalg.LinAlgError:
                 return now, False
-            share = min(LARGEST, GROWTH * share)
+            share = min(LARGEST_SHARE, GROWTH * share)
             new = self._lower(space, nodes, now, towards, share)
-            while new is None and share > SMALLEST:
+            while new is None and share > SMALLEST_SHARE:
                 share *= 0.5
                 new = self._lower(space, nodes, now, towards, share)
             gain = 0.0 if new is None else now.free_energy - new.free_energy

@@ -25,15 +25,15 @@ from numerics.nonlinear.space import TrajectorySpace
 from numerics.symmetry.trajectories import independent
 
 #: Points of the rule for half of a variable's line, at first and at most.
-POINTS, MOST_POINTS = 400, 1 << 16
+LINE_POINTS, MOST_LINE_POINTS = 400, 1 << 16
 #: Points of a panel, where φ has kinks.
 PANEL = 20
 #: Logarithm of the density, below its maximum, at which the line ends; the most standard deviations that this may take.
 DEPTH, FARTHEST = 80.0, 1e6
 #: Relative residual of the conditions, and change under a finer rule that is none.
-RESIDUAL, ROUNDING = 1e-13, 1e-12
+RESIDUAL, RULE_ERROR = 1e-13, 1e-12
 #: Smallest part by which the labels' squared scale grows; largest change of ln Φ from one part to the next.
-SMALLEST_PART, LONGEST = 1e-4, 0.7
+SMALLEST_PART, LARGEST_CHANGE = 1e-4, 0.7
 
 
 def is_diagonal(space: TrajectorySpace, phi: Activation) -> bool:
@@ -193,10 +193,10 @@ def diagonal_state(
         prior: the random network's kernel.
         limit: relative error of Φ that the solution may have: its change under a rule of twice the points.
     """
-    points = POINTS
+    points = LINE_POINTS
     diagonal = _followed(space, phi, np.diagonal(prior).copy(), points)
     error = np.inf
-    while diagonal is not None and not error <= ROUNDING and 2 * points <= MOST_POINTS:
+    while diagonal is not None and not error <= RULE_ERROR and 2 * points <= MOST_LINE_POINTS:
         points *= 2
         finer = IndependentTimes(space, phi, points).diagonal(diagonal)
         change = np.full(space.m, np.inf) if finer is None else np.abs(finer - diagonal)
@@ -235,7 +235,7 @@ def _followed(space: TrajectorySpace, phi: Activation, start: FloatArray, points
     while done < 1.0:
         part = min(1.0, done + step)
         new = IndependentTimes(space.with_labels(part), phi, points).diagonal(diagonal)
-        if new is None or np.abs(np.log(new / diagonal)).max() > LONGEST:
+        if new is None or np.abs(np.log(new / diagonal)).max() > LARGEST_CHANGE:
             step *= 0.5
             if step < SMALLEST_PART:
                 return None

@@ -14,6 +14,7 @@ import numpy as np
 
 from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray
+from numerics.nonlinear.averaging import LARGE
 from numerics.nonlinear.descent import Descent
 from numerics.nonlinear.gaussian_descent import GaussianDescent, largest
 from numerics.nonlinear.groups import groups_of
@@ -31,8 +32,6 @@ FIRST_STEPS, STEPS, WAY_STEPS = 60, 300, 30
 COMPETES, MOST_GOING_ON, ROUNDS, FALLING = 0.3, 6, 6, 0.01
 #: Margin, likewise, within which descents that have not ended leave the answer open.
 CLOSE = 0.02
-#: Dimensions of a group beyond which weighted points say too little of a law, so that it is Gaussian; for odd φ.
-LARGE = 25
 #: Dimensions of a trajectory of one group beyond which a descent takes long and goes no further than walkers need,
 #: which follow F down from there; descents that start there, and where labels are within reach.
 MANY, FEW_STARTS = 100, 4

@@ -32,7 +32,7 @@ from numerics.progress import Told
 #: Points for each dimension, and for each of many.
 POINTS_PER_DIMENSION, POINTS_PER_MANY, MANY = 32, 16, 100
 #: Share of the way to the stationary precision in the first step; its growth, the most and the least.
-FIRST, GROWTH, LARGEST, SMALLEST = 0.3, 1.5, 1.0, 1e-6
+FIRST, GROWTH, LARGEST_SHARE, SMALLEST_SHARE = 0.3, 1.5, 1.0, 1e-6
 #: Steps that are accelerated together, and relative singular values of their changes that are left out.
 HISTORY, SINGULAR = 10, 1e-10
 #: Relative fall of F in a step below which it is idle; so many idle ones end the way.
@@ -80,10 +80,10 @@ class GaussianDescent:
             new = self._lower(space, now, self._accelerated(before, now)) if before else None
             if new is None:
                 gone, new = share, self._lower(space, now, share * (now.towards - now.precision))
-                while new is None and gone > SMALLEST:
+                while new is None and gone > SMALLEST_SHARE:
                     gone *= 0.5
                     new = self._lower(space, now, gone * (now.towards - now.precision))
-                share = min(LARGEST, GROWTH * gone)
+                share = min(LARGEST_SHARE, GROWTH * gone)
             if new is None:
                 return self._law(space, now), True
             idle = idle + 1 if now.free_energy - new.free_energy < IDLE * gone * (1 + abs(new.free_energy)) else 0

@@ -36,7 +36,7 @@ from numerics.nonlinear.space import TrajectorySpace
 ITERATIONS, LEFT = 60, 0.03
 #: First radius of a step, the longest and the shortest; gain, in units of what an entry of the moments gains by the
 #: chance of the points that count, below which no step leads down.
-RADIUS, LONGEST, SHORTEST, NOISE = 0.5, 2.0, 1e-6, 0.5
+RADIUS, LONGEST_RADIUS, SHORTEST_RADIUS, NOISE = 0.5, 2.0, 1e-6, 0.5
 #: Share of the points that count which the way down must keep, and the least that may count.
 KEPT, COUNTING = 0.8, 0.02
 
@@ -180,10 +180,10 @@ def minimised(
         if agreement < 0.25:
             radius = 0.5 * min(radius, step.length)
         elif agreement > 0.7 and not step.inside:
-            radius = min(2 * radius, LONGEST)
+            radius = min(2 * radius, LONGEST_RADIUS)
         if agreement > 0.01:
             law = new
-        elif radius < SHORTEST:
+        elif radius < SHORTEST_RADIUS:
             break
     return law, False
 

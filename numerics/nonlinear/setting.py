@@ -21,7 +21,7 @@ from numerics.symmetry.trajectories import kept_classes, near
 #: Relative distance from the diagonal state at which a state without correlations between times is that one.
 SAME_DIAGONAL = 0.1
 #: Relative distance of a kernel on few points from a state that it is that state at.
-NEAR = 0.15
+SAME_ON_FEW = 0.15
 #: Factor on the distance of two kernels that are one state, where patterns may be exchanged.
 EXCHANGED = 12.0
 #: States whose free energies differ by less, over 1 + |F|, may change order when they are refined.
@@ -83,4 +83,4 @@ class Search:
 
     def near(self, law: Law, state: State) -> bool:
         """Whether a law is that of a state, but for the error of few points."""
-        return near(self.space, self.engine.phi, state.point.kernel, law.kernel, NEAR)
+        return near(self.space, self.engine.phi, state.point.kernel, law.kernel, SAME_ON_FEW)

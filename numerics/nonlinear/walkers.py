@@ -32,7 +32,7 @@ from numerics.nonlinear.space import TrajectorySpace
 KEPT = 0.5
 #: Kicks of a Hamiltonian path between which it turns as that of a normal law; its first and largest turn, the spread of
 #: turns, the share of accepted paths that the turn is kept to, and how fast.
-KICKS, TURN, LARGEST, SPREAD, ACCEPTED, ADAPTED = 3, 0.3, np.pi / 6, 0.2, 0.8, 0.5
+KICKS, TURN, LARGEST_TURN, SPREAD, ACCEPTED, ADAPTED = 3, 0.3, np.pi / 6, 0.2, 0.8, 0.5
 #: The least share of a way that is one part of it.
 SHORTEST = 1e-6
 #: Step of h that the derivative of φ' is taken with.
@@ -182,7 +182,7 @@ class Walkers:
             taken = np.log(self._rng.random(len(x))) < after - before
             x, kick = np.where(taken[:, None], place, x), np.where(taken[:, None], new[2], kick)
             height, log_p = np.where(taken, new[0], height), np.where(taken, new[1], log_p)
-            self._turn = min(LARGEST, self._turn * float(np.exp(ADAPTED * (taken.mean() - ACCEPTED))))
+            self._turn = min(LARGEST_TURN, self._turn * float(np.exp(ADAPTED * (taken.mean() - ACCEPTED))))
         self._z, self._height = x @ scale.T, height.astype(np.float64)
 
 

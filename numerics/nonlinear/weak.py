@@ -23,7 +23,7 @@ from numerics.nonlinear.space import TrajectorySpace
 #: the random network it bounds, is as stable as that is.
 WEAK, NEGLIGIBLE = 0.1, 1e-4
 #: Samples; relative residual of their fixed points, and its share in the error.
-SAMPLES, RESIDUAL, ROUNDING = 4, 1e-11, 1e-10
+SAMPLES, RESIDUAL, RESIDUAL_ERROR = 4, 1e-11, 1e-10
 #: Points of a batch for a change to first order; repetitions of the map, the share of the change that they leave open,
 #: and the relative change that is rounding.
 FEW, REPEATED, LEFT, ROUNDED = 64, 60, 1e-3, 1e-11
@@ -106,6 +106,6 @@ def refined_by_change(
         return None
     energy, state = space.labels.duals(kernel).energy, pairs[0][0]
     point = replace(state.point, kernel=kernel, conjugate=conjugate, energy=energy, entropy=float(entropies.mean()))
-    error = np.hypot(np.std(changes, axis=0, ddof=1), ROUNDING * np.abs(prior).max())
+    error = np.hypot(np.std(changes, axis=0, ddof=1), RESIDUAL_ERROR * np.abs(prior).max())
     spread = float(np.std(entropies, ddof=1))
     return Refined(replace(state, point=point, second=second), error, True, np.nan, spread)

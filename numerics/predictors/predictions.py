@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 #: Rows of a table that are shown.
 MOST_ROWS = 40
 #: Smaller numbers, relative to the largest label or mean, are shown as 0.
-ROUNDING = 1e-12
+SHOWN_AS_0 = 1e-12
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -129,7 +129,7 @@ class Predictions(Result):
         values = {name: self._joined(name) for name in columns}
         values = {name: each for name, each in values.items() if np.isfinite(each).any()}
         sizes = [np.nanmax(np.abs(values[name])) for name in ("label", "mean") if name in values]
-        rounding = ROUNDING * max(sizes)
+        rounding = SHOWN_AS_0 * max(sizes)
         rows = [[*(["output"] if several else []), "pattern", "t", *(columns[name] for name in values)]]
         for c, p, t in np.ndindex(values["mean"].shape):
             pattern = f"{p + 1}" if p < P else f"{p - P + 1} held out"

@@ -28,7 +28,7 @@ from numerics.threads import one_thread
 #: Variance of a direction, relative to those of unit variances, below which it is rounding.
 CUT = 1e-11
 #: α has to exceed 2g by this share: at the edge of the bulk rounding alone may put it outside.
-ROUNDING = 1e-9
+PAST_THE_EDGE = 1e-9
 
 
 @of_state
@@ -49,7 +49,7 @@ def singular_outliers(solution: Solution) -> tuple[FloatArray, ...]:
     found = []
     for s, alpha in enumerate(squared_growth(problem, solution.kernel, second)):
         fresh = problem.w * problem.sharing[s, s]
-        outside = alpha[alpha > 2 * fresh * (1 + ROUNDING)]
+        outside = alpha[alpha > 2 * fresh * (1 + PAST_THE_EDGE)]
         found.append(outside / np.sqrt(outside - fresh))
     return tuple(found)
 

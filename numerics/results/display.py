@@ -18,7 +18,7 @@ MOST_TIMES = 6
 #: Larger kernels are not written out.
 LARGEST_SHOWN = 12
 #: Entries smaller than this part of the largest are shown as 0.
-ROUNDING = 1e-14
+SHOWN_AS_0 = 1e-14
 
 
 class Shown:
@@ -98,7 +98,7 @@ def _html_matrix(matrix: NDArray[Any] | None, P: int = 0) -> str:
     names = [f"<th>{name}</th>" for name in row_names(max(matrix.shape), P)]
     corner = ("row" if P == 0 else "t") if P <= 1 else "t, p"
     rows = [f"<tr><th>{corner}</th>{''.join(names[: matrix.shape[1]])}</tr>"]
-    for name, row in zip(names, np.where(np.abs(matrix) < ROUNDING * largest, 0.0, matrix), strict=False):
+    for name, row in zip(names, np.where(np.abs(matrix) < SHOWN_AS_0 * largest, 0.0, matrix), strict=False):
         cells = "".join(
             f'<td style="background:rgba(0,114,178,{0.6 * abs(x) / largest if np.isfinite(x) else 0:.2f})">{x:.4g}</td>'
             for x in row

@@ -67,6 +67,6 @@ def test_the_search_finds_no_state_below(T):
 
 
 def test_a_branch_that_is_not_traced_to_its_end_says_so(monkeypatch):
-    monkeypatch.setattr(branches, "MOST_POINTS", 20)
+    monkeypatch.setattr(branches, "MOST_TRACED", 20)
     with pytest.raises(ArithmeticError, match="a branch of T = 4 is not traced to its end after 20 points"):
         branches.traced_curve.__wrapped__(3)

@@ -182,7 +182,7 @@ def test_lags_that_have_no_branch_and_traces_without_end_are_refused(monkeypatch
     for lag in (0, 2):
         with pytest.raises(InputError, match=f"lag: is {lag}; accepted: 1 to 1 for 3 hidden times"):
             branches.traced_curve.__wrapped__(3, lag)
-    monkeypatch.setattr(branches, "MOST_POINTS", 5)
+    monkeypatch.setattr(branches, "MOST_TRACED", 5)
     with pytest.raises(ArithmeticError, match="a branch of T = 4 is not traced to its end after 5 points"):
         branches.traced_curve.__wrapped__(3, 1)
 

@@ -132,7 +132,7 @@ def test_descents_without_a_minimum_end_at_their_bounds(monkeypatch):
     assert end == asked[-1]
     steps = np.diff(asked)
     assert (steps > 0).all()
-    assert steps.max() <= descent.LONGEST * (1 + 1e-12)
+    assert steps.max() <= descent.LONGEST_STEP * (1 + 1e-12)
     # a slope that no step confirms
     end, asked = ended(lambda x: abs(x), lambda x: -1.0, 0.0)
     assert end == 0.0

@@ -124,4 +124,4 @@ def test_a_direction_that_would_go_up_is_replaced_by_the_steepest_one_down(learn
     np.testing.assert_allclose(slope, np.einsum("ki,ki->k", d, g))
     assert (slope < 0).all()
     longest = (length[:, None] * np.abs(d)).max(axis=1)
-    np.testing.assert_allclose(longest, np.minimum(np.abs(d).max(axis=1), descent.LONGEST))
+    np.testing.assert_allclose(longest, np.minimum(np.abs(d).max(axis=1), descent.LONGEST_STEP))

@@ -34,7 +34,7 @@ def between_minima(functional, states):
 
 @pytest.mark.parametrize("largest", [27, 1])
 def test_between_two_minima_is_a_saddle_point_of_one_unstable_direction(largest, functional, states, monkeypatch):
-    monkeypatch.setattr(saddles, "LARGEST", largest)
+    monkeypatch.setattr(saddles, "LARGEST_TOGETHER", largest)
     found = between_minima(functional, states)
     assert 1 in signatures(found)
     saddle = states[signatures(states).index(1)]

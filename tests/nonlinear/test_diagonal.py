@@ -115,4 +115,4 @@ def test_the_error_of_a_chain_is_relative_to_its_largest_entry(size, change, acc
             diagonal.diagonal_state(space, space.problem.activation, np.eye(3), 1e-4)
     else:
         assert diagonal.diagonal_state(space, space.problem.activation, np.eye(3), 1e-4) is None
-    assert 2 * diagonal.POINTS == rules[0] < diagonal.MOST_POINTS < 2 * rules[-1]
+    assert 2 * diagonal.LINE_POINTS == rules[0] < diagonal.MOST_LINE_POINTS < 2 * rules[-1]

@@ -431,7 +431,7 @@ def test_the_radius_follows_the_agreement_of_steps_with_their_promise(monkeypatc
     assert Agreements(monkeypatch, [0.9] * 5).down(5)[1] is False
     far = Agreements(monkeypatch, [0.9] * 5)
     far.down(5)
-    assert far.radii[-1] == laws.LONGEST
+    assert far.radii[-1] == laws.LONGEST_RADIUS
     held = Agreements(monkeypatch, [0.9] * 3, inside=True)
     held.down(3)
     assert held.radii == [laws.RADIUS] * 3

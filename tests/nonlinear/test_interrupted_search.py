@@ -176,7 +176,7 @@ def test_results_come_back_as_they_were():
 
 
 def test_walkers_go_on_from_where_they_were(tmp_path, monkeypatch):
-    few_of = {"COUNT": 64, "DOWN": 60, "LONGEST": 60, "POPULATIONS": 4, "BEFORE": 10, "HALF": 10, "DOUBLINGS": 2}
+    few_of = {"COUNT": 64, "DOWN": 60, "MOST_DOWN": 60, "POPULATIONS": 4, "BEFORE": 10, "HALF": 10, "DOUBLINGS": 2}
     for name, few in few_of.items():
         monkeypatch.setattr(by_walkers, name, few)
     problem = endpoint(3, 4.0, activation="erf")

@@ -74,7 +74,7 @@ def test_walkers_do_not_go_where_too_few_would_count():
 
 def test_few_walkers_find_a_state_and_its_error(monkeypatch):
     """Against quadrature; a state is not said to have converged while its populations still drift."""
-    few_of = {"COUNT": 512, "DOWN": 60, "LONGEST": 60, "POPULATIONS": 4, "BEFORE": 10, "HALF": 20, "DOUBLINGS": 2}
+    few_of = {"COUNT": 512, "DOWN": 60, "MOST_DOWN": 60, "POPULATIONS": 4, "BEFORE": 10, "HALF": 20, "DOUBLINGS": 2}
     for name, few in few_of.items():
         monkeypatch.setattr(by_walkers, name, few)
     problem = endpoint(3, 4.0, activation="erf")
