@@ -180,7 +180,7 @@ def network(settings: Mapping[str, Any]) -> dict[str, Any]:
     ]
     found = phases(states, width)
     own = next((phase for phase in found if side(phase.state) == settings["start"]), found[0])
-    simulation = sampled_networks(task, settings, trajectories=GaussianLaw(np.array(settings["start_kernel"])))
+    simulation = sampled_networks(task, settings, law=GaussianLaw(np.array(settings["start_kernel"])))
     place = nearest([phase.region for phase in found], simulation.kernels)
     inside = np.asarray(place == found.index(own), dtype=np.float64)
     comparison = compare_phase(own, simulation, inside)

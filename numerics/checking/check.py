@@ -255,7 +255,7 @@ def _sampled(
             continue
         label = f"N = {width}, from {'random weights' if law is None else f'phase {position + 1} of {len(found)}'}"
         told = _labelled(progress, label, (chains - count) * (options["warmup"] + options["steps"]) if parts else 0)
-        changes = {"chains": count, "seed": seed + position + (1 if law is None else 0), "trajectories": law}
+        changes = {"chains": count, "seed": seed + position + (1 if law is None else 0), "law": law}
         folder = None if place is None else place / name
         parts.append(simulate(problem, width, checkpoint=folder, progress=told, **{**options, **changes}))
     return joined(parts)

@@ -142,7 +142,7 @@ def first_state(plan: Plan, index: int) -> ChainState:
     """
     network = plan.network()
     rng = _generator(None, np.random.SeedSequence(plan.seed, spawn_key=(index,)))
-    drawn = start(rng, network, plan.init, readout=plan.reading == "sampled", law=plan.trajectories)
+    drawn = start(rng, network, plan.init, readout=plan.reading == "sampled", law=plan.law)
     tuning: HMCTuning | SGLDTuning
     at: Place = drawn
     if plan.moves == "collapsed":

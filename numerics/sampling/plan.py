@@ -55,7 +55,7 @@ class Plan:
         warmup: steps that adapt the sampler and are thrown away; by default a quarter or half (sgld) of `steps`, and at
             least 300 or 200.
         init: where chains start: "prior", "coherent", "coherent-negative" or "incoherent".
-        trajectories: where chains start, in place of `init`: the law of one neuron's hidden states.
+        law: where chains start, in place of `init`: the law of one neuron's trajectory.
         readout: "marginal" (default of the Hamiltonian samplers) integrates V out exactly, "sampled" samples it too.
         step_size: fixed step, in place of the adapted one.
         preconditioner: sgld: "prior" moves whitened weights alike, "identity" is the poster's plain form.
@@ -74,7 +74,7 @@ class Plan:
     dtype: str = "float32"
     warmup: int | None = None
     init: str = "prior"
-    trajectories: TrajectoryLaw | None = None
+    law: TrajectoryLaw | None = None
     readout: Readout | None = None
     step_size: float | None = None
     preconditioner: Preconditioner = "prior"
@@ -87,7 +87,7 @@ class Plan:
             if name not in ("steps", "warmup") or getattr(self, name) is not None:
                 object.__setattr__(self, name, integer(getattr(self, name), name, least[name]))
         _choice(self.init, "init", STARTS)
-        self._check_trajectories()
+        self._check_law()
         _choice(self.dtype, "dtype", ("float32", "float64"))
         _choice(self.reading, "readout", _READOUTS[self.sampler])
         _choice(self.preconditioner, "preconditioner", PRECONDITIONERS if self.sampler == "sgld" else ("prior",))
@@ -104,12 +104,12 @@ class Plan:
         if self.adjusted and self.step_size is None and self.warming < 40:
             raise InputError(f"warmup: is {self.warming}; accepted: an integer ≥ 40 for {self.sampler}")
 
-    def _check_trajectories(self) -> None:
+    def _check_law(self) -> None:
         size = self.problem.n * self.problem.P
-        if self.trajectories is not None and self.trajectories.size != size:
-            raise InputError(f"trajectories: have {self.trajectories.size} entries; accepted: times × patterns, {size}")
-        if self.trajectories is not None and self.init != "prior":
-            raise InputError(f"init: is {self.init!r} beside trajectories; accepted: one of both")
+        if self.law is not None and self.law.size != size:
+            raise InputError(f"law: has {self.law.size} entries; accepted: times × patterns, {size}")
+        if self.law is not None and self.init != "prior":
+            raise InputError(f"init: is {self.init!r} beside a law; accepted: one of both")
 
     @property
     def warming(self) -> int:
@@ -178,8 +178,7 @@ class Plan:
         words = {name: getattr(self, name) for name in (*names, "preconditioner", "integrator")}
         words["problem"] = self.problem.digest
         digest = hashlib.sha256(json.dumps(words, sort_keys=True).encode())
-        law = () if self.trajectories is None else self.trajectories.arrays()
-        for array in law:
+        for array in () if self.law is None else self.law.arrays():
             digest.update(str(array.shape).encode() + array.tobytes())
         return digest.hexdigest()
 

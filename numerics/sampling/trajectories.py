@@ -34,7 +34,7 @@ class GaussianLaw:
         H = self.covariance
         square = H.ndim == 2 and H.shape[0] == H.shape[1]
         if not square or not np.isfinite(H).all() or not np.allclose(H, H.T, rtol=1e-6, atol=1e-9 * np.abs(H).max()):
-            raise InputError("trajectories: the covariance is not symmetric and finite; accepted: a kernel (nP, nP)")
+            raise InputError("law: its covariance is not symmetric and finite; accepted: a kernel (nP, nP)")
 
     @property
     def size(self) -> int:
@@ -72,7 +72,7 @@ class WeightedLaw:
         shaped = self.points.ndim == 2 and p.shape == self.points.shape[:1]
         if not shaped or not np.isfinite(self.points).all() or (p < 0).any() or not math.isclose(p.sum(), 1.0):
             raise InputError(
-                "trajectories: are not finite points (K, nP) with probabilities (K,); accepted: such a law"
+                "law: its points are not finite, (K, nP), with probabilities (K,); accepted: such a law"
             )
 
     @property

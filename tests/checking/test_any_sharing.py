@@ -63,7 +63,7 @@ def test_sampled_networks_agree(case, strong, activation):
 @pytest.mark.slow
 def test_another_correlation_disagrees():
     state = solve(CASES["shared"](True))
-    given = {"chains": 4, "steps": 300, "warmup": 150, "seed": 3, "workers": 1, "trajectories": law_of(state)}
+    given = {"chains": 4, "steps": 300, "warmup": 150, "seed": 3, "workers": 1, "law": law_of(state)}
     run = simulate(state.problem, 256, **given)
     assert compare(state, run).agreement.agrees
     other = solve(run.problem.with_(arch="shared:0.95"))

@@ -225,7 +225,7 @@ def test_chains_start_in_every_minimum_and_at_random_weights_where_there_is_one(
     starts = []
 
     def noted(problem, width, **options):
-        starts.append((options["trajectories"] is not None, options["chains"], options["seed"]))
+        starts.append((options["law"] is not None, options["chains"], options["seed"]))
         return simulate(problem, width, **options)
 
     monkeypatch.setattr(module, "simulate", noted)

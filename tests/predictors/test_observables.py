@@ -82,9 +82,7 @@ def test_outlier_of_sampled_erf_networks():
     (predicted,) = outliers(state)[0]
     widths, means, errors = (64, 128, 256), [], []
     for width in widths:
-        runs = simulate(
-            state.problem, width, steps=200, warmup=60, chains=4, seed=3, workers=1, trajectories=law_of(state)
-        )
+        runs = simulate(state.problem, width, steps=200, warmup=60, chains=4, seed=3, workers=1, law=law_of(state))
         leading = np.array([np.abs(drawn.values[0]) for drawn in runs.spectra])
         means.append(leading.mean())
         errors.append(leading.std(ddof=1) / np.sqrt(len(leading)))

@@ -91,7 +91,7 @@ def test_times_of_unlike_size_are_all_had():
 @pytest.mark.parametrize("sampler", ["collapsed", "hmc-weights", "sgld"])
 def test_a_chain_starts_with_the_kernel_that_is_asked_for(sampler):
     kernel = np.array([[1.0, 0.8, 0.9], [0.8, 4.0, 3.0], [0.9, 3.0, 9.0]])
-    plan = Plan(problem=endpoint(4, 9.0), width=256, sampler=sampler, trajectories=GaussianLaw(kernel))
+    plan = Plan(problem=endpoint(4, 9.0), width=256, sampler=sampler, law=GaussianLaw(kernel))
     network = plan.network()
     first = np.zeros((3, 3))
     for chain in range(4):
@@ -110,20 +110,20 @@ def test_weighted_points_are_drawn_by_their_probability():
 def test_a_run_is_resumed_and_one_from_elsewhere_is_refused(tmp_path):
     options = {"chains": 1, "steps": 60, "warmup": 40, "workers": 1, "seed": 3}
     law = GaussianLaw(np.diag([1.0, 4.0, 9.0]))
-    whole = simulate(endpoint(4, 9.0), 16, trajectories=law, **options)
+    whole = simulate(endpoint(4, 9.0), 16, law=law, **options)
     for _ in range(2):
-        again = simulate(endpoint(4, 9.0), 16, trajectories=law, checkpoint=tmp_path, **options)
+        again = simulate(endpoint(4, 9.0), 16, law=law, checkpoint=tmp_path, **options)
         np.testing.assert_array_equal(again.kernels, whole.kernels)
     with pytest.raises(InputError, match="belongs to another run"):
-        simulate(endpoint(4, 9.0), 16, trajectories=GaussianLaw(np.eye(3)), checkpoint=tmp_path, **options)
+        simulate(endpoint(4, 9.0), 16, law=GaussianLaw(np.eye(3)), checkpoint=tmp_path, **options)
 
 
 def test_laws_that_do_not_fit_are_refused():
-    with pytest.raises(InputError, match="trajectories: have 2 entries; accepted: times × patterns, 3"):
-        Plan(problem=endpoint(4, 9.0), width=16, trajectories=GaussianLaw(np.eye(2)))
-    with pytest.raises(InputError, match="init: is 'coherent' beside trajectories"):
-        Plan(problem=endpoint(4, 9.0), width=16, init="coherent", trajectories=GaussianLaw(np.eye(3)))
-    with pytest.raises(InputError, match="trajectories: the covariance is not symmetric"):
+    with pytest.raises(InputError, match="law: has 2 entries; accepted: times × patterns, 3"):
+        Plan(problem=endpoint(4, 9.0), width=16, law=GaussianLaw(np.eye(2)))
+    with pytest.raises(InputError, match="init: is 'coherent' beside a law"):
+        Plan(problem=endpoint(4, 9.0), width=16, init="coherent", law=GaussianLaw(np.eye(3)))
+    with pytest.raises(InputError, match="law: its covariance is not symmetric"):
         GaussianLaw(np.array([[1.0, 2.0], [0.0, 1.0]]))
-    with pytest.raises(InputError, match="trajectories: are not finite points"):
+    with pytest.raises(InputError, match="law: its points are not finite"):
         WeightedLaw(np.zeros((3, 2)), np.array([0.5, 0.2, 0.2]))
