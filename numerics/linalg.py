@@ -70,8 +70,11 @@ def to_vector(S: FloatArray) -> FloatArray:
     return symmetric_vectors(S.shape[-1]).vec(S)
 
 
-def from_vector(z: FloatArray, m: int) -> FloatArray:
-    """Inverse of ``to_vector``."""
+def from_vector(z: FloatArray, m: int, positions: IntArray | None = None) -> FloatArray:
+    """Inverse of ``to_vector``; where z has some of its positions only, the others are 0."""
+    if positions is not None:
+        kept, z = z, np.zeros((*z.shape[:-1], m * (m + 1) // 2))
+        z[..., positions] = kept
     return symmetric_vectors(m).matrix(z)
 
 

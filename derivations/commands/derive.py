@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from derivations import output
-from derivations.commands.problems import NumberList, TimeList, make_problem
+from derivations.commands.problems import NUMBERS, TIMES, make_problem
 from derivations.exact import branches, functional, transitions
 from derivations.exact.request import Fields, Request, one_entry
 
@@ -62,13 +62,13 @@ ANY_SHARING = (
 @click.option("--bias", help="PROBLEM, matrix expressions: β, a rational number, or 'symbolic'. [default: 0]")
 @click.option("--outputs", type=int, default=1, show_default=True, help="Matrix expressions: how many outputs.")
 @click.option("--signal", type=float, help="endpoint: λ; a symbol if not given.")
-@click.option("--angle", type=NumberList(), help="sequence: the teacher's, for labels in numbers.")
-@click.option("--amplitude", type=NumberList(), help="sequence: likewise.")
+@click.option("--angle", type=NUMBERS, help="sequence: the teacher's, for labels in numbers.")
+@click.option("--amplitude", type=NUMBERS, help="sequence: likewise.")
 @click.option("--patterns", type=int, help="sequence: random patterns instead of the two orthonormal ones.")
 @click.option("--pattern-seed", type=int, help="sequence: seed of the random patterns. [0]")
 @click.option("--order", type=int, default=2, show_default=True, help="perturbation: the last power of Y.")
-@click.option("--entry", type=TimeList(), help="perturbation: one kernel entry H^{t,t'}, such as 2,3.")
-@click.option("--supervise", type=TimeList(), help="sequence, perturbation: supervised hidden times, such as 1,3.")
+@click.option("--entry", type=TIMES, help="perturbation: one kernel entry H^{t,t'}, such as 2,3.")
+@click.option("--supervise", type=TIMES, help="sequence, perturbation: supervised hidden times, such as 1,3.")
 @click.option("--only", help="One quantity of the answer, by the name that --format text has, such as signal.")
 @click.option("--columns", type=int, default=1, show_default=True, help="latex: columns of the paper, 1 or 2.")
 @click.option("--format", "form", default="text", show_default=True, help="text, latex or json.")

@@ -35,34 +35,24 @@ _KINDS = "endpoint, sequence, a FILE.npz, or a FILE.json that a command printed"
 _OPTIONAL = {"sequence": ("radius", "patterns", "test_patterns", "pattern_seed")}
 
 
-class TimeList(ParameterType):
-    """Hidden times, 1-based and comma-separated."""
+class NumberList(ParameterType):
+    """Numbers, comma-separated."""
 
-    name = "times"
+    def __init__(self, name: str, kind: type, accepted: str) -> None:
+        self.name, self._kind, self._accepted = name, kind, accepted
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
         """``"1,3,6"`` → (1, 3, 6)."""
         if isinstance(value, tuple):
             return value
         try:
-            return tuple(int(part) for part in value.split(","))
+            return tuple(self._kind(part) for part in value.split(","))
         except ValueError:
-            self.fail(f"is {value!r}; accepted: hidden times, comma-separated, such as 1,3,6", param, ctx)
+            self.fail(f"is {value!r}; accepted: {self._accepted}", param, ctx)
 
 
-class NumberList(ParameterType):
-    """A number, or several, comma-separated: one for each plane of the teacher."""
-
-    name = "numbers"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
-        """``"1.2566,0.6"`` → (1.2566, 0.6)."""
-        if isinstance(value, tuple):
-            return value
-        try:
-            return tuple(float(part) for part in value.split(","))
-        except ValueError:
-            self.fail(f"is {value!r}; accepted: a number, or several, comma-separated, one for each plane", param, ctx)
+TIMES = NumberList("times", int, "hidden times, comma-separated, such as 1,3,6")
+NUMBERS = NumberList("numbers", float, "a number, or several, comma-separated, one for each plane")
 
 
 def problem_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -75,11 +65,11 @@ def problem_options(function: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--T", "T", type=int, help="Index of the last output; n = T - 1 hidden times.")
     @click.option("--signal", type=float, help="endpoint: λ = y²/(v w^(T-2) u).")
     @click.option(
-        "--angle", type=NumberList(), help="sequence: angle of the teacher's rotation, in radians; one for each plane."
+        "--angle", type=NUMBERS, help="sequence: angle of the teacher's rotation, in radians; one for each plane."
     )
-    @click.option("--amplitude", type=NumberList(), help="sequence: V* = (amplitude, 0), or one for each plane.")
-    @click.option("--supervise", type=TimeList(), help="sequence: supervised hidden times, such as 1,3,6.")
-    @click.option("--radius", type=NumberList(), help="sequence: eigenvalues are radius·exp(±i·angle). [1]")
+    @click.option("--amplitude", type=NUMBERS, help="sequence: V* = (amplitude, 0), or one for each plane.")
+    @click.option("--supervise", type=TIMES, help="sequence: supervised hidden times, such as 1,3,6.")
+    @click.option("--radius", type=NUMBERS, help="sequence: eigenvalues are radius·exp(±i·angle). [1]")
     @click.option("--patterns", type=int, help="sequence: random patterns instead of the orthonormal ones.")
     @click.option("--test-patterns", type=int, help="sequence: further random patterns, not trained on.")
     @click.option("--pattern-seed", type=int, help="sequence: seed of the random patterns. [0]")

@@ -61,7 +61,7 @@ class Bordered:
         """
         if self.state.functional.dimension <= DENSE:
             solved = solve_factorised(self._factors, np.append(to_vector(right[0])[self._positions], right[1]))
-            return _matrix(solved[:-1], self._positions, len(self.mask)), float(solved[-1])
+            return from_vector(solved[:-1], len(self.mask), self._positions), float(solved[-1])
         return self._iterated(right, tolerance)
 
     @cached_property
@@ -109,7 +109,7 @@ def null_direction(state: KernelPoint, mask: FloatArray, force: FloatArray) -> t
         system = np.column_stack([_whole(state, positions), to_vector(force)[positions]])
         null = np.linalg.svd(system)[2][-1]
         null *= 1.0 if null[-1] >= 0 else -1.0
-        return _matrix(null[:-1], positions, len(mask)), float(null[-1])
+        return from_vector(null[:-1], len(mask), positions), float(null[-1])
     zero = np.zeros_like(mask)
     S, change = Bordered(state, mask, force, zero, 1.0).solve((zero, 1.0), TIGHT)
     length = float(np.sqrt(np.vdot(S, S) + change**2))
@@ -128,7 +128,7 @@ def lowest_modes(state: KernelPoint, mask: FloatArray) -> tuple[FloatArray, Floa
     if state.functional.dimension <= DENSE:
         positions = np.flatnonzero(to_vector(mask))
         values, vectors = np.linalg.eigh(_whole(state, positions))
-        return values, _matrix(vectors.T, positions, len(mask))
+        return values, from_vector(vectors.T, len(mask), positions)
     from numerics.linear.krylov import Preconditioned
 
     inner, count = Preconditioned(state, mask), FEW
@@ -165,9 +165,7 @@ def _blocks(state: KernelPoint, classes: Sequence[IntArray]) -> list[FloatArray]
 
 def mask_of(positions: IntArray, m: int) -> FloatArray:
     """1 at positions of ``to_vector``, (m, m)."""
-    z = np.zeros(m * (m + 1) // 2)
-    z[positions] = 1.0
-    return np.where(from_vector(z, m) != 0, 1.0, 0.0)
+    return np.where(from_vector(np.ones(len(positions)), m, positions) != 0, 1.0, 0.0)
 
 
 def _whole(state: KernelPoint, positions: IntArray) -> FloatArray:
@@ -176,9 +174,3 @@ def _whole(state: KernelPoint, positions: IntArray) -> FloatArray:
     m = state.functional.dimension
     basis = from_vector(np.eye(m * (m + 1) // 2)[positions], m)
     return np.asarray(to_vector(state.euclidean_hessian_product(basis))[..., positions].T)
-
-
-def _matrix(z: FloatArray, positions: IntArray, m: int) -> FloatArray:
-    full = np.zeros((*z.shape[:-1], m * (m + 1) // 2))
-    full[..., positions] = z
-    return from_vector(full, m)

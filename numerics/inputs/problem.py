@@ -239,6 +239,17 @@ class Problem(Shown, Drawn):
         return tuple((at, row[at]) for at, row in zip(there, rows, strict=True))
 
     @property
+    def target_sets(self) -> tuple[tuple[list[int], NDArray[np.intp], FloatArray], ...]:
+        """Outputs that are supervised at the same positions, these, and the labels, (positions, outputs)."""
+        same: dict[bytes, list[int]] = {}
+        for output, (positions, _) in enumerate(self.targets):
+            same.setdefault(positions.tobytes(), []).append(output)
+        return tuple(
+            (outputs, self.targets[outputs[0]][0], np.stack([self.targets[output][1] for output in outputs], axis=1))
+            for outputs in same.values()
+        )
+
+    @property
     def supervised(self) -> NDArray[np.intp]:
         """Supervised positions in the time-major joint index ``(t-1) P + p``, of the only output."""
         return self._only_target[0]

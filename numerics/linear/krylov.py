@@ -128,9 +128,7 @@ class Preconditioned:
 
     def matrix(self, z: FloatArray, m: int) -> FloatArray:
         """Inverse of ``vector``."""
-        full = np.zeros((*z.shape[:-1], m * (m + 1) // 2))
-        full[..., self.positions] = z
-        return from_vector(full, m)
+        return from_vector(z, m, self.positions)
 
     @cached_property
     def operator(self) -> spla.LinearOperator:

@@ -27,13 +27,8 @@ def targets_of(problem: Problem, space: KernelSpace) -> tuple[Target, ...]:
     Raises:
         InputError: without noise, labels that disagree where inputs depend on each other.
     """
-    sets: dict[bytes, list[int]] = {}
-    for output, (positions, _) in enumerate(problem.targets):
-        sets.setdefault(positions.tobytes(), []).append(output)
     found = []
-    for outputs in sets.values():
-        positions = problem.targets[outputs[0]][0]
-        labels = np.stack([problem.targets[output][1] for output in outputs], axis=1)
+    for _, positions, labels in problem.target_sets:
         readout = space.basis_rows(positions)
         # in the space of pre-activations the labels' positions are independent of each other
         plain = space.is_identity

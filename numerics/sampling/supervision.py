@@ -36,13 +36,8 @@ class Supervision:
 
 def supervisions(problem: Problem, dtype: np.dtype[Any]) -> tuple[Supervision, ...]:
     """All labels of a problem, by their sets of positions."""
-    same: dict[bytes, list[int]] = {}
-    for output, (positions, _) in enumerate(problem.targets):
-        same.setdefault(positions.tobytes(), []).append(output)
     found = []
-    for outputs in same.values():
-        positions = problem.targets[outputs[0]][0]
-        labels = np.stack([problem.targets[output][1] for output in outputs], axis=1)
+    for outputs, positions, labels in problem.target_sets:
         labels = labels[:, 0].copy() if problem.outputs == 1 else labels
         time, pattern = np.divmod(positions, problem.P)
         found.append(Supervision(np.array(outputs), time, pattern, labels, labels.astype(dtype)))

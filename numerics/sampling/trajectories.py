@@ -71,9 +71,7 @@ class WeightedLaw:
         p = self.probability
         shaped = self.points.ndim == 2 and p.shape == self.points.shape[:1]
         if not shaped or not np.isfinite(self.points).all() or (p < 0).any() or not math.isclose(p.sum(), 1.0):
-            raise InputError(
-                "law: its points are not finite, (K, nP), with probabilities (K,); accepted: such a law"
-            )
+            raise InputError("law: its points are not finite, (K, nP), with probabilities (K,); accepted: such a law")
 
     @property
     def size(self) -> int:
