@@ -442,8 +442,8 @@ def test_a_way_down_that_gains_nothing_ends_before_its_bound(monkeypatch):
     law, ended = way.down(60)
     assert law.free_energy == 0.0
     assert not ended
-    assert way.radii[-1] >= laws.SHORTEST
-    assert 0.5 * way.radii[-1] < laws.SHORTEST
+    assert way.radii[-1] >= laws.SHORTEST_RADIUS
+    assert 0.5 * way.radii[-1] < laws.SHORTEST_RADIUS
     # laws on too few points that count are not taken
     few = Agreements(monkeypatch, [0.9] * 3)
     few.law = lambda F: SimpleNamespace(

@@ -185,4 +185,4 @@ def test_bad_arguments_are_one_line():
         crossover_polynomial(3)
     with pytest.raises(ValueError, match=r"^T: is 11; accepted: 5 to 10$"):
         outlier_signals(11)
-    assert signals_module.SHORTEST == 5
+    assert signals_module.SMALLEST_T == 5
