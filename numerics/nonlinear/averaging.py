@@ -20,7 +20,7 @@ from numerics.nonlinear.sample import BATCHES, Sample
 #: Points worked on together.
 CHUNK = 1024
 #: Dimensions of a group, or rows of Φ, beyond which they are large: weighted points say too little of a law, so that
-#: descents are Gaussian; second moments are taken by scores (odd φ); a state keeps the rows that it was found with.
+#: descents are Gaussian; second moments are taken by scores (odd φ); parts of a sample have no states of their own.
 LARGE = 25
 
 

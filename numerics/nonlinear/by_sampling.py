@@ -8,6 +8,7 @@ import numpy as np
 
 from numerics.linalg import FloatArray, symmetric_vectors
 from numerics.nonlinear import by_walkers, weak
+from numerics.nonlinear.averaging import LARGE
 from numerics.nonlinear.by_walkers import WalkedState
 from numerics.nonlinear.engine import Refined, Say, continued, relative_error
 from numerics.nonlinear.forward import forward_kernel
@@ -20,7 +21,7 @@ from numerics.nonlinear.nodes import moments_of
 from numerics.nonlinear.reduced import natural_hessian, stationary_point
 from numerics.nonlinear.refining import Refining
 from numerics.nonlinear.sample import BATCHES, Sample, placed, with_tails
-from numerics.nonlinear.sampled import LARGE, MOST, ROUND, Sampled, SampledState, Start
+from numerics.nonlinear.sampled import MOST, ROUND, Sampled, SampledState, Start
 from numerics.nonlinear.solution import EngineName
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.symmetry.trajectories import Classes, kept_classes, reversing

@@ -9,6 +9,7 @@ import numpy as np
 
 from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray, symmetric_vectors
+from numerics.nonlinear.averaging import LARGE
 from numerics.nonlinear.engine import State
 from numerics.nonlinear.frames import Moments
 from numerics.nonlinear.groups import Group, groups_of, whole
@@ -27,8 +28,6 @@ FEWEST, MOST = 512, 32768
 FEWEST_PER_ENTRY = 4.4
 #: Relative residual to which states are found; points of which unstable modes are.
 FOUND, MODE_POINTS = 1e-6, 32768
-#: Rows of Φ beyond which they are those that states are found with, and parts of a sample have no states of their own.
-LARGE = 25
 #: Steps of a long way after which coordinates and points are placed anew.
 ROUND = 10
 
