@@ -51,8 +51,8 @@ def beyond_one(along: Along, length: int, kept: Along, most: int) -> list[FloatA
     ]
 
 
-def leads_back(along: Along, length: int, shows: tuple[int, ...] = SHOWS) -> bool:
-    """Whether a short Krylov space, of given sizes at most, shows that no eigenvalue lies beyond 1 (Arnoldi)."""
+def leads_back(along: Along, length: int, shows: tuple[int, ...] = SHOWS, clear: float = 0.0) -> bool:
+    """Whether a short Krylov space, of given sizes at most, shows that no eigenvalue comes so near 1 (Arnoldi)."""
     at = along(np.random.default_rng(0).standard_normal(length))
     basis = [at / np.linalg.norm(at)]
     H, largest = np.zeros((KRYLOV + 1, KRYLOV)), -np.inf
@@ -69,6 +69,6 @@ def leads_back(along: Along, length: int, shows: tuple[int, ...] = SHOWS) -> boo
         basis.append(new / H[k + 1, k])
         if k + 1 in shows:
             before, largest = largest, float(np.linalg.eigvals(H[: k + 1, : k + 1]).real.max())
-            if largest + GROWS * abs(largest - before) < 1:
+            if largest + GROWS * abs(largest - before) < 1 - clear:
                 return True
     return False

@@ -51,6 +51,8 @@ DIFFERENCE = 1e-4
 FOLLOWING, DOWNHILL, NEWTON_UNKNOWNS, NEWTON_LONGEST = 8, 80, 120, 0.3
 #: Sizes of a Krylov space at which it may show that a state is stable, beside that of normal laws.
 FEW_SHOW = (6, 9, 12, 18, 24)
+#: How far from 1 it must be: equations with the normal laws' derivative are solved to a share only.
+CLEAR = 0.05
 #: Smallest |1 - eigenvalue| that a Newton step divides by.
 SOFTEST = 1e-3
 #: Lengths of a step off an unstable state, over sqrt(rows of Φ).
@@ -256,7 +258,7 @@ class MomentMap:
             def beside(direction: FloatArray) -> FloatArray:
                 return direction - response.solved(direction - along(direction))
 
-            if leads_back(response, len(x)) and leads_back(beside, len(x), FEW_SHOW):
+            if leads_back(response, len(x)) and leads_back(beside, len(x), FEW_SHOW, CLEAR):
                 return []
         return beyond_one(along, len(x), at.frame.moved, most)
 

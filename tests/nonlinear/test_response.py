@@ -15,6 +15,7 @@ from numerics.nonlinear.response import NormalResponse
 from numerics.nonlinear.sample import sample, standard
 from numerics.nonlinear.space import trajectory_space
 from numerics.nonlinear.weak import random_moments
+from numerics.symmetry.trajectories import independent
 
 
 def at_state(activation: str, size: int, **options):
@@ -64,3 +65,29 @@ def test_it_is_near_the_derivative_of_other_activations(arch):
     slopes = np.stack([at.change(x, base, unit) + unit for unit in basis.T], axis=1)
     away = np.linalg.norm(slopes - np.stack([response(unit) for unit in basis.T], axis=1))
     assert away < 0.4 * np.linalg.norm(slopes)
+
+
+@pytest.mark.parametrize(("signal", "stable"), [(1.0, True), (1.5, False), (1.7, False)])
+def test_the_state_of_a_large_group_is_shown_to_be_stable_only_where_it_is(signal, stable):
+    """The incoherent state of an RNN before a transition, at it (its largest eigenvalue is 1.0001) and beyond."""
+    patterns, size = 9, 256
+    sign = np.where(np.arange(patterns) % 2, 1.0, -1.0)
+    x = 0.5 * np.random.default_rng(4).standard_normal((patterns, 2 * patterns)) + sign[:, None]
+    y = np.full((patterns, 3), np.nan)
+    y[:, -1] = np.sqrt(signal) * sign
+    space, phi = trajectory_space(Problem(x, y, activation="tanh", arch="rnn")), NAMED["tanh"]
+
+    def map_of(classes):
+        groups = groups_of(space, classes)
+        dimensions = [len(group.coordinates) for group in groups]
+        samples = tuple(
+            sample(d, size, (1, number), standard(d), mirrored=None, paired=True) for number, d in enumerate(dimensions)
+        )
+        return MomentMap(samples, groups, space, phi, classes)
+
+    kept, free = map_of(independent(space, phi)), map_of(None)
+    found, _, reached = kept.fixed_point(random_moments(space, forward_kernel(space, phi)), tolerance=1e-6)
+    state = free.at((found.kernel, found.mean, found.covariance))
+    assert reached
+    assert free.is_large
+    assert (not free.unstable_modes(state, 1)) is stable

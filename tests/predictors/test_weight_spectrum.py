@@ -183,20 +183,20 @@ def test_singular_values_of_sampled_networks(monkeypatch):
 
 @pytest.mark.slow
 def test_eigenvalues_of_sampled_networks_with_two_equal_outputs():
-    """Eight RNNs from the prior, N = 256: |z| = √3 in each, its phase anywhere (docs/theory.md section 12)."""
+    """Sixteen RNNs from the prior, N = 256: |z| = √3 in each, its phase anywhere (docs/theory.md section 12)."""
     y = np.full((2, 3, 2), np.nan)
     y[:, -1] = np.sqrt(49.0**2 / 24) * np.eye(2)
     problem = Problem(np.sqrt(2) * np.eye(2), y)
-    runs = simulate(problem, 256, steps=60, warmup=60, chains=8, seed=3, workers=1)
+    runs = simulate(problem, 256, steps=60, warmup=60, chains=16, seed=3, workers=1)
     pairs = np.array([drawn.values[:2] for drawn in runs.spectra])
     chain = np.array([drawn.chain for drawn in runs.spectra])
     sizes = np.sqrt(np.abs(pairs[:, 0] * pairs[:, 1]))
-    means = np.array([sizes[chain == k].mean() for k in range(8)])
-    error = means.std(ddof=1) / np.sqrt(8)
+    means = np.array([sizes[chain == k].mean() for k in range(16)])
+    error = means.std(ddof=1) / np.sqrt(16)
     assert error < 0.01
     assert abs(means.mean() - np.sqrt(3)) < 4 * error
-    last = np.array([pairs[chain == k][-1] for k in range(8)])
+    last = np.array([pairs[chain == k][-1] for k in range(16)])
     reflections = (last.imag == 0).all(axis=1) & (last.real.prod(axis=1) < 0)
-    assert 1 <= reflections.sum() <= 7
+    assert 1 <= reflections.sum() <= 15
     phases = np.abs(np.angle(last[~reflections, 0]))
     assert np.ptp(phases) > 0.5
