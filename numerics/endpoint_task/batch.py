@@ -45,7 +45,7 @@ LONGEST_BATCH = 8
 FIXED = ("T", "arch", "branch")
 #: What a table of a batch has for each state, besides its order parameter.
 TABLED = ("free_energy", "energy", "entropy", "exists", "converged", "stable", "residual", "reduced_kappa")
-#: Problems that a thread solves together: enough that Python's own time does not count, few enough for a core's cache.
+#: Problems that are solved together: enough that Python's own time does not count, few enough for a core's cache.
 BLOCK = 1 << 13
 
 
@@ -225,21 +225,20 @@ def solve_endpoint_batch(
     count = given[0].size
     blocks = [slice(first, first + BLOCK) for first in range(0, max(count, 1), BLOCK)]
     curve = crossings.spline(T - 1, 0 if branch == "incoherent" else 1)
-    if T <= LONGEST:
-        _lowered_in_units(T, arch)  # once, before several threads ask for it
 
     def solved(block: slice) -> dict[str, NDArray[Any]]:
         own = [array if array.size == 1 else array[block] for array in given]
         return _states_of(T, arch, branch, curve, own, tolerance)
 
-    # NumPy lets go of the interpreter inside its loops, so that threads share the cores
+    # matrices let go of the interpreter for long enough that threads share the cores; scalars only hand it to and fro
     pool = ThreadPoolExecutor(min(len(blocks), os.cpu_count() or 1))
+    results = map(solved, blocks) if T <= LONGEST else pool.map(solved, blocks)
     try:
-        waiting, parts = pool.map(solved, blocks), []
+        parts = []
         with watched(progress, "solve_endpoint_batch") as told:
             for block in blocks:
                 told(f"{branch} states", block.start, count)
-                parts.append(next(waiting))
+                parts.append(next(results))
     finally:
         pool.shutdown(cancel_futures=True)
     found = parts[0] if len(parts) == 1 else {name: np.concatenate([each[name] for each in parts]) for name in parts[0]}
