@@ -11,10 +11,10 @@ Averages: ``nodes``, over the tilted trajectory, with their exact sensitivities,
 such points for few dimensions; ``sample``, for many; ``walkers``, where a fixed sample has too few points that count;
 ``trajectories``, points of the law of a state that is known. ``reduced``: F maximised over Φ̃, with gradient and
 Hessian; ``iteration``: the map of moments on a sample that moves with the state, by ``averaging`` over each of the
-``groups`` of which a law is the product, in coordinates of ``frames``; ``instability``: directions in which it leads
-away from a fixed point; ``refining``: how its fixed points move on other samples, by ``response``, its derivative for
-normal laws; ``corrected``: Newton's steps on many more points; ``weak``: what weak labels change of the random
-network's kernel.
+``groups`` of which a law is the product, in coordinates of ``frames``, with Anderson's ``acceleration``;
+``instability``: directions in which it leads away from a fixed point; ``refining``: how its fixed points move on other
+samples, by ``response``, its derivative for normal laws; ``corrected``: Newton's steps on many more points; ``weak``:
+what weak labels change of the random network's kernel.
 
 States: ``search``, the way to them (``lowest_state``, ``all_states``, ``state_near``); ``setting``, what its parts
 need; ``following``, the random network's state as the labels grow; ``exploration``, the cheap part, by ``descent`` of F

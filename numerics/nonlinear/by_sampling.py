@@ -12,8 +12,7 @@ from numerics.nonlinear.averaging import LARGE
 from numerics.nonlinear.by_walkers import WalkedState
 from numerics.nonlinear.engine import Refined, Say, continued, relative_error
 from numerics.nonlinear.forward import forward_kernel
-from numerics.nonlinear.gaussian_descent import largest
-from numerics.nonlinear.groups import groups_of
+from numerics.nonlinear.groups import groups_of, largest
 from numerics.nonlinear.iteration import MomentMap
 from numerics.nonlinear.journal import recorded
 from numerics.nonlinear.laws import Law, law_at, minimised

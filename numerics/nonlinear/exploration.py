@@ -16,8 +16,8 @@ from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray
 from numerics.nonlinear.averaging import LARGE
 from numerics.nonlinear.descent import Descent
-from numerics.nonlinear.gaussian_descent import GaussianDescent, largest
-from numerics.nonlinear.groups import groups_of
+from numerics.nonlinear.gaussian_descent import GaussianDescent
+from numerics.nonlinear.groups import groups_of, largest
 from numerics.nonlinear.laws import Law
 from numerics.nonlinear.learnt import learnt_covariances
 from numerics.nonlinear.space import TrajectorySpace

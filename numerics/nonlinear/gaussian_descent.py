@@ -21,7 +21,8 @@ import scipy.linalg as sla
 
 from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray, symmetric
-from numerics.nonlinear.groups import Group, groups_of
+from numerics.nonlinear.acceleration import shares
+from numerics.nonlinear.groups import groups_of
 from numerics.nonlinear.iteration import explicit_conjugate
 from numerics.nonlinear.journal import recorded
 from numerics.nonlinear.laws import Law
@@ -33,8 +34,8 @@ from numerics.progress import Told
 POINTS_PER_DIMENSION, POINTS_PER_MANY, MANY = 32, 16, 100
 #: Share of the way to the stationary precision in the first step; its growth, the most and the least.
 FIRST, GROWTH, LARGEST_SHARE, SMALLEST_SHARE = 0.3, 1.5, 1.0, 1e-6
-#: Steps that are accelerated together, and relative singular values of their changes that are left out.
-HISTORY, SINGULAR = 10, 1e-10
+#: Steps that are accelerated together.
+HISTORY = 10
 #: Relative fall of F in a step below which it is idle; so many idle ones end the way.
 IDLE, PATIENCE = 1e-5, 2
 
@@ -112,8 +113,7 @@ class GaussianDescent:
             later.towards - at.towards - step for (at, later), step in zip(pairwise([*before, now]), moved, strict=True)
         ]
         columns = np.stack([relative(change) for change in changed], axis=1)
-        shares = np.linalg.lstsq(columns, relative(last), rcond=SINGULAR)[0]
-        for part, step, change in zip(shares, moved, changed, strict=True):
+        for part, step, change in zip(shares(columns, relative(last)), moved, changed, strict=True):
             last = last - part * (step + change)
         return last
 
@@ -166,8 +166,3 @@ class GaussianDescent:
             np.ones(1),
             1.0,
         )
-
-
-def largest(groups: tuple[Group, ...]) -> int:
-    """Dimensions of the largest group."""
-    return max(len(group.coordinates) for group in groups)

@@ -70,6 +70,11 @@ def groups_of(space: TrajectorySpace, classes: Classes | None = None) -> tuple[G
     return groups if min(len(group.coordinates) for group in groups) >= SMALLEST else whole(space)
 
 
+def largest(groups: tuple[Group, ...]) -> int:
+    """Dimensions of the largest group."""
+    return max(len(group.coordinates) for group in groups)
+
+
 def _present(matrix: FloatArray) -> BoolArray:
     size = np.abs(matrix)
     return np.asarray(size > ABSENT * size.max(initial=0.0))

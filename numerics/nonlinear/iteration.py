@@ -23,9 +23,10 @@ import scipy.linalg as sla
 
 from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray
+from numerics.nonlinear.acceleration import accelerated
 from numerics.nonlinear.averaging import LARGE, Averaged, GroupLaw, averaged
 from numerics.nonlinear.frames import Frame, Moments
-from numerics.nonlinear.groups import Group
+from numerics.nonlinear.groups import Group, largest
 from numerics.nonlinear.instability import beyond_one, leads_back
 from numerics.nonlinear.journal import recorded
 from numerics.nonlinear.response import NormalResponse
@@ -38,8 +39,6 @@ from numerics.symmetry.trajectories import Classes, kept_matrices
 HISTORY, ITERATIONS, TOLERANCE = 25, 500, 1e-8
 #: Iterations in which the residual must halve.
 PATIENCE = 100
-#: Relative singular values below this are left out of the acceleration's least squares.
-SINGULAR = 1e-10
 #: Longest step in the relative change of Φ and the moments, for each row.
 LONGEST = 0.15
 #: Share of the residual in a damped step; halved, to the least, where a step makes the residual grow by a factor.
@@ -155,12 +154,11 @@ class MomentMap:
                 return now, iteration, True
             if now.counting < FEWEST:
                 break
-            step = residual.copy() if iteration >= relaxed else damped * residual
-            if steps and iteration >= relaxed:
-                changed = np.array(changes).T
-                shares = np.linalg.lstsq(changed, residual, rcond=SINGULAR)[0]
-                step -= (np.array(steps).T + changed) @ shares
-            step *= min(1.0, longest / float(np.linalg.norm(step)))
+            if iteration < relaxed:
+                step = damped * residual
+            else:
+                step = accelerated(residual, steps, changes) if steps else residual
+            step = step * min(1.0, longest / float(np.linalg.norm(step)))
             moved = possible(at, x, step, KEPT * now.counting, GROWN * float(np.linalg.norm(residual)))
             if moved is None:
                 break
@@ -250,7 +248,7 @@ class MomentMap:
         def along(direction: FloatArray) -> FloatArray:
             return at.change(x, residual, direction) + direction
 
-        if self.phi.odd and self.is_large:
+        if self.phi.odd and largest(self.groups) > LARGE:
             # where normal laws are stable, and 1 - derivative times the inverse of theirs has no eigenvalue below 0,
             # none of its own has changed sign on the way from theirs
             response = NormalResponse(self.phi, at.frame, x)
@@ -279,11 +277,6 @@ class MomentMap:
             if float(residual @ direction) < 0:
                 break
         return None if reached is None else (reached.kernel, reached.mean, reached.covariance)
-
-    @property
-    def is_large(self) -> bool:
-        """Whether a group has so many dimensions that its second moments are taken by scores."""
-        return max(len(group.coordinates) for group in self.groups) > LARGE
 
     @property
     def _unknowns(self) -> int:

@@ -14,9 +14,10 @@ import numpy as np
 
 from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray
+from numerics.nonlinear.acceleration import accelerated
 from numerics.nonlinear.frames import Moments
 from numerics.nonlinear.groups import Group
-from numerics.nonlinear.iteration import GROWN, KEPT, LONGEST, SINGULAR, Iterate, MapNear, MomentMap, possible
+from numerics.nonlinear.iteration import GROWN, KEPT, LONGEST, Iterate, MapNear, MomentMap, possible
 from numerics.nonlinear.response import NormalResponse
 from numerics.nonlinear.sample import Sample
 from numerics.nonlinear.space import TrajectorySpace
@@ -173,11 +174,8 @@ def _stepped(
             return None
         if before is not None:
             changes.append(towards - before)
-        step = towards.copy()
-        if changes:
-            changed = np.array(changes).T
-            step -= (np.array(steps).T + changed) @ np.linalg.lstsq(changed, towards, rcond=SINGULAR)[0]
-        step *= min(1.0, longest / float(np.linalg.norm(step)))
+        step = accelerated(towards, steps, changes) if changes else towards
+        step = step * min(1.0, longest / float(np.linalg.norm(step)))
         moved = possible(at, x, step, KEPT * now.counting, GROWN * float(np.linalg.norm(residual)))
         if moved is None:
             return None
