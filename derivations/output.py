@@ -152,7 +152,7 @@ def print_kernel(title: str, kernel: Any, n: int, patterns: int) -> None:
         print_table(title, ["", *names], kernel_rows(kernel, names))
         return
     mean = np.einsum("tpsp->ts", kernel.reshape(n, patterns, n, patterns)) / patterns
-    over = "" if patterns == 1 else f", mean over {patterns} patterns' own"
+    over = "" if patterns == 1 else f", mean over {patterns} patterns' kernels"
     names = [f"t={t + 1}" for t in range(n)]
     if n <= MOST_COLUMNS:
         print_table(title + over, ["", *names], kernel_rows(mean, names))
