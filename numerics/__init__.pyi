@@ -29,6 +29,7 @@ from .nonlinear.critical import CriticalSignal as CriticalSignal
 from .nonlinear.critical import critical_signal as critical_signal
 from .nonlinear.forward import prior_kernel as prior_kernel
 from .nonlinear.solution import NonlinearSolution as NonlinearSolution
+from .plotting import plot as plot
 from .predictors.finite_width import kernel_sd as kernel_sd
 from .predictors.finite_width import kernel_shift as kernel_shift
 from .predictors.observables import cka as cka
@@ -36,7 +37,6 @@ from .predictors.observables import outliers as outliers
 from .predictors.predictions import Predictions as Predictions
 from .predictors.predictions import predict as predict
 from .predictors.weight_spectrum import singular_outliers as singular_outliers
-from .results.plotting import plot as plot
 from .results.solution import Solution as Solution
 from .results.solutions import Solutions as Solutions
 from .results.storage import load as load

@@ -19,15 +19,16 @@ import numpy as np
 
 from numerics import processes
 from numerics.continuation.parameters import PARAMETERS
+from numerics.display import Facts, number
 from numerics.errors import InputError
 from numerics.files import refused_if_unwritable, whole_file
 from numerics.inputs.arguments import require_kind
 from numerics.inputs.problem import Problem
 from numerics.inputs.problem_file import UNREADABLE
 from numerics.linalg import BoolArray, FloatArray
+from numerics.plotting import lines
 from numerics.progress import Progress, watched
 from numerics.results.base import Result
-from numerics.results.display import Facts, number
 from numerics.results.labelled import (
     Arrays,
     Labelled,
@@ -36,7 +37,6 @@ from numerics.results.labelled import (
     output_array,
     problem_attributes,
 )
-from numerics.results.plotting import lines
 from numerics.results.readout import mean_outputs
 from numerics.solving import solve
 

@@ -15,13 +15,13 @@ from numerics import solve
 from numerics.certificate.certify import Certificate
 from numerics.checking.agreement import compare_means
 from numerics.checking.check import Check
+from numerics.display import _html_matrix, eigenvalue, number, sign_fact
 from numerics.endpoint_task.batch import EndpointBatch
 from numerics.endpoint_task.landscape import Landscape
 from numerics.inputs.problem import Problem, endpoint
+from numerics.plotting import side_by_side
 from numerics.predictors.predictions import MOST_ROWS, Predictions
-from numerics.results.display import _html_matrix, eigenvalue, number, sign_fact
 from numerics.results.outputs import Outputs, draw_outputs
-from numerics.results.plotting import side_by_side
 from numerics.results.solutions import MOST_SHOWN, Solutions
 from numerics.sweeping import Sweep
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from numerics.results.plotting import kernel
+from numerics.plotting import kernel
 
 
 @pytest.mark.parametrize(

@@ -20,18 +20,20 @@ def test_the_simulators_wall_names_every_module_of_numerics():
     parts = {f"numerics.{name}" for name in files | packages}
     # how any result is shown, drawn, stored and labelled; the others are what solvers return
     parts |= {f"numerics.results.{path.stem}" for path in (ROOT / "numerics/results").glob("*.py")}
-    common = ("", ".__init__", ".base", ".display", ".labelled", ".plotting", ".storage")
+    common = ("", ".__init__", ".base", ".labelled", ".storage")
     parts -= {f"numerics.results{name}" for name in common}
     # what a problem is made of, gates for input, files, worker processes, threads, how far work is: nothing is solved
     shared = {
         "inputs",
         "archive",
         "cached",
+        "display",
         "errors",
         "files",
         "lapack",
         "linalg",
         "machine",
+        "plotting",
         "processes",
         "progress",
         "threads",

@@ -176,7 +176,7 @@ def _listed(rows: list[str]) -> str:
 def print_state(solution: Solution, fields: dict[str, Any], outputs: Predictions, number: int | None = None) -> None:
     """One stationary state as tables; `number` is its place in those of `print_overview`."""
     width, named = outputs.width, "" if number is None else f"State {number}: "
-    from numerics.results.display import sign_fact
+    from numerics.display import sign_fact
 
     problem = solution.problem
     n, P = problem.n, problem.P

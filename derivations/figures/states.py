@@ -10,8 +10,8 @@ import numpy as np
 
 from derivations.figures.panel import styled
 from numerics.files import whole_file
+from numerics.plotting import kernel, kernel_label
 from numerics.results.outputs import Outputs, draw_outputs
-from numerics.results.plotting import kernel, kernel_label
 
 if TYPE_CHECKING:
     from numerics.inputs.problem import Problem

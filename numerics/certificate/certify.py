@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 
 from numerics.certificate.balls import BallFunctional, BallPoint, ExactSpace, ball_matrix, exact_space, flint_module
+from numerics.display import Facts
 from numerics.errors import InputError
 from numerics.inputs.arguments import of_state
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray
 from numerics.progress import Progress, watched
 from numerics.results.base import Result
-from numerics.results.display import Facts
 from numerics.results.labelled import Arrays
 from numerics.results.solution import Solution
 from numerics.threads import one_thread

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import norm
 
+from numerics.display import Facts, number
 from numerics.inputs.arrays import finite_array
 from numerics.linalg import FloatArray, positive_solve
+from numerics.plotting import kernel
 from numerics.predictors.observables import cka
 from numerics.results.base import Result
-from numerics.results.display import Facts, number
 from numerics.results.labelled import Arrays, counted
-from numerics.results.plotting import kernel
 from numerics.sampling.diagnostics import have_mixed, summarise
 
 #: Probability that a correct prediction is rejected, over all entries together.

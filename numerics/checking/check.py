@@ -14,6 +14,7 @@ from numerics.checking.agreement import Agreement, Verdict
 from numerics.checking.laws import law_of
 from numerics.checking.regions import nearest
 from numerics.checking.weights import Phase, phases
+from numerics.display import Facts
 from numerics.errors import InputError
 from numerics.inputs.arguments import of_problem
 from numerics.inputs.keywords import takes
@@ -24,7 +25,6 @@ from numerics.linear import trust_region
 from numerics.linear.functional import kernel_functional
 from numerics.progress import Progress, watched
 from numerics.results.base import Result
-from numerics.results.display import Facts
 from numerics.results.labelled import KERNEL, Arrays, counted, kernel_array, kernel_coordinates, problem_attributes
 from numerics.results.solution import Solution
 from numerics.sampling.joining import joined

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from numerics.checking.agreement import Agreement
+from numerics.display import Facts
 from numerics.linalg import FloatArray
+from numerics.plotting import kernel_label, side_by_side
 from numerics.results.base import Result
-from numerics.results.display import Facts
 from numerics.results.labelled import KERNEL, Arrays, Labelled, kernel_array, kernel_coordinates, problem_attributes
-from numerics.results.plotting import kernel_label, side_by_side
 from numerics.results.solution import Solution
 from numerics.sampling.result import Simulation
 

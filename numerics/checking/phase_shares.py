@@ -12,15 +12,15 @@ import numpy as np
 from numerics.checking.laws import law_of
 from numerics.checking.phase_weights import PhaseWeights
 from numerics.checking.regions import nearest
+from numerics.display import Facts
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer
 from numerics.linalg import FloatArray
+from numerics.plotting import lines
 from numerics.progress import Progress, watched
 from numerics.results.base import Result
-from numerics.results.display import Facts
 from numerics.results.labelled import Arrays, counted, problem_attributes
-from numerics.results.plotting import lines
 from numerics.sampling.diagnostics import have_mixed, summarise
 from numerics.sampling.starts import start
 from numerics.sampling.tempering import ladder as made_ladder

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 
 from numerics.checking.weights import MOST_LEFT, Phase, phases
+from numerics.display import Facts, number
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer
 from numerics.linalg import FloatArray
+from numerics.plotting import lines, task_title
 from numerics.predictors.finite_width import log_mass
 from numerics.progress import Progress, watched
 from numerics.results.base import Result
-from numerics.results.display import Facts, number
 from numerics.results.labelled import Arrays, counted, problem_attributes
-from numerics.results.plotting import lines, task_title
 from numerics.results.solution import Solution
 
 #: The next order of the log odds, with its error, is mentioned from this size on.

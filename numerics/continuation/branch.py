@@ -14,10 +14,10 @@ from numerics.cached import cached_property
 from numerics.continuation.events import Event
 from numerics.continuation.path import PathPoint, Track
 from numerics.continuation.stretch import Stretch
+from numerics.display import Facts, Shown, number
 from numerics.errors import LostError
 from numerics.linalg import FloatArray, lower_factor, norm, singular_values, solve_lower
 from numerics.linear.functional import KernelPoint
-from numerics.results.display import Facts, Shown, number
 
 End = Literal["range", "symmetric", "closed", "lost", "unfinished"]
 

@@ -14,7 +14,7 @@ from numerics.continuation.pieces import Piece
 from numerics.continuation.roots import zero_between
 from numerics.errors import LostError
 from numerics.linear.functional import KernelPoint
-from numerics.symmetry.states import distance_up_to_symmetry
+from numerics.linear.images import distance_up_to_symmetry
 
 #: Times that more points are taken where free energies come close.
 REFINEMENTS = 6

@@ -24,12 +24,12 @@ from numerics.continuation.parameters import parameter_named
 from numerics.continuation.path import PathPoint
 from numerics.continuation.pieces import Piece, stable_pieces
 from numerics.continuation.special_points import SpecialPoint
+from numerics.display import Facts, Shown
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import real
 from numerics.linear.functional import KernelPoint
-from numerics.results.display import Facts, Shown
-from numerics.symmetry.states import distance_up_to_symmetry, turned
+from numerics.linear.images import distance_up_to_symmetry, turned
 from numerics.threads import one_thread
 
 

@@ -17,7 +17,7 @@ from numerics.continuation.scanned_branch import ScannedBranch
 from numerics.continuation.special_points import SpecialPoint
 from numerics.inputs.problem import Problem
 from numerics.linalg import BoolArray, FloatArray
-from numerics.results.plotting import lines
+from numerics.plotting import lines
 
 Height = Literal["order_parameter", "free_energy"]
 

@@ -21,8 +21,8 @@ from numerics.continuation.roots import zero_between
 from numerics.continuation.stretch import Stretch
 from numerics.errors import LostError
 from numerics.linalg import FloatArray
-from numerics.symmetry.phases import common_lag
-from numerics.symmetry.states import turns
+from numerics.linear.images import turns
+from numerics.linear.lag_classes import common_lag
 
 EventType = Literal["pitchfork", "fold", "branch-point"]
 OnBranch = Callable[[float], PathPoint]

@@ -13,7 +13,7 @@ from numerics.continuation.path import PathPoint, Track
 from numerics.continuation.stretch import Stretch
 from numerics.errors import LostError, NotSolvedError
 from numerics.linear.functional import KernelPoint
-from numerics.symmetry.phases import UNCORRELATED
+from numerics.linear.lag_classes import UNCORRELATED
 
 #: Lowest and highest θ.
 Bounds = tuple[float, float]

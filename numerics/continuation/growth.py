@@ -2,7 +2,7 @@
 
 A branch is followed beyond the range that is asked for, and new ones are started at what happens somewhat beyond it
 (``Reach``): what lies inside the range must not depend on where it ends. States that differ by a symmetry
-(``numerics.symmetry.phases``) are one.
+(``numerics.linear.lag_classes``) are one.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from numerics.continuation.path import PathPoint, Track
 from numerics.linalg import FloatArray
 from numerics.linear import search
 from numerics.linear.functional import KernelPoint
-from numerics.symmetry.phases import lag_period
-from numerics.symmetry.states import distance, turned, turns
+from numerics.linear.images import distance, turned, turns
+from numerics.linear.lag_classes import lag_period
 
 #: Length over which the Hessian's change is taken at a point where branches meet.
 PROBE = 1e-4

@@ -19,14 +19,14 @@ from numerics.continuation.options import Options
 from numerics.continuation.parameters import PARAMETERS
 from numerics.continuation.path import Track
 from numerics.continuation.pieces import Piece
+from numerics.display import Facts, number
 from numerics.linalg import FloatArray
 from numerics.linear import search, trust_region
 from numerics.linear.functional import KernelPoint
+from numerics.linear.images import distance_up_to_symmetry, turned
+from numerics.plotting import lines
 from numerics.results.base import Result
-from numerics.results.display import Facts, number
 from numerics.results.labelled import Arrays, Labelled, counted
-from numerics.results.plotting import lines
-from numerics.symmetry.states import distance_up_to_symmetry, turned
 from numerics.threads import one_thread
 
 

@@ -29,7 +29,7 @@ class GridStates:
         free_energy, residual: of each.
         smallest: smallest eigenvalue of the Hessian.
         negative: number of negative ones, NaN where the kernel is too large to count them.
-        spectra: eigenvalues on each class of directions (``symmetry.phases``), (L, d_c) each; none of large kernels.
+        spectra: eigenvalues on each class of directions (``linear.lag_classes``), (L, d_c) each; none of large kernels.
     """
 
     there: BoolArray

@@ -4,7 +4,7 @@ A point is a kernel ``H = LLᵀ`` and θ (``Parameter``); a direction is ``(S, �
 length ``√(‖S‖² + τ²)``. Moves are ``L exp(S) Lᵀ``, geodesics of the natural metric, and tangents are transported along
 them, so that a branch on which kernels grow as powers of the parameter is nearly straight. The corrector solves the
 bordered system ``[𝓗, ∂G/∂θ; S, τ]`` with the exact Hessian, on the directions that keep the lags of the state
-(``numerics.symmetry.phases``): where such a state loses stability to other lags, the system stays regular.
+(``numerics.linear.lag_classes``): where such a state loses stability to other lags, the system stays regular.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numerics.continuation.linear import Bordered, lowest_modes, mask_of, negati
 from numerics.errors import NotSolvedError
 from numerics.linalg import FloatArray, IntArray, lower_factor, norm, solve_lower, symmetric, symmetric_vectors
 from numerics.linear.functional import KernelFunctional, KernelPoint
-from numerics.symmetry.phases import lag_classes, phase_order
+from numerics.linear.lag_classes import lag_classes, phase_order
 
 #: Errors that mean that no state was found there.
 FAILURES = (NotSolvedError, np.linalg.LinAlgError, ValueError, OverflowError)
@@ -119,7 +119,7 @@ class Track:
 
     @cached_property
     def classes(self) -> tuple[IntArray, ...]:
-        """Its directions in ``to_vector``, and classes of others, not coupled to these (``symmetry.phases``)."""
+        """Its directions in ``to_vector``, and classes of others, not coupled to these (``linear.lag_classes``)."""
         space = self.family.base.space
         if space.pattern_basis is None:
             return (np.arange(space.dimension * (space.dimension + 1) // 2),)

@@ -13,12 +13,12 @@ from numerics.continuation.hysteresis import HysteresisLoop
 from numerics.continuation.parameters import at_unit_signal
 from numerics.continuation.scanned_branch import ScannedBranch
 from numerics.continuation.special_points import SpecialPoint
+from numerics.display import Facts, number
 from numerics.inputs.problem import Problem
 from numerics.linalg import BoolArray, FloatArray
+from numerics.plotting import task_title
 from numerics.results.base import Result
-from numerics.results.display import Facts, number
 from numerics.results.labelled import Arrays, Labelled, kernel_array, kernel_coordinates, problem_attributes
-from numerics.results.plotting import task_title
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -8,9 +8,10 @@ and from below. Sets of bounded F are therefore compact within the cone, which i
 
 over all stationary kernels at any parameters at which none is degenerate, ``index`` the number of negative eigenvalues
 of the Hessian. The same holds among the kernels whose times correlate at lags that are multiples of k only, where
-phases ``h^t → e^{2πit/k} h^t`` leave F as it is (``numerics.symmetry.phases``): they leave these kernels fixed, which
-are then stationary among all kernels if they are among these. A branch that is missing, given twice or between wrong
-ends breaks a sum, unless two are missing that cancel: the sums prove that a list is wrong, never that it is complete.
+phases ``h^t → e^{2πit/k} h^t`` leave F as it is (``numerics.linear.lag_classes``): they leave these kernels fixed,
+which are then stationary among all kernels if they are among these. A branch that is missing, given twice or between
+wrong ends breaks a sum, unless two are missing that cancel: the sums prove that a list is wrong, never that it is
+complete.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from numerics.continuation.pieces import Piece
 from numerics.continuation.states import UNCERTAIN
 from numerics.linalg import FloatArray
 from numerics.linear.functional import KernelFunctional
-from numerics.symmetry.phases import lag_classes, phase_order
-from numerics.symmetry.states import number_of_images
+from numerics.linear.images import number_of_images
+from numerics.linear.lag_classes import lag_classes, phase_order
 
 
 def signed_counts(pieces: Sequence[Piece], states: Sequence[GridStates]) -> tuple[tuple[int, ...], FloatArray] | None:

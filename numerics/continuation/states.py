@@ -18,10 +18,10 @@ from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import positive
 from numerics.linear import search, trust_region
 from numerics.linear.functional import KernelPoint, kernel_functional
+from numerics.linear.images import is_new, number_of_images
 from numerics.linear.solution import linear_state
 from numerics.results.solution import Solution
 from numerics.results.solutions import Solutions
-from numerics.symmetry.states import is_new, number_of_images
 from numerics.threads import one_thread
 
 #: Eigenvalues of the Hessian smaller than this have no certain sign.

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sympy import Float, expand_log
 
+from numerics.display import Facts
 from numerics.endpoint_task import crossings, factorised
 from numerics.errors import InputError
 from numerics.inputs.arrays import real_array
@@ -24,12 +25,11 @@ from numerics.inputs.scalars import integer
 from numerics.linalg import FloatArray
 from numerics.linear.newton import newton
 from numerics.lowering.scalar import Lowered, lower
+from numerics.plotting import branch as draw_branch
+from numerics.plotting import order_parameter_axes
 from numerics.progress import Progress, watched
 from numerics.results.base import Result
-from numerics.results.display import Facts
 from numerics.results.labelled import Arrays, Labelled, kernel_array, kernel_coordinates
-from numerics.results.plotting import branch as draw_branch
-from numerics.results.plotting import order_parameter_axes
 from numerics.threads import one_thread
 from theory import symbols
 from theory.critical_point import critical_signal

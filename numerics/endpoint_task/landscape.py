@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from numerics.display import Facts, number
 from numerics.endpoint_task.factorised import Factorised, factorise
 from numerics.errors import InputError
 from numerics.inputs.arrays import finite_array, real_array
@@ -23,7 +24,6 @@ from numerics.linalg import FloatArray, from_vector, to_vector
 from numerics.linear.search import lowest_state
 from numerics.progress import Progress, watched
 from numerics.results.base import Result
-from numerics.results.display import Facts, number
 from numerics.results.labelled import Arrays, Labelled, kernel_array, kernel_coordinates
 from numerics.threads import one_thread
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from numerics.display import Facts, Shown
 from numerics.inputs.activation import LINEAR, Activation, activation_of
 from numerics.inputs.arrays import real_array
 from numerics.inputs.keywords import names_keywords, refuse_unexpected, takes
@@ -31,8 +32,7 @@ from numerics.inputs.sizes import (
 )
 from numerics.inputs.told import inputs_told, labels_told, opposed, raster
 from numerics.linalg import FloatArray
-from numerics.results.display import Facts, Shown
-from numerics.results.plotting import Drawn
+from numerics.plotting import Drawn
 
 #: Those of the poster. What else `Problem.arch` may be: numerics/inputs/sharing.py.
 ARCHITECTURES = ("rnn", "dnn")

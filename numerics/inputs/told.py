@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from numerics.linalg import FloatArray
-from numerics.results.plotting import whole_ticks
+from numerics.plotting import whole_ticks
 
 
 def spelled(times: list[int]) -> str:

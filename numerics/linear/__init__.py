@@ -11,5 +11,10 @@ Search: ``search`` is the way to the lowest state and to all; ``starts``, where 
 ``descent``, cheap, over ``relative_factors`` (``carrying`` makes kernels of them); ``trust_region``, Newton from one
 start, by ``steps`` as matrices or arrows, with ``krylov`` for large kernels; ``saddles`` between minima; ``neutral``,
 manifolds of minima; ``solution``, a state. Many at once: ``batch``, problems of any kind that differ in numbers;
-``newton``, small lowered problems. ``fluctuations``: the density around a minimum, to order 1/N.
+``newton``, small lowered problems.
+
+Symmetries: ``actions``, what signs do to kernels; ``images``, what they make of a state, and whether two states are
+one; ``lag_classes``, phases of W, and the classes of lags into which they split the Hessian.
+
+``fluctuations``: the density around a minimum, to order 1/N.
 """

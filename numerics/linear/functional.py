@@ -24,6 +24,7 @@ import numpy as np
 from numerics.cached import cached_property
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray, eigh, lower_factor, norm, solve_factored, solve_lower, symmetric
+from numerics.linear.actions import actions
 from numerics.linear.coordinates import kernel_space
 from numerics.linear.derived import ENTROPY_MASKED, ENTROPY_TIED
 from numerics.linear.energy import Energy, Target
@@ -31,7 +32,6 @@ from numerics.linear.labels import targets_of
 from numerics.linear.received import Received, taken
 from numerics.linear.space import KernelSpace
 from numerics.lowering.stages import Point
-from numerics.symmetry.actions import actions
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class KernelFunctional:
         targets: labels, and the rows that read them out.
         v, w, kappa: widths and noise.
         input_covariance: ``C_0``, of inputs and biases, in the space, (m, m).
-        reversals: how each generator of the sign symmetries acts on kernels (``numerics.symmetry.states``).
+        reversals: how each generator of the sign symmetries acts on kernels (``numerics.linear.actions``).
     """
 
     space: KernelSpace

@@ -38,7 +38,7 @@ class Preconditioned:
     Attributes:
         point: the kernel.
         mask: 1 where directions may have entries, (m, m), None for everywhere. 𝓗 and 𝒟 must map such directions to
-            such (``symmetry.classes_of``): the mask only removes rounding.
+            such (``lag_classes.classes_of``): the mask only removes rounding.
     """
 
     point: KernelPoint

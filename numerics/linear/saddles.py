@@ -13,9 +13,9 @@ from numerics.linalg import FloatArray
 from numerics.linear import batch, trust_region
 from numerics.linear.descent import SAME_FREE_ENERGY
 from numerics.linear.functional import KernelFunctional, KernelPoint
+from numerics.linear.images import is_new, number_of_images, turned
 from numerics.linear.neutral import is_neutral
 from numerics.linear.trust_region import Stop
-from numerics.symmetry.states import is_new, number_of_images, turned
 
 #: Kernels with more rows are taken one by one, by iterations.
 LARGEST_TOGETHER = 27

@@ -23,18 +23,18 @@ from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import positive
 from numerics.linalg import FloatArray, from_vector
 from numerics.linear import starts, steps, trust_region
+from numerics.linear.actions import acted, action
 from numerics.linear.descent import SAME_FREE_ENERGY, descend
 from numerics.linear.functional import KernelFunctional, KernelPoint, kernel_functional
+from numerics.linear.images import is_new, turned, turns
+from numerics.linear.lag_classes import classes_of, common_lag, phase_signs
 from numerics.linear.neutral import is_neutral
 from numerics.linear.saddles import saddles_between
 from numerics.linear.solution import LinearSolution
 from numerics.linear.trust_region import TOLERANCE, Stop
 from numerics.results.readout import mean_outputs
 from numerics.results.solution import COHERENCE_TOLERANCE, LOOK_FURTHER, coherence_beyond
-from numerics.symmetry import phases as symmetry
-from numerics.symmetry.actions import acted, action
 from numerics.symmetry.gauge import gauge_signs, reversed_times
-from numerics.symmetry.states import is_new, turned, turns
 from numerics.threads import one_thread
 
 #: The Hessian has eigenvalues of order one in the natural metric; below this it is unstable.
@@ -205,7 +205,7 @@ class _Search:
         """Look from the random network's side, and where that may not be all, from the learnt side."""
         functional = self.functional
         prior = functional.prior_kernel()
-        signs = list(symmetry.phase_signs(functional).values())
+        signs = list(phase_signs(functional).values())
         self.descend(functional.at(prior), signs)
         if self.enlarged:
             for H in _amplified_states(functional):
@@ -330,17 +330,17 @@ def _stable(functional: KernelFunctional, tolerance: float) -> list[_Found]:
 def _of_longer_periods(functional: KernelFunctional, tolerance: float) -> Iterator[Stop]:
     """States whose times correlate at multiples of a lag ≥ 2 only: minima of F among such kernels, from each mode by
     which the incoherent state is unstable to them. Most are saddle points among all kernels."""
-    signs = list(symmetry.phase_signs(functional).values())
+    signs = list(phase_signs(functional).values())
     if not signs or functional.dimension > trust_region.DENSE_MODES:
         return
     point = trust_region.minimise(functional.at(functional.prior_kernel()), tolerance=tolerance, signs=signs).point
-    period, classes = symmetry.classes_of(point)
+    period, classes = classes_of(point)
     if period != 0:
         return
     whole, m = trust_region.dense_hessian(point), functional.dimension
     times = np.repeat(np.arange(functional.space.n), functional.space.block)
     for positions in classes[2:]:
-        lag = symmetry.common_lag(point, positions)
+        lag = common_lag(point, positions)
         values, vectors = np.linalg.eigh(whole[np.ix_(positions, positions)])
         if values[0] < UNSTABLE:
             z = np.zeros(len(whole))

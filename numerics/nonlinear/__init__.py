@@ -5,7 +5,8 @@ maximum over Φ̃ is the free energy of Φ, whose minima are the states of the n
 
 Coordinates: ``space``, of one neuron's trajectory, in which its covariance C[Φ] is regular, for any sharing matrix,
 skip and biases; ``classes``, rows of Φ that are one row; ``labels``, the energy of all outputs and its derivatives;
-``forward``, the kernel without data. φ itself is ``numerics.inputs.activation``.
+``forward``, the kernel without data; ``symmetries``, what a state keeps, and its images. φ itself is
+``numerics.inputs.activation``.
 
 Averages: ``nodes``, over the tilted trajectory, with their exact sensitivities, from weighted points; ``quadrature``,
 such points for few dimensions; ``sample``, for many; ``walkers``, where a fixed sample has too few points that count;

@@ -11,10 +11,10 @@ from numerics.nonlinear.engine import State, relative_error
 from numerics.nonlinear.minima import Found
 from numerics.nonlinear.setting import Search, close
 from numerics.nonlinear.solution import NonlinearSolution
+from numerics.nonlinear.symmetries import images, kept_classes, kept_entries
 from numerics.results.readout import mean_outputs
 from numerics.results.solution import LOOK_FURTHER, coherence_beyond
 from numerics.symmetry.gauge import SMALL, gauge_signs, reversed_times
-from numerics.symmetry.trajectories import images, kept_classes, kept_entries
 
 #: Standard errors by which two F must differ for one state to be lower.
 UNDECIDED = 2.0

@@ -20,8 +20,8 @@ from numerics.nonlinear.quadrature import quadrature_nodes
 from numerics.nonlinear.reduced import ReducedPoint, kkt_blocks, natural, natural_hessian, reduced_point
 from numerics.nonlinear.solution import EngineName
 from numerics.nonlinear.space import TrajectorySpace
+from numerics.nonlinear.symmetries import Classes, kept_classes, kept_entries, turns
 from numerics.progress import Told
-from numerics.symmetry.trajectories import Classes, kept_classes, kept_entries, turns
 
 #: How Newton's method ends on one set of points.
 Ending = Literal["reached", "failed"]

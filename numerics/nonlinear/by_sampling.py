@@ -23,7 +23,7 @@ from numerics.nonlinear.sample import BATCHES, Sample, placed, with_tails
 from numerics.nonlinear.sampled import MOST, ROUND, Sampled, SampledState, Start
 from numerics.nonlinear.solution import EngineName
 from numerics.nonlinear.space import TrajectorySpace
-from numerics.symmetry.trajectories import Classes, kept_classes, reversing
+from numerics.nonlinear.symmetries import Classes, kept_classes, reversing
 
 #: Mixtures that are fitted to a law on its way down, one after the other, at most; steps on the points of each; share
 #: of these that counts, and relative change of Φ, at which no other is needed.

@@ -13,8 +13,8 @@ import numpy as np
 from numerics.linalg import FloatArray, SymmetricVectors, symmetric_vectors
 from numerics.nonlinear.reduced import ReducedPoint, stationary_point
 from numerics.nonlinear.solution import NonlinearSolution
+from numerics.nonlinear.symmetries import kept_classes, kept_entries
 from numerics.nonlinear.trajectories import kernels_of, proposal
-from numerics.symmetry.trajectories import kept_classes, kept_entries
 
 #: Independent parts of a step's points; points of a part in the first step, how many more in each further one, the
 #: most, and the most multiplications.

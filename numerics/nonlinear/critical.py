@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
+from numerics.display import Facts
 from numerics.errors import InputError
 from numerics.inputs.arguments import of_problem
 from numerics.inputs.problem import Problem
@@ -18,7 +19,6 @@ from numerics.nonlinear.search import incoherent_state
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.progress import Progress, watched
 from numerics.results.base import Result
-from numerics.results.display import Facts
 from numerics.results.labelled import Arrays
 from numerics.threads import one_thread
 

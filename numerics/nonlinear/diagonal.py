@@ -22,7 +22,7 @@ from numerics.nonlinear.nodes import Averages
 from numerics.nonlinear.reduced import ReducedPoint, natural_hessian, point_at
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import TrajectorySpace
-from numerics.symmetry.trajectories import independent
+from numerics.nonlinear.symmetries import independent
 
 #: Points of the rule for half of a variable's line, at first and at most.
 LINE_POINTS, MOST_LINE_POINTS = 400, 1 << 16

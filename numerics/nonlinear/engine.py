@@ -14,7 +14,7 @@ from numerics.nonlinear.laws import Law
 from numerics.nonlinear.reduced import ReducedPoint
 from numerics.nonlinear.solution import EngineName
 from numerics.nonlinear.space import TrajectorySpace
-from numerics.symmetry.trajectories import Classes
+from numerics.nonlinear.symmetries import Classes
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,9 +21,9 @@ from numerics.nonlinear.groups import groups_of, largest
 from numerics.nonlinear.laws import Law
 from numerics.nonlinear.learnt import learnt_covariances
 from numerics.nonlinear.space import TrajectorySpace
+from numerics.nonlinear.symmetries import images
 from numerics.nonlinear.weak import NEGLIGIBLE, WEAK
 from numerics.progress import Told
-from numerics.symmetry.trajectories import images
 
 #: Steps of each, before those that compete go on; steps of these; and of a descent on the way of a continuation.
 FIRST_STEPS, STEPS, WAY_STEPS = 60, 300, 30

@@ -12,7 +12,7 @@ from numerics.errors import InputError
 from numerics.nonlinear.engine import State, continued
 from numerics.nonlinear.setting import RELAXATION, Search
 from numerics.nonlinear.states import diagonal_law, state_of_law
-from numerics.symmetry.trajectories import Classes, kept_classes
+from numerics.nonlinear.symmetries import Classes, kept_classes
 
 #: Smallest first part of the labels' squared scale before giving up.
 SMALLEST_PART = 1e-3

@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 
 from numerics.linalg import BoolArray, FloatArray, IntArray
 from numerics.nonlinear.space import TrajectorySpace
-from numerics.symmetry.trajectories import ABSENT, Classes
+from numerics.nonlinear.symmetries import ABSENT, Classes
 
 #: Dimensions of a group at least: points of fewer are spread so evenly that their error is that of rare ones in the
 #: tails, of which the batches of a sample tell too little.

@@ -28,7 +28,7 @@ from numerics.nonlinear.nodes import log_density, tilted_moments
 from numerics.nonlinear.sample import BATCHES, fitted, placed, sample, standard, with_tails
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import TrajectorySpace, trajectory_space
-from numerics.symmetry.trajectories import kept_classes, mirror
+from numerics.nonlinear.symmetries import kept_classes, mirror
 
 #: Points of a batch; points of one with which a mixture is fitted.
 SIZE, ROUGH = 8192, 512

@@ -32,8 +32,8 @@ from numerics.nonlinear.journal import recorded
 from numerics.nonlinear.response import NormalResponse
 from numerics.nonlinear.sample import Sample
 from numerics.nonlinear.space import TrajectorySpace
+from numerics.nonlinear.symmetries import Classes, kept_matrices
 from numerics.progress import Told
-from numerics.symmetry.trajectories import Classes, kept_matrices
 
 #: Residuals kept, iterations, and the relative residual at which they end.
 HISTORY, ITERATIONS, TOLERANCE = 25, 500, 1e-8

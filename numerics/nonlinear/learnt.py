@@ -15,7 +15,7 @@ import numpy as np
 
 from numerics.linalg import FloatArray
 from numerics.nonlinear.space import TrajectorySpace
-from numerics.symmetry.trajectories import mirror
+from numerics.nonlinear.symmetries import mirror
 
 #: Size of the last time's activity, in labels over √v: what saturates needs less, what is cut at 0 more.
 SHARES = (1.0, 0.3)

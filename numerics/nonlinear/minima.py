@@ -14,8 +14,8 @@ from numerics.nonlinear.laws import Law
 from numerics.nonlinear.learnt import learnt_covariances
 from numerics.nonlinear.setting import RELAXATION, SAME_DIAGONAL, Search, close
 from numerics.nonlinear.states import state_of_law
+from numerics.nonlinear.symmetries import near
 from numerics.nonlinear.weak import are_negligible
-from numerics.symmetry.trajectories import near
 
 #: States after which no more are looked for.
 MOST_STATES = 12

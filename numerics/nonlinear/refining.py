@@ -21,7 +21,7 @@ from numerics.nonlinear.iteration import GROWN, KEPT, LONGEST, Iterate, MapNear,
 from numerics.nonlinear.response import NormalResponse
 from numerics.nonlinear.sample import Sample
 from numerics.nonlinear.space import TrajectorySpace
-from numerics.symmetry.trajectories import Classes
+from numerics.nonlinear.symmetries import Classes
 
 #: Share of a right-hand side that is left open, which in soft directions leaves more of the change;
 #: directions, at most.

@@ -19,8 +19,8 @@ from numerics.nonlinear.reduced import point_at
 from numerics.nonlinear.refining import Refining, settled
 from numerics.nonlinear.sample import BATCHES, Mixture, Sample, fitted, placed, sample, standard
 from numerics.nonlinear.space import TrajectorySpace
+from numerics.nonlinear.symmetries import Classes, mirror
 from numerics.progress import Told
-from numerics.symmetry.trajectories import Classes, mirror
 
 #: Points of a batch with which states are found, and the most that they are refined with.
 FEWEST, MOST = 512, 32768

@@ -14,9 +14,9 @@ from numerics.nonlinear.exploration import Explored, explore
 from numerics.nonlinear.laws import Law
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import TrajectorySpace
+from numerics.nonlinear.symmetries import kept_classes, near
 from numerics.progress import Told
 from numerics.symmetry.exchange import exchanges
-from numerics.symmetry.trajectories import kept_classes, near
 
 #: Relative distance from the diagonal state at which a state without correlations between times is that one.
 SAME_DIAGONAL = 0.1

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from numerics.display import Facts
 from numerics.errors import InputError
 from numerics.linalg import FloatArray
-from numerics.results.display import Facts
 from numerics.results.labelled import Arrays, kernel_array
 from numerics.results.solution import Solution
 

@@ -8,7 +8,7 @@ from numerics.nonlinear.engine import State
 from numerics.nonlinear.laws import Law
 from numerics.nonlinear.setting import RELAXATION, SAME_DIAGONAL, Search
 from numerics.nonlinear.solution import NonlinearSolution
-from numerics.symmetry.trajectories import independent
+from numerics.nonlinear.symmetries import independent
 
 
 def state_of_law(search: Search, law: Law) -> State | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from numerics.display import Facts, number, sign_fact, text_table
 from numerics.errors import InputError, NotSolvedError
 from numerics.inputs.arguments import of_state
 from numerics.inputs.problem import Problem
@@ -19,15 +20,14 @@ from numerics.linalg import FloatArray
 from numerics.linear.fluctuations import LARGEST_DIMENSION
 from numerics.linear.functional import kernel_functional
 from numerics.nonlinear.solution import NonlinearSolution
+from numerics.plotting import task_title
 from numerics.predictors.generalisation import held_out, training
 from numerics.predictors.held_out_width import held_out_fluctuations
 from numerics.predictors.output_shift import output_shift
 from numerics.progress import Progress, watched
 from numerics.results.base import Result
-from numerics.results.display import Facts, number, sign_fact, text_table
 from numerics.results.labelled import Arrays, Labelled, problem_attributes
 from numerics.results.outputs import Outputs, draw_outputs
-from numerics.results.plotting import task_title
 from numerics.results.readout import mean_outputs
 from numerics.results.solution import Solution
 from numerics.threads import one_thread

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from numerics.results.display import Shown
+from numerics.display import Shown
+from numerics.plotting import Drawn
 from numerics.results.labelled import Tabled
-from numerics.results.plotting import Drawn
 from numerics.results.storage import Stored
 
 

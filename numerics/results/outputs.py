@@ -13,7 +13,7 @@ import numpy as np
 
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray
-from numerics.results.plotting import lines, task_title
+from numerics.plotting import lines, task_title
 
 #: More curves of outputs than this are not told apart.
 MOST_CURVES = 6

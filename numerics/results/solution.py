@@ -7,10 +7,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from numerics.display import Facts, number, sign_fact
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray
+from numerics.plotting import kernel, kernel_label
 from numerics.results.base import Result
-from numerics.results.display import Facts, number, sign_fact
 from numerics.results.labelled import (
     KERNEL,
     Arrays,
@@ -20,7 +21,6 @@ from numerics.results.labelled import (
     output_array,
     problem_attributes,
 )
-from numerics.results.plotting import kernel, kernel_label
 from numerics.results.readout import mean_outputs
 
 BranchName = Literal["incoherent", "coherent"]

@@ -8,11 +8,11 @@ from typing import Any, overload
 
 import numpy as np
 
+from numerics.display import Facts, number
 from numerics.errors import InputError
+from numerics.plotting import lines, task_title
 from numerics.results.base import Result
-from numerics.results.display import Facts, number
 from numerics.results.labelled import Arrays, counted, problem_attributes
-from numerics.results.plotting import lines, task_title
 from numerics.results.solution import Solution
 
 

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from numerics.display import Facts
 from numerics.inputs.arrays import finite_array
 from numerics.linalg import ComplexArray, FloatArray, alignment, direction
+from numerics.plotting import kernel, kernel_label
 from numerics.results.base import Result
-from numerics.results.display import Facts
 from numerics.results.labelled import (
     KERNEL,
     Arrays,
@@ -23,7 +24,6 @@ from numerics.results.labelled import (
     output_array,
     problem_attributes,
 )
-from numerics.results.plotting import kernel, kernel_label
 from numerics.sampling.controls import DRAWS_EACH, DRAWS_WELL, controlled, stages
 from numerics.sampling.curvature import euler_bias, is_small
 from numerics.sampling.diagnostics import ESS_LIMIT, RHAT_LIMIT, Summary, summarise, summarise_symmetric

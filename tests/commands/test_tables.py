@@ -63,7 +63,7 @@ def test_certified_digits_have_the_names_of_their_entries():
     ("activation", "letter", "label"), [("linear", "H", "$H^{tt'}$"), ("erf", "Φ", r"$\Phi^{tt'}$")]
 )
 def test_the_kernel_s_letter_is_that_of_the_notation(activation, letter, label):
-    from numerics.results.plotting import kernel_label
+    from numerics.plotting import kernel_label
 
     problem: Problem = endpoint(3, 1.0, activation=activation)
     assert problem.kernel_symbol == letter

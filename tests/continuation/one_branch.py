@@ -3,7 +3,7 @@
 from numerics.continuation.family import family
 from numerics.continuation.following import through
 from numerics.continuation.path import Track
-from numerics.symmetry.phases import lag_period
+from numerics.linear.lag_classes import lag_period
 
 
 def branch_through(problem, parameter, span, kernel):

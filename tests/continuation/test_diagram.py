@@ -18,9 +18,9 @@ from numerics.errors import InputError
 from numerics.inputs.problem import Problem, endpoint
 from numerics.inputs.teachers import sequence
 from numerics.linear.functional import kernel_functional
+from numerics.linear.lag_classes import classes_of, phase_order
 from numerics.linear.search import search_all
 from numerics.linear.trust_region import dense_hessian, smallest_modes
-from numerics.symmetry import phases as symmetry
 from tests.continuation.one_branch import branch_through
 from theory.coexistence import coexistence
 from theory.coherent_branch import coherent_branch
@@ -155,7 +155,7 @@ def test_a_sequence_of_two_patterns(arch):
         assert found.special_points == ()
         return
     (point,) = points_of(found, "pitchfork")
-    assert symmetry.phase_order(kernel_functional(problem)) == 2
+    assert phase_order(kernel_functional(problem)) == 2
     # an odd lag appears there: nothing but W → -W changes, and the Hessian of the even state is singular
     assert np.abs(low.kernel[:2, 2:4]).max() < 1e-9 < 0.1 < np.abs(high.kernel[:2, 2:4]).max()
     even = found.branches[point.branches[0]]
@@ -194,7 +194,7 @@ def test_the_hessian_splits_by_lag_at_a_state_of_one_period():
     """The blocks between classes vanish, and those within do not."""
     for state in search_all(endpoint(7, 20.0)):
         point = kernel_functional(state.problem).at(state.reduced)
-        period, classes = symmetry.classes_of(point)
+        period, classes = classes_of(point)
         whole = dense_hessian(point)
         for a in range(len(classes)):
             for b in range(a):

@@ -11,7 +11,7 @@ from numerics.continuation.following import gained_period, through
 from numerics.continuation.growth import switched
 from numerics.continuation.path import Track
 from numerics.inputs.problem import Problem
-from numerics.symmetry.phases import lag_period, phase_order
+from numerics.linear.lag_classes import lag_period, phase_order
 
 
 def branch_of(labels, n, high):

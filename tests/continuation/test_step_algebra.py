@@ -7,8 +7,8 @@ from numerics.continuation import linear
 from numerics.continuation.linear import Bordered, lowest_modes, mask_of, null_direction
 from numerics.inputs.problem import Problem, endpoint
 from numerics.linear.functional import kernel_functional, symmetric
+from numerics.linear.lag_classes import lag_classes
 from numerics.linear.trust_region import from_vector, to_vector
-from numerics.symmetry.phases import lag_classes
 
 
 def diagonal(growth):

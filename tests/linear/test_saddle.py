@@ -10,7 +10,7 @@ from numerics.inputs.teachers import sequence
 from numerics.linalg import symmetric
 from numerics.linear import search, trust_region
 from numerics.linear.functional import kernel_functional
-from numerics.symmetry import phases as symmetry
+from numerics.linear.lag_classes import lag_period
 
 
 def brute_force_free_energy(problem, H):
@@ -144,7 +144,7 @@ def test_states_of_longer_periods_are_found_and_lag_2_states_in_both_signs():
     by_period = {}
     for state in states:
         assert state.converged
-        period = symmetry.lag_period(kernel_functional(state.problem), state.reduced)
+        period = lag_period(kernel_functional(state.problem), state.reduced)
         by_period.setdefault(period, []).append(state)
     assert {period: len(group) for period, group in by_period.items()} == {0: 1, 1: 3, 2: 2, 3: 1, 4: 2}
     for period in (2, 4):
@@ -159,7 +159,7 @@ def test_states_of_lag_2_are_two_that_differ_in_sign():
     first, second = search._of_longer_periods(functional, 1e-10)
     for stop in (first, second):
         assert stop.converged
-        assert symmetry.lag_period(functional, stop.point.H) == 2
+        assert lag_period(functional, stop.point.H) == 2
     sign = (-1.0) ** (np.arange(5) // 2)
     np.testing.assert_allclose(first.point.H, np.outer(sign, sign) * second.point.H, atol=1e-6)
     assert abs(first.point.H[2, 0]) > 0.01

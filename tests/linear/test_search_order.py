@@ -15,6 +15,7 @@ from numerics import solve, solve_all
 from numerics.inputs.problem import endpoint
 from numerics.linear import search
 from numerics.linear.functional import kernel_functional
+from numerics.linear.images import turned
 from numerics.linear.search import (
     MOST_DESCENTS,
     PERTURBATION,
@@ -25,7 +26,6 @@ from numerics.linear.search import (
     with_minima_counted,
 )
 from numerics.results.solution import LOOK_FURTHER
-from numerics.symmetry.states import turned
 from theory.learning_onset import onset, onset_noise
 from theory.learning_transition import learning_transition
 

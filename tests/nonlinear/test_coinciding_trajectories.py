@@ -13,9 +13,9 @@ from numerics.nonlinear.classes import trajectory_classes
 from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.search import lowest_state
 from numerics.nonlinear.space import _embedding, trajectory_space
+from numerics.nonlinear.symmetries import images
 from numerics.predictors import generalisation
 from numerics.results.readout import mean_outputs
-from numerics.symmetry.trajectories import images
 from tests.linear.test_delayed_tasks import delayed_xor, flip_flop, match_to_sample
 from tests.linear.test_delayed_tasks import forward as reference_covariance
 

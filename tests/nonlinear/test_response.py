@@ -15,8 +15,8 @@ from numerics.nonlinear.refining import settled
 from numerics.nonlinear.response import NormalResponse
 from numerics.nonlinear.sample import sample, standard
 from numerics.nonlinear.space import trajectory_space
+from numerics.nonlinear.symmetries import independent
 from numerics.nonlinear.weak import random_moments
-from numerics.symmetry.trajectories import independent
 
 
 def at_state(activation: str, size: int, **options):

@@ -7,8 +7,8 @@ import pytest
 
 from numerics.inputs.problem import Problem
 from numerics.nonlinear.space import trajectory_space
+from numerics.nonlinear.symmetries import images
 from numerics.symmetry.exchange import exchanges
-from numerics.symmetry.trajectories import images
 from tests.linear.test_delayed_tasks import delayed_xor, flip_flop, match_to_sample
 
 

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numerics.inputs.problem import Problem
+from numerics.linear.actions import acted
 from numerics.linear.functional import kernel_functional
 from numerics.results.readout import mean_outputs
 from numerics.symmetry import group
-from numerics.symmetry.actions import acted
 from numerics.symmetry.held_out import _signs
 from tests.sampling.sharing_cases import root
 

@@ -5,8 +5,8 @@ import pytest
 
 from numerics.inputs.problem import Problem
 from numerics.linear.functional import kernel_functional
+from numerics.linear.lag_classes import classes_of, common_lag, lag_classes, lag_period, phase_order, phase_signs
 from numerics.linear.trust_region import from_vector
-from numerics.symmetry.phases import classes_of, common_lag, lag_classes, lag_period, phase_order, phase_signs
 
 
 def problem_with(inputs, labels, n, arch="rnn", P=1):

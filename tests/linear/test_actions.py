@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from numerics.inputs.problem import Problem, endpoint
+from numerics.linear.actions import acted, action, actions
 from numerics.linear.functional import kernel_functional
+from numerics.linear.images import distance, number_of_images, turned, turns
 from numerics.symmetry import group
-from numerics.symmetry.actions import acted, action, actions
-from numerics.symmetry.states import distance, number_of_images, turned, turns
 
 
 def labelled(x, times, n, arch="rnn", **options):

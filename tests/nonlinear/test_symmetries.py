@@ -6,7 +6,7 @@ import pytest
 from numerics.inputs.activation import NAMED
 from numerics.inputs.problem import Problem, endpoint
 from numerics.nonlinear.space import trajectory_space
-from numerics.symmetry.trajectories import images, independent, kept_classes, mirror, reversing, turns
+from numerics.nonlinear.symmetries import images, independent, kept_classes, mirror, reversing, turns
 
 ERF, RELU = NAMED["erf"], NAMED["relu"]
 

@@ -9,9 +9,9 @@ from itertools import product
 import numpy as np
 
 from numerics.linalg import FloatArray, norm, solve_lower
+from numerics.linear.actions import acted
 from numerics.linear.functional import KernelFunctional, KernelPoint
 from numerics.linear.trust_region import smallest_modes
-from numerics.symmetry.actions import acted
 from numerics.symmetry.group import MOST_GENERATORS, REVERSED
 
 #: Two kernels closer than this, relative, are one; entries of a symmetric one that this much is left of are rounding.
