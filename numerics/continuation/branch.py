@@ -145,9 +145,8 @@ class Branch(Shown):
         weight = (theta - first.theta) / (second.theta - first.theta)
         start = between(first.state, second.state, weight)
         found = self.track.converge(start, theta)
-        gap = self.gap(index)
-        close = found is not None and relative_change(found, start) <= max(0.5 * gap, 1e-6)
-        return found if close else None
+        most = max(0.5 * self.gap(index), self.track.family.options.same_state)
+        return found if found is not None and relative_change(found, start) <= most else None
 
     def _beside(self, index: int, theta: float) -> KernelPoint | None:
         """`state_at` on a step that ends in a critical point, near which θ changes as the square of the distance:
@@ -179,7 +178,7 @@ class Branch(Shown):
             if converged is not None:
                 gap = relative_change(found.state, converged.H)
                 # next to a critical point a rounding error in the parameter is a larger one in the kernel
-                return converged if gap < 1e-6 else found.state
+                return converged if gap < self.track.family.options.same_state else found.state
         return None
 
     @cached_property

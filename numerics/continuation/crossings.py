@@ -36,7 +36,7 @@ def equal_free_energy(pieces: Sequence[Piece]) -> Iterator[Crossing]:
     for first, second in combinations(pieces, 2):
         low = max(first.bounds[0], second.bounds[0])
         high = min(first.bounds[1], second.bounds[1])
-        if high - low > 1e-9:
+        if high - low > first.branch.track.family.options.same_value:
             yield from _crossings(first, second, low, high)
 
 

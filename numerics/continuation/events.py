@@ -31,8 +31,6 @@ OnBranch = Callable[[float], PathPoint]
 NARROWEST, WIDEST = 1e-13, 1e-3
 #: What the corrector leaves of θ undetermined, relative to ``1 + |θ|``.
 CORRECTED = 1e-13
-#: Two zeros closer than this are one point with several critical directions.
-SAME = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +96,7 @@ def _fold(track: Track, at: OnBranch, step: float) -> Event:
 def _crossings(track: Track, at: OnBranch, step: float, index: int, numbers: list[int]) -> list[Event]:
     """Where the eigenvalues of the given numbers, on one class, change sign; those that do so together as one."""
     events: list[Event] = []
+    same_point = track.family.options.same_point
     for number in numbers:
 
         def eigenvalue(length: float, number: int = number) -> float:
@@ -107,7 +106,7 @@ def _crossings(track: Track, at: OnBranch, step: float, index: int, numbers: lis
         length = 0.5 * (low + high)
         point = at(length)
         mode = point.lowest(index)[1][number : number + 1]
-        if events and abs(events[-1].length - length) < SAME:
+        if events and abs(events[-1].length - length) < same_point:
             last = events.pop()
             modes = np.concatenate([last.modes, mode])
             events.append(Event(last.type, last.value, last.interval, last.point, last.length, modes, last.period))

@@ -19,7 +19,7 @@ from numerics.linear.lag_classes import UNCORRELATED
 Bounds = tuple[float, float]
 
 #: Special points of a branch that leaves a pitchfork are located beyond this arclength from it.
-CLEAR = 1e-3
+OFF_PITCHFORK = 1e-3
 
 
 def follow(track: Track, start: PathPoint, span: Bounds, near: Bounds | None = None) -> Branch:
@@ -62,7 +62,7 @@ def follow(track: Track, start: PathPoint, span: Bounds, near: Bounds | None = N
         if not added:
             step *= 0.4
             continue
-        if len(points) > 8 and _returned(points, step):
+        if len(points) > 8 and _returned(track, points, step):
             _append(track, points, lengths, events, (start, _gap(points[-1], start)), sure=True)
             end = "closed"
             break
@@ -120,11 +120,12 @@ def _at_bound(
     return (replace(found, state=state, theta=bound), length) if state is not None else None
 
 
-def _returned(points: list[PathPoint], step: float) -> bool:
+def _returned(track: Track, points: list[PathPoint], step: float) -> bool:
     first, last = points[0], points[-1]
     if abs(first.theta - last.theta) > step or relative_change(first.state, last.state.H) > step:
         return False
-    return float(np.vdot(first.tangent, last.tangent)) + first.rate * last.rate > 0.9
+    cosine = float(np.vdot(first.tangent, last.tangent)) + first.rate * last.rate
+    return cosine > track.family.options.smallest_cosine
 
 
 def _append(
@@ -149,7 +150,7 @@ def _append(
     start, point, end = lengths[-1], points[-1], lengths[-1] + found[1]
     if start == 0.0 and not aside and singular(point, track.family.options.zero):
         # where one branch leaves another an eigenvalue vanishes: the sign computed for it is rounding
-        start, point = CLEAR, track.step(point, CLEAR) or point
+        start, point = OFF_PITCHFORK, track.step(point, OFF_PITCHFORK) or point
     try:
         passed = [] if aside else located(track, point, found[0], end - start)
     except LostError:

@@ -7,16 +7,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from numerics.continuation.branch import ROUNDED_THETA
 from numerics.continuation.linear import DENSE
 from numerics.continuation.pieces import Piece
 from numerics.linalg import BoolArray, FloatArray, IntArray
 from numerics.linear import batch, trust_region
 from numerics.linear.functional import KernelFunctional, KernelPoint
 
-#: A converged state that differs by more than this from its start, relative, belongs to another branch.
-SAME_BRANCH = 0.02
 #: Newton steps to where a cubic curve has a value.
-SHARES = 10
+CUBIC_STEPS = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +52,7 @@ def states_on_grid(piece: Piece, grid: FloatArray) -> GridStates:
     theta = np.log(grid + family.parameter.origin)
     low, high = piece.bounds
     # the ends of the range are points of the branch
-    rounding = 1e-12 * (1.0 + np.abs(theta))
+    rounding = ROUNDED_THETA * (1.0 + np.abs(theta))
     inside = np.flatnonzero((theta >= low - rounding) & (theta <= high + rounding))
     m, count = family.base.dimension, len(grid)
     states = GridStates.none(count, m)
@@ -121,8 +120,8 @@ def _converged(piece: Piece, theta: FloatArray, functionals: list[KernelFunction
     kernel, begun = L @ np.swapaxes(L, 1, 2), start @ np.swapaxes(start, 1, 2)
     size = np.sqrt(np.diagonal(begun, axis1=1, axis2=2))
     change = (np.abs(kernel - begun) / (size[:, :, None] * size[:, None])).max(axis=(1, 2))
-    accepted = track.family.options.accepted
-    known = (change < SAME_BRANCH) & (residual <= accepted)
+    options = track.family.options
+    known = (change < options.same_branch) & (residual <= options.accepted)
     # next to folds and pitchforks the kernel is no smooth function of the parameter: by arclength there
     lost = np.flatnonzero(~known)
     found = {int(k): piece.state(float(theta[k])) for k in lost}
@@ -199,7 +198,7 @@ def _weights(share: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
 def _shares(value: FloatArray, begins: FloatArray, ends: FloatArray) -> FloatArray:
     """Where the cubic curve from 0 to 1 with these derivatives has a value, by Newton's method."""
     share = np.clip(value, 0.0, 1.0)
-    for _ in range(SHARES):
+    for _ in range(CUBIC_STEPS):
         start, middle, end = _weights(share)
         excess = start * begins + middle + end * ends - value
         slope = (1.0 - share) * (1.0 - 3.0 * share) * begins + share * (

@@ -1,4 +1,7 @@
-"""Every tolerance and bound of a continuation, in one place."""
+"""Every tolerance and bound of a continuation that is a choice, in one place.
+
+What only rounding, or the way in which something is computed, asks for stands where that is done.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +37,8 @@ class Options:
         most_searches: as many of these powers at most.
         same_state: relative distance of two kernels that are one state.
         same_value: values of θ closer than this are one.
+        same_point: eigenvalues that vanish closer together than this along a branch do so at one point.
+        same_branch: a state further than this from where the branch must be belongs to another, relative.
         zero: eigenvalues smaller than this, of a Hessian of order one, have no certain sign.
         same_free_energy: free energies that differ by less do so by rounding.
         compared: points at which the free energies of two stable pieces are compared, at least.
@@ -65,6 +70,8 @@ class Options:
     most_searches: int = 12
     same_state: float = 1e-6
     same_value: float = 1e-9
+    same_point: float = 1e-9
+    same_branch: float = 0.02
     zero: float = 1e-9
     same_free_energy: float = 1e-12
     compared: int = 16

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from numerics.continuation import events
+from numerics.continuation.options import Options
 from numerics.continuation.parameters import PARAMETERS
 from numerics.errors import LostError
 
-FAMILY = SimpleNamespace(parameter=PARAMETERS["signal"])
+FAMILY = SimpleNamespace(parameter=PARAMETERS["signal"], options=Options())
 
 
 def crossings(monkeypatch, roots, step=1.0, numbers=None):

@@ -161,7 +161,7 @@ def test_events_are_points_of_the_branch_and_that_at_the_start_is_not_reported_a
     assert [each.length for each in branch.events] == pytest.approx([5e-6, 0.05, 0.2])
     monkeypatch.setattr(following, "singular", lambda point, zero: point.theta in (0.0, 0.1))
     assert [each.length for each in follow(track, track.point(0.0), (-1.0, 0.3)).events] == pytest.approx([0.05, 0.2])
-    monkeypatch.setattr(following, "CLEAR", 1e-6)
+    monkeypatch.setattr(following, "OFF_PITCHFORK", 1e-6)
     assert len(follow(track, track.point(0.0), (-1.0, 0.3)).events) == 3
 
 

@@ -125,3 +125,12 @@ def test_along_the_labels_no_search_enlarges_them_but_minima_beyond_the_range_ar
     assert np.exp([theta for _, theta in added]) == pytest.approx(stronger)
     for (free_energy, _), signal in zip(added, stronger, strict=True):
         assert free_energy == pytest.approx(solve(endpoint(4, signal)).free_energy, rel=1e-10)
+
+
+def test_states_that_batches_do_not_vouch_for_are_found_by_arclength():
+    grid = {"signal": np.linspace(9.0, 12.0, 4)}
+    usual, strict = (
+        scan(endpoint(4, 1.0), grid, options=options) for options in (Options(), Options(same_branch=1e-9))
+    )
+    for one, other in zip(usual.branches, strict.branches, strict=True):
+        np.testing.assert_allclose(one.kernel, other.kernel, rtol=1e-9, atol=1e-9)
