@@ -14,6 +14,7 @@ import builtins
 import json
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from importlib.abc import MetaPathFinder
@@ -74,6 +75,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Before any source is imported."""
     builtins.__seen__ = _seen.add  # type: ignore[attr-defined]
     sys.meta_path.insert(0, _Finder())
+    # beside another thread nothing is left to a copy of this process
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
     parser.addoption("--seen", type=Path, help="file for what each test runs, a line each")
 
 

@@ -30,6 +30,7 @@ def test_the_simulators_wall_names_every_module_of_numerics():
         "display",
         "errors",
         "files",
+        "forked",
         "lapack",
         "linalg",
         "machine",

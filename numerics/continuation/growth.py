@@ -19,6 +19,7 @@ from numerics.continuation.events import Event
 from numerics.continuation.family import Family
 from numerics.continuation.following import Bounds, follow, gained_period, through
 from numerics.continuation.path import PathPoint, Track
+from numerics.forked import ahead
 from numerics.linalg import FloatArray
 from numerics.linear import search
 from numerics.linear.functional import KernelPoint
@@ -95,18 +96,28 @@ class Growth:
 
     def search(self) -> None:
         """Follow every branch through states that the search finds, and all that leave these."""
-        self.from_weak_labels()
-        for theta in search_values(self.whole, self.reach.span):
-            # where every count holds too: two states that a fold joins count nothing
-            for state in search.search_all(self.whole.at(theta), enlarged=not self.along_labels):
-                if state.converged:
-                    self.add(self.whole.state(state, theta), theta)
-        if self.along_labels:
-            # values within the range lead to what stronger labels have there; these to what they have beyond it
-            for factor in search.amplifications(self.whole.base):
-                theta = self.reach.span[1] + 2.0 * math.log(factor)
-                for point in search.minima_from_prior(self.whole.functional(theta)):
-                    self.add(point, theta)
+        thetas = search_values(self.whole, self.reach.span)
+        with ahead(self._searched, thetas) as searched:
+            self.from_weak_labels()
+            beyond = list(self._beyond())
+            for theta, kernels in zip(thetas, searched, strict=True):
+                for H in kernels:
+                    self.add(self.whole.functional(theta).at(H), theta)
+        for theta, point in beyond:
+            self.add(point, theta)
+
+    def _searched(self, theta: float) -> list[FloatArray]:
+        """The states that a search finds at a value of the parameter."""
+        # where every count holds too: two states that a fold joins count nothing
+        found = search.search_all(self.whole.at(theta), enlarged=not self.along_labels)
+        return [self.whole.state(state, theta).H for state in found if state.converged]
+
+    def _beyond(self) -> Iterator[tuple[float, KernelPoint]]:
+        """Minima at labels stronger than those of the range, which lead to what there is beyond it."""
+        for factor in search.amplifications(self.whole.base) if self.along_labels else ():
+            theta = self.reach.span[1] + 2.0 * math.log(factor)
+            for point in search.minima_from_prior(self.whole.functional(theta)):
+                yield theta, point
 
     @property
     def along_labels(self) -> bool:

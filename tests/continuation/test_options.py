@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from contextlib import nullcontext
 from itertools import pairwise
 
 import numpy as np
@@ -114,6 +115,8 @@ def test_neighbours_on_a_branch_are_alike():
 @pytest.mark.parametrize("parameter", ["signal", "kappa"])
 def test_along_the_labels_no_search_enlarges_them_but_minima_beyond_the_range_are_followed(parameter, monkeypatch):
     asked = []
+    # in this process, where what is asked is seen
+    monkeypatch.setattr(growth, "ahead", lambda function, items: nullcontext(map(function, items)))
     monkeypatch.setattr(growth.search, "search_all", lambda problem, *, enlarged: asked.append(enlarged) or ())
     monkeypatch.setattr(growth.Growth, "from_weak_labels", lambda self: None)
     monkeypatch.setattr(growth.Growth, "add", lambda self, state, theta: asked.append((state.free_energy, theta)))
