@@ -10,13 +10,13 @@ of any task; ``conjugate_kernels``, of any activation, with its ``gaussian_avera
 in the labels.
 
 Endpoint supervision, RNN and DNN: ``incoherent``, the diagonal branch; ``stability``, its sectors of equal lag;
-``critical_point``, with the amplitude by ``landau`` and ``landau_closed_form``; ``coexistence``, fold and equal free
-energy; ``coherent_branch``, T = 4, by ``coherent_elimination``, with ``coherent_hessian``; ``coherent_curve``, T = 5;
+``critical_point``, with the amplitude by ``landau`` and ``looped``; ``coexistence``, fold and equal free energy;
+``coherent_branch``, T = 4, any ρ, by ``coherent_elimination``, with ``coherent_hessian``; ``coherent_curve``, T = 5;
 ``complete_states``, that none is missing; ``learning_onset``, ``learning_transition`` and ``learning_coherence``.
 
 Beyond: sharing matrices (``sharing_stability``, ``sharing_transition``, ``sharing_groups``, ``sharing_landau``,
-``sharing_tricritical``, ``looped``, ``coherent_sharing``); skip connections (``skip_tied``, ``skip_untied``,
-``skip_unfolding``, ``skip_cusps``, ``depth_limit``); outputs (``several_outputs``, ``orthogonal_outputs``).
+``sharing_tricritical``, ``looped``); skip connections (``skip_tied``, ``skip_untied``, ``skip_unfolding``,
+``skip_cusps``, ``depth_limit``); outputs (``several_outputs``, ``orthogonal_outputs``).
 
 What follows from a kernel: W's ``outliers``, ``outlier_signals``, ``singular_values`` and ``teacher_spectrum``. Finite
 width: ``fluctuations``, ``one_loop``, ``phase_odds``.

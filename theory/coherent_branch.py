@@ -1,15 +1,15 @@
-"""The complete temporally coherent branch at T = 4: linear network, RNN, endpoint supervision.
+"""The complete temporally coherent branch at T = 4: linear network, endpoint supervision, any sharing of the two W.
 
-See docs/theory.md section 5.
+See docs/theory.md sections 5 and 10. After scaling (``theory.sharing``) the sharing matrix has one entry, the
+correlation ρ of the two W: 1 for the RNN. In units ``u = v = w = 1``, with ``s = H^{11} > (1+ρ)/ρ`` as parameter,
 
-With ``s = H^{11}`` as the one parameter, in units ``u = v = w = 1``,
+``H^{22} = (1+ρ)s(s-1)``, ``H^{33} = (1+ρ)²s(s-1)²``, ``(H^{12})² = (1+ρ)s(s-1)(s-(1+ρ)/ρ)``, ``H^{23} = (1+ρ)s
+H^{12}``, ``H^{13} = (1+ρ)s(s-(1+ρ)/ρ)``, ``λ = (H^{33}+κ)²/((1+ρ)²s(s-1))``,
 
-``H^{22} = 2s(s-1)``, ``H^{33} = 4s(s-1)²``, ``(H^{12})² = 2s(s-1)(s-2)``, ``H^{23} = 2s H^{12}``, ``H^{13} = 2s(s-2)``,
-``λ = (H^{33}+κ)²/(4s(s-1))``, ``s > 2``,
-
-and every positive definite stationary kernel with ``H^{12} ≠ 0`` is of this form: for these the steps of
-``solve_stationarity`` only divide by positive quantities. At s = 2 the branch leaves the incoherent one. In other units
-``H^{ts}`` is ``u w^{(t+s)/2-1}`` times as large, W's outlier √w times, λ and F are the same, and κ is what
+and every positive definite stationary kernel with ``H^{12} ≠ 0`` is of this form (``theory.coherent_elimination``). At
+``s = (1+ρ)/ρ`` the branch leaves the incoherent one. λ(s) has a fold where ``κ = (1+ρ)²s(s-1)²(4s-1)/(2s-1)``, which
+rises with s from the tricritical κ: one fold for stronger noise, none for weaker. In other units ``H^{ts}`` is
+``u w^{(t+s)/2-1}`` times as large, W's outlier √w times, λ and F are the same, and κ is what
 ``theory.kernel.normalised_noise`` says.
 """
 
@@ -31,19 +31,21 @@ from sympy import (
     diff,
     expand,
     factor,
-    factor_list,
     fraction,
     log,
     oo,
     sqrt,
-    sympify,
     together,
 )
 
 from theory import symbols
-from theory.coherent_elimination import SIZE, simplified_logs, solve_stationarity, unit_free_energy
 from theory.display import Equations, Typeset
+from theory.landau import require_noise
 from theory.typesetting import Row, over_times
+
+#: Index of the last output, and number of hidden times.
+HORIZON = 4
+SIZE = HORIZON - 1
 
 
 @dataclass(frozen=True)
@@ -54,30 +56,31 @@ class CoherentBranch(Typeset):
 
     Attributes:
         parameter: ``s = H^{11}/u``.
-        domain: ``s > 2``; s = 2 is the critical point.
+        start: ``(1+ρ)/ρ``, the critical point; the branch is ``s > start``.
         signal: ``λ(s)``.
         kernel: ``H^{ts}`` for ``1 ≤ t ≤ s ≤ 3``, by its two times.
         free_energy: ``F`` (zero on the prior's kernel at λ = 0).
-        outlier: the eigenvalue of W that leaves the bulk, ``H^{23}/H^{22}``; the bulk's radius is √w.
-        second_eigenvalue: the other root of ``z² - c₂z - c₁``: 0, inside the bulk for all s.
+        fold_noise: the κ at which λ(s) has a fold at this s.
+        outlier: the one eigenvalue of either W that leaves the bulk, ``H^{23}/H^{22}``; the bulk's radius is √w.
         noise: κ.
     """
 
     parameter: Symbol
-    domain: Interval
+    start: Expr
     signal: Expr
     kernel: Mapping[tuple[int, int], Expr]
     free_energy: Expr
+    fold_noise: Expr
     outlier: Expr
-    second_eigenvalue: Expr
     noise: Expr
 
     def __post_init__(self) -> None:
-        allowed = {self.parameter} | self.noise.free_symbols
-        for expression in (self.signal, self.free_energy, self.outlier, *self.kernel.values()):
-            if not expression.free_symbols <= allowed:
-                raise ValueError(f"branch: {expression} is no function of {self.parameter} and κ alone")
         object.__setattr__(self, "kernel", MappingProxyType(dict(self.kernel)))
+
+    @property
+    def domain(self) -> Interval:
+        """``s > start``."""
+        return Interval.open(self.start, oo)
 
     def equations(self) -> Equations:
         """λ, the kernel, F and W's outlier in the branch's parameter, and its range."""
@@ -94,63 +97,50 @@ class CoherentBranch(Typeset):
         return ImmutableMatrix(SIZE, SIZE, lambda i, j: self.kernel[min(i, j) + 1, max(i, j) + 1])
 
     def stability(self) -> Expr:
-        """``4s(s-1)²(4s-1) - κ(2s-1)`` at ``u = v = w = 1``, of the sign of ``dλ/ds``: the branch is stable where > 0.
+        """``(1+ρ)²s(s-1)²(4s-1) - κ(2s-1)``, of the sign of ``dλ/ds``: the branch is stable where > 0.
 
-        Its zero is a fold, at s > 2 only if κ > 56/3: below that, λ grows all along the branch.
+        Without noise ``4s-1``, all that can change its sign. At ρ = 1 the zero is at s > 2 only if κ > 56/3: below
+        that, λ grows all along the branch.
         """
-        slope = factor(diff(self.signal, self.parameter))
-        numerator = fraction(together(slope))[0]
-        # λ and dλ/ds share the positive H^{33} + κ
-        reach = fraction(together(self.kernel[3, 3] + self.noise))[0]
-        quotient = factor(cancel(numerator / reach))
-        return _changing_sign(quotient)
+        rise, fall = fraction(self.fold_noise)
+        return 4 * self.parameter - 1 if self.noise == 0 else expand(rise - self.noise * fall)
 
 
-def _changing_sign(expression: Expr) -> Expr:
-    """The numerator without its positive constant; the denominator has powers of s and s - 1."""
-    constant, factors = factor_list(fraction(together(expression))[0])
-    result: Expr = Integer(1)
-    for base, power in factors:
-        result *= base**power
-    return result if constant > 0 else -result
+def coherent_branch(kappa: Expr = symbols.kappa, rho: Expr = Integer(1)) -> CoherentBranch:  # noqa: B008
+    """The coherent branch at T = 4 in units ``u = v = w = 1``, for the correlation ρ in (0, 1] of the two W.
 
-
-def coherent_branch(kappa: Expr = symbols.kappa) -> CoherentBranch:
-    """The coherent branch at T = 4 in units ``u = v = w = 1``, for symbolic or numeric κ ≥ 0.
+    Args:
+        kappa: an exact number ≥ 0, or the symbol.
+        rho: an exact number, or the symbol; 1, the RNN, unless given.
 
     Raises:
-        ValueError: for a negative κ.
+        ValueError: for an inexact or negative κ.
 
     Example:
         >>> from theory import coherent_branch
         >>> coherent_branch(1).signal
         (4*s*(s - 1)**2 + 1)**2/(4*s*(s - 1))
     """
-    kappa = sympify(kappa, rational=True)
-    if kappa.is_nonnegative is False or not kappa.is_real:
-        raise ValueError(f"kappa: is {kappa}; accepted: a number ≥ 0 or the symbol κ")
-    s = symbols.s
-    solution = solve_stationarity()
-    odd = sqrt(solution.kernel[1, 2])
-    kernel = dict(solution.kernel) | {(1, 2): odd, (2, 3): solution.kernel[2, 3] * odd}
-    reach = kernel[3, 3] + kappa
-    signal = solution.stress * reach**2
-    functional = unit_free_energy()
-    values = {symbols.kernel_entry(*times): value for times, value in kernel.items()}
-    rational = factor(cancel(expand(together(functional.terms["trace"].subs(values)))))
-    logarithm = simplified_logs(functional.terms["log_determinant"].subs(values))
-    # ½λ/(H^{33}+κ) = ½μ(H^{33}+κ).
-    energy = factor(solution.stress * kernel[3, 3] / 2)
-    slope = sqrt(factor(cancel(kernel[2, 3] ** 2 / kernel[2, 2] ** 2)))
+    s, noise = symbols.s, require_noise(kappa)
+    start, scale = (1 + rho) / rho, (1 + rho) ** 2
+    last, drive = scale * s * (s - 1) ** 2, scale * s * (s - 1)
+    order_parameter = sqrt((1 + rho) * s * (s - 1) * (s - start))
     return CoherentBranch(
         parameter=s,
-        domain=Interval.open(2, oo),
-        signal=signal,
-        kernel=kernel,
-        free_energy=factor(energy + rational) + solution.stress * kappa / 2 + logarithm,
-        outlier=slope,
-        second_eigenvalue=Integer(0),
-        noise=kappa,
+        start=start,
+        signal=(last + noise) ** 2 / drive,
+        kernel={
+            (1, 1): s,
+            (1, 2): order_parameter,
+            (1, 3): (1 + rho) * s * (s - start),
+            (2, 2): (1 + rho) * s * (s - 1),
+            (2, 3): (1 + rho) * s * order_parameter,
+            (3, 3): last,
+        },
+        free_energy=factor(2 * s - 2) + noise / (2 * drive) - log(scale * s / rho**2) / 2,
+        fold_noise=scale * s * (s - 1) ** 2 * (4 * s - 1) / (2 * s - 1),
+        outlier=sqrt((1 + rho) * s * (s - start) / (s - 1)),
+        noise=noise,
     )
 
 

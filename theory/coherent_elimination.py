@@ -1,196 +1,107 @@
-"""Exact elimination of the stationary kernels at T = 4: linear network, RNN, endpoint supervision.
+"""Exact elimination of the stationary kernels at T = 4, any correlation ρ of the two W (docs/theory.md section 10).
 
-See docs/theory.md section 5.
-
-Two regressions on ``h^2`` turn the six conditions into linear equations, solved in turn. Units ``u = v = w = 1``.
+What it leaves is ``theory.coherent_branch``. Units ``u = v = w = 1``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cache
-from types import MappingProxyType
 
 from sympy import (
-    Dummy,
     Expr,
-    Integer,
-    Poly,
+    ImmutableMatrix,
     Symbol,
     cancel,
     diff,
-    expand,
     factor,
-    factor_list,
-    fraction,
     log,
-    sympify,
-    together,
+    sqrt,
 )
 
 from theory import symbols
-from theory.free_energy import FreeEnergy, endpoint_free_energy
-
-HORIZON = 4
-SIZE = HORIZON - 1
-
-
-@dataclass(frozen=True)
-class Elimination:
-    """The solution of the stationarity conditions, step by step, in the regression coordinates.
-
-    Attributes:
-        steps: ``(unknown, value)`` in the order of elimination; each value follows from one linear equation.
-        kernel: ``(H^{12})²`` under the key ``(1, 2)``, ``H^{23}/H^{12}`` under ``(2, 3)``, the entries themselves under
-            the other keys, in s.
-        stress: ``μ = λ/(H^{33}+κ)²`` in s.
-    """
-
-    steps: tuple[tuple[Expr, Expr], ...]
-    kernel: Mapping[tuple[int, int], Expr]
-    stress: Expr
-
-
-def regression_coordinates() -> dict[Symbol, Expr]:
-    """The kernel of T = 4 by the regressions of ``h^1`` and ``h^3`` on ``h^2``.
-
-    ``H^{22} = c``, ``H^{12} = cp``, ``H^{23} = cq``, ``H^{11} = α + cp²``, ``H^{33} = δ + cq²``,
-    ``H^{13} = γ + cpq``: one to one, and H is positive definite exactly if α, c, δ > 0 and
-    ``γ² < αδ`` (``|H| = c(αδ - γ²)``).
-    """
-    c, p, q = symbols.c, symbols.p, symbols.q
-    entry = symbols.kernel_entry
-    return {
-        entry(1, 1): symbols.alpha + c * p**2,
-        entry(1, 2): c * p,
-        entry(1, 3): symbols.gamma + c * p * q,
-        entry(2, 2): c,
-        entry(2, 3): c * q,
-        entry(3, 3): symbols.delta + c * q**2,
-    }
-
-
-def unit_free_energy() -> FreeEnergy:
-    """The RNN's free energy at T = 4 in units ``u = v = w = 1``."""
-    return endpoint_free_energy(HORIZON, "rnn").units()
-
-
-def coordinate_stationarity() -> dict[Symbol, Expr]:
-    """Twice the derivative of F by each regression coordinate, with ``μ = λ/(H^{33}+κ)²`` for the energy's part.
-
-    ``∂(energy)/∂H^{33} = -½μ`` and no other entry enters the energy, so ``∂F/∂θ = ∂S/∂θ - ½μ ∂H^{33}/∂θ`` with S the
-    two entropy terms.
-    """
-    functional = unit_free_energy()
-    coordinates = regression_coordinates()
-    last = symbols.kernel_entry(SIZE, SIZE)
-    if functional.energy.free_symbols & set(functional.variables) != {last}:
-        raise ArithmeticError("the energy depends on kernel entries other than the last diagonal one")
-    stress = -2 * diff(functional.energy, last)
-    if cancel(stress - symbols.signal / (last + symbols.kappa) ** 2) != 0:
-        raise ArithmeticError("the derivative of the energy is not -μ/2")
-    entropy = simplified_logs(functional.entropy.subs(coordinates))
-    return {
-        x: cancel(2 * diff(entropy, x) - symbols.mu * diff(coordinates[last], x))
-        for x in (symbols.gamma, symbols.q, symbols.delta, symbols.p, symbols.alpha, symbols.c)
-    }
-
-
-def simplified_logs(expression: Expr) -> Expr:
-    """Logarithms with cancelled arguments; elsewhere rational."""
-    return expression.replace(log, lambda argument: log(factor(cancel(argument))))
-
-
-def _solve_linear(equation: Expr, unknown: Expr, nonzero: Iterable[Expr]) -> Expr:
-    """The solution of ``equation = 0``, whose numerator is linear in the unknown but for factors in ``nonzero``.
-
-    Raises:
-        ArithmeticError: if another factor remains, or none that contains the unknown.
-    """
-    numerator = fraction(together(equation))[0]
-    allowed = [sympify(x) for x in nonzero]
-    rest: Expr = Integer(1)
-    for base, power in factor_list(numerator)[1]:
-        if not any(expand(base - x) == 0 or expand(base + x) == 0 for x in allowed):
-            rest *= base**power
-    polynomial = Poly(rest, unknown)
-    if polynomial.degree() != 1:
-        raise ArithmeticError(f"{rest} is not linear in {unknown}")
-    slope, constant = polynomial.all_coeffs()
-    return factor(-constant / slope)
+from theory.claims import assert_zero
+from theory.coherent_branch import coherent_branch
+from theory.kernel import kernel_matrix
+from theory.sharing import forward_covariance
 
 
 @cache
-def solve_stationarity() -> Elimination:
-    """Solve the six stationarity conditions at T = 4 exactly, by six linear equations in turn.
+def assert_elimination() -> None:
+    """Find every stationary kernel with ``H^{12} ≠ 0`` from the free energy for any ρ in (0, 1], and assert each step.
 
-    1. ``γ = 0``: given ``h^2``, ``h^1`` and ``h^3`` are uncorrelated. ``H^{13}`` enters through ``ln|H|`` alone.
-    2. ``∂/∂H^{23}`` gives ``q/δ = p/α``. So p and q vanish together (the incoherent branch), or ``q = ηp``, ``δ = ηα``
-       with η > 0.
-    3. ``∂/∂p = 0`` is linear in α: with ``x = pq``, ``α = cη(1-x)/(c+η)``, hence x < 1.
-    4. ``∂/∂δ = 0`` is linear in μ.
-    5. ``∂/∂α = 0`` is linear in 1 - x: ``(1-x) c(η²-c-η) = η(c+η)``, hence ``η² - c - η > 0``.
-    6. ``∂/∂c = 0`` is linear in c: ``c = η(η-2)/2``. And ``η = 2s``.
-
-    The condition ``∂/∂q = 0`` was used in 2 and is checked at the end, like all others.
+    1. ``H^{13}`` occurs in ``-½ ln|H|`` only: given time 2, times 1 and 3 are uncorrelated,
+       ``H^{13} = H^{12}H^{23}/H^{22}``. Then with ``P = H^{11}H^{22}-(H^{12})²``, ``Q = H^{22}H^{33}-(H^{23})²``,
+       ``D = H^{11}H^{22}-ρ²(H^{12})²``, all positive,
+       ``2F = λ/(H^{33}+κ) + H^{11} + [(H^{22})²-2ρH^{12}H^{23}+H^{11}H^{33}]/D - ln(PQ/(H^{22}D))``.
+    2. Let ``x = (H^{12})²/(H^{11}H^{22})``, in (0, 1), ``k = H^{22}/H^{11}`` and ``y = Q/D``, positive. ``∂/∂H^{23}``
+       gives ``H^{23} = ρyH^{12}``, hence ``H^{33} = H^{11}[(1-ρ²x)y + ρ²xy²]``, and ``∂/∂H^{33}`` the stress
+       ``λ/(H^{33}+κ)²``.
+    3. ``∂/∂H^{12}`` (divided by it) and ``∂/∂H^{22}`` are free of the scale ``H^{11}``; eliminating one linear equation
+       leaves k linear in y, and a quadratic equation for y that factorises, ``y = (1±ρ)²/(ρ²(1-x))``.
+    4. k is positive for the upper sign only: ``k = (1+ρ)(1+ρx)/(ρ(1-x))``. ``∂/∂H^{11}`` is linear in ``H^{11}``.
 
     Raises:
-        ArithmeticError: if a step fails, which would mean that the free energy is not the one it is.
+        ArithmeticError: if a step fails.
     """
-    alpha, c, delta, gamma = symbols.alpha, symbols.c, symbols.delta, symbols.gamma
-    p, q, eta, mu, s = symbols.p, symbols.q, symbols.eta, symbols.mu, symbols.s
-    conditions = coordinate_stationarity()
-    if _solve_linear(conditions[gamma], gamma, ()) != 0:
-        raise ArithmeticError("the residual covariance of times 1 and 3 does not vanish")
-    at_zero = {x: cancel(value.subs(gamma, 0)) for x, value in conditions.items()}
+    rho, lam, kappa, s = symbols.rho, symbols.signal, symbols.kappa, symbols.s
+    H: ImmutableMatrix = kernel_matrix(3)
+    h11, h12, h13, h22, h23, h33 = H[0, 0], H[0, 1], H[0, 2], H[1, 1], H[1, 2], H[2, 2]
+    units = {symbols.u: 1, symbols.w: 1}
+    C = forward_covariance(H, ImmutableMatrix([[1, rho], [rho, 1]])).subs(units)
+    P, Q, D = h11 * h22 - h12**2, h22 * h33 - h23**2, h11 * h22 - rho**2 * h12**2
+    trace = cancel((H * C.inv()).trace())
+    reduced = lam / (h33 + kappa) + h11 + (h22**2 - 2 * rho * h12 * h23 + h11 * h33) / D - log(P * Q / (h22 * D))
+    uncorrelated = h12 * h23 / h22
+    x, y, k, a = (Symbol(name, positive=True) for name in ("x", "y", "k", "a"))
+    place = {h11: a, h22: k * a, h12: a * sqrt(x * k), h23: rho * y * a * sqrt(x * k)}
+    last = a * ((1 - rho**2 * x) * y + rho**2 * x * y**2)
+    mu = (1 - k / y) / (k * a * (1 - rho**2 * x))
 
-    # ∂/∂H^{23} at fixed H^{22}, H^{33}: q moves by dH^{23}/c and δ = H^{33} - cq² by -2q dH^{23}.
-    along_23 = cancel(at_zero[q] - 2 * c * q * at_zero[delta])
-    delta_value = _solve_linear(along_23.subs(q, eta * p), delta, (p, c))
-    # From here on the equations contain p only through p² (one of them after division by p): p² = x/η, x = pq.
-    y = Dummy("y", positive=True)  # y = 1 - x
-    reduced = {}
-    for x in (p, alpha, c, delta):
-        condition = at_zero[x] / p if x == p else at_zero[x]
-        condition = cancel(condition.subs({q: eta * p}).subs(delta, delta_value))
-        reduced[x] = cancel(expand(condition).subs(p**4, (1 - y) ** 2 / eta**2).subs(p**2, (1 - y) / eta))
-        if reduced[x].has(p):
-            raise ArithmeticError(f"the condition of {x} is not even in p")
+    def condition(entry: Expr) -> Expr:
+        """``2∂F/∂entry`` at step 2, the energy by its stress."""
+        slope = diff(reduced - lam / (h33 + kappa), entry) - (mu if entry == h33 else 0)
+        return factor(cancel(slope.subs(place | {h33: last}, simultaneous=True)))
 
-    alpha_value = _solve_linear(reduced[p], alpha, (eta,))
-    positive = (eta, c, alpha, y, c + eta)
-    mu_value = _solve_linear(reduced[delta].subs(alpha, alpha_value), mu, positive)
-    y_value = _solve_linear(reduced[alpha].subs(alpha, alpha_value), y, positive)
-    last = reduced[c].subs(mu, mu_value).subs(alpha, alpha_value).subs(y, y_value)
-    c_value = _solve_linear(last, c, (*positive, eta**2 - c - eta))
-
-    def in_s(expression: Expr) -> Expr:
-        for name, value in ((delta, delta_value), (alpha, alpha_value), (mu, mu_value), (y, y_value), (c, c_value)):
-            expression = expression.subs(name, value)
-        return factor(cancel(expression.subs(eta, 2 * s)))
-
-    square = in_s((1 - y) / eta)
-    regression = {alpha: in_s(alpha), delta: in_s(delta), c: in_s(c), gamma: Integer(0), mu: in_s(mu)}
-    for x, condition in at_zero.items():
-        condition = condition / p if x in (p, q) else condition
-        value = cancel(cancel(condition.subs(q, 2 * s * p)).subs(regression))
-        if cancel(expand(fraction(value)[0]).subs(p**4, square**2).subs(p**2, square)) != 0:
-            raise ArithmeticError(f"the condition of {x} does not hold on the branch")
-    kernel = {
-        (1, 1): factor(regression[alpha] + regression[c] * square),
-        (1, 2): factor(regression[c] ** 2 * square),
-        (1, 3): factor(2 * s * regression[c] * square),
-        (2, 2): regression[c],
-        (2, 3): 2 * s,
-        (3, 3): factor(regression[delta] + 4 * s**2 * regression[c] * square),
+    upper, lower = ((1 + sign * rho) ** 2 / (rho**2 * (1 - x)) for sign in (1, -1))
+    correlated, alone = condition(h12), condition(h22)
+    # ∂/∂H12 gives N/D of the bracket, and ∂/∂H22 with it k, linear in y
+    bracket = 1 - (1 - rho**2 * x) / (rho**2 * (1 - x))
+    slope = (y * (1 + rho**2 * x) - (1 - bracket) * (1 - rho**2)) / 2
+    quotient = (h22**2 - 2 * rho * h12 * h23 + h11 * h33) / D
+    share = cancel(quotient.subs(place | {h33: last}, simultaneous=True))
+    size = k * a**2 * (1 - rho**2 * x)  # D
+    quadratic = share.subs(k, slope) - (y + bracket)
+    claims = {
+        "the determinant of C": C.det() - D,
+        "times 1 and 3": diff(H.det(), h13).subs(h13, uncorrelated),
+        "the determinant of H": H.det().subs(h13, uncorrelated) - P * Q / h22,
+        "the trace": trace - (h11 + (h22**2 - 2 * rho * h12 * h23 + h11 * h33) / D),
+        "y": (Q / D).subs(place | {h33: last}, simultaneous=True) - y,
+        "H23": condition(h23),
+        "the stress": condition(h33),
+        "H12": correlated * size / (2 * rho**2 * a * sqrt(x * k)) - (share - y - bracket),
+        "H22": alone * size / a + (share - y - bracket) - 2 * (k - slope),
+        "the quadratic": quadratic * slope * (1 - rho**2 * x) * 4 * rho**4 * (1 - x) ** 2
+        + (1 - rho**2 * x) ** 2 * rho**4 * (1 - x) ** 2 * (y - upper) * (y - lower),
     }
-    steps = (
-        (gamma, Integer(0)),
-        (delta, delta_value),
-        (alpha, alpha_value.subs(y, 1 - p * q)),
-        (mu, mu_value),
-        (1 - p * q, y_value),
-        (c, c_value),
-    )
-    return Elimination(steps=steps, kernel=MappingProxyType(kernel), stress=regression[mu])
+    assert_zero(claims)
+    branch = coherent_branch(kappa, rho)
+    solved = {y: upper, k: (1 + rho) * (1 + rho * x) / (rho * (1 - x)), a: (1 + rho) / (rho * (1 - x))}
+    ends = {
+        "k": factor(slope.subs(y, upper)) - solved[k],
+        "k for the lower sign": factor(slope.subs(y, lower)) + (1 - rho) * (1 - rho * x) / (rho * (1 - x)),
+        "H11": condition(h11).subs(solved, simultaneous=True),
+    }
+    parameter = {x: 1 - (1 + rho) / (rho * s)}
+    for times, entry in (((1, 1), h11), ((2, 2), h22), ((1, 2), h12**2), ((2, 3), h23 / h12), ((3, 3), h33)):
+        value = entry.subs(place | {h33: last}, simultaneous=True).subs(solved, simultaneous=True).subs(parameter)
+        claimed = branch.kernel[times]
+        claimed = claimed**2 if times == (1, 2) else claimed / branch.kernel[1, 2] if times == (2, 3) else claimed
+        ends[f"H{times}"] = value - claimed
+    ends["H(1, 3)"] = branch.kernel[1, 3] * branch.kernel[2, 2] - branch.kernel[1, 2] * branch.kernel[2, 3]
+    stress = mu.subs(solved, simultaneous=True).subs(parameter)
+    ends["the signal"] = branch.signal - stress * (branch.kernel[3, 3] + kappa) ** 2
+    entries = {H[t - 1, u - 1]: value for (t, u), value in branch.kernel.items()}
+    free = (reduced - 3).subs(lam, branch.signal).subs(entries, simultaneous=True) / 2
+    ends["F"] = free.subs({rho: Symbol("half") / 2}) - branch.free_energy.subs({rho: Symbol("half") / 2})
+    assert_zero(ends)

@@ -26,9 +26,8 @@ from sympy import (
 from sympy.polys.matrices import DomainMatrix
 
 from theory import symbols
-from theory.coherent_branch import CoherentBranch
-from theory.coherent_elimination import unit_free_energy
-from theory.free_energy import FreeEnergy
+from theory.coherent_branch import HORIZON, CoherentBranch
+from theory.free_energy import FreeEnergy, endpoint_free_energy
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ class ParityField:
 
 def parity_field(branch: CoherentBranch) -> ParityField:
     """Set up the evaluation on a branch in units ``u = v = w = 1``."""
-    functional = unit_free_energy().subs({symbols.kappa: branch.noise})
+    functional = endpoint_free_energy(HORIZON).units().subs({symbols.kappa: branch.noise})
     odd = Dummy("b", positive=True)
     field = QQ.frac_field(branch.parameter, odd)
     values = {symbols.kernel_entry(*times): value for times, value in branch.kernel.items()}

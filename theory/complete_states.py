@@ -14,7 +14,7 @@ diagonal, hence H. On a diagonal kernel the interior conditions ``h_{t+1} = h_t�
 whose positive roots are the stationary kernels, one each. At T = 3 the RNN has the same free energy.
 
 RNN at T = 4. Kernels with ``H^{12} = 0`` are diagonal as well; those with ``H^{12} ≠ 0`` lie on the coherent branch
-(``theory.coherent_elimination``, which divides by positive quantities only), at the roots ``s > 2`` of
+(``theory.coherent_elimination``), at the roots ``s > 2`` of
 
 ``g(s) = (4s(s-1)²+κ)² - 4λ s(s-1) = 0``.
 
@@ -25,16 +25,30 @@ interval of rationals at whose ends the polynomial has different signs.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from mpmath import mp, workdps
-from sympy import Expr, Float, Integer, Poly, Rational, Symbol, cancel, expand, fraction, log, solve, sympify, together
+from sympy import (
+    Expr,
+    Float,
+    Integer,
+    Poly,
+    Rational,
+    Symbol,
+    cancel,
+    diff,
+    expand,
+    fraction,
+    log,
+    solve,
+    sympify,
+    together,
+)
 from sympy.polys.matrices import DomainMatrix
 
 from theory import symbols
-from theory.coherent_branch import CoherentBranch, coherent_branch
-from theory.coherent_elimination import coordinate_stationarity, solve_stationarity
+from theory.coherent_branch import HORIZON, coherent_branch
+from theory.coherent_elimination import assert_elimination
 from theory.free_energy import UNITS, endpoint_free_energy
 from theory.incoherent import incoherent_branch
 from theory.kernel import require_architecture, require_horizon
@@ -127,14 +141,9 @@ def _incoherent_states(T: int, signal: Rational, noise: Rational, arch: str, dig
     return states
 
 
-@cache
-def _coherent_branch() -> CoherentBranch:
-    return coherent_branch()
-
-
 def _coherent_states(signal: Rational, noise: Rational, digits: int) -> list[StationaryState]:
     """The roots s > 2 of g. λ(s) rises on minima of F and falls on saddle points with one negative direction."""
-    branch = _coherent_branch()
+    branch = coherent_branch()
     s, place = branch.parameter, {symbols.kappa: noise}
     polynomial = _numerator(branch.signal.subs(place) - signal, s)
     states = []
@@ -234,14 +243,13 @@ def _assert_equal_ratios(T: int, arch: str) -> None:
 def _assert_coherent_or_diagonal() -> None:
     """RNN at T = 4: every stationary kernel is diagonal or on the coherent branch.
 
-    ``solve_stationarity`` does so for ``p ≠ 0``. Here: γ = 0 always; by ``∂F/∂H^{23}``, p and q vanish together;
-    and then H is diagonal.
+    ``assert_elimination`` shows it for ``H^{12} ≠ 0``. By ``∂F/∂H^{23}``, which is linear in it, and ``∂F/∂H^{13}``
+    there, ``H^{23}`` and ``H^{13}`` vanish with ``H^{12}``. Here: F is the one that it begins with.
     """
-    solve_stationarity()
-    alpha, c, delta, gamma, p, q = (getattr(symbols, x) for x in ("alpha", "c", "delta", "gamma", "p", "q"))
-    conditions = coordinate_stationarity()
-    if solve(conditions[gamma], gamma) != [0]:
-        raise ArithmeticError("the residual covariance of times 1 and 3 does not vanish")
-    along_23 = cancel((conditions[q] - 2 * c * q * conditions[delta]).subs(gamma, 0))
-    if cancel(along_23 - 2 * c * (q / delta - p / alpha)) != 0:
-        raise ArithmeticError("the condition of H^{23} is not q/δ = p/α")
+    assert_elimination()
+    functional = endpoint_free_energy(HORIZON, "rnn").units()
+    H, C = functional.kernel, functional.covariance
+    start = (H * C.inv()).trace() / 2 - log(H.det() / C.det()) / 2 - Rational(HORIZON - 1, 2)
+    start += symbols.signal / (H[2, 2] + symbols.kappa) / 2
+    if any(cancel(diff(functional.total - start, entry)) != 0 for entry in functional.variables):
+        raise ArithmeticError("the free energy of the RNN at T = 4 is not the one whose states are eliminated")

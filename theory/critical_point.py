@@ -8,7 +8,7 @@ ratio ``r_c = (T-2)/(T-3)`` at which the lag-1 sector is singular (``theory.stab
 ``λ_c = (r_c^n + κ)²/((T-3) r_c^n)``, ``H^{tt} = r_c^t``.
 
 The order of the transition follows from the Landau expansion there (``theory.landau`` for an integer T,
-``theory.landau_closed_form`` for a symbolic one). With ``ζ = r_c^n/(r_c^n + κ)`` the amplitude is
+``theory.looped`` with one layer for a symbolic one). With ``ζ = r_c^n/(r_c^n + κ)`` the amplitude is
 
 ``A = -2(n-1)(n-2) r_c^{n-1} ζ² / (n + 2(n²-6n+4)ζ)``,
 
@@ -21,14 +21,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from sympy import Expr, Rational, Symbol, factor, powsimp, radsimp, simplify
+from sympy import Expr, Integer, Rational, Symbol, factor, powsimp, radsimp, simplify
 
 from theory import symbols
 from theory.display import Equations, Typeset
 from theory.incoherent import critical_ratio
 from theory.kernel import require_horizon
 from theory.landau import landau_expansion, require_noise
-from theory.landau_closed_form import quartic_coefficient
+from theory.looped import assert_quartic, reduced_quartic
 from theory.oriented import oriented, positive_sum
 from theory.typesetting import PowerSeries, Row, over_times
 
@@ -192,6 +192,14 @@ def closed_form_amplitude(T: int | Symbol, kappa: Expr = symbols.kappa) -> Expr:
     return 2 * (T - 2) * (T - 3) * ratio ** (T - 2) / ((1 + kappa * ratio ** (1 - T)) * continuity(T, kappa))
 
 
+def quartic_coefficient() -> Expr:
+    """``b`` of F in the critical mode: ``theory.looped`` with one layer, ``-(n + 2(n²-6n+4)ζ)/(2(n-1)(2nζ-1))``."""
+    n, zeta = symbols.n, symbols.zeta
+    ratio = critical_ratio(n + 1)
+    spread = n - (n - 1) * ratio + 2 * n * (ratio - 1) * zeta
+    return factor(reduced_quartic(False, n - 1, Integer(1)) / spread)
+
+
 @cache
 def assert_closed_form_amplitude() -> None:
     """Derive A from the quartic coefficient for symbolic n, and assert ``closed_form_amplitude``.
@@ -203,7 +211,8 @@ def assert_closed_form_amplitude() -> None:
         ArithmeticError: if the closed form is not what follows.
     """
     n, zeta, T = symbols.n, symbols.zeta, symbols.T
-    bend = quartic_coefficient().quartic * (n - 1) / (n - 2)
+    assert_quartic(False)
+    bend = quartic_coefficient() * (n - 1) / (n - 2)
     # λ = (r-1)(r^n+κ)²/r^n: d ln λ/dr = 1/(r-1) + (n/r)(2ζ-1), and λ_c = r_c^n/((n-2)ζ²)
     log_slope = (n - 2) + n * (n - 2) / (n - 1) * (2 * zeta - 1)
     derived = (n - 2) * zeta**2 / (log_slope * bend)

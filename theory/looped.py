@@ -21,11 +21,10 @@ from __future__ import annotations
 
 from functools import cache
 
-from sympy import Expr, Piecewise, Symbol, factor, sympify
+from sympy import Add, Expr, Piecewise, Poly, Rational, Symbol, bernoulli, binomial, factor, sympify
 
 from theory import symbols
 from theory.claims import assert_zero
-from theory.landau_closed_form import time_sum
 
 _t = symbols.t
 #: Number p of distinct layers, and m = n - p, of which the formulas are rational functions.
@@ -76,6 +75,22 @@ def amplitude_squared(T: int | Symbol, p: int) -> Expr:
     """``A = (m-1)/m · ζ² r^{m+1}/(p + qζ)`` in ``(H^{n,n-p})² = A (λ-λ_c) + …``."""
     m = T - 1 - sympify(p)
     return (m - 1) / m * symbols.zeta**2 * (m / (m - 1)) ** (m + 1) / reduced_quartic_at(T, p)
+
+
+def _power_sum(power: int, upper: Expr) -> Expr:
+    """``Σ_{t=1}^{upper} t^power``, Faulhaber's formula."""
+    return Add(
+        *(
+            Rational((-1) ** j * binomial(power + 1, j) * bernoulli(j, 0), power + 1) * upper ** (power + 1 - j)
+            for j in range(power + 1)
+        )
+    )
+
+
+def time_sum(summand: Expr, upper: Expr) -> Expr:
+    """``Σ_{t=1}^{upper}`` of a polynomial in t."""
+    terms = Poly(summand, _t).terms()
+    return Add(*(coefficient * _power_sum(power, upper) for (power,), coefficient in terms))
 
 
 @cache

@@ -12,13 +12,28 @@ Outside the bulk, the eigenvalues of W are those of the regression matrix ``H₋
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
-from sympy import Expr, ImmutableMatrix, Poly, cancel, factor, fraction, radsimp, together
+from sympy import (
+    Expr,
+    ImmutableMatrix,
+    Integer,
+    Poly,
+    Symbol,
+    cancel,
+    expand,
+    factor,
+    fraction,
+    radsimp,
+    sqrt,
+    together,
+)
 
 from theory import symbols
-from theory.coherent_branch import coherent_branch
-from theory.coherent_elimination import HORIZON
+from theory.claims import assert_zero
+from theory.coherent_branch import HORIZON, coherent_branch
 from theory.display import Equations, Typeset
 
 
@@ -87,28 +102,68 @@ def outlier_threshold(kappa: Expr = symbols.kappa, T: int = HORIZON) -> OutlierT
     """
     if T != HORIZON:
         raise ValueError(f"T: is {T}; accepted: {HORIZON}")
-    branch = coherent_branch(kappa)
-    s, noise = branch.parameter, branch.noise
-    condition = Poly(fraction(together(branch.outlier**2 - 1))[0], s)
-    roots = [root for root in condition.all_roots() if root.is_real and (root - 2).is_positive]
-    if len(roots) != 1:
-        raise ArithmeticError(f"{condition} has {len(roots)} roots on the branch, not one")
-    root = roots[0]
-    signal = factor(radsimp(_reduced(branch.signal, condition).subs(s, root)))
-    fold = Poly(coherent_branch().stability(), symbols.kappa)
-    largest = radsimp(_reduced(-fold.coeff_monomial(1) / fold.coeff_monomial(symbols.kappa), condition).subs(s, root))
-    numeric = not noise.free_symbols
+    branch, root = coherent_branch(kappa), outlier_start(Integer(1))
+    signal, largest = (_at(expression, branch.parameter, root) for expression in (branch.signal, branch.fold_noise))
+    numeric = not branch.noise.free_symbols
     return OutlierThreshold(
         parameter=root,
-        signal=signal,
+        signal=factor(signal),
         signal_float=float(signal) if numeric else None,
         largest_noise=largest,
-        stable=bool(noise < largest) if numeric else None,
+        stable=bool(branch.noise < largest) if numeric else None,
     )
 
 
-def _reduced(expression: Expr, condition: Poly) -> Expr:
-    """The rational function with numerator and denominator reduced modulo the polynomial its argument is a root of."""
-    parts = (Poly(part, *condition.gens).rem(condition).as_expr() for part in fraction(together(expression)))
-    top, bottom = parts
-    return top / bottom
+def _at(expression: Expr, parameter: Symbol, root: Expr) -> Expr:
+    """A rational function's value at a root with a square root in it."""
+    above, below = (expand(part.subs(parameter, root)) for part in fraction(together(expression)))
+    return radsimp(above / below)
+
+
+def outlier_start(rho: Expr = symbols.rho) -> Expr:
+    """The s beyond which the outlier is outside the bulk, the larger root of ``(1+ρ)s² - ((1+ρ)²/ρ + 1)s + 1 = 0``."""
+    linear = (1 + rho) ** 2 / rho + 1
+    return (linear + sqrt(linear**2 - 4 * (1 + rho))) / (2 * (1 + rho))
+
+
+def mean_weights(kernel: Mapping[tuple[int, int], Expr], rho: Expr, layer: int) -> ImmutableMatrix:
+    """``⟨W^(s)⟩`` given the activity, in the basis of ``h^1, h^2``: its non-zero eigenvalues are this matrix's.
+
+    Given ``W^(t)h^t = h^{t+1}``, ``⟨W^(s)⟩ = (w/N) Σ_tt' M_st C'⁻¹_tt' h^{t'+1} (h^t)ᵀ`` with ``C' = w M∘H₋``; what is
+    left of W is Gaussian, with directions of the activity projected out (docs/theory.md section 8).
+    """
+    M = ImmutableMatrix([[1, rho], [rho, 1]])
+
+    def entry(t: int, s: int) -> Expr:
+        return kernel[min(t, s), max(t, s)]
+
+    inverse = ImmutableMatrix(2, 2, lambda t, s: M[t, s] * entry(t + 1, s + 1)).inv()
+    crossed = ImmutableMatrix(2, 2, lambda t, s: entry(t + 2, s + 1))
+    return ImmutableMatrix(2, 2, lambda t, s: M[layer - 1, t] * (inverse[t, :] * crossed[:, s])[0])
+
+
+@cache
+def assert_outlier() -> None:
+    """Either W has one eigenvalue, ``H^{12}/(s-1) = H^{23}/H^{22}``, and none beside it; and where it is 1.
+
+    Raises:
+        ArithmeticError: if a step fails.
+    """
+    rho, s, h = symbols.rho, symbols.s, Symbol("h", positive=True)
+    branch = coherent_branch(rho=rho)
+    square = branch.kernel[1, 2] ** 2
+    # the order parameter by a symbol, of which only the square is known
+    kernel = dict(branch.kernel) | {(1, 2): h, (2, 3): factor(branch.kernel[2, 3] / branch.kernel[1, 2]) * h}
+    edge = (1 + rho) * s**2 - ((1 + rho) ** 2 / rho + 1) * s + 1
+    claims = {
+        "H23/H22": kernel[2, 3] / kernel[2, 2] - h / (s - 1),
+        "the outlier": branch.outlier**2 - square / (s - 1) ** 2,
+        "the threshold": (branch.outlier**2 - 1) * (s - 1) - edge,
+        "its root": edge.subs(s, outlier_start()),
+    }
+    for layer in (1, 2):
+        mean = mean_weights(kernel, rho, layer)
+        for name, value in (("trace", mean.trace() - h / (s - 1)), ("determinant", mean.det())):
+            numerator = Poly(fraction(together(value))[0], h)
+            claims[f"{name} of W{layer}"] = numerator.rem(Poly(h**2 - square, h)).as_expr()
+    assert_zero(claims)

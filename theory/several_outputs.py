@@ -51,8 +51,7 @@ from sympy import (
 from theory import symbols
 from theory.claims import assert_zero
 from theory.kernel import kernel_matrix
-from theory.landau_closed_form import time_sum
-from theory.looped import reduced_quartic
+from theory.looped import reduced_quartic, time_sum
 
 _t, _n = symbols.t, symbols.n
 #: Growth ratios of two outputs; angle between Q and the eigenvectors of Y, ``c₁`` and ``c₂`` where they are free.

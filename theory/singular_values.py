@@ -46,7 +46,7 @@ from sympy import (
 
 from theory import symbols
 from theory.claims import assert_zero
-from theory.coherent_sharing import shared_branch
+from theory.coherent_branch import coherent_branch
 from theory.kernel import kernel_matrix, require_horizon
 from theory.landau import require_noise
 from theory.sharing import SharingFamily
@@ -207,7 +207,7 @@ def assert_coherent() -> None:
         ArithmeticError: if a step fails.
     """
     rho, s, h = symbols.rho, symbols.s, Symbol("h", positive=True)
-    branch = shared_branch()
+    branch = coherent_branch(rho=rho)
     square = Poly(h**2 - branch.kernel[1, 2] ** 2, h)
     # the order parameter by a symbol, of which only the square is known
     kernel = dict(branch.kernel) | {(1, 2): h, (2, 3): factor(branch.kernel[2, 3] / branch.kernel[1, 2]) * h}

@@ -23,14 +23,19 @@ from functools import partial
 import mpmath
 import numpy as np
 from scipy.optimize import minimize
-from sympy import Rational, factor, latex, simplify, solve
+from sympy import Expr, Rational, factor, latex, simplify, solve
 
 from numerics.linalg import FloatArray
 from theory.coexistence import coexistence
-from theory.critical_point import assert_closed_form_amplitude, closed_form_amplitude, critical_point
+from theory.critical_point import (
+    assert_closed_form_amplitude,
+    closed_form_amplitude,
+    critical_point,
+    quartic_coefficient,
+)
 from theory.incoherent import critical_ratio
 from theory.landau import landau_expansion
-from theory.landau_closed_form import lag_two_source, lag_zero_source, quartic_coefficient
+from theory.looped import assert_quartic
 from theory.symbols import T, kappa, n, t, zeta
 
 # %% [markdown]
@@ -41,35 +46,55 @@ from theory.symbols import T, kappa, n, t, zeta
 #
 # $$R=r\left[\mathrm{up}(E_-^2)-\mathrm{pad}(3E_-^2-E_-E_+-E_+E_-)\right]-E^2+\mathrm{pad}(E_-^2),$$
 #
-# has entries of lag 0 and 2 only. Because $a_t$ is linear in $t$ they do not depend on $t$ away from both ends.
+# has entries of lag 0 and 2 only. Because $a_t$ is linear in $t$ they do not depend on $t$ away from both ends: with $m=n-1$,
+#
+# $$R_{tt}=s_t+s_{t-1},\qquad R_{t,t+2}=s_t,\qquad s_t=\frac r{m^2},\quad -\frac1m\text{ before the last }t,$$
+#
+# and $s=0$ outside $1\dots m$. The response solves $L_lX=-R$ with the tridiagonal forms of each lag, which act as $-r$ times
+# the second difference. It is quadratic in $t$, with $q(t)=t(t-1)/2m^2$; the last row fixes its slope. With
+# $\zeta=r_c^n/(r_c^n+\kappa)$, $1$ at $\kappa=0$:
 
 # %%
-assert simplify(lag_two_source(t) - critical_ratio(n + 1) / (n - 1) ** 2) == 0
-assert simplify(lag_zero_source(t) - 2 * critical_ratio(n + 1) / (n - 1) ** 2) == 0
+m, r = n - 1, critical_ratio(n + 1)
 
-# %% [markdown]
-# The response solves $L_lX=-R$ with the tridiagonal forms of each lag, which act as $-r$ times the second difference; it is
-# quadratic in $t$, its two constants fixed by both ends. With $\zeta=r_c^n/(r_c^n+\kappa)$, $1$ at $\kappa=0$:
 
-# %%
-closed = quartic_coefficient()
-print("X^{t,t+2} =", latex(closed.lag_two))
-print("X^{t,t}   =", latex(closed.lag_zero), "(t < n)")
-print("X^{n,n}   =", latex(closed.lag_zero_last))
+def q(time: Expr) -> Expr:
+    return time * (time - 1) / (2 * m**2)
+
+
+inner, end = r / m**2, -1 / m
+lag_two = (m - 1) * (1 / m - q(m - 1) + r * q(m - 2)) * t + q(t)
+slope = (1 - 2 * zeta) / (m * (n - m * r + 2 * n * (r - 1) * zeta))
+lag_zero, last = slope * t + q(t) + q(t - 1), slope * n + 2 * q(m)
+rows = (
+    r * (2 * lag_two - lag_two.subs(t, t - 1) - lag_two.subs(t, t + 1)) + inner,
+    lag_two.subs(t, n - 2) - r * lag_two.subs(t, n - 3) + end,
+    r * (2 * lag_zero.subs(t, 1) - lag_zero.subs(t, 2)) + inner,
+    r * (2 * lag_zero - lag_zero.subs(t, t - 1) - lag_zero.subs(t, t + 1)) + 2 * inner,
+    r * (2 * lag_zero.subs(t, m) - lag_zero.subs(t, m - 1) - last) + inner + end,
+    (1 + 2 * (r - 1) * zeta) * last - r * lag_zero.subs(t, m) + end,
+)
+assert all(simplify(row) == 0 for row in rows)
+print("X^{t,t+2} =", latex(factor(lag_two)))
+print("X^{t,t}   =", latex(factor(lag_zero)), "(t < n)")
+print("X^{n,n}   =", latex(factor(last)))
 
 # %% [markdown]
 # ## 2. The quartic coefficient
 #
 # At order $\alpha^4$, $2F=\Phi_4+\tfrac12\mathrm{tr}\,RX$, with
-# $\Phi_4=r(\mathrm{tr}E_-^4-\mathrm{tr}E_+E_-^3)+\tfrac14(\mathrm{tr}E^4-\mathrm{tr}E_-^4)$. All sums are of powers of $t$.
+# $\Phi_4=r(\mathrm{tr}E_-^4-\mathrm{tr}E_+E_-^3)+\tfrac14(\mathrm{tr}E^4-\mathrm{tr}E_-^4)$. All sums are of powers of $t$; they
+# are taken for any number of tied layers at once (appendix 16), of which the RNN has one.
 # In $F=F_0+\tfrac12a(r-r_c)\alpha^2+\tfrac14b\alpha^4$,
 #
 # $$a=-\frac{n-2}{n-1},\qquad b=-\frac{n+2(n^2-6n+4)\,\zeta}{2(n-1)(2n\zeta-1)}.$$
 
 # %%
 expected = -(n + 2 * (n**2 - 6 * n + 4) * zeta) / (2 * (n - 1) * (2 * n * zeta - 1))
-assert simplify(closed.quartic - expected) == 0
-print("b =", latex(factor(closed.quartic)))
+closed = quartic_coefficient()
+assert_quartic(False)
+assert simplify(closed - expected) == 0
+print("b =", latex(closed))
 
 # %% [markdown]
 # With $r-r_c=-(b/a)\alpha^2$, $H^{n,n-1}=r^{n-1/2}\alpha$ and $d\lambda/dr$ at $r_c$ the order parameter follows as
@@ -91,7 +116,7 @@ print("A =", latex(closed_form_amplitude(T)))
 print(f"{'T':>3} {'b':>10} {'c':>22} {'A':>30} order at kappa = 0")
 for horizon in range(4, 13):
     expansion, point = landau_expansion(horizon, 0), critical_point(horizon, 0)
-    assert expansion.quartic == closed.quartic.subs({n: horizon - 1, zeta: 1})
+    assert expansion.quartic == closed.subs({n: horizon - 1, zeta: 1})
     assert expansion.amplitudes()[0] == closed_form_amplitude(horizon, 0)
     assert (point.order == "continuous") == (expansion.quartic > 0)
     print(

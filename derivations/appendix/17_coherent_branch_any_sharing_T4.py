@@ -25,8 +25,8 @@ from sympy import Rational, factor, latex, simplify
 
 from derivations.by_differences import free_energy, newton
 from theory.coherent_branch import coherent_branch
-from theory.coherent_sharing import assert_elimination, assert_outlier, outlier_start, shared_branch
-from theory.outliers import outlier_threshold
+from theory.coherent_elimination import assert_elimination
+from theory.outliers import assert_outlier, outlier_start, outlier_threshold
 from theory.sharing import sharing
 from theory.sharing_transition import critical_point_of
 from theory.symbols import kappa, rho, s
@@ -69,12 +69,9 @@ assert_elimination()
 # For $\rho=1$ it is the RNN's. It begins at the critical point, as the Landau expansion says.
 
 # %%
-branch = shared_branch()
+branch = coherent_branch(rho=rho)
 print("lambda =", latex(branch.signal))
 print("F =", latex(branch.free_energy))
-known = coherent_branch(kappa)
-assert factor((known.signal - branch.signal).subs(rho, 1)) == 0
-assert all(simplify((value**2 - branch.kernel[times] ** 2).subs(rho, 1)) == 0 for times, value in known.kernel.items())
 point = critical_point_of(sharing("shared:rho"), 4, kappa)
 start = {s: branch.start}
 assert factor(branch.signal.subs(start) - point.signal) == 0

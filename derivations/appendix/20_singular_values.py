@@ -28,8 +28,9 @@ from mpmath import mp
 from sympy import Integer, Rational, latex, simplify
 
 from derivations.by_differences import newton
-from theory.coherent_sharing import outlier_start, shared_branch
+from theory.coherent_branch import coherent_branch
 from theory.outlier_signals import outlier_signals
+from theory.outliers import outlier_start
 from theory.sharing import sharing
 from theory.sharing_transition import critical_point_of
 from theory.singular_values import (
@@ -139,7 +140,7 @@ for word, horizon, expected in (
 
 # %%
 assert_coherent()
-branch = shared_branch()
+branch = coherent_branch(rho=rho)
 start = {s: branch.start}
 assert simplify(coherent_singular_value().subs(start) ** 2 - (1 + rho) ** 2 / rho) == 0
 order_parameter = (branch.kernel[2, 3] ** 2).subs(rho, 1)

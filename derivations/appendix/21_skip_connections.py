@@ -25,7 +25,7 @@ from mpmath import mp
 from sympy import Integer, Rational, factor, lambdify, latex, limit, oo, simplify
 from sympy import symbols as new_symbols
 
-from theory.coherent_sharing import shared_branch
+from theory.coherent_branch import coherent_branch
 from theory.landau import landau_expansion
 from theory.learning_onset import onset_noise
 from theory.sharing import sharing
@@ -105,7 +105,7 @@ for times, entry in states.kernel.items():
 # %%
 sigma, big = new_symbols("sigma G", positive=True)
 edge = {chi: big**2 * sigma, g: big}
-known = shared_branch(Integer(1), kappa)
+known = coherent_branch(kappa)
 first = factor(limit(states.kernel[1, 1].subs(edge), big, oo))
 last = factor(limit(states.kernel[3, 3].subs(edge), big, oo))
 stress = factor(limit(states.stress.subs(edge), big, oo))

@@ -51,7 +51,9 @@ def stability(request: Request) -> Fields:
 
 
 def coherent_branch(request: Request) -> Fields:
-    """The whole coherent branch at T = 4 as a rational curve; at T = 5 an elliptic curve in two parameters."""
+    """The whole coherent branch at T = 4, for any correlation of its two matrices; at T = 5 an elliptic curve."""
+    from sympy import Integer
+
     from theory.coherent_branch import coherent_branch as derive
 
     arch = sharing_of(request)
@@ -59,45 +61,26 @@ def coherent_branch(request: Request) -> Fields:
         return _states_with_skip(request)
     if str(arch) == "rnn" and request.T == 5:
         return _elliptic_branch(request)
-    if str(arch) not in ("rnn", "dnn"):
-        return _partly_shared_branch(request)
-    only_four(replace(request, arch=str(arch)), "coherent-branch")
-    branch = derive(request.noise)
+    tied = str(arch) in ("rnn", "dnn")
+    if tied:
+        only_four(replace(request, arch=str(arch)), "coherent-branch")
+    elif request.T != 4:
+        raise InputError(f"--T: is {request.T}; accepted: 4 for the coherent-branch of {arch}")
+    if arch.correlation(1) == 0:
+        raise InputError(f"--arch: is {arch}, which has no coherent branch at T = 4; accepted: two correlated matrices")
+    branch = derive(request.noise, arch.correlation(1))
     return {
         "T": 4,
         "kappa": branch.noise,
+        **({} if tied else {"arch": str(arch)}),
         "parameter": branch.parameter,
-        "domain": branch.domain,
+        "domain": branch.domain if tied else f"{branch.parameter} > {branch.start}",
         "signal": branch.signal,
         "kernel": {f"{t}{s}": value for (t, s), value in branch.kernel.items()},
         "free_energy": branch.free_energy,
         "outlier": branch.outlier,
-        "second_eigenvalue": branch.second_eigenvalue,
-    }
-
-
-def _partly_shared_branch(request: Request) -> Fields:
-    """The branch at T = 4 for any correlation of its two matrices; only the critical point is known for other T."""
-    from theory.coherent_sharing import shared_branch
-
-    arch = sharing_of(request)
-    if request.T != 4:
-        raise InputError(f"--T: is {request.T}; accepted: 4 for the coherent-branch of {arch}")
-    rho = arch.correlation(1)
-    if rho == 0:
-        raise InputError(f"--arch: is {arch}, which has no coherent branch at T = 4; accepted: two correlated matrices")
-    branch = shared_branch(rho, request.noise)
-    return {
-        "T": 4,
-        "kappa": request.noise,
-        "arch": str(arch),
-        "parameter": branch.parameter,
-        "domain": f"{branch.parameter} > {branch.start}",
-        "signal": branch.signal,
-        "kernel": {f"{t}{s}": value for (t, s), value in branch.kernel.items()},
-        "free_energy": branch.free_energy,
-        "outlier": branch.outlier,
-        "fold_at_kappa": branch.fold_noise,
+        # the other root of z² - c₂z - c₁: (H⁻¹)^{13} vanishes, and c₁ with it
+        **({"second_eigenvalue": Integer(0)} if tied else {"fold_at_kappa": branch.fold_noise}),
     }
 
 

@@ -124,7 +124,8 @@ def outlier_threshold(request: Request) -> Fields:
 
 def _eigenvalue_at_four(arch: SharingFamily, noise: Expr) -> Fields:
     """Where the one eigenvalue leaves the bulk on the coherent branch; nothing where there is no such branch."""
-    from theory.coherent_sharing import outlier_start, shared_branch
+    from theory.coherent_branch import coherent_branch
+    from theory.outliers import outlier_start
     from theory.outliers import outlier_threshold as derive
 
     if str(arch) == "rnn":
@@ -134,7 +135,7 @@ def _eigenvalue_at_four(arch: SharingFamily, noise: Expr) -> Fields:
         return {}
     else:
         rho = arch.correlation(1)
-        branch, parameter = shared_branch(rho, noise), outlier_start(rho)
+        branch, parameter = coherent_branch(noise, rho), outlier_start(rho)
         signal, largest = (x.subs(branch.parameter, parameter) for x in (branch.signal, branch.fold_noise))
     return {"signal": signal, "signal_float": as_float(signal), "parameter": parameter, "largest_kappa": largest}
 

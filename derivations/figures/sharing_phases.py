@@ -30,7 +30,7 @@ from numerics.linalg import FloatArray
 from numerics.progress import Progress
 from numerics.sampling.diagnostics import summarise
 from theory import symbols
-from theory.coherent_sharing import SharedBranch, shared_branch
+from theory.coherent_branch import coherent_branch
 from theory.incoherent import incoherent_branch
 from theory.sharing_tricritical import quartic_at
 
@@ -123,7 +123,7 @@ def make(out: Path, effort: Effort, progress: Progress) -> dict[str, Any]:
 
 def _functions() -> dict[str, Callable[..., Any]]:
     """λ, F, fold's κ and the coherence of the last two times in s and ρ; λ and F of the incoherent branch in r."""
-    branch: SharedBranch = shared_branch(symbols.rho, KAPPA)
+    branch = coherent_branch(KAPPA, symbols.rho)
     kernel = branch.kernel
     coherence = kernel[2, 3] / (kernel[2, 2] * kernel[3, 3]) ** Rational(1, 2)
     given = (symbols.s, symbols.rho)
@@ -236,7 +236,7 @@ def lowest_kernel(rho: float, signal: float) -> FloatArray:
         return np.diag([ratio, ratio**2, ratio**3])
     s = float(brentq(lambda s: _THEORY["signal"](s, rho) - signal, curve.first, LARGEST_S))
     put = {symbols.s: s, symbols.rho: rho}
-    entries = {times: float(value.subs(put)) for times, value in shared_branch(symbols.rho, KAPPA).kernel.items()}
+    entries = {times: float(value.subs(put)) for times, value in coherent_branch(KAPPA, symbols.rho).kernel.items()}
     return np.array([[entries[min(t, u), max(t, u)] for u in (1, 2, 3)] for t in (1, 2, 3)])
 
 

@@ -32,7 +32,7 @@ from numerics.linalg import FloatArray
 from numerics.progress import Progress
 from numerics.sampling.diagnostics import summarise
 from theory import symbols
-from theory.coherent_sharing import shared_branch
+from theory.coherent_branch import coherent_branch
 from theory.critical_point import critical_signal
 from theory.skip_cusps import Cusp, skip_cusp
 from theory.skip_tied import chi_at, tied_states
@@ -277,7 +277,7 @@ def draw(
 
 def draw_coherence(axes: Axes, sheets: Mapping[int, Sheet], points: Mapping[str, list[Any]]) -> None:
     """Both sheets at a > 0, the pitchfork at a = 0, and networks."""
-    fork = shared_branch(Integer(1), Integer(KAPPA))
+    fork = coherent_branch(Integer(KAPPA))
     s = np.linspace(2.0, 4.0, 400)
     entries = {key: lambdify(symbols.s, fork.kernel[key], "numpy")(s) for key in ((2, 2), (2, 3), (3, 3))}
     arm = np.nan_to_num(entries[2, 3]) / np.sqrt(entries[2, 2] * entries[3, 3])

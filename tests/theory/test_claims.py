@@ -7,7 +7,7 @@ import random
 import pytest
 from sympy import Expr, Rational, sympify
 
-from theory import coherent_sharing, several_outputs, singular_values, skip_tied, skip_untied, symbols
+from theory import coherent_elimination, several_outputs, singular_values, skip_tied, skip_untied, symbols
 from theory.claims import assert_zero
 
 #: Each proof, functions of its module that only rewrite an expression, and the number of its claims.
@@ -16,7 +16,7 @@ PROOFS = {
     "untied states": (skip_untied, "assert_untied", ("factor",), 21),
     "twisted outputs": (several_outputs, "assert_twist", ("factor",), 77),
     "matrix quartic": (several_outputs, "assert_matrix_quartic", ("cancel", "together", "factor"), 10),
-    "coherent sharing": (coherent_sharing, "assert_elimination", (), 21),
+    "coherent sharing": (coherent_elimination, "assert_elimination", (), 21),
     "growth of two matrices": (singular_values, "assert_growth", ("together", "factor"), 20),
 }
 SIZE = {"growth of two matrices": (2,)}

@@ -9,7 +9,6 @@ from endpoint_reference import free_energy, gradient
 from mpmath import mp
 from scipy.optimize import minimize
 from sympy import (
-    Matrix,
     Poly,
     Rational,
     Symbol,
@@ -18,7 +17,6 @@ from sympy import (
     expand,
     factor_list,
     fraction,
-    groebner,
     log,
     simplify,
     sqrt,
@@ -28,12 +26,6 @@ from sympy import (
 from tests.theory.branch_points import solve_parameter
 from theory import symbols
 from theory.coherent_branch import coherent_branch, critical_amplitude, strong_signal
-from theory.coherent_elimination import (
-    _solve_linear,
-    coordinate_stationarity,
-    regression_coordinates,
-    solve_stationarity,
-)
 from theory.coherent_hessian import leading_minors, parity_field
 from theory.critical_point import critical_point
 
@@ -96,57 +88,6 @@ def test_a_changed_coefficient_is_noticed(branch, entry):
     with mpmath.workdps(60):
         H, signal, _, _, (noise, *_) = place(wrong, POINTS[1])
         assert max(abs(x) for x in gradient(H, signal, noise)) > mp.mpf(10) ** -10
-
-
-def test_regression_coordinates_are_one_to_one():
-    """Jacobian c² and determinant c(αδ - γ²): nothing is lost by the change of variables."""
-    coordinates = regression_coordinates()
-    order = (symbols.alpha, symbols.p, symbols.gamma, symbols.c, symbols.q, symbols.delta)
-    jacobian = Matrix(list(coordinates.values())).jacobian(Matrix(order)).det()
-    assert expand(jacobian - symbols.c**2) == 0
-    entry = symbols.kernel_entry
-    H = Matrix(3, 3, lambda i, j: coordinates[entry(i + 1, j + 1)])
-    assert expand(H.det() - symbols.c * (symbols.alpha * symbols.delta - symbols.gamma**2)) == 0
-
-
-def test_elimination_ends_in_one_parameter():
-    solution = solve_stationarity()
-    values = dict(solution.steps)
-    eta = symbols.eta
-    assert expand(values[symbols.c] - eta * (eta - 2) / 2) == 0
-    assert values[symbols.gamma] == 0
-    assert set().union(*(x.free_symbols for x in solution.kernel.values())) == {s}
-
-
-def test_elimination_refuses_what_is_not_linear():
-    x, y = Symbol("x"), Symbol("y", positive=True)
-    assert _solve_linear(y**2 * (x * y - 3), x, (y,)) == 3 / y
-    with pytest.raises(ArithmeticError, match="not linear"):
-        _solve_linear(x**2 - y, x, ())
-    with pytest.raises(ArithmeticError, match="not linear"):
-        _solve_linear((y + 1) * (x - y) * (x + y), x, (y + 1,))
-
-
-def test_groebner_basis_leaves_one_coherent_kernel():
-    """A lexicographic basis of the raw polynomial system at ρ = 6 (s = 3), with α, c, 1-pq, c+ρ inverted."""
-    alpha, c, mu, x, t = symbols.alpha, symbols.c, symbols.mu, Symbol("x"), Symbol("t")
-    p, q, rho = symbols.p, symbols.q, 6
-    conditions = coordinate_stationarity()
-    system = []
-    for name in (p, q, symbols.delta, alpha, c):
-        condition = conditions[name].subs(symbols.gamma, 0)
-        condition = cancel((condition / (p if name == p else q if name == q else 1)).subs(q, rho * p))
-        numerator = fraction(cancel(condition.subs(symbols.delta, rho * alpha)))[0]
-        system.append(expand(numerator).subs(p**4, x**2).subs(p**2, x))
-    assert all(not equation.has(p) for equation in system)
-    basis = groebner([*system, t * alpha * c * (1 - rho * x) - 1], t, mu, alpha, x, c, order="lex")
-    solution = solve_stationarity().kernel
-    point = {c: solution[2, 2].subs(s, 3), alpha: 2, mu: solve_stationarity().stress.subs(s, 3)}
-    point[x] = (solution[1, 2] / solution[2, 2] ** 2).subs(s, 3)
-    last = [poly for poly in basis.exprs if poly.free_symbols == {c}]
-    positive = [root for root in Poly(last[0], c).real_roots() if root > 0]
-    assert positive == [point[c]]
-    assert all(simplify(poly.subs(point)) == 0 for poly in basis.exprs if not poly.has(t))
 
 
 def test_hessian_is_positive_exactly_where_the_signal_grows(branch):

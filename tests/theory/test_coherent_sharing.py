@@ -10,10 +10,10 @@ from scipy.optimize import minimize
 from sympy import Integer, Rational, factor, simplify, symbols
 
 from tests.theory.sharing_reference import free_energy, gradient
-from theory import coherent_sharing as module
+from theory import coherent_elimination as module
 from theory.coherent_branch import coherent_branch
-from theory.coherent_sharing import assert_elimination, assert_outlier, outlier_start, shared_branch
-from theory.outliers import outlier_threshold
+from theory.coherent_elimination import assert_elimination
+from theory.outliers import assert_outlier, outlier_start, outlier_threshold
 from theory.sharing import sharing
 from theory.sharing_transition import critical_point_of
 from theory.symbols import kappa, rho, s
@@ -36,7 +36,7 @@ def test_stationary_to_forty_digits(seed):
     rng = np.random.default_rng(seed)
     correlation = Rational(int(rng.integers(1, 101)), 100)
     noise = Rational(int(rng.integers(0, 5000)), 100)
-    branch = shared_branch(correlation, noise)
+    branch = coherent_branch(noise, correlation)
     excess = Rational(1, 1000) if seed == 0 else Rational(int(rng.integers(1, 1000)), 50)
     place = {s: branch.start + excess}
     with mpmath.workdps(60):
@@ -52,17 +52,8 @@ def test_stationary_to_forty_digits(seed):
         assert max(abs(G[i, j]) for i in range(3) for j in range(3)) > mp.mpf(10) ** -8
 
 
-def test_rnn_is_its_end():
-    known, mine = coherent_branch(Rational(7, 2)), shared_branch(Integer(1), Rational(7, 2))
-    assert known.parameter == mine.parameter
-    assert factor(known.signal - mine.signal) == 0
-    for times, value in known.kernel.items():
-        assert simplify(value**2 - mine.kernel[times] ** 2) == 0
-    assert simplify((known.free_energy - mine.free_energy).subs(s, 3)) == 0
-
-
 def test_it_leaves_the_critical_point_as_the_landau_expansion_says():
-    branch, point = shared_branch(), critical_point_of(sharing("shared:rho"), 4, kappa)
+    branch, point = coherent_branch(rho=rho), critical_point_of(sharing("shared:rho"), 4, kappa)
     start = {s: branch.start}
     assert factor(branch.signal.subs(start) - point.signal) == 0
     assert branch.kernel[1, 2].subs(start) == 0
@@ -74,7 +65,7 @@ def test_it_leaves_the_critical_point_as_the_landau_expansion_says():
 
 
 def test_one_fold_beyond_the_tricritical_noise():
-    branch, point = shared_branch(), critical_point_of(sharing("shared:rho"), 4, kappa)
+    branch, point = coherent_branch(rho=rho), critical_point_of(sharing("shared:rho"), 4, kappa)
     assert factor(branch.signal.diff(s).subs(kappa, branch.fold_noise)) == 0
     assert factor(branch.fold_noise.subs(s, branch.start) - point.tricritical_kappa) == 0
     # it rises: the logarithmic derivative is a sum of positive terms beyond s = 1
@@ -106,7 +97,7 @@ def test_lowest_states_are_on_the_branch_or_diagonal(seed):
         minimize(F, rng.normal(size=6) + np.array([2, 0, 2, 0, 0, 2]), method="BFGS", options={"gtol": 1e-9}).fun
         for _ in range(12)
     )
-    branch = shared_branch(Rational(correlation), Rational(noise))
+    branch = coherent_branch(Rational(noise), Rational(correlation))
     grid = start + np.concatenate([[0], np.geomspace(1e-7, 60, 20000)])
     signals = ((1 + correlation) ** 2 * grid * (grid - 1) ** 2 + noise) ** 2 / (
         (1 + correlation) ** 2 * grid * (grid - 1)
@@ -125,7 +116,7 @@ def test_lowest_states_are_on_the_branch_or_diagonal(seed):
 def test_outlier_of_either_matrix():
     assert_outlier()
     known = outlier_threshold(Integer(1))
-    mine = shared_branch(Integer(1), Integer(1))
+    mine = coherent_branch(Integer(1))
     assert simplify(mine.signal.subs(s, outlier_start(Integer(1))) - known.signal) == 0
 
 
@@ -133,7 +124,7 @@ def test_outlier_of_either_matrix():
 def test_outliers_of_sampled_matrices(correlation):
     """Weights drawn from their law given an activity with the branch's kernel, N = 500: largest eigenvalues."""
     rng, N = np.random.default_rng(11), 500
-    branch = shared_branch(Rational(correlation), Integer(1))
+    branch = coherent_branch(Integer(1), Rational(correlation))
     place = {s: branch.start + 2}
     H = np.zeros((3, 3))
     for (t, u), value in branch.kernel.items():
@@ -164,7 +155,7 @@ def test_elimination_leaves_no_other():
 @pytest.mark.slow
 @pytest.mark.parametrize("times", [(1, 1), (2, 2), (3, 3), (1, 3), (2, 3)])
 def test_a_changed_entry_fails_the_elimination(times, monkeypatch):
-    sound = module.shared_branch
+    sound = module.coherent_branch
 
     def changed(*args):
         branch = sound(*args)
@@ -172,7 +163,7 @@ def test_a_changed_entry_fails_the_elimination(times, monkeypatch):
         kernel[times] = kernel[times] * Rational(1001, 1000)
         return type(branch)(**{**vars(branch), "kernel": kernel})
 
-    monkeypatch.setattr(module, "shared_branch", changed)
+    monkeypatch.setattr(module, "coherent_branch", changed)
     assert_elimination.cache_clear()
     with pytest.raises(ArithmeticError):
         assert_elimination()
@@ -182,8 +173,8 @@ def test_a_changed_entry_fails_the_elimination(times, monkeypatch):
 @pytest.mark.parametrize("noise", [-1, 0.5, "nan"])
 def test_bad_noise_is_one_line(noise):
     with pytest.raises(ValueError, match=r"^kappa: is .*; accepted: .*$"):
-        shared_branch(Rational(1, 2), noise)
+        coherent_branch(noise, Rational(1, 2))
 
 
 def test_symbols_are_kept():
-    assert shared_branch().signal.free_symbols == {rho, kappa, s}
+    assert coherent_branch(rho=rho).signal.free_symbols == {rho, kappa, s}

@@ -17,7 +17,6 @@ from theory.critical_point import critical_point, critical_signal
 from theory.free_energy import endpoint_free_energy
 from theory.incoherent import critical_ratio, incoherent_branch, recursion_residuals
 from theory.landau import landau_expansion
-from theory.landau_closed_form import quartic_coefficient
 from theory.stability import (
     LagSector,
     assert_critical_mode,
@@ -239,7 +238,7 @@ def test_order_and_closed_form_at_each_T(horizon):
     ratio = critical_ratio(horizon)
     for noise in (Rational(0), Rational(3, 2)):
         share = ratio**n / (ratio**n + noise)
-        expected = quartic_coefficient().quartic.subs({symbols.n: n, symbols.zeta: share})
+        expected = module.quartic_coefficient().subs({symbols.n: n, symbols.zeta: share})
         assert landau_expansion(horizon, noise).quartic == expected
 
 

@@ -11,7 +11,7 @@ from sympy import ImmutableMatrix, Rational, sqrt
 from tests.theory.sharing_reference import gradient, sharing_matrix
 from theory import outlier_signals as signals_module
 from theory import singular_values as module
-from theory.coherent_sharing import shared_branch
+from theory.coherent_branch import coherent_branch
 from theory.outlier_signals import outlier_signals
 from theory.sharing import sharing
 from theory.sharing_transition import critical_point_of
@@ -68,7 +68,7 @@ def test_coherent_branch_to_forty_digits(seed):
     rng = np.random.default_rng(seed)
     correlation = Rational(int(rng.integers(1, 101)), 100) if seed else Rational(1)
     noise = Rational(int(rng.integers(0, 400)), 100)
-    branch = shared_branch(correlation, noise)
+    branch = coherent_branch(noise, correlation)
     place = {s: branch.start + Rational(int(rng.integers(1, 400)), 100)}
     with mpmath.workdps(60):
         H = mp.matrix(3, 3)

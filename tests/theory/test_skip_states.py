@@ -9,7 +9,7 @@ from mpmath import mp
 from sympy import Integer, Rational, lambdify
 
 from tests.theory.skip_reference import free_energy, largest_slope, tied
-from theory.coherent_sharing import shared_branch
+from theory.coherent_branch import coherent_branch
 from theory.learning_onset import onset_noise
 from theory.skip_tied import assert_elimination, chi_at, fold_noise, outliers, tied_states
 from theory.skip_untied import assert_untied, cusp_polynomial, skip_branch, untied_cusp, untied_cusp_skip
@@ -101,7 +101,7 @@ def test_the_random_network_and_the_limit_of_no_skip():
         assert abs(H[0, 1] - mp.mpf("0.3")) < mp.mpf(10) ** -35
         small = mp.mpf(10) ** -15
         H, y = tied_kernel(1 / small, small)
-        known = shared_branch(Integer(1), Integer(1))
+        known = coherent_branch(Integer(1))
         put = H[0, 0]
         signal = lambdify(s, known.signal, "mpmath")(put)
         assert abs(FUNCTIONS["signal"](1 / small, y, 1) / signal - 1) < mp.mpf(10) ** -12
