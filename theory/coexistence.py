@@ -21,8 +21,7 @@ from sympy import Expr
 from theory.critical_point import critical_point
 from theory.display import Equations, Typeset
 from theory.incoherent import critical_ratio
-from theory.kernel import require_horizon
-from theory.landau import require_noise
+from theory.kernel import require_horizon, require_noise
 from theory.typesetting import Row, over_times
 
 #: Step of the continuation, in the order parameter over its scale √(h_n h_{n-1}) at the critical point.
@@ -233,9 +232,7 @@ def coexistence(T: int, kappa: Expr, digits: int = 30) -> Coexistence:
         ArithmeticError: if the branch is lost before both points are bracketed.
     """
     require_horizon(T, 4)
-    noise = require_noise(kappa)
-    if not noise.is_number:
-        raise ValueError("kappa: is symbolic; accepted: an exact number ≥ 0")
+    noise = require_noise(kappa, number=True)
     point = critical_point(T, noise)
     if point.order == "continuous":
         raise ValueError(f"kappa: is {noise}, where the transition of T = {T} is continuous; accepted: a larger κ")

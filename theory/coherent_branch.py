@@ -40,7 +40,7 @@ from sympy import (
 
 from theory import symbols
 from theory.display import Equations, Typeset
-from theory.landau import require_noise
+from theory.kernel import require_noise
 from theory.typesetting import Row, over_times
 
 #: Index of the last output, and number of hidden times.
@@ -75,6 +75,10 @@ class CoherentBranch(Typeset):
     noise: Expr
 
     def __post_init__(self) -> None:
+        allowed = {self.parameter} | self.start.free_symbols | self.noise.free_symbols
+        for expression in (self.signal, self.free_energy, self.outlier, *self.kernel.values()):
+            if not expression.free_symbols <= allowed:
+                raise ValueError(f"branch: {expression} is no function of {self.parameter}, ρ and κ alone")
         object.__setattr__(self, "kernel", MappingProxyType(dict(self.kernel)))
 
     @property

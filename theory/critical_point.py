@@ -26,8 +26,8 @@ from sympy import Expr, Integer, Rational, Symbol, factor, powsimp, radsimp, sim
 from theory import symbols
 from theory.display import Equations, Typeset
 from theory.incoherent import critical_ratio
-from theory.kernel import require_horizon
-from theory.landau import landau_expansion, require_noise
+from theory.kernel import require_horizon, require_noise
+from theory.landau import landau_expansion
 from theory.looped import assert_quartic, reduced_quartic
 from theory.oriented import oriented, positive_sum
 from theory.typesetting import PowerSeries, Row, over_times

@@ -50,6 +50,7 @@ from theory.coherent_branch import CoherentBranch
 from theory.coherent_hessian import evaluate_in_field, parity_field, scaled_hessian
 from theory.free_energy import FreeEnergy, endpoint_free_energy
 from theory.incoherent import incoherent_branch
+from theory.kernel import normalised_noise
 from theory.stability import LagSector, lag_sector
 
 
@@ -123,8 +124,7 @@ def incoherent_covariance(
         ValueError: if the order or the range of the times is wrong, or T, lag or arch.
     """
     t, s = sympify(t), sympify(s)
-    noise = symbols.kappa / (symbols.v * symbols.w ** (T - 2) * symbols.u)
-    sector = lag_sector(T, lag, arch, noise)
+    sector = lag_sector(T, lag, arch, normalised_noise(T))
     for name, low, high in (("t", Integer(1), t), ("s", t, s), ("s", s, sector.size)):
         if (high - low).is_negative:
             raise ValueError(f"{name}: times {t} and {s} at lag {lag}; accepted: 1 ≤ t ≤ s ≤ {sector.size}")

@@ -6,7 +6,9 @@ only, ``x·x/D = 1``. Kernels are ``n × n`` matrices over the hidden times ``t 
 
 from __future__ import annotations
 
-from sympy import Expr, ImmutableMatrix, Symbol, diag, zeros
+from typing import Any
+
+from sympy import Expr, Float, ImmutableMatrix, Integer, Symbol, diag, sympify, zeros
 
 from theory import symbols
 
@@ -23,6 +25,26 @@ def require_horizon(T: int, smallest: int) -> None:
     """Refuse a ``T`` that is no integer or below ``smallest`` with a ValueError of one line."""
     if isinstance(T, bool) or not isinstance(T, int) or smallest > T:
         raise ValueError(f"T: is {T!r}; accepted: an integer ≥ {smallest}")
+
+
+def require_noise(kappa: Any, *, number: bool = False) -> Expr:
+    """κ as an exact number ≥ 0 or, unless it must be a ``number``, the symbol ``theory.symbols.kappa``.
+
+    Raises:
+        ValueError: one line, for anything else; floating-point numbers are not exact.
+    """
+    value = sympify(kappa)
+    if value == symbols.kappa and not number:
+        return value
+    if not value.is_number or value.has(Float) or not value.is_nonnegative or not value.is_finite:
+        accepted = "an exact number ≥ 0 such as 1/2" + ("" if number else ", or the symbol kappa")
+        raise ValueError(f"kappa: is {'symbolic' if value == symbols.kappa else kappa}; accepted: {accepted}")
+    return value
+
+
+def hidden_times(T: int | Symbol) -> Expr:
+    """``n = T - 1``, exact."""
+    return Integer(T) - 1 if isinstance(T, int) else T - 1
 
 
 def kernel_matrix(n: int) -> ImmutableMatrix:

@@ -23,12 +23,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from sympy import Domain, Expr, Float, ImmutableMatrix, construct_domain, factor, sympify
+from sympy import Domain, Expr, ImmutableMatrix, construct_domain, factor
 from sympy.polys.matrices import DomainMatrix
 
 from theory import symbols
 from theory.display import Equations, Typeset
-from theory.kernel import require_horizon
+from theory.kernel import require_horizon, require_noise
 from theory.power_series import (
     MatrixSeries,
     ScalarSeries,
@@ -260,20 +260,6 @@ class _Reduction:
         """``∂/∂r`` of the response to the critical mode at its lag; that response is linear in r."""
         moved = replace(self, ratio=self.ratio + self.domain.one)
         return self.lag(moved.linear_part(moved.embed(mode, self.step)), self.step)
-
-
-def require_noise(kappa: Any) -> Expr:
-    """κ as an exact number ≥ 0, or the symbol ``theory.symbols.kappa``.
-
-    Raises:
-        ValueError: one line, for anything else; floating-point numbers are not exact.
-    """
-    value = sympify(kappa)
-    if value == symbols.kappa:
-        return value
-    if not value.is_number or value.has(Float) or not value.is_nonnegative or not value.is_finite:
-        raise ValueError(f"kappa: is {kappa}; accepted: an exact number ≥ 0 such as 1/2, or the symbol kappa")
-    return value
 
 
 def landau_expansion(T: int, kappa: Expr = symbols.kappa, arch: SharingFamily = RNN) -> LandauExpansion:

@@ -26,12 +26,12 @@ from functools import cache
 from typing import Any
 
 from mpmath import mp, workdps
-from sympy import Expr, Integer, Symbol, cancel, factor, simplify, sqrt
+from sympy import Expr, Symbol, cancel, factor, simplify, sqrt
 
 from theory import symbols
 from theory.critical_point import critical_signal
 from theory.incoherent import critical_ratio
-from theory.kernel import require_architecture, require_horizon
+from theory.kernel import hidden_times, require_architecture, require_horizon
 from theory.learning_onset import fold_noise, onset_ratio
 from theory.learning_transition import learning_transition
 
@@ -47,7 +47,7 @@ def crossing_noise(T: int | Symbol) -> Expr:
     """
     if T != symbols.T:
         require_horizon(T, 4)
-    n = Integer(T) - 1 if isinstance(T, int) else T - 1
+    n = hidden_times(T)
     return (2 * n - 1) * critical_ratio(T) ** n
 
 

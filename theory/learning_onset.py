@@ -12,14 +12,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from sympy import Expr, Integer, Poly, Rational, Symbol, diff, expand, fraction, log, sqrt, together
+from sympy import Expr, Poly, Rational, Symbol, diff, expand, fraction, log, sqrt, together
 
 from theory import symbols
 from theory.claims import assert_zero
 from theory.display import Equations, Typeset
 from theory.free_energy import UNITS
 from theory.incoherent import incoherent_branch
-from theory.kernel import require_horizon
+from theory.kernel import hidden_times, require_horizon
 
 
 def fold_noise(T: int | Symbol, ratio: Expr = symbols.r) -> Expr:
@@ -30,7 +30,7 @@ def fold_noise(T: int | Symbol, ratio: Expr = symbols.r) -> Expr:
 
 def onset_ratio(T: int | Symbol) -> Expr:
     """``r_* = (n²+1+√(3n²+1))/(n²-1)``, where the two folds meet."""
-    n = Integer(T) - 1 if isinstance(T, int) else T - 1
+    n = hidden_times(T)
     return (n**2 + 1 + sqrt(3 * n**2 + 1)) / (n**2 - 1)
 
 
@@ -41,7 +41,7 @@ def onset_growth(T: int | Symbol) -> Expr:
 
 def onset_noise(T: int | Symbol) -> Expr:
     """``κ_* = r_*^n (2n+√(3n²+1))/(n-1)``, the smallest noise with folds; falls from 62.6 (T = 3) to 21.1 (T → ∞)."""
-    n = Integer(T) - 1 if isinstance(T, int) else T - 1
+    n = hidden_times(T)
     factor = (2 * n + sqrt(3 * n**2 + 1)) / (n - 1)
     return onset_growth(T) * (expand(factor) if isinstance(T, int) else factor)
 
@@ -90,7 +90,7 @@ def onset(T: int | Symbol) -> Onset:
     """
     if T != symbols.T:
         require_horizon(T, 3)
-    n = Integer(T) - 1 if isinstance(T, int) else T - 1
+    n = hidden_times(T)
     q = sqrt(3 * n**2 + 1)
     growth = onset_growth(T)
     return Onset(

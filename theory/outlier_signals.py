@@ -22,7 +22,7 @@ from sympy import Expr, Float
 
 from theory.coexistence import BranchPoint, CoherentStates, follow, root_along_branch
 from theory.critical_point import critical_point
-from theory.landau import require_noise
+from theory.kernel import require_noise
 
 #: T for which the branch is followed.
 SMALLEST_T, LARGEST_T = 5, 10

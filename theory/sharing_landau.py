@@ -24,11 +24,13 @@ the transition is continuous where ``p + qζ > 0``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from theory.sharing_stability import critical_mode
+from sympy import ImmutableMatrix, construct_domain
+
+from theory.sharing_stability import Instability, critical_mode
 
 Rows = list[list[Any]]
 
@@ -54,10 +56,19 @@ class Quartic:
     constant: Any
     share: Any
 
+    def put(self, element: Callable[[Any], Any]) -> Quartic:
+        """The same with its elements written otherwise, as SymPy expressions."""
+        written = {name: element(getattr(self, name)) for name in ("ratio", "quadratic_slope", "constant", "share")}
+        return replace(self, mode=tuple(map(element, self.mode)), **written)
+
+    def rise(self, zeta: Any) -> Any:
+        """``dλ/dr`` at r_c, up to a positive factor."""
+        n, r = self.hidden, self.ratio
+        return n - (n - 1) * r + 2 * n * (r - 1) * zeta
+
     def quartic(self, zeta: Any) -> Any:
         """``b`` at ``ζ = r^n/(r^n+κ)``."""
-        n, r = self.hidden, self.ratio
-        return (self.constant + self.share * zeta) / (n - (n - 1) * r + 2 * n * (r - 1) * zeta)
+        return (self.constant + self.share * zeta) / self.rise(zeta)
 
     def amplitude_squared(self, zeta: Any) -> Any:
         """``A``; where ``p + qζ = 0`` there is none."""
@@ -104,6 +115,16 @@ def quartic(M: Sequence[Sequence[Any]], lag: int, times: tuple[int, int], ratio:
         constant=base * spread,
         share=2 * (r - one) * (n * base + _dot(edge, source) ** 2 * spread),
     )
+
+
+def exact_quartic(M: ImmutableMatrix, found: Instability) -> tuple[Quartic, Any]:
+    """The coefficients in the field of Λ and of M, and that field."""
+    size = M.rows
+    field, (eigenvalue, *entries) = construct_domain(
+        [found.eigenvalue, *M], field=True, extension=True if found.eigenvalue.is_number else None
+    )
+    rows = [entries[i * size : (i + 1) * size] for i in range(size)]
+    return quartic(rows, found.lag, found.times, eigenvalue / (eigenvalue - field.one), field.one), field
 
 
 def _banded(n: int, lag: int, entries: Sequence[Any], zero: Any) -> Rows:

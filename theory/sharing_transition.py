@@ -27,18 +27,17 @@ from sympy import (
     Integer,
     Rational,
     Symbol,
-    construct_domain,
     factor,
     sqrt,
 )
 
 from theory import symbols
 from theory.critical_point import CONTINUOUS, DIGITS, DISCONTINUOUS, CriticalPoint, critical_point, order_of
-from theory.kernel import require_horizon
-from theory.landau import expansion_at, require_noise
+from theory.kernel import require_horizon, require_noise
+from theory.landau import expansion_at
 from theory.looped import amplitude_squared, reduced_quartic_at
 from theory.sharing import RNN, SharingFamily
-from theory.sharing_landau import Quartic, quartic
+from theory.sharing_landau import Quartic, exact_quartic
 from theory.sharing_stability import (
     EIGENVALUE,
     Instability,
@@ -105,21 +104,11 @@ def signal_at(T: int | Symbol, ratio: Expr, kappa: Expr) -> Expr:
 # --- rational sharing matrices ----------------------------------------------------------------------------------------
 
 
-def exact_quartic(arch: SharingFamily, T: int, found: Instability) -> tuple[Quartic, Any]:
-    """The quartic coefficient in the field of Λ and of M, and that field."""
-    n = T - 1
-    field, (eigenvalue, *entries) = construct_domain(
-        [found.eigenvalue, *arch.matrix(n)], field=True, extension=True if found.eigenvalue.is_number else None
-    )
-    rows = [entries[i * (n - 1) : (i + 1) * (n - 1)] for i in range(n - 1)]
-    return quartic(rows, found.lag, found.times, eigenvalue / (eigenvalue - field.one), field.one), field
-
-
 def _rational(arch: SharingFamily, T: int, kappa: Expr) -> CriticalPoint:
     found = instability(arch.matrix(T - 1))
     if found is None:
         raise NeverCoherent(arch, T)
-    coefficients, field = exact_quartic(arch, T, found)
+    coefficients, field = exact_quartic(arch.matrix(T - 1), found)
     r, put = coefficients.ratio, field.to_sympy
     tricritical = tricritical_noise(coefficients, field)
     # the noise as a share of the last kernel entry; in the field where κ is rational, so that results are reduced
@@ -258,9 +247,7 @@ def _closed_quartic(arch: SharingFamily, T: int) -> tuple[Expr, Expr, Expr, Expr
     correlation = symbols.rho if T == 4 else _ROOT - 2 / _ROOT
     eigenvalue = 1 + symbols.rho if T == 4 else _ROOT**2 - 1
     M = arch.matrix(n).subs(symbols.rho, correlation)
-    field, (value, *entries) = construct_domain([eigenvalue, *M], field=True)
-    rows = [entries[i * (n - 1) : (i + 1) * (n - 1)] for i in range(n - 1)]
-    found = quartic(rows, 1, (1, n - 1), value / (value - field.one), field.one)
+    found, field = exact_quartic(M, Instability(1, eigenvalue, (1, n - 1), 1))
     return tuple(factor(field.to_sympy(x)) for x in (found.constant, found.share, found.quadratic_slope, found.ratio))
 
 

@@ -22,7 +22,6 @@ from sympy import (
     Symbol,
     cancel,
     chebyshevt,
-    construct_domain,
     cos,
     floor,
     fraction,
@@ -33,8 +32,8 @@ from sympy import (
 from theory import symbols
 from theory.kernel import require_horizon
 from theory.sharing import SharingFamily
-from theory.sharing_landau import Quartic, quartic
-from theory.sharing_stability import EIGENVALUE, eigenvalue_condition
+from theory.sharing_landau import Quartic, exact_quartic, quartic
+from theory.sharing_stability import EIGENVALUE, Instability, eigenvalue_condition
 
 #: Points of (0, 1) between which a change of sign is looked for.
 GRID = 100
@@ -107,9 +106,8 @@ def tricritical_correlations(family: str, T: int, digits: int = 40) -> tuple[Any
 
 def _rises(found: Quartic, kappa: Any) -> bool:
     """Whether λ(r) rises at ``r_c``."""
-    n, r = found.hidden, found.ratio
-    zeta = r**n / (r**n + kappa)
-    return bool(n - (n - 1) * r + 2 * n * (r - 1) * zeta > 0)
+    growth = found.ratio**found.hidden
+    return bool(found.rise(growth / (growth + kappa)) > 0)
 
 
 @cache
@@ -122,9 +120,7 @@ def tricritical_polynomial(family: str, T: int) -> Poly:
     if T > LONGEST_POLYNOMIAL:
         raise ValueError(f"T: is {T}; accepted: 4 to {LONGEST_POLYNOMIAL}")
     rho, n = symbols.rho, T - 1
-    field, (eigenvalue, *entries) = construct_domain([EIGENVALUE, *SharingFamily(family, rho).matrix(n)], field=True)
-    rows = [entries[i * (n - 1) : (i + 1) * (n - 1)] for i in range(n - 1)]
-    found = quartic(rows, 1, (1, n - 1), eigenvalue / (eigenvalue - field.one), field.one)
+    found, field = exact_quartic(SharingFamily(family, rho).matrix(n), Instability(1, EIGENVALUE, (1, n - 1), 1))
     numerator = Poly(fraction(field.to_sympy(found.constant + found.share))[0], EIGENVALUE, domain=QQ.frac_field(rho))
     condition = Poly(eigenvalue_condition(n - 1), EIGENVALUE, domain=QQ.frac_field(rho))
     reduced = fraction(numerator.rem(condition).as_expr().together())[0]

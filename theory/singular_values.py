@@ -47,8 +47,7 @@ from sympy import (
 from theory import symbols
 from theory.claims import assert_zero
 from theory.coherent_branch import coherent_branch
-from theory.kernel import kernel_matrix, require_horizon
-from theory.landau import require_noise
+from theory.kernel import kernel_matrix, require_horizon, require_noise
 from theory.sharing import SharingFamily
 from theory.sharing_stability import DIGITS, SharingSector, instability, sharing_sector
 

@@ -20,11 +20,12 @@ from typing import Any
 from mpmath import mp
 from sympy import Expr, Integer, Rational, sympify
 
-from theory.kernel import require_horizon
-from theory.landau import landau_expansion, require_noise
+from theory.kernel import require_horizon, require_noise
+from theory.landau import landau_expansion
 from theory.sharing import RNN, SharingFamily
+from theory.sharing_landau import exact_quartic
 from theory.sharing_stability import Instability, instability
-from theory.sharing_transition import NeverCoherent, exact_quartic, noise_without_quartic
+from theory.sharing_transition import NeverCoherent, noise_without_quartic
 from theory.skip_unfolding import unfolding, wing
 
 #: Newton's steps for one state, and for the cusp.
@@ -222,9 +223,7 @@ def skip_cusp(T: int, kappa: Expr, digits: int = 40) -> Cusp:
         ArithmeticError: if the search does not converge.
     """
     require_horizon(T, 4)
-    noise = require_noise(kappa)
-    if not noise.is_number:
-        raise ValueError("kappa: is symbolic; accepted: an exact number ≥ 0")
+    noise = require_noise(kappa, number=True)
     tricritical = wing_noise(T)
     if noise <= tricritical:
         raise ValueError(f"kappa: is {kappa}; accepted: above the tricritical {float(tricritical):.6g} at T = {T}")
@@ -248,7 +247,7 @@ def skip_cusp(T: int, kappa: Expr, digits: int = 40) -> Cusp:
 
 def wing_noise(T: int) -> Expr:
     """The RNN's κ beyond which wings leave a = 0; below 0 where the transition is discontinuous at every κ ≥ 0."""
-    return noise_without_quartic(*exact_quartic(RNN, T, _first_instability(T)))
+    return noise_without_quartic(*exact_quartic(RNN.matrix(T - 1), _first_instability(T)))
 
 
 def _first_instability(T: int) -> Instability:

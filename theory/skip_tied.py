@@ -27,8 +27,7 @@ from sympy import Expr, ImmutableMatrix, Poly, Symbol, cancel, diff, factor, fac
 from theory import symbols
 from theory.claims import assert_zero
 from theory.display import Equations, Typeset
-from theory.kernel import kernel_matrix
-from theory.landau import require_noise
+from theory.kernel import kernel_matrix, require_noise
 
 a, g, chi = symbols.skip, symbols.g, symbols.chi
 

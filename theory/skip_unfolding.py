@@ -26,18 +26,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 from sympy import Expr, Integer, Matrix, Rational, Symbol, diag, diff, eye, factor, solve, sqrt
 
 from theory import symbols
 from theory.claims import assert_zero
 from theory.display import Equations, Typeset
-from theory.kernel import require_horizon
-from theory.landau import LandauExpansion, require_noise
+from theory.kernel import require_horizon, require_noise
+from theory.landau import LandauExpansion
 from theory.sharing import SharingFamily
+from theory.sharing_landau import exact_quartic
 from theory.sharing_stability import Instability, instability
-from theory.sharing_transition import NeverCoherent, exact_quartic
+from theory.sharing_transition import NeverCoherent
 
 
 @dataclass(frozen=True)
@@ -90,37 +90,30 @@ def unfolding(T: int, kappa: Expr = symbols.kappa, arch: SharingFamily | None = 
     found = _instability(family, T)
     if found.lag != 1 or found.degeneracy > 1:
         raise ValueError(f"arch: is {family}, whose critical mode has lag {found.lag}; accepted: one mode of lag 1")
-    coefficients, field = exact_quartic(family, T, found)
-    put = field.to_sympy
-    r = coefficients.ratio
+    elements, field = exact_quartic(family.matrix(T - 1), found)
+    coefficients = elements.put(field.to_sympy)
+    r, place = coefficients.ratio, coefficients.place
     M = family.matrix(T - 1)
     correlations = [field.from_sympy(M[t, t + 1]) for t in range(T - 3)] + [field.zero]
-    overlap = sum(((field.one - m) * x for m, x in zip(correlations, coefficients.mode, strict=True)), field.zero)
-    growth = put(r) ** (T - 1)
+    missing = ((field.one - m) * x for m, x in zip(correlations, elements.mode, strict=True))
+    overlap = field.to_sympy(sum(missing, field.zero))
+    growth = r ** (T - 1)
     share = growth / (growth + noise)
-    quartic = factor(_quartic(coefficients, share, put))
+    quartic = factor(coefficients.quartic(share))
     if quartic == 0:
-        return Unfolding(T, noise, str(family), coefficients.place, put(overlap), None, None, None)
-    place = coefficients.place
-    squared = -put(coefficients.quadratic_slope) * share**2 * put(r) ** (sum(place) + 2 - T)
-    squared = factor(squared / (put(coefficients.constant) + put(coefficients.share) * share))
-    cubed = factor(put(r) ** (3 * place[0] + 2) * put(overlap) / quartic)
+        return Unfolding(T, noise, str(family), place, overlap, None, None, None)
+    squared = factor(coefficients.amplitude_squared(share))
+    cubed = factor(r ** (3 * place[0] + 2) * overlap / quartic)
     return Unfolding(
         T=T,
         kappa=noise,
         arch=str(family),
         place=place,
-        overlap=put(overlap),
+        overlap=overlap,
         amplitude_squared=squared,
         amplitude_cubed=cubed,
         fold_cubed=factor(27 * cubed**2 / (4 * squared**3)),
     )
-
-
-def _quartic(coefficients: Any, share: Expr, put: Any) -> Expr:
-    n, r = coefficients.hidden, put(coefficients.ratio)
-    above = put(coefficients.constant) + put(coefficients.share) * share
-    return above / (n - (n - 1) * r + 2 * n * (r - 1) * share)
 
 
 def _instability(family: SharingFamily, T: int) -> Instability:

@@ -40,14 +40,9 @@ from sympy import (
 from theory import symbols
 from theory.claims import assert_zero
 from theory.display import Equations, Typeset
-from theory.kernel import require_horizon
-from theory.landau import require_noise
+from theory.kernel import hidden_times, require_horizon, require_noise
 
 a, g = symbols.skip, symbols.g
-
-
-def _length(T: int | Symbol) -> Expr:
-    return Integer(T) - 1 if isinstance(T, int) else T - 1
 
 
 def step_ratio(skip: Expr = a) -> Expr:
@@ -107,7 +102,7 @@ def skip_branch(T: int | Symbol, kappa: Expr = symbols.kappa, skip: Expr = a) ->
     """
     if T != symbols.T:
         require_horizon(T, 3)
-    noise, n, b = require_noise(kappa), _length(T), sympify(skip) ** 2
+    noise, n, b = require_noise(kappa), hidden_times(T), sympify(skip) ** 2
     first, x, excess = first_variance(skip), step_ratio(skip), drive_excess(skip)
     last = first * x ** (n - 1)
     share = fold_share(T, skip)
@@ -124,7 +119,7 @@ def skip_branch(T: int | Symbol, kappa: Expr = symbols.kappa, skip: Expr = a) ->
 
 def _rise(T: int | Symbol, skip: Expr) -> Expr:
     """``d ln H^{nn}/dg``."""
-    return diff(log(first_variance(skip)), g) + (_length(T) - 1) * diff(log(step_ratio(skip)), g)
+    return diff(log(first_variance(skip)), g) + (hidden_times(T) - 1) * diff(log(step_ratio(skip)), g)
 
 
 def fold_share(T: int | Symbol, skip: Expr = a) -> Expr:

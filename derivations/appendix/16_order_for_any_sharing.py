@@ -29,9 +29,9 @@ from theory.critical_point import critical_point
 from theory.landau import landau_expansion
 from theory.looped import LAYERS, LENGTH, assert_quartic, reduced_quartic, reduced_quartic_at
 from theory.sharing import SharingFamily, sharing
-from theory.sharing_landau import quartic
+from theory.sharing_landau import exact_quartic, quartic
 from theory.sharing_stability import SharingSector, instability
-from theory.sharing_transition import critical_point_of, exact_quartic
+from theory.sharing_transition import critical_point_of
 from theory.sharing_tricritical import (
     continuity_at,
     tricritical_correlations,
@@ -144,7 +144,7 @@ for word, horizon in (("shared:1/2", 5), ("drift:2/3", 6), ("looped:2", 7), ("rn
     architecture = sharing(word)
     found = instability(architecture.matrix(horizon - 1))
     assert found is not None
-    coefficients, field = exact_quartic(architecture, horizon, found)
+    coefficients, field = exact_quartic(architecture.matrix(horizon - 1), found)
     ratio = field.to_sympy(coefficients.ratio)
     noise = Rational(2, 3)
     relative = field.from_sympy(noise) * coefficients.ratio ** (1 - horizon)

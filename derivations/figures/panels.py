@@ -16,33 +16,8 @@ from derivations import output
 from derivations.figures.panel import Effort, Panel
 from numerics.files import only_writer, write_text
 
-#: Every panel in the order of the poster's sections, which its number begins with; 7 is beyond the poster.
-NAMES = (
-    "trained-networks",
-    "mean-at-width",
-    "endpoint-kernels",
-    "order-parameter",
-    "landscape",
-    "predictions",
-    "label-kernel",
-    "sequence-kernels",
-    "teacher-eigenvalues",
-    "sample-efficiency",
-    "propagator-paths",
-    "mechanism",
-    "nonlinear-sequences",
-    "learning-transition",
-    "sharing-phases",
-    "skip-unfolding",
-    "sharing-order",
-    "looped-kernel",
-    "sharing-sequences",
-    "skip-strength",
-    "several-outputs",
-)
-
-
-#: Minutes that each takes on two cores: with --quick, and without (reckoned from the steps, but for short ones).
+#: Every panel in the order of the poster's sections, which its number begins with (7 is beyond the poster), and the
+#: minutes that it takes on two cores: with --quick, and without (reckoned from the steps, but for short ones).
 MINUTES: dict[str, tuple[float, float]] = {
     "trained-networks": (2, 40),
     "mean-at-width": (1, 30),
@@ -66,6 +41,7 @@ MINUTES: dict[str, tuple[float, float]] = {
     "skip-strength": (0.5, 12),
     "several-outputs": (0.3, 6),
 }
+NAMES = tuple(MINUTES)
 
 
 def panel(name: str) -> Panel:

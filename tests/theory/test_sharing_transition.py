@@ -12,8 +12,9 @@ from theory import looped, sharing_transition, symbols
 from theory.critical_point import critical_point
 from theory.landau import landau_expansion
 from theory.sharing import DNN, RNN, SharingFamily, sharing
+from theory.sharing_landau import exact_quartic
 from theory.sharing_stability import EIGENVALUE, eigenvalue_condition, instability
-from theory.sharing_transition import closed_eigenvalue, critical_point_of, exact_quartic, tricritical_noise
+from theory.sharing_transition import closed_eigenvalue, critical_point_of, tricritical_noise
 from theory.sharing_tricritical import (
     COSINE,
     continuity_at,
@@ -144,7 +145,7 @@ def test_two_routes_to_the_quartic_coefficient(word, horizon):
     """Traces and two linear solves, and the power series of all entries, agree exactly."""
     arch, noise = sharing(word), Rational(2, 3)
     found = instability(arch.matrix(horizon - 1))
-    coefficients, field = exact_quartic(arch, horizon, found)
+    coefficients, field = exact_quartic(arch.matrix(horizon - 1), found)
     share = 1 / (1 + noise * field.to_sympy(coefficients.ratio ** (1 - horizon)))
     with mpmath.workdps(50):
         p, q, r, slope = (
@@ -381,7 +382,7 @@ def test_tricritical_noise_on_the_full_free_energy(word, horizon):
 def test_changed_coefficients_move_the_tricritical_point(monkeypatch):
     """p or q off by one per mille: the tricritical noise is off, so the comparisons above fail."""
     arch = sharing("looped:2")
-    coefficients, field = exact_quartic(arch, 6, instability(arch.matrix(5)))
+    coefficients, field = exact_quartic(arch.matrix(5), instability(arch.matrix(5)))
     sound = tricritical_noise(coefficients, field)
     for name in ("constant", "share"):
         changed = type(coefficients)(

@@ -131,14 +131,9 @@ def cut_paths(
     T: int, order: int, supervised: tuple[int, ...] | None = None, arch: Architecture = "dnn"
 ) -> Mapping[tuple[int, int], tuple[Path, ...]]:
     """The RNN's paths of this order that another sharing removes, for each kernel entry."""
-    kept = paths(T, arch, order, supervised)
-    result = {}
-    for entry, whole in paths(T, "rnn", order, supervised).items():
-        left = {(path.labels, path.links) for path in kept.get(entry, ())}
-        removed = tuple(path for path in whole if (path.labels, path.links) not in left)
-        if removed:
-            result[entry] = removed
-    return result
+    shares = path_shares(T, arch, order, supervised)
+    cut = {entry: tuple(path for path, share in found.items() if share == 0) for entry, found in shares.items()}
+    return {entry: removed for entry, removed in cut.items() if removed}
 
 
 def path_shares(
