@@ -15,7 +15,7 @@ Hessian; ``iteration``: the map of moments on a sample that moves with the state
 ``groups`` of which a law is the product, in coordinates of ``frames``, with Anderson's ``acceleration``;
 ``instability``: directions in which it leads away from a fixed point; ``refining``: how its fixed points move on other
 samples, by ``response``, its derivative for normal laws; ``corrected``: Newton's steps on many more points; ``weak``:
-what weak labels change of the random network's kernel.
+what weak labels change of the random network's kernel; ``spread``: how far a sampled state may be off.
 
 States: ``search``, the way to them (``lowest_state``, ``all_states``, ``state_near``); ``setting``, what its parts
 need; ``following``, the random network's state as the labels grow; ``exploration``, the cheap part, by ``descent`` of F

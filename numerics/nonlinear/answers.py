@@ -118,11 +118,11 @@ def _solution(search: Search, found: State, what: str) -> NonlinearSolution:
     expand = space.classes.expand
     clear = np.where(np.abs(point.kernel) > 3 * refined.kernel_error, point.kernel, 0.0)  # noise has no sign
     signs = gauge_signs(problem, expand(clear), odd=search.engine.phi.odd)
-    worst = relative_error(point.kernel, refined.kernel_error)
+    worst, told = relative_error(point.kernel, refined.kernel_error), refined.relative_error
     status = state.status
-    if state.reached and not worst <= limit:
-        status = f"the error of the averages, {worst:.1e} of the largest entry, exceeds the tolerance {limit:.1e}"
-        if not np.isfinite(worst):
+    if state.reached and not told <= limit:
+        status = f"the error of the averages, {told:.1e} of the largest entry, exceeds the tolerance {limit:.1e}"
+        if not np.isfinite(told):
             status = "the error of the averages is not known: a part of the sample has no state here"
     gauge, E = np.outer(signs, signs), space.embedding
     classes = kept_classes(space, search.engine.phi, point.kernel)
@@ -141,9 +141,10 @@ def _solution(search: Search, found: State, what: str) -> NonlinearSolution:
         engine=search.engine.name,
         kernel_error=np.abs(expand(refined.kernel_error)),
         free_energy_error=refined.free_energy_error,
+        largest_error=told * float(np.abs(expand(point.kernel)).max()),
         points=state.points,
         effective_points=point.average.effective_size,
-        converged=state.reached and worst <= limit,
+        converged=state.reached and told <= limit,
         status=status,
         stable=refined.stable,
         hessian_smallest=refined.hessian_smallest,

@@ -23,6 +23,7 @@ from numerics.nonlinear.sample import BATCHES, Sample, placed, with_tails
 from numerics.nonlinear.sampled import MOST, ROUND, Sampled, SampledState, Start
 from numerics.nonlinear.solution import EngineName
 from numerics.nonlinear.space import TrajectorySpace
+from numerics.nonlinear.spread import beyond_noise, largest_error, standard_error
 from numerics.nonlinear.symmetries import Classes, kept_classes, reversing
 
 #: Mixtures that are fitted to a law on its way down, one after the other, at most; steps on the points of each; share
@@ -30,7 +31,7 @@ from numerics.nonlinear.symmetries import Classes, kept_classes, reversing
 FITS, STEPS, COUNTING, MOVED = 5, 60, 0.4, 0.03
 #: Relative residual to which states are refined; of many rows, whose maps cost most, over the error that Φ may have, if
 #: that is more.
-REFINED, REFINED_SHARE = 1e-8, 1e-3
+REFINED, REFINED_SHARE = 1e-8, 0.02
 #: Damped steps towards a minimum whose place another sample has moved too far for acceleration, and at the end of a
 #: longer way.
 RELAXED = 60
@@ -132,7 +133,7 @@ class Sampling(Sampled):
         coarse = self._coarse(groups_of(space, classes))
         size, most = (coarse, MOST) if self.size is None else (self.size, self.size)
         tolerance = REFINED if space.m <= LARGE else max(REFINED, REFINED_SHARE * limit)
-        error = np.full_like(state.point.kernel, np.inf)
+        error, bound = np.full_like(state.point.kernel, np.inf), np.inf
         first: tuple[int, FloatArray] | None = None
         refining: Refining | None = None  # of many rows, that on the first sample serves all others
         while state.reached:
@@ -146,16 +147,11 @@ class Sampling(Sampled):
                 say(f"{size * BATCHES} points, error")
                 if refining is None and space.m > LARGE:
                     refining = self._refining(space, state, min(coarse, size), classes)
-                error = self._error(space, state, min(coarse, size), classes, refining)
-                if first is not None and space.m > LARGE:
-                    # the bias falls as one over the number of points, or faster; the farther apart two samples are,
-                    # the less their chance makes of it
-                    change = np.abs(state.point.kernel - first[1])
-                    error, has_bias = np.hypot(error, change * first[0] / (size - first[0])), True
-                first = first or (size, state.point.kernel)
+                error, bound = self._error(space, state, min(coarse, size), classes, refining, first)
+                has_bias, first = has_bias or first is not None, first or (size, state.point.kernel)
             elif size == most:
                 state = replace(state, reached=False, status="no state on the whole sample")
-            ratio = relative_error(state.point.kernel, error) / limit
+            ratio = relative_error(state.point.kernel, bound) / limit
             if (ratio <= 1 and has_bias) or size == most:
                 break
             needed = MARGIN * min(ratio, GROWTH) ** 2
@@ -164,7 +160,7 @@ class Sampling(Sampled):
         if state.reached:
             say("stability")
             stable = self._is_stable(space, state)
-        return Refined(state, error, stable, self._hessian_smallest(space, state), _free_energy_error(state))
+        return Refined(state, error, stable, self._hessian_smallest(space, state), _free_energy_error(state), bound)
 
     def _refined_weak(self, space: TrajectorySpace, state: SampledState, limit: float, say: Say) -> Refined | None:
         """The state of weak labels from its change on small samples, if its error is within the limit."""
@@ -191,7 +187,7 @@ class Sampling(Sampled):
                 start = self.start(space, new)
             pairs.append((pair[0], pair[1]))
         found = weak.refined_by_change(space, prior, pairs)
-        if found is None or relative_error(found.state.point.kernel, found.kernel_error) > limit:
+        if found is None or found.relative_error > limit:
             return None
         say("stability")
         stable = space.labels.duals(prior).energy < weak.NEGLIGIBLE or self._is_stable(space, pairs[0][0])
@@ -211,7 +207,7 @@ class Sampling(Sampled):
                     break
                 states.append(self._state(map_, start, size, *found, reached=True))
             refined = weak.refined_by_response(space, prior, states) if len(states) == weak.SAMPLES else None
-            if refined is not None and relative_error(refined.state.point.kernel, refined.kernel_error) <= limit:
+            if refined is not None and refined.relative_error <= limit:
                 return replace(refined, hessian_smallest=self._hessian_smallest(space, states[0]))
         return None
 
@@ -222,26 +218,33 @@ class Sampling(Sampled):
         size: int,
         classes: Classes | None,
         refining: Refining | None = None,
-    ) -> FloatArray:
-        """Standard error of Φ from its values on independent parts of the sample, and the bias that they show.
+        first: tuple[int, FloatArray] | None = None,
+    ) -> tuple[FloatArray, float]:
+        """Standard error of Φ from its values on independent parts of the sample, with its bias, and the largest error.
 
         A bias falls as one over the number of points, so that the parts' mean is off by `PARTS` times as much as Φ.
         Where a part has no state, or rows are many, its value is that to first order, through the map's derivative on
-        points of a given size, unless given, and has no bias; infinite where that is not known.
+        points of a given size, unless given, and has no bias: of many rows Φ on a first, smaller sample tells it.
+        Infinite where that is not known.
         """
+        number = BATCHES if space.m > LARGE else PARTS  # to first order the fewest points are enough
         parts = [
-            tuple(each.part(batches) for each in state.samples) for batches in np.arange(BATCHES).reshape(PARTS, -1)
+            tuple(each.part(batches) for each in state.samples) for batches in np.arange(BATCHES).reshape(number, -1)
         ]
         changes = self._changes(space, state, parts, classes) if space.m <= LARGE else None
         if refining is not None:
-            changes = refining.changes(state.samples, parts, state.moments)
+            changes = refining.changes(parts, state.moments)
         if changes is None:
             refining = self._refining(space, state, size, classes)
-            changes = None if refining is None else refining.changes(state.samples, parts, state.moments)
+            changes = None if refining is None else refining.changes(parts, state.moments)
         if changes is None:
-            return np.full_like(state.point.kernel, np.inf)
-        bias = np.mean(changes, axis=0) / (PARTS - 1)
-        return np.asarray(np.hypot(np.std(changes, axis=0, ddof=1) / np.sqrt(PARTS), bias))
+            return np.full_like(state.point.kernel, np.inf), np.inf
+        found, bias = np.array(changes), np.mean(changes, axis=0) / (number - 1)
+        noise = standard_error(found)
+        if first is not None and space.m > LARGE:
+            growth = state.size / first[0] - 1
+            bias = beyond_noise((state.point.kernel - first[1]) / growth, noise / np.sqrt(growth))
+        return np.hypot(noise, bias), largest_error(found, bias)
 
     @recorded
     def _changes(

@@ -22,6 +22,7 @@ from numerics.nonlinear.laws import Law, Pair
 from numerics.nonlinear.nodes import Averages
 from numerics.nonlinear.reduced import point_at
 from numerics.nonlinear.space import TrajectorySpace
+from numerics.nonlinear.spread import beyond_noise, largest_error
 from numerics.nonlinear.walkers import KEPT, Tilted, Walkers, on_other_points
 from numerics.progress import Told
 
@@ -272,9 +273,13 @@ def refined(
         apart = 0.5 * (sides[1].mean(axis=0) - sides[0].mean(axis=0))
         noise = np.sqrt(np.mean([side.var(axis=0, ddof=1) for side in sides], axis=0) / POPULATIONS)
         bias = (small.mean(axis=(0, 1)) - whole.mean(axis=0)) / (FRACTION - 1)
-        error = np.sqrt(noise**2 + drift**2 + apart**2 + bias**2)
+        systematic = np.sqrt(drift**2 + apart**2 + bias**2)
+        error = np.hypot(noise, systematic)
+        largest = largest_error(
+            np.concatenate([side - side.mean(axis=0) for side in sides]), beyond_noise(systematic, np.sqrt(3) * noise)
+        )
         converged = bool(np.linalg.norm(drift) <= DRIFT * np.linalg.norm(noise))
-        if converged and relative_error(whole.mean(axis=0), error) <= limit:
+        if converged and relative_error(whole.mean(axis=0), largest) <= limit:
             break
         if np.linalg.norm(apart) > np.linalg.norm(noise):
             _draw_together(ways, kernels, messages)
@@ -285,7 +290,7 @@ def refined(
     new = _state(space, phi, moments, state.trend, streams, iterations)
     if not converged:
         new = replace(new, reached=False, status="the walkers have not converged")
-    return Refined(new, error, converged, np.nan, new.free_energy_error)
+    return Refined(new, error, converged, np.nan, new.free_energy_error, largest)
 
 
 def _beside(

@@ -13,6 +13,7 @@ import numpy as np
 from numerics.linalg import FloatArray, SymmetricVectors, symmetric_vectors
 from numerics.nonlinear.reduced import ReducedPoint, stationary_point
 from numerics.nonlinear.solution import NonlinearSolution
+from numerics.nonlinear.spread import largest_error
 from numerics.nonlinear.symmetries import kept_classes, kept_entries
 from numerics.nonlinear.trajectories import kernels_of, proposal
 
@@ -67,6 +68,7 @@ def corrected(
         kernel=space.classes.expand(kernel),
         conjugate=space.classes.shared(conjugate),
         kernel_error=spread,
+        largest_error=largest_error(np.array([space.classes.expand(vectors.matrix(step[1])) for step in steps])),
         free_energy=points[0].energy + float(entropy.mean()),
         energy=points[0].energy,
         entropy=float(entropy.mean()),

@@ -218,6 +218,7 @@ def diagonal_state(
         residual=float(np.abs(times.a / diagonal - 1).max()),  # Φ̃ is made from the averages: ∂F/∂Φ is 0 at any Φ
         engine="quadrature",
         kernel_error=np.diag(change),
+        largest_error=float(change.max()),
         points=points * space.m,
         effective_points=point.average.effective_size,
         converged=True,

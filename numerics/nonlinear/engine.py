@@ -48,6 +48,7 @@ class Refined:
         stable: whether no direction leads down.
         hessian_smallest: smallest eigenvalue of the Hessian of F(Φ) in the natural metric; nan where it is not known.
         free_energy_error: standard error of F; None for quadrature.
+        largest_error: bound on the largest error of an entry of Φ; None where `kernel_error` is one.
     """
 
     state: State
@@ -55,6 +56,13 @@ class Refined:
     stable: bool
     hessian_smallest: float
     free_energy_error: float | None = None
+    largest_error: float | None = None
+
+    @property
+    def relative_error(self) -> float:
+        """The bound over the largest entry."""
+        error = self.kernel_error if self.largest_error is None else self.largest_error
+        return relative_error(self.state.point.kernel, error)
 
 
 #: Told what is being done (`numerics.progress.Told`, or less).
@@ -130,6 +138,6 @@ def continued(state: Reached, before: State) -> Reached:
     return state if state is None else replace(state, iterations=state.iterations + before.iterations)
 
 
-def relative_error(kernel: FloatArray, error: FloatArray) -> float:
+def relative_error(kernel: FloatArray, error: FloatArray | float) -> float:
     """Largest error over the largest entry."""
-    return float(error.max() / np.abs(kernel).max())
+    return float(np.max(error) / np.abs(kernel).max())

@@ -26,7 +26,8 @@ from numerics.nonlinear.symmetries import Classes
 #: Share of a right-hand side that is left open, which in soft directions leaves more of the change;
 #: directions, at most.
 LEFT, DIRECTIONS = 0.03, 300
-#: The same share in a step towards a fixed point.
+#: The same share in a step towards a fixed point, and where the derivative of normal laws takes soft directions (of
+#: fifty digits the error is the same to 5 %, with a third of the directions).
 ROUGH = 0.1
 #: Relative residuals to which the derivative of normal laws leads, and the map's own where that ends.
 NEAR, NEARER = 0.03, 0.005
@@ -104,25 +105,20 @@ class Refining:
         except np.linalg.LinAlgError:
             return None
 
-    def changes(
-        self, samples: tuple[Sample, ...], parts: list[tuple[Sample, ...]], moments: Moments
-    ) -> list[FloatArray] | None:
+    def changes(self, parts: list[tuple[Sample, ...]], moments: Moments) -> list[FloatArray] | None:
         """Changes of Φ, to first order, from the fixed point on a sample, of given moments, to those on parts of it.
 
-        None where they are not found.
+        Within groups; None where they are not found.
         """
         found = []
         try:
-            at = self.map(samples).near(self._start)
-            x = at.frame.coordinates(*moments)
-            here, residual = at(x)
             for part in parts:
-                missing = self.map(part).near(self._start)(x)[1] - residual
-                change = self._inverse(missing)
+                at = self.map(part).near(self._start)
+                x = at.frame.coordinates(*moments)
+                change = self._inverse(at(x)[1], ROUGH if self._phi.odd else LEFT)
                 if change is None:
                     return None
-                moved = at.frame.kernel(x + change) - at.frame.kernel(x)
-                found.append(at.map.completed(here.kernel + moved, here) - here.kernel)
+                found.append(at.frame.kernel(x + change) - at.frame.kernel(x))
         except np.linalg.LinAlgError:
             return None
         return found

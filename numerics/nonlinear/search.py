@@ -82,7 +82,7 @@ def all_states(
         problem: what is learnt; κ > 0.
         engine: ``"quadrature"`` (at most 4 dimensions of the trajectory), ``"sampling"``, or ``"auto"``: quadrature
             where it applies.
-        tolerance: largest error of Φ's entries over the largest entry, for `converged`; 1e-8 for quadrature, 1e-2 for
+        tolerance: `largest_error` over the largest entry of Φ, for `converged`; 1e-8 for quadrature, 1e-2 for
             sampling unless given. The random network's branch of one trajectory, whose times are independent, is
             always computed by quadrature, unless an engine is asked for.
         size: points of each of 16 batches of the sampling engine, a power of 2; as many as the tolerance needs, up to

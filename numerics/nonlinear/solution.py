@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -28,9 +29,11 @@ class NonlinearSolution(Solution):
         engine: what the averages were computed with.
         kernel_error: error of Φ's entries from the averages, (nP, nP): for quadrature the difference to a finer rule,
             taken to Φ through the inverse of the equations' Jacobian; for sampling one standard error, from states on
-            independent parts of the sample.
+            independent parts of the sample, with the bias of few points.
         points, effective_points: points of the engine, and ``1/Σp²`` of their probabilities.
         free_energy_error: standard error of F from the independent batches of a sample; None for quadrature.
+        largest_error: what the error of no entry of Φ exceeds, for sampling in 95 % of samples: over the largest entry
+            it is at most the tolerance. Infinite where it is not known.
     """
 
     conjugate: FloatArray
@@ -41,6 +44,7 @@ class NonlinearSolution(Solution):
     points: int
     effective_points: float
     free_energy_error: float | None = None
+    largest_error: float = math.inf
 
     def labelled(self) -> Arrays:
         """As of every `Solution`, with the conjugate kernel and the error of the averages."""
@@ -49,8 +53,7 @@ class NonlinearSolution(Solution):
         return replace(arrays, data={**arrays.data, **own})
 
     def _averages(self) -> Facts:
-        worst = f"{self.kernel_error.max():.1e}"
-        return (("averages", f"{self.engine}, {self.points} points; error of the kernel {worst}"),)
+        return (("averages", f"{self.engine}, {self.points} points; error of the kernel {self.largest_error:.1e}"),)
 
 
 def nonlinear_state(solution: Solution) -> NonlinearSolution:

@@ -18,6 +18,7 @@ from numerics.nonlinear.engine import Refined, State
 from numerics.nonlinear.frames import Moments
 from numerics.nonlinear.iteration import Iterate, MomentMap, explicit_conjugate
 from numerics.nonlinear.space import TrajectorySpace
+from numerics.nonlinear.spread import largest_error
 
 #: Energy of the random network's kernel up to which labels are weak; and below which the state, whose divergence from
 #: the random network it bounds, is as stable as that is.
@@ -108,4 +109,5 @@ def refined_by_change(
     point = replace(state.point, kernel=kernel, conjugate=conjugate, energy=energy, entropy=float(entropies.mean()))
     error = np.hypot(np.std(changes, axis=0, ddof=1), RESIDUAL_ERROR * np.abs(prior).max())
     spread = float(np.std(entropies, ddof=1))
-    return Refined(replace(state, point=point, second=second), error, True, np.nan, spread)
+    largest = max(largest_error(changes), float(error.max()))
+    return Refined(replace(state, point=point, second=second), error, True, np.nan, spread, largest)

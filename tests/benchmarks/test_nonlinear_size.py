@@ -27,7 +27,7 @@ def solved(problem, tolerance, capsys):
     begin, used = time.perf_counter(), time.process_time()
     state = lowest_state(problem, tolerance=tolerance)
     seconds, used = time.perf_counter() - begin, time.process_time() - used
-    error = state.kernel_error.max() / np.abs(state.kernel).max()
+    error = state.largest_error / np.abs(state.kernel).max()
     with capsys.disabled():
         print(
             f"\nP = {problem.P}, T = {problem.T}: error {error:.1e} in {seconds:.1f} s ({used:.1f} of CPU), "

@@ -125,7 +125,7 @@ def test_changes_of_the_state_on_other_samples_are_had_to_first_order():
     assert reached
     moments = (known.kernel, known.mean, known.covariance)
     refining = Refining(space, ERF, first.groups, moments, first.samples)
-    changes = refining.changes(first.samples, [other.samples for other in others], moments)
+    changes = refining.changes([other.samples for other in others], moments)
     for change, other in zip(changes, others, strict=True):
         there, _, reached = other.fixed_point(moments, tolerance=1e-10)
         assert reached
