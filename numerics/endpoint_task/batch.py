@@ -222,43 +222,55 @@ def solve_endpoint_batch(
     if branch == "lowest":
         return _lower_of_both(T, signal, kappa, arch, {"u": u, "v": v, "w": w}, tolerance, progress)
     given, shape = _checked(T, arch, branch, signal=signal, kappa=kappa, u=u, v=v, w=w)
-    count = given[0].size
+    lam, noise, widths = given[0], given[1], given[2:]
+    n, count = T - 1, lam.size
+    curve = crossings.spline(n, 0 if branch == "incoherent" else 1)
+    reduced = np.array([lam, noise / (widths[1] * widths[2] ** (n - 1) * widths[0])])
+    numbers = ("free_energy", "energy", "entropy", "residual")
+    found: dict[str, NDArray[Any]] = {name: np.empty(count) for name in numbers}
+    found |= {name: np.empty(count, dtype=bool) for name in ("exists", "converged", "stable")}
+    # entry by entry, as they are computed
+    found["kernel"] = np.moveaxis(np.empty((n, n, count)), 2, 0)
+
+    def solve_block(block: slice) -> None:
+        own = [array if array.size == 1 else array[block] for array in widths]
+        places = {name: array[block] for name, array in found.items()}
+        _write_states(T, arch, branch, curve, reduced[:, block], own, tolerance, places)
+
     blocks = [slice(first, first + BLOCK) for first in range(0, max(count, 1), BLOCK)]
-    curve = crossings.spline(T - 1, 0 if branch == "incoherent" else 1)
-
-    def solved(block: slice) -> dict[str, NDArray[Any]]:
-        own = [array if array.size == 1 else array[block] for array in given]
-        return _states_of(T, arch, branch, curve, own, tolerance)
-
     # matrices let go of the interpreter for long enough that threads share the cores; scalars only hand it to and fro
     pool = ThreadPoolExecutor(min(len(blocks), os.cpu_count() or 1))
-    results = map(solved, blocks) if T <= LONGEST else pool.map(solved, blocks)
+    solved = map(solve_block, blocks) if T <= LONGEST else pool.map(solve_block, blocks)
     try:
-        parts = []
         with watched(progress, "solve_endpoint_batch") as told:
             for block in blocks:
                 told(f"{branch} states", block.start, count)
-                parts.append(next(results))
+                next(solved)
     finally:
         pool.shutdown(cancel_futures=True)
-    found = parts[0] if len(parts) == 1 else {name: np.concatenate([each[name] for each in parts]) for name in parts[0]}
+    found |= {"signal": lam, "kappa": noise, "reduced_kappa": reduced[1]}
     shaped: dict[str, Any] = {name: values.reshape(*shape, *values.shape[1:]) for name, values in found.items()}
     return EndpointBatch(T=T, arch=arch, branch=branch, **shaped)
 
 
-def _states_of(
-    T: int, arch: str, branch: str, curve: crossings.CurveSpline, parameters: list[FloatArray], tolerance: float
-) -> dict[str, NDArray[Any]]:
-    """The batch's arrays for flat λ, κ, u, v, w; the last three may be one number for all."""
-    lam, noise, u, v, w = parameters
-    n = T - 1
-    reduced = np.ascontiguousarray([lam, noise / (v * w ** (n - 1) * u)])
-    start, exists = crossings.states(curve, *reduced)
-    states = (_lowered_states if T <= LONGEST else _matrix_states)(T, arch, start, reduced, tolerance)
+def _write_states(
+    T: int,
+    arch: str,
+    branch: str,
+    curve: crossings.CurveSpline,
+    parameters: FloatArray,
+    widths: list[FloatArray],
+    tolerance: float,
+    out: dict[str, NDArray[Any]],
+) -> None:
+    """The batch's arrays, in place, for flat λ and κ, (2, B), in units u = v = w = 1; a width may be one number."""
+    n, (u, _, w) = T - 1, widths
+    start, exists = crossings.states(curve, *parameters)
+    states = (_lowered_states if T <= LONGEST else _matrix_states)(T, arch, start, parameters, tolerance)
     lost = np.flatnonzero(exists & ~states.converged)
     if lost.size and T <= LONGEST:
         # at very strong signals the scalar expressions cancel; matrices keep their digits
-        states = _replaced(states, lost, _matrix_states(T, arch, start[:, lost], reduced[:, lost], tolerance))
+        states = _replaced(states, lost, _matrix_states(T, arch, start[:, lost], parameters[:, lost], tolerance))
     rows, columns = np.triu_indices(n)
     converged = states.converged & exists
     if branch == "coherent":
@@ -267,24 +279,16 @@ def _states_of(
         with np.errstate(invalid="ignore"):
             converged &= np.abs(states.x[order] - start[order]) <= 0.5 * np.abs(start[order])
     hide = 1.0 if converged.all() else np.where(converged, 1.0, np.nan)
-    kernel = np.empty((n, n, lam.size))
-    for k, (i, j) in enumerate(zip(rows, columns, strict=True)):
+    kernel = out["kernel"]
+    for entries, i, j in zip(states.x, rows, columns, strict=True):
         # H^{ts} = u w^{(t+s)/2-1} times its value in units u = v = w = 1
-        np.multiply(states.x[k], hide * u * w ** float((i + j) / 2), out=kernel[i, j])
-        kernel[j, i] = kernel[i, j]
-    return {
-        "signal": lam,
-        "kernel": np.moveaxis(kernel, 2, 0),
-        "kappa": np.broadcast_to(noise, lam.shape),
-        "free_energy": (states.energy + states.entropy) * hide,
-        "energy": states.energy * hide,
-        "entropy": states.entropy * hide,
-        "exists": exists,
-        "converged": converged,
-        "stable": states.stable & converged,
-        "residual": states.residual,
-        "reduced_kappa": reduced[1],
-    }
+        np.multiply(entries, hide * u * w ** float((i + j) / 2), out=kernel[:, i, j])
+        kernel[:, j, i] = kernel[:, i, j]
+    np.multiply(states.energy, hide, out=out["energy"])
+    np.multiply(states.entropy, hide, out=out["entropy"])
+    np.add(out["energy"], out["entropy"], out=out["free_energy"])
+    out["exists"][:], out["converged"][:], out["residual"][:] = exists, converged, states.residual
+    np.logical_and(states.stable, converged, out=out["stable"])
 
 
 def _lower_of_both(

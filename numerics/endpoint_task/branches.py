@@ -46,6 +46,7 @@ class Curve:
         kernels: ``H``, (G, n, n).
         entropy: the divergence from the random network, (G,).
         mirrored: whether it begins at a pitchfork and goes on to s < 0 as its mirror image.
+        exact: whether a closed form gives the states between the points: `diagonal_curve`, `coherent_curve`.
     """
 
     n: int
@@ -55,6 +56,7 @@ class Curve:
     kernels: FloatArray
     entropy: FloatArray
     mirrored: bool = False
+    exact: bool = False
 
     def log_signal(self, kappa: FloatArray | float) -> FloatArray:
         """``ln λ`` at the traced points, (…, G) for κ of shape (…, 1)."""
@@ -69,7 +71,27 @@ def diagonal_curve(n: int) -> Curve:
     times = np.arange(n)
     kernels[:, times, times] = r[:, None] ** (times + 1)
     entropy = 0.5 * n * (np.exp(s) - np.log1p(np.exp(s)))
-    return Curve(n, 0, s, s - n * np.log(r), kernels, entropy)
+    return Curve(n, 0, s, s - n * np.log(r), kernels, entropy, exact=True)
+
+
+def coherent_curve() -> Curve:
+    """All of the coherent branch at T = 4 (``coherent_entries``), with ``s² = H^{11} - 2``."""
+    # λ = 4(x+2)(x+1)³ at κ = 0
+    s = np.sinh(np.linspace(0.0, math.asinh((LARGEST_SIGNAL / 4) ** 0.125), 200))
+    rows, columns = np.triu_indices(3)
+    kernels = np.empty((s.size, 3, 3))
+    kernels[:, rows, columns] = kernels[:, columns, rows] = coherent_entries(s * s).T
+    log_mu = -np.log(4 * (s * s + 2) * (s * s + 1))
+    entropy = factorise(np.asarray(np.linalg.cholesky(kernels))).entropy()
+    return Curve(3, 1, s, log_mu, kernels, entropy, mirrored=True, exact=True)
+
+
+def coherent_entries(x: FloatArray) -> FloatArray:
+    """``H`` on the coherent branch at T = 4 at ``x = H^{11} - 2``, row by row, (6, B): `theory.coherent_branch`."""
+    first, rise = x + 2, x + 1
+    second = 2 * first * rise
+    odd = np.sqrt(second * x)
+    return np.array([first, odd, 2 * first * x, second, 2 * first * odd, 2 * second * rise])
 
 
 @lru_cache(maxsize=64)

@@ -7,13 +7,20 @@ at (λ, κ) is a crossing of ``ln λ = ln μ(s) + 2 ln(H^{nn}(s) + κ)``, and a 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
-from numerics.endpoint_task.branches import Curve, coordinates, diagonal_curve, traced_curve
+from numerics.endpoint_task.branches import (
+    Curve,
+    coherent_curve,
+    coherent_entries,
+    coordinates,
+    diagonal_curve,
+    traced_curve,
+)
 from numerics.linalg import FloatArray
 
 
@@ -38,6 +45,14 @@ class CurveSpline:
     def log_signal(self, s: FloatArray, kappa: FloatArray | float) -> tuple[FloatArray, FloatArray]:
         """``ln λ`` at κ and its derivative in s."""
         return _log_signal(self._levels(s).T, self._levels(s, 1).T, kappa)
+
+    @cached_property
+    def node_slopes(self) -> FloatArray:
+        """Slopes of ``ln μ`` and ``ln H^{nn}`` at the traced points, (2, G); at a pitchfork, those just beyond it."""
+        slopes = self._levels(self.curve.s, 1).T
+        if self.curve.mirrored:
+            slopes[:, 0] = self._levels(0.0, 2)
+        return np.asarray(slopes)
 
     def cubics(self, interval: NDArray[np.intp]) -> FloatArray:
         """Coefficients of ``ln μ`` and ``ln H^{nn}`` on intervals of the curve, highest power first, (4, 2, B)."""
@@ -85,7 +100,9 @@ def interpolate(curve: Curve) -> CurveSpline:
 @lru_cache(maxsize=64)
 def spline(n: int, lag: int) -> CurveSpline:
     """The interpolated branch of ``lag`` (0: incoherent) for n hidden times."""
-    return interpolate(traced_curve(n, lag) if lag else diagonal_curve(n))
+    if lag == 0:
+        return interpolate(diagonal_curve(n))
+    return interpolate(coherent_curve() if (n, lag) == (3, 1) else traced_curve(n, lag))
 
 
 def states(branch: CurveSpline, signal: FloatArray, kappa: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
@@ -124,7 +141,9 @@ def states(branch: CurveSpline, signal: FloatArray, kappa: FloatArray) -> tuple[
         entries = np.zeros((len(rows), s.size))
         with np.errstate(divide="ignore", invalid="ignore"):
             r = growth_ratio(n, s, goal, kappa)
-        entries[rows == columns] = r ** np.arange(1, n + 1)[:, None]
+        entries[rows == columns] = _powers(n, r)
+    elif branch.curve.exact:
+        entries = coherent_entries(coherent_excess(s, goal, kappa))
     else:
         entries = branch.kernels(s)
     if not exists.all():
@@ -139,10 +158,33 @@ def growth_ratio(n: int, s: FloatArray, goal: FloatArray, kappa: FloatArray | fl
     for _ in range(2):
         rise = np.exp(s)
         r = 1.0 + rise
-        power = r**n
+        power = _powers(n, r)[-1]
         value = s + 2 * np.log(power + kappa) - n * np.log1p(rise) - goal
         s = s - value / (1.0 + rise * n / r * (2 * power / (power + kappa) - 1))
     return np.asarray(1.0 + np.exp(s))
+
+
+def coherent_excess(s: FloatArray, goal: FloatArray, kappa: FloatArray | float) -> FloatArray:
+    """``x = s²`` at T = 4, polished on ``ln[(4(x+2)(x+1)²+κ)²/(4(x+2)(x+1))] = goal`` where it is close: Newton."""
+    x = s * s
+    for _ in range(2):
+        first, rise = x + 2, x + 1
+        product = 4 * first * rise
+        total = product * rise + kappa
+        with np.errstate(divide="ignore", invalid="ignore"):
+            change = 2 * np.log(total) - np.log(product) - goal
+            change /= (4 * product + 8 * rise * rise) / total - (first + rise) / (first * rise)
+        # not at a fold, nor where there is no state
+        x = np.where(np.abs(change) < 1e-3 * rise, np.maximum(x - change, 0.0), x)
+    return x
+
+
+def _powers(n: int, r: FloatArray) -> list[FloatArray]:
+    """``r, r², …, rⁿ`` as products, which take less time than NumPy's powers."""
+    powers = [r]
+    while len(powers) < n:
+        powers.append(powers[-1] * r)
+    return powers
 
 
 def _lowest_crossing(spline: CurveSpline, goal: FloatArray, kappa: FloatArray, noise: float | None) -> FloatArray:
@@ -152,13 +194,17 @@ def _lowest_crossing(spline: CurveSpline, goal: FloatArray, kappa: FloatArray, n
     if noise is not None:
         levels = curve.log_signal(noise)
         turns = np.flatnonzero(np.diff(np.sign(np.diff(levels))) != 0) + 1
-        if not turns.size and levels[-1] > levels[0]:  # one state at most: nothing to choose between
+        folds = _with_fold(spline, noise)
+        if not folds.size and not turns.size and levels[-1] > levels[0]:  # one state at most: nothing to choose between
             inside = (goal >= levels[0]) & (goal <= levels[-1])
             interval = np.clip(np.searchsorted(levels, goal) - 1, 0, len(levels) - 2)
             if inside.all():
-                return _solve_interval(spline, goal, kappa, interval)
-            best[inside] = _solve_interval(spline, goal[inside], kappa[inside], interval[inside])
+                return _solve_interval(spline, goal, kappa, interval, roughly=curve.exact)
+            own = goal[inside], kappa[inside], interval[inside]
+            best[inside] = _solve_interval(spline, *own, roughly=curve.exact)
             return best
+        for index in folds:
+            _improve_at_fold(spline, goal, kappa, int(index), best, lowest)
         for first, last in zip([0, *turns], [*turns, len(levels) - 1], strict=True):
             piece = levels[first : last + 1]
             order = np.arange(first, last + 1) if piece[-1] > piece[0] else np.arange(last, first - 1, -1)
@@ -167,12 +213,51 @@ def _lowest_crossing(spline: CurveSpline, goal: FloatArray, kappa: FloatArray, n
             inside = (goal >= min(piece[0], piece[-1])) & (goal <= max(piece[0], piece[-1]))
             _improve(spline, goal, kappa, np.minimum(left, right), inside, best, lowest)
         return best
+    level, slope = _at_point(spline, 0, kappa)
     for index in range(len(curve.s) - 1):
-        pair = [curve.log_mu[k] + 2 * np.log(curve.kernels[k, -1, -1] + kappa) for k in (index, index + 1)]
-        inside = (goal - pair[0]) * (goal - pair[1]) <= 0
+        before, (level, slope) = (level, slope), _at_point(spline, index + 1, kappa)
+        inside = (goal - before[0]) * (goal - level) <= 0
         if inside.any():
             _improve(spline, goal, kappa, np.full(goal.shape, index), inside, best, lowest)
+        folded = np.flatnonzero(before[1] * slope < 0)
+        if folded.size:
+            both = best[folded], lowest[folded]
+            _improve_at_fold(spline, goal[folded], kappa[folded], index, *both)
+            best[folded], lowest[folded] = both
     return best
+
+
+def _at_point(spline: CurveSpline, points: int | slice, kappa: FloatArray | float) -> tuple[FloatArray, FloatArray]:
+    """``ln λ`` and its slope at traced points; at a pitchfork, whose slope is 0, of the slope's sign just beyond it."""
+    levels = np.array([spline.curve.log_mu[points], np.log(spline.curve.kernels[points, -1, -1])])
+    return _log_signal(levels, spline.node_slopes[:, points], kappa)
+
+
+def _with_fold(spline: CurveSpline, noise: float) -> NDArray[np.intp]:
+    """Intervals within which ``ln λ`` turns."""
+    slopes = _at_point(spline, slice(None), noise)[1]
+    return np.flatnonzero(slopes[:-1] * slopes[1:] < 0)
+
+
+def _improve_at_fold(
+    spline: CurveSpline, goal: FloatArray, kappa: FloatArray, index: int, best: FloatArray, lowest: FloatArray
+) -> None:
+    """The same for both states between a fold within an interval and that end of it which is closer in λ."""
+    ends = spline.curve.s[index : index + 2]
+    noises, own = np.unique(kappa, return_inverse=True)
+    low, high = np.full(noises.shape, ends[0]), np.full(noises.shape, ends[1])
+    rises = spline.log_signal(high, noises)[1] < 0
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        before = (spline.log_signal(middle, noises)[1] > 0) == rises
+        low, high = np.where(before, middle, low), np.where(before, high, middle)
+    values = np.array([spline.log_signal(np.full(noises.shape, end), noises)[0] for end in ends])
+    edge = np.where(rises, values.max(axis=0), values.min(axis=0))[own]
+    turn, extreme = low[own], spline.log_signal(low, noises)[0][own]
+    inside = (goal - edge) * (goal - extreme) <= 0
+    interval = np.full(goal.shape, index)
+    for bounds in ((np.full(goal.shape, ends[0]), turn), (turn, np.full(goal.shape, ends[1]))):
+        _improve(spline, goal, kappa, interval, inside, best, lowest, bounds)
 
 
 def _improve(
@@ -183,36 +268,48 @@ def _improve(
     inside: NDArray[np.bool_],
     best: FloatArray,
     lowest: FloatArray,
+    bounds: tuple[FloatArray, FloatArray] | None = None,
 ) -> None:
-    """Solve within the grid intervals; keep, in place, what has lower free energy than the best so far."""
+    """Solve within the grid intervals, or bounds; keep, in place, what has lower free energy than the best so far."""
     where = np.flatnonzero(inside)
     if not where.size:
         return
-    s = _solve_interval(spline, goal[where], kappa[where], interval[where])
+    within = None if bounds is None else (bounds[0][where], bounds[1][where])
+    s = _solve_interval(spline, goal[where], kappa[where], interval[where], within)
     F = spline.free_energy(s, np.exp(goal[where]), kappa[where])
     better = lowest[where] > F
     best[where[better]] = s[better]
     lowest[where[better]] = F[better]
 
 
-def _solve_interval(spline: CurveSpline, goal: FloatArray, kappa: FloatArray, interval: NDArray[np.intp]) -> FloatArray:
-    """Newton on the spline, kept within the interval by bisection, to 1e-9 relative."""
-    grid = spline.curve.s
+def _solve_interval(
+    spline: CurveSpline,
+    goal: FloatArray,
+    kappa: FloatArray,
+    interval: NDArray[np.intp],
+    bounds: tuple[FloatArray, FloatArray] | None = None,
+    *,
+    roughly: bool = False,
+) -> FloatArray:
+    """Newton on the spline, kept within the interval, or narrower bounds, by bisection, to 1e-9 relative.
+
+    ``roughly``, far from folds, leaves an error of 1e-7, which the closed forms of an exact curve take to rounding.
+    """
+    begin = spline.curve.s[interval]
     # a coherent branch leaves its pitchfork as λ - λ_c ∝ s²: there s² is the smooth variable
     power = 2 if spline.curve.mirrored else 1
-    low, high = grid[interval], grid[interval + 1]
-    (at_low, slope_low), (at_high, slope_high) = _levels_at(spline, kappa, interval)
+    low, high = bounds or (begin, spline.curve.s[interval + 1])
+    ends = [spline.log_signal(end, kappa) for end in bounds] if bounds else _levels_at(spline, kappa, interval)
+    (at_low, slope_low), (at_high, slope_high) = ends
     rises = at_high > at_low
     with np.errstate(all="ignore"):
         weight = np.clip((goal - at_low) / (at_high - at_low), 0.0, 1.0)
         s = low**power + _inverse_hermite(weight, low, high, at_high - at_low, slope_low, slope_high, power)
         s = np.clip(s ** (1 / power), low, high)
     s = np.where(np.isfinite(s), s, 0.5 * (low + high))
-    if spline.curve.lag == 0:
-        # cubics between points so close leave an error of 1e-7, which ``growth_ratio`` takes to rounding
+    if roughly:
         return s
     a, b, c, d = spline.cubics(interval)
-    begin = low
     for _ in range(60):
         x = s - begin
         value, slope = _log_signal(((a * x + b) * x + c) * x + d, (3 * a * x + 2 * b) * x + c, kappa)

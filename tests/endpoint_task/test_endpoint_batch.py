@@ -89,6 +89,88 @@ def test_very_strong_signals_converge_too(T):
     np.testing.assert_allclose(batch.kernel[1], single.kernel, rtol=1e-8)
 
 
+def signal_at(branch, s, kappa):
+    """λ on a branch of T = 4 by hand, at s = H^11."""
+    if branch == "incoherent":
+        return (s - 1) * (s**3 + kappa) ** 2 / s**3
+    return (4 * s * (s - 1) ** 2 + kappa) ** 2 / (4 * s * (s - 1))
+
+
+def awkward_problems(rng, branch, count):
+    """λ and κ in any order, some twice, at and beside critical points and folds; and λ at the fold."""
+    kappa = np.where(rng.random(count) < 0.1, 0.0, 10 ** rng.uniform(-2, 4, count))
+    least, turns = (1, lambda k: [4, -3, 0, -2 * k, 3 * k]) if branch == "incoherent" else (2, coherent_turns)
+    turning = [np.roots(turns(k)) for k in kappa]
+    fold = np.array([max([least, *roots.real[np.abs(roots.imag) < 1e-9]]) for roots in turning])
+    s = least + 10 ** rng.uniform(-9, 2, count)
+    s = np.where(rng.random(count) < 0.2, fold * (1 + 10 ** rng.uniform(-9, -2, count)), s)
+    signal = signal_at(branch, s, kappa) * np.where(rng.random(count) < 0.1, 10 ** rng.uniform(-2, 2, count), 1)
+    places = np.append(np.arange(count), rng.integers(0, count, count // 5))
+    return signal[places], kappa[places], signal_at(branch, fold, kappa)[places]
+
+
+def coherent_turns(kappa):
+    """``4s(s-1)²(4s-1) - κ(2s-1)``, of the sign of dλ/ds."""
+    return [16, -36, 24, -4 - 2 * kappa, kappa]
+
+
+@pytest.mark.parametrize("noises", ["each its own", "one"])
+@pytest.mark.parametrize("branch", ["incoherent", "coherent"])
+def test_states_of_awkward_problems_at_t_4_are_those_of_their_polynomials(branch, noises):
+    rng = np.random.default_rng([len(branch), len(noises)])
+    signal, kappa, fold = awkward_problems(rng, branch, 250)
+    if noises == "one":
+        kappa[:], fold[:] = kappa.max(), fold[kappa.argmax()]
+        signal = fold * (1 + rng.choice([-1, 1], signal.size) * 10 ** rng.uniform(-9, -0.1, signal.size))
+    widths = dict(zip("uvw", 10 ** rng.uniform(-1, 1, (3, signal.size)), strict=True))
+    noise = kappa * widths["v"] * widths["w"] ** 2 * widths["u"]
+    batch = solve_endpoint_batch(4, signal, noise, branch=branch, **widths)
+    np.testing.assert_array_equal(batch.converged, batch.exists)
+    assert batch.residual[batch.exists].max() <= 1e-10
+    scale = widths["u"][:, None, None] * widths["w"][:, None, None] ** (np.add.outer(range(3), range(3)) / 2)
+    first = (batch.kernel / scale)[:, 0, 0]
+    with np.errstate(invalid="ignore"):
+        expected = np.array([kernel_of(branch, s) for s in first]) * scale
+    # H^12 beside the critical point is the square root of what rounding leaves of H^11 - 2
+    np.testing.assert_allclose(batch.kernel, expected, rtol=1e-6, atol=1e-7)
+    least = 2 if branch == "coherent" else 1
+    for k, (lam, reduced) in enumerate(zip(signal, kappa, strict=True)):
+        reach = np.poly1d([4, -8, 4, 0] if least == 2 else [1, 0, 0, 0]) + reduced
+        left, right = (np.poly1d(1), np.poly1d([4, -4, 0])) if least == 2 else (np.poly1d([1, -1]), reach - reduced)
+        roots = np.roots((left * reach * reach - lam * right).coeffs)
+        roots = roots[(np.abs(roots.imag) < 1e-9) & (roots.real > least + 1e-6)].real
+        if batch.exists[k]:
+            slope = reach(first[k]) ** 2 / right(first[k])
+            # H^11 has been rounded
+            np.testing.assert_allclose(left(first[k]) * slope, lam, rtol=1e-10, atol=1e-15 * first[k] * slope)
+            lowest = min((energy_of(branch, lam, reduced, s) for s in roots), default=np.inf)
+            assert batch.free_energy[k] <= lowest * (1 + 1e-9)
+        else:
+            # closer to a fold rounding decides
+            assert roots.size == 0 or abs(lam / fold[k] - 1) < 1e-9
+    order = rng.permutation(signal.size)
+    shuffled = {name: width[order] for name, width in widths.items()}
+    moved = solve_endpoint_batch(4, signal[order], noise[order], branch=branch, **shuffled)
+    np.testing.assert_array_equal(moved.exists, batch.exists[order])
+    np.testing.assert_allclose(moved.free_energy, batch.free_energy[order], rtol=1e-11)
+
+
+def kernel_of(branch, s):
+    """The branches of T = 4 by hand, from H^11."""
+    if branch == "incoherent":
+        return np.diag([s, s**2, s**3])
+    odd, even = np.sqrt(np.maximum(2 * s * (s - 1) * (s - 2), 0)), 2 * s * (s - 2)
+    return np.array([[s, odd, even], [odd, 2 * s * (s - 1), 2 * s * odd], [even, 2 * s * odd, 4 * s * (s - 1) ** 2]])
+
+
+def energy_of(branch, lam, kappa, s):
+    """F from its definition: the label's term, and the divergence from the prior's kernel."""
+    H, C = kernel_of(branch, s), np.eye(3)
+    C[1:, 1:] = H[:2, :2]
+    divergence = np.trace(np.linalg.solve(C, H)) - 3 - np.linalg.slogdet(H)[1] + np.linalg.slogdet(C)[1]
+    return 0.5 * lam / (H[2, 2] + kappa) + 0.5 * divergence
+
+
 def test_below_the_transition_the_coherent_branch_does_not_exist():
     batch = solve_endpoint_batch(4, [1.0, 10.0, 20.0], branch="coherent")
     assert batch.exists.tolist() == [False, False, True]
