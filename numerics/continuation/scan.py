@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,6 +28,7 @@ from numerics.continuation.scanned_branch import ScannedBranch
 from numerics.continuation.signed_counts import signed_counts
 from numerics.continuation.special_points import SpecialPoint
 from numerics.errors import InputError
+from numerics.forked import ahead
 from numerics.inputs.arguments import of_problem
 from numerics.inputs.arrays import real_array
 from numerics.inputs.problem import Problem
@@ -37,6 +40,8 @@ from numerics.threads import one_thread
 
 #: Ends of a range are widened by this share where it is a single value.
 MARGIN = 0.01
+#: Kernel rows from which on the states on a grid take longer than to copy the process.
+WORTH_COPY = 8
 
 
 @of_problem
@@ -88,7 +93,7 @@ def _scan(problem: Problem, name: str, grid: FloatArray, options: Options, told:
         span = grid[0] * (1 - MARGIN), min(grid[0] * (1 + MARGIN) or MARGIN, PARAMETERS[name].most)
     found = diagram(problem, name, span, options=options, progress=lambda done, known: told("branches", done, known))
     named = [(title, piece) for title, piece in named_pieces(found) if _overlaps(piece, grid)]
-    states = [states_on_grid(piece, grid) for _, piece in named]
+    states = _on_grid([piece for _, piece in named], grid)
     branches = tuple(_scanned(title, piece, grid, there) for (title, piece), there in zip(named, states, strict=True))
     counts = signed_counts([piece for _, piece in named], states)
     inside = [point for point in found.special_points if grid[0] <= point.value <= grid[-1]]
@@ -112,6 +117,17 @@ def _scan(problem: Problem, name: str, grid: FloatArray, options: Options, told:
         index_sums=None if counts is None else counts[1],
         status=status,
     )
+
+
+def _on_grid(pieces: Sequence[Piece], grid: FloatArray) -> list[GridStates]:
+    """The states of every stretch; of larger kernels those of every other one by a copy of this process."""
+    if not pieces or pieces[0].branch.track.family.base.dimension < WORTH_COPY:
+        return [states_on_grid(piece, grid) for piece in pieces]
+    states: list[Any] = [None] * len(pieces)
+    with ahead(partial(states_on_grid, grid=grid), pieces[1::2]) as others:
+        states[::2] = [states_on_grid(piece, grid) for piece in pieces[::2]]
+        states[1::2] = others
+    return states
 
 
 def _checked(over: Mapping[str, ArrayLike]) -> tuple[str, FloatArray]:
