@@ -8,7 +8,7 @@ from sympy import CRootOf, Float, Rational, Symbol, sympify
 
 from derivations.formula_tables import TABLES, Fields, RowGroups
 from derivations.quantities import symbol_and_phrase
-from theory.critical_point import DISCONTINUOUS, order_parameter
+from theory.critical_point import DISCONTINUOUS, order_parameter_latex
 from theory.typesetting import OVER_TIMES, Latex, Raw, Row, align, decimal, lines, written
 
 #: Rows that stand in one environment, if they belong to no table.
@@ -148,6 +148,6 @@ def _remark(name: str, value: Any, words: str, fields: Fields) -> list[Row]:
         return [Row(r"\lambda_{c}", Raw(r"\lambda_{\sigma}"), words, order)]
     if "order" not in fields:
         words += ", where the transition is continuous"
-    left = order_parameter(fields["T"], fields["lag"])
+    left = order_parameter_latex(fields["T"], fields["lag"])
     power = f"{value.p}/{value.q}"
     return [Row(left, Raw(rf"\left(\lambda - \lambda_{{c}}\right)^{{{power}}}"), words, r"\propto")]

@@ -28,11 +28,11 @@ def with_meant(line: str) -> str:
     if re.fullmatch(r"[\w-]+(, [\w-]+)*", found["accepted"]):  # nothing but words
         words = found["accepted"].split(", ")
     wrong = re.split(r"[=:,]", found["word"] or found["argument"])[0]  # of name=range and family:number, the name
-    meant = None if wrong in words else nearest(wrong, words)
+    meant = None if wrong in words else nearest_word(wrong, words)
     return line.replace("; accepted: ", f"; did you mean {meant}? accepted: ", 1) if meant else line
 
 
-def nearest(wrong: str, words: list[str]) -> str | None:
+def nearest_word(wrong: str, words: list[str]) -> str | None:
     """The word that a wrong one is near to: of the same letters, or most of them in the same order."""
     import difflib
 

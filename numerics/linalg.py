@@ -174,7 +174,7 @@ def inertia(A: FloatArray) -> int:
     return paired + int(np.count_nonzero((np.diagonal(factors) < 0) & (pivots >= 0)))
 
 
-def factorised(A: FloatArray) -> tuple[FloatArray, IntArray]:
+def lu_factors(A: FloatArray) -> tuple[FloatArray, IntArray]:
     """LU factors of a square matrix.
 
     Raises:

@@ -93,7 +93,7 @@ def task_title(problem: Any, without: str = "") -> str:
     return ", ".join([problem.model, f"$T = {problem.T}$", *numbers])
 
 
-def lines(style: dict[str, Any], **defaults: Any) -> dict[str, Any]:
+def line_style(style: dict[str, Any], **defaults: Any) -> dict[str, Any]:
     """Keywords of matplotlib's ``plot``: those given, under their full names, before the defaults."""
     from matplotlib.cbook import normalize_kwargs
     from matplotlib.lines import Line2D
@@ -177,7 +177,7 @@ def branch(
     x: FloatArray, y: FloatArray, stable: BoolArray, ax: Any, *, color: str, label: str | None = None, **style: Any
 ) -> None:
     """A curve, full where its states are stable and dashed where they are not; `style` has keywords of ``plot``."""
-    drawn = lines(style, color=color, label=label)
+    drawn = line_style(style, color=color, label=label)
     ax.plot(x, np.where(stable, y, np.nan), **{"linestyle": "-", **drawn})
     ax.plot(x, np.where(stable, np.nan, y), **{"linestyle": "--", **drawn, "label": None})
 

@@ -23,7 +23,7 @@ from numerics.inputs.keywords import takes
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray
 from numerics.linear import search as linear
-from numerics.linear.trust_region import TOLERANCE
+from numerics.linear.trust_region import STATE_TOLERANCE
 from numerics.progress import Progress, watched
 from numerics.results.solution import Solution
 from numerics.results.solutions import Solutions
@@ -82,7 +82,7 @@ def solve(
     """
     with watched(progress, SOLVING) as told:
         if is_linear(problem, engine, checkpoint):
-            return linear.lowest_state(problem, tolerance=TOLERANCE if tolerance is None else tolerance)
+            return linear.lowest_state(problem, tolerance=STATE_TOLERANCE if tolerance is None else tolerance)
         from numerics.nonlinear import search as nonlinear  # slow to load
 
         with _kept("lowest_state", problem, checkpoint, tolerance, engine):
@@ -111,7 +111,7 @@ def solve_all(
     """
     with watched(progress, SOLVING) as told:
         if is_linear(problem, engine, checkpoint):
-            return states.all_states(problem, tolerance=TOLERANCE if tolerance is None else tolerance)
+            return states.all_states(problem, tolerance=STATE_TOLERANCE if tolerance is None else tolerance)
         from numerics.nonlinear import search as nonlinear
 
         with _kept("all_states", problem, checkpoint, tolerance, engine):
@@ -141,7 +141,7 @@ def state_near(
     Raises:
         InputError: as of `solve`; trajectories of another shape, not finite, or too few to tell their covariance.
     """
-    accepted = TOLERANCE if tolerance is None else tolerance
+    accepted = STATE_TOLERANCE if tolerance is None else tolerance
     with watched(progress, SOLVING) as told:
         if is_linear(problem, engine):
             return linear.state_near(problem, trajectories, tolerance=accepted)

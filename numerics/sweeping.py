@@ -26,7 +26,7 @@ from numerics.inputs.arguments import require_kind
 from numerics.inputs.problem import Problem
 from numerics.inputs.problem_file import UNREADABLE
 from numerics.linalg import BoolArray, FloatArray
-from numerics.plotting import lines
+from numerics.plotting import line_style
 from numerics.progress import Progress, watched
 from numerics.results.base import Result
 from numerics.results.labelled import (
@@ -38,12 +38,13 @@ from numerics.results.labelled import (
     problem_attributes,
 )
 from numerics.results.readout import mean_outputs
+from numerics.results.solution import SCALARS
 from numerics.solving import solve
 
 #: What is kept of each solution, and raised with its meaning.
-VERSION = 2
-SCALARS = ("free_energy", "energy", "entropy", "residual", "hessian_smallest", "converged", "stable", "coherent")
-ARRAYS = ("kernel", "prediction")
+KEPT_VERSION = 2
+KEPT_SCALARS = (*SCALARS, "coherent")
+KEPT_ARRAYS = ("kernel", "prediction")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -93,7 +94,7 @@ class Sweep(Result):
         others = itertools.product(*(each for _, each in self.axes[1:]))
         for line, place in zip(self.free_energy.reshape(len(values), -1).T, others, strict=True):
             label = ", ".join(f"{other} = {value}" for (other, _), value in zip(self.axes[1:], place, strict=True))
-            ax.plot(values, line, **lines(style, marker="o", markersize=3, label=label or None))
+            ax.plot(values, line, **line_style(style, marker="o", markersize=3, label=label or None))
         ax.set(xlabel=PARAMETERS[name].symbol if name in PARAMETERS else name, ylabel="free energy $F$")
         if len(self.axes) > 1:
             ax.legend()
@@ -103,7 +104,7 @@ class Sweep(Result):
         rows = tuple(name for name, _ in self.axes)
         n, P, shape = self.prediction.shape[-1], self.prediction.shape[-2], self.free_energy.shape
         outputs = self.prediction.shape[-3] if self.prediction.ndim > len(shape) + 2 else 1
-        data: dict[str, Labelled] = {name: (rows, getattr(self, name)) for name in (*SCALARS, "order_parameter")}
+        data: dict[str, Labelled] = {name: (rows, getattr(self, name)) for name in (*KEPT_SCALARS, "order_parameter")}
         data["kernel"] = kernel_array(self.kernel, P, *rows)
         data["prediction"] = output_array(self.prediction, outputs, *rows)
         coordinates: dict[str, Labelled] = {name: ((name,), list(values)) for name, values in self.axes}
@@ -150,7 +151,7 @@ def sweep(
     with watched(progress, "points") as told:
         results = _finished_and_missing(problems, folder, executor, told)
     shape = tuple(len(values) for values in axes.values())
-    stacked = {name: np.stack([result[name] for result in results]) for name in (*SCALARS, *ARRAYS)}
+    stacked = {name: np.stack([result[name] for result in results]) for name in (*KEPT_SCALARS, *KEPT_ARRAYS)}
     arrays: dict[str, Any] = {name: each.reshape(*shape, *each.shape[1:]) for name, each in stacked.items()}
     described = [problem_attributes(problem) for problem in problems]
     common = tuple(
@@ -163,7 +164,7 @@ def sweep(
 
 def digest(problem: Problem) -> str:
     """A name for a problem's solution: the same for equal problems, in any process and session."""
-    return hashlib.sha256(f"{VERSION} {problem.digest}".encode()).hexdigest()[:32]
+    return hashlib.sha256(f"{KEPT_VERSION} {problem.digest}".encode()).hexdigest()[:32]
 
 
 def _finished_and_missing(
@@ -197,14 +198,14 @@ def solved(problem: Problem) -> dict[str, Any]:
     """The parts of one solution that a sweep keeps."""
     solution = solve(problem)
     values = {**vars(solution), "coherent": solution.branch == "coherent", "prediction": mean_outputs(solution)}
-    return {name: values[name] for name in (*SCALARS, *ARRAYS)}
+    return {name: values[name] for name in (*KEPT_SCALARS, *KEPT_ARRAYS)}
 
 
 def _read(path: Path) -> dict[str, Any] | None:
     """A finished point; None if there is none, or the file is damaged."""
     try:
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            return {name: archive[name] for name in (*SCALARS, *ARRAYS)}
+            return {name: archive[name] for name in (*KEPT_SCALARS, *KEPT_ARRAYS)}
     except UNREADABLE:  # FileNotFoundError, an OSError, among them
         return None
 

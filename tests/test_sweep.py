@@ -102,7 +102,7 @@ def test_refusals(tmp_path):
 def test_outputs_have_a_dimension_of_their_own_where_there_are_several(axes, outputs, n):
     names, P = ("signal", "kappa", "w")[:axes], 2
     shape = (2, 1, 3)[:axes]
-    planted = {name: np.zeros(shape) for name in (*module.SCALARS, "order_parameter")}
+    planted = {name: np.zeros(shape) for name in (*module.KEPT_SCALARS, "order_parameter")}
     planted |= {"axes": [(name, range(size)) for name, size in zip(names, shape, strict=True)], "parameters": {}}
     planted["kernel"] = np.zeros((*shape, n * P, n * P))
     planted["prediction"] = np.zeros((*shape, *((outputs,) if outputs > 1 else ()), P, n))

@@ -34,7 +34,7 @@ from theory.typesetting import PowerSeries, Row, over_times
 
 CONTINUOUS, DISCONTINUOUS = "continuous", "discontinuous"
 #: Of the numbers whose signs are taken.
-DIGITS = 60
+SIGN_DIGITS = 60
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class CriticalPoint(Typeset):
         )
 
 
-def order_parameter(T: int | Expr, lag: int | Expr) -> str:
+def order_parameter_latex(T: int | Expr, lag: int | Expr) -> str:
     """LaTeX of ``H^{n,n-l}``."""
     return over_times("H", T - 1, T - 1 - lag)
 
@@ -112,7 +112,7 @@ def leading_powers(
 ) -> Row:
     """``(H^{n,n-l})² = A (λ-λ_c) + B (λ-λ_c)² + …``, at a tricritical point ``(H^{n,n-l})⁴ = A (λ-λ_c) + …``."""
     power, known = (2, (first, second)) if fourth is None else (4, (fourth,))
-    left = rf"\left({order_parameter(T, lag)}\right)^{{{power}}}"
+    left = rf"\left({order_parameter_latex(T, lag)}\right)^{{{power}}}"
     if known[0] is None:
         return Row(left, None)
     powers = (r"\left(\lambda - \lambda_{c}\right)", r"\left(\lambda - \lambda_{c}\right)^{2}")
@@ -244,7 +244,7 @@ def order_of(tricritical: Expr | None, kappa: Expr) -> str | None:
         return DISCONTINUOUS
     if not kappa.is_number:
         return None
-    return CONTINUOUS if (tricritical - kappa).evalf(DIGITS) >= 0 else DISCONTINUOUS
+    return CONTINUOUS if (tricritical - kappa).evalf(SIGN_DIGITS) >= 0 else DISCONTINUOUS
 
 
 def _tidy(expression: Expr) -> Expr:

@@ -26,7 +26,7 @@ from sympy import Expr, Rational, Symbol, acos, asin, integrate, lambdify, pi, s
 a, b = Symbol("a", positive=True), Symbol("b", positive=True)
 c = Symbol("c", real=True)
 
-ACTIVATIONS = ("linear", "erf", "relu")
+CLOSED_FORMS = ("linear", "erf", "relu")
 
 
 @cache
@@ -100,8 +100,8 @@ def evaluate(activation: str, what: str, variances: tuple[Any, Any], covariance:
 
 
 def _require(activation: str) -> None:
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"activation: is {activation!r}; accepted: {', '.join(ACTIVATIONS)}")
+    if activation not in CLOSED_FORMS:
+        raise ValueError(f"activation: is {activation!r}; accepted: {', '.join(CLOSED_FORMS)}")
 
 
 def _arcsine_integral(factor: Any, scale: Any) -> Expr:

@@ -25,7 +25,7 @@ from theory.critical_point import critical_point
 from theory.kernel import require_noise
 
 #: T for which the branch is followed.
-SMALLEST_T, LARGEST_T = 5, 10
+SMALLEST_T, LONGEST_FOLLOWED = 5, 10
 #: Relative distance of the first two points in high precision.
 FIRST_DISTANCE = 1e-6
 
@@ -83,8 +83,8 @@ def outlier_signals(T: int, digits: int = 30) -> tuple[OutlierSignal, OutlierSig
         ValueError: for another T than 5 … 10.
         ArithmeticError: if the branch is lost before.
     """
-    if isinstance(T, bool) or not isinstance(T, int) or not SMALLEST_T <= T <= LARGEST_T:
-        raise ValueError(f"T: is {T}; accepted: {SMALLEST_T} to {LARGEST_T}")
+    if isinstance(T, bool) or not isinstance(T, int) or not SMALLEST_T <= T <= LONGEST_FOLLOWED:
+        raise ValueError(f"T: is {T}; accepted: {SMALLEST_T} to {LONGEST_FOLLOWED}")
     conditions: tuple[Callable[[Any, Any], Any], ...] = (outlier_condition, singular_condition)
     brackets: list[Any] = [None, None]
     critical = float(critical_point(T, require_noise(0)).signal)

@@ -57,7 +57,7 @@ from theory.claims import assert_zero
 #: Variable of characteristic polynomials of K; "Lambda" does not parse.
 EIGENVALUE = Symbol("Lamda", positive=True)
 #: Of eigenvalues that are compared; those that agree so far are taken for equal.
-DIGITS = 50
+EQUAL_DIGITS = 50
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _characteristic(K: Matrix) -> Poly:
 
 
 def _number(eigenvalue: Expr) -> Expr:
-    return eigenvalue.evalf(DIGITS)
+    return eigenvalue.evalf(EQUAL_DIGITS)
 
 
 def sharing_sector(M: ImmutableMatrix, lag: int) -> SharingSector:
@@ -180,7 +180,7 @@ def instability(M: ImmutableMatrix) -> Instability | None:
     if not found:
         return None
     largest = max(_number(entry.eigenvalue) for entry in found)
-    close = [entry for entry in found if abs(_number(entry.eigenvalue) - largest) < Integer(10) ** (5 - DIGITS)]
+    close = [entry for entry in found if abs(_number(entry.eigenvalue) - largest) < Integer(10) ** (5 - EQUAL_DIGITS)]
     return replace(close[0], degeneracy=len(close))
 
 

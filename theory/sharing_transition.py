@@ -32,7 +32,7 @@ from sympy import (
 )
 
 from theory import symbols
-from theory.critical_point import CONTINUOUS, DIGITS, DISCONTINUOUS, CriticalPoint, critical_point, order_of
+from theory.critical_point import CONTINUOUS, DISCONTINUOUS, SIGN_DIGITS, CriticalPoint, critical_point, order_of
 from theory.kernel import require_horizon, require_noise
 from theory.landau import expansion_at
 from theory.looped import amplitude_squared, reduced_quartic_at
@@ -147,7 +147,7 @@ def _rational(arch: SharingFamily, T: int, kappa: Expr) -> CriticalPoint:
 def tricritical_noise(coefficients: Quartic, field: Any) -> Expr | None:
     """The κ ≥ 0 at which the transition turns from continuous to discontinuous; None where it is never continuous."""
     at_no_noise = coefficients.constant + coefficients.share
-    if field.to_sympy(at_no_noise).evalf(DIGITS) < 0 and at_no_noise:
+    if field.to_sympy(at_no_noise).evalf(SIGN_DIGITS) < 0 and at_no_noise:
         return None
     return noise_without_quartic(coefficients, field)
 

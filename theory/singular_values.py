@@ -49,7 +49,7 @@ from theory.claims import assert_zero
 from theory.coherent_branch import coherent_branch
 from theory.kernel import kernel_matrix, require_horizon, require_noise
 from theory.sharing import SharingFamily
-from theory.sharing_stability import DIGITS, SharingSector, instability, sharing_sector
+from theory.sharing_stability import EQUAL_DIGITS, SharingSector, instability, sharing_sector
 
 #: r at which a singular value leaves the bulk of the incoherent state.
 THRESHOLD = Integer(2)
@@ -106,7 +106,7 @@ def first_transition(arch: SharingFamily, T: int, kappa: Expr = symbols.kappa) -
     if found is None:
         return First(SINGULAR, None, signal)
     K = sharing_sector(M, found.lag).correlation_matrix()
-    excess = (found.eigenvalue - 2).evalf(DIGITS)
+    excess = (found.eigenvalue - 2).evalf(EQUAL_DIGITS)
     if abs(excess) < Rational(1, 10**40) and (2 * eye(K.shape[0]) - K).det(method="berkowitz") == 0:
         return First(BOTH, found.eigenvalue, signal)
     if excess < 0:

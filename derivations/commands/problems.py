@@ -131,12 +131,12 @@ def problem_options(function: Callable[..., Any]) -> Callable[..., Any]:
 def _take_record(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     """What a ``FILE.json`` was made with becomes the default of every option of the command."""
     if value is not None and value.endswith(".json"):
-        from numerics.inputs.problem_record import NUMBERS, read_record
+        from numerics.inputs.problem_record import PROBLEM_NUMBERS, read_record
         from numerics.inputs.sharing import MATRIX
 
         record = read_record(value)
         made, settings = record["problem"], record.get("settings")
-        known = {name: made[name] for name in (*NUMBERS, "arch", "activation") if name in made}
+        known = {name: made[name] for name in (*PROBLEM_NUMBERS, "arch", "activation") if name in made}
         if known.get("arch") == MATRIX:
             del known["arch"]
         ctx.default_map = {**(settings if isinstance(settings, dict) else {}), **known}

@@ -104,10 +104,10 @@ def sweep_fields(result: Sweep, axes: dict[str, Any]) -> dict[str, Any]:
     """The axes, and nested arrays over them in this order; null where a number is undefined."""
     import numpy as np
 
-    from numerics.sweeping import ARRAYS, SCALARS
+    from numerics.sweeping import KEPT_ARRAYS, KEPT_SCALARS
 
     fields: dict[str, Any] = {"axes": axes}
-    for name in (*SCALARS, "order_parameter", *ARRAYS):
+    for name in (*KEPT_SCALARS, "order_parameter", *KEPT_ARRAYS):
         array = getattr(result, name)
         values = array
         if values.dtype.kind == "f" and not np.isfinite(values).all():

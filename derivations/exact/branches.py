@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from derivations.exact.request import Fields, Request, bounded_horizon, entry, only_four, sharing_of
+from derivations.exact.request import Fields, Request, bounded_horizon, entry, only_four, requested_sharing
 from numerics.errors import InputError
 
 
@@ -56,7 +56,7 @@ def coherent_branch(request: Request) -> Fields:
 
     from theory.coherent_branch import coherent_branch as derive
 
-    arch = sharing_of(request)
+    arch = requested_sharing(request)
     if request.skip != 0:
         return _states_with_skip(request)
     if str(arch) == "rnn" and request.T == 5:
@@ -92,7 +92,7 @@ def _states_with_skip(request: Request) -> Fields:
     from theory.skip_tied import chi_at, tied_states
     from theory.skip_untied import skip_branch
 
-    arch, skip = str(sharing_of(request)), sympify(request.skip)
+    arch, skip = str(requested_sharing(request)), sympify(request.skip)
     fields: Fields = {"T": request.T, "kappa": request.noise, "arch": arch, "skip": skip}
     if arch == "dnn":
         branch = skip_branch(request.T, request.noise, skip)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from derivations.exact.request import Fields, Request, entry, fixed_horizon, sharing_of
-from derivations.exact.tasks import exact, task_of
+from derivations.exact.request import Fields, Request, entry, fixed_horizon, requested_sharing
+from derivations.exact.tasks import nearest_fraction, task_of
 
 if TYPE_CHECKING:
     from theory.free_energy import FreeEnergy
@@ -21,7 +21,7 @@ def _endpoint_free_energy(T: int, request: Request) -> FreeEnergy:
 
     F = endpoint_free_energy(T, request.arch)
     put = {} if request.kappa is None else {symbols.kappa: request.kappa}
-    return F.subs(put if request.signal is None else put | {symbols.signal: exact(request.signal)})
+    return F.subs(put if request.signal is None else put | {symbols.signal: nearest_fraction(request.signal)})
 
 
 def _matrix_form(request: Request, name: str, derive: Callable[[LinearNetwork], Any]) -> Fields:
@@ -29,11 +29,11 @@ def _matrix_form(request: Request, name: str, derive: Callable[[LinearNetwork], 
     from theory.matrix_calculus import matrix_latex
     from theory.matrix_calculus.kernel_functional import SHARING, LinearNetwork, network
 
-    weights = SHARING if request.arch == "matrix" else network(sharing_of(request)).weights
+    weights = SHARING if request.arch == "matrix" else network(requested_sharing(request)).weights
     expression = derive(LinearNetwork(weights, request.skip, request.bias, request.outputs))
     fields: Fields = {"arch": request.arch, "skip": request.skip or None, "bias": request.bias or None}
     if weights == SHARING and request.arch != "matrix":
-        found = sharing_of(request)
+        found = requested_sharing(request)
         looped = f"1 if s = t mod {found.parameter}, else 0"
         fields["M_st"] = looped if found.family == "looped" else f"({found.parameter})**Abs(s - t)"
     return fields | {name: expression, "latex": matrix_latex(expression)}
@@ -146,6 +146,6 @@ def perturbation(request: Request) -> Fields:
 
 def gaussian_averages(request: Request) -> Fields:
     """Averages over a centred Gaussian pair with variances a, b and covariance c."""
-    from theory.gaussian_averages import ACTIVATIONS, average, slope_average
+    from theory.gaussian_averages import CLOSED_FORMS, average, slope_average
 
-    return {name: {"average": average(name), "slope_average": slope_average(name)} for name in ACTIVATIONS}
+    return {name: {"average": average(name), "slope_average": slope_average(name)} for name in CLOSED_FORMS}

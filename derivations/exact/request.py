@@ -72,7 +72,7 @@ def bounded_horizon(request: Request, what: str) -> None:
         raise InputError(f"--T: is {request.T}; accepted: an integer ≤ {LONGEST_SUM}, or symbolic, for {what}")
 
 
-def sharing_of(request: Request) -> SharingFamily:
+def requested_sharing(request: Request) -> SharingFamily:
     """The architecture that was asked for."""
     from theory.sharing import sharing
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from derivations.exact.request import Fields, Request, sharing_of
+from derivations.exact.request import Fields, Request, requested_sharing
 from numerics.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ MOST_ROWS = {"free-energy": 6, "stationarity": 12, "hessian": 6}
 _CLOSE, _DENOMINATOR = 1e-14, 10_000
 
 
-def exact(value: float) -> Expr:
+def nearest_fraction(value: float) -> Expr:
     """The fraction of small denominator that a number is to rounding, else its own binary fraction."""
     from sympy import Rational
 
@@ -55,7 +55,7 @@ def _endpoint(request: Request, T: int, what: str) -> tuple[ExactTask, Fields]:
     _require_small(n, what)
     inputs = zeros(n, n)
     inputs[0, 0] = Integer(1)
-    signal = symbols.signal if request.signal is None else exact(request.signal)
+    signal = symbols.signal if request.signal is None else nearest_fraction(request.signal)
     label = ImmutableMatrix([[signal * symbols.v * symbols.w ** (T - 2) * symbols.u]])
     return _task(request, Layout.of_pairs(n, 1, [n - 1]), inputs, n * [[1]], (label,), None), {}
 
@@ -67,7 +67,7 @@ def _of_problem(request: Request, problem: Problem, what: str) -> tuple[ExactTas
     from theory.symbols import joint_label
 
     n, P = problem.n, problem.P
-    x = [Matrix(P, problem.D, lambda p, d, t=t: exact(float(problem.x[p, t, d]))) for t in range(n)]
+    x = [Matrix(P, problem.D, lambda p, d, t=t: nearest_fraction(float(problem.x[p, t, d]))) for t in range(n)]
     constant = [Matrix.ones(P, 1)] if request.bias != 0 else []
     columns = Matrix.hstack(x[0], *constant)
     basis, pivots = Matrix(Identity(P)), tuple(range(P))
@@ -107,7 +107,7 @@ def _of_problem(request: Request, problem: Problem, what: str) -> tuple[ExactTas
 
 def _clean(value: Any) -> Any:
     """Products of roots that rounding left beside a fraction of small denominator."""
-    return exact(float(value)) if abs(exact(float(value)) - value) < _CLOSE else value
+    return nearest_fraction(float(value)) if abs(nearest_fraction(float(value)) - value) < _CLOSE else value
 
 
 def _task(
@@ -127,10 +127,10 @@ def _task(
     n, r = layout.n, layout.P
     if request.arch == "matrix":
         assert problem is not None
-        M = ImmutableMatrix(n - 1, n - 1, lambda s, t: exact(float(problem.sharing[s, t])))
+        M = ImmutableMatrix(n - 1, n - 1, lambda s, t: nearest_fraction(float(problem.sharing[s, t])))
         B = bias_correlations(M)
     else:
-        found = sharing_of(request)
+        found = requested_sharing(request)
         M, B = found.matrix(n), found.biases(n)
     biases = Matrix(n * r, n * r, lambda i, j: B[i // r, j // r])
     network = LinearNetwork(SHARING, request.skip, request.bias, len(outer))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from derivations.exact.request import Fields, Request, as_float, bounded_horizon, fixed_horizon, sharing_of
+from derivations.exact.request import Fields, Request, as_float, bounded_horizon, fixed_horizon, requested_sharing
 from numerics.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def critical_point(request: Request) -> Fields:
 
     bounded_horizon(request, "critical-point")
     try:
-        point = critical_point_of(sharing_of(request), request.T, request.noise)
+        point = critical_point_of(requested_sharing(request), request.T, request.noise)
     except NeverCoherent as error:
         raise InputError(f"--{error}") from None
     return {
@@ -54,7 +54,7 @@ def learning_transition(request: Request) -> Fields:
     from theory.learning_onset import onset
     from theory.learning_transition import learning_transition as derive
 
-    sharing_of(request)
+    requested_sharing(request)
     if isinstance(request.T, int) and request.T > LONGEST_FRACTION:
         limit = f"an integer ≤ {LONGEST_FRACTION} for learning-transition"
         raise InputError(f"--T: is {request.T}; accepted: {limit}")
@@ -97,10 +97,10 @@ def outlier_threshold(request: Request) -> Fields:
     The eigenvalue of either W at T = 4, of the RNN's W to T = 10; the singular value wherever the state is incoherent,
     and on the RNN's coherent branch.
     """
-    from theory.outlier_signals import LARGEST_T, SMALLEST_T
+    from theory.outlier_signals import LONGEST_FOLLOWED, SMALLEST_T
     from theory.singular_values import COHERENCE, first_transition
 
-    arch, T = sharing_of(request), fixed_horizon(request, "outlier-threshold")
+    arch, T = requested_sharing(request), fixed_horizon(request, "outlier-threshold")
     if arch.parameter.free_symbols and T != 4:
         raise InputError(f"--arch: is {arch}; accepted: a rational ρ at T = {T}")
     fields: Fields = {"T": T, "kappa": request.noise, "arch": str(arch)}
@@ -108,7 +108,7 @@ def outlier_threshold(request: Request) -> Fields:
         fields |= _eigenvalue_at_four(arch, request.noise)
     order = None if arch.parameter.free_symbols else first_transition(arch, T, request.noise)
     singular = None if order is None else order.singular_signal
-    if order is not None and order.first == COHERENCE and str(arch) == "rnn" and SMALLEST_T <= T <= LARGEST_T:
+    if order is not None and order.first == COHERENCE and str(arch) == "rnn" and SMALLEST_T <= T <= LONGEST_FOLLOWED:
         fields |= _on_the_coherent_branch(T, request.noise)
     elif order is None:  # 1+ρ ≤ 2: the incoherent state has it
         singular = (8 + request.noise) ** 2 / 8

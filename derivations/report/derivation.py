@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 #: Names that print as words and are read as letters.
-GREEK = {
+SPELLED_GREEK = {
     "lambda": "λ", "lamda": "λ", "kappa": "κ", "mu": "μ", "zeta": "ζ", "rho": "ρ", "alpha": "α", "psi": "ψ",
     "sigma": "σ", "Delta": "Δ", "Gamma": "Γ", "Lambda": "Λ", "Phi": "Φ",
 }  # fmt: skip
@@ -110,7 +110,7 @@ def printed(text: str) -> str:
 
 def _lettered(text: str) -> str:
     """Greek letters for their names, and powers and products as in print, of numbers, words and SymPy's ``str``."""
-    for word, letter in GREEK.items():
+    for word, letter in SPELLED_GREEK.items():
         text = re.sub(rf"(?<![A-Za-z]){word}(?![A-Za-z])", letter, text)
     text = re.sub(r"\bsqrt\((\w+)\)", r"√\1", text)
     return re.sub(r"(?<=[\w)])\*(?=[\w(√])", " ", text.replace("**", "^"))
@@ -138,9 +138,9 @@ def _formula(line: str) -> str | None:
 
 def _name(name: str) -> str:
     """The left-hand side: a symbol with indices as a formula, words as words."""
-    symbol = rf"(?:[A-Za-z]|{'|'.join(GREEK)})(?:\(\w\))?"
+    symbol = rf"(?:[A-Za-z]|{'|'.join(SPELLED_GREEK)})(?:\(\w\))?"
     if (re.search(r"[\\^_]", name) and " " not in name) or re.fullmatch(symbol, name):
         latex = re.sub(r"([\^_])([\w,+]{2,})", r"\1{\2}", name)
-        latex = re.sub(rf"(?<![\\a-z])({'|'.join(GREEK)})(?![a-z])", r"\\\1 ", latex)
+        latex = re.sub(rf"(?<![\\a-z])({'|'.join(SPELLED_GREEK)})(?![a-z])", r"\\\1 ", latex)
         return mathml(latex)
     return html.escape(_lettered(name))

@@ -26,7 +26,7 @@ from numerics.linalg import FloatArray, from_vector, to_vector
 
 HORIZONS = (4, 5, 6, 7, 8)
 #: Ends of the sliders.
-LARGEST_SIGNAL, LARGEST_NOISE = 100.0, 5.0
+SLIDER_SIGNAL, LARGEST_NOISE = 100.0, 5.0
 #: Points of the page's curves for each traced one.
 REFINEMENT = 5
 #: Stands for "no noise makes it stable".
@@ -55,7 +55,7 @@ class GridBranch:
 def interactive_data() -> dict[str, Any]:
     """Slider ranges and branches as plain JSON; arrays are float32 in base64, ``columns`` values for each point."""
     return {
-        "largest_signal": LARGEST_SIGNAL,
+        "largest_signal": SLIDER_SIGNAL,
         "largest_noise": LARGEST_NOISE,
         "branches": {str(T): [_packed(branch) for branch in branches(T)] for T in HORIZONS},
     }
@@ -64,7 +64,7 @@ def interactive_data() -> dict[str, Any]:
 def branches(T: int) -> list[GridBranch]:
     """Every coherent branch for which some point is stable at some noise within the slider's range."""
     found = []
-    for curve in all_curves(T - 1, 1.01 * LARGEST_SIGNAL):  # beyond the slider's end, whatever the rounding
+    for curve in all_curves(T - 1, 1.01 * SLIDER_SIGNAL):  # beyond the slider's end, whatever the rounding
         branch = _refined(curve)
         with np.errstate(over="ignore"):
             stable = np.exp(branch.log_mu) > branch.threshold * branch.kernel[:, -1]  # at κ = 0: c is largest

@@ -17,7 +17,7 @@ from numerics.errors import InputError
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer
 from numerics.linalg import FloatArray
-from numerics.plotting import lines
+from numerics.plotting import line_style
 from numerics.progress import Progress, watched
 from numerics.results.base import Result
 from numerics.results.labelled import Arrays, counted, problem_attributes
@@ -79,7 +79,7 @@ class PhaseShares(Result):
 
     def draw(self, ax: Any, **style: Any) -> None:
         """Sampled shares, two standard errors each way, over predicted weights, and the line where they are equal."""
-        ax.plot([0, 1], [0, 1], **lines(style, color="0.7"))
+        ax.plot([0, 1], [0, 1], **line_style(style, color="0.7"))
         ax.errorbar(self.weights.weights, self.shares, 2 * self.standard_error, fmt="o")
         ax.set(xlabel="predicted weight", ylabel="share of sampled networks")
 

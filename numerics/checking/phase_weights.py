@@ -15,7 +15,7 @@ from numerics.errors import InputError
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer
 from numerics.linalg import FloatArray
-from numerics.plotting import lines, task_title
+from numerics.plotting import line_style, task_title
 from numerics.predictors.finite_width import log_mass
 from numerics.progress import Progress, watched
 from numerics.results.base import Result
@@ -110,7 +110,7 @@ class PhaseWeights(Result):
 
     def draw(self, ax: Any, **style: Any) -> None:
         """The logs of the weights over the free energies, each with the branch of its minimum."""
-        mark = lines(style, linestyle="", marker="o")
+        mark = line_style(style, linestyle="", marker="o")
         energies = [phase.state.free_energy for phase in self.phases]
         ax.plot(energies, self.log_weights, **mark)
         for phase, place in zip(self.phases, zip(energies, self.log_weights, strict=True), strict=True):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numerics.linalg import FloatArray, to_vector
-from numerics.linear.fluctuations import LARGEST_DIMENSION, fluctuations
+from numerics.linear.fluctuations import LARGEST_HESSIAN, fluctuations
 from numerics.linear.functional import kernel_functional
 from numerics.linear.solution import linear_state
 from numerics.nonlinear.classes import trajectory_classes
@@ -79,7 +79,7 @@ def region(state: Solution) -> Region:
     linear = linear_state(state)
     space, reduced = kernel_functional(problem).space, linear.reduced
     inverse = np.linalg.inv(np.linalg.cholesky(reduced)) @ np.linalg.pinv(space.full_basis())
-    hessian = None if len(reduced) > LARGEST_DIMENSION else fluctuations(linear).hessian
+    hessian = None if len(reduced) > LARGEST_HESSIAN else fluctuations(linear).hessian
     return Region(inverse, hessian, gauge)
 
 

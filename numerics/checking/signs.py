@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from numerics.linalg import BoolArray, FloatArray
-from numerics.sampling.controls import turned
+from numerics.sampling.controls import turned_variates
 from numerics.sampling.result import Simulation
 from numerics.symmetry.gauge import Gauge
 from numerics.symmetry.group import SignSymmetry
@@ -28,7 +28,7 @@ def signed(simulation: Simulation, gauge: Gauge) -> Simulation:
         kernels = _turned(where, kernels, symmetry.of_kernel(kernels))
         outputs = _turned(where, outputs, _of_outputs(simulation, symmetry, outputs))
         local = None if local is None else _turned(where, local, symmetry.of_kernel(local))
-        variates = None if variates is None else turned(simulation.problem, variates, where, symmetry.rows)
+        variates = None if variates is None else turned_variates(simulation.problem, variates, where, symmetry.rows)
         if simulation.problem.arch == "rnn":
             sigma = np.where(where, symmetry.matrices[0], 1.0)
             spectra = tuple(replace(item, values=item.values * sigma[item.chain, item.draw]) for item in spectra)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from numerics.checking.regions import Region, nearest, region
 from numerics.errors import InputError, NotSolvedError
 from numerics.linalg import FloatArray
-from numerics.linear.fluctuations import LARGEST_DIMENSION, next_term
+from numerics.linear.fluctuations import LARGEST_HESSIAN, next_term
 from numerics.linear.solution import linear_state
 from numerics.nonlinear import fluctuations as nonlinear
 from numerics.nonlinear.corrected import corrected
@@ -163,7 +163,7 @@ def _mass(state: Solution, own: Region, width: int, within: Callable[[FloatArray
                 return found
             beyond = mean.log_mass - finite_width.log_mass(state, width)
             return replace(found, beyond=beyond, beyond_error=mean.log_mass_error)
-    if size > LARGEST_DIMENSION:
+    if size > LARGEST_HESSIAN:
         return _Mass(0.0, 0.0, "free energy", state.kernel, np.zeros_like(state.kernel))
     shift, left = finite_width.kernel_shift(state) / width, next_term(linear_state(state), width)
     if not np.isfinite(left).all():

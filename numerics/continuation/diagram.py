@@ -18,7 +18,7 @@ from numerics.continuation.branch import Branch, clipped, relative_change
 from numerics.continuation.crossings import Crossing, equal_free_energy
 from numerics.continuation.events import Event
 from numerics.continuation.family import Family, family
-from numerics.continuation.growth import Growth, reach, states_at
+from numerics.continuation.growth import Growth, reach, states_of
 from numerics.continuation.options import DEFAULT, Options
 from numerics.continuation.parameters import parameter_named
 from numerics.continuation.path import PathPoint
@@ -81,7 +81,7 @@ class Diagram(Shown):
             raise InputError(f"value: is {value:g}; accepted: from {self.span[0]:g} to {self.span[1]:g}")
         found: list[tuple[int, KernelPoint]] = []
         for number, branch in enumerate(self.branches):
-            for state in states_at(branch, self.family.parameter.coordinate(value)):
+            for state in states_of(branch, self.family.parameter.coordinate(value)):
                 if all(distance_up_to_symmetry(state, other) > self.family.options.same_state for _, other in found):
                     found.append((number, state))
         return sorted(found, key=lambda pair: pair[1].free_energy)

@@ -17,7 +17,7 @@ from numerics.continuation.scanned_branch import ScannedBranch
 from numerics.continuation.special_points import SpecialPoint
 from numerics.inputs.problem import Problem
 from numerics.linalg import BoolArray, FloatArray
-from numerics.plotting import lines
+from numerics.plotting import line_style
 
 Height = Literal["order_parameter", "free_energy"]
 
@@ -59,11 +59,11 @@ def draw_scan(found: Scanned, ax: Any, height: Height, **style: Any) -> None:
         for mask, line, width in ((stable[0], "-", 1.3), (stable[1], "--", 0.8)):
             dots = {"marker": ".", "ms": 3, "markevery": solved} if len(solved) else {}
             shown = np.where(mask, drawn, np.nan)
-            ax.plot(value, shown, **{**dots, **lines(style, color=color, linestyle=line, linewidth=width)})
+            ax.plot(value, shown, **{**dots, **line_style(style, color=color, linestyle=line, linewidth=width)})
         if branch.number not in named:
             named.add(branch.number)
             name = f"{network}{branch.name.rstrip('abcdefgh')}" if given is None else given if len(named) == 1 else None
-            ax.plot([], [], **lines(style, color=color, label=name))
+            ax.plot([], [], **line_style(style, color=color, label=name))
     if any((~branch.stable & np.isfinite(branch.free_energy)).any() for branch in found.branches):
         ax.plot([], [], "--", color="0.25", lw=0.8, label="dashed: no minimum")
     _special_points(found, ax, height)

@@ -241,13 +241,13 @@ def known(found: Sequence[Branch], state: KernelPoint, theta: float) -> bool:
     images = turned(state.functional, state.H)
     for branch in found:
         same = branch.track.family.options.same_state
-        for other in states_at(branch, theta, images):
+        for other in states_of(branch, theta, images):
             if any(distance(H, other) < same for H in images):
                 return True
     return False
 
 
-def states_at(branch: Branch, theta: float, near: Sequence[FloatArray] | None = None) -> Iterator[KernelPoint]:
+def states_of(branch: Branch, theta: float, near: Sequence[FloatArray] | None = None) -> Iterator[KernelPoint]:
     """States of a branch at a value of the parameter, only those that may be near one of some kernels."""
     below = branch.theta <= theta
     for index in np.flatnonzero((below[:-1] != below[1:]) | (branch.theta[:-1] == theta)):

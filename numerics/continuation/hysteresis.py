@@ -21,10 +21,10 @@ from numerics.continuation.path import Track
 from numerics.continuation.pieces import Piece
 from numerics.display import Facts, number
 from numerics.linalg import FloatArray
-from numerics.linear import search, trust_region
+from numerics.linear import trust_region
 from numerics.linear.functional import KernelPoint
 from numerics.linear.images import distance_up_to_symmetry, turned
-from numerics.plotting import lines
+from numerics.plotting import line_style
 from numerics.results.base import Result
 from numerics.results.labelled import Arrays, Labelled, counted
 from numerics.threads import one_thread
@@ -127,7 +127,7 @@ class HysteresisLoop(Result):
         """The order parameter on the way up and on the way down."""
         both = self.labelled().data
         for name, x, y in zip(("up", "down"), both["value"][1], both["order_parameter"][1], strict=True):
-            ax.plot(x, y, **lines(style, label=name, linestyle="-" if name == "up" else "--"))
+            ax.plot(x, y, **line_style(style, label=name, linestyle="-" if name == "up" else "--"))
         known = PARAMETERS.get(self.parameter)
         ax.set(xlabel=self.parameter if known is None else known.symbol, ylabel="order parameter")
         ax.set_title("hysteresis loop", loc="left")
@@ -237,7 +237,7 @@ def _minimum_below(point: KernelPoint, options: Options) -> KernelPoint | None:
         if not stop.converged:
             return None
         values, modes = trust_region.smallest_modes(stop.point, count=1)
-        if not values[0] < search.UNSTABLE:
+        if not values[0] < -options.zero:
             return stop.point
         point = stop.point.move(options.perturbation * modes[0])
     return None

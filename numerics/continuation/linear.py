@@ -13,12 +13,12 @@ import numpy as np
 
 from numerics.cached import cached_property
 from numerics.errors import NotSolvedError
-from numerics.linalg import FloatArray, IntArray, factorised, from_vector, inertia, solve_factorised, to_vector
+from numerics.linalg import FloatArray, IntArray, from_vector, inertia, lu_factors, solve_factorised, to_vector
 from numerics.linear.batch import assembled
 from numerics.linear.functional import KernelPoint
 
 #: Largest m for which the Hessian is formed.
-DENSE = 27
+DENSE_BRANCH = 27
 #: Smallest relative residual that an iteration is asked for, and the most products with the Hessian that it may take.
 TIGHT, MOST_PRODUCTS = 1e-13, 400
 #: Eigenvalues of a class that a Lanczos iteration gives at first.
@@ -59,7 +59,7 @@ class Bordered:
             NotSolvedError: the iteration does not reach the tolerance.
             numpy.linalg.LinAlgError: the system is singular.
         """
-        if self.state.functional.dimension <= DENSE:
+        if self.state.functional.dimension <= DENSE_BRANCH:
             solved = solve_factorised(self._factors, np.append(to_vector(right[0])[self._positions], right[1]))
             return from_vector(solved[:-1], len(self.mask), self._positions), float(solved[-1])
         return self._iterated(right, tolerance)
@@ -76,7 +76,7 @@ class Bordered:
         system[:d, :d] = _whole(self.state, self._positions)
         system[:d, d], system[d, :d] = to_vector(np.array([self.force, self.tangent]))[:, self._positions]
         system[d, d] = self.rate
-        return factorised(system)
+        return lu_factors(system)
 
     def _iterated(self, right: tuple[FloatArray, float], tolerance: float) -> tuple[FloatArray, float]:
         import scipy.sparse.linalg as spla
@@ -104,7 +104,7 @@ class Bordered:
 
 def null_direction(state: KernelPoint, mask: FloatArray, force: FloatArray) -> tuple[FloatArray, float]:
     """``(S, change)`` of unit length with ``𝓗S + f·change = 0`` and ``change ≥ 0``."""
-    if state.functional.dimension <= DENSE:
+    if state.functional.dimension <= DENSE_BRANCH:
         positions = np.flatnonzero(to_vector(mask))
         system = np.column_stack([_whole(state, positions), to_vector(force)[positions]])
         null = np.linalg.svd(system)[2][-1]
@@ -125,7 +125,7 @@ def lowest_modes(state: KernelPoint, mask: FloatArray) -> tuple[FloatArray, Floa
     Raises:
         NotSolvedError: the Lanczos iteration does not converge.
     """
-    if state.functional.dimension <= DENSE:
+    if state.functional.dimension <= DENSE_BRANCH:
         positions = np.flatnonzero(to_vector(mask))
         values, vectors = np.linalg.eigh(_whole(state, positions))
         return values, from_vector(vectors.T, len(mask), positions)
@@ -142,14 +142,14 @@ def lowest_modes(state: KernelPoint, mask: FloatArray) -> tuple[FloatArray, Floa
 def spectra(state: KernelPoint, classes: Sequence[IntArray]) -> tuple[FloatArray, ...]:
     """The eigenvalues of `lowest_modes` on each of some classes of positions of ``to_vector``."""
     m = state.functional.dimension
-    if m > DENSE:
+    if m > DENSE_BRANCH:
         return tuple(lowest_modes(state, mask_of(positions, m))[0] for positions in classes)
     return tuple(np.asarray(np.linalg.eigvalsh(block)) for block in _blocks(state, classes))
 
 
 def negative_counts(state: KernelPoint, classes: Sequence[IntArray]) -> tuple[int, ...]:
     """How many of the eigenvalues of `spectra` are negative on each class."""
-    if state.functional.dimension > DENSE:
+    if state.functional.dimension > DENSE_BRANCH:
         return tuple(int(np.count_nonzero(values < 0)) for values in spectra(state, classes))
     return tuple(map(inertia, _blocks(state, classes)))
 

@@ -18,14 +18,14 @@ from numerics.continuation.special_points import SpecialPoint
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray
 from numerics.nonlinear.critical import critical_signal
-from numerics.nonlinear.quadrature import LARGEST_DIMENSION
+from numerics.nonlinear.quadrature import MOST_DIMENSIONS
 from numerics.nonlinear.search import all_states
 from numerics.results.solution import Solution
 from numerics.results.solutions import Solutions
 
 #: Error of the kernel at a point, relative to its largest entry, by quadrature: what a picture and a table can show.
 #: Averages that are sampled have their own tolerance.
-TOLERANCE = 1e-5
+PICTURE_TOLERANCE = 1e-5
 
 States = Sequence[Sequence[Solution]]
 
@@ -34,7 +34,7 @@ def scan_nonlinear(
     problem: Problem, parameter: str, values: FloatArray, progress: Callable[[int, int], None] | None = None
 ) -> Scan:
     """Every state that is found at each value (see ``scan.scan``)."""
-    tolerance = TOLERANCE if problem.n * problem.P <= LARGEST_DIMENSION else None
+    tolerance = PICTURE_TOLERANCE if problem.n * problem.P <= MOST_DIMENSIONS else None
     states: list[Solutions] = []
     for count, value in enumerate(values.tolist()):
         if progress is not None:

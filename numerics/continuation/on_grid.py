@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from numerics.continuation.branch import ROUNDED_THETA
-from numerics.continuation.linear import DENSE
+from numerics.continuation.linear import DENSE_BRANCH
 from numerics.continuation.pieces import Piece
 from numerics.linalg import BoolArray, FloatArray, IntArray
 from numerics.linear import batch, trust_region
@@ -58,7 +58,7 @@ def states_on_grid(piece: Piece, grid: FloatArray) -> GridStates:
     states = GridStates.none(count, m)
     if not inside.size:
         return states
-    if m > DENSE:
+    if m > DENSE_BRANCH:
         _fill_large(states, piece, theta, inside)
         return states
     classes = piece.branch.track.classes
@@ -76,7 +76,7 @@ def states_on_grid(piece: Piece, grid: FloatArray) -> GridStates:
 def states_at(piece: Piece, theta: FloatArray) -> list[KernelPoint | None]:
     """The states of one stretch at increasing values of θ, the first and last of which may be critical points."""
     family, inner = piece.branch.track.family, theta[1:-1]
-    if family.base.dimension > DENSE or not inner.size:
+    if family.base.dimension > DENSE_BRANCH or not inner.size:
         return [piece.state(float(t)) for t in theta]
     functionals = [family.functional(float(t)) for t in inner]
     found = zip(functionals, *_converged(piece, inner, functionals), strict=True)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from numerics.continuation.family import family
-from numerics.continuation.growth import Growth, reach, states_at
+from numerics.continuation.growth import Growth, reach, states_of
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import positive
 from numerics.linear import search, trust_region
@@ -64,7 +64,7 @@ def _connected(problem: Problem, known: Sequence[KernelPoint]) -> Iterator[Kerne
     for state in known:
         growth.add(state, 0.0)
     for branch in growth.found:
-        yield from states_at(branch, 0.0)
+        yield from states_of(branch, 0.0)
 
 
 def index_sum(states: Sequence[Solution]) -> int | None:

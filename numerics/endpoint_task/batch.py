@@ -38,7 +38,7 @@ from theory.free_energy import endpoint_free_energy
 BranchChoice = Literal["incoherent", "coherent", "lowest"]
 
 #: The scalar expressions of F grow as n! with the number of times; beyond this the batch is solved by matrices.
-LONGEST = 5
+LONGEST_SCALAR = 5
 #: Largest T solved in batches at all.
 LONGEST_BATCH = 8
 #: What all states of a batch have in common.
@@ -240,7 +240,7 @@ def solve_endpoint_batch(
     blocks = [slice(first, first + BLOCK) for first in range(0, max(count, 1), BLOCK)]
     # matrices let go of the interpreter for long enough that threads share the cores; scalars only hand it to and fro
     pool = ThreadPoolExecutor(min(len(blocks), os.cpu_count() or 1))
-    solved = map(solve_block, blocks) if T <= LONGEST else pool.map(solve_block, blocks)
+    solved = map(solve_block, blocks) if T <= LONGEST_SCALAR else pool.map(solve_block, blocks)
     try:
         with watched(progress, "solve_endpoint_batch") as told:
             for block in blocks:
@@ -266,9 +266,9 @@ def _write_states(
     """The batch's arrays, in place, for flat λ and κ, (2, B), in units u = v = w = 1; a width may be one number."""
     n, (u, _, w) = T - 1, widths
     start, exists = crossings.states(curve, *parameters)
-    states = (_lowered_states if T <= LONGEST else _matrix_states)(T, arch, start, parameters, tolerance)
+    states = (_lowered_states if T <= LONGEST_SCALAR else _matrix_states)(T, arch, start, parameters, tolerance)
     lost = np.flatnonzero(exists & ~states.converged)
-    if lost.size and T <= LONGEST:
+    if lost.size and T <= LONGEST_SCALAR:
         # at very strong signals the scalar expressions cancel; matrices keep their digits
         states = _replaced(states, lost, _matrix_states(T, arch, start[:, lost], parameters[:, lost], tolerance))
     rows, columns = np.triu_indices(n)

@@ -25,7 +25,7 @@ from numerics.inputs.problem import endpoint
 from numerics.linalg import FloatArray, to_vector
 
 #: Curves are traced up to this signal at κ = 0.
-LARGEST_SIGNAL = 1e13
+LAST_SIGNAL = 1e13
 #: Arclength steps: short at the start, where amplitudes grow as a square root, and at most the last.
 FIRST_STEP, LARGEST_STEP = 1e-4, 0.1
 #: Points after which a branch is given up.
@@ -65,7 +65,7 @@ class Curve:
 
 def diagonal_curve(n: int) -> Curve:
     """``H = diag(r, r², …, rⁿ)``, ``μ = (r - 1)/rⁿ``; entropy ``n (r - 1 - ln r)/2``."""
-    s = np.linspace(-30.0, math.log(LARGEST_SIGNAL), 1200)
+    s = np.linspace(-30.0, math.log(LAST_SIGNAL), 1200)
     r = 1.0 + np.exp(s)
     kernels = np.zeros((s.size, n, n))
     times = np.arange(n)
@@ -77,7 +77,7 @@ def diagonal_curve(n: int) -> Curve:
 def coherent_curve() -> Curve:
     """All of the coherent branch at T = 4 (``coherent_entries``), with ``s² = H^{11} - 2``."""
     # λ = 4(x+2)(x+1)³ at κ = 0
-    s = np.sinh(np.linspace(0.0, math.asinh((LARGEST_SIGNAL / 4) ** 0.125), 200))
+    s = np.sinh(np.linspace(0.0, math.asinh((LAST_SIGNAL / 4) ** 0.125), 200))
     rows, columns = np.triu_indices(3)
     kernels = np.empty((s.size, 3, 3))
     kernels[:, rows, columns] = kernels[:, columns, rows] = coherent_entries(s * s).T
@@ -99,7 +99,7 @@ def traced_curve(n: int, lag: int = 1) -> Curve:
     """The branch that leaves the incoherent one where its correlations at ``lag`` become unstable, upper sign.
 
     With ``m = n - lag`` this is at ``r = m/(m-1)`` with the mode ``a_t ∝ t`` (m ≥ 2). The curve starts at the pitchfork
-    itself (s = 0) and is traced up to ``LARGEST_SIGNAL`` at κ = 0.
+    itself (s = 0) and is traced up to ``LAST_SIGNAL`` at κ = 0.
     """
     m = n - lag
     if not 1 <= lag <= n - 2:
@@ -170,7 +170,7 @@ def trace(n: int, lag: int, start: FloatArray, tangent: FloatArray) -> Curve:
         path.append(z)
         lengths.append(lengths[-1] + step)
         rises = log_signal_at(z, n, 0.0) > log_signal_at(path[-2], n, 0.0)
-        if rises and lengths[-1] > 0.3 and log_signal_at(z, n, 0.0) > math.log(LARGEST_SIGNAL):
+        if rises and lengths[-1] > 0.3 and log_signal_at(z, n, 0.0) > math.log(LAST_SIGNAL):
             break
         step = min(LARGEST_STEP, step * (1.5 if iterations <= 4 else 0.7))
     traced = np.array(path)

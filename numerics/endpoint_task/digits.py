@@ -7,7 +7,7 @@ from typing import Any
 import mpmath
 import numpy as np
 
-from numerics.endpoint_task.batch import LONGEST, lowered_endpoint
+from numerics.endpoint_task.batch import LONGEST_SCALAR, lowered_endpoint
 from numerics.errors import InputError
 from numerics.inputs.arguments import of_state
 from numerics.inputs.problem import Problem
@@ -29,8 +29,8 @@ def require_digits(problem: Problem, digits: int) -> None:
     integer(digits, "digits", FEWEST, MOST)
     single = problem.P == 1 and problem.D == 1 and problem.supervised.tolist() == [problem.n - 1]
     endpoint = single and abs(problem.x[0, 0, 0]) == 1 and not problem.x[0, 1:].any()
-    if not (endpoint and problem.activation.name == "linear" and 3 <= problem.T <= LONGEST):
-        raise InputError(f"digits: do not apply to this problem; accepted: endpoint with T from 3 to {LONGEST}")
+    if not (endpoint and problem.activation.name == "linear" and 3 <= problem.T <= LONGEST_SCALAR):
+        raise InputError(f"digits: do not apply to this problem; accepted: endpoint with T from 3 to {LONGEST_SCALAR}")
 
 
 @of_state
@@ -40,8 +40,8 @@ def kernel_digits(solution: Solution, digits: int) -> list[list[str]]:
     The parameters are taken as the decimals of 15 digits that they are closest to, not as binary fractions.
 
     Raises:
-        InputError: the task is another than endpoint supervision of one pattern (T from 3 to `LONGEST`), the number of
-            digits is out of range, or Newton's method does not converge from the state.
+        InputError: the task is another than endpoint supervision of one pattern (T from 3 to `LONGEST_SCALAR`), the
+            number of digits is out of range, or Newton's method does not converge from the state.
 
     Example:
         >>> import unrolled

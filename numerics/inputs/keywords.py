@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import MISSING, fields, is_dataclass
 from typing import ParamSpec, TypeVar
 
-from numerics.errors import nearest
+from numerics.errors import nearest_word
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -62,7 +62,7 @@ def refuse_unexpected(function: str, given: Iterable[str], accepted: list[str]) 
     """
     for name in given:
         if name not in accepted:
-            meant = nearest(name, accepted)
+            meant = nearest_word(name, accepted)
             told = f"did you mean {meant!r}?" if meant else f"accepted: {', '.join(accepted)}"
             raise TypeError(f"{function}() got an unexpected keyword argument {name!r}; {told}")
 

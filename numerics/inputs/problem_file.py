@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem
-from numerics.inputs.problem_record import ARRAYS, problem_of, read_record
+from numerics.inputs.problem_record import PROBLEM_ARRAYS, problem_of, read_record
 from numerics.inputs.sharing import MATRIX
 
 #: Most bytes of one of them.
@@ -96,10 +96,10 @@ def _array_name(filename: str) -> str:
 
 
 def _check_names(path: Path, filenames: list[str]) -> None:
-    known = [f"{name}.npy" for name in ARRAYS]
+    known = [f"{name}.npy" for name in PROBLEM_ARRAYS]
     for filename in filenames:
         if filename not in known:
-            raise InputError(f"{path}: has an array {_array_name(filename)!r}; accepted: {', '.join(ARRAYS)}")
+            raise InputError(f"{path}: has an array {_array_name(filename)!r}; accepted: {', '.join(PROBLEM_ARRAYS)}")
         if filenames.count(filename) > 1:
             raise InputError(f"{path}: has {_array_name(filename)} twice; accepted: each array once")
 

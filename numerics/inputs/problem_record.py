@@ -16,8 +16,8 @@ from numerics.inputs.sharing import MATRIX
 #: Of the program, as in pyproject.toml: to ask the installed package takes as long as to solve a small problem.
 VERSION = "0.2.0"
 #: Arrays of a problem in a file.
-ARRAYS = ("x", "y", "x_test", "y_test", "sharing")
-NUMBERS = ("u", "v", "w", "kappa", "skip", "bias")
+PROBLEM_ARRAYS = ("x", "y", "x_test", "y_test", "sharing")
+PROBLEM_NUMBERS = ("u", "v", "w", "kappa", "skip", "bias")
 #: Most bytes of a file that is read.
 LARGEST_RECORD = 1 << 28
 
@@ -27,8 +27,8 @@ _ACCEPTED = "what a command printed with --json, with its problem"
 def problem_record(problem: Problem) -> dict[str, Any]:
     """Fields of a problem: arrays as nested lists, null where unsupervised; numbers keep all their digits."""
     record: dict[str, Any] = {"arch": problem.arch, "activation": problem.activation.name}
-    record |= {name: getattr(problem, name) for name in NUMBERS}
-    for name in ARRAYS:
+    record |= {name: getattr(problem, name) for name in PROBLEM_NUMBERS}
+    for name in PROBLEM_ARRAYS:
         array = getattr(problem, name)
         if array is not None and (name != "sharing" or problem.arch == MATRIX):
             entries = array.astype(object)
@@ -58,7 +58,7 @@ def read_record(path: str | Path) -> dict[str, Any]:
         raise InputError(f"{path}: is no JSON ({error}); accepted: {_ACCEPTED}") from None
     if not isinstance(found, dict) or not isinstance(found.get("problem"), dict):
         raise InputError(f"{path}: has no problem; accepted: {_ACCEPTED}")
-    known = ("arch", "activation", *NUMBERS, *ARRAYS)
+    known = ("arch", "activation", *PROBLEM_NUMBERS, *PROBLEM_ARRAYS)
     unknown = sorted(set(found["problem"]) - set(known))
     if unknown:
         raise InputError(f"{path}: its problem has a field {unknown[0]!r}; accepted: {', '.join(known)}")
@@ -77,7 +77,7 @@ def problem_of(record: dict[str, Any], where: str | Path, **changes: Any) -> Pro
         InputError: one line: it lacks x or y, an array is none, or `Problem` refuses them.
     """
     given = dict(record)
-    for name in ARRAYS:
+    for name in PROBLEM_ARRAYS:
         if name in given:
             given[name] = _array(given[name], name, where)
     for name in ("x", "y"):

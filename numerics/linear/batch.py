@@ -23,7 +23,7 @@ from numerics.linalg import BoolArray, FloatArray, IntArray, symmetric, symmetri
 from numerics.linear.functional import KernelFunctional
 
 #: Entries of the largest arrays that are made at once.
-MOST_ENTRIES = 4_000_000
+ENTRIES_TOGETHER = 4_000_000
 #: Entries of arrays that stay in a processor's cache.
 ENTRIES_IN_CACHE = 30_000
 #: A residual at which Newton's method stops; it goes on from a larger one while it falls by a factor, at last in each
@@ -233,8 +233,8 @@ def _orders(m: int, positions: tuple[int, ...] | None) -> tuple[tuple[IntArray, 
 
 
 def parts(count: int, functional: KernelFunctional) -> Iterator[slice]:
-    """Slices of a batch whose largest arrays stay within ``MOST_ENTRIES`` entries."""
-    size = max(1, MOST_ENTRIES // functional.dimension**4)
+    """Slices of a batch whose largest arrays stay within ``ENTRIES_TOGETHER`` entries."""
+    size = max(1, ENTRIES_TOGETHER // functional.dimension**4)
     return (slice(first, first + size) for first in range(0, count, size))
 
 

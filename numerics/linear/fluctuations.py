@@ -37,7 +37,7 @@ from numerics.linear.solution import LinearSolution
 from numerics.second_order import second_order
 
 #: Largest m for which the m(m+1)/2 entries' Hessian is formed: 0.6 GB.
-LARGEST_DIMENSION = 128
+LARGEST_HESSIAN = 128
 #: Numbers in a stack of matrices that are worked on together.
 _AT_ONCE = 1 << 22
 
@@ -143,9 +143,9 @@ def fluctuations(state: LinearSolution) -> Expansion:
     """
     functional = kernel_functional(state.problem)
     m = functional.dimension
-    if m > LARGEST_DIMENSION:
+    if m > LARGEST_HESSIAN:
         raise InputError(
-            f"solution: has {m} kernel rows; accepted: at most {LARGEST_DIMENSION}, as the Hessian has a row for "
+            f"solution: has {m} kernel rows; accepted: at most {LARGEST_HESSIAN}, as the Hessian has a row for "
             "each entry"
         )
     if not state.stable:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from numerics.linalg import FloatArray
-from numerics.linear.batch import MOST_ENTRIES
+from numerics.linear.batch import ENTRIES_TOGETHER
 from numerics.linear.functional import KernelPoint
 
 #: Eigenvalues are of order one: below the first, or below so many residuals but the last, they are rounding.
@@ -30,7 +30,7 @@ def is_neutral(point: KernelPoint, value: float, mode: FloatArray) -> bool:
     frame = space.full_basis() @ point.L
     P = len(frame) // space.n
     pairs = np.array(np.triu_indices(P, 1)).T
-    if space.n * len(pairs) * mode.size > MOST_ENTRIES or len(pairs) == 0:
+    if space.n * len(pairs) * mode.size > ENTRIES_TOGETHER or len(pairs) == 0:
         return False
     # with frame⁺: a change ΔH is the direction frame⁺ ΔH frame⁺ᵀ, and H the unit matrix
     inverse = np.linalg.pinv(frame)

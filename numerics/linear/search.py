@@ -31,7 +31,7 @@ from numerics.linear.lag_classes import classes_of, common_lag, phase_signs
 from numerics.linear.neutral import is_neutral
 from numerics.linear.saddles import saddles_between
 from numerics.linear.solution import LinearSolution
-from numerics.linear.trust_region import TOLERANCE, Stop
+from numerics.linear.trust_region import STATE_TOLERANCE, Stop
 from numerics.results.readout import mean_outputs
 from numerics.results.solution import COHERENCE_TOLERANCE, LOOK_FURTHER, coherence_beyond
 from numerics.symmetry.gauge import gauge_signs, reversed_times
@@ -66,7 +66,7 @@ MOST_DESCENTS, MOST_STEPS, MOST_IMAGES = 300, 1000, 8
 
 
 @one_thread
-def lowest_state(problem: Problem, *, tolerance: float = TOLERANCE) -> LinearSolution:
+def lowest_state(problem: Problem, *, tolerance: float = STATE_TOLERANCE) -> LinearSolution:
     """The stationary state of lowest free energy among those that a search finds, a minimum.
 
     The search starts from the random network's kernel and leaves unstable states along their unstable modes. It also
@@ -93,7 +93,9 @@ def lowest_state(problem: Problem, *, tolerance: float = TOLERANCE) -> LinearSol
 
 
 @one_thread
-def search_all(problem: Problem, *, tolerance: float = TOLERANCE, enlarged: bool = True) -> tuple[LinearSolution, ...]:
+def search_all(
+    problem: Problem, *, tolerance: float = STATE_TOLERANCE, enlarged: bool = True
+) -> tuple[LinearSolution, ...]:
     """Every stationary state found, unstable ones included, in order of free energy.
 
     States that differ by a sign symmetry are given once, in the sign of ``numerics.symmetry.gauge``.
@@ -122,7 +124,7 @@ def search_all(problem: Problem, *, tolerance: float = TOLERANCE, enlarged: bool
 
 
 @one_thread
-def state_near(problem: Problem, trajectories: FloatArray, *, tolerance: float = TOLERANCE) -> LinearSolution:
+def state_near(problem: Problem, trajectories: FloatArray, *, tolerance: float = STATE_TOLERANCE) -> LinearSolution:
     """The state that descends from the covariance of sampled trajectories (K, nP); see ``numerics.solving``."""
     functional, tolerance = _functional(problem), positive(tolerance, "tolerance")
     given = finite_array(trajectories, "trajectories", (None, problem.n * problem.P))
@@ -257,7 +259,7 @@ class _Search:
         most = EXPLORE_STEPS if self.tolerance >= EXPLORE else MOST_STEPS
         few = most if self.functional.dimension > LARGEST_SEARCHED else FEW_STEPS
         known = [basin for found in self.found if found.smallest > 0 for basin in found.basins]
-        near = 0.0 if self.whole else trust_region.NEAR
+        near = 0.0 if self.whole else trust_region.NEAR_STATE
         minimise = partial(trust_region.minimise, tolerance=self.tolerance, signs=signs, known=known, near=near)
         stop = minimise(start, max_iterations=few)
         if stop.converged or few == most:
@@ -318,7 +320,7 @@ def amplifications(functional: KernelFunctional) -> tuple[float, ...]:
 
 def minima_from_prior(functional: KernelFunctional) -> list[KernelPoint]:
     """The minima to which descents from the random network's kernel lead, along every unstable mode that they meet."""
-    return [found.stop.point for found in _stable(functional, TOLERANCE)]
+    return [found.stop.point for found in _stable(functional, STATE_TOLERANCE)]
 
 
 def _stable(functional: KernelFunctional, tolerance: float) -> list[_Found]:

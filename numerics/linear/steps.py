@@ -20,7 +20,7 @@ from numerics.linear.grouped import GroupedPoint
 from numerics.linear.groups import groups_of
 
 #: Largest m for which the m(m+1)/2-dimensional Hessian is formed, and arrows do not pay.
-DENSE = 20
+DENSE_STEPS = 20
 
 #: What steps are taken from, with S a matrix or an arrow.
 AnyPoint = KernelPoint | GroupedPoint
@@ -44,7 +44,7 @@ def step_of(point: AnyPoint, z: FloatArray) -> FloatArray:
 
 def prepared(point: KernelPoint) -> AnyPoint:
     """An arrow where groups of times are independent, and the kernel is large enough for that to pay."""
-    groups = groups_of(point.functional) if point.functional.dimension > DENSE else None
+    groups = groups_of(point.functional) if point.functional.dimension > DENSE_STEPS else None
     return point if groups is None else GroupedPoint.of(groups, point.H)
 
 
@@ -63,7 +63,7 @@ def hessian(point: AnyPoint) -> FloatArray:
         left[:s], right[:s], left[s], right[s] = X, Y, point.gradient, np.eye(m)
         return assembled(left, right, None)
     m = len(point.H) if isinstance(point, KernelPoint) else 0
-    basis = _small_basis(m) if 0 < m <= DENSE else step_of(point, np.eye(size(point)))
+    basis = _small_basis(m) if 0 < m <= DENSE_STEPS else step_of(point, np.eye(size(point)))
     return symmetric(vector(point, point.hessian_product(basis)))
 
 

@@ -30,14 +30,14 @@ from numerics.linear import separate, steps
 from numerics.linear.descent import SAME_FREE_ENERGY
 from numerics.linear.functional import KernelPoint
 from numerics.linear.grouped import GroupedPoint
-from numerics.linear.steps import DENSE, AnyPoint
+from numerics.linear.steps import DENSE_STEPS, AnyPoint
 
 #: Relative residual of a state, unless given.
-TOLERANCE = 1e-10
+STATE_TOLERANCE = 1e-10
 #: Largest m for which its eigenvalues are found from the whole matrix.
 DENSE_MODES = 40
 #: Distance within which two kernels of one F are one state's where the lowest is sought.
-NEAR = 0.1
+NEAR_STATE = 0.1
 #: Smallest eigenvalue of the Hessian across independent groups of times.
 ACROSS = 0.5
 #: Directions from which the smallest mode is sought, most of a basis, steps, and the residual at which it ends.
@@ -93,7 +93,7 @@ class Basin:
         """Of a minimum whose Hessian has this smallest eigenvalue."""
         return Basin(stop, steps.prepared(stop.point), 0.1 * min(smallest, 1.0))
 
-    def holds(self, at: AnyPoint, near: float = NEAR) -> bool:
+    def holds(self, at: AnyPoint, near: float = NEAR_STATE) -> bool:
         """Whether a kernel is one of them; of the same F, within a distance."""
         apart, scale = abs(at.free_energy - self.at.free_energy), 1.0 + abs(self.at.free_energy)
         radius = max(near, self.radius) if apart < SAME_FREE_ENERGY * scale else self.radius
@@ -103,11 +103,11 @@ class Basin:
 def minimise(
     point: KernelPoint,
     *,
-    tolerance: float = TOLERANCE,
+    tolerance: float = STATE_TOLERANCE,
     max_iterations: int = 500,
     signs: Sequence[FloatArray] = (),
     known: Sequence[Basin] = (),
-    near: float = NEAR,
+    near: float = NEAR_STATE,
 ) -> Stop:
     """Go down in F from ``point`` until the relative residual is at most ``tolerance``.
 
@@ -123,7 +123,7 @@ def minimise(
         near: how close where F is the same: 0 where states are told apart that differ little.
     """
     at = steps.prepared(point)
-    subproblem = _exact_step if steps.size(at) <= DENSE * (DENSE + 1) // 2 else _truncated_step
+    subproblem = _exact_step if steps.size(at) <= DENSE_STEPS * (DENSE_STEPS + 1) // 2 else _truncated_step
     radius, products, stalled = FIRST_RADIUS, 0, 0
     for iteration in range(max_iterations):
         for basin in known if stalled == 0 else ():
@@ -157,7 +157,7 @@ def minimise(
     return _stop(at, max_iterations, products, tolerance, f"stopped after {max_iterations} steps")
 
 
-def newton(point: KernelPoint, *, tolerance: float = TOLERANCE, max_iterations: int = 60) -> Stop:
+def newton(point: KernelPoint, *, tolerance: float = STATE_TOLERANCE, max_iterations: int = 60) -> Stop:
     """Solve the stationarity condition near ``point``, whatever the signature of the Hessian there.
 
     Steps are halved until ``‖G‖`` decreases.
@@ -358,7 +358,7 @@ def _to_boundary(S: FloatArray, p: FloatArray, radius: float) -> float:
 def _newton_direction(point: KernelPoint) -> FloatArray:
     m = point.functional.dimension
     g = to_vector(point.gradient)
-    if m <= DENSE:
+    if m <= DENSE_STEPS:
         return from_vector(-np.asarray(np.linalg.lstsq(dense_hessian(point), g, rcond=1e-14)[0]), m)
     import scipy.sparse.linalg as spla  # takes longer to load than a small problem to solve
 

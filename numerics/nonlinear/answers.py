@@ -14,7 +14,7 @@ from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.symmetries import images, kept_classes, kept_entries
 from numerics.results.readout import mean_outputs
 from numerics.results.solution import LOOK_FURTHER, coherence_beyond
-from numerics.symmetry.gauge import SMALL, gauge_signs, reversed_times
+from numerics.symmetry.gauge import SMALL_OUTPUT, gauge_signs, reversed_times
 
 #: Standard errors by which two F must differ for one state to be lower.
 UNDECIDED = 2.0
@@ -151,5 +151,7 @@ def _solution(search: Search, found: State, what: str) -> NonlinearSolution:
         branch="coherent" if beyond > max(1e-6, 3 * worst) else "incoherent",
         iterations=state.iterations,
     )
-    times = reversed_times(problem, mean_outputs(solution), odd=search.engine.phi.odd, tolerance=max(SMALL, 3 * worst))
+    times = reversed_times(
+        problem, mean_outputs(solution), odd=search.engine.phi.odd, tolerance=max(SMALL_OUTPUT, 3 * worst)
+    )
     return replace(solution, sign_arbitrary=times)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from numerics.errors import UnattainableError
 from numerics.inputs.activation import Activation
 from numerics.linalg import FloatArray, SymmetricVectors, positive_solve, symmetric_vectors
-from numerics.nonlinear.engine import Refined, Say, State, continued, relative_error
+from numerics.nonlinear.engine import MOST_MODES, Refined, Say, State, continued, relative_error
 from numerics.nonlinear.iteration import explicit_conjugate
 from numerics.nonlinear.journal import recorded
 from numerics.nonlinear.laws import Law
@@ -37,9 +37,7 @@ PLACEMENTS = 8
 #: Relative change of Φ between placements that is none.
 PLACED = 1e-9
 #: Length of the first step off an unstable state, natural metric, and eigenvalues that count as unstable.
-PERTURBATION, UNSTABLE = 0.15, -1e-7
-#: Unstable modes along which a state is left, the most unstable first.
-MOST_MODES = 6
+PERTURBATION, NEGATIVE = 0.15, -1e-7
 #: Refinement of the rule with which states are found.
 COARSE = 0.65
 #: A finer rule that estimates the error; points above which it is not refined further.
@@ -66,7 +64,7 @@ class PlacedState(State):
 
 @dataclass(frozen=True)
 class Quadrature:
-    """The engine for at most `LARGEST_DIMENSION` dimensions.
+    """The engine for at most `MOST_DIMENSIONS` dimensions.
 
     Attributes:
         phi: the activation.
@@ -144,7 +142,7 @@ class Quadrature:
         size, modes = _modes(space, vectors, state.point)
         _, cross, spread = kkt_blocks(space, vectors, state.point)
         starts = []
-        for index in np.flatnonzero(size < UNSTABLE)[:MOST_MODES]:
+        for index in np.flatnonzero(size < NEGATIVE)[:MOST_MODES]:
             turned = turns(space, self.phi, state.point.kernel, vectors.matrix(modes[:, index]))
             for sign in (1.0,) if turned else (1.0, -1.0):
                 for length in (PERTURBATION, 0.3 * PERTURBATION):

@@ -10,7 +10,7 @@ from numerics.linalg import FloatArray, symmetric_vectors
 from numerics.nonlinear import by_walkers, weak
 from numerics.nonlinear.averaging import LARGE
 from numerics.nonlinear.by_walkers import WalkedState
-from numerics.nonlinear.engine import Refined, Say, continued, relative_error
+from numerics.nonlinear.engine import MOST_MODES, Refined, Say, continued, relative_error
 from numerics.nonlinear.forward import forward_kernel
 from numerics.nonlinear.groups import groups_of, largest
 from numerics.nonlinear.iteration import MomentMap
@@ -20,7 +20,7 @@ from numerics.nonlinear.nodes import moments_of
 from numerics.nonlinear.reduced import natural_hessian, stationary_point
 from numerics.nonlinear.refining import Refining
 from numerics.nonlinear.sample import BATCHES, Sample, placed, with_tails
-from numerics.nonlinear.sampled import MOST, ROUND, Sampled, SampledState, Start
+from numerics.nonlinear.sampled import LARGEST_BATCH, ROUND, Sampled, SampledState, Start
 from numerics.nonlinear.solution import EngineName
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.nonlinear.spread import beyond_noise, largest_error, standard_error
@@ -35,14 +35,12 @@ REFINED, REFINED_SHARE = 1e-8, 0.02
 #: Damped steps towards a minimum whose place another sample has moved too far for acceleration, and at the end of a
 #: longer way.
 RELAXED = 60
-#: Unstable modes along which a state is left, the most unstable first.
-MOST_MODES = 6
 #: Independent parts of a sample, from whose states the error is estimated, and to which residual these are found.
 PARTS, PARTS_TOLERANCE = 8, 1e-6
 #: Margin on the size that the error asks for; the most that a sample grows by at once.
 MARGIN, GROWTH = 1.1, 16
 #: Points that must count for each entry of Φ where the Hessian is computed from covariances: its noise.
-POINTS_PER_ENTRY = 200
+HESSIAN_POINTS = 200
 
 
 @dataclass(frozen=True)
@@ -123,7 +121,7 @@ class Sampling(Sampled):
         return starts
 
     def refined(self, space: TrajectorySpace, state: SampledState | WalkedState, limit: float, say: Say) -> Refined:
-        """The state on as large a sample as its tolerance needs and `MOST` allows, or on the one that was asked for."""
+        """The state on as large a sample as its tolerance needs and `LARGEST_BATCH` allows, or on the one asked for."""
         if isinstance(state, WalkedState):
             return by_walkers.refined(space, self.phi, state, limit, self.seed, say, self.told)
         changed = self._refined_weak(space, state, limit, say) if state.reached else None
@@ -131,7 +129,7 @@ class Sampling(Sampled):
             return changed
         classes = kept_classes(space, self.phi, state.point.kernel)
         coarse = self._coarse(groups_of(space, classes))
-        size, most = (coarse, MOST) if self.size is None else (self.size, self.size)
+        size, most = (coarse, LARGEST_BATCH) if self.size is None else (self.size, self.size)
         tolerance = REFINED if space.m <= LARGE else max(REFINED, REFINED_SHARE * limit)
         error, bound = np.full_like(state.point.kernel, np.inf), np.inf
         first: tuple[int, FloatArray] | None = None
@@ -190,7 +188,7 @@ class Sampling(Sampled):
         if found is None or found.relative_error > limit:
             return None
         say("stability")
-        stable = space.labels.duals(prior).energy < weak.NEGLIGIBLE or self._is_stable(space, pairs[0][0])
+        stable = space.labels.duals(prior).energy < weak.NEGLIGIBLY_WEAK or self._is_stable(space, pairs[0][0])
         return replace(found, stable=stable, hessian_smallest=self._hessian_smallest(space, pairs[0][0]))
 
     def _responded(self, space: TrajectorySpace, prior: FloatArray, limit: float, say: Say) -> Refined | None:
@@ -268,7 +266,7 @@ class Sampling(Sampled):
     def _hessian_smallest(self, space: TrajectorySpace, state: SampledState | WalkedState) -> float:
         """Smallest eigenvalue of the Hessian in the natural metric, where the points are enough for its covariances."""
         vectors, point = symmetric_vectors(space.m), state.point
-        needed = POINTS_PER_ENTRY * len(vectors.rows)
+        needed = HESSIAN_POINTS * len(vectors.rows)
         if point.average.effective_size < needed or isinstance(state, WalkedState):
             return np.nan
         try:

@@ -23,7 +23,7 @@ from numerics.nonlinear.nodes import Averages
 from numerics.nonlinear.reduced import point_at
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.nonlinear.spread import beyond_noise, largest_error
-from numerics.nonlinear.walkers import KEPT, Tilted, Walkers, on_other_points
+from numerics.nonlinear.walkers import KEPT_BY_LAW, Tilted, Walkers, on_other_points
 from numerics.progress import Told
 
 #: Walkers of a population; steps after which their paths are scaled anew; updates of the chain in each part of an
@@ -95,7 +95,7 @@ class _Way:
         rng: np.random.Generator,
         *,
         count: int | None = None,
-        kept: float = KEPT,
+        kept: float = KEPT_BY_LAW,
     ) -> None:
         """From Φ and N, with walkers that follow their law, in parts on which a share counts.
 

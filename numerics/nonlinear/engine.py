@@ -16,6 +16,9 @@ from numerics.nonlinear.solution import EngineName
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.nonlinear.symmetries import Classes
 
+#: Unstable modes along which a state is left, the most unstable first.
+MOST_MODES = 6
+
 
 @dataclass(frozen=True, eq=False)
 class State:

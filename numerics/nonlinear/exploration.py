@@ -22,7 +22,7 @@ from numerics.nonlinear.laws import Law
 from numerics.nonlinear.learnt import learnt_covariances
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.nonlinear.symmetries import images
-from numerics.nonlinear.weak import NEGLIGIBLE, WEAK
+from numerics.nonlinear.weak import NEGLIGIBLY_WEAK, WEAK
 from numerics.progress import Told
 
 #: Steps of each, before those that compete go on; steps of these; and of a descent on the way of a continuation.
@@ -31,7 +31,7 @@ FIRST_STEPS, STEPS, WAY_STEPS = 60, 300, 30
 #: fall over 1 + |F| in one that a law needs for the next.
 COMPETES, MOST_GOING_ON, ROUNDS, FALLING = 0.3, 6, 6, 0.01
 #: Margin, likewise, within which descents that have not ended leave the answer open.
-CLOSE = 0.02
+LEFT_OPEN = 0.02
 #: Dimensions of a trajectory of one group beyond which a descent takes long and goes no further than walkers need,
 #: which follow F down from there; descents that start there, and where labels are within reach.
 MANY, FEW_STARTS = 100, 4
@@ -39,11 +39,11 @@ MANY, FEW_STARTS = 100, 4
 #: added to every coordinate; and that noise: without it F of few points is that of directions that hardly move.
 STIFF, NOISE = 1e-6, 1e-3
 #: Parts of the labels' squared scale on the way from the random network.
-PARTS = (0.01, 0.05, 0.2, 0.5)
+SCALES = (0.01, 0.05, 0.2, 0.5)
 #: Factors on the labels' squared scale, and on κ, to which the lowest state is followed, and back.
 STRONGER, WEAKER = (3.0, 10.0, 3.0), (0.3, 0.1, 0.03, 0.1, 0.3)
-#: Relative distance of two kernels on few points below which they are one state.
-SAME = 0.15
+#: Relative distance below which a kernel on few points is that of another, or of a state.
+SAME_ON_FEW = 0.15
 #: κ over the smallest prior v Φ at a supervised position below which labels are within reach of the random network, and
 #: few starts do.
 WITHIN_REACH = 3.0
@@ -84,7 +84,7 @@ def explore(space: TrajectorySpace, phi: Activation, prior: FloatArray, seed: in
     energy = space.labels.duals(prior).energy
     # weak labels within reach hardly move the random network's kernel; negligible ones allow no other state, as none
     # has so small a divergence from it
-    if energy < (WEAK if within else NEGLIGIBLE):
+    if energy < (WEAK if within else NEGLIGIBLY_WEAK):
         return Explored([], [], "", True)
     groups = groups_of(space)
     by_normal = phi.odd and largest(groups) > LARGE
@@ -94,7 +94,7 @@ def explore(space: TrajectorySpace, phi: Activation, prior: FloatArray, seed: in
     if by_normal and np.linalg.eigvalsh(C)[0] < STIFF * np.trace(C) / space.d:
         noise = NOISE * np.trace(C) / space.d * np.eye(space.d)
         space, C = replace(space, inputs=space.inputs + noise), C + noise
-    exploration = _Exploration(space, phi, descent, energy + CLOSE * (1 + energy), say)
+    exploration = _Exploration(space, phi, descent, energy + LEFT_OPEN * (1 + energy), say)
     say("looking for minima from the random network and from laws that fit the labels")
     covariances = list(learnt_covariances(space, C, few=within and by_normal))
     starts = covariances[: FEW_STARTS if long or within else None]
@@ -113,7 +113,7 @@ def explore(space: TrajectorySpace, phi: Activation, prior: FloatArray, seed: in
     met = ""
     if long and len(covariances) > len(starts):
         met = f"{len(starts)} of {len(covariances)} starts that fit the labels were tried"
-    elif not long and any(not done for _, done in exploration.competing(CLOSE)):
+    elif not long and any(not done for _, done in exploration.competing(LEFT_OPEN)):
         met = f"a descent that competes had not ended after {ROUNDS} rounds of {STEPS} steps"
     laws, ended = [law for law, _ in exploration.found], [done for _, done in exploration.found]
     return Explored(laws, ended, met, within, by_normal)
@@ -140,7 +140,7 @@ class _Exploration:
         self.descend(start, FIRST_STEPS)
         if not grown:
             return
-        for part in PARTS:
+        for part in SCALES:
             if start is not None:
                 start = self.descent.down(self.space.with_labels(part), start, WAY_STEPS)[0]
         self.descend(start, FIRST_STEPS)
@@ -202,6 +202,6 @@ class _Exploration:
         self.found = sorted([*rest, best], key=lambda each: each[0].free_energy)
 
     def _same(self, one: Law, other: Law) -> bool:
-        near = SAME * np.linalg.norm(other.kernel)
+        near = SAME_ON_FEW * np.linalg.norm(other.kernel)
         alike = images(self.space, self.phi, one.kernel)
         return any(np.linalg.norm(kernel - other.kernel) <= near for kernel in alike)

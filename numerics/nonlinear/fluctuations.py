@@ -27,12 +27,12 @@ from numerics.errors import InputError, NotSolvedError
 from numerics.linalg import FloatArray, SymmetricVectors, positive_solve, symmetric, symmetric_vectors
 from numerics.nonlinear.corrected import corrected
 from numerics.nonlinear.labels import Duals
-from numerics.nonlinear.nodes import CHUNK, Nodes, score_features, tilted_moments
-from numerics.nonlinear.quadrature import LARGEST_DIMENSION, quadrature_nodes
+from numerics.nonlinear.nodes import NODES_TOGETHER, Nodes, score_features, tilted_moments
+from numerics.nonlinear.quadrature import MOST_DIMENSIONS, quadrature_nodes
 from numerics.nonlinear.reduced import ReducedPoint, kkt_blocks, stationary_point
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import TrajectorySpace, trajectory_space
-from numerics.nonlinear.trajectories import PARTS, POINTS, kernels_of, state_average
+from numerics.nonlinear.trajectories import LAW_PARTS, LAW_POINTS, kernels_of, state_average
 from numerics.second_order import second_order
 
 #: Refinement of the quadrature rule, by dimension, and that of a coarser one beside it, which tells its error.
@@ -42,7 +42,7 @@ LEFT = 0.2
 #: Most points, and most multiplications with their covariances: some seconds.
 MOST_POINTS, MOST_WORK = 1 << 18, 2e10
 #: Points that must count for each entry of Φ: determinants of covariances are taken from them.
-POINTS_PER_ENTRY = 50
+DETERMINANT_POINTS = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +99,7 @@ class Fluctuations:
 def fluctuations(solution: NonlinearSolution) -> Fluctuations:
     """Covariance and shift of the kernel at a minimum.
 
-    Up to `LARGEST_DIMENSION` dimensions of a trajectory averages are by quadrature, beyond from a sample of fixed seed.
+    Up to `MOST_DIMENSIONS` dimensions of a trajectory averages are by quadrature, beyond from a sample of fixed seed.
 
     Raises:
         InputError: the state is no minimum.
@@ -108,10 +108,10 @@ def fluctuations(solution: NonlinearSolution) -> Fluctuations:
     solution = accurate(solution)
     space = trajectory_space(solution.problem)
     try:
-        if space.d <= LARGEST_DIMENSION:
+        if space.d <= MOST_DIMENSIONS:
             nodes, coarse = (_rule(solution, space, part * RULE[space.d]) for part in (1.0, COARSER))
             return _by_quadrature(solution, space, nodes, coarse)
-        count = int(np.clip(MOST_WORK // (space.m * (space.m + 1)) ** 2, POINTS, MOST_POINTS))
+        count = int(np.clip(MOST_WORK // (space.m * (space.m + 1)) ** 2, LAW_POINTS, MOST_POINTS))
         nodes = state_average(solution, count=1 << (count.bit_length() - 1)).nodes
         return by_sampling(space, nodes, *kernels_of(solution, space))
     except np.linalg.LinAlgError as error:
@@ -152,7 +152,7 @@ def saddle_covariance(solution: NonlinearSolution) -> FloatArray:
 
 
 def _require_enough(loop: OneLoop) -> None:
-    needed, counting = POINTS_PER_ENTRY * len(loop.root), loop.point.average.effective_size
+    needed, counting = DETERMINANT_POINTS * len(loop.root), loop.point.average.effective_size
     if counting < needed:
         raise NotSolvedError(
             f"{counting:.0f} points of the state's trajectories count, and the fluctuations of "
@@ -189,10 +189,13 @@ def by_sampling(space: TrajectorySpace, nodes: Nodes, kernel: FloatArray, conjug
     """
     loop = one_loop(space, nodes, kernel, conjugate)
     _require_enough(loop)
-    parts = [Nodes(nodes.points[k::PARTS], nodes.activity[k::PARTS], nodes.log_weight[k::PARTS]) for k in range(PARTS)]
+    parts = [
+        Nodes(nodes.points[k::LAW_PARTS], nodes.activity[k::LAW_PARTS], nodes.log_weight[k::LAW_PARTS])
+        for k in range(LAW_PARTS)
+    ]
     shifts = [one_loop(space, part, kernel, conjugate).shift for part in parts]
-    bias = (np.mean(shifts, axis=0) - loop.shift) / (PARTS - 1)
-    error = np.std(shifts, axis=0, ddof=1) / np.sqrt(PARTS)
+    bias = (np.mean(shifts, axis=0) - loop.shift) / (LAW_PARTS - 1)
+    error = np.std(shifts, axis=0, ddof=1) / np.sqrt(LAW_PARTS)
     return _expanded(space, nodes, loop, loop.shift - bias, np.hypot(error, bias))
 
 
@@ -279,7 +282,7 @@ def _covariances(
 ) -> tuple[FloatArray, FloatArray]:
     """``Cov(ℓ_j, q)``, (2s,), and ``Cov(ℓ_l, ππᵀ)``, (2s, d, d)."""
     p, P, pairs = point.average.probability, point.average.precision, symmetric_vectors(space.d)
-    parts = [slice(first, first + CHUNK) for first in range(0, len(p), CHUNK)]
+    parts = [slice(first, first + NODES_TOGETHER) for first in range(0, len(p), NODES_TOGETHER)]
     mean = sum(p[part] @ score_features(space, vectors, nodes, P, part) for part in parts)
     with_q, with_response = np.zeros(len(covariance)), np.zeros((len(covariance), len(pairs.rows)))
     for part in parts:

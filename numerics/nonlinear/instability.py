@@ -11,7 +11,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 from numerics.linalg import FloatArray
 
 #: Eigenvalues beyond which it leads away.
-UNSTABLE = 1 + 1e-6
+LEADS_AWAY = 1 + 1e-6
 #: Dimension and restarts of the Krylov space for its eigenvalues.
 KRYLOV, RESTARTS = 40, 12
 #: Sizes of it at which it may show that a state is stable, as its largest eigenvalue grows too slowly to reach 1.
@@ -47,7 +47,7 @@ def beyond_one(along: Along, length: int, kept: Along, most: int) -> list[FloatA
     return [
         np.real(modes[:, i]) / np.linalg.norm(np.real(modes[:, i]))
         for i in order[:most]
-        if size[i].real > UNSTABLE and size[i].imag >= 0
+        if size[i].real > LEADS_AWAY and size[i].imag >= 0
     ]
 
 

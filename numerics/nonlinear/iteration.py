@@ -40,24 +40,24 @@ HISTORY, ITERATIONS, TOLERANCE = 25, 500, 1e-8
 #: Iterations in which the residual must halve.
 PATIENCE = 100
 #: Longest step in the relative change of Φ and the moments, for each row.
-LONGEST = 0.15
+LONGEST_CHANGE = 0.15
 #: Share of the residual in a damped step; halved, to the least, where a step makes the residual grow by a factor.
 DAMPED, LEAST_DAMPED, STIFF = 0.3, 0.05, 1.1
 #: Length of the differences that give the map's derivative.
 DIFFERENCE = 1e-4
 #: Newton steps where acceleration fails, on the way of a state and downhill; unknowns up to which they are taken, for
-#: each step costs as many maps; longest step, as `LONGEST`.
+#: each step costs as many maps; longest step, as `LONGEST_CHANGE`.
 FOLLOWING, DOWNHILL, NEWTON_UNKNOWNS, NEWTON_LONGEST = 8, 80, 120, 0.3
 #: Sizes of a Krylov space at which it may show that a state is stable, beside that of normal laws.
 FEW_SHOW = (6, 9, 12, 18, 24)
 #: How far from 1 it must be: equations with the normal laws' derivative are solved to a share only.
-CLEAR = 0.05
+FAR_FROM_1 = 0.05
 #: Smallest |1 - eigenvalue| that a Newton step divides by.
 SOFTEST = 1e-3
 #: Lengths of a step off an unstable state, over sqrt(rows of Φ).
 PERTURBATIONS = (0.05, 0.1, 0.2, 0.35, 0.5, 0.7)
 #: Share of the points that count which a step must keep: one that is far too long makes the tilt too strong.
-KEPT = 0.6
+KEPT_BY_STEP = 0.6
 #: Factor by which a step may make the residual larger.
 GROWN = 2.0
 #: Share of the points that must count; on fewer the moments mean nothing.
@@ -143,7 +143,7 @@ class MomentMap:
         steps: list[FloatArray] = []
         changes: list[FloatArray] = []
         norms: list[float] = []
-        longest, damped = LONGEST * np.sqrt(self.space.m + self.space.d), DAMPED
+        longest, damped = LONGEST_CHANGE * np.sqrt(self.space.m + self.space.d), DAMPED
         falls = self.told.falling(tolerance)
         for iteration in range(relaxed + ITERATIONS):
             if iteration == relaxed:
@@ -159,7 +159,7 @@ class MomentMap:
             else:
                 step = accelerated(residual, steps, changes) if steps else residual
             step = step * min(1.0, longest / float(np.linalg.norm(step)))
-            moved = possible(at, x, step, KEPT * now.counting, GROWN * float(np.linalg.norm(residual)))
+            moved = possible(at, x, step, KEPT_BY_STEP * now.counting, GROWN * float(np.linalg.norm(residual)))
             if moved is None:
                 break
             step, (now, new) = moved
@@ -195,7 +195,7 @@ class MomentMap:
                 size = np.abs(size.real) + 1j * size.imag
             step = basis @ np.real(modes @ (np.linalg.solve(modes, basis.T @ residual) / size))
             step *= min(1.0, longest / float(np.linalg.norm(step)))
-            moved = possible(at, x, step, KEPT * now.counting, GROWN * float(np.linalg.norm(residual)))
+            moved = possible(at, x, step, KEPT_BY_STEP * now.counting, GROWN * float(np.linalg.norm(residual)))
             if moved is None or moved[1][0].counting < FEWEST:
                 break
             step, (now, residual) = moved
@@ -212,11 +212,11 @@ class MomentMap:
         at = self.near(start)
         x = at.frame.coordinates(*start)
         now, residual = at(x)
-        longest = LONGEST * np.sqrt(self.space.m + self.space.d)
+        longest = LONGEST_CHANGE * np.sqrt(self.space.m + self.space.d)
         for _ in range(steps):
             size = float(np.linalg.norm(residual))
             step = residual * min(DAMPED, longest / max(size, 1e-300))
-            moved = possible(at, x, step, KEPT * now.counting, GROWN * size)
+            moved = possible(at, x, step, KEPT_BY_STEP * now.counting, GROWN * size)
             if moved is None:
                 break
             step, (now, residual) = moved
@@ -256,7 +256,7 @@ class MomentMap:
             def beside(direction: FloatArray) -> FloatArray:
                 return direction - response.solved(direction - along(direction))
 
-            if leads_back(response, len(x)) and leads_back(beside, len(x), FEW_SHOW, CLEAR):
+            if leads_back(response, len(x)) and leads_back(beside, len(x), FEW_SHOW, FAR_FROM_1):
                 return []
         return beyond_one(along, len(x), at.frame.moved, most)
 

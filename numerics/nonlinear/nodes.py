@@ -20,7 +20,7 @@ from numerics.linalg import FloatArray, SymmetricVectors
 from numerics.nonlinear.space import TrajectorySpace
 
 #: Points worked on together.
-CHUNK = 16384
+NODES_TOGETHER = 16384
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,8 +115,8 @@ def averages(
     if covariance:
         second = np.zeros((2 * len(vectors.rows),) * 2)
         mean = np.zeros(len(second))
-        for first in range(0, len(p), CHUNK):
-            part = slice(first, first + CHUNK)
+        for first in range(0, len(p), NODES_TOGETHER):
+            part = slice(first, first + NODES_TOGETHER)
             features = score_features(space, vectors, nodes, precision, part)
             mean += p[part] @ features
             features *= np.sqrt(p[part, None])
@@ -150,8 +150,8 @@ def activity_response(
     Z = p.sum()
     second = np.zeros((len(vectors.rows),) * 2)
     mean = np.zeros(len(second))
-    for first in range(0, len(p), CHUNK):
-        part = slice(first, first + CHUNK)
+    for first in range(0, len(p), NODES_TOGETHER):
+        part = slice(first, first + NODES_TOGETHER)
         features = vectors.products(nodes.activity[part])
         weighted = features * p[part, None]
         second += weighted.T @ features

@@ -16,7 +16,7 @@ from numerics.nonlinear.nodes import Nodes, log_density
 from numerics.nonlinear.space import TrajectorySpace
 
 #: Most dimensions of a trajectory that a tensor rule is used for.
-LARGEST_DIMENSION = 4
+MOST_DIMENSIONS = 4
 #: Whitened half-width of the grid; its spacing, by dimension, at refinement 1.
 EDGE = 9.0
 SPACING = {1: 0.2, 2: 0.25, 3: 0.4, 4: 0.5}
@@ -44,7 +44,7 @@ def quadrature_nodes(
     """A rule for the tilted trajectory at (Φ, Φ̃).
 
     Args:
-        space: the coordinates; at most `LARGEST_DIMENSION` of them.
+        space: the coordinates; at most `MOST_DIMENSIONS` of them.
         activation: φ.
         kernel, conjugate: where points of negligible density are left out.
         moments: mean and covariance of the tilted trajectory, as far as known.

@@ -17,7 +17,7 @@ from numerics.linalg import FloatArray
 from numerics.nonlinear.acceleration import accelerated
 from numerics.nonlinear.frames import Moments
 from numerics.nonlinear.groups import Group
-from numerics.nonlinear.iteration import GROWN, KEPT, LONGEST, Iterate, MapNear, MomentMap, possible
+from numerics.nonlinear.iteration import GROWN, KEPT_BY_STEP, LONGEST_CHANGE, Iterate, MapNear, MomentMap, possible
 from numerics.nonlinear.response import NormalResponse
 from numerics.nonlinear.sample import Sample
 from numerics.nonlinear.space import TrajectorySpace
@@ -158,7 +158,7 @@ def _stepped(
     """
     x = at.frame.coordinates(*start)
     now, residual = at(x)
-    longest = LONGEST * np.sqrt(at.map.space.m + at.map.space.d)
+    longest = LONGEST_CHANGE * np.sqrt(at.map.space.m + at.map.space.d)
     steps: list[FloatArray] = []
     changes: list[FloatArray] = []
     before = None
@@ -172,7 +172,7 @@ def _stepped(
             changes.append(towards - before)
         step = accelerated(towards, steps, changes) if changes else towards
         step = step * min(1.0, longest / float(np.linalg.norm(step)))
-        moved = possible(at, x, step, KEPT * now.counting, GROWN * float(np.linalg.norm(residual)))
+        moved = possible(at, x, step, KEPT_BY_STEP * now.counting, GROWN * float(np.linalg.norm(residual)))
         if moved is None:
             return None
         step, (now, residual) = moved

@@ -28,7 +28,7 @@ SMALLEST = 1e-3
 #: Points whose densities are worked on together: what stays in a cache.
 TOGETHER = 2048
 #: Rounds of a fit, the gain in log-likelihood below which it ends, and starts of which the best is taken.
-ROUNDS, GAIN, STARTS = 60, 1e-4, 2
+ROUNDS, GAIN, FIT_STARTS = 60, 1e-4, 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +110,7 @@ def fitted(
     z = sla.solve_triangular(L, (points - mean).T, lower=True).T
     if len(z) > most:
         z, probability = z[rng.choice(len(z), most, p=probability)], np.full(most, 1 / most)
-    best = max((_likeliest(z, probability, components, rng) for _ in range(STARTS)), key=lambda fit: fit[1])[0]
+    best = max((_likeliest(z, probability, components, rng) for _ in range(FIT_STARTS)), key=lambda fit: fit[1])[0]
     d = points.shape[1]
     return Mixture(
         np.append((1 - SAFETY) * best.weight, SAFETY),

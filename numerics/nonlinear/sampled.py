@@ -23,7 +23,7 @@ from numerics.nonlinear.symmetries import Classes, mirror
 from numerics.progress import Told
 
 #: Points of a batch with which states are found, and the most that they are refined with.
-FEWEST, MOST = 512, 32768
+FEWEST, LARGEST_BATCH = 512, 32768
 #: Points of the whole sample for each entry of Φ, at least: with fewer its map of moments has no fixed point.
 FEWEST_PER_ENTRY = 4.4
 #: Relative residual to which states are found; points of which unstable modes are.
@@ -100,7 +100,7 @@ class Sampled:
         """Points of a batch with which states are found."""
         m = max(len(group.rows) for group in groups)
         enough = max(FEWEST, FEWEST_PER_ENTRY * m * (m + 1) / 2 / BATCHES)
-        coarse = min(1 << math.ceil(math.log2(enough)), MOST)
+        coarse = min(1 << math.ceil(math.log2(enough)), LARGEST_BATCH)
         return coarse if self.size is None else min(self.size, coarse)
 
     def _map(self, space: TrajectorySpace, start: Start, size: int, classes: Classes | None = None) -> MomentMap:

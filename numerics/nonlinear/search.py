@@ -25,7 +25,7 @@ from numerics.nonlinear.engine import Engine
 from numerics.nonlinear.following import followed
 from numerics.nonlinear.forward import forward_kernel, require_regular
 from numerics.nonlinear.minima import search_states
-from numerics.nonlinear.quadrature import LARGEST_DIMENSION
+from numerics.nonlinear.quadrature import MOST_DIMENSIONS
 from numerics.nonlinear.setting import RELAXATION, Search, close
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import trajectory_space
@@ -36,7 +36,7 @@ from numerics.threads import one_thread
 EngineChoice = Literal["auto", "quadrature", "sampling"]
 
 #: Default error of Φ's entries, relative to the largest, by engine.
-TOLERANCE = {"quadrature": 1e-8, "sampling": 1e-2}
+ENGINE_TOLERANCE = {"quadrature": 1e-8, "sampling": 1e-2}
 
 
 @one_thread
@@ -160,17 +160,17 @@ def _prepared(
     space = trajectory_space(problem)
     if engine not in get_args(EngineChoice):
         raise InputError(f"engine: is {engine!r}; accepted: {', '.join(get_args(EngineChoice))}")
-    if engine == "quadrature" and space.d > LARGEST_DIMENSION:
+    if engine == "quadrature" and space.d > MOST_DIMENSIONS:
         raise InputError(
-            f"engine: quadrature has {space.d} dimensions here; accepted: at most {LARGEST_DIMENSION}, or sampling"
+            f"engine: quadrature has {space.d} dimensions here; accepted: at most {MOST_DIMENSIONS}, or sampling"
         )
     if problem.kappa <= 0:
         raise InputError("kappa: is 0; accepted: a finite number > 0 for a nonlinear network")
     size, seed = None if size is None else power_of_two(size, "size"), integer(seed, "seed", 0)
-    sampled = engine == "sampling" or space.d > LARGEST_DIMENSION
+    sampled = engine == "sampling" or space.d > MOST_DIMENSIONS
     say = Told(progress)
     chosen: Engine = Sampling(phi, size, seed, told=say) if sampled else Quadrature(phi, told=say)
-    limit = TOLERANCE[chosen.name] if tolerance is None else positive(tolerance, "tolerance")
+    limit = ENGINE_TOLERANCE[chosen.name] if tolerance is None else positive(tolerance, "tolerance")
     prior = forward_kernel(space, phi)
     require_regular(space, prior)
     diagonal = engine == "auto" and is_diagonal(space, phi)

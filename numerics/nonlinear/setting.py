@@ -10,7 +10,7 @@ import numpy as np
 from numerics.linalg import FloatArray
 from numerics.nonlinear.diagonal import diagonal_state
 from numerics.nonlinear.engine import Engine, State
-from numerics.nonlinear.exploration import Explored, explore
+from numerics.nonlinear.exploration import SAME_ON_FEW, Explored, explore
 from numerics.nonlinear.laws import Law
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import TrajectorySpace
@@ -20,8 +20,6 @@ from numerics.symmetry.exchange import exchanges
 
 #: Relative distance from the diagonal state at which a state without correlations between times is that one.
 SAME_DIAGONAL = 0.1
-#: Relative distance of a kernel on few points from a state that it is that state at.
-SAME_ON_FEW = 0.15
 #: Factor on the distance of two kernels that are one state, where patterns may be exchanged.
 EXCHANGED = 12.0
 #: States whose free energies differ by less, over 1 + |F|, may change order when they are refined.

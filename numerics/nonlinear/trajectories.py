@@ -17,9 +17,9 @@ from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import TrajectorySpace, trajectory_space
 
 #: Points of the law, and those a proposal is fitted to.
-POINTS, FITTED_POINTS = 1 << 16, 1 << 13
-#: Independent parts of them: of each, every `PARTS`-th point.
-PARTS = 8
+LAW_POINTS, FITTED_POINTS = 1 << 16, 1 << 13
+#: Independent parts of them: of each, every `LAW_PARTS`-th point.
+LAW_PARTS = 8
 #: Points and components of a second fit, for φ that is not odd: tails of ReLU differ with the rows that are on, and
 #: those that the first leaves out have few points of large weight, which displace averages by more than they scatter.
 TAIL_POINTS, TAIL_COMPONENTS = 1 << 14, 6
@@ -108,18 +108,18 @@ def proposal(solution: NonlinearSolution, seed: int) -> Proposal:
     return at
 
 
-def state_average(solution: NonlinearSolution, *, count: int = POINTS, seed: int = 0) -> StateAverage:
+def state_average(solution: NonlinearSolution, *, count: int = LAW_POINTS, seed: int = 0) -> StateAverage:
     """Weighted points of ``N(h|0, C[Φ]) exp(φᵀΦ̃φ)/Z``, by importance from a mixture that is fitted to them.
 
     Points, averages and derivatives are those of the distinct rows of Φ (`numerics.nonlinear.classes`).
 
     Args:
         solution: a state.
-        count: number of points, in `PARTS` parts, each a power of 2.
+        count: number of points, in `LAW_PARTS` parts, each a power of 2.
         seed: of the points.
     """
     drawn = proposal(solution, seed)
-    space, nodes = drawn.space, drawn.nodes(np.random.default_rng((seed, 1)), count, PARTS)
+    space, nodes = drawn.space, drawn.nodes(np.random.default_rng((seed, 1)), count, LAW_PARTS)
     vectors = symmetric_vectors(space.m)
     point = stationary_point(space, vectors, nodes, *kernels_of(solution, space), covariance=False)
     return StateAverage(space, nodes, point)

@@ -29,7 +29,7 @@ from numerics.nonlinear.nodes import Nodes
 from numerics.nonlinear.space import TrajectorySpace
 
 #: Share of the points that count which a step from one law to the next must keep.
-KEPT = 0.5
+KEPT_BY_LAW = 0.5
 #: Kicks of a Hamiltonian path between which it turns as that of a normal law; its first and largest turn, the spread of
 #: turns, the share of accepted paths that the turn is kept to, and how fast.
 KICKS, TURN, LARGEST_TURN, SPREAD, ACCEPTED, ADAPTED = 3, 0.3, np.pi / 6, 0.2, 0.8, 0.5
@@ -82,7 +82,7 @@ class Walkers:
         """
         self._scale = sla.cholesky(second, lower=True)
 
-    def towards(self, law: Tilted, updates: int, kept: float = KEPT) -> bool:
+    def towards(self, law: Tilted, updates: int, kept: float = KEPT_BY_LAW) -> bool:
         """To another law, and so many updates of the Markov chain there; nothing where too few points count."""
         height = self._tilted(law)
         change = height - self._height
@@ -97,7 +97,7 @@ class Walkers:
         self._move(self._z[drawn], updates)
         return True
 
-    def anneal(self, law: Tilted, updates: int, kept: float = KEPT) -> None:
+    def anneal(self, law: Tilted, updates: int, kept: float = KEPT_BY_LAW) -> None:
         """To another law, in as many parts as it takes.
 
         Raises:

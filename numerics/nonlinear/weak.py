@@ -22,7 +22,7 @@ from numerics.nonlinear.spread import largest_error
 
 #: Energy of the random network's kernel up to which labels are weak; and below which the state, whose divergence from
 #: the random network it bounds, is as stable as that is.
-WEAK, NEGLIGIBLE = 0.1, 1e-4
+WEAK, NEGLIGIBLY_WEAK = 0.1, 1e-4
 #: Samples; relative residual of their fixed points, and its share in the error.
 SAMPLES, RESIDUAL, RESIDUAL_ERROR = 4, 1e-11, 1e-10
 #: Points of a batch for a change to first order; repetitions of the map, the share of the change that they leave open,
@@ -37,7 +37,7 @@ def is_weak(space: TrajectorySpace, prior: FloatArray) -> bool:
 
 def are_negligible(space: TrajectorySpace, prior: FloatArray) -> bool:
     """Whether the lowest state, by its F, is the random network's but for a change to first order."""
-    return space.labels.duals(prior).energy < NEGLIGIBLE
+    return space.labels.duals(prior).energy < NEGLIGIBLY_WEAK
 
 
 def random_moments(space: TrajectorySpace, prior: FloatArray) -> Moments:

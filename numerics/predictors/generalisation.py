@@ -28,7 +28,7 @@ from numerics.nonlinear.solution import NonlinearSolution
 from numerics.predictors.output_shift import variance_of_outputs
 from numerics.results.readout import KernelState, mean_outputs, regression
 from numerics.results.solution import Solution
-from numerics.symmetry.gauge import SMALL, reversed_times
+from numerics.symmetry.gauge import SMALL_OUTPUT, reversed_times
 
 #: Largest m for which the Hessian is formed, and directions solved for at once above it.
 DENSE, CHUNK = 24, 32
@@ -112,9 +112,9 @@ def held_out(solution: Solution) -> OutputLaw:
     if isinstance(solution, NonlinearSolution):
         found = nonlinear_held_out.held_out_kernel(solution)
         cross, own = found.cross, found.own
-        tolerance = max(SMALL, 5 * float(found.cross_error.max() / np.abs(cross).max()))
+        tolerance = max(SMALL_OUTPUT, 5 * float(found.cross_error.max() / np.abs(cross).max()))
     else:
-        (cross, own), tolerance = held_out_kernel(linear_state(solution)), SMALL
+        (cross, own), tolerance = held_out_kernel(linear_state(solution)), SMALL_OUTPUT
     count = cross.shape[1]
     rows = cross.transpose(1, 0, 2).reshape(count * problem.n, -1)
     means, variances = [], []

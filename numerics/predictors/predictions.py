@@ -17,7 +17,7 @@ from numerics.inputs.arguments import of_state
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer
 from numerics.linalg import FloatArray
-from numerics.linear.fluctuations import LARGEST_DIMENSION
+from numerics.linear.fluctuations import LARGEST_HESSIAN
 from numerics.linear.functional import kernel_functional
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.plotting import task_title
@@ -279,8 +279,8 @@ def _at_width(solution: Solution, found: Predictions, width: int) -> Predictions
     except NotSolvedError as error:
         said.append(f"the standard deviation of training patterns was not found: {error}")
     rows = kernel_functional(solution.problem).dimension
-    limit = f"accepted are at most {LARGEST_DIMENSION}"
-    if rows <= LARGEST_DIMENSION:
+    limit = f"accepted are at most {LARGEST_HESSIAN}"
+    if rows <= LARGEST_HESSIAN:
         values["shift"] = output_shift(solution)
     else:
         said.append(f"the shift of the mean is not computed for a kernel of {rows} rows; {limit}")

@@ -22,18 +22,18 @@ from numerics.linalg import FloatArray, from_vector, symmetric, symmetric_vector
 from numerics.linear import fluctuations as linear
 from numerics.linear.solution import linear_state
 from numerics.nonlinear.fluctuations import (
-    POINTS_PER_ENTRY,
+    DETERMINANT_POINTS,
     Fluctuations,
     OneLoop,
     fluctuations,
     one_loop,
 )
 from numerics.nonlinear.nodes import Nodes
-from numerics.nonlinear.quadrature import LARGEST_DIMENSION
+from numerics.nonlinear.quadrature import MOST_DIMENSIONS
 from numerics.nonlinear.reduced import kkt_blocks, stationary_point
 from numerics.nonlinear.solution import NonlinearSolution
 from numerics.nonlinear.space import TrajectorySpace
-from numerics.nonlinear.trajectories import PARTS
+from numerics.nonlinear.trajectories import LAW_PARTS
 from numerics.predictors import finite_width
 from numerics.results.solution import Solution
 from numerics.threads import one_thread
@@ -113,10 +113,10 @@ def two_loops(solution: Solution) -> TwoLoops | None:
 def _nonlinear(found: Fluctuations) -> TwoLoops | None:
     """On all points of a quadrature; on as many of a sample as there is time for, whose parts tell error and bias."""
     nodes, s = found.nodes, len(found.loop.root)
-    if found.space.d <= LARGEST_DIMENSION:
+    if found.space.d <= MOST_DIMENSIONS:
         return TwoLoops(*_diagrams(_two_kernels(found.space, found.loop, nodes)), 0.0)
     count = min(len(nodes.points), int(MOST_WORK // (2 * s) ** 3))
-    if count < 2 * POINTS_PER_ENTRY * s:
+    if count < 2 * DETERMINANT_POINTS * s:
         return None
     count = 1 << (count.bit_length() - 1)  # a part of so many points of a Sobol sequence is evenly spread
 
@@ -128,11 +128,11 @@ def _nonlinear(found: Fluctuations) -> TwoLoops | None:
         return np.array(_diagrams(_two_kernels(found.space, loop, taken)))
 
     try:
-        whole, parts = on(0, 1), np.array([on(first, PARTS) for first in range(PARTS)])
+        whole, parts = on(0, 1), np.array([on(first, LAW_PARTS) for first in range(LAW_PARTS)])
     except np.linalg.LinAlgError:
         return None
-    bias = (parts.mean(axis=0) - whole) / (PARTS - 1)
-    error = np.hypot(float(parts.sum(axis=1).std(ddof=1)) / math.sqrt(PARTS), float(bias.sum()))
+    bias = (parts.mean(axis=0) - whole) / (LAW_PARTS - 1)
+    error = np.hypot(float(parts.sum(axis=1).std(ddof=1)) / math.sqrt(LAW_PARTS), float(bias.sum()))
     irreducible, reducible = (whole - bias).tolist()
     return TwoLoops(irreducible, reducible, float(error))
 

@@ -26,7 +26,7 @@ from numerics.results.solution import Solution
 from numerics.threads import one_thread
 
 #: Variance of a direction, relative to those of unit variances, below which it is rounding.
-CUT = 1e-11
+ROUNDED_VARIANCE = 1e-11
 #: α has to exceed 2g by this share: at the edge of the bulk rounding alone may put it outside.
 PAST_THE_EDGE = 1e-9
 
@@ -36,7 +36,7 @@ PAST_THE_EDGE = 1e-9
 def singular_outliers(solution: Solution) -> tuple[FloatArray, ...]:
     """Singular values of each W^(s) above ``2√(w M_ss)``, N → ∞, largest first; s = 1 … n-1, or the RNN's one W.
 
-    Directions of trajectories whose variance is below `CUT` of the others' do not count.
+    Directions of trajectories whose variance is below `ROUNDED_VARIANCE` of the others' do not count.
 
     Example:
         >>> import unrolled
@@ -75,7 +75,7 @@ def squared_growth(problem: Problem, kernel: FloatArray, second_moment: FloatArr
     later = response[P:, P:]
     size = np.sqrt(np.maximum(np.diagonal(earlier), np.finfo(float).tiny))
     values, frame = np.linalg.eigh(earlier / np.outer(size, size))
-    kept = values > CUT
+    kept = values > ROUNDED_VARIANCE
     root = size[:, None] * frame[:, kept] * np.sqrt(values[kept])  # Φ₋ = root rootᵀ
     found = []
     for s, row in enumerate(problem.sharing[:1] if problem.arch == "rnn" else problem.sharing):
@@ -106,6 +106,6 @@ def _inverse(C: FloatArray) -> FloatArray:
     """The inverse on the directions that vary, variances scaled to one first."""
     size = np.sqrt(np.maximum(np.diagonal(C), np.finfo(float).tiny))
     values, frame = np.linalg.eigh(C / np.outer(size, size))
-    kept = values > CUT
+    kept = values > ROUNDED_VARIANCE
     half = frame[:, kept] / np.sqrt(values[kept]) / size[:, None]
     return np.asarray(half @ half.T)

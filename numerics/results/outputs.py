@@ -13,7 +13,7 @@ import numpy as np
 
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray
-from numerics.plotting import lines, task_title
+from numerics.plotting import line_style, task_title
 
 #: More curves of outputs than this are not told apart.
 MOST_CURVES = 6
@@ -91,7 +91,7 @@ def _draw_curves(name: str, drawn: Outputs, colours: Colours, ax: Any, style: di
         None if a is None else a.reshape(-1, n)[:MOST_CURVES] for a in (drawn.mean, drawn.error, drawn.band)
     )
     assert mean is not None
-    line = lines(style, linestyle="--" if drawn.held_out else "-", marker="." if n == 1 else "")
+    line = line_style(style, linestyle="--" if drawn.held_out else "-", marker="." if n == 1 else "")
     for curve, values in enumerate(mean):
         color = colours[drawn.held_out, curve]
         label = name if len(colours) == 1 else None

@@ -10,7 +10,7 @@ import numpy as np
 
 from numerics.display import Facts, number
 from numerics.errors import InputError
-from numerics.plotting import lines, task_title
+from numerics.plotting import line_style, task_title
 from numerics.results.base import Result
 from numerics.results.labelled import Arrays, counted, problem_attributes
 from numerics.results.solution import Solution
@@ -70,7 +70,7 @@ class Solutions(Result, Sequence[Solution]):
             filled = color if state.stable else "none"
             label = None if name in named else name
             named.add(name)
-            mark = lines(style, linestyle="", marker="o", color=color, markerfacecolor=filled, label=label)
+            mark = line_style(style, linestyle="", marker="o", color=color, markerfacecolor=filled, label=label)
             ax.plot(place, state.free_energy, **mark)
         ax.set(xlabel="state", ylabel="free energy $F$", xticks=range(1, len(self) + 1))
         if self.states:

@@ -98,7 +98,7 @@ def controls(network: Network, seen: Seen, B: FloatArray, count: int) -> FloatAr
     return np.concatenate(found)
 
 
-def turned(problem: Problem, variates: FloatArray, where: BoolArray, signs: FloatArray) -> FloatArray | None:
+def turned_variates(problem: Problem, variates: FloatArray, where: BoolArray, signs: FloatArray) -> FloatArray | None:
     """Variates of draws that a symmetry ``h_a → s_a h_a`` takes to another state, at some draws; None where unknown.
 
     In a chain that changes sides, each side alone has mean zero only for what is even in X: of other functions the B of

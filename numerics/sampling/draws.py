@@ -10,7 +10,7 @@ import numpy as np
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem
 from numerics.linalg import ComplexArray, FloatArray
-from numerics.sampling.controls import turned
+from numerics.sampling.controls import turned_variates
 from numerics.sampling.observables import flip_kernel, flip_outputs, has_sign_symmetry, order_parameter
 
 #: Binder cumulant from which the order parameter has two values: half of what it is for these.
@@ -163,7 +163,7 @@ class Draws:
         flip = flip_kernel(n, P)
         local, variates = self.bias_local, self.controls
         if variates is not None:
-            variates = turned(self.problem, variates, self.basins < 0, np.repeat((-1.0) ** np.arange(n), P))
+            variates = turned_variates(self.problem, variates, self.basins < 0, np.repeat((-1.0) ** np.arange(n), P))
         return replace(
             self,
             kernels=np.where(negative, flip * self.kernels, self.kernels),

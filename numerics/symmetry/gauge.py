@@ -19,7 +19,7 @@ from numerics.symmetry.group import SignSymmetry, sign_symmetries
 from numerics.symmetry.held_out import held_out_signs
 
 #: Predictions smaller than this, relative to the largest, are 0.
-SMALL = 1e-6
+SMALL_OUTPUT = 1e-6
 #: Sums and entries smaller than this, relative to the diagonal, have no sign.
 NO_SIGN = 1e-9
 
@@ -175,14 +175,14 @@ def fixed(problem: Problem, kernel: FloatArray, *, odd: bool) -> FloatArray:
 
 
 def rounded_gauge(problem: Problem, kernel: FloatArray, *, odd: bool, error: FloatArray | None = None) -> Gauge:
-    """`gauge` of a state that a solver found: entries within `SMALL` of its diagonal are 0 too."""
+    """`gauge` of a state that a solver found: entries within `SMALL_OUTPUT` of its diagonal are 0 too."""
     size = np.sqrt(np.maximum(np.diagonal(kernel), 0.0))
-    rounding = SMALL / 3 * np.outer(size, size)
+    rounding = SMALL_OUTPUT / 3 * np.outer(size, size)
     return gauge(problem, kernel, odd=odd, error=rounding if error is None else np.maximum(rounding, error))
 
 
 def reversed_times(
-    problem: Problem, prediction: FloatArray, *, odd: bool, tolerance: float = SMALL, held_out: bool = False
+    problem: Problem, prediction: FloatArray, *, odd: bool, tolerance: float = SMALL_OUTPUT, held_out: bool = False
 ) -> tuple[int, ...]:
     """Hidden times t, 1-based, at which a symmetry of the posterior reverses predictions f^(t+1) that are not 0.
 

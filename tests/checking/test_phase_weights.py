@@ -245,7 +245,7 @@ def test_what_has_no_odds_is_refused_in_one_line(coexisting, few_draws, monkeypa
     with pytest.raises(InputError, match="width: is 0; accepted: an integer ≥ 1"):
         phase_weights(coexisting, 0)
     with monkeypatch.context() as patch:
-        patch.setattr(fluctuations, "LARGEST_DIMENSION", 2)
+        patch.setattr(fluctuations, "LARGEST_HESSIAN", 2)
         fluctuations.fluctuations.cache_clear()
         with pytest.raises(InputError, match="has 3 kernel rows; accepted: at most 2"):
             phase_weights(coexisting, 64)

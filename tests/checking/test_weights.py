@@ -206,7 +206,7 @@ def test_what_the_mass_of_a_linear_networks_region_rests_on(monkeypatch):
     assert phase(width=2).basis == "free energy"  # too narrow for an expansion
     np.testing.assert_allclose(phase(width=2).kernel_error, np.abs(finite_width.kernel_shift(state)) / 2)
     assert phase(width=3, SMALLEST_ESS=1.0).basis == "density"
-    assert phase(LARGEST_SAMPLED=5, LARGEST_DIMENSION=3).basis == "fluctuations"
-    lone = phase(LARGEST_SAMPLED=5, LARGEST_DIMENSION=2)
+    assert phase(LARGEST_SAMPLED=5, LARGEST_HESSIAN=3).basis == "fluctuations"
+    lone = phase(LARGEST_SAMPLED=5, LARGEST_HESSIAN=2)
     assert lone.basis == "free energy"
     np.testing.assert_array_equal(lone.kernel, state.kernel)

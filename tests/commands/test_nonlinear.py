@@ -191,7 +191,7 @@ def test_a_nonlinear_scan_has_its_states_at_each_value_and_a_pitchfork_where_the
     values = np.arange(1.0, 6.0)
     scan = nonlinear.scan_nonlinear(problem, "signal", values, lambda *count: told.append(count))
     np.testing.assert_allclose([signal for signal, _ in asked], values)
-    assert {tolerance for _, tolerance in asked} == {nonlinear.TOLERANCE}
+    assert {tolerance for _, tolerance in asked} == {nonlinear.PICTURE_TOLERANCE}
     assert told == [(k, 5) for k in range(5)]
     assert scan.converged
     assert [branch.name for branch in scan.branches] == ["incoherent", "coherent"]

@@ -53,7 +53,7 @@ def assert_pitchfork(problem):
 
 def test_the_pitchfork_of_ten_patterns_is_exact():
     problem = classification(10, 3)
-    assert kernel_functional(problem).dimension > linear.DENSE
+    assert kernel_functional(problem).dimension > linear.DENSE_BRANCH
     assert_pitchfork(problem)
 
 
@@ -74,7 +74,7 @@ def test_fold_and_branches_are_those_of_the_whole_hessian(monkeypatch):
     unstable = next(s for s in solve_all(problem) if not s.stable and s.branch == "coherent")
     found = {}
     for largest in (27, 1):
-        monkeypatch.setattr(linear, "DENSE", largest)
+        monkeypatch.setattr(linear, "DENSE_BRANCH", largest)
         branch = branch_through(problem, "signal", (0.99, 1.02), unstable.reduced)
         (fold,) = [event for event in branch.events if event.type == "fold"]
         found[largest] = fold.value, branch.kernels[[0, -1]], branch.negative

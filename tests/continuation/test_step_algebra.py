@@ -28,7 +28,7 @@ def both(monkeypatch):
     def run(function):
         found = []
         for largest in (27, 1):
-            monkeypatch.setattr(linear, "DENSE", largest)
+            monkeypatch.setattr(linear, "DENSE_BRANCH", largest)
             found.append(function())
         return found
 
@@ -84,7 +84,7 @@ def test_an_iteration_that_does_not_reach_its_tolerance_says_so(monkeypatch):
     y[:, -1] = 3.0 * rng.normal(size=5)
     functional = kernel_functional(Problem(rng.normal(size=(5, 5)), y, kappa=0.01))
     point = functional.at(functional.prior_kernel())
-    monkeypatch.setattr(linear, "DENSE", 1)
+    monkeypatch.setattr(linear, "DENSE_BRANCH", 1)
     monkeypatch.setattr(linear, "MOST_PRODUCTS", 1)
     system = Bordered.fixed(point, np.ones_like(point.H))
     with pytest.raises(linear.NotSolvedError, match="GMRES"):

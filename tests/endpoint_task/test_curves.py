@@ -197,8 +197,8 @@ def test_a_step_that_fails_is_halved_and_the_trace_goes_on(monkeypatch):
     monkeypatch.setattr(branches, "arclength_step", unwilling)
     curve = branches.traced_curve.__wrapped__(3, 1)
     np.testing.assert_allclose(asked[:4], branches.FIRST_STEP * 0.5 ** np.arange(4))
-    assert curve.log_signal(0.0)[-1] > math.log(branches.LARGEST_SIGNAL)
-    assert curve.log_signal(0.0)[-2] < math.log(branches.LARGEST_SIGNAL)
+    assert curve.log_signal(0.0)[-1] > math.log(branches.LAST_SIGNAL)
+    assert curve.log_signal(0.0)[-2] < math.log(branches.LAST_SIGNAL)
 
 
 def test_every_level_of_a_rising_curve_is_met_between_its_neighbours():

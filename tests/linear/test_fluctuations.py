@@ -65,7 +65,7 @@ def test_the_next_order_has_the_size_of_what_the_exact_density_has_beyond_the_fi
 def test_a_width_at_which_the_expansion_fails_and_a_kernel_that_is_too_large(monkeypatch):
     state = linear_state(solve(endpoint(4, 12.0)))
     assert np.isinf(next_term(state, 20)).all()
-    monkeypatch.setattr(module, "LARGEST_DIMENSION", 2)
+    monkeypatch.setattr(module, "LARGEST_HESSIAN", 2)
     fluctuations.cache_clear()
     with pytest.raises(InputError, match="has 3 kernel rows; accepted: at most 2"):
         fluctuations(state)

@@ -237,7 +237,7 @@ def test_an_iteration_that_is_cut_short_says_so():
 def test_whole_and_truncated_newton_agree(monkeypatch):
     problem = general_problem("rnn", P=3, D=5, n=4)
     dense = solve(problem)
-    monkeypatch.setattr(trust_region, "DENSE", 0)
+    monkeypatch.setattr(trust_region, "DENSE_STEPS", 0)
     monkeypatch.setattr(trust_region, "DENSE_MODES", 0)
     truncated = solve(problem)
     assert truncated.converged

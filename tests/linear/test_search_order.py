@@ -59,7 +59,7 @@ class Landscape:
             prior_kernel=lambda: 0.0,
             at=lambda H: Point(place=H, free_energy=0.0),
         )
-        monkeypatch.setattr(search, "symmetry", SimpleNamespace(phase_signs=lambda functional: {1: "sign"}))
+        monkeypatch.setattr(search, "phase_signs", lambda functional: {1: "sign"})
         monkeypatch.setattr(search, "is_new", lambda point, known: all(abs(point.place - k.place) > 0.5 for k in known))
         monkeypatch.setattr(search, "turns", lambda point, mode: point.place == 100.0)
         monkeypatch.setattr(search, "_amplified_states", lambda functional: [40.0])
@@ -231,7 +231,7 @@ def test_a_slow_descent_goes_on_in_relative_factors(monkeypatch):
 
 
 def test_basins_of_known_minima_end_a_descent_and_are_wider_where_the_lowest_is_sought(monkeypatch):
-    for whole, near in ((False, search.trust_region.NEAR), (True, 0.0)):
+    for whole, near in ((False, search.trust_region.NEAR_STATE), (True, 0.0)):
         landscape = Landscape(monkeypatch, ONE)
         one = _Search(landscape.functional, 1e-10, whole=whole, enlarged=whole)
         minimum, saddle = (Stop(point=Point(place=p, free_energy=1.0), converged=True) for p in (70.0, 80.0))

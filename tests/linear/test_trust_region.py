@@ -89,7 +89,7 @@ def test_a_truncated_step_without_a_boundary_is_newtons(problem):
 )
 def test_a_minimum_is_reached_in_few_steps_each_downhill(problem, dense, monkeypatch):
     if not dense:
-        monkeypatch.setattr(trust_region, "DENSE", 0)
+        monkeypatch.setattr(trust_region, "DENSE_STEPS", 0)
     energies, moved = [], trust_region.steps.moved
 
     def watched(here, *arguments):
@@ -187,8 +187,8 @@ def test_a_basin_holds_kernels_that_are_near_in_free_energy_and_in_distance(leve
     near, same = 2 * trust_region.SAME_FREE_ENERGY, 0.5 * trust_region.SAME_FREE_ENERGY
     assert [holds(near, share * radius) for share in (0.99, 1.01)] == [True, False]
     assert [holds(share * radius, 0.0) for share in (0.99, 1.01)] == [True, False]
-    assert [holds(same, share * trust_region.NEAR) for share in (0.99, 1.01)] == [True, False]
-    assert not holds(near, trust_region.NEAR)
+    assert [holds(same, share * trust_region.NEAR_STATE) for share in (0.99, 1.01)] == [True, False]
+    assert not holds(near, trust_region.NEAR_STATE)
 
 
 @pytest.mark.parametrize(("within", "across"), [(0.4, False), (0.6, True)])

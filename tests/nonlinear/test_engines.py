@@ -190,7 +190,7 @@ def test_a_drift_takes_damped_steps_of_bounded_length():
     at = map_.near(start)
     x = at.frame.coordinates(*start)
     residual = at(x)[1]
-    longest = iteration.LONGEST * np.sqrt(space.m + space.d)
+    longest = iteration.LONGEST_CHANGE * np.sqrt(space.m + space.d)
     step = residual * min(0.3, longest / np.linalg.norm(residual))
     assert np.linalg.norm(step) == pytest.approx(longest)  # strong labels: the bound holds the first step back
     known = at.frame.state(x + step)

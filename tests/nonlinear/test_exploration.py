@@ -136,8 +136,8 @@ def test_from_the_random_network_at_once_and_by_labels_that_grow(planted):
     assert one.descent.asked == [(1.0, 1.0, 10, exploration.FIRST_STEPS)]
     one = planted()
     one.random_side(law(10, 5.0), grown=True)
-    assert [part for part, *_ in one.descent.asked] == [1.0, *exploration.PARTS, 1.0]
-    assert [steps for *_, steps in one.descent.asked[1:-1]] == [exploration.WAY_STEPS] * len(exploration.PARTS)
+    assert [part for part, *_ in one.descent.asked] == [1.0, *exploration.SCALES, 1.0]
+    assert [steps for *_, steps in one.descent.asked[1:-1]] == [exploration.WAY_STEPS] * len(exploration.SCALES)
     assert one.descent.asked[-1][-1] == exploration.FIRST_STEPS
     one = planted()
     one.random_side(None, grown=True)  # a covariance that is singular

@@ -199,18 +199,18 @@ def test_refusals():
 
 def test_too_few_points_say_so(monkeypatch):
     state = conjugate_of(solve(endpoint(6, 30.0, arch="dnn")))
-    monkeypatch.setattr(module, "POINTS_PER_ENTRY", 100_000)
+    monkeypatch.setattr(module, "DETERMINANT_POINTS", 100_000)
     with pytest.raises(NotSolvedError, match=r"fluctuations of 5 kernel rows \(15 entries\) need 1500000"):
         fluctuations(state)
     monkeypatch.undo()
     whole = module.one_loop
 
     def of_parts(space, nodes, *kernels):
-        if len(nodes.points) < module.POINTS:
+        if len(nodes.points) < module.LAW_POINTS:
             raise np.linalg.LinAlgError("no minimum on these points")
         return whole(space, nodes, *kernels)
 
-    monkeypatch.setattr(module, "MOST_POINTS", module.POINTS)
+    monkeypatch.setattr(module, "MOST_POINTS", module.LAW_POINTS)
     monkeypatch.setattr(module, "one_loop", of_parts)
     with pytest.raises(NotSolvedError, match="do not tell the curvature"):  # a shift of unknown error is none
         fluctuations(state)

@@ -303,7 +303,7 @@ def test_the_hessian_is_not_computed_where_too_few_points_count(monkeypatch):
 
     monkeypatch.setattr(by_sampling, "stationary_point", lambda *given, covariance: "full" if covariance else None)
     monkeypatch.setattr(by_sampling, "natural_hessian", lambda space, vectors, point: np.diag([0.75, 0.25, 2.0]))
-    needed = 6 * by_sampling.POINTS_PER_ENTRY
+    needed = 6 * by_sampling.HESSIAN_POINTS
     assert curvature(needed) == 0.25
     assert np.isnan(curvature(needed - 1))
     assert np.isnan(curvature(needed, together=needed - 10))

@@ -94,7 +94,7 @@ def test_what_is_not_known_is_said_and_not_zero(monkeypatch):
     np.testing.assert_array_equal(found.mean, mean_outputs(unstable))
     assert "prediction_at_width" not in predict(unstable).to_xarray()
     state = solve(TASK)
-    monkeypatch.setattr(predictions, "LARGEST_DIMENSION", 4)
+    monkeypatch.setattr(predictions, "LARGEST_HESSIAN", 4)
     found = predict(state, 100)
     assert found.shift is None
     assert found.sd is not None

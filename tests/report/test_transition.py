@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from derivations.report.transition import LARGEST_NOISE, LARGEST_SIGNAL, GridBranch, branches
+from derivations.report.transition import LARGEST_NOISE, SLIDER_SIGNAL, GridBranch, branches
 from numerics import endpoint, solve_all
 from theory.critical_point import critical_point
 
@@ -75,7 +75,7 @@ def test_branches_begin_at_the_critical_point():
 def test_branches_reach_the_end_of_the_slider():
     for T in (4, 5):
         (branch,) = (branch for branch in branches(T) if branch.lag == 1)
-        assert np.exp(branch.log_mu[-1]) * branch.kernel[-1, -1] ** 2 > LARGEST_SIGNAL
+        assert np.exp(branch.log_mu[-1]) * branch.kernel[-1, -1] ** 2 > SLIDER_SIGNAL
 
 
 def test_a_backward_branch_is_stable_beyond_its_fold_only():

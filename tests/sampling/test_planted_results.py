@@ -11,7 +11,14 @@ from numerics.errors import InputError
 from numerics.inputs.problem import Problem, endpoint
 from numerics.sampling import Simulation
 from numerics.sampling.collapsed import CollapsedHMC, activations, potential
-from numerics.sampling.controls import controlled, controls, number_of_columns, states_of_columns, triples, turned
+from numerics.sampling.controls import (
+    controlled,
+    controls,
+    number_of_columns,
+    states_of_columns,
+    triples,
+    turned_variates,
+)
 from numerics.sampling.diagnostics import summarise
 from numerics.sampling.draws import Spectrum
 from numerics.sampling.network import make_network
@@ -228,10 +235,10 @@ def test_variates_of_a_chain_are_turned_as_its_weights_are(arch):
     )
     series = np.stack([own, turned_own])[:, None] * np.ones((1, 4, 1, 1))
     where = np.array([[False] * 4, [True] * 4])
-    np.testing.assert_allclose(turned(problem, series, where, signs), own * np.ones((2, 4, 1, 1)), atol=1e-7)
+    np.testing.assert_allclose(turned_variates(problem, series, where, signs), own * np.ones((2, 4, 1, 1)), atol=1e-7)
     where[0, 1] = True
-    left = turned(problem, series, where, signs)
+    left = turned_variates(problem, series, where, signs)
     assert not left[:, :, 3:].any()
     assert not left[:, :, 0, 1].any()
     np.testing.assert_allclose(left[:, :, 0, 0], own[0, 0] * np.ones((2, 4)), atol=1e-9)
-    assert turned(problem.with_(bias=0.1), series, where, signs) is None
+    assert turned_variates(problem.with_(bias=0.1), series, where, signs) is None

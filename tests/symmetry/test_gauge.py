@@ -179,11 +179,11 @@ def test_the_program_says_so(tmp_path):
 def test_entries_within_a_small_part_of_the_diagonal_have_no_sign_in_a_state_that_was_found(share, broken, entry):
     kernel = np.diag([1.0, 4.0, 9.0])
     kernel[entry] = kernel[entry[::-1]] = (
-        share * gauge.SMALL * np.sqrt(kernel[entry[0], entry[0]] * kernel[entry[1], entry[1]])
+        share * gauge.SMALL_OUTPUT * np.sqrt(kernel[entry[0], entry[0]] * kernel[entry[1], entry[1]])
     )
     problem = endpoint(4, 5.0)
     assert bool(gauge.rounded_gauge(problem, kernel, odd=True).steps) == broken
-    error = np.full((3, 3), 10 * gauge.SMALL)
+    error = np.full((3, 3), 10 * gauge.SMALL_OUTPUT)
     assert not gauge.rounded_gauge(problem, kernel, odd=True, error=error).steps
     assert gauge.gauge(problem, kernel, odd=True).steps  # whose own limit is rounding
 

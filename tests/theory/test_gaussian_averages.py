@@ -5,7 +5,7 @@ import pytest
 from sympy import Rational, diff, pi, simplify, sqrt
 
 from theory.gaussian_averages import (
-    ACTIVATIONS,
+    CLOSED_FORMS,
     a,
     average,
     b,
@@ -74,7 +74,7 @@ def test_relu_equals_quadrature_to_30_digits(point, what, power):
         assert abs(evaluate("relu", what, *numbers(point), digits=35) / known - 1) < mpmath.mpf(10) ** -30
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("activation", CLOSED_FORMS)
 def test_price_theorem(activation):
     assert simplify(diff(average(activation), c) - slope_average(activation)) == 0
 
@@ -102,7 +102,7 @@ def test_a_changed_coefficient_is_caught():
         assert abs(changed / known - 1) > mpmath.mpf(10) ** -30
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("activation", CLOSED_FORMS)
 def test_small_variances_are_linear(activation):
     """Slope 1 at the origin (½ on average for ReLU)."""
     tiny = mpmath.mpf(10) ** -12
@@ -118,7 +118,7 @@ def test_edges_of_the_domain():
     assert evaluate("relu", "slope-average", two, -4) == pytest.approx(0, abs=1e-25)
     assert evaluate("erf", "average", two, 4) + evaluate("erf", "average", two, -4) == 0
     assert evaluate("linear", "average", two, -4) == -4
-    for activation in ACTIVATIONS:
+    for activation in CLOSED_FORMS:
         assert evaluate(activation, "average", (0, 3), 0) == 0
         assert evaluate(activation, "average", (0, 0), 0) == 0
     assert evaluate("erf", "slope-average", (0, 0), 0) == 1
