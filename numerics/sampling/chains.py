@@ -23,7 +23,7 @@ from numerics.sampling.observables import Draw, leading_eigenvalues, observe, ob
 from numerics.sampling.plan import Plan
 from numerics.sampling.sgld import SGLD, SGLDState, mobility
 from numerics.sampling.starts import start
-from numerics.sampling.tuning import HMCTuning, SGLDTuning
+from numerics.sampling.tuning import TARGET, TARGET_AT_KINKS, HMCTuning, SGLDTuning
 
 _RANDOM_NUMBER_COST = 90  # of a normal, in multiply–adds of a matrix–vector product (ten ns against a tenth)
 
@@ -144,13 +144,14 @@ def first_state(plan: Plan, index: int) -> ChainState:
     rng = _generator(None, np.random.SeedSequence(plan.seed, spawn_key=(index,)))
     drawn = start(rng, network, plan.init, readout=plan.reading == "sampled", law=plan.law)
     tuning: HMCTuning | SGLDTuning
+    target = TARGET_AT_KINKS if plan.phi.kinks else TARGET
     at: Place = drawn
     if plan.moves == "collapsed":
         at = look(network, drawn)
-        tuning = HMCTuning(plan.warming, _SMALL_OVERHEAD, kernel=_observe(network, at).kernel)
+        tuning = HMCTuning(plan.warming, _SMALL_OVERHEAD, target, kernel=_observe(network, at).kernel)
     elif plan.moves == "hmc-weights":
         products = 4 * max(plan.problem.n - 1, 1) * plan.problem.P
-        tuning = HMCTuning(plan.warming, max(network.layers, 1) * _RANDOM_NUMBER_COST / products)
+        tuning = HMCTuning(plan.warming, max(network.layers, 1) * _RANDOM_NUMBER_COST / products, target)
     else:
         relative = mobility(network, plan.preconditioner)
         slowest = min(relative.u, relative.w, relative.v)
@@ -216,6 +217,7 @@ def _note(plan: Plan, network: Network, rng: np.random.Generator, state: ChainSt
         assert isinstance(state.tuning, HMCTuning)
         B = states_of_columns(network, state.tuning.kernel)
         notes.controls.append(controls(network, at, B, functions_kept(network, plan.draws)))
+    # without eigenvalues too, so that what follows has the same random numbers
     if isinstance(weights, Seen) and (plan.problem.x_test is not None or draw in plan.spectrum_draws):
         weights = write_out(rng, network, weights)
     seen = _observe(network, weights)
@@ -229,7 +231,7 @@ def _note(plan: Plan, network: Network, rng: np.random.Generator, state: ChainSt
         terms = bias_terms(network, weights, mobility(network, plan.preconditioner))
         notes.local.append(terms.local)
         notes.squared.append(terms.squared)
-    if draw in plan.spectrum_draws:
+    if plan.eigenvalues and draw in plan.spectrum_draws:
         notes.spectra.append(leading_eigenvalues(weights))
 
 

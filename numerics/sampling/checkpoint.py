@@ -24,7 +24,7 @@ from numerics.sampling.sgld import SGLDState
 from numerics.sampling.tuning import HMCTuning, SGLDTuning
 from numerics.sampling.updated import UpdatedMatrices
 
-_FORMAT = b"unrolled chain 8\n"
+_FORMAT = b"unrolled chain 9\n"
 _SAME_RUN = "the same problem, width, sampler, chains, steps, seed and options, or an empty directory"
 
 

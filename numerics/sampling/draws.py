@@ -44,7 +44,7 @@ class Draws:
         kernels: series of kernels, (chains, draws, nP, nP).
         outputs: series of outputs of the patterns and the test patterns, (chains, draws, P + Q, n), or
             (chains, draws, O, P + Q, n) of several outputs, whose predictions have this axis too.
-        spectra: W's leading eigenvalues at some draws; empty for the DNN.
+        spectra: W's leading eigenvalues at some draws; empty for the DNN, and where they are not computed.
         acceptance: mean acceptance probability, or None for sgld.
         step_size: of each chain, after warm-up.
         bias_local, bias_squared: terms of the Euler–Maruyama bias at each draw, (chains, draws, nP, nP) and

@@ -60,6 +60,7 @@ class Plan:
         step_size: fixed step, in place of the adapted one.
         preconditioner: sgld: "prior" moves whitened weights alike, "identity" is the poster's plain form.
         integrator: sgld: "euler", or the second-order "leimkuhler-matthews".
+        eigenvalues: whether those of an RNN's W are computed, at some draws; they change no draw.
 
     Raises:
         InputError: a field is out of range, or does not belong to the sampler.
@@ -79,6 +80,7 @@ class Plan:
     step_size: float | None = None
     preconditioner: Preconditioner = "prior"
     integrator: Integrator = "euler"
+    eigenvalues: bool = True
 
     def __post_init__(self) -> None:
         _choice(self.sampler, "sampler", SAMPLERS)
@@ -175,7 +177,7 @@ class Plan:
     def fingerprint(self) -> str:
         """Digest of everything that the numbers depend on, by which a checkpoint knows its own run."""
         names = ("width", "chains", "drawing", "seed", "dtype", "warming", "init", "reading", "step_size", "moves")
-        words = {name: getattr(self, name) for name in (*names, "preconditioner", "integrator")}
+        words = {name: getattr(self, name) for name in (*names, "preconditioner", "integrator", "eigenvalues")}
         words["problem"] = self.problem.digest
         digest = hashlib.sha256(json.dumps(words, sort_keys=True).encode())
         for array in () if self.law is None else self.law.arrays():

@@ -273,7 +273,7 @@ class Simulation(Draws, Result):
     def bulk(self) -> FloatArray | None:
         """Moduli of W's eigenvalues within `bulk_edge`, in units of √w, over all spectra, in increasing order.
 
-        None for a DNN, a single hidden time, or a width at which not all eigenvalues are computed. By the circular law
+        None for a DNN, a single hidden time, or where not all eigenvalues are computed. By the circular law
         their squares are uniform on (0, 1) for N → ∞.
         """
         if not self.spectra or self.width > DENSE_WIDTH:
@@ -283,13 +283,13 @@ class Simulation(Draws, Result):
 
     @property
     def outliers(self) -> ComplexArray | None:
-        """Typical eigenvalues of W outside the bulk, in units of √w, or None for a DNN or a single hidden
-        time.
+        """Typical eigenvalues of W outside the bulk, in units of √w, or None for a DNN, a single hidden time, or where
+        no eigenvalues are computed.
 
         With the sign symmetry, every draw is taken to the sign in which most draws of the means are before it is
         averaged.
         """
-        if self.problem.arch != "rnn" or self.problem.n < 2:
+        if not self.spectra:
             return None
         signs = [1.0] * len(self.spectra)
         if self.has_sign_symmetry:

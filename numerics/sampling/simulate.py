@@ -236,7 +236,7 @@ class _Run:
         plan, records = self._plan, self._records
         kernels = np.stack([record.kernels for record in records])
         euler = plan.moves == "sgld" and plan.integrator == "euler"
-        places = sorted(plan.spectrum_draws)
+        places = sorted(plan.spectrum_draws) if plan.eigenvalues else []
         spectra = tuple(
             Spectrum(index, draw, values)
             for index, record in enumerate(records)

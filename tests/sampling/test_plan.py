@@ -55,6 +55,7 @@ def test_a_checkpoint_belongs_to_one_run_only():
         plan(problem, sampler="sgld"),
         plan(problem, sampler="sgld", integrator="leimkuhler-matthews"),
         plan(problem, sampler="hmc-weights"),
+        plan(problem, eigenvalues=False),
         plan(endpoint(4, 2.0, arch="dnn")),
         plan(endpoint(4, 2.0, activation="erf")),
         plan(endpoint(5, 2.0)),

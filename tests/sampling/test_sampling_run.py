@@ -105,6 +105,17 @@ def test_fields_have_the_promised_shapes():
     assert run.outliers.ndim == 1
 
 
+@pytest.mark.parametrize("sampler", ["collapsed", "hmc-weights", "sgld"])
+def test_eigenvalues_that_are_not_computed_change_no_draw(sampler):
+    options = {"chains": 2, "steps": 16, "warmup": 40, "seed": 3, "workers": 1}
+    given, without = (simulate(endpoint(4, 20.0), 24, sampler, eigenvalues=each, **options) for each in (True, False))
+    np.testing.assert_array_equal(without.kernels, given.kernels)
+    np.testing.assert_array_equal(without.outputs, given.outputs)
+    assert len(given.spectra) == 16
+    assert without.spectra == ()
+    assert without.outliers is without.bulk is None
+
+
 def test_a_single_hidden_time_runs():
     run = simulate(Problem(np.ones((1, 1)), np.array([[1.0]])), 10, chains=1, steps=40, warmup=40, workers=1)
     assert run.outliers is None

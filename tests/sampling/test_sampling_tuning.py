@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 
 from numerics.inputs.problem import endpoint
-from numerics.sampling import chains, simulate
+from numerics.sampling import Plan, chains, simulate
+from numerics.sampling.collapsed import CollapsedHMC
 from numerics.sampling.network import make_network
 from numerics.sampling.starts import start
-from numerics.sampling.tuning import HMCTuning, SGLDTuning
+from numerics.sampling.tuning import TARGET, TARGET_AT_KINKS, HMCTuning, SGLDTuning
 
 
-def tuned(memory: tuple[float, float, float], warmup: int = 800) -> tuple[HMCTuning, list[HMCTuning]]:
+def tuned(memory: tuple[float, float, float], warmup: int = 800, **options: float) -> tuple[HMCTuning, list[HMCTuning]]:
     """Warm-up of a sampler that accepts with probability exp(-h²), whose kernel keeps a share of itself that depends on
     the trajectory's length: π/2, π or 3π/2."""
-    rng, tuning, history = np.random.default_rng(0), HMCTuning(warmup, 1.0), []
+    rng, tuning, history = np.random.default_rng(0), HMCTuning(warmup, 1.0, **options), []
     kernel = np.ones((2, 2))
     for step in range(warmup):
         h, length = tuning.setting(step)
@@ -41,6 +42,25 @@ def test_the_length_that_moves_the_kernel_farthest_for_its_work_is_kept(memory, 
     assert tuning.length == pytest.approx(length * math.pi)
     # accepted with 0.8: h² = ln 1.25
     assert tuning.step_size == pytest.approx(math.sqrt(math.log(1.25)), rel=0.1)
+
+
+def test_the_step_is_that_of_the_acceptance_that_is_aimed_at():
+    assert tuned((0.5, 0.5, 0.5), target=0.65)[0].step_size == pytest.approx(math.sqrt(-math.log(0.65)), rel=0.1)
+
+
+@pytest.mark.parametrize(("activation", "order"), [("erf", 2), ("relu", 1)])
+def test_kinks_make_the_energy_error_of_first_order_in_the_step_and_the_wanted_acceptance_lower(activation, order):
+    """Four or two times the error at twice the step, of trajectories of one length."""
+    plan = Plan(problem=endpoint(4, 1.0, activation=activation), width=64, chains=1, steps=100, dtype="float64")
+    assert chains.first_state(plan, 0).tuning.target == (TARGET if order == 2 else TARGET_AT_KINKS)
+    rng, moves, errors = np.random.default_rng(0), CollapsedHMC(plan.network(), 0.2, 1.6), []
+    state = moves.init(plan.network().prior_draw(rng, readout=False))
+    for _ in range(80):
+        state, _ = moves.step(rng, state)
+        momentum = rng.standard_normal(state.seen.X.shape)
+        errors.append([moves._run(state.seen, momentum, 1.6 / count, count)[1] for count in (64, 32)])
+    small, large = np.std(errors, axis=0)
+    assert large / small == pytest.approx(2.0**order, rel=0.2)
 
 
 def test_the_step_size_is_averaged_anew_for_the_length_that_was_chosen():
