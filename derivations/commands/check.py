@@ -33,8 +33,9 @@ def command(problem: Problem, out: Path | None, as_json: bool, **options: Any) -
     """Solve PROBLEM, simulate it, and compare the kernels: endpoint, sequence, or a FILE.npz.
 
     Chains start in every minimum of the free energy that is found. The command computes which of these phases carries
-    the weight at this width, and compares each with the chains that stay in it; chains that move between all phases are
-    compared with the mean over these. The prediction is the theory's mean kernel at this width, for a nonlinear network
+    the weight at this width, and compares each with the chains that stay in it. Of chains that move between phases the
+    draws in each phase are compared with it or, of a linear network's that have mixed, all draws with the mean over the
+    phases. The prediction is the theory's mean kernel at this width, for a nonlinear network
     to first order in 1/N. Each difference is divided by its standard error, which includes the size of the next order.
     Control variates take noise out of the sampled mean. The share of the predicted 1/N shift that is seen in all
     entries together must be 1. The work grows with the number of minima, chains and steps (warm-up included). Exit
@@ -45,7 +46,7 @@ def command(problem: Problem, out: Path | None, as_json: bool, **options: Any) -
     from numerics.checking.check import check
 
     with output.working("solving") as progress:
-        checked = check(problem, progress=progress, **options)
+        checked = check(problem, progress=progress, eigenvalues=as_json, **options)
     if out is not None:
         draw(checked, out)
     if as_json:

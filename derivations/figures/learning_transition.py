@@ -24,8 +24,8 @@ from derivations.figures.panel import (
 from derivations.figures.verdicts import said
 from numerics import Problem, endpoint, scan
 from numerics.checking.check import STAYS
-from numerics.checking.kernels import compare_phase
-from numerics.checking.regions import nearest
+from numerics.checking.kernels import compare_phase, compare_visits
+from numerics.checking.regions import distances
 from numerics.checking.weights import phases
 from numerics.linear import search, trust_region
 from numerics.linear.functional import kernel_functional
@@ -181,9 +181,10 @@ def network(settings: Mapping[str, Any]) -> dict[str, Any]:
     found = phases(states, width)
     own = next((phase for phase in found if side(phase.state) == settings["start"]), found[0])
     simulation = sampled_networks(task, settings, law=GaussianLaw(np.array(settings["start_kernel"])))
-    place = nearest([phase.region for phase in found], simulation.kernels)
-    inside = np.asarray(place == found.index(own), dtype=np.float64)
-    comparison = compare_phase(own, simulation, inside)
+    away, position = distances([phase.region for phase in found], simulation.kernels), found.index(own)
+    inside, comparison = np.argmin(away, axis=-1) == position, compare_phase(own, simulation)
+    agreement = comparison.agreement if inside.all() else compare_visits(own, simulation, away, position)
+    verdict = "disagrees" if agreement is None or inside.mean() < STAYS else agreement.verdict
     y, solution = task.labels[0], comparison.solution
     return {
         **{name: settings[name] for name in ("arch", "signal", "start", "width")},
@@ -194,10 +195,10 @@ def network(settings: Mapping[str, Any]) -> dict[str, Any]:
         "theory_at_width": float(output_over_label(solution.kernel) + output_shift(solution)[0, -1] / (y * width)),
         "sampled": float(simulation.prediction[0, -1] / y),
         "standard_error": float(simulation.prediction_standard_error[0, -1] / y),
-        "largest_z": float(np.abs(comparison.agreement.z).max()),
+        "largest_z": float(np.abs((agreement or comparison.agreement).z).max()),
         "ess": comparison.simulation.ess,
         "rhat": comparison.simulation.rhat,
-        "verdict": comparison.agreement.verdict if inside.mean() >= STAYS else "disagrees",
+        "verdict": verdict,
     }
 
 

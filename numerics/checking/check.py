@@ -12,7 +12,7 @@ import numpy as np
 from numerics.checking import kernels
 from numerics.checking.agreement import Agreement, Verdict
 from numerics.checking.laws import law_of
-from numerics.checking.regions import nearest
+from numerics.checking.regions import distances
 from numerics.checking.weights import Phase, phases
 from numerics.display import Facts
 from numerics.errors import InputError
@@ -51,7 +51,8 @@ class PhaseCheck:
         shares: share of the draws that are in each phase, in the order of `Check.phases`.
         stays: every chain has nearly all its draws in this phase.
         predicted: the mean kernel predicted at this width, in the simulation's sign.
-        agreement: of the draws within the phase with the prediction; None where chains leave it.
+        agreement: of its chains with the prediction where all their draws are in this phase; else of all chains' draws
+            in it. None where these are too few, or only `Check.mixture` is compared.
     """
 
     phase: Phase
@@ -150,6 +151,7 @@ def check(
     width: int = 256,
     *,
     workers: int | None = None,
+    eigenvalues: bool = False,
     checkpoint: str | Path | None = None,
     progress: bool | Progress | None = None,
     **options: Any,
@@ -159,8 +161,9 @@ def check(
     Networks of one width may be in several phases. Which one carries the weight follows from the minima's free energies
     and the fluctuations around each (`numerics.checking.weights`). Chains start in each minimum; where there is one
     only, half of them start from random weights, so that a minimum that the search has missed shows as chains that do
-    not mix. Where chains stay in the phase they start in, they are compared with it; where they move, all are
-    compared with the mean over the phases. The prediction is the mean kernel at this width, for a nonlinear network to
+    not mix. Where chains stay in the phase they start in, they are compared with it; where they move between phases,
+    the draws in each phase are, whichever chain they are of, or, of a linear network whose chains have mixed, all draws
+    with the mean over the phases. The prediction is the mean kernel at this width, for a nonlinear network to
     first order in 1/N (`numerics.nonlinear.fluctuations`), with the size of the next order as an error.
 
     After the search, the work is (minima) × chains × (warm-up + steps). Unless given, the warm-up is that of
@@ -174,13 +177,14 @@ def check(
         progress: True shows how far it is, on standard error; a function is told what is being done, the steps done
             over all simulations, and their total.
         workers: processes, as of `numerics.simulate`.
+        eigenvalues: whether those of an RNN's W are computed in the phase that carries most weight.
         options: of `numerics.simulate`: sampler, chains, steps, seed, …
 
     Raises:
         InputError: an argument is out of range.
     """
     width = integer(width, "width", 1)
-    options = _complete(problem, width, workers=workers, **options)
+    options = _complete(problem, width, workers=workers, eigenvalues=eigenvalues, **options)
     with watched(progress, "solving") as told:
         return _checked(problem, width, checkpoint, told, options)
 
@@ -256,6 +260,7 @@ def _sampled(
         label = f"N = {width}, from {'random weights' if law is None else f'phase {position + 1} of {len(found)}'}"
         told = _labelled(progress, label, (chains - count) * (options["warmup"] + options["steps"]) if parts else 0)
         changes = {"chains": count, "seed": seed + position + (1 if law is None else 0), "law": law}
+        changes["eigenvalues"] = options["eigenvalues"] and position == 0
         folder = None if place is None else place / name
         parts.append(simulate(problem, width, checkpoint=folder, progress=told, **{**options, **changes}))
     return joined(parts)
@@ -273,21 +278,25 @@ def judged_phases(problem: Problem, width: int, found: Sequence[Phase], runs: Se
         found: the phases, heaviest first.
         runs: of chains that started in each.
     """
-    regions = [phase.region for phase in found]
-    parts = []
-    for position, (phase, simulation) in enumerate(zip(found, runs, strict=True)):
-        place = nearest(regions, simulation.kernels)
-        inside = np.asarray(place == position, dtype=np.float64)
-        stays = bool((inside.mean(axis=1) >= STAYS).all())
-        shares = np.array([float((place == k).mean()) for k in range(len(found))])
-        compared = kernels.compare_phase(phase, simulation, inside if stays else None)
-        agreement = compared.agreement if stays else None
-        parts.append(PhaseCheck(phase, compared.simulation, shares, stays, compared.predicted, agreement))
+    away = [distances([phase.region for phase in found], run.kernels) for run in runs]
+    places = [np.argmin(each, axis=-1) for each in away]
+    own = [(place == position).mean(axis=1) for position, place in enumerate(places)]
+    stay = [bool((share >= STAYS).all()) for share in own]
     mixture = None
-    if not all(part.stays for part in parts) and problem.activation.name == "linear":
+    if not all(stay) and problem.activation.name == "linear":
         pooled = kernels.compare_mixture(tuple(found), joined(runs))
         # chains that have left a phase once and for all say nothing on its weight
-        mixture = pooled if pooled.mixed or not parts[0].stays else None
+        mixture = pooled if pooled.mixed else None
+    parts = []
+    for position, (phase, simulation) in enumerate(zip(found, runs, strict=True)):
+        shares = np.array([float((places[position] == k).mean()) for k in range(len(found))])
+        compared = kernels.compare_phase(phase, simulation)
+        agreement: Agreement | None = compared.agreement
+        if not (own[position] == 1.0).all():
+            wanted = stay[position] or (mixture is None and phase.weight >= CARRIES)
+            every = joined(runs), np.concatenate(away)
+            agreement = kernels.compare_visits(phase, *every, position) if wanted else None
+        parts.append(PhaseCheck(phase, compared.simulation, shares, stay[position], compared.predicted, agreement))
     verdict, reason = _verdict(parts, mixture)
     failed = [phase.state for phase in found if not phase.state.converged]
     if failed:
@@ -306,7 +315,8 @@ def _verdict(parts: Sequence[PhaseCheck], mixture: Agreement | None) -> tuple[Ve
         return mixture.verdict, f"{name}, and chains move between the phases: {mixture.reason}"
     if parts[0].agreement is None:
         return "undecided", f"{name}, but chains that start there leave it"
-    said = [f"{name}: {parts[0].agreement.reason}"]
+    moving = "" if parts[0].stays else ", and chains move between the phases"
+    said = [f"{name}{moving}: {parts[0].agreement.reason}"]
     verdicts = [parts[0].agreement.verdict]
     for part in parts[1:]:
         other = f"the phase F = {part.phase.state.free_energy:.6g} (weight {part.phase.weight:.2g})"
@@ -315,6 +325,6 @@ def _verdict(parts: Sequence[PhaseCheck], mixture: Agreement | None) -> tuple[Ve
             said.append(f"{other} is left by chains that start there")
         else:
             verdicts.append(part.agreement.verdict)
-            said.append(f"{other} keeps its chains: {part.agreement.reason}")
+            said.append(f"{other} {'keeps its chains' if part.stays else 'is visited'}: {part.agreement.reason}")
     worst: Verdict = "disagrees" if "disagrees" in verdicts else "undecided" if "undecided" in verdicts else "agrees"
     return worst, "; ".join(said)

@@ -17,11 +17,16 @@ from numerics.inputs.arguments import of_state, require_kind
 from numerics.linalg import FloatArray
 from numerics.progress import Progress, watched
 from numerics.results.solution import Solution
-from numerics.sampling.diagnostics import summarise_symmetric
+from numerics.sampling.diagnostics import ESS_LIMIT, summarise_symmetric
 from numerics.sampling.result import Simulation
 
 #: From this error of the share on, a theory without the shift may agree as well.
 UNDECIDED = 0.4
+#: How much nearer to one minimum than to another, in squared distances, the border between phases may as well lie. With
+#: it the mean moves by more than what the border cuts off, where this is less than 1 % of a normal law.
+BORDER = 2.0
+#: Fewest draws of a part of a series from which errors can be told.
+FEWEST = 8
 
 
 @of_state
@@ -46,33 +51,29 @@ def compare(state: Solution, simulation: Simulation, *, progress: bool | Progres
         return compare_phase(phase, simulation)
 
 
-def compare_phase(phase: Phase, simulation: Simulation, inside: FloatArray | None = None) -> Comparison:
-    """Compare the draws of a simulation that are in a phase with the phase's mean kernel.
+def compare_phase(phase: Phase, simulation: Simulation) -> Comparison:
+    """Compare a simulation whose draws are all in a phase with the phase's mean kernel.
 
-    Control variates take noise out of the mean where all draws are in the phase and the size of what the prediction
-    leaves out is known: the error of the mean may be smaller than that.
+    Control variates take noise out of the mean where the size of what the prediction leaves out is known: the error of
+    the mean may be smaller than that.
 
     Args:
         phase: a phase at the simulation's width.
         simulation: its draws.
-        inside: 1 for draws in the phase's region, 0 for others, (chains, draws); all are unless given.
     """
     solution, rule = phase.state, phase.region.gauge.of_rule
     simulation, predicted = signed(simulation, rule), rule.taken(phase.kernel)
-    seen = simulation
-    if inside is not None and not inside.all():
-        seen = replace(simulation, kernels=within(simulation.kernels, inside), controls=None)
     known = phase.basis == "density" or phase.next_order is not None
-    series = controlled_kernels(seen, phase.state) if known else None
-    series = seen.kernels if series is None else series
+    series = controlled_kernels(simulation, phase.state) if known else None
+    series = simulation.kernels if series is None else series
     summary = summarise_symmetric(series)
     limit = rule.taken(solution.kernel)
     verdict = agreement.compare_means(
         predicted,
         summary.mean,
         np.hypot(summary.standard_error, phase.kernel_error),
-        rhat=seen.rhat,
-        ess=seen.ess,
+        rhat=simulation.rhat,
+        ess=simulation.ess,
         at_width=phase.at_width,
         shift=shift_seen(series, limit, predicted - limit, phase.kernel_error) if known and phase.at_width else None,
     )
@@ -90,15 +91,45 @@ def hidden(shift: FloatArray, next_order: FloatArray, kernel_error: FloatArray, 
     return (told + "and that of the sampled mean {:.2g}").format(*parts)
 
 
-def within(kernels: FloatArray, inside: FloatArray) -> FloatArray:
-    """A series whose mean is that of the draws inside a region, and whose standard error is that of this ratio.
+def compare_visits(phase: Phase, simulation: Simulation, away: FloatArray, position: int) -> Agreement | None:
+    """Compare the draws in a phase of chains that move between phases with the phase's mean kernel.
 
-    ``⟨1 H⟩/⟨1⟩``, linearised: ``μ + 1 (H - μ)/⟨1⟩``.
+    Regions follow from the theory alone. A Markov chain less its draws outside a fixed set is a Markov chain whose law
+    is the conditional one, so that their choice favours no kernel. Control variates have mean zero under the whole law
+    only, and are left out. An expansion in 1/N says nothing on where a region ends: its error includes how far the mean
+    of the draws moves with the border, `BORDER` times as near to one minimum as to the other.
+
+    Args:
+        phase: a phase at the simulation's width.
+        simulation: chains that are in this phase at times.
+        away: distances of the draws from each minimum, (chains, draws, minima).
+        position: of this phase's.
+
+    Returns:
+        None where too few draws are in the phase.
     """
-    share = inside.mean()
-    marked = inside[:, :, None, None]
-    mean = (marked * kernels).mean(axis=(0, 1)) / share
-    return np.asarray(mean + marked * (kernels - mean) / share)
+    simulation = signed(replace(simulation, controls=None), phase.region.gauge.of_rule)
+    own, other = away[..., position], np.delete(away, position, axis=-1).min(axis=-1)
+    parts = [simulation.kernels[factor * own < other] for factor in (1.0, BORDER, 1 / BORDER)]
+    chains = simulation.chains
+    if min(map(len, parts)) < max(ESS_LIMIT, FEWEST * chains):
+        return None
+    mean, *moved = (part.mean(axis=0) for part in parts)
+    border = np.zeros_like(mean) if phase.basis == "density" else np.max(np.abs(np.array(moved) - mean), axis=0)
+    # one chain after another, in equal parts, of which R-hat and standard errors are
+    each = len(parts[0]) // chains
+    kernels = parts[0][: chains * each].reshape(chains, each, *mean.shape)
+    visits = replace(
+        simulation,
+        kernels=kernels,
+        outputs=simulation.outputs[:, :each],
+        spectra=(),
+        bias_local=None,
+        bias_squared=None,
+    )
+    found = compare_phase(replace(phase, kernel_error=np.hypot(phase.kernel_error, border)), visits).agreement
+    total = chains * simulation.draws
+    return replace(found, reason=f"{len(parts[0])} of {total} draws are in it; {found.reason}")
 
 
 def compare_mixture(found: tuple[Phase, ...], simulation: Simulation) -> Agreement:

@@ -83,11 +83,16 @@ def region(state: Solution) -> Region:
     return Region(inverse, hessian, gauge)
 
 
-def nearest(regions: Sequence[Region], kernels: FloatArray) -> NDArray[np.intp]:
-    """The position of the nearest minimum for each kernel, (…, nP, nP) → (…,)."""
+def distances(regions: Sequence[Region], kernels: FloatArray) -> FloatArray:
+    """Distances of kernels from each minimum, (…, nP, nP) → (…, minima)."""
     flat = kernels.reshape(-1, *kernels.shape[-2:])
-    places = [
-        np.argmin([each.distances(block) for each in regions], axis=0)
+    found = [
+        np.stack([each.distances(block) for each in regions], axis=-1)
         for block in np.array_split(flat, -(-len(flat) // _BLOCK))
     ]
-    return np.asarray(np.concatenate(places).reshape(kernels.shape[:-2]))
+    return np.asarray(np.concatenate(found).reshape(*kernels.shape[:-2], len(regions)))
+
+
+def nearest(regions: Sequence[Region], kernels: FloatArray) -> NDArray[np.intp]:
+    """The position of the nearest minimum for each kernel, (…, nP, nP) → (…,)."""
+    return np.asarray(np.argmin(distances(regions, kernels), axis=-1))
