@@ -70,6 +70,11 @@ def _integer_power(printer: Any, expr: Pow) -> str | None:
 
 
 class _NumPyText(NumPyPrinter):  # type: ignore[misc]
+    def _as_ordered_terms(self, expr: Add, order: str | None = None) -> list[Expr]:
+        # -a + b is one operation more than b - a
+        terms: list[Expr] = super()._as_ordered_terms(expr, order=order)
+        return sorted(terms, key=lambda term: bool(term.could_extract_minus_sign()))
+
     def _print_Pow(self, expr: Pow, rational: bool = False) -> str:
         if expr.exp == -1:
             return f"(1/{self.parenthesize(expr.base, 100)})"
@@ -208,14 +213,10 @@ def _lower(
         "hessian": results[k + k * d + d :],
     }
     arguments = (variables, parameters)
-    values_text = _numpy_text("values", arguments, temporaries, _stores(parts["terms"]))
-    cancelling = [parts["flat"][i::d] for i in range(d)]
-    stores: list[tuple[str, list[Basic]]] = [
-        *_stores(parts["gradient"]),
-        *((f"out[{d + i}] = {{}}", column) for i, column in enumerate(cancelling)),
-        *_stores(parts["hessian"], 2 * d),
-    ]
-    derivatives_text = _numpy_text("derivatives", arguments, temporaries, stores)
+    values_text = _numpy_text("values", arguments, temporaries, parts["terms"])
+    cancelling = [[_unsigned(part) for part in parts["flat"][i::d] if part != 0] for i in range(d)]
+    outputs = [*parts["gradient"], *cancelling, *parts["hessian"]]
+    derivatives_text = _numpy_text("derivatives", arguments, temporaries, outputs)
     precise_text = _mpmath_text(arguments, temporaries, parts["terms"], [*parts["gradient"], *parts["hessian"]])
     return Lowered(
         variables=variables,
@@ -227,6 +228,10 @@ def _lower(
         _precise=_compiled(precise_text, "precise", {"mpmath": mpmath}),
         _precise_text=precise_text,
     )
+
+
+def _unsigned(expression: Expr) -> Expr:
+    return -expression if expression.could_extract_minus_sign() else expression
 
 
 def _check_symbols(terms: Sequence[Expr], variables: Sequence[Symbol], parameters: Sequence[Symbol]) -> None:
@@ -248,10 +253,6 @@ def _check_symbols(terms: Sequence[Expr], variables: Sequence[Symbol], parameter
         raise InputError(f"expressions: use the unlisted symbol {symbol.name}; accepted: {', '.join(names)}")
 
 
-def _stores(expressions: Sequence[Basic], start: int = 0) -> list[tuple[str, list[Basic]]]:
-    return [(f"out[{start + i}] = {{}}", [expression]) for i, expression in enumerate(expressions)]
-
-
 def _needed(temporaries: Sequence[tuple[Symbol, Expr]], results: Sequence[Basic]) -> list[tuple[Symbol, Expr]]:
     """The assignments that ``results`` depend on, in order."""
     wanted: set[Basic] = set().union(*(result.free_symbols for result in results)) if results else set()
@@ -267,18 +268,19 @@ def _numpy_text(
     name: str,
     arguments: tuple[Sequence[Symbol], Sequence[Symbol]],
     temporaries: Sequence[tuple[Symbol, Expr]],
-    stores: Sequence[tuple[str, list[Basic]]],
+    outputs: Sequence[Basic | list[Basic]],
 ) -> str:
+    """A function that stores each output: an expression, or the sum of the sizes of several."""
     printer = _NumPyText({"fully_qualified_modules": True})
     locals_, unpack = _local_names(arguments)
-    everything = [expression for _, group in stores for expression in group]
+    groups = [output if isinstance(output, list) else [output] for output in outputs]
     lines = [f"def {name}(x, p, out):", *(f"    {line}" for line in unpack)]
-    for symbol, expression in _needed(temporaries, everything):
+    for symbol, expression in _needed(temporaries, [expression for group in groups for expression in group]):
         lines.append(f"    {symbol} = {printer.doprint(expression.xreplace(locals_))}")
-    for target, group in stores:
+    for i, (output, group) in enumerate(zip(outputs, groups, strict=True)):
         texts = [printer.doprint(expression.xreplace(locals_)) for expression in group]
-        shown = texts[0] if "out" in target and len(group) == 1 else " + ".join(f"abs({text})" for text in texts)
-        lines.append(f"    {target.format(shown)}")
+        shown = " + ".join(f"abs({text})" for text in texts) or "0" if output is group else texts[0]
+        lines.append(f"    out[{i}] = {shown}")
     return "\n".join(_with_releases(lines))
 
 

@@ -39,6 +39,12 @@ def test_value_gradient_and_hessian_are_those_of_the_expression():
             np.testing.assert_allclose(got.hessian[i, j], expected, rtol=1e-12, atol=1e-12)
 
 
+def test_what_cancels_in_one_term_is_the_size_of_its_gradient():
+    got = lower(-log(x), (x, y), ()).derivatives(np.array([[2.0], [1.0]]), np.empty((0, 1)))
+    assert got.gradient.ravel().tolist() == [-0.5, 0.0]
+    assert got.cancelling.ravel().tolist() == [0.5, 0.0]
+
+
 def test_gradient_and_hessian_against_finite_differences_at_t_4():
     F = endpoint_free_energy(4, "rnn")
     lowered = lower(F.terms, F.variables, F.parameters)
