@@ -10,7 +10,7 @@ class InputError(ValueError):
     """
 
     def __init__(self, line: str) -> None:
-        super().__init__(with_meant(line))
+        super().__init__(with_meant(" ".join(line.split())))  # arrays are written in several lines
 
 
 def with_meant(line: str) -> str:

@@ -17,6 +17,17 @@ from numerics.errors import InputError
 _SURELY_LOCKED = 60.0
 
 
+def given_path(path: Any, argument: str) -> Path:
+    """The path that a user gave.
+
+    Raises:
+        InputError: it is neither text nor a path.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"{argument}: is of type {type(path).__name__}; accepted: a path, as text or of pathlib")
+    return Path(path)
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, moved onto it if the block succeeds and removed if it does not.

@@ -33,13 +33,21 @@ class Drawn:
             style: keywords of matplotlib for what is drawn: of ``imshow`` for a kernel (``cmap``, ``vmax``, …), of
                 ``plot`` for curves (``color``, ``lw``, …), of ``pcolormesh`` for a map, of ``scatter`` for labels.
         """
-        ax = empty_axes() if ax is None else ax
+        ax = axes_for(ax)
         self.draw(ax, **style)
         return ax
 
 
-def empty_axes() -> Any:
-    """Matplotlib's current axes while nothing is drawn on them, then those of a new figure: results do not overlap."""
+def axes_for(ax: Any) -> Any:
+    """The axes that were given; else the current ones while nothing is drawn on them, then those of a new figure.
+
+    Raises:
+        InputError: they are no axes.
+    """
+    if ax is not None:
+        if not hasattr(ax, "imshow"):
+            raise InputError(f"ax: is of type {type(ax).__name__}; accepted: matplotlib axes")
+        return ax
     from matplotlib import pyplot as plt
 
     current = plt.gca()
@@ -76,7 +84,7 @@ def _plot_together(results: Sequence[Any], ax: Any, style: dict[str, Any]) -> An
     sizes = {None if matrix is None or P == 0 else (len(matrix), P) for _, matrix, P in kernels}
     if len(sizes) > 1 or None in sizes:
         raise InputError("result: is a list of other things than kernels of one size; accepted: states and simulations")
-    ax = empty_axes() if ax is None else ax
+    ax = axes_for(ax)
     titled = [(title, matrix) for title, matrix, _ in kernels]
     side_by_side(titled, kernels[0][2], ax, **{"label": kernel_label(results[0].problem.kernel_symbol), **style})
     return ax

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+from numerics.errors import InputError
+
 #: Told what is being done, how much of it is done, and of how much; 0 and 0 where that is not known.
 Progress = Callable[[str, float, float], None]
 
@@ -30,10 +32,15 @@ def watched(progress: bool | Progress | None, what: str) -> Iterator[Progress]:
     Args:
         progress: the user's: True for a line on standard error, a function that is told, False or None for neither.
         what: is being done, until something else is told.
+
+    Raises:
+        InputError: `progress` is something else.
     """
     if callable(progress):
         yield progress
         return
+    if not isinstance(progress, bool | None):
+        raise InputError(f"progress: is of type {type(progress).__name__}; accepted: True, False or a function")
     if not progress or sys.stderr is None:
         yield lambda what, done, total: None
         return

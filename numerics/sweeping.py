@@ -21,7 +21,7 @@ from numerics import processes
 from numerics.continuation.parameters import PARAMETERS
 from numerics.display import Facts, number
 from numerics.errors import InputError
-from numerics.files import refused_if_unwritable, whole_file
+from numerics.files import given_path, refused_if_unwritable, whole_file
 from numerics.inputs.arguments import require_kind
 from numerics.inputs.problem import Problem
 from numerics.inputs.problem_file import UNREADABLE
@@ -135,10 +135,14 @@ def sweep(
             written.
     """
     require_kind(problem_of, "problem_of", callable, "a function of the axes' values, such as partial(endpoint, 4)")
+    require_kind(axes, "axes", lambda given: isinstance(given, Mapping), "values by argument name, {'signal': [5, 10]}")
+    if not axes:
+        raise InputError("axes: is empty; accepted: at least one argument with its values")
     for name, values in axes.items():
+        require_kind(values, f"axes: {name}", lambda given: hasattr(given, "__len__"), "a sequence of values")
         if not len(values):
             raise InputError(f"axes: {name} has no values; accepted: at least one value for each axis")
-    folder = Path(directory)
+    folder = given_path(directory, "directory")
     with refused_if_unwritable(f"directory: {folder}", "a folder"):
         folder.mkdir(parents=True, exist_ok=True)
     points = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from numerics.inputs.arguments import require_kind
 from numerics.inputs.arrays import finite_array, real_array
 from numerics.inputs.keywords import takes
 from numerics.inputs.problem import Problem
@@ -29,6 +30,8 @@ __all__ = [
     "sequence", "sine_generation",
 ]  # fmt: skip
 
+#: Most patterns that are drawn.
+MOST_PATTERNS = 10_000
 #: What a task sets itself.
 _OWN = ("x", "y")
 
@@ -121,7 +124,7 @@ def flip_flop(
         pulses = np.where(rng.random((n, bits)) < rate, rng.choice([-1.0, 1.0], (n, bits)), 0.0)
         return np.where(np.arange(n)[:, None] == 0, rng.choice([-1.0, 1.0], (n, bits)), pulses)
 
-    x = _different(history, integer(patterns, "patterns", 1), "patterns")
+    x = _different(history, integer(patterns, "patterns", 1, MOST_PATTERNS), "patterns")
     held = x.copy()
     for t in range(1, n):
         held[:, t] = np.where(x[:, t] != 0, x[:, t], held[:, t - 1])
@@ -145,7 +148,9 @@ def evidence_accumulation(
     n = horizon(T, 1) - 1
     rng = np.random.default_rng(integer(seed, "seed", 0))
     heard = n if n % 2 else n - 1
-    x = _different(lambda: rng.choice([-1.0, 1.0], (heard, 1)), integer(patterns, "patterns", 1), "patterns")
+    x = _different(
+        lambda: rng.choice([-1.0, 1.0], (heard, 1)), integer(patterns, "patterns", 1, MOST_PATTERNS), "patterns"
+    )
     x = np.concatenate([x, np.zeros((len(x), n - heard, 1))], axis=1)
     y = np.full(x.shape[:2], np.nan)
     y[:, -1] = np.sign(x.sum(axis=(1, 2)))
@@ -197,8 +202,10 @@ def sine_generation(
     n = horizon(T, len(nu)) - 1
     x, y = _silent(len(nu), n, len(nu))
     x[:, 0] = np.eye(len(nu))
-    times = list(range(1, n + 1)) if supervise is None else [integer(t, "supervise", 1, n) for t in supervise]
-    require(len(times) > 0, "supervise", "is empty", f"hidden times from 1 to {n}")
+    given, accepted = range(1, n + 1) if supervise is None else supervise, f"hidden times from 1 to {n}"
+    require_kind(given, "supervise", lambda these: hasattr(these, "__iter__"), accepted)
+    times = [integer(t, "supervise", 1, n) for t in given]
+    require(len(times) > 0, "supervise", "is empty", accepted)
     chosen = np.array(times)
     y[:, chosen - 1] = np.sin(2 * math.pi * nu[:, None] * chosen)
     return _problem(x, y, strength, label, options)
@@ -237,6 +244,7 @@ def from_data(
     squares = (patterns**2).sum(axis=-1)
     scale = math.sqrt(float(squares[squares > 0].mean()) / patterns.shape[-1]) if squares.any() else 1.0
     options |= {"x": patterns / scale, "y": _labels(y, classes, len(patterns), n, "y")}
+    require(x_test is not None or y_test is None, "y_test", "is given", "labels of x_test, which is missing")
     if x_test is not None:
         tested = real_array(x_test, "x_test")
         options["x_test"] = tested / scale

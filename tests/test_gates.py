@@ -19,12 +19,16 @@ from numerics import (
     Problem,
     cka,
     endpoint,
+    load,
     rotation_teacher,
+    save,
     scan,
     sequence,
     solve,
     solve_all,
     solve_endpoint_batch,
+    sweep,
+    tasks,
 )
 from numerics.checking.agreement import compare_means
 from numerics.endpoint_task.landscape import landscape, plane
@@ -34,7 +38,8 @@ from numerics.inputs.scalars import integer, real
 from numerics.linalg import alignment
 from numerics.nonlinear.search import lowest_state, state_near
 from numerics.sampling.plan import Plan
-from theory import critical_point
+from theory import coexistence, coherent_branch, critical_point
+from theory import critical_signal as exact_critical_signal
 
 
 class Quantity:
@@ -247,3 +252,42 @@ def test_finite_arrays():
 
 def test_a_cut_takes_exact_numbers():
     assert plane(4, sympy.S(20), [Fraction(1)], [sympy.S(1)]).shape == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("call", "line"),
+    [
+        (
+            lambda: tasks.from_data(np.ones((4, 3)), [0, 1, 0, 1], 4, y_test=[1]),
+            "y_test: is given; accepted: labels",
+        ),
+        (lambda: tasks.sine_generation(supervise=3), "supervise: is of type int; accepted: hidden times from 1 to 7"),
+        (lambda: tasks.flip_flop(patterns=10**30), "patterns: is 1000.*; accepted: an integer from 1 to 10000"),
+        (lambda: sweep(endpoint, [1.0], "points"), "axes: is of type list; accepted: values by argument name"),
+        (lambda: sweep(endpoint, {}, "points"), "axes: is empty; accepted: at least one argument"),
+        (lambda: sweep(endpoint, {"T": 3}, "points"), "axes: T: is of type int; accepted: a sequence of values"),
+        (lambda: sweep(endpoint, {"T": [3]}, 5), "directory: is of type int; accepted: a path"),
+        (lambda: save(endpoint(3, 1.0), None), "path: is of type NoneType; accepted: a path"),
+        (lambda: save(3, "x.npz"), "result: is of type int; accepted: Agreement, "),
+        (lambda: load(b"x.npz"), "path: is of type bytes; accepted: a path"),
+        (lambda: solve(endpoint(3, 1.0)).plot(ax="x"), "ax: is of type str; accepted: matplotlib axes"),
+        (
+            lambda: solve(endpoint(3, 1.0), progress="x"),
+            "progress: is of type str; accepted: True, False or",
+        ),
+        (lambda: endpoint(3, 1.0, activation=np.zeros((2, 3))), r"activation: is array\(.*\); accepted: linear"),
+        (lambda: critical_point(4, None), "kappa: is None; accepted: an exact number"),
+        (lambda: critical_point(4, object()), "kappa: is <object.*; accepted: an exact number"),
+        (lambda: coherent_branch(1, 2), "rho: is 2; accepted: an exact number above 0, at most 1"),
+        (lambda: coherent_branch(1, 0.5), "rho: is 0.5; accepted: an exact number above 0, at most 1"),
+        (lambda: exact_critical_signal(3), "T: is 3; accepted: an integer ≥ 4"),
+        (lambda: exact_critical_signal(4, -1), "kappa: is -1; accepted: an exact number"),
+        (lambda: coexistence(6, 1, digits=0), "digits: is 0; accepted: an integer ≥ 1"),
+    ],
+)
+def test_what_is_of_no_use_is_told_in_one_line(call, line, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=f"^{line}.*$") as refused:
+        call()
+    assert "\n" not in str(refused.value)
+    assert not list(tmp_path.iterdir())

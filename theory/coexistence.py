@@ -21,7 +21,7 @@ from sympy import Expr
 from theory.critical_point import critical_point
 from theory.display import Equations, Typeset
 from theory.incoherent import critical_ratio
-from theory.kernel import require_horizon, require_noise
+from theory.kernel import require_digits, require_horizon, require_noise
 from theory.typesetting import Row, over_times
 
 #: Step of the continuation, in the order parameter over its scale √(h_n h_{n-1}) at the critical point.
@@ -231,6 +231,7 @@ def coexistence(T: int, kappa: Expr, digits: int = 30) -> Coexistence:
         ValueError: if the branch leaves continuously at this T and κ, for T < 4, an inexact, negative or symbolic κ.
         ArithmeticError: if the branch is lost before both points are bracketed.
     """
+    require_digits(digits)
     require_horizon(T, 4)
     noise = require_noise(kappa, number=True)
     point = critical_point(T, noise)

@@ -40,7 +40,7 @@ from sympy import (
 
 from theory import symbols
 from theory.display import Equations, Typeset
-from theory.kernel import require_noise
+from theory.kernel import exact, require_noise
 from theory.typesetting import Row, over_times
 
 #: Index of the last output, and number of hidden times.
@@ -118,14 +118,17 @@ def coherent_branch(kappa: Expr = symbols.kappa, rho: Expr = Integer(1)) -> Cohe
         rho: an exact number, or the symbol; 1, the RNN, unless given.
 
     Raises:
-        ValueError: for an inexact or negative κ.
+        ValueError: for an inexact or negative κ, or another ρ.
 
     Example:
         >>> from theory import coherent_branch
         >>> coherent_branch(1).signal
         (4*s*(s - 1)**2 + 1)**2/(4*s*(s - 1))
     """
-    s, noise = symbols.s, require_noise(kappa)
+    s, noise, correlation = symbols.s, require_noise(kappa), exact(rho)
+    if correlation is None or not (correlation.free_symbols or 0 < correlation <= 1):
+        raise ValueError(f"rho: is {rho}; accepted: an exact number above 0, at most 1, or the symbol rho")
+    rho = correlation
     start, scale = (1 + rho) / rho, (1 + rho) ** 2
     last, drive = scale * s * (s - 1) ** 2, scale * s * (s - 1)
     order_parameter = sqrt((1 + rho) * s * (s - 1) * (s - start))

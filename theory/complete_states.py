@@ -51,7 +51,7 @@ from theory.coherent_branch import HORIZON, coherent_branch
 from theory.coherent_elimination import assert_elimination
 from theory.free_energy import UNITS, endpoint_free_energy
 from theory.incoherent import incoherent_branch
-from theory.kernel import require_architecture, require_horizon
+from theory.kernel import require_architecture, require_digits, require_horizon
 from theory.real_roots import real_roots
 
 INCOHERENT, COHERENT = "incoherent", "coherent"
@@ -94,6 +94,7 @@ def complete_states(
     Raises:
         ValueError: one line, for anything else.
     """
+    require_digits(digits)
     require_horizon(T, 3)
     require_architecture(arch)
     if arch == "rnn" and T > 4:

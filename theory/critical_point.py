@@ -121,9 +121,16 @@ def leading_powers(
 
 
 def critical_signal(T: int | Symbol, kappa: Expr = symbols.kappa) -> Expr:
-    """``λ_c = (r_c^n + κ)²/((T-3) r_c^n)``, ``n = T - 1``."""
+    """``λ_c = (r_c^n + κ)²/((T-3) r_c^n)``, ``n = T - 1``; SymPy expressions are taken as they are.
+
+    Raises:
+        ValueError: one line, for T < 4, or for an inexact or negative κ.
+    """
+    if not isinstance(T, Expr):
+        require_horizon(T, 4)
+    noise = kappa if isinstance(kappa, Expr) else require_noise(kappa)
     growth = critical_ratio(T) ** (T - 1)
-    return growth * (1 + kappa / growth) ** 2 / (T - 3)
+    return growth * (1 + noise / growth) ** 2 / (T - 3)
 
 
 def continuity(T: int | Symbol, kappa: Expr = symbols.kappa) -> Expr:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sympy import Expr, Float, ImmutableMatrix, Integer, Symbol, diag, sympify, zeros
+from sympy import Expr, Float, ImmutableMatrix, Integer, Symbol, SympifyError, diag, sympify, zeros
 
 from theory import symbols
 
@@ -33,13 +33,29 @@ def require_noise(kappa: Any, *, number: bool = False) -> Expr:
     Raises:
         ValueError: one line, for anything else; floating-point numbers are not exact.
     """
-    value = sympify(kappa)
+    value = exact(kappa)
     if value == symbols.kappa and not number:
         return value
-    if not value.is_number or value.has(Float) or not value.is_nonnegative or not value.is_finite:
+    if value is None or not value.is_nonnegative or value.free_symbols:
         accepted = "an exact number ≥ 0 such as 1/2" + ("" if number else ", or the symbol kappa")
         raise ValueError(f"kappa: is {'symbolic' if value == symbols.kappa else kappa}; accepted: {accepted}")
     return value
+
+
+def exact(value: Any) -> Expr | None:
+    """A finite exact number or an expression of symbols as SymPy has it; None for anything else."""
+    try:
+        found = sympify(value)
+    except (SympifyError, TypeError, AttributeError):
+        return None
+    known = isinstance(found, Expr) and not found.has(Float) and (found.free_symbols or found.is_finite)
+    return found if known else None
+
+
+def require_digits(digits: int) -> None:
+    """Refuse digits that are no integer ≥ 1 with a ValueError of one line."""
+    if isinstance(digits, bool) or not isinstance(digits, int) or digits < 1:
+        raise ValueError(f"digits: is {digits!r}; accepted: an integer ≥ 1")
 
 
 def hidden_times(T: int | Symbol) -> Expr:

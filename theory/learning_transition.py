@@ -32,7 +32,7 @@ from sympy import Expr, Integer, Symbol, root
 from theory import symbols
 from theory.bracketing import bracketed_root
 from theory.display import Equations, Typeset
-from theory.kernel import require_horizon, require_noise
+from theory.kernel import require_digits, require_horizon, require_noise
 from theory.learning_onset import onset_noise, onset_ratio
 from theory.typesetting import Row
 
@@ -98,6 +98,7 @@ def learning_transition(T: int, kappa: Expr, digits: int = 40) -> LearningTransi
     Raises:
         ValueError: one line, for T < 3, or an inexact, negative or symbolic κ.
     """
+    require_digits(digits)
     require_horizon(T, 3)
     noise = require_noise(kappa, number=True)
     if not (noise - onset_noise(T)).is_positive:

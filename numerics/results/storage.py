@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numerics.errors import InputError
-from numerics.files import refused_if_unwritable, write_bytes
+from numerics.files import given_path, refused_if_unwritable, write_bytes
 from numerics.inputs.activation import Activation, activation_of, named, not_stored
 from numerics.inputs.problem_file import UNREADABLE
 
@@ -90,6 +90,9 @@ def save(result: Any, path: str | Path) -> Path:
     Raises:
         InputError: it is of no kind that can be saved, or the file cannot be written.
     """
+    file = given_path(path, "path")
+    if not is_dataclass(result):
+        raise InputError(f"result: is of type {type(result).__name__}; accepted: {', '.join(KINDS)}")
     arrays: dict[str, NDArray[Any]] = {}
     content = _packed(result, arrays)
     header = {"format": FORMAT, "digest": _digest(content, arrays), "content": content}
@@ -101,8 +104,8 @@ def save(result: Any, path: str | Path) -> Path:
         **arrays,
     )
     with refused_if_unwritable(f"{path}:", "a path for a file"):
-        write_bytes(Path(path), [buffer.getbuffer()])
-    return Path(path)
+        write_bytes(file, [buffer.getbuffer()])
+    return file
 
 
 def load(path: str | Path, *, activation: Any = None) -> Any:
@@ -126,8 +129,9 @@ def load(path: str | Path, *, activation: Any = None) -> Any:
         >>> bool((again.kernel == state.kernel).all())
         True
     """
+    found = given_path(path, "path")
     try:
-        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        with found.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         header = json.loads(arrays.pop("header").tobytes())
         if header["format"] != FORMAT:
