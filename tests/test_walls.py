@@ -1,14 +1,17 @@
-"""The wall around the simulator is complete, and no imports of numerics go in a circle."""
+"""The wall around the simulator is complete; no imports of numerics go in a circle; a constant has one home."""
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections import defaultdict
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import grimp
 
 ROOT = Path(__file__).parents[1]
+IMPORTS = re.compile(r"^ *from ((?:theory|numerics)\.[\w.]+) import (\([^)]*\)|.*)$", re.M)
 
 
 def test_the_simulators_wall_names_every_module_of_numerics():
@@ -49,3 +52,14 @@ def test_no_imports_go_in_a_circle():
     imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
     assert len(imports) > 100
     TopologicalSorter(imports).prepare()  # raises CycleError, which names the circle
+
+
+def test_a_constant_that_is_imported_has_a_name_of_its_own():
+    homes = defaultdict(set)
+    for package in ("theory", "numerics", "derivations"):
+        for path in (ROOT / package).rglob("*.py"):
+            for module, names in IMPORTS.findall(path.read_text(encoding="utf-8")):
+                for name in re.findall(r"\b[A-Z][A-Z_0-9]*\b", names):
+                    homes[name].add(module)
+    assert len(homes) > 50
+    assert {name: modules for name, modules in homes.items() if len(modules) > 1} == {}
