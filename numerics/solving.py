@@ -82,7 +82,8 @@ def solve(
     """
     with watched(progress, SOLVING) as told:
         if is_linear(problem, engine, checkpoint):
-            return linear.lowest_state(problem, tolerance=STATE_TOLERANCE if tolerance is None else tolerance)
+            accepted = STATE_TOLERANCE if tolerance is None else tolerance
+            return linear.lowest_state(problem, tolerance=accepted, progress=_named(told))
         from numerics.nonlinear import search as nonlinear  # slow to load
 
         with _kept("lowest_state", problem, checkpoint, tolerance, engine):
@@ -151,7 +152,7 @@ def state_near(
 
 
 def _named(told: Progress) -> Progress:
-    """What a nonlinear search tells, as a part of the whole work."""
+    """What a search tells, as a part of the whole work."""
     return lambda doing, done, total: told(f"{SOLVING}: {doing}", done, total)
 
 

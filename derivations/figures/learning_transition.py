@@ -27,8 +27,9 @@ from numerics.checking.check import STAYS
 from numerics.checking.kernels import compare_phase, compare_visits
 from numerics.checking.regions import distances
 from numerics.checking.weights import phases
-from numerics.linear import search, trust_region
+from numerics.linear import trust_region
 from numerics.linear.functional import kernel_functional
+from numerics.linear.states import solution_of
 from numerics.predictors.output_shift import output_shift
 from numerics.progress import Progress
 from numerics.sampling import GaussianLaw
@@ -131,7 +132,7 @@ def minima(found: Scan, signal: float) -> dict[str, Solution]:
             continue
         nearest_place = there[np.argmin(np.abs(found.value[there] - signal))]
         stop = trust_region.minimise(functional.at(branch.kernel[nearest_place]), tolerance=1e-10)
-        state = search.solution_of(problem(found.problem.arch, signal), stop)
+        state = solution_of(problem(found.problem.arch, signal), stop)
         if state.stable and state.converged:
             states[side(state)] = state
     return states
@@ -175,7 +176,7 @@ def network(settings: Mapping[str, Any]) -> dict[str, Any]:
     task, width = problem(settings["arch"], settings["signal"]), settings["width"]
     functional = kernel_functional(task)
     states = [
-        search.solution_of(task, trust_region.minimise(functional.at(np.array(kernel)), tolerance=1e-10))
+        solution_of(task, trust_region.minimise(functional.at(np.array(kernel)), tolerance=1e-10))
         for kernel in settings["minima"]
     ]
     found = phases(states, width)

@@ -20,6 +20,7 @@ from numerics.linear import search, trust_region
 from numerics.linear.functional import KernelPoint, kernel_functional
 from numerics.linear.images import is_new, number_of_images
 from numerics.linear.solution import linear_state
+from numerics.linear.states import solution_of, with_minima_counted
 from numerics.results.solution import Solution
 from numerics.results.solutions import Solutions
 from numerics.threads import one_thread
@@ -51,8 +52,8 @@ def all_states(problem: Problem, *, tolerance: float = 1e-10) -> Solutions:
         stop = trust_region.newton(functional.at(state.H), tolerance=tolerance)
         if stop.converged and is_new(stop.point, known):
             known.append(stop.point)
-            found.append(search.solution_of(problem, stop))
-    states = search.with_minima_counted(found)
+            found.append(solution_of(problem, stop))
+    states = with_minima_counted(found)
     return Solutions(states, index_sum(states))
 
 

@@ -9,9 +9,9 @@ that have nothing in common, and F on them (``grouped``, ``separate``); ``recurs
 
 Search: ``search`` is the way to the lowest state and to all; ``starts``, where it begins on the learnt side;
 ``descent``, cheap, over ``relative_factors`` (``carrying`` makes kernels of them); ``trust_region``, Newton from one
-start, by ``steps`` as matrices or arrows, with ``krylov`` for large kernels; ``saddles`` between minima; ``neutral``,
-manifolds of minima; ``solution``, a state. Many at once: ``batch``, problems of any kind that differ in numbers;
-``newton``, small lowered problems.
+start, by ``steps`` as matrices or arrows, with ``krylov`` for large kernels; ``modes``, their smallest curvature;
+``saddles`` between minima; ``neutral``, manifolds of minima; ``solution``, a state, made by ``states``. Many at once:
+``batch``, problems of any kind that differ in numbers; ``newton``, small lowered problems.
 
 Symmetries: ``actions``, what signs do to kernels; ``images``, what they make of a state, and whether two states are
 one; ``lag_classes``, phases of W, and the classes of lags into which they split the Hessian.

@@ -73,6 +73,12 @@ class Groups:
         return tuple(np.concatenate([self.shared, own]) for own in self.own)
 
     @cached_property
+    def is_cyclic(self) -> bool:
+        """Whether a group drives one before it, or itself: one way through the groups is then no recursion in time."""
+        targets = [drive.target for drive in self.drives]
+        return any(drive.source in targets[k:] for k, drive in enumerate(self.drives))
+
+    @cached_property
     def _places(self) -> tuple[tuple[slice, int], ...]:
         """Numbers and side of each clique."""
         ends = np.cumsum([len(rows) ** 2 for rows in self.cliques])

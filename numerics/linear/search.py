@@ -10,7 +10,7 @@ met; for one pattern and small T ``theory.complete_states`` does, and the search
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -23,7 +23,6 @@ from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import positive
 from numerics.linalg import FloatArray, from_vector
 from numerics.linear import starts, steps, trust_region
-from numerics.linear.actions import acted, action
 from numerics.linear.descent import SAME_FREE_ENERGY, descend
 from numerics.linear.functional import KernelFunctional, KernelPoint, kernel_functional
 from numerics.linear.images import is_new, turned, turns
@@ -31,10 +30,10 @@ from numerics.linear.lag_classes import classes_of, common_lag, phase_signs
 from numerics.linear.neutral import is_neutral
 from numerics.linear.saddles import saddles_between
 from numerics.linear.solution import LinearSolution
+from numerics.linear.states import solution_of, with_minima_counted
 from numerics.linear.trust_region import STATE_TOLERANCE, Stop
-from numerics.results.readout import mean_outputs
-from numerics.results.solution import COHERENCE_TOLERANCE, LOOK_FURTHER, coherence_beyond
-from numerics.symmetry.gauge import gauge_signs, reversed_times
+from numerics.progress import Progress, Told
+from numerics.results.solution import LOOK_FURTHER
 from numerics.threads import one_thread
 
 #: The Hessian has eigenvalues of order one in the natural metric; below this it is unstable.
@@ -47,36 +46,41 @@ NEGLIGIBLE = 0.1
 #: The same where times are independent of each other: on the diagonal branch the state that has learnt the labels is
 #: the lower one only from an energy of 4.1/n on, more for few times (docs/theory.md section 14).
 NEGLIGIBLE_INDEPENDENT = 1.0
-#: Largest kernel for which learnt states of other kinds are sought where all labels are learnt.
+#: Largest kernel for which every start is followed to its minimum: of larger ones, those that end lowest.
 LARGEST_SEARCHED = 60
+#: Largest kernel of which descents are made in relative factors, and learnt states of other kinds are sought where all
+#: labels are learnt.
+LARGEST_DESCENDED = 1000
 #: Labels are enlarged by these factors to find states that the weaker labels do not lead to by themselves.
 AMPLIFICATIONS = (1.5, 4.0)
 #: Steps of the trust region before a descent in relative factors is tried.
 FEW_STEPS = 20
 #: Tolerance and steps of the exploration at enlarged labels; a state that needs more is left out there.
 EXPLORE, EXPLORE_STEPS = 1e-6, 100
-#: What a status says where the smallest curvature was not found.
-UNKNOWN = f" Its stability is not known: no smallest eigenvalue in {trust_region.MODE_STEPS} steps."
-#: What it says of a state along whose neutral modes F is constant.
-MANIFOLD = (
-    " It is one of a manifold of states with this free energy (equal orthogonal outputs): stable, but neutral along it."
-)
 #: Most descents of one search, steps of each, and images of a minimum that they may end at.
 MOST_DESCENTS, MOST_STEPS, MOST_IMAGES = 300, 1000, 8
 
 
 @one_thread
-def lowest_state(problem: Problem, *, tolerance: float = STATE_TOLERANCE) -> LinearSolution:
+def lowest_state(
+    problem: Problem, *, tolerance: float = STATE_TOLERANCE, progress: Progress | None = None
+) -> LinearSolution:
     """The stationary state of lowest free energy among those that a search finds, a minimum.
 
     The search starts from the random network's kernel and leaves unstable states along their unstable modes. It also
     starts from kernels that fit the labels (docs/theory.md section 14): where the state found has not learnt them, and
-    where times share weights, as these may learn in another way. `Solution.minima` says how many minima were compared.
+    where times share weights, as these may learn in another way. `Solution.minima` says how many minima were compared;
+    of kernels of more than 60 rows, those that are lower than what was found before.
+
+    Args:
+        problem: what is solved.
+        tolerance: of a state.
+        progress: is told how far the search is.
 
     Raises:
         InputError: the activation is not linear, or the inputs cannot carry the labels.
     """
-    search = _Search(_functional(problem), positive(tolerance, "tolerance"), whole=False)
+    search = _Search(_functional(problem), positive(tolerance, "tolerance"), whole=False, told=Told(progress))
     search.run()
     # a state whose stability could not be told (NaN) is still an answer; it is not reported as stable
     candidates = [found for found in search.found if not found.smallest < UNSTABLE]
@@ -139,20 +143,6 @@ def state_near(problem: Problem, trajectories: FloatArray, *, tolerance: float =
     return solution_of(problem, _Search(functional, tolerance, whole=False).minimised(start, ()))
 
 
-def with_minima_counted(solutions: Iterable[LinearSolution]) -> tuple[LinearSolution, ...]:
-    """States of one problem in order of free energy, each told how many minima there are and where the next lies."""
-    ordered = sorted(solutions, key=lambda solution: solution.free_energy)
-    minima = [solution.free_energy for solution in ordered if solution.stable and solution.converged]
-    return tuple(
-        replace(
-            solution,
-            minima=len(minima),
-            next_free_energy=next((energy for energy in minima if energy > solution.free_energy), None),
-        )
-        for solution in ordered
-    )
-
-
 def _functional(problem: Problem) -> KernelFunctional:
     if problem.activation.name != "linear":
         raise InputError(f"activation: is {problem.activation.name!r}; accepted: linear (numerics.solve takes any)")
@@ -185,7 +175,9 @@ class _Search:
         tolerance: of a state.
         whole: whether states that are unstable, or not the lowest, are looked for as carefully as the lowest.
         enlarged: whether states are followed down from enlarged labels too.
+        told: how far the search is.
         found: the states; the first keeps the symmetries of the random network's kernel.
+        waiting: starts beside unstable states of large kernels, where only the lowest end is followed to its minimum.
         descents: so far.
     """
 
@@ -193,7 +185,9 @@ class _Search:
     tolerance: float
     whole: bool
     enlarged: bool = False
+    told: Told = field(default_factory=Told)
     found: list[_Found] = field(default_factory=list)
+    waiting: list[FloatArray] = field(default_factory=list)
     descents: int = 0
 
     @property
@@ -207,25 +201,47 @@ class _Search:
         """Look from the random network's side, and where that may not be all, from the learnt side."""
         functional = self.functional
         prior = functional.prior_kernel()
-        signs = list(phase_signs(functional).values())
-        self.descend(functional.at(prior), signs)
+        self.told("from the random network")
+        self.descend(functional.at(prior), list(phase_signs(functional).values()))
         if self.enlarged:
             for H in _amplified_states(functional):
                 self.descend(functional.at(H))
         best = min((found.stop.point for found in self.found), key=lambda point: point.free_energy)
         independent = functional.space.is_independent
         negligible = (NEGLIGIBLE_INDEPENDENT if independent else NEGLIGIBLE) / functional.space.n
-        if best.free_energy - functional.unexplained_energy < negligible:
-            return
-        unlearnt = starts.unlearnt_energy(best) > negligible
-        shared = not independent and functional.dimension <= LARGEST_SEARCHED
-        if unlearnt or shared:
-            kernels = list(starts.kernels(functional, groups=unlearnt or self.whole))
-            for start, (end, free_energy) in zip(kernels, self.nearer(kernels), strict=True):
-                if self.whole or not self.is_known(free_energy):
-                    point = self._point(end) or self._point(start)
-                    if point is not None:
-                        self.descend(point)
+        kernels: list[FloatArray] = []
+        if best.free_energy - functional.unexplained_energy >= negligible:
+            unlearnt = starts.unlearnt_energy(best) > negligible
+            if unlearnt or (not independent and functional.dimension <= LARGEST_DESCENDED):
+                kernels = list(starts.kernels(functional, groups=unlearnt or self.whole))
+        self.descend_from(kernels)
+        self.leave_unstable()
+
+    def leave_unstable(self) -> None:
+        """Descend from what waits beside unstable states."""
+        while self.waiting and self.descents < MOST_DESCENTS:
+            self.descend_from([self.waiting.pop()])
+
+    def descend_from(self, kernels: list[FloatArray]) -> None:
+        """Descend in relative factors from each, and go on to the minima of those that end at new ones."""
+        self.told("descents from other starts")
+        ends = self.nearer(kernels)
+        order = sorted(range(len(ends)), key=lambda k: ends[k][1]) if self.is_large else range(len(ends))
+        self.told("minima beside their ends")
+        for number, k in enumerate(order):
+            self.told.part(number, len(ends))
+            end, free_energy = ends[k]
+            if self.whole or not self.is_known(free_energy):
+                point = self._point(end) or self._point(kernels[k])
+                if point is not None:
+                    self.descend(point)
+
+    @cached_property
+    def is_large(self) -> bool:
+        """Whether only the lowest ends are followed to their minima: many may be that differ by the angle by which a
+        direction turns at each step, with next to no curvature between them."""
+        independent, m = self.functional.space.is_independent, self.functional.dimension
+        return not independent and LARGEST_SEARCHED < m <= LARGEST_DESCENDED
 
     def _point(self, H: FloatArray) -> KernelPoint | None:
         """None beyond double precision."""
@@ -235,10 +251,11 @@ class _Search:
         return None
 
     def is_known(self, free_energy: float) -> bool:
-        """Whether a state of this F is known: then the descent has found that one, or one as low."""
+        """Whether a state of this F is known: then the descent has found that one, or one as low; of large kernels, a
+        lower one too."""
         near = SAME_FREE_ENERGY * (1.0 + abs(free_energy))
-        known = (found.stop for found in self.found if found.stop.converged)
-        return any(abs(stop.point.free_energy - free_energy) < near for stop in known)
+        above = [free_energy - found.stop.point.free_energy for found in self.found if found.stop.converged]
+        return any(difference > -near if self.is_large else abs(difference) < near for difference in above)
 
     def is_on_manifold(self, stop: Stop) -> bool:
         """Whether a minimum is one of a manifold of which another has been met already."""
@@ -249,18 +266,31 @@ class _Search:
     def nearer(self, kernels: list[FloatArray]) -> list[tuple[FloatArray, float]]:
         """Where descents in relative factors end, from which the trust region needs few steps, and F there; the kernels
         themselves, and NaN, where they are too large for it."""
-        if self.functional.dimension > LARGEST_SEARCHED:
+        if self.functional.dimension > LARGEST_SEARCHED and not self.is_large:
             return [(H, math.nan) for H in kernels]
         minima = [found.stop.point.free_energy for found in self.found if found.smallest > 0 and not self.whole]
-        return descend(self.functional, kernels, known=minima)
+        if not self.is_large:
+            return descend(self.functional, kernels, known=minima)
+        ends = []
+        for number, H in enumerate(kernels):
+            self.told.part(number, len(kernels))
+            ends += descend(self.functional, [H], known=minima)
+        return ends
 
     def minimised(self, start: KernelPoint, signs: Sequence[FloatArray]) -> Stop:
         """The end of the trust region; where it does not end soon, a descent in relative factors comes between."""
         most = EXPLORE_STEPS if self.tolerance >= EXPLORE else MOST_STEPS
-        few = most if self.functional.dimension > LARGEST_SEARCHED else FEW_STEPS
+        few = FEW_STEPS if self.functional.dimension <= LARGEST_SEARCHED or self.is_large else most
         known = [basin for found in self.found if found.smallest > 0 for basin in found.basins]
         near = 0.0 if self.whole else trust_region.NEAR_STATE
-        minimise = partial(trust_region.minimise, tolerance=self.tolerance, signs=signs, known=known, near=near)
+        minimise = partial(
+            trust_region.minimise,
+            tolerance=self.tolerance,
+            signs=signs,
+            known=known,
+            near=near,
+            told=self.told.falling(self.tolerance),
+        )
         stop = minimise(start, max_iterations=few)
         if stop.converged or few == most:
             return stop
@@ -293,9 +323,13 @@ class _Search:
             self.found.append(_Found(stop, float(values[0]), is_neutral(stop.point, float(values[0]), modes[0])))
             for value, mode in zip(values[kept], modes[kept], strict=True):
                 if value < UNSTABLE:
-                    queue.append(stop.point.move(PERTURBATION * mode))
+                    beside = [stop.point.move(PERTURBATION * mode)]
                     if not turns(stop.point, mode):
-                        queue.append(stop.point.move(-PERTURBATION * mode))
+                        beside.append(stop.point.move(-PERTURBATION * mode))
+                    if self.is_large:
+                        self.waiting += [point.H for point in beside]
+                    else:
+                        queue += beside
 
 
 def _amplified_states(functional: KernelFunctional) -> Iterator[FloatArray]:
@@ -326,6 +360,7 @@ def minima_from_prior(functional: KernelFunctional) -> list[KernelPoint]:
 def _stable(functional: KernelFunctional, tolerance: float) -> list[_Found]:
     search = _Search(functional, tolerance, whole=True)
     search.descend(functional.at(functional.prior_kernel()))
+    search.leave_unstable()
     return [found for found in search.found if found.stop.converged and not found.smallest < UNSTABLE]
 
 
@@ -351,46 +386,3 @@ def _of_longer_periods(functional: KernelFunctional, tolerance: float) -> Iterat
             kept = [np.where(times % lag == residue, -1.0, 1.0) for residue in range(lag)]
             for length in (PERTURBATION, -PERTURBATION):
                 yield trust_region.minimise(point.move(length * mode), tolerance=tolerance, signs=kept)
-
-
-def solution_of(problem: Problem, stop: Stop, *, curvature: tuple[float, bool] | None = None) -> LinearSolution:
-    """The state in which a minimisation ended, in the sign of ``numerics.symmetry.gauge``.
-
-    Args:
-        problem: what was solved.
-        stop: the end.
-        curvature: the Hessian's smallest eigenvalue there, and whether its mode is neutral, where they are known.
-    """
-    point = stop.point
-    functional = point.functional
-    space = functional.space
-    if curvature is None:
-        values, modes = trust_region.smallest_modes(point, count=1)
-        curvature = float(values[0]), is_neutral(point, float(values[0]), modes[0])
-    smallest, neutral = curvature
-    reduced = point.H
-    kernel = space.expand(reduced)
-    signs = gauge_signs(problem, kernel, odd=True)
-    if (signs < 0).any():
-        reduced = acted(action(signs.reshape(problem.n, -1), space), reduced)
-        kernel = space.expand(reduced)
-    prior = space.expand(functional.prior_kernel())
-    coherent = coherence_beyond(kernel, prior, problem.P) > COHERENCE_TOLERANCE
-    solution = LinearSolution(
-        problem=problem,
-        kernel=kernel,
-        free_energy=point.free_energy,
-        energy=point.energy,
-        entropy=point.entropy,
-        residual=point.residual,
-        converged=stop.converged,
-        status=stop.status
-        + (UNKNOWN if stop.converged and math.isnan(smallest) else "")
-        + (MANIFOLD if stop.converged and neutral else ""),
-        stable=smallest > 0 or (stop.converged and neutral),
-        hessian_smallest=smallest,
-        branch="coherent" if coherent else "incoherent",
-        iterations=stop.iterations,
-        reduced=np.array(reduced),
-    )
-    return replace(solution, sign_arbitrary=reversed_times(problem, mean_outputs(solution), odd=True))

@@ -25,8 +25,8 @@ ANGLES = (0.0, 1 / 2, 1 / 3, 2 / 3, 1 / 4, 3 / 4)
 FEW_ANGLES = (0.0, 1 / 2, 1 / 3)
 #: Most groups of supervised times, or of single labels, and random kernels.
 MOST_GROUPS, RANDOM, FEW_RANDOM = 7, 12, 8
-#: Smallest growth of a variance per step that a start has.
-LEAST_GAIN = 1.5
+#: Smallest growth of a variance per step that a start has, and over all steps, where these are many.
+LEAST_GAIN, LEAST_GROWTH = 1.5, 100.0
 
 
 def unlearnt_energy(point: KernelPoint) -> float:
@@ -74,11 +74,11 @@ def kernels(functional: KernelFunctional, *, groups: bool) -> Iterator[FloatArra
         yield fresh_directions(functional, prior, subset)
         for angle in (ANGLES if number == 0 else FEW_ANGLES) if tied else ():
             yield one_direction(functional, prior, subset, np.pi * angle)
-    rng = np.random.default_rng(0)
-    largest = max((_gain(functional, prior, message, 1) for message in whole), default=LEAST_GAIN)
+    rng, least = np.random.default_rng(0), _least_gain(functional.space.n)
+    largest = max((_gain(functional, prior, message, 1) for message in whole), default=least)
     for _ in range(RANDOM if groups else min(FEW_RANDOM, functional.dimension)):
         # of every size, from little growth to that which fits the labels
-        yield _random(functional, LEAST_GAIN * (largest / LEAST_GAIN) ** rng.random(), rng)
+        yield _random(functional, least * (largest / least) ** rng.random(), rng)
 
 
 def _random(functional: KernelFunctional, x: float, rng: np.random.Generator) -> FloatArray:
@@ -131,8 +131,13 @@ def _orthogonal(labels: FloatArray) -> list[FloatArray]:
 
 def _moved_back(functional: KernelFunctional, row: FloatArray) -> FloatArray:
     """The covector at the time before that gives a variance along ρ by W: the leading one of the adjoint of ρρᵀ."""
-    values, vectors = np.linalg.eigh(functional.space.shifted_back(np.outer(row, row)))
-    return np.sqrt(max(values[-1], 0.0)) * vectors[:, -1] if values[-1] > 1e-12 * (row @ row) else np.zeros_like(row)
+    adjoint, found = functional.space.shifted_back(np.outer(row, row)), np.zeros_like(row)
+    met = np.flatnonzero(adjoint.any(axis=0))  # few of many times
+    if met.size:
+        values, vectors = np.linalg.eigh(adjoint[np.ix_(met, met)])
+        if values[-1] > 1e-12 * (row @ row):
+            found[met] = np.sqrt(values[-1]) * vectors[:, -1]
+    return found
 
 
 def gain(signal: float, noise: float, steps: int, copies: int) -> float | None:
@@ -163,8 +168,10 @@ def fresh_directions(functional: KernelFunctional, prior: FloatArray, subset: tu
         H = functional.covariance(H)
         for x, message in zip(gains, subset, strict=True):
             for row in message.rows:
-                lift = H @ row
-                H = H + (x - 1) * np.outer(lift, lift) / (row @ lift)
+                read = np.flatnonzero(row)
+                lift = H[:, read] @ row[read]
+                met = np.flatnonzero(lift)  # one time of many where the random network correlates none
+                H[np.ix_(met, met)] += (x - 1) * np.outer(lift[met], lift[met]) / (row @ lift)
     return symmetric(H)
 
 
@@ -190,4 +197,9 @@ def _gain(functional: KernelFunctional, prior: FloatArray, message: Message, cop
     variance = functional.v * float(message.rows[-1] @ prior @ message.rows[-1])
     noise = functional.kappa / variance
     x = gain(message.size**2 / variance, noise, message.steps, copies)
-    return float(max(noise ** (1 / message.steps), LEAST_GAIN, x or 0.0))
+    return float(max(noise ** (1 / message.steps), _least_gain(message.steps), x or 0.0))
+
+
+def _least_gain(steps: int) -> float:
+    """The smallest growth of a variance per step that a start of so many steps has."""
+    return float(min(LEAST_GAIN, LEAST_GROWTH ** (1 / steps)))

@@ -45,7 +45,7 @@ def step_of(point: AnyPoint, z: FloatArray) -> FloatArray:
 def prepared(point: KernelPoint) -> AnyPoint:
     """An arrow where groups of times are independent, and the kernel is large enough for that to pay."""
     groups = groups_of(point.functional) if point.functional.dimension > DENSE_STEPS else None
-    return point if groups is None else GroupedPoint.of(groups, point.H)
+    return point if groups is None or groups.is_cyclic else GroupedPoint.of(groups, point.H)
 
 
 def whole(point: AnyPoint) -> KernelPoint:

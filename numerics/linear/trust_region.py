@@ -10,7 +10,7 @@ the iterations the same.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -23,10 +23,9 @@ from numerics.linalg import (
     norm,
     smallest_eigenpairs,
     solve_factored,
-    symmetric,
     to_vector,
 )
-from numerics.linear import separate, steps
+from numerics.linear import modes, separate, steps
 from numerics.linear.descent import SAME_FREE_ENERGY
 from numerics.linear.functional import KernelPoint
 from numerics.linear.grouped import GroupedPoint
@@ -40,8 +39,6 @@ DENSE_MODES = 40
 NEAR_STATE = 0.1
 #: Smallest eigenvalue of the Hessian across independent groups of times.
 ACROSS = 0.5
-#: Directions from which the smallest mode is sought, most of a basis, steps, and the residual at which it ends.
-MODES, LARGEST_BASIS, MODE_STEPS, MODE_TOLERANCE = 3, 40, 300, 1e-4
 #: Trust radius: a factor e in the kernel at first, e³ at most.
 FIRST_RADIUS, LARGEST_RADIUS = 1.0, 3.0
 
@@ -108,6 +105,7 @@ def minimise(
     signs: Sequence[FloatArray] = (),
     known: Sequence[Basin] = (),
     near: float = NEAR_STATE,
+    told: Callable[[float], None] | None = None,
 ) -> Stop:
     """Go down in F from ``point`` until the relative residual is at most ``tolerance``.
 
@@ -121,11 +119,14 @@ def minimise(
         signs: diagonal symmetries of F that every point shall keep exactly, where rounding would break them.
         known: minima; a descent that comes close to one ends there.
         near: how close where F is the same: 0 where states are told apart that differ little.
+        told: the residual of every step.
     """
     at = steps.prepared(point)
     subproblem = _exact_step if steps.size(at) <= DENSE_STEPS * (DENSE_STEPS + 1) // 2 else _truncated_step
     radius, products, stalled = FIRST_RADIUS, 0, 0
     for iteration in range(max_iterations):
+        if told is not None:
+            told(at.residual)
         for basin in known if stalled == 0 else ():
             if basin.holds(at, near):
                 return basin.stop
@@ -186,8 +187,8 @@ def newton(point: KernelPoint, *, tolerance: float = STATE_TOLERANCE, max_iterat
 def smallest_modes(point: KernelPoint, count: int = 6) -> tuple[FloatArray, FloatArray]:
     """Smallest eigenvalues of the Hessian in the natural metric, and unit directions S, (k,) and (k, m, m).
 
-    ``k ≤ count`` for small problems; above ``DENSE_MODES`` the smallest alone, by Davidson's method (1975), and NaN if
-    it does not converge. A stationary point's Hessian is ½ across independent groups of times.
+    ``k ≤ count`` for small problems; above ``DENSE_MODES`` the smallest alone (``numerics.linear.modes``), and NaN if
+    it is not found. A stationary point's Hessian is ½ across independent groups of times.
     """
     at = steps.prepared(point)
     values, modes = _smallest(at, count)
@@ -208,35 +209,14 @@ def _smallest(point: AnyPoint, count: int) -> tuple[FloatArray, FloatArray]:
         values, vectors = smallest_eigenpairs(steps.hessian(point), min(count, size))
         return values, steps.step_of(point, vectors.T)
 
-    # Davidson's method: residuals, relative to the random network's Hessian, enlarge a basis
-    basis = np.random.default_rng(0).standard_normal((MODES, size))
-    images = np.zeros((0, size))
-    for _ in range(MODE_STEPS):
-        basis = _orthonormalised(basis, len(images))
-        new = steps.vector(point, point.hessian_product(steps.step_of(point, basis[len(images) :])))
-        images = np.concatenate([images, new])
-        values, shares = np.linalg.eigh(symmetric(basis @ images.T))
-        vector, image = shares[:, 0] @ basis, shares[:, 0] @ images
-        residual = image - values[0] * vector
-        # signs are what matters: a loose tolerance
-        if np.linalg.norm(residual) <= MODE_TOLERANCE:
-            return values[:1], steps.step_of(point, vector[None])
-        if len(basis) >= LARGEST_BASIS:
-            kept = shares[:, : 2 * MODES].T
-            basis, images = kept @ basis, kept @ images
-        onward = steps.vector(point, steps.preconditioned(point, steps.step_of(point, residual)))
-        basis = np.concatenate([basis, onward[None]])
-    return np.array([np.nan]), np.zeros((1, *point.gradient.shape))
+    def product(z: FloatArray) -> FloatArray:
+        return steps.vector(point, point.hessian_product(steps.step_of(point, z)))
 
+    def onward(z: FloatArray) -> FloatArray:
+        return steps.vector(point, steps.preconditioned(point, steps.step_of(point, z)))
 
-def _orthonormalised(rows: FloatArray, count: int) -> FloatArray:
-    """Rows of which the first are orthonormal already, made so."""
-    done = rows[:count]
-    for row in rows[count:]:
-        for _ in range(2):
-            row = row - (done @ row) @ done
-        done = np.concatenate([done, row[None] / np.linalg.norm(row)])
-    return done
+    value, vector = modes.smallest(product, onward, size)
+    return np.array([value]), steps.step_of(point, vector[None])
 
 
 def dense_hessian(point: KernelPoint) -> FloatArray:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from numerics.inputs.problem import Problem
-from numerics.linear import search, trust_region
+from numerics.linear import trust_region
 from numerics.linear.functional import kernel_functional
+from numerics.linear.states import solution_of
 from numerics.results.solution import Solution
 
 
 def minimum_from(problem: Problem, kernel: np.ndarray) -> Solution:
     """The state in which a minimisation of F from this kernel ends (inputs of full rank)."""
     stop = trust_region.minimise(kernel_functional(problem).at(kernel), tolerance=1e-11)
-    solution = search.solution_of(problem, stop)
+    solution = solution_of(problem, stop)
     assert solution.converged
     assert solution.stable
     return solution

@@ -14,6 +14,7 @@ from numerics.linear import recursion, responses, search, trust_region
 from numerics.linear.directions import input_directions
 from numerics.linear.functional import kernel_functional
 from numerics.linear.labels import targets_of
+from numerics.linear.states import solution_of
 from numerics.results.readout import mean_outputs
 from tests.linear.dense_reference import Dense
 from theory.sharing_stability import instability
@@ -249,7 +250,7 @@ def test_coherence_appears_at_the_critical_signal_of_the_theory(arch, T, kappa):
         alternate = [np.where(times == t, -1.0, 1.0) for t in times]
         stop = trust_region.minimise(functional.at(functional.prior_kernel()), signs=alternate)
         assert stop.converged
-        state = search.solution_of(problem, stop)
+        state = solution_of(problem, stop)
         assert state.branch == "incoherent"
         assert state.stable == (factor < 1)
         return state.hessian_smallest

@@ -8,7 +8,7 @@ from numerics.errors import InputError
 from numerics.inputs.problem import Problem, endpoint
 from numerics.inputs.teachers import sequence
 from numerics.linalg import symmetric
-from numerics.linear import search, trust_region
+from numerics.linear import modes, search, trust_region
 from numerics.linear.functional import kernel_functional
 from numerics.linear.lag_classes import lag_period
 
@@ -257,7 +257,7 @@ def test_sixty_four_times():
 
 def test_a_smallest_eigenvalue_that_cannot_be_found_is_not_called_stable(monkeypatch):
     monkeypatch.setattr(trust_region, "DENSE_MODES", 0)
-    monkeypatch.setattr(trust_region, "MODE_STEPS", 1)
+    monkeypatch.setattr(modes, "MODE_STEPS", 1)
     solution = solve(endpoint(8, 4.0))
     assert solution.converged
     assert not solution.stable

@@ -8,7 +8,7 @@ import pytest
 from numerics import solve_all
 from numerics.inputs.problem import Problem, endpoint
 from numerics.inputs.teachers import sequence
-from numerics.linear import search, trust_region
+from numerics.linear import modes, search
 from tests.linear.late_labels import found, late_labels, late_labels_of_any_network, mark_of, stored
 from theory import complete_states
 
@@ -108,7 +108,7 @@ def test_a_search_that_meets_its_bound_says_so(monkeypatch):
 
 @pytest.mark.parametrize("arch", ["rnn", "dnn"])
 def test_a_state_of_unknown_stability_says_so(arch, monkeypatch):
-    monkeypatch.setattr(trust_region, "MODE_STEPS", 1)
+    monkeypatch.setattr(modes, "MODE_STEPS", 1)
     rng = np.random.default_rng(0)
     y = np.full((16, 4), np.nan)
     y[:, -1] = 0.1

@@ -83,7 +83,7 @@ class Landscape:
     def end(self, place):
         return min(self.ends, key=lambda one: abs(one - place))
 
-    def minimise(self, start, *, tolerance, max_iterations, signs, known=(), near=0.0):
+    def minimise(self, start, *, tolerance, max_iterations, signs, known=(), near=0.0, told=None):
         self.asked.append((round(start.place, 6), max_iterations, tuple(signs), len(known), near))
         place = self.end(start.place)
         F, _, converged = self.ends[place]
@@ -180,8 +180,9 @@ def test_networks_that_share_weights_are_looked_at_even_where_labels_are_learnt(
     assert groups() == ([False], [0.0, 10.0])
     assert groups(independent=True) == ([], [0.0])
     assert groups(dimension=search.LARGEST_SEARCHED) == ([False], [0.0, 10.0])
-    assert groups(dimension=search.LARGEST_SEARCHED + 1) == ([], [0.0])
-    assert groups(dimension=search.LARGEST_SEARCHED + 1, unlearnt=1.0) == ([True], [0.0, 10.0])
+    assert groups(dimension=search.LARGEST_DESCENDED) == ([False], [0.0, 10.0])
+    assert groups(dimension=search.LARGEST_DESCENDED + 1) == ([], [0.0])
+    assert groups(dimension=search.LARGEST_DESCENDED + 1, unlearnt=1.0) == ([True], [0.0, 10.0])
     assert groups(unlearnt=search.NEGLIGIBLE / 4) == ([False], [0.0, 10.0])
     assert groups(unlearnt=1.01 * search.NEGLIGIBLE / 4) == ([True], [0.0, 10.0])
     assert groups(unlearnt=search.NEGLIGIBLE_INDEPENDENT / 4, independent=True) == ([], [0.0])
@@ -220,14 +221,28 @@ def test_a_slow_descent_goes_on_in_relative_factors(monkeypatch):
     one.minimised(Point(place=0.0, free_energy=0.0), ())
     assert [steps for _, steps, *_ in landscape.asked] == [search.FEW_STEPS, search.MOST_STEPS]
     assert len(landscape.known) == 1
-    large = Landscape(monkeypatch, {0.0: (5.0, [1.0], False)}, dimension=search.LARGEST_SEARCHED + 1)
+    large = Landscape(monkeypatch, {0.0: (5.0, [1.0], False)}, dimension=search.LARGEST_DESCENDED + 1)
     _Search(large.functional, 1e-10, whole=False).minimised(Point(place=0.0, free_energy=0.0), ())
     assert [steps for _, steps, *_ in large.asked] == [search.MOST_STEPS]
     assert large.known == []
-    rough = Landscape(monkeypatch, {0.0: (5.0, [1.0], False)}, dimension=search.LARGEST_SEARCHED + 1)
+    rough = Landscape(monkeypatch, {0.0: (5.0, [1.0], False)}, dimension=search.LARGEST_DESCENDED + 1)
     _Search(rough.functional, search.EXPLORE, whole=False).minimised(Point(place=0.0, free_energy=0.0), ())
     assert [steps for _, steps, *_ in rough.asked] == [search.EXPLORE_STEPS]
     assert all(math.isnan(F) for _, F in _Search(large.functional, 1e-10, whole=False).nearer([1.0, 2.0]))
+
+
+def test_of_large_kernels_only_the_lowest_end_is_followed_to_its_minimum(monkeypatch):
+    ends = {0.0: (5.0, [-1.0], True), 0.1: (4.5, [1.0], True), 10.0: (4.0, [1.0], True), 20.0: (3.0, [1.0], True)}
+    for dimension, expected in (
+        (search.LARGEST_SEARCHED + 1, [0.0, 20.0]),
+        (search.LARGEST_SEARCHED, [0.0, 10.0, 20.0]),
+    ):
+        landscape = Landscape(monkeypatch, ends, starts=[10.0, 20.0], dimension=dimension)
+        one = _Search(landscape.functional, 1e-10, whole=False)
+        one.run()
+        assert places(one) == expected
+        assert len(landscape.known) == (4 if dimension > search.LARGEST_SEARCHED else 1)  # two starts, two beside 0
+        assert not one.waiting
 
 
 def test_basins_of_known_minima_end_a_descent_and_are_wider_where_the_lowest_is_sought(monkeypatch):
@@ -289,6 +304,9 @@ def test_states_at_enlarged_labels_are_followed_back_in_two_steps(monkeypatch):
         def __init__(self, functional, tolerance, whole):
             assert (tolerance, whole) == (search.EXPLORE, True)
             self.functional = functional
+
+        def leave_unstable(self):
+            assert self.found
 
         def descend(self, start):
             assert start.place == "prior"
