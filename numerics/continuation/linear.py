@@ -1,7 +1,8 @@
 """The linear algebra of a step: bordered systems with the Hessian, and its spectrum on a class of directions.
 
 Small kernels use the whole Hessian, larger ones GMRES and Lanczos iterations relative to the random network's Hessian
-(``numerics.linear.krylov``). Directions are symmetric matrices S, (m, m), with entries where a mask is 1.
+(``numerics.linear.krylov``). Directions are symmetric matrices S, (m, m), with entries at some positions of
+``to_vector``.
 """
 
 from __future__ import annotations
@@ -31,22 +32,22 @@ class Bordered:
 
     Attributes:
         state: where 𝓗 is taken, along straight lines.
-        mask: 1 where directions may have entries, (m, m).
+        positions: where directions may have entries, of ``to_vector``.
         force: f, the change of the gradient with the parameter.
         tangent, rate: T and τ, the direction to be left out and its parameter component.
     """
 
     state: KernelPoint
-    mask: FloatArray
+    positions: IntArray
     force: FloatArray
     tangent: FloatArray
     rate: float
 
     @classmethod
-    def fixed(cls, state: KernelPoint, mask: FloatArray) -> Bordered:
+    def fixed(cls, state: KernelPoint, positions: IntArray) -> Bordered:
         """The system with the parameter held fixed."""
-        zero = np.zeros_like(mask)
-        return cls(state, mask, zero, zero, 1.0)
+        zero = np.zeros_like(state.H)
+        return cls(state, positions, zero, zero, 1.0)
 
     def solve(self, right: tuple[FloatArray, float], tolerance: float) -> tuple[FloatArray, float]:
         """``(S, change)`` with ``𝓗S + f·change = R`` and ``⟨T, S⟩ + τ·change = r``, for ``right = (R, r)``.
@@ -60,21 +61,17 @@ class Bordered:
             numpy.linalg.LinAlgError: the system is singular.
         """
         if self.state.functional.dimension <= DENSE_BRANCH:
-            solved = solve_factorised(self._factors, np.append(to_vector(right[0])[self._positions], right[1]))
-            return from_vector(solved[:-1], len(self.mask), self._positions), float(solved[-1])
+            solved = solve_factorised(self._factors, np.append(to_vector(right[0])[self.positions], right[1]))
+            return from_vector(solved[:-1], len(self.state.H), self.positions), float(solved[-1])
         return self._iterated(right, tolerance)
-
-    @cached_property
-    def _positions(self) -> IntArray:
-        return np.flatnonzero(to_vector(self.mask))
 
     @cached_property
     def _factors(self) -> tuple[FloatArray, IntArray]:
         """LU factors of the whole bordered system."""
-        d = len(self._positions)
+        d = len(self.positions)
         system = np.empty((d + 1, d + 1))
-        system[:d, :d] = _whole(self.state, self._positions)
-        system[:d, d], system[d, :d] = to_vector(np.array([self.force, self.tangent]))[:, self._positions]
+        system[:d, :d] = _whole(self.state, self.positions)
+        system[:d, d], system[d, :d] = to_vector(np.array([self.force, self.tangent]))[:, self.positions]
         system[d, d] = self.rate
         return lu_factors(system)
 
@@ -83,10 +80,11 @@ class Bordered:
 
         from numerics.linear.krylov import Preconditioned
 
-        inner = Preconditioned(self.state, self.mask)
-        m, d = len(self.mask), len(inner.positions)
+        m, d = len(self.state.H), len(self.positions)
+        mask = mask_of(self.positions, m)
+        inner = Preconditioned(self.state, mask)
         force, tangent, above = (
-            inner.vector(inner.root_transposed(S)) for S in (self.force, self.tangent, right[0] * self.mask)
+            inner.vector(inner.root_transposed(S)) for S in (self.force, self.tangent, right[0] * mask)
         )
 
         def product(z: FloatArray) -> FloatArray:
@@ -102,22 +100,21 @@ class Bordered:
         return inner.root(inner.matrix(solved[:d], m)), float(solved[d])
 
 
-def null_direction(state: KernelPoint, mask: FloatArray, force: FloatArray) -> tuple[FloatArray, float]:
+def null_direction(state: KernelPoint, positions: IntArray, force: FloatArray) -> tuple[FloatArray, float]:
     """``(S, change)`` of unit length with ``𝓗S + f·change = 0`` and ``change ≥ 0``."""
     if state.functional.dimension <= DENSE_BRANCH:
-        positions = np.flatnonzero(to_vector(mask))
         system = np.column_stack([_whole(state, positions), to_vector(force)[positions]])
         null = np.linalg.svd(system)[2][-1]
         null *= 1.0 if null[-1] >= 0 else -1.0
-        return from_vector(null[:-1], len(mask), positions), float(null[-1])
-    zero = np.zeros_like(mask)
-    S, change = Bordered(state, mask, force, zero, 1.0).solve((zero, 1.0), TIGHT)
+        return from_vector(null[:-1], len(force), positions), float(null[-1])
+    zero = np.zeros_like(force)
+    S, change = Bordered(state, positions, force, zero, 1.0).solve((zero, 1.0), TIGHT)
     length = float(np.sqrt(np.vdot(S, S) + change**2))
     return S / length, change / length
 
 
-def lowest_modes(state: KernelPoint, mask: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Eigenvalues, increasing, and unit directions S of the Hessian on the mask's directions, (k,) and (k, m, m).
+def lowest_modes(state: KernelPoint, positions: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Eigenvalues, increasing, and unit directions S of the Hessian at some positions, (k,) and (k, m, m).
 
     All of them for small kernels. For larger ones those of ``Kᵀ𝓗K`` (as many are negative or zero as of 𝓗, in the same
     directions): all the negative ones, and at least one that is not.
@@ -125,13 +122,13 @@ def lowest_modes(state: KernelPoint, mask: FloatArray) -> tuple[FloatArray, Floa
     Raises:
         NotSolvedError: the Lanczos iteration does not converge.
     """
-    if state.functional.dimension <= DENSE_BRANCH:
-        positions = np.flatnonzero(to_vector(mask))
+    m = state.functional.dimension
+    if m <= DENSE_BRANCH:
         values, vectors = np.linalg.eigh(_whole(state, positions))
-        return values, from_vector(vectors.T, len(mask), positions)
+        return values, from_vector(vectors.T, m, positions)
     from numerics.linear.krylov import Preconditioned
 
-    inner, count = Preconditioned(state, mask), FEW
+    inner, count = Preconditioned(state, mask_of(positions, m)), FEW
     while True:
         values, modes = inner.smallest(min(count, len(inner.positions)))
         if values[-1] > 0 or len(values) == len(inner.positions):
@@ -143,7 +140,7 @@ def spectra(state: KernelPoint, classes: Sequence[IntArray]) -> tuple[FloatArray
     """The eigenvalues of `lowest_modes` on each of some classes of positions of ``to_vector``."""
     m = state.functional.dimension
     if m > DENSE_BRANCH:
-        return tuple(lowest_modes(state, mask_of(positions, m))[0] for positions in classes)
+        return tuple(lowest_modes(state, positions)[0] for positions in classes)
     return tuple(np.asarray(np.linalg.eigvalsh(block)) for block in _blocks(state, classes))
 
 

@@ -73,7 +73,7 @@ class PathPoint:
 
     def lowest(self, index: int) -> tuple[FloatArray, FloatArray]:
         """Eigenvalues (k,) and directions S (k, m, m) on one class."""
-        return lowest_modes(self.state, mask_of(self.classes[index], self.state.functional.dimension))
+        return lowest_modes(self.state, self.classes[index])
 
     @cached_property
     def correlations(self) -> FloatArray:
@@ -154,7 +154,7 @@ class Track:
         """A path point from a stationary kernel: along ``direction`` S if given, else along the branch, θ rising."""
         if direction is not None:
             return PathPoint(state, theta, direction / np.linalg.norm(direction), 0.0, self.classes)
-        tangent, rate = null_direction(state, self.mask, self.family.force(state, theta))
+        tangent, rate = null_direction(state, self.positions, self.family.force(state, theta))
         return PathPoint(state, theta, tangent, rate, self.classes)
 
     def step(self, point: PathPoint, length: float) -> PathPoint | None:
@@ -180,7 +180,7 @@ class Track:
             arrived = self._converged(residual, before)
             if not (system.residual <= accurate if arrived else system.suffices(residual, options.goal)):
                 force = self.family.force(state, theta)
-                system = _Taken(Bordered(state, self.mask, force, carried[0], point.rate), residual)
+                system = _Taken(Bordered(state, self.positions, force, carried[0], point.rate), residual)
             else:
                 system.turn(turn)
             if arrived:
@@ -237,7 +237,7 @@ class Track:
                 if self._converged(residual, before):
                     return state
                 if not system.suffices(residual, options.goal):
-                    system = _Taken(Bordered.fixed(state, self.mask), residual)
+                    system = _Taken(Bordered.fixed(state, self.positions), residual)
                 else:
                     system.turn(turn)
                 before = system.before(residual)
@@ -307,7 +307,7 @@ def _moved(
     keep their components, to the new Cholesky factor."""
     half = 0.5 * S + 0.125 * S @ S  # to second order: Newton's method corrects it anyway
     half.flat[:: len(half) + 1] += 1.0
-    if not np.isfinite(half).all():
+    if not math.isfinite(norm(half)):
         raise ValueError("the kernel is not finite")
     factor = lower_factor(half @ half)
     L = (state.L @ factor) * mask
