@@ -85,10 +85,10 @@ def compare_phase(phase: Phase, simulation: Simulation) -> Comparison:
 
 def hidden(shift: FloatArray, next_order: FloatArray, kernel_error: FloatArray, standard_error: FloatArray) -> str:
     """Sizes, relative to a shift, of what may hide it: the next order, other errors of the prediction, sampling."""
-    averages = np.sqrt(np.maximum(kernel_error**2 - next_order**2, 0.0))
-    parts = (float(np.linalg.norm(part) / np.linalg.norm(shift)) for part in (next_order, averages, standard_error))
-    told = "; errors hide the shift: relative to it, the next order in 1/N is {:.2g}, the error of averages {:.2g} "
-    return (told + "and that of the sampled mean {:.2g}").format(*parts)
+    others = np.sqrt(np.maximum(kernel_error**2 - next_order**2, 0.0))
+    parts = (float(np.linalg.norm(part) / np.linalg.norm(shift)) for part in (next_order, others, standard_error))
+    told = "; errors hide the shift: relative to it, the next order in 1/N is {:.2g}, "
+    return (told + "other errors of the prediction {:.2g} and that of the sampled mean {:.2g}").format(*parts)
 
 
 def compare_visits(phase: Phase, simulation: Simulation, away: FloatArray, position: int) -> Agreement | None:

@@ -125,7 +125,9 @@ def test_a_kernel_that_cannot_be_corrected_stands_with_its_own_error(monkeypatch
 def test_a_shift_that_errors_hide_is_said_to_be_hidden_by_what():
     shift, error, one = np.array([[4.0]]), np.array([[5.0]]), np.array([[1.0]])
     said = kernels.hidden(shift, 3 * one, error, one)
-    assert said.endswith("the next order in 1/N is 0.75, the error of averages 1 and that of the sampled mean 0.25")
+    assert said.endswith(
+        "the next order in 1/N is 0.75, other errors of the prediction 1 and that of the sampled mean 0.25"
+    )
 
 
 def planted_phases(monkeypatch, masses, free_energies, steps, width=10):
