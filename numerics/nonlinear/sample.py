@@ -156,6 +156,7 @@ class Sample:
         batch: the independent batch of each point, (K,).
         mixture: what they are drawn from.
         paired: each stands for itself and its negative, which count alike where φ is odd.
+        axes: along which the normals were drawn, None for those of the coordinates.
     """
 
     unit: FloatArray
@@ -163,6 +164,7 @@ class Sample:
     batch: NDArray[np.intp]
     mixture: Mixture
     paired: bool
+    axes: FloatArray | None = None
 
     @cached_property
     def z(self) -> FloatArray:
@@ -178,7 +180,7 @@ class Sample:
         """Some of the batches, with mean and covariance exact again."""
         kept = np.isin(self.batch, batches)
         unit = standardised(self.unit[kept], paired=self.paired)
-        return Sample(unit, self.component[kept], self.batch[kept], self.mixture, self.paired)
+        return Sample(unit, self.component[kept], self.batch[kept], self.mixture, self.paired, self.axes)
 
 
 def sample(
@@ -189,6 +191,7 @@ def sample(
     *,
     mirrored: FloatArray | None,
     paired: bool,
+    axes: FloatArray | None = None,
 ) -> Sample:
     """Independently scrambled Sobol sequences, one a batch.
 
@@ -200,11 +203,15 @@ def sample(
         mirrored: signs of the coordinates, (d,), which half of the points have: those of a symmetry, so that a state
             that it leaves as it is stays so.
         paired: the negatives are left out; otherwise each normal comes with its negative.
+        axes: orthonormal columns along which the normals are drawn, (d, d): the first coordinates of a sequence are
+            the most even.
     """
     drawn = max(1, size // ((1 if mirrored is None else 2) * (1 if paired else 2)))
     units, components = [], []
     for stream in np.random.default_rng(seed).spawn(BATCHES):
         unit, component = scrambled(stream, mixture.weight, d, drawn)
+        if axes is not None:
+            unit = unit @ axes.T
         if mirrored is not None:
             unit, component = np.concatenate([unit, unit * mirrored]), np.tile(component, 2)
         if not paired:
@@ -212,7 +219,7 @@ def sample(
         units.append(standardised(unit, paired=paired))
         components.append(component)
     batch = np.repeat(np.arange(BATCHES), [len(part) for part in units])
-    return Sample(np.concatenate(units), np.concatenate(components), batch, mixture, paired)
+    return Sample(np.concatenate(units), np.concatenate(components), batch, mixture, paired, axes)
 
 
 def scrambled(rng: np.random.Generator, weight: FloatArray, d: int, count: int) -> tuple[FloatArray, NDArray[np.intp]]:

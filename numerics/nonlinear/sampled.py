@@ -12,7 +12,7 @@ from numerics.linalg import FloatArray, symmetric_vectors
 from numerics.nonlinear.averaging import LARGE
 from numerics.nonlinear.engine import State
 from numerics.nonlinear.frames import Moments
-from numerics.nonlinear.groups import Group, groups_of, whole
+from numerics.nonlinear.groups import Group, groups_of, largest, whole
 from numerics.nonlinear.iteration import Iterate, MomentMap
 from numerics.nonlinear.nodes import Averages, Nodes, log_density
 from numerics.nonlinear.reduced import point_at
@@ -40,11 +40,13 @@ class Start:
         moments: Φ, mean and covariance of g.
         mixtures: what the points of each group are drawn from; None for the standard normal.
         settled: whether they are those of a minimum over normal laws.
+        axes: along which the normals of each group are drawn; None for those that the moments tell.
     """
 
     moments: Moments
     mixtures: tuple[Mixture, ...] | None = None
     settled: bool = False
+    axes: tuple[FloatArray | None, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +96,7 @@ class Sampled:
 
     def start(self, space: TrajectorySpace, state: SampledState) -> Start:
         """A state as a start."""
-        return Start(state.moments, state.mixtures)
+        return Start(state.moments, state.mixtures, axes=tuple(each.axes for each in state.samples))
 
     def _coarse(self, groups: tuple[Group, ...]) -> int:
         """Points of a batch with which states are found."""
@@ -106,11 +108,19 @@ class Sampled:
     def _map(self, space: TrajectorySpace, start: Start, size: int, classes: Classes | None = None) -> MomentMap:
         """The map on fixed random numbers, so many a batch."""
         groups = groups_of(space, classes)
-        samples = self._samples(space, size, groups, start.mixtures)
+        axes = start.axes
+        if self.phi.odd and largest(groups) > LARGE and (axes is None or len(axes) != len(groups)):
+            axes = tuple(_pulled(space, group, start.moments) for group in groups)
+        samples = self._samples(space, size, groups, start.mixtures, axes)
         return MomentMap(samples, groups, space, self.phi, classes, self.told)
 
     def _samples(
-        self, space: TrajectorySpace, size: int, groups: tuple[Group, ...], mixtures: tuple[Mixture, ...] | None
+        self,
+        space: TrajectorySpace,
+        size: int,
+        groups: tuple[Group, ...],
+        mixtures: tuple[Mixture, ...] | None,
+        axes: tuple[FloatArray | None, ...] | None = None,
     ) -> tuple[Sample, ...]:
         signs = mirror(space, self.phi)
         samples = []
@@ -124,6 +134,7 @@ class Sampled:
                     standard(d) if mixtures is None else mixtures[number],
                     mirrored=None if own is None or (own == own[0]).all() else own,
                     paired=self.phi.odd,
+                    axes=None if axes is None else axes[number],
                 )
             )
         return tuple(samples)
@@ -259,3 +270,14 @@ class Sampled:
             return Refining(space, self.phi, state.groups, state.moments, rough, classes)
         except np.linalg.LinAlgError:
             return None
+
+
+def _pulled(space: TrajectorySpace, group: Group, moments: Moments) -> FloatArray:
+    """Axes of standard normals z, of ``g = L z``, as columns: first those along which labels change a law the most.
+
+    Raises:
+        numpy.linalg.LinAlgError: a covariance is not positive-definite.
+    """
+    L = np.linalg.cholesky(group.of_coordinates(moments[2]))
+    change, axes = np.linalg.eigh(L.T @ np.linalg.solve(group.of_coordinates(space.covariance(moments[0])), L))
+    return np.asarray(axes[:, np.argsort(-np.abs(np.log(change)))])

@@ -76,7 +76,7 @@ def test_a_coherent_state_may_lie_below_the_stable_chain():
     problem = endpoint(10, 2.0, activation="erf")
     single = incoherent_state(problem)
     assert single.stable
-    state = lowest_state(problem, size=256, tolerance=0.1)
+    state = lowest_state(problem, size=512, tolerance=0.1)
     assert (state.branch, state.stable, state.converged) == ("coherent", True, True)
     assert state.free_energy == pytest.approx(0.9174, abs=0.0025)
     assert state.free_energy < single.free_energy - 0.003

@@ -13,8 +13,9 @@ from numerics.inputs.problem import Problem, endpoint
 from numerics.nonlinear import by_sampling, refining
 from numerics.nonlinear.by_sampling import Sampling
 from numerics.nonlinear.forward import forward_kernel
+from numerics.nonlinear.minima import search_states
 from numerics.nonlinear.sampled import Start
-from numerics.nonlinear.search import lowest_state
+from numerics.nonlinear.search import _prepared, lowest_state
 from numerics.nonlinear.space import trajectory_space
 from numerics.nonlinear.symmetries import kept_classes
 from numerics.threads import one_thread
@@ -51,7 +52,11 @@ def calibrated(P, T, activation, arch, size, samples):
     y[:, -1] = rng.choice([-1.0, 1.0], P)
     problem = Problem(x, y, arch=arch, activation=activation, kappa=0.5)
     space, phi, few = trajectory_space(problem), NAMED[activation], Sampling(NAMED[activation], size, 0)
-    found = few.converge(space, few.random_network(space, forward_kernel(space, phi)), relaxed=by_sampling.RELAXED)
+    if P > by_sampling.LARGE or not phi.odd:
+        found = search_states(_prepared(problem, "sampling", None, None, 0, None), whole=False).minima[0]
+    else:
+        found = few.converge(space, few.random_network(space, forward_kernel(space, phi)), relaxed=by_sampling.RELAXED)
+    assert found.reached
     start, classes = few._refitted(space, found), kept_classes(space, phi, found.point.kernel)
 
     def state(seed, size):
