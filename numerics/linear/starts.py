@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
@@ -141,7 +140,6 @@ def _moved_back(functional: KernelFunctional, row: FloatArray) -> FloatArray:
     return found
 
 
-@lru_cache(maxsize=64)  # groups of labels and angles have messages in common
 def gain(signal: float, noise: float, steps: int, copies: int) -> float | None:
     """The largest x of ``s λ x^s = c (x - 1)(x^s + k)²``: the growth per step in a state that has learnt.
 
