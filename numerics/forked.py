@@ -2,7 +2,7 @@
 
 A copy made by fork takes milliseconds, where a new process takes as long as a scan to load what it needs
 (``numerics.processes``). One is made only where that is safe and pays: on Linux, with two cores, and without other
-Python threads, whose locks the copy would find taken.
+threads of Python, whose locks the copy would find taken.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import os
 import pickle
 import signal
 import sys
-import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import BinaryIO, TypeVar
 
 Item = TypeVar("Item")
@@ -30,9 +30,13 @@ def ahead(function: Callable[[Item], Found], items: Sequence[Item]) -> Iterator[
         yield map(function, items)
         return
     reading, writing = os.pipe()
-    copy = os.fork()
+    with warnings.catch_warnings():
+        # since Python 3.12 of threads that are not Python's, whose locks the copy does not need
+        warnings.simplefilter("ignore", DeprecationWarning)
+        copy = os.fork()
     if copy == 0:
         try:
+            os.close(reading)  # without the parent nobody reads, and the copy ends
             with os.fdopen(writing, "wb") as stream:
                 for item in items:
                     pickle.dump(function(item), stream)
@@ -44,12 +48,14 @@ def ahead(function: Callable[[Item], Found], items: Sequence[Item]) -> Iterator[
         with os.fdopen(reading, "rb") as stream:
             yield _received(stream, function, items)
     finally:
-        os.kill(copy, signal.SIGKILL)
-        os.waitpid(copy, 0)
+        with suppress(ProcessLookupError, ChildProcessError):  # where signals of children are ignored
+            os.kill(copy, signal.SIGKILL)
+            os.waitpid(copy, 0)
 
 
 def _pays() -> bool:
-    alone = sys.platform == "linux" and threading.active_count() == 1
+    # `threading` does not count threads that it has not started
+    alone = sys.platform == "linux" and len(sys._current_frames()) == 1
     return alone and len(os.sched_getaffinity(0)) > 1
 
 

@@ -7,19 +7,19 @@ import threading
 
 import pytest
 
+from numerics import forked
 from numerics.forked import ahead
 
 HERE = os.getpid()
 
 
 def test_results_come_in_order_and_from_the_copy(monkeypatch):
-    monkeypatch.setattr(threading, "active_count", lambda: 1)
+    monkeypatch.setattr(forked, "_pays", lambda: sys.platform == "linux")
     with ahead(lambda item: (2 * item, os.getpid()), range(4)) as found:
         doubled, processes = zip(*found, strict=True)
     assert doubled == (0, 2, 4, 6)
-    forked = sys.platform == "linux" and len(os.sched_getaffinity(0)) > 1
     assert len(set(processes)) == 1
-    assert (processes[0] != HERE) == forked
+    assert (processes[0] != HERE) == (sys.platform == "linux")
 
 
 def test_beside_other_threads_nothing_is_copied():
@@ -35,7 +35,7 @@ def test_beside_other_threads_nothing_is_copied():
 
 
 def test_a_copy_that_is_killed_is_replaced(monkeypatch):
-    monkeypatch.setattr(threading, "active_count", lambda: 1)
+    monkeypatch.setattr(forked, "_pays", lambda: sys.platform == "linux")
 
     def killed(item):
         if item == 2 and os.getpid() != HERE:
@@ -47,7 +47,7 @@ def test_a_copy_that_is_killed_is_replaced(monkeypatch):
 
 
 def test_an_error_is_raised_here(monkeypatch):
-    monkeypatch.setattr(threading, "active_count", lambda: 1)
+    monkeypatch.setattr(forked, "_pays", lambda: sys.platform == "linux")
     with ahead(lambda item: 1 / item, [1, 0]) as found:
         assert next(found) == 1
         with pytest.raises(ZeroDivisionError):
@@ -55,7 +55,7 @@ def test_an_error_is_raised_here(monkeypatch):
 
 
 def test_a_copy_ends_with_what_asked_for_it(monkeypatch):
-    monkeypatch.setattr(threading, "active_count", lambda: 1)
+    monkeypatch.setattr(forked, "_pays", lambda: sys.platform == "linux")
 
     def hanging(item):
         if item and os.getpid() != HERE:
