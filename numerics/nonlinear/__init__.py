@@ -19,7 +19,8 @@ what weak labels change of the random network's kernel; ``spread``: how far a sa
 
 States: ``search``, the way to them (``lowest_state``, ``all_states``, ``state_near``); ``setting``, what its parts
 need; ``following``, the random network's state as the labels grow; ``exploration``, the cheap part, by ``descent`` of F
-over ``laws`` of the trajectory (``gaussian_descent`` where it has many dimensions), from those of ``learnt`` too;
+over ``laws`` of the trajectory (``gaussian_descent`` where it has many dimensions, by averages of ``normal`` laws),
+from those of ``learnt`` too;
 ``states``, such laws as states of an engine; ``minima``, what is met from all sides and below; ``answers``, the states
 refined and compared; ``engine``, what this asks of ``by_quadrature``, ``by_sampling`` (on as large samples as it
 needs; ``sampled``: on one) and ``by_walkers``; ``diagonal``, the incoherent state of one trajectory; ``solution``;

@@ -89,7 +89,7 @@ def explore(space: TrajectorySpace, phi: Activation, prior: FloatArray, seed: in
     groups = groups_of(space)
     by_normal = phi.odd and largest(groups) > LARGE
     long = by_normal and len(groups) == 1 and space.d > MANY
-    descent = GaussianDescent(space, phi, seed, say) if by_normal else Descent(space.d, phi, seed, say)
+    descent = GaussianDescent(space, phi, say) if by_normal else Descent(space.d, phi, seed, say)
     C = space.covariance(prior)
     if by_normal and np.linalg.eigvalsh(C)[0] < STIFF * np.trace(C) / space.d:
         noise = NOISE * np.trace(C) / space.d * np.eye(space.d)

@@ -1,14 +1,14 @@
-"""Descent of F over centred Gaussian laws of a trajectory of many dimensions: cheap, whatever their number.
+"""Descent of F over centred normal laws of a trajectory of many dimensions: cheap, whatever their number. For odd φ.
 
-Weighted points say little of a law in fifty dimensions. Gaussian laws N(0, S) need no weights: on fixed normal z,
-``Φ = ⟨φφᵀ⟩`` over ``g = L z``, ``S = LLᵀ``. F of these, the energy and the divergence from the prior, bounds the free
-energy from above, but for the noise of few points (some percent), with the stationary precision
+Weighted points say little of a law in fifty dimensions. Normal laws N(0, S) need none: ``Φ = ⟨φφᵀ⟩`` and its
+derivative by S are known (``normal``). F of these, the energy and the divergence from the prior, bounds the free energy
+from above, with the stationary precision
 
-    S*⁻¹ = C⁻¹ - ⟨∂²t/∂g²⟩,   t = φᵀΦ̃φ,   ⟨∂²t/∂g²⟩ = L⁻ᵀ ⟨(∂t/∂z) zᵀ⟩ L⁻¹   (Stein's lemma).
+    S*⁻¹ = C⁻¹ - 2 ∂(tr Φ̃Φ)/∂S.
 
-Steps go a share of the way from S⁻¹ to S*⁻¹, as those of ``descent``, of which this is the Gaussian part; or, where F
+Steps go a share of the way from S⁻¹ to S*⁻¹, as those of ``descent``, of which this is the normal part; or, where F
 falls along it, to where Anderson's acceleration of such steps leads: of a hundred digits in four layers alone they end
-after hundreds. The engine converges to what is found. For odd φ.
+after hundreds. The engine converges to what is found.
 """
 
 from __future__ import annotations
@@ -20,18 +20,16 @@ import numpy as np
 import scipy.linalg as sla
 
 from numerics.inputs.activation import Activation
-from numerics.linalg import FloatArray, symmetric
+from numerics.linalg import FloatArray
 from numerics.nonlinear.acceleration import shares
-from numerics.nonlinear.groups import groups_of
+from numerics.nonlinear.groups import groups_of, inverse
 from numerics.nonlinear.iteration import explicit_conjugate
 from numerics.nonlinear.journal import recorded
 from numerics.nonlinear.laws import Law
-from numerics.nonlinear.sample import BATCHES, sample, standard
+from numerics.nonlinear.normal import NormalKernel
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.progress import Told
 
-#: Points for each dimension, and for each of many.
-POINTS_PER_DIMENSION, POINTS_PER_MANY, MANY = 32, 16, 100
 #: Share of the way to the stationary precision in the first step; its growth, the most and the least.
 FIRST, GROWTH, LARGEST_SHARE, SMALLEST_SHARE = 0.3, 1.5, 1.0, 1e-6
 #: Steps that are accelerated together.
@@ -52,16 +50,10 @@ class _At(NamedTuple):
 
 
 class GaussianDescent:
-    """Descent on the random numbers of one seed."""
+    """Descent between laws."""
 
-    def __init__(self, space: TrajectorySpace, phi: Activation, seed: int, told: Told | None = None) -> None:
+    def __init__(self, space: TrajectorySpace, phi: Activation, told: Told | None = None) -> None:
         self._phi, self._groups, self._told = phi, groups_of(space), told or Told()
-        self._z = []
-        for number, group in enumerate(self._groups):
-            d = len(group.coordinates)
-            each = POINTS_PER_DIMENSION if d <= MANY else POINTS_PER_MANY
-            size = 1 << int(np.ceil(np.log2(each * d / BATCHES)))
-            self._z.append(sample(d, size, (seed, number), standard(d), mirrored=None, paired=True).unit)
 
     def normal(self, space: TrajectorySpace, covariance: FloatArray) -> Law | None:
         """The centred normal law of a covariance, (d, d); None where it is singular."""
@@ -126,26 +118,24 @@ class GaussianDescent:
 
     def _at(self, space: TrajectorySpace, precision: FloatArray) -> _At:
         """Raises numpy.linalg.LinAlgError: a matrix is not positive-definite."""
-        S, kernel, points = np.zeros_like(precision), np.zeros((space.m,) * 2), []
+        S, kernel, averages = np.zeros_like(precision), np.zeros((space.m,) * 2), []
         log_S = 0.0
-        for group, z in zip(self._groups, self._z, strict=True):
+        for group in self._groups:
             own = np.ix_(group.coordinates, group.coordinates)
             upper = sla.cholesky(precision[own])
             L = sla.solve_triangular(upper, np.eye(len(upper)))  # LLᵀ = S
             S[own] = L @ L.T
             log_S += 2 * np.log(np.diagonal(L)).sum()
-            out = L.T @ space.embedding[np.ix_(group.rows, group.coordinates)].T
-            h = z @ out
-            activity = self._phi.value(h)
-            kernel[np.ix_(group.rows, group.rows)] = activity.T @ activity / len(z)
-            points.append((group, z, upper, out, h, activity))
+            E = space.embedding[np.ix_(group.rows, group.coordinates)]
+            average = NormalKernel(self._phi, E @ S[own] @ E.T)
+            kernel[np.ix_(group.rows, group.rows)] = average.kernel
+            averages.append((group, E, average))
         C = space.covariance(kernel)
         log_C = 2 * np.log(np.diagonal(sla.cholesky(C, lower=True))).sum()
-        Q = np.asarray(np.linalg.inv(C))
+        Q = inverse(self._groups, C)
         conjugate, towards = explicit_conjugate(space, kernel, S, Q), np.zeros_like(S)
-        for group, z, upper, out, h, activity in points:
-            slope = 2 * (activity @ group.of_rows(conjugate)) * self._phi.derivative(h)
-            curved = upper.T @ symmetric(out @ (slope.T @ z) / len(z)) @ upper
+        for group, E, average in averages:
+            curved = 2 * E.T @ average.gradient(group.of_rows(conjugate)) @ E
             towards[np.ix_(group.coordinates, group.coordinates)] = group.of_coordinates(Q) - curved
         divergence = 0.5 * (float(np.vdot(S, Q)) - space.d - log_S + log_C)
         F = space.labels.duals(kernel).energy + divergence

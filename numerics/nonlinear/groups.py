@@ -75,6 +75,18 @@ def largest(groups: tuple[Group, ...]) -> int:
     return max(len(group.coordinates) for group in groups)
 
 
+def inverse(groups: tuple[Group, ...], matrix: FloatArray) -> FloatArray:
+    """The inverse of a (d, d) matrix that connects no two groups.
+
+    Raises:
+        numpy.linalg.LinAlgError: it is singular.
+    """
+    found = np.zeros_like(matrix)
+    for group in groups:
+        found[np.ix_(group.coordinates, group.coordinates)] = np.linalg.inv(group.of_coordinates(matrix))
+    return found
+
+
 def _present(matrix: FloatArray) -> BoolArray:
     size = np.abs(matrix)
     return np.asarray(size > ABSENT * size.max(initial=0.0))
