@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,8 @@ from numerics.nonlinear.labels import Labels
 
 #: Eigenvalues of the input kernel below this, relative to the largest, are zero.
 RANK_TOLERANCE = 1e-12
+#: Entries of R from which on products with its few others than 0 are worth it, and their share at most.
+SPARSE_SIZE, SPARSE = 2500, 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +67,10 @@ class TrajectorySpace:
 
     def covariance(self, kernel: FloatArray) -> FloatArray:
         """``C_g[Φ]``, (d, d)."""
-        return self.inputs + self.problem.w * (self.receive @ (self.sharing * kernel) @ self.receive.T)
+        received = self._sparse_receive
+        if received is None:
+            return self.inputs + self.problem.w * (self.receive @ (self.sharing * kernel) @ self.receive.T)
+        return np.asarray(self.inputs + self.problem.w * (received @ (received @ (self.sharing * kernel).T).T))
 
     def changes(self, directions: FloatArray) -> FloatArray:
         """``δC_g`` for changes of Φ, (…, m, m) to (…, d, d)."""
@@ -82,11 +88,23 @@ class TrajectorySpace:
 
     def pull_back(self, matrix: FloatArray) -> FloatArray:
         """The adjoint of ``δΦ → δC_g``: (…, d, d) matrices to the (…, m, m) entries of Φ that they come from."""
-        return np.asarray(self.problem.w * self.sharing * (self.receive.T @ matrix @ self.receive))
+        received = self._sparse_receive
+        if received is None or matrix.ndim > 2:
+            return np.asarray(self.problem.w * self.sharing * (self.receive.T @ matrix @ self.receive))
+        return np.asarray(self.problem.w * self.sharing * (received.T @ (received.T @ matrix.T).T))
 
     def scores(self, slopes: FloatArray) -> FloatArray:
         """Derivatives by g as derivatives by φ, (…, d) to (…, m)."""
         return slopes @ self.receive
+
+    @cached_property
+    def _sparse_receive(self) -> Any:
+        """R where it is large and mostly zeros, as it is where h itself is the coordinate; otherwise None."""
+        if self.receive.size < SPARSE_SIZE or np.count_nonzero(self.receive) > SPARSE * self.receive.size:
+            return None
+        from scipy.sparse import csr_array  # small problems need none
+
+        return csr_array(self.receive)
 
     @cached_property
     def inverse_embedding(self) -> FloatArray:

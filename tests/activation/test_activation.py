@@ -92,6 +92,16 @@ def test_random_kinks_are_found_where_they_are():
         assert sides == pytest.approx(exact, abs=1e-10)
 
 
+@pytest.mark.parametrize("name", ["erf", "tanh"])
+def test_value_and_both_derivatives_at_once(name):
+    phi = NAMED[name]
+    h = np.concatenate([RNG.normal(size=2000) * 3, [0.0, 1e-9, -30.0, 400.0]])
+    value, slope, bend = phi.at_once(h)
+    np.testing.assert_allclose(value, phi.value(h), rtol=0, atol=1e-15)
+    np.testing.assert_allclose(slope, phi.derivative(h), rtol=0, atol=1e-15)
+    np.testing.assert_allclose(bend, (phi.derivative(h + 1e-5) - phi.derivative(h - 1e-5)) / 2e-5, rtol=0, atol=1e-9)
+
+
 def test_a_slope_at_a_kink_is_the_left_one():
     phi = Activation.of(lambda h: np.where(h > 0, np.sin(h), 0.5 * h))
     assert phi.derivative(np.array([-1e-12, 0.0, 1e-12])) == pytest.approx([0.5, 0.5, 1.0], abs=1e-10)
