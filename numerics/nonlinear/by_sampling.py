@@ -128,12 +128,14 @@ class Sampling(Sampled):
         if changed is not None:
             return changed
         classes = kept_classes(space, self.phi, state.point.kernel)
-        coarse = self._coarse(groups_of(space, classes))
+        groups = groups_of(space, classes)
+        coarse, refining = self._coarse(groups), state.refining  # of many rows, one on a small sample serves all others
+        if refining is not None and not refining.serves(groups, classes):
+            refining = None
         size, most = (coarse, LARGEST_BATCH) if self.size is None else (self.size, self.size)
         tolerance = REFINED if space.m <= LARGE else max(REFINED, REFINED_SHARE * limit)
         error, bound = np.full_like(state.point.kernel, np.inf), np.inf
         first: tuple[int, FloatArray] | None = None
-        refining: Refining | None = None  # of many rows, that on the first sample serves all others
         while state.reached:
             start, has_bias = self.start(space, state), space.m <= LARGE or size == most
             say(f"{size * BATCHES} points")

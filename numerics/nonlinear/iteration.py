@@ -26,7 +26,7 @@ from numerics.linalg import FloatArray
 from numerics.nonlinear.acceleration import accelerated
 from numerics.nonlinear.averaging import LARGE, Averaged, GroupLaw, averaged
 from numerics.nonlinear.frames import Frame, Moments
-from numerics.nonlinear.groups import Group, largest
+from numerics.nonlinear.groups import Group, inverse, largest
 from numerics.nonlinear.instability import beyond_one, leads_back
 from numerics.nonlinear.journal import recorded
 from numerics.nonlinear.response import NormalResponse
@@ -293,7 +293,8 @@ class MomentMap:
 
     def _conjugate(self, moments: Moments) -> FloatArray:
         kernel, mean, covariance = moments
-        return explicit_conjugate(self.space, kernel, covariance + np.outer(mean, mean))
+        precision = inverse(self.groups, self.space.covariance(kernel))
+        return explicit_conjugate(self.space, kernel, covariance + np.outer(mean, mean), precision)
 
     def completed(self, kernel: FloatArray, iterate: Iterate) -> FloatArray:
         """A kernel within groups, with the entries between groups that an iterate has."""
@@ -383,9 +384,10 @@ def possible(
     step: FloatArray,
     counting: float,
     residual: float,
+    tries: int = 10,
 ) -> tuple[FloatArray, tuple[Iterate, FloatArray]] | None:
     """The step, halved until everything is positive-definite, enough points count and the residual is not too large."""
-    for _ in range(10):
+    for _ in range(tries):
         try:
             reached = at(x + step)
             if reached[0].counting >= counting and np.linalg.norm(reached[1]) <= residual:

@@ -29,8 +29,11 @@ LEFT, DIRECTIONS = 0.03, 300
 #: The same share in a step towards a fixed point, and where the derivative of normal laws takes soft directions (of
 #: fifty digits the error is the same to 5 %, with a third of the directions).
 ROUGH = 0.1
-#: Relative residuals to which the derivative of normal laws leads, and the map's own where that ends.
-NEAR, NEARER = 0.03, 0.005
+#: Relative residuals to which the derivative of normal laws leads, in so many maps, and the map's own where that ends.
+NEAR, WAY, NEARER = 0.006, 40, 0.001
+#: Shift of the equation of normal laws on the way there; steps that are accelerated together; factor by which one of
+#: these may make the residual larger.
+SHIFT, HISTORY, STEADY = 0.3, 8, 1.2
 #: Maps of a fixed point on a larger sample, at most.
 MAPS = 30
 
@@ -91,6 +94,11 @@ class Refining:
         nearly = NormalResponse(phi, there.frame, self._x).solved if phi.odd else lambda right: right
         self._inverse = Inverse(lambda direction: -there.change(self._x, base, direction), nearly)
 
+    def serves(self, groups: tuple[Group, ...], classes: Classes | None) -> bool:
+        """Whether it is of these groups, and held to classes if they are."""
+        of = [group.coordinates.tolist() for group in self._groups]
+        return (self._classes is None) == (classes is None) and of == [group.coordinates.tolist() for group in groups]
+
     def map(self, samples: tuple[Sample, ...]) -> MomentMap:
         """The map of moments on a sample."""
         return MomentMap(samples, self._groups, self._space, self._phi, self._classes)
@@ -124,28 +132,76 @@ class Refining:
         return found
 
 
-def settled(map_: MomentMap, start: Moments, tolerance: float) -> tuple[Iterate, int, bool] | None:
-    """The fixed point near that of normal laws, by few maps; None where it is not reached. For odd φ.
+def settled(map_: MomentMap, start: Moments, tolerance: float) -> tuple[Iterate, int, Refining] | None:
+    """The fixed point near that of normal laws, by few maps, which it takes; None where it is not reached. For odd φ.
 
     The derivative of normal laws leads near it, and the map's own from there.
 
     Raises:
         numpy.linalg.LinAlgError: a covariance is not positive-definite.
     """
-    at = map_.near(start)
-    response = NormalResponse(map_.phi, at.frame, at.frame.coordinates(*start))
-    found = _stepped(at, start, response.solved, NEAR)
-    if found is None:
-        return None
-    maps = found[1]
+    near, maps = _neared(map_, start)
     for end in (NEARER, tolerance):  # the derivative changes much on the first part of the way
-        near = found[0].kernel, *found[0].after[1:]
         refining = Refining(map_.space, map_.phi, map_.groups, near, map_.samples, map_.classes)
         found = refining.fixed_point(map_.samples, near, end)
         if found is None:
             return None
-        maps += found[1]
-    return found[0], maps, True
+        last, more, _ = found
+        near, maps = (last.kernel, *last.after[1:]), maps + more
+    return last, maps, refining
+
+
+def _neared(map_: MomentMap, start: Moments) -> tuple[Moments, int]:
+    """The moments nearest the fixed point, of those that steps of normal laws lead to, and the maps that these took.
+
+    Steps solve the equation of normal laws with a shift, as implicit steps along the map's flow do: soft directions, in
+    which the way is long and the derivative may change its sign, are not overshot. Those before are accelerated, in
+    units of where each step starts.
+
+    Raises:
+        numpy.linalg.LinAlgError: a covariance is not positive-definite.
+    """
+    moments, longest = start, LONGEST_CHANGE * np.sqrt(map_.space.m + map_.space.d)
+    nearest, least, maps = start, np.inf, 0
+    now: Iterate | None = None
+    steps: list[Moments] = []
+    changes: list[Moments] = []
+    while maps < WAY:
+        at = map_.near(moments)
+        x = at.frame.coordinates(*moments)
+        now = now or at(x)[0]
+        residual = at.frame.coordinates(*now.after) - x
+        size = float(np.linalg.norm(residual))
+        if size < least:
+            nearest, least = moments, size
+        if size <= NEAR * np.linalg.norm(x):
+            break
+        response = NormalResponse(map_.phi, at.frame, x)
+        towards = response.solved(residual, SHIFT)
+        gone = [at.frame.coordinates(*step) for step in steps]
+        turned = [response.solved(at.frame.coordinates(*change), SHIFT) for change in changes]
+        moved, counting = None, KEPT_BY_STEP * now.counting
+        if steps:
+            step = _within(accelerated(towards, gone, turned), longest)
+            moved = possible(at, x, step, counting, STEADY * size, tries=1)
+        if moved is None:
+            moved = possible(at, x, _within(towards, longest), counting, GROWN * size)
+        if moved is None:
+            break
+        step, (new, _) = moved
+        reached = at.frame.state(x + step)
+        steps = [*steps, _less(reached, moments)][-HISTORY:]
+        changes = [*changes, _less(_less(new.after, reached), _less(now.after, moments))][-HISTORY:]
+        moments, now, maps = reached, new, maps + 1
+    return nearest, maps
+
+
+def _less(one: Moments, other: Moments) -> Moments:
+    return one[0] - other[0], one[1] - other[1], one[2] - other[2]
+
+
+def _within(step: FloatArray, longest: float) -> FloatArray:
+    return step * min(1.0, longest / float(np.linalg.norm(step)))
 
 
 def _stepped(
@@ -171,7 +227,7 @@ def _stepped(
         if before is not None:
             changes.append(towards - before)
         step = accelerated(towards, steps, changes) if changes else towards
-        step = step * min(1.0, longest / float(np.linalg.norm(step)))
+        step = _within(step, longest)
         moved = possible(at, x, step, KEPT_BY_STEP * now.counting, GROWN * float(np.linalg.norm(residual)))
         if moved is None:
             return None

@@ -76,9 +76,9 @@ class NormalResponse:
                 )
             )
 
-    def solved(self, right: FloatArray) -> FloatArray:
-        """x of ``x - T'x = right``, but for a share."""
-        operator = LinearOperator((len(right),) * 2, matvec=lambda x: x - self(x), dtype=np.float64)
+    def solved(self, right: FloatArray, shift: float = 0.0) -> FloatArray:
+        """x of ``(1 + shift) x - T'x = right``, but for a share."""
+        operator = LinearOperator((len(right),) * 2, matvec=lambda x: (1 + shift) * x - self(x), dtype=np.float64)
         return np.asarray(gmres(operator, right, rtol=OPEN, restart=STEPS, maxiter=1)[0])
 
     def __call__(self, x: FloatArray) -> FloatArray:

@@ -59,6 +59,7 @@ class SampledState(State):
         mixtures: what they are drawn from, as of a start.
         batches: mean weights of each group's batches, relative, (groups, BATCHES).
         size: points of a batch.
+        refining: the map's derivative there, where it was needed on the way.
     """
 
     moments: Moments
@@ -67,6 +68,7 @@ class SampledState(State):
     mixtures: tuple[Mixture, ...] | None
     batches: FloatArray
     size: int
+    refining: Refining | None = None
 
 
 @dataclass(frozen=True)
@@ -226,7 +228,9 @@ class Sampled:
         map_ = self._map(space, start, size, classes)
         try:
             found = settled(map_, start.moments, FOUND)
-            return None if found is None else self._state(map_, start, size, *found[:2], reached=True)
+            if found is None:
+                return None
+            return replace(self._state(map_, start, size, *found[:2], reached=True), refining=found[2])
         except np.linalg.LinAlgError:
             return None
 

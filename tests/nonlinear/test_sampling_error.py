@@ -129,6 +129,7 @@ class PlantedState:
     iterations: int = 1
     samples: tuple = ()
     moments: tuple = ()
+    refining: None = None
 
     @property
     def size(self):
