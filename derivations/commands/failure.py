@@ -17,6 +17,7 @@ FAILED, REFUSED = 1, 2
 #: What click's types call what they accept.
 _WORDS = {
     "integer": "an integer",
+    "integer range": "an integer",
     "float": "a number",
     "path": "a path",
     "boolean": "true or false",
@@ -68,6 +69,9 @@ def refusal(error: click.ClickException) -> str:
         return f"{error.option_name}: is not an option{of}; accepted: {', '.join(known)}"
     if isinstance(error, click.MissingParameter) and error.param is not None:
         return f"{_name(error.param)}: is missing; accepted: {_accepted(error.param, error.ctx)}"
+    outside = re.match(r"(\S+) is not in the range (\d+)<=x<=(\d+)", error.message)
+    if isinstance(error, click.BadParameter) and error.param is not None and outside:
+        return f"{_name(error.param)}: is {outside[1]}; accepted: an integer from {outside[2]} to {outside[3]}"
     if isinstance(error, click.BadParameter) and error.param is not None:
         accepted = _accepted(error.param, error.ctx)
         if error.param.type.name == "float" and re.match(r"'[^']*:", error.message):

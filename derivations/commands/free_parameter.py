@@ -14,6 +14,10 @@ PICTURES = (".png", ".pdf", ".svg")
 PARAMETERS = ("signal", "kappa", "u", "v", "w", "rho", "skip", "bias")
 
 
+#: Of one range.
+MOST_VALUES = 100_000
+
+
 class Over(ParameterType):
     """``name=first:last:count``, evenly spaced values of a parameter; each has its own lowest one."""
 
@@ -27,14 +31,15 @@ class Over(ParameterType):
             return tuple(value)
         name, _, span = value.partition("=")
         accepted = (
-            f"name=first:last:count, 0 < first < last (rho: from 0), count ≥ 2, such as signal=1:40:200, for {_names()}"
+            f"name=first:last:count, 0 < first < last (rho: from 0), count from 2 to {MOST_VALUES}, such as "
+            f"signal=1:40:200, for {_names()}"
         )
         try:
             first, last, count = span.split(":")
             low, high, number = float(first), float(last), int(count)
         except ValueError:
             self.fail(f"is {value!r}; accepted: {accepted}", param, ctx)
-        if name not in PARAMETERS or not (0 <= low < high < float("inf") and number >= 2):
+        if name not in PARAMETERS or not (0 <= low < high < float("inf") and 2 <= number <= MOST_VALUES):
             self.fail(f"is {value!r}; accepted: {accepted}", param, ctx)
         return name, low, high, number
 

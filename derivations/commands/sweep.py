@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from derivations import output
-from derivations.commands.free_parameter import VariesSignal
+from derivations.commands.free_parameter import MOST_VALUES, VariesSignal
 from derivations.commands.problems import ParameterType, problem_options
 
 if TYPE_CHECKING:
@@ -43,12 +43,16 @@ class Axis(ParameterType):
             if ":" in text:
                 first, last, count = text.split(":")
                 low, high, number = float(first), float(last), int(count)
-                if number < 2 or not (math.isfinite(low) and math.isfinite(high)):
+                if not 2 <= number <= MOST_VALUES or not (math.isfinite(low) and math.isfinite(high)):
                     raise ValueError
                 return name, tuple(low + (high - low) * k / (number - 1) for k in range(number))
             return name, tuple(float(part) for part in text.split(","))
         except ValueError:
-            self.fail(f"is {value!r}; accepted: {name}=first:last:count, count ≥ 2, or {name}=value,…", param, ctx)
+            self.fail(
+                f"is {value!r}; accepted: {name}=first:last:count, count from 2 to {MOST_VALUES}, or {name}=value,…",
+                param,
+                ctx,
+            )
 
 
 @click.command("sweep", cls=VariesSignal)

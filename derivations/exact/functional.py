@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from derivations.exact.request import Fields, Request, entry, fixed_horizon, requested_sharing
 from derivations.exact.tasks import nearest_fraction, task_of
+from numerics.errors import InputError
 
 if TYPE_CHECKING:
     from theory.free_energy import FreeEnergy
     from theory.matrix_calculus.entrywise import ExactTask
     from theory.matrix_calculus.kernel_functional import LinearNetwork
+
+#: Sequences of label pairs of the last order of an expansion.
+MOST_PATHS = 100_000
 
 
 def _endpoint_free_energy(T: int, request: Request) -> FreeEnergy:
@@ -113,9 +118,11 @@ def perturbation(request: Request) -> Fields:
     from theory.perturbation import path_shares
     from theory.perturbation import perturbation as derive
 
-    expansion = derive(
-        fixed_horizon(request, "perturbation"), request.arch, request.order, supervised=request.supervised
-    )
+    T = fixed_horizon(request, "perturbation")
+    pairs = (T - 1 if request.supervised is None else len(set(request.supervised))) ** 2
+    if pairs > 1 and request.order > (largest := int(math.log(MOST_PATHS, pairs))):
+        raise InputError(f"--order: is {request.order}; accepted: an integer ≤ {largest} for {pairs} pairs of labels")
+    expansion = derive(T, request.arch, request.order, supervised=request.supervised)
     put = {} if request.kappa is None else {symbols.kappa: request.kappa}
     orders = []
     for k, kernel in enumerate(expansion.kernel):

@@ -123,6 +123,12 @@ def test_bad_input_is_one_line_and_status_2(name: str):
             "--over: is given 2 times; accepted: once; sweep takes several",
         ),
         "no word": (["derive"], "WHAT: is missing; accepted: free-energy, "),
+        "too high an order": (["derive", "perturbation", "--order", "99"], "--order: is 99; accepted: an integer ≤ 5"),
+        "too many values": (
+            ["scan", "endpoint", "--T", "4", "--signal", "5:9:100001"],
+            "--over: is 'signal=5:9:100001'; ",
+        ),
+        "too few points": (["landscape", "--points", "0"], "--points: is 0; accepted: an integer from 3 to 2001"),
         "no shell": (["completion"], "SHELL: is missing; accepted: bash, zsh, fish"),
         "no problem": (["landscape"], "PROBLEM: is missing; accepted: endpoint"),
         "a panel's number": (["reproduce", "9z"], "PANEL: is '9z'; accepted: "),
