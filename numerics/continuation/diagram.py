@@ -114,6 +114,7 @@ def diagram(
     """
     low, high = span = _checked(span, parameter)
     whole = family(problem, parameter, options)
+    whole = replace(whole, parameter=whole.parameter.along(low, high))
     growth = Growth(whole, reach(whole, (low, high)), progress)
     growth.search()
     bounds = whole.parameter.coordinate(low), whole.parameter.coordinate(high)

@@ -15,6 +15,9 @@ from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray
 from numerics.linear.functional import KernelFunctional, kernel_functional
 
+#: Where a range begins at 0, the p above which θ is nearly ``ln p``, over its largest value.
+FROM_ZERO = 0.1
+
 
 @dataclass(frozen=True, eq=False)
 class Parameter:
@@ -29,6 +32,7 @@ class Parameter:
         power: of p in the random network's last kernel.
         most: the largest value.
         origin: 0 where p must be positive; a positive one lets p be 0, and θ is nearly linear in p below it.
+        regular: whether F is smooth at p = 0, so that a range may begin there.
         framed: whether the coordinates of kernels are those of the problem given at every value, where a problem made
             anew might have others.
     """
@@ -41,6 +45,7 @@ class Parameter:
     power: Callable[[Problem], int] = lambda problem: 1
     most: float = math.inf
     origin: float = 0.0
+    regular: bool = False
     framed: bool = False
 
     def value_of(self, problem: Problem) -> float:
@@ -66,8 +71,12 @@ class Parameter:
         Raises:
             InputError: it is not positive, or below 0 where p may be 0.
         """
-        if not (low > 0 or (low == 0 and self.origin)):
-            raise InputError(f"{name}: begins at {low:g}; accepted: {'0 or ' if self.origin else ''}a positive number")
+        if not (low > 0 or (low == 0 and self.regular)):
+            raise InputError(f"{name}: begins at {low:g}; accepted: {'0 or ' if self.regular else ''}a positive number")
+
+    def along(self, low: float, high: float) -> Parameter:
+        """The same, followed from low to high: from 0 in a coordinate that is finite there."""
+        return self if low > 0 or self.origin else replace(self, origin=FROM_ZERO * high)
 
     def functional_at(self, base: KernelFunctional, problem: Problem, value: float) -> KernelFunctional:
         """The free energy at one value."""
@@ -155,7 +164,13 @@ PARAMETERS: dict[str, Parameter] = {
             lambda base, problem, signal: base.with_labels(math.sqrt(signal)),
             own=lambda problem: 1.0,
         ),
-        Parameter("kappa", r"noise $\kappa$", _field("kappa"), lambda base, problem, p: replace(base, kappa=p)),
+        Parameter(
+            "kappa",
+            r"noise $\kappa$",
+            _field("kappa"),
+            lambda base, problem, p: replace(base, kappa=p),
+            regular=True,
+        ),
         Parameter("u", "$u$", _field("u"), _with_inputs),
         Parameter("v", "$v$", _field("v"), lambda base, problem, p: replace(base, v=p)),
         Parameter(
@@ -173,10 +188,11 @@ PARAMETERS: dict[str, Parameter] = {
             own=_correlation,
             most=1.0,
             origin=0.1,
+            regular=True,
             framed=True,
         ),
         Parameter("skip", "skip connection $a$", _field("skip"), power=lambda problem: 2 * max(1, problem.n - 1)),
-        Parameter("bias", r"bias $\beta$", _field("bias"), _with_bias, framed=True),
+        Parameter("bias", r"bias $\beta$", _field("bias"), _with_bias, regular=True, framed=True),
     )
 }
 

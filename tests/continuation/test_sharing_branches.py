@@ -95,3 +95,19 @@ def test_a_range_of_correlations_goes_from_no_sharing_to_one_matrix(rule):
 def test_bad_input(problem, over, message):
     with pytest.raises(InputError, match=message):
         scan(problem, over)
+
+
+@pytest.mark.parametrize("name", ["kappa", "bias"])
+def test_a_range_may_begin_at_0_where_the_theory_is_smooth(name):
+    """The same branches as from a little above, and at 0 the states of the problem itself."""
+    problem = endpoint(4, 12.0)
+    from_0, above = (scan(problem, over={name: [low, 0.3, 0.6]}) for low in (0.0, 1e-7))
+    assert from_0.converged
+    assert [round(point.value, 6) for point in from_0.special_points] == [
+        round(point.value, 6) for point in above.special_points
+    ]
+    for one, other in zip(from_0.branches, above.branches, strict=True):
+        np.testing.assert_allclose(one.free_energy[1:], other.free_energy[1:], rtol=1e-9)
+        np.testing.assert_allclose(one.free_energy[0], other.free_energy[0], rtol=1e-5)
+    lowest = np.nanmin([branch.free_energy[0] for branch in from_0.branches])
+    np.testing.assert_allclose(lowest, solve(problem.with_(**{name: 0.0})).free_energy, rtol=1e-10)
