@@ -10,6 +10,8 @@ import click
 
 from derivations import output
 
+#: Largest smallest eigenvalue, of either sign, of a state that is at a critical point: beyond it rounding does not reach.
+CRITICAL = 1e-9
 #: The next order is mentioned where it exceeds this share of the 1/N shift.
 ENOUGH = 0.2
 
@@ -180,8 +182,7 @@ def print_state(solution: Solution, fields: dict[str, Any], outputs: Predictions
 
     problem = solution.problem
     n, P = problem.n, problem.P
-    stability = "stable" if solution.stable else "unstable"
-    title = f"{named}Kernel {problem.kernel_symbol} ({problem.network}, {solution.branch}, {stability})"
+    title = f"{named}Kernel {problem.kernel_symbol} ({problem.network}, {solution.branch}, {_stability(solution)})"
     output.print_kernel(title, solution.kernel, n, P)
     if "kernel_sd" in fields:
         output.print_kernel("Standard deviation of the kernel at this width", fields["kernel_sd"], n, P)
@@ -210,6 +211,13 @@ def print_state(solution: Solution, fields: dict[str, Any], outputs: Predictions
     print_averages(solution)
 
 
+def _stability(state: Solution) -> str:
+    """In a word: at a critical point the sign of the smallest curvature is that of rounding."""
+    if not state.stable and state.converged and abs(state.hessian_smallest) <= CRITICAL:
+        return "critical"
+    return "stable" if state.stable else "unstable"
+
+
 def print_overview(solutions: Sequence[Solution]) -> None:
     """One row for each of several states."""
     rows = [
@@ -217,7 +225,7 @@ def print_overview(solutions: Sequence[Solution]) -> None:
             str(position + 1),
             output.number(state.free_energy, 8),
             state.branch,
-            "stable" if state.stable else "unstable",
+            _stability(state),
             output.number(output.order_parameter(state), 5),
             f"{state.residual:.0e}",
         ]

@@ -48,6 +48,13 @@ def test_states_of_several_are_numbered_and_only_minima_are_compared():
     assert "State 2: The state is no minimum, so that it has no fluctuations at width 64." in found.stderr
 
 
+@pytest.mark.parametrize(("signal", "word"), [("10.12", "stable"), ("10.125", "critical"), ("10.13", "stable")])
+def test_at_the_critical_signal_the_state_is_called_critical(signal, word):
+    branch = "coherent" if signal == "10.13" else "incoherent"
+    first = run("solve", "endpoint", "--T", "4", "--signal", signal).stdout.splitlines()[0]
+    assert first == f"Kernel H (RNN, {branch}, {word})"
+
+
 def test_a_continuous_transition_is_no_hysteresis_loop():
     said = run("scan", "endpoint", "--T", "4", "--signal", "5:20:4").stdout
     assert "Transitions on the way up and down: no hysteresis loop" in said
