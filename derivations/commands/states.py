@@ -10,7 +10,7 @@ import click
 
 from derivations import output
 
-#: Largest smallest eigenvalue, of either sign, of a state that is at a critical point: beyond it rounding does not reach.
+#: Size of the smallest eigenvalue up to which a state is at a critical point: its sign is that of rounding.
 CRITICAL = 1e-9
 #: The next order is mentioned where it exceeds this share of the 1/N shift.
 ENOUGH = 0.2
