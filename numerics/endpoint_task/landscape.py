@@ -9,6 +9,7 @@ two times' correlation, in (-1, 1): at fixed q the other entries minimise F, whi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ from numerics.threads import one_thread
 
 #: Correlations at which the landscape is found unless others are given.
 CORRELATIONS = np.linspace(-0.98, 0.98, 81)
+#: Points of the drawn curve from each of them to the next.
+BETWEEN = 8
 #: Residual to which the constrained minimum is solved, relative.
 TOLERANCE = 1e-10
 
@@ -84,9 +87,16 @@ class Landscape(Result):
 
     def draw(self, ax: Any, **style: Any) -> None:
         """F above the lowest against the order parameter; circles are minima, crosses saddles."""
-        order = np.argsort(self.order_parameter)
+        from scipy.interpolate import CubicSpline
+
         lowest = np.nanmin(self.free_energy)
-        ax.plot(self.order_parameter[order], self.free_energy[order] - lowest, **style)
+        q, first = np.unique(self.correlation, return_index=True)
+        psi, F = self.order_parameter[first], self.free_energy[first]
+        if len(q) > 3 and np.isfinite(F).all():
+            # points of equal distance in q lie far apart at the ends
+            fine = np.concatenate([np.linspace(*pair, BETWEEN, endpoint=False) for pair in pairwise(q)] + [q[-1:]])
+            psi, F = CubicSpline(q, psi)(fine), CubicSpline(q, F)(fine)
+        ax.plot(psi, F - lowest, **style)
         for minima, mark, name in ((True, "o", "minimum"), (False, "X", "saddle")):
             turns = np.array(self.turning_points(minima=minima))
             if len(turns):
@@ -96,6 +106,7 @@ class Landscape(Result):
             xlabel=rf"order parameter $H^{{{T - 1},{T - 2}}}$ (all else minimised out)",
             ylabel=r"free energy $F - F_\mathrm{lowest}$",
         )
+        ax.set_title(f"RNN, $T = {T}$", loc="left")
         if ax.get_legend_handles_labels()[0]:
             ax.legend(fontsize="small")
 
