@@ -37,7 +37,7 @@ PANEL = Panel(
 #: Supervised times of the lines along ρ, and their colours.
 COUNTS = {2: "C4", 3: "C0", 4: "C2", 5: "C1", 6: "C3"}
 #: Steps of the lines from ρ = 0 to 1, where the lowest states are sought; between, they are followed from both sides.
-STEPS = 16
+STEPS = 32
 #: Correlations of the lines against the number of supervised times.
 RHOS = {0.0: "0.75", 0.2: "0.55", 0.5: "0.3", 1.0: "k"}
 WIDTH, SEED = 64, 20261201
