@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gc
+from collections.abc import Generator, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -17,6 +18,17 @@ SLOW_TIMEOUT = 1800
 HEAVIEST = Path(__file__).with_name("heaviest.txt").read_text(encoding="utf-8").split("\n")[:-1]
 #: Tests that run with the slow ones, since a quicker one of the same kind is fast.
 SLOW = {"tests/" + line for line in Path(__file__).with_name("slow.txt").read_text(encoding="utf-8").split("\n")[:-1]}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Modules and tests stay to the end: garbage is not looked for among them, neither meanwhile nor in any test."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)
