@@ -21,6 +21,7 @@ from numerics.errors import InputError
 from numerics.inputs.arguments import of_problem
 from numerics.inputs.keywords import takes
 from numerics.inputs.problem import Problem
+from numerics.inputs.scalars import shown
 from numerics.linalg import FloatArray
 from numerics.linear import search as linear
 from numerics.linear.trust_region import STATE_TOLERANCE
@@ -170,7 +171,7 @@ def is_linear(problem: Problem, engine: EngineOptions, checkpoint: str | Path | 
     if problem.activation.name != "linear":
         return False
     for name, value in engine.items():
-        raise InputError(f"{name}: is {value!r}; accepted: nothing, a linear network needs no averages")
+        raise InputError(f"{name}: is {shown(value)}; accepted: nothing, a linear network needs no averages")
     if checkpoint is not None:
         raise InputError(f"checkpoint: is {str(checkpoint)!r}; accepted: nothing, a linear network is solved in one go")
     return True

@@ -20,10 +20,15 @@ from numerics import (
     cka,
     endpoint,
     load,
+    load_problem,
+    lower,
+    phase_shares,
+    phase_weights,
     rotation_teacher,
     save,
     scan,
     sequence,
+    simulate,
     solve,
     solve_all,
     solve_endpoint_batch,
@@ -40,6 +45,14 @@ from numerics.nonlinear.search import lowest_state, state_near
 from numerics.sampling.plan import Plan
 from theory import coexistence, coherent_branch, critical_point
 from theory import critical_signal as exact_critical_signal
+from theory.landau import landau_expansion
+
+X, WORDS = sympy.Symbol("x"), np.array(["rnn", "hmc"])
+
+
+def odds():
+    """Of the only minimum."""
+    return phase_weights([solve(endpoint(3, 1.0))], 64)
 
 
 class Quantity:
@@ -280,9 +293,50 @@ def test_a_cut_takes_exact_numbers():
         (lambda: critical_point(4, object()), "kappa: is <object.*; accepted: an exact number"),
         (lambda: coherent_branch(1, 2), "rho: is 2; accepted: an exact number above 0, at most 1"),
         (lambda: coherent_branch(1, 0.5), "rho: is 0.5; accepted: an exact number above 0, at most 1"),
-        (lambda: exact_critical_signal(3), "T: is 3; accepted: an integer ≥ 4"),
+        (lambda: exact_critical_signal(3), "T: is 3; accepted: an integer from 4 to 10000"),
         (lambda: exact_critical_signal(4, -1), "kappa: is -1; accepted: an exact number"),
         (lambda: coexistence(6, 1, digits=0), "digits: is 0; accepted: an integer ≥ 1"),
+        (lambda: critical_point(10**30), "T: is 10+; accepted: an integer from 4 to 80"),
+        (lambda: landau_expansion(81), "T: is 81; accepted: an integer from 4 to 80"),
+        (lambda: exact_critical_signal(10**30), "T: is 10+; accepted: an integer from 4 to 10000"),
+        *((lambda a=a: phase_weights(a, 64), "states: is of type .*; accepted: states of") for a in (None, 3)),
+        (lambda: phase_weights(solve(endpoint(3, 1.0)), 64), "states: is of type LinearSolution; accepted: states of"),
+        (lambda: phase_weights([3], 64), "states: one: is of type int; accepted: states of one problem"),
+        (lambda: phase_shares(3), r"weights: is of type int; accepted: of phase_weights\("),
+        (lambda: phase_shares(odds(), ladder=3), "ladder: is of type int; accepted: problems, the easiest first"),
+        (lambda: phase_shares(odds(), ladder=[3]), "ladder: one: is of type int; accepted: problems"),
+        (lambda: phase_shares(odds(), seed=-1), "seed: is -1; accepted: an integer ≥ 0"),
+        *(
+            (lambda a=a: solve_endpoint_batch(4, 5.0, tolerance=a), "tolerance: is .*; accepted: a finite number > 0")
+            for a in (-1, math.nan, 0, None, math.inf)
+        ),
+        (lambda: solve_endpoint_batch(4, 5.0, np.ones(2), WORDS), r"arch: is array\(.*\); accepted: rnn, dnn"),
+        (lambda: solve_endpoint_batch(4, 5.0, branch=WORDS), r"branch: is array\(.*\); accepted: incoherent, coh"),
+        (lambda: scan(endpoint(4, 1.0), {"signal": [5]}, options=None), "options: is of type NoneType; accepted: "),
+        (lambda: sequence(4, 1.0, 1.0, 3), "supervise: is of type int; accepted: hidden times from 1 to 3"),
+        (lambda: sequence(4, 1.0, 1.0, [[1]]), r"supervise: is \[1\]; accepted: hidden times from 1 to 3"),
+        (lambda: sequence(4, b"a", 1.0, [3]), "angle: is b'a'; accepted: a finite number, or one for each plane"),
+        (lambda: load_problem(None), "path: is of type NoneType; accepted: a path"),
+        *(
+            (lambda f=f, p=p: f(p, tolerance=math.inf), "tolerance: is inf; accepted: a finite number > 0")
+            for f in (solve, solve_all)
+            for p in (endpoint(3, 1.0), endpoint(3, 1.0, activation="erf"))
+        ),
+        (lambda: lower(None, [X], []), "expressions: have None; accepted: a SymPy expression, or several by name"),
+        (lambda: lower({}, [X], []), "expressions: are none; accepted: a SymPy expression"),
+        (lambda: lower(X, X, []), "variables: is of type Symbol; accepted: a sequence of SymPy symbols"),
+        (lambda: lower(X, [X], 3), "parameters: is of type int; accepted: a sequence of SymPy symbols"),
+        (lambda: lower(X, [[X]], []), r"variables, parameters: contain \[x\]; accepted: SymPy symbols"),
+        (lambda: solve(endpoint(3, 1.0), engine=WORDS), r"engine: is array\(.*\); accepted: nothing"),
+        (
+            lambda: solve(endpoint(3, 1.0, activation="erf"), engine=WORDS),
+            r"engine: is array\(.*\); accepted: ",
+        ),
+        *(
+            (lambda a=a: simulate(endpoint(3, 1.0), 8, **{a: WORDS}), rf"{a}: is array\(.*\); accepted: ")
+            for a in ("sampler", "init", "dtype", "readout", "preconditioner", "integrator")
+        ),
+        (lambda: simulate(endpoint(3, 1.0), 8, law=3), "law: is of type int; accepted: "),
     ],
 )
 def test_what_is_of_no_use_is_told_in_one_line(call, line, tmp_path, monkeypatch):

@@ -26,7 +26,7 @@ from sympy import Expr, Integer, Rational, Symbol, factor, powsimp, radsimp, sim
 from theory import symbols
 from theory.display import Equations, Typeset
 from theory.incoherent import critical_ratio
-from theory.kernel import require_horizon, require_noise
+from theory.kernel import LONGEST_SUM, require_horizon, require_noise
 from theory.landau import landau_expansion
 from theory.looped import assert_quartic, reduced_quartic
 from theory.oriented import oriented, positive_sum
@@ -35,6 +35,8 @@ from theory.typesetting import PowerSeries, Row, over_times
 CONTINUOUS, DISCONTINUOUS = "continuous", "discontinuous"
 #: Of the numbers whose signs are taken.
 SIGN_DIGITS = 60
+#: Largest T whose powers are written out.
+LONGEST_POWER = 10_000
 
 
 @dataclass(frozen=True)
@@ -124,10 +126,10 @@ def critical_signal(T: int | Symbol, kappa: Expr = symbols.kappa) -> Expr:
     """``λ_c = (r_c^n + κ)²/((T-3) r_c^n)``, ``n = T - 1``; SymPy expressions are taken as they are.
 
     Raises:
-        ValueError: one line, for T < 4, or for an inexact or negative κ.
+        ValueError: one line, for T < 4 or beyond `LONGEST_POWER`, or for an inexact or negative κ.
     """
     if not isinstance(T, Expr):
-        require_horizon(T, 4)
+        require_horizon(T, 4, LONGEST_POWER)
     noise = kappa if isinstance(kappa, Expr) else require_noise(kappa)
     growth = critical_ratio(T) ** (T - 1)
     return growth * (1 + noise / growth) ** 2 / (T - 3)
@@ -155,7 +157,7 @@ def critical_point(T: int | Symbol, kappa: Expr = symbols.kappa) -> CriticalPoin
         kappa: an exact number ≥ 0, or ``theory.symbols.kappa``.
 
     Raises:
-        ValueError: one line, for T < 4, or for an inexact or negative κ.
+        ValueError: one line, for T < 4 or too large to be expanded, or for an inexact or negative κ.
 
     Example:
         >>> from theory import critical_point
@@ -167,7 +169,7 @@ def critical_point(T: int | Symbol, kappa: Expr = symbols.kappa) -> CriticalPoin
         return _symbolic(noise)
     if T == 3:
         raise ValueError("T: is 3, where coherence never grows; accepted: an integer ≥ 4")
-    require_horizon(T, 4)
+    require_horizon(T, 4, LONGEST_SUM)
     assert isinstance(T, int)
     expansion = landau_expansion(T, noise)
     margin = factor(continuity(T, noise))

@@ -13,6 +13,8 @@ from sympy import Expr, Float, ImmutableMatrix, Integer, Symbol, SympifyError, d
 from theory import symbols
 
 ARCHITECTURES = ("rnn", "dnn")
+#: Largest T for which closed forms are summed over times or lags: half a minute.
+LONGEST_SUM = 80
 
 
 def require_architecture(arch: str) -> None:
@@ -21,10 +23,11 @@ def require_architecture(arch: str) -> None:
         raise ValueError(f"arch: is {arch!r}; accepted: {' or '.join(ARCHITECTURES)}")
 
 
-def require_horizon(T: int, smallest: int) -> None:
-    """Refuse a ``T`` that is no integer or below ``smallest`` with a ValueError of one line."""
-    if isinstance(T, bool) or not isinstance(T, int) or smallest > T:
-        raise ValueError(f"T: is {T!r}; accepted: an integer ≥ {smallest}")
+def require_horizon(T: int, smallest: int, longest: int | None = None) -> None:
+    """Refuse a ``T`` that is no integer from ``smallest`` to ``longest`` with a ValueError of one line."""
+    if isinstance(T, bool) or not isinstance(T, int) or smallest > T or (longest is not None and longest < T):
+        accepted = f"≥ {smallest}" if longest is None else f"from {smallest} to {longest}"
+        raise ValueError(f"T: is {T!r}; accepted: an integer {accepted}")
 
 
 def require_noise(kappa: Any, *, number: bool = False) -> Expr:

@@ -28,7 +28,7 @@ from sympy.polys.matrices import DomainMatrix
 
 from theory import symbols
 from theory.display import Equations, Typeset
-from theory.kernel import require_horizon, require_noise
+from theory.kernel import LONGEST_SUM, require_horizon, require_noise
 from theory.power_series import (
     MatrixSeries,
     ScalarSeries,
@@ -271,9 +271,10 @@ def landau_expansion(T: int, kappa: Expr = symbols.kappa, arch: SharingFamily = 
         arch: of rational parameter.
 
     Raises:
-        ValueError: for T below 4, an inexact or negative κ, or an architecture without a critical point.
+        ValueError: for T below 4 or beyond `LONGEST_SUM`, an inexact or negative κ, or an architecture without a
+            critical point.
     """
-    require_horizon(T, 4)
+    require_horizon(T, 4, LONGEST_SUM)
     noise = require_noise(kappa)
     M = arch.matrix(T - 1)
     found = instability(M)

@@ -19,8 +19,6 @@ Fields = dict[str, Any]
 
 #: Largest T for which expressions are written out entry by entry; they grow as n!, so this takes hours already.
 LARGEST_T = 16
-#: Largest T for which closed forms are summed over times or lags: half a minute.
-LONGEST_SUM = 80
 
 
 @dataclass(frozen=True)
@@ -68,6 +66,8 @@ def fixed_horizon(request: Request, what: str) -> int:
 
 def bounded_horizon(request: Request, what: str) -> None:
     """Refuse a T for which the sums of a word take too long."""
+    from theory.kernel import LONGEST_SUM
+
     if isinstance(request.T, int) and request.T > LONGEST_SUM:
         raise InputError(f"--T: is {request.T}; accepted: an integer ≤ {LONGEST_SUM}, or symbolic, for {what}")
 

@@ -14,6 +14,7 @@ from numerics.checking.phase_weights import PhaseWeights
 from numerics.checking.regions import nearest
 from numerics.display import Facts
 from numerics.errors import InputError
+from numerics.inputs.arguments import require_kind
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer
 from numerics.linalg import FloatArray
@@ -126,7 +127,12 @@ def phase_shares(
         InputError: an argument is out of range, the width is below the number of different trajectories, or the
             network's W cannot be integrated out.
     """
-    steps = integer(steps, "steps", _FEWEST_STEPS)
+    require_kind(weights, "weights", lambda given: isinstance(given, PhaseWeights), "of phase_weights(states, width)")
+    accepted = "problems, the easiest first"
+    require_kind(ladder, "ladder", lambda given: isinstance(given, Sequence), accepted)
+    for rung in ladder:
+        require_kind(rung, "ladder: one", lambda given: isinstance(given, Problem), accepted)
+    seed, steps = integer(seed, "seed", 0), integer(steps, "steps", _FEWEST_STEPS)
     warmup = steps // 4 if warmup is None else integer(warmup, "warmup", 0)
     rows, width = len(weights.phases[0].region.inverse), weights.width
     if width < rows:

@@ -12,6 +12,7 @@ import numpy as np
 from numerics.checking.weights import MOST_LEFT, Phase, phases
 from numerics.display import Facts, number
 from numerics.errors import InputError
+from numerics.inputs.arguments import require_kind
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer
 from numerics.linalg import FloatArray
@@ -204,6 +205,10 @@ def _even_width(free_energies: Sequence[float], logs: Sequence[float]) -> float 
 
 def _minima(states: Sequence[Solution]) -> list[Solution]:
     """The states that can have a weight: converged, isolated minima of one problem."""
+    accepted = "states of one problem, such as solve_all(problem)"
+    require_kind(states, "states", lambda given: isinstance(given, Sequence), accepted)
+    for state in states:
+        require_kind(state, "states: one", lambda given: isinstance(given, Solution), accepted)
     if any(math.isnan(state.hessian_smallest) for state in states):
         raise InputError("states: have one of unknown stability; accepted: states whose Hessian is known")
     minima = [state for state in states if state.stable]

@@ -29,7 +29,7 @@ from numerics.continuation.signed_counts import signed_counts
 from numerics.continuation.special_points import SpecialPoint
 from numerics.errors import InputError
 from numerics.forked import ahead
-from numerics.inputs.arguments import of_problem
+from numerics.inputs.arguments import of_problem, require_kind
 from numerics.inputs.arrays import real_array
 from numerics.inputs.problem import Problem
 from numerics.linalg import FloatArray
@@ -74,6 +74,7 @@ def scan(
         >>> [(point.type, round(point.value, 6)) for point in scan.special_points]
         [('pitchfork', 10.125)]
     """
+    require_kind(options, "options", lambda given: isinstance(given, Options), "Options, or none for the defaults")
     name, grid = _checked(over)
     if name == "signal":
         problem = at_unit_signal(problem)

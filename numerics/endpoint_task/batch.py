@@ -10,7 +10,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,9 +19,10 @@ from sympy import Float, expand_log
 from numerics.display import Facts
 from numerics.endpoint_task import crossings, factorised
 from numerics.errors import InputError
+from numerics.inputs.arguments import require_choice
 from numerics.inputs.arrays import real_array
 from numerics.inputs.problem import ARCHITECTURES
-from numerics.inputs.scalars import integer
+from numerics.inputs.scalars import integer, positive
 from numerics.linalg import FloatArray
 from numerics.linear.newton import newton
 from numerics.lowering.scalar import Lowered, lower
@@ -208,8 +209,8 @@ def solve_endpoint_batch(
             (`numerics.progress`).
 
     Raises:
-        InputError: T outside 3 … 8, an unknown name, parameters that are not finite and positive (κ and λ may be 0), or
-            the coherent branch of a DNN or of T = 3, which does not exist.
+        InputError: T outside 3 … 8, an unknown name, a tolerance or parameters that are not finite and positive (κ and
+            λ may be 0), or the coherent branch of a DNN or of T = 3, which does not exist.
 
     Example:
         >>> import unrolled
@@ -219,6 +220,9 @@ def solve_endpoint_batch(
     """
     longest = f"an integer from 3 to {LONGEST_BATCH} (beyond it use numerics.solve)"
     T = integer(T, "T", 3, LONGEST_BATCH, longest)
+    require_choice(arch, "arch", ARCHITECTURES)
+    require_choice(branch, "branch", get_args(BranchChoice))
+    tolerance = positive(tolerance, "tolerance")
     if branch == "lowest":
         return _lower_of_both(T, signal, kappa, arch, {"u": u, "v": v, "w": w}, tolerance, progress)
     given, shape = _checked(T, arch, branch, signal=signal, kappa=kappa, u=u, v=v, w=w)
@@ -362,10 +366,6 @@ def _replaced(states: _States, places: NDArray[np.intp], by: _States) -> _States
 
 def _checked(T: int, arch: str, branch: str, **parameters: ArrayLike) -> tuple[list[FloatArray], tuple[int, ...]]:
     """λ and κ flattened, (B,), and u, v, w (B,) or, where one number serves all, (1,); and their common shape."""
-    if arch not in ARCHITECTURES:
-        raise InputError(f"arch: is {arch!r}; accepted: {' or '.join(ARCHITECTURES)}")
-    if branch not in ("incoherent", "coherent"):
-        raise InputError(f"branch: is {branch!r}; accepted: incoherent, coherent or lowest")
     if branch == "coherent" and (arch == "dnn" or T == 3):
         raise InputError("branch: is coherent; accepted: incoherent, for a DNN or T = 3, which have no other")
     given = {name: real_array(value, name) for name, value in parameters.items()}

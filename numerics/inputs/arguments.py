@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, TypeVar
 
 from numerics.errors import InputError
 from numerics.inputs.keywords import refuse_unexpected
+from numerics.inputs.scalars import shown
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -57,3 +58,14 @@ def require_kind(value: Any, name: str, is_kind: Callable[[Any], bool], accepted
     """
     if not is_kind(value):
         raise InputError(f"{name}: is of type {type(value).__name__}; accepted: {accepted}")
+
+
+def require_choice(value: Any, name: str, accepted: Iterable[str]) -> None:
+    """Refuse what is none of some words.
+
+    Raises:
+        InputError: which names them.
+    """
+    words = tuple(accepted)
+    if not (isinstance(value, str) and value in words):
+        raise InputError(f"{name}: is {shown(value)}; accepted: {', '.join(words)}")

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numerics.errors import InputError
+from numerics.files import given_path
 from numerics.inputs.problem import Problem
 from numerics.inputs.problem_record import PROBLEM_ARRAYS, problem_of, read_record
 from numerics.inputs.sharing import MATRIX
@@ -58,9 +59,10 @@ def load_problem(path: str | Path, **options: Any) -> Problem:
         InputError: one line: the file cannot be read, has other arrays, asks for pickle, or declares another size than
             it has or more than `LARGEST_ARRAY` bytes; or `Problem` refuses its arrays.
     """
-    if Path(path).suffix == ".json":
-        return problem_of(read_record(path)["problem"], path, **options)
-    arrays = _arrays(Path(path))
+    file = given_path(path, "path")
+    if file.suffix == ".json":
+        return problem_of(read_record(file)["problem"], file, **options)
+    arrays = _arrays(file)
     for name in ("x", "y"):
         if name not in arrays:
             accepted = "arrays x (P, D) or (P, times, D) and y (P, times) or (P, times, O)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import sys
 from typing import Any
@@ -43,10 +44,11 @@ def integer(value: Any, argument: str, least: int, most: int | None = None, acce
 
 
 def positive(value: Any, argument: str) -> float:
-    """`real`, above 0."""
-    number = real(value, argument, "a number > 0")
-    if not number > 0:
-        raise InputError(f"{argument}: is {number:g}; accepted: a number > 0")
+    """`real`, finite and above 0."""
+    accepted = "a finite number > 0"
+    number = real(value, argument, accepted)
+    if not 0 < number < math.inf:
+        raise InputError(f"{argument}: is {number:g}; accepted: {accepted}")
     return number
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from numerics.errors import InputError
+from numerics.inputs.arguments import require_kind
 from numerics.inputs.arrays import finite_array, real_array
 from numerics.inputs.keywords import takes
 from numerics.inputs.problem import Problem
@@ -102,15 +103,14 @@ class Teacher:
 
     @staticmethod
     def _mask(supervise: Iterable[int] | NDArray[np.bool_], patterns: int, n: int) -> NDArray[np.bool_]:
-        chosen = np.asarray(supervise if isinstance(supervise, np.ndarray) else list(dict.fromkeys(supervise)))
-        if chosen.dtype == np.bool_ and chosen.shape == (patterns, n):
-            return chosen
-        inside = chosen.dtype.kind in "iu" and chosen.ndim == 1 and chosen.size > 0
-        if not inside or chosen.min() < 1 or chosen.max() > n:
-            shown = ",".join(map(str, chosen.ravel()[:8])) or "empty"
-            raise InputError(f"supervise: is {shown}; accepted: hidden times from 1 to {n}, comma-separated")
+        accepted = f"hidden times from 1 to {n}, comma-separated"
+        require_kind(supervise, "supervise", lambda times: isinstance(times, Iterable), accepted)
+        if isinstance(supervise, np.ndarray) and supervise.dtype == np.bool_ and supervise.shape == (patterns, n):
+            return supervise
+        chosen = [integer(time, "supervise", 1, n, accepted) for time in supervise]
+        require(len(chosen) > 0, "supervise", "is empty", accepted)
         mask = np.zeros((patterns, n), dtype=np.bool_)
-        mask[:, chosen - 1] = True
+        mask[:, np.array(chosen) - 1] = True
         return mask
 
 
@@ -157,7 +157,9 @@ def _row(value: float | Iterable[float], argument: str, length: int | None) -> F
     """One finite number for each plane."""
     numbers = (
         list(value)
-        if isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "ndim", 1) != 0
+        if isinstance(value, Iterable)
+        and not isinstance(value, str | bytes | bytearray)
+        and getattr(value, "ndim", 1) != 0
         else [value]
     )
     row = np.array([real(number, argument, "a finite number, or one for each plane") for number in numbers])

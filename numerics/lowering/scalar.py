@@ -9,22 +9,26 @@ and Hessian) runs only the assignments that it needs.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import mpmath
 import numpy as np
-from sympy import Add, Basic, Expr, Integer, Pow, Symbol, cse, diff, numbered_symbols, sympify
+from sympy import Add, Basic, Expr, Integer, Pow, Symbol, SympifyError, cse, diff, numbered_symbols, sympify
 from sympy.printing.numpy import NumPyPrinter
 from sympy.printing.pycode import MpmathPrinter
 
 from numerics.errors import InputError
+from numerics.inputs.arguments import require_kind
+from numerics.inputs.scalars import shown
+from numerics.inputs.sizes import require
 from numerics.linalg import FloatArray
 
 #: Points handled together: the live temporaries of this length stay near a core's second-level cache.
 CHUNK = 4096
+_EXPRESSIONS = "a SymPy expression, or several by name"
 
 
 class Evaluation(NamedTuple):
@@ -175,8 +179,8 @@ def lower(expressions: Expr | Mapping[str, Expr], variables: Sequence[Symbol], p
         parameters: every other symbol; order of the first axis of ``p``.
 
     Raises:
-        InputError: a symbol that is listed twice, is listed under different assumptions than it is used with, or is
-            used but not listed.
+        InputError: what is no expression or no symbol; a symbol that is listed twice, is listed under different
+            assumptions than it is used with, or is used but not listed.
 
     Example:
         >>> import numpy as np
@@ -187,10 +191,23 @@ def lower(expressions: Expr | Mapping[str, Expr], variables: Sequence[Symbol], p
         >>> lowered.values(np.array([[3.0]]), np.array([[2.0]]))
         array([[18.]])
     """
-    terms = dict(expressions) if isinstance(expressions, Mapping) else {"value": expressions}
-    return _lower(
-        tuple((str(name), sympify(term)) for name, term in terms.items()), tuple(variables), tuple(parameters)
-    )
+    terms = expressions if isinstance(expressions, Mapping) else {"value": expressions}
+    named = tuple((str(name), _expression(term)) for name, term in terms.items())
+    require(len(named) > 0, "expressions", "are none", _EXPRESSIONS)
+    for symbols, name in ((variables, "variables"), (parameters, "parameters")):
+        require_kind(symbols, name, lambda given: isinstance(given, Iterable), "a sequence of SymPy symbols")
+    listed = tuple(variables), tuple(parameters)
+    _check_symbols([term for _, term in named], *listed)
+    return _lower(named, *listed)
+
+
+def _expression(term: Any) -> Expr:
+    try:
+        found = sympify(term)
+    except (SympifyError, TypeError, AttributeError):
+        found = None
+    require(isinstance(found, Expr), "expressions", f"have {shown(term)}", _EXPRESSIONS)
+    return found
 
 
 @lru_cache(maxsize=32)
@@ -198,7 +215,6 @@ def _lower(
     named: tuple[tuple[str, Expr], ...], variables: tuple[Symbol, ...], parameters: tuple[Symbol, ...]
 ) -> Lowered:
     terms = [term for _, term in named]
-    _check_symbols(terms, variables, parameters)
     gradients = [[diff(term, x) for x in variables] for term in terms]
     gradient = [Add(*column) for column in zip(*gradients, strict=True)]
     pairs = [(i, j) for i in range(len(variables)) for j in range(i, len(variables))]

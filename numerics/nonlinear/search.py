@@ -13,6 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from numerics.errors import InputError
+from numerics.inputs.arguments import require_choice
 from numerics.inputs.arrays import finite_array
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer, positive, power_of_two
@@ -158,8 +159,7 @@ def _prepared(
     """The arguments, validated."""
     phi = problem.activation
     space = trajectory_space(problem)
-    if engine not in get_args(EngineChoice):
-        raise InputError(f"engine: is {engine!r}; accepted: {', '.join(get_args(EngineChoice))}")
+    require_choice(engine, "engine", get_args(EngineChoice))
     if engine == "quadrature" and space.d > MOST_DIMENSIONS:
         raise InputError(
             f"engine: quadrature has {space.d} dimensions here; accepted: at most {MOST_DIMENSIONS}, or sampling"

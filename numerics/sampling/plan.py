@@ -10,6 +10,7 @@ from typing import cast
 
 from numerics.errors import InputError
 from numerics.inputs.activation import Activation
+from numerics.inputs.arguments import require_choice, require_kind
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer, real
 from numerics.sampling.collapsed import collapses
@@ -31,11 +32,6 @@ _READOUTS: dict[str, tuple[str, ...]] = {
 _FEWEST_STEPS = 8
 #: Bytes of kernels that a chain may record.
 _KERNEL_BYTES = 1 << 26
-
-
-def _choice(value: str, argument: str, accepted: tuple[str, ...]) -> None:
-    if value not in accepted:
-        raise InputError(f"{argument}: is {value!r}; accepted: {', '.join(accepted)}")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -83,17 +79,17 @@ class Plan:
     eigenvalues: bool = True
 
     def __post_init__(self) -> None:
-        _choice(self.sampler, "sampler", SAMPLERS)
+        require_choice(self.sampler, "sampler", SAMPLERS)
         least = {"width": 1, "chains": 1, "steps": _FEWEST_STEPS, "seed": 0, "warmup": 0}
         for name in least:
             if name not in ("steps", "warmup") or getattr(self, name) is not None:
                 object.__setattr__(self, name, integer(getattr(self, name), name, least[name]))
-        _choice(self.init, "init", STARTS)
+        require_choice(self.init, "init", STARTS)
         self._check_law()
-        _choice(self.dtype, "dtype", ("float32", "float64"))
-        _choice(self.reading, "readout", _READOUTS[self.sampler])
-        _choice(self.preconditioner, "preconditioner", PRECONDITIONERS if self.sampler == "sgld" else ("prior",))
-        _choice(self.integrator, "integrator", INTEGRATORS if self.sampler == "sgld" else ("euler",))
+        require_choice(self.dtype, "dtype", ("float32", "float64"))
+        require_choice(self.reading, "readout", _READOUTS[self.sampler])
+        require_choice(self.preconditioner, "preconditioner", PRECONDITIONERS if self.sampler == "sgld" else ("prior",))
+        require_choice(self.integrator, "integrator", INTEGRATORS if self.sampler == "sgld" else ("euler",))
         if self.problem.kappa == 0 and self.reading == "sampled":
             raise InputError(
                 "kappa: is 0; accepted: a number > 0 where the read-out is sampled (hmc integrates it out)"
@@ -108,6 +104,9 @@ class Plan:
 
     def _check_law(self) -> None:
         size = self.problem.n * self.problem.P
+        require_kind(
+            self.law, "law", lambda law: isinstance(law, TrajectoryLaw | None), "the law of a neuron's trajectory"
+        )
         if self.law is not None and self.law.size != size:
             raise InputError(f"law: has {self.law.size} entries; accepted: times × patterns, {size}")
         if self.law is not None and self.init != "prior":
@@ -130,7 +129,7 @@ class Plan:
     @property
     def reading(self) -> Readout:
         """What is done with the read-out."""
-        return cast(Readout, self.readout or _READOUTS[self.sampler][0])
+        return cast(Readout, _READOUTS[self.sampler][0] if self.readout is None else self.readout)
 
     @property
     def adjusted(self) -> bool:

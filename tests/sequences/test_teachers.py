@@ -95,7 +95,7 @@ def test_random_patterns_repeat_with_their_seed():
         ({"amplitude": 1e40}, "amplitude: is 1e+40"),
         ({"radius": 0.0}, "radius: is 0; accepted: a finite number > 0"),
         ({"radius": 1e30}, "radius: gives the scale"),
-        ({"supervise": (0, 2)}, "supervise: is 0,2; accepted: hidden times from 1 to 4"),
+        ({"supervise": (0, 2)}, "supervise: is 0; accepted: hidden times from 1 to 4"),
         ({"supervise": ()}, "supervise: is empty"),
         ({"supervise": (1.5,)}, "supervise: is 1.5"),
         ({"T": 2}, "T: is 2"),
