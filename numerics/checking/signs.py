@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from numerics.linalg import BoolArray, FloatArray
+from numerics.linalg import FloatArray
 from numerics.sampling.controls import turned_variates
+from numerics.sampling.draws import turned
 from numerics.sampling.result import Simulation
 from numerics.symmetry.gauge import Gauge
 from numerics.symmetry.group import SignSymmetry
@@ -25,9 +26,9 @@ def signed(simulation: Simulation, gauge: Gauge) -> Simulation:
     variates = simulation.controls
     spectra = simulation.spectra
     for symmetry, where in gauge.turning(kernels):
-        kernels = _turned(where, kernels, symmetry.of_kernel(kernels))
-        outputs = _turned(where, outputs, _of_outputs(simulation, symmetry, outputs))
-        local = None if local is None else _turned(where, local, symmetry.of_kernel(local))
+        kernels = turned(where, kernels, symmetry.of_kernel(kernels))
+        outputs = turned(where, outputs, _of_outputs(simulation, symmetry, outputs))
+        local = None if local is None else turned(where, local, symmetry.of_kernel(local))
         variates = None if variates is None else turned_variates(simulation.problem, variates, where, symmetry.rows)
         if simulation.problem.arch == "rnn":
             sigma = np.where(where, symmetry.matrices[0], 1.0)
@@ -50,8 +51,3 @@ def _of_outputs(simulation: Simulation, symmetry: SignSymmetry, outputs: FloatAr
         there = held_out_signs(problem, symmetry)
         signs = np.concatenate([signs, np.where(there == 0, 1.0, there)])
     return symmetry.of_predictions(outputs, signs)
-
-
-def _turned(where: BoolArray, series: FloatArray, image: FloatArray) -> FloatArray:
-    """A series (chains, draws, …), in which some draws are replaced by their images."""
-    return np.where(np.expand_dims(where, tuple(range(2, series.ndim))), image, series)

@@ -9,7 +9,7 @@ import numpy as np
 
 from numerics.errors import InputError
 from numerics.inputs.problem import Problem
-from numerics.linalg import ComplexArray, FloatArray
+from numerics.linalg import BoolArray, ComplexArray, FloatArray
 from numerics.sampling.controls import turned_variates
 from numerics.sampling.observables import flip_kernel, flip_outputs, has_sign_symmetry, order_parameter
 
@@ -159,23 +159,24 @@ class Draws:
         if not self.has_sign_symmetry:
             return self
         n, P = self.problem.n, self.problem.P
-        negative = (self.basins < 0)[:, :, None, None]
+        negative = self.basins < 0
         flip = flip_kernel(n, P)
         local, variates = self.bias_local, self.controls
         if variates is not None:
-            variates = turned_variates(self.problem, variates, self.basins < 0, np.repeat((-1.0) ** np.arange(n), P))
+            variates = turned_variates(self.problem, variates, negative, np.repeat((-1.0) ** np.arange(n), P))
         return replace(
             self,
-            kernels=np.where(negative, flip * self.kernels, self.kernels),
-            outputs=np.where(
-                np.expand_dims(self.basins < 0, tuple(range(2, self.outputs.ndim))),
-                flip_outputs(self.problem) * self.outputs,
-                self.outputs,
-            ),
+            kernels=turned(negative, self.kernels, flip * self.kernels),
+            outputs=turned(negative, self.outputs, flip_outputs(self.problem) * self.outputs),
             spectra=tuple(
                 replace(item, values=item.values * self.basins[item.chain, item.draw]) for item in self.spectra
             ),
-            bias_local=None if local is None else np.where(negative, flip * local, local),
+            bias_local=None if local is None else turned(negative, local, flip * local),
             controls=variates,
             sign_kept=True,
         )
+
+
+def turned(where: BoolArray, series: FloatArray, image: FloatArray) -> FloatArray:
+    """A series (chains, draws, …), in which some draws are replaced by their images."""
+    return np.where(np.expand_dims(where, tuple(range(2, series.ndim))), image, series)

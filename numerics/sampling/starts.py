@@ -8,6 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from numerics.errors import InputError
+from numerics.inputs.arguments import require_choice
 from numerics.linalg import Array
 from numerics.sampling.network import Network, Weights
 from numerics.sampling.readout import draw_readout
@@ -42,8 +43,7 @@ def start(
     Raises:
         InputError: an unknown kind, or trajectories that the network cannot have.
     """
-    if kind not in STARTS:
-        raise InputError(f"init: is {kind!r}; accepted: {', '.join(STARTS)}")
+    require_choice(kind, "init", STARTS)
     if law is not None:
         weights = weights_given(rng, network, law.draw(rng, network.width))
     else:

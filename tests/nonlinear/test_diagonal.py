@@ -76,11 +76,12 @@ def test_a_coherent_state_may_lie_below_the_stable_chain():
     problem = endpoint(10, 2.0, activation="erf")
     single = incoherent_state(problem)
     assert single.stable
-    state = lowest_state(problem, size=512, tolerance=0.1)
+    state = lowest_state(problem, size=2048, tolerance=0.1)
     assert (state.branch, state.stable, state.converged) == ("coherent", True, True)
-    assert state.free_energy == pytest.approx(0.9174, abs=0.0025)
-    assert state.free_energy < single.free_energy - 0.003
-    assert state.next_free_energy == pytest.approx(single.free_energy, abs=0.0025)
+    # 0.91739 ± 0.0001 on sixteen times as many points
+    assert abs(state.free_energy - 0.9174) < 4 * state.free_energy_error < 0.5 * (single.free_energy - 0.9174)
+    # the chain is met; minima on few points of the search may lie between the two
+    assert state.free_energy < state.next_free_energy <= single.free_energy * (1 + 1e-9)
 
 
 @pytest.mark.slow
