@@ -17,6 +17,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from numerics import (
     Problem,
+    check,
     cka,
     endpoint,
     load,
@@ -335,6 +336,12 @@ def test_a_cut_takes_exact_numbers():
         *(
             (lambda a=a: simulate(endpoint(3, 1.0), 8, **{a: WORDS}), rf"{a}: is array\(.*\); accepted: ")
             for a in ("sampler", "init", "dtype", "readout", "preconditioner", "integrator")
+        ),
+        (lambda: simulate(endpoint(3, 1.0), 8, checkpoint=3), "checkpoint: is of type int; accepted: a path"),
+        (lambda: check(endpoint(3, 1.0), 8, checkpoint=3), "checkpoint: is of type int; accepted: a path"),
+        (
+            lambda: solve(endpoint(3, 1.0, activation="erf"), checkpoint=3),
+            "checkpoint: is of type int; accepted: a path",
         ),
         (lambda: simulate(endpoint(3, 1.0), 8, law=3), "law: is of type int; accepted: "),
     ],

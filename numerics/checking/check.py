@@ -16,6 +16,7 @@ from numerics.checking.regions import distances
 from numerics.checking.weights import Phase, phases
 from numerics.display import Facts
 from numerics.errors import InputError
+from numerics.files import given_path
 from numerics.inputs.arguments import of_problem
 from numerics.inputs.keywords import takes
 from numerics.inputs.problem import Problem
@@ -161,13 +162,13 @@ def check(
     Networks of one width may be in several phases. Which one carries the weight follows from the minima's free energies
     and the fluctuations around each (`numerics.checking.weights`). Chains start in each minimum; where there is one
     only, half of them start from random weights, so that a minimum that the search has missed shows as chains that do
-    not mix. Where chains stay in the phase they start in, they are compared with it; where they move between phases,
-    the draws in each phase are, whichever chain they are of, or, of a linear network whose chains have mixed, all draws
-    with the mean over the phases. The prediction is the mean kernel at this width, for a nonlinear network to
-    first order in 1/N (`numerics.nonlinear.fluctuations`), with the size of the next order as an error.
+    not mix. Chains that stay in the phase they start in are compared with it. Where chains move between phases, the
+    draws of all chains that are in a phase are compared with it; of a linear network whose chains have mixed, all draws
+    are compared with the mean over the phases. The prediction is the mean kernel at this width, for a nonlinear network
+    to first order in 1/N (`numerics.nonlinear.fluctuations`), with the size of the next order as an error.
 
     After the search, the work is (minima) × chains × (warm-up + steps). Unless given, the warm-up is that of
-    `numerics.simulate`, but no longer than `steps` (at least 40): where draws are too few to tell that the chains have
+    `numerics.simulate`, but no longer than `steps` (at least 40): where draws are too few to show that the chains have
     forgotten their start, the verdict is undecided, and a longer warm-up would not change it.
 
     Args:
@@ -184,14 +185,13 @@ def check(
         InputError: an argument is out of range.
     """
     width = integer(width, "width", 1)
+    place = None if checkpoint is None else given_path(checkpoint, "checkpoint")
     options = _complete(problem, width, workers=workers, eigenvalues=eigenvalues, **options)
     with watched(progress, "solving") as told:
-        return _checked(problem, width, checkpoint, told, options)
+        return _checked(problem, width, place, told, options)
 
 
-def _checked(
-    problem: Problem, width: int, checkpoint: str | Path | None, told: Progress, options: dict[str, Any]
-) -> Check:
+def _checked(problem: Problem, width: int, place: Path | None, told: Progress, options: dict[str, Any]) -> Check:
     """As `check`, of arguments that hold."""
     found = _weighed(problem, width, told)
     rows = len(found[0].region.inverse)
@@ -204,7 +204,6 @@ def _checked(
     def of_run(run: int) -> Callable[[str, float], None]:
         return lambda what, done: told(what, share * run + done, total)
 
-    place = None if checkpoint is None else Path(checkpoint)
     runs = [_sampled(problem, width, k, found, place, of_run(k), options) for k in range(len(found))]
     return judged_phases(problem, width, found, runs)
 

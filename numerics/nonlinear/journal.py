@@ -20,7 +20,7 @@ import numpy as np
 
 from numerics import archive
 from numerics.errors import InputError
-from numerics.files import only_writer, refused_if_unwritable
+from numerics.files import given_path, only_writer, refused_if_unwritable
 from numerics.inputs.problem_record import VERSION
 from numerics.nonlinear.encoding import Encoder, decoded
 
@@ -135,7 +135,7 @@ def kept_in(checkpoint: str | Path | None, asked: Mapping[str, object]) -> Itera
     if checkpoint is None:
         yield
         return
-    path = Path(checkpoint)
+    path = given_path(checkpoint, "checkpoint")
 
     def refuse() -> None:
         raise InputError(f"checkpoint: {path} is in use by another run; accepted: a file of its own")

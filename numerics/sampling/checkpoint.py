@@ -118,30 +118,28 @@ def _flat(name: str, item: object) -> dict[str, Array]:
     return {key: value for part in parts for key, value in part.items()}
 
 
-def _place(kind: str, arrays: dict[str, Array]) -> Place:
-    def of(name: str) -> dict[str, Any]:
-        start = f"at.{name}"
-        return {key.removeprefix(start): array for key, array in arrays.items() if key.startswith(start)}
+def _within(name: str, arrays: dict[str, Array]) -> dict[str, Any]:
+    """The arrays whose dotted names begin with a name, by what follows it."""
+    start = f"{name}."
+    return {key.removeprefix(start): array for key, array in arrays.items() if key.startswith(start)}
 
+
+def _place(kind: str, arrays: dict[str, Array]) -> Place:
     def weights(parts: dict[str, Any]) -> Weights:
         return Weights(parts["U"], parts["W"], parts.get("V"))
 
     if kind == "Seen":
-        return Seen(**of(""))
+        return Seen(**_within("at", arrays))
     if kind == "Weights":
-        return weights(of(""))
-    W = of("W.")
+        return weights(_within("at", arrays))
+    W = _within("at.W", arrays)
     known = DeferredNoise(float(W["noise.variance"]), W["noise.frames"], W["noise.products"])
     matrices = UpdatedMatrices(W["dense"], float(W["scale"]), W["left"], W["right"], known, float(W["unit"]))
-    noise = of("noise.")
+    noise = _within("at.noise", arrays)
     return SGLDState(arrays["at.U"], arrays["at.V"], matrices, weights(noise) if noise else None)
 
 
 def _unpack(header: dict[str, Any], arrays: dict[str, Array]) -> tuple[ChainState, Record]:
-    def group(name: str) -> dict[str, Any]:
-        start = name + "."
-        return {key.removeprefix(start): array for key, array in arrays.items() if key.startswith(start)}
-
     tuner = HMCTuning if header["tuner"] == "HMCTuning" else SGLDTuning
     rng = header["rng"]
     bits = {
@@ -150,6 +148,6 @@ def _unpack(header: dict[str, Any], arrays: dict[str, Array]) -> tuple[ChainStat
         "has_uint32": rng["has_uint32"],
         "uinteger": rng["uinteger"],
     }
-    tuning = tuner(**header["tuning"], **group("tuning"))
+    tuning = tuner(**header["tuning"], **_within("tuning", arrays))
     state = ChainState(header["index"], header["done"], _place(header["place"], arrays), bits, tuning)
-    return state, Record(**group("record"))
+    return state, Record(**_within("record", arrays))

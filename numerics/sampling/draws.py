@@ -149,8 +149,7 @@ class Draws:
         return replace(self, sign_kept=True)
 
     def gauge_fixed(self) -> Self:
-        """The same draws, each taken by W → -W to the basin of positive order parameter; where that is no symmetry, as
-        they are.
+        """The same draws, each taken by W → -W to positive order parameter; as they are where that is no symmetry.
 
         At finite width a coherent network has two equivalent states, and the mean over both is a mixture.
         Where the state is incoherent the order parameter fluctuates around zero and its sign must not be

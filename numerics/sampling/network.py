@@ -16,14 +16,17 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from numerics.errors import InputError
 from numerics.inputs.activation import Activation
+from numerics.inputs.arguments import require_choice
 from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer
 from numerics.linalg import Array, FloatArray
 from numerics.sampling.factor import Factor, factorised
 from numerics.sampling.normals import fill_normal
 from numerics.sampling.supervision import Supervision, supervisions
+
+#: Of weights and activity.
+PRECISIONS = ("float32", "float64")
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +115,7 @@ class Network:
         supervision: the labels, by sets of supervised positions.
 
     Raises:
-        InputError: width or dtype is out of range.
+        InputError: width is out of range.
     """
 
     problem: Problem
@@ -128,8 +131,6 @@ class Network:
     def __post_init__(self) -> None:
         put = object.__setattr__
         put(self, "width", integer(self.width, "width", 1))
-        if self.dtype not in (np.float32, np.float64):
-            raise InputError(f"dtype: is {self.dtype}; accepted: float32 or float64")
         problem = self.problem
         put(self, "sharing", factorised(problem.sharing))
         put(self, "biases", factorised(problem.bias_sharing) if problem.bias else None)
@@ -302,6 +303,5 @@ def joint(phi: Array) -> FloatArray:
 
 def make_network(problem: Problem, width: int, dtype: str) -> Network:
     """The network of `problem` at `width`."""
-    if dtype not in ("float32", "float64"):
-        raise InputError(f"dtype: is {dtype!r}; accepted: float32 or float64")
+    require_choice(dtype, "dtype", PRECISIONS)
     return Network(problem, width, np.dtype(dtype))

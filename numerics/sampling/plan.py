@@ -15,7 +15,7 @@ from numerics.inputs.problem import Problem
 from numerics.inputs.scalars import integer, real
 from numerics.sampling.collapsed import collapses
 from numerics.sampling.hmc import READOUTS, Readout
-from numerics.sampling.network import Network, make_network
+from numerics.sampling.network import PRECISIONS, Network, make_network
 from numerics.sampling.sgld import INTEGRATORS, PRECONDITIONERS, Integrator, Preconditioner
 from numerics.sampling.starts import STARTS
 from numerics.sampling.trajectories import TrajectoryLaw
@@ -86,7 +86,7 @@ class Plan:
                 object.__setattr__(self, name, integer(getattr(self, name), name, least[name]))
         require_choice(self.init, "init", STARTS)
         self._check_law()
-        require_choice(self.dtype, "dtype", ("float32", "float64"))
+        require_choice(self.dtype, "dtype", PRECISIONS)
         require_choice(self.reading, "readout", _READOUTS[self.sampler])
         require_choice(self.preconditioner, "preconditioner", PRECONDITIONERS if self.sampler == "sgld" else ("prior",))
         require_choice(self.integrator, "integrator", INTEGRATORS if self.sampler == "sgld" else ("euler",))

@@ -136,13 +136,11 @@ class Simulation(Draws, Result):
 
     @cached_property
     def kernels_controlled(self) -> FloatArray | None:
-        """The kernels that means are over without the noise that control variates explain.
+        """The kernels that means are over, less the noise that control variates explain (`numerics.sampling.controls`).
 
-        See `numerics.sampling.controls`.
-
-        None where there are no variates, or fewer than ten draws for each.
-        Within one basin of a sign symmetry (`gauge_fixed`), those that are odd under it have mean zero only where the
-        chains never change basin, and are left out otherwise.
+        None where there are no variates, or fewer than ten draws for each. Of draws taken to one sign (`gauge_fixed`),
+        variates that are odd under the symmetry have mean zero only where no chain changes its sign, and are left out
+        where one does.
         """
         kernels, variates = self._meant.kernels, self._meant.controls
         if variates is None:
@@ -283,11 +281,10 @@ class Simulation(Draws, Result):
 
     @property
     def outliers(self) -> ComplexArray | None:
-        """Typical eigenvalues of W outside the bulk, in units of √w, or None for a DNN, a single hidden time, or where
-        no eigenvalues are computed.
+        """Typical eigenvalues of W outside the bulk, in units of √w; None for a DNN, a single hidden time, or where no
+        eigenvalues are computed.
 
-        With the sign symmetry, every draw is taken to the sign in which most draws of the means are before it is
-        averaged.
+        With the sign symmetry, every draw is first taken to the sign that most draws of the means have.
         """
         if not self.spectra:
             return None

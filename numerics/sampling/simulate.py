@@ -17,6 +17,7 @@ import numpy as np
 
 from numerics import processes
 from numerics.errors import InputError
+from numerics.files import given_path
 from numerics.inputs.arguments import of_problem
 from numerics.inputs.keywords import takes
 from numerics.inputs.problem import Problem
@@ -72,15 +73,16 @@ def simulate(
         TypeError: an option that `Plan` does not have.
     """
     plan = Plan(problem=problem, width=width, sampler=sampler, **options)
+    directory = None if checkpoint is None else given_path(checkpoint, "checkpoint")
     if workers is None:
         workers = min(plan.chains, os.cpu_count() or 1) if processes.are_allowed() else 1
     workers = integer(workers, "workers", 1)
     began = time.monotonic()
     with (
-        nullcontext() if checkpoint is None else only_run(Path(checkpoint)),
+        nullcontext() if directory is None else only_run(directory),
         watched(progress, f"{plan.sampler}, N = {plan.width}") as told,
     ):
-        run = _Run(plan, told, _Store(plan, checkpoint))
+        run = _Run(plan, told, _Store(plan, directory))
         if workers == 1 or not run.can_be_sent():
             with limited():
                 run.in_process()
@@ -126,9 +128,8 @@ def _advance(payload: bytes, state: ChainState, seconds: float) -> tuple[ChainSt
 class _Store:
     """Where chains are saved, if anywhere; each is written at most every few seconds."""
 
-    def __init__(self, plan: Plan, directory: str | Path | None) -> None:
-        self._plan = plan
-        self._directory = None if directory is None else Path(directory)
+    def __init__(self, plan: Plan, directory: Path | None) -> None:
+        self._plan, self._directory = plan, directory
         self._due = dict.fromkeys(range(plan.chains), 0.0)
 
     def find(self, index: int) -> tuple[ChainState, Record] | None:
