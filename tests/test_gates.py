@@ -338,6 +338,7 @@ def test_a_cut_takes_exact_numbers():
             for a in ("sampler", "init", "dtype", "readout", "preconditioner", "integrator")
         ),
         (lambda: simulate(endpoint(3, 1.0), 8, checkpoint=3), "checkpoint: is of type int; accepted: a path"),
+        (lambda: simulate(endpoint(3, 1.0), 8, eigenvalues=WORDS), "eigenvalues: is of type ndarray; accepted: True"),
         (lambda: check(endpoint(3, 1.0), 8, checkpoint=3), "checkpoint: is of type int; accepted: a path"),
         (
             lambda: solve(endpoint(3, 1.0, activation="erf"), checkpoint=3),

@@ -87,6 +87,7 @@ class Plan:
         require_choice(self.init, "init", STARTS)
         self._check_law()
         require_choice(self.dtype, "dtype", PRECISIONS)
+        require_kind(self.eigenvalues, "eigenvalues", lambda given: isinstance(given, bool), "True or False")
         require_choice(self.reading, "readout", _READOUTS[self.sampler])
         require_choice(self.preconditioner, "preconditioner", PRECONDITIONERS if self.sampler == "sgld" else ("prior",))
         require_choice(self.integrator, "integrator", INTEGRATORS if self.sampler == "sgld" else ("euler",))
