@@ -20,7 +20,14 @@ from numerics.nonlinear.nodes import moments_of
 from numerics.nonlinear.reduced import natural_hessian, stationary_point
 from numerics.nonlinear.refining import Refining
 from numerics.nonlinear.sample import BATCHES, Sample, placed, with_tails
-from numerics.nonlinear.sampled import LARGEST_BATCH, ROUND, Sampled, SampledState, Start
+from numerics.nonlinear.sampled import (
+    LARGEST_BATCH,
+    LARGEST_OF_MANY_ROWS,
+    ROUND,
+    Sampled,
+    SampledState,
+    Start,
+)
 from numerics.nonlinear.solution import EngineName
 from numerics.nonlinear.space import TrajectorySpace
 from numerics.nonlinear.spread import beyond_noise, largest_error, standard_error
@@ -121,7 +128,7 @@ class Sampling(Sampled):
         return starts
 
     def refined(self, space: TrajectorySpace, state: SampledState | WalkedState, limit: float, say: Say) -> Refined:
-        """The state on as large a sample as its tolerance needs and `LARGEST_BATCH` allows, or on the one asked for."""
+        """The state on as large a sample as its tolerance needs and a computer holds, or on the one asked for."""
         if isinstance(state, WalkedState):
             return by_walkers.refined(space, self.phi, state, limit, self.seed, say, self.told)
         changed = self._refined_weak(space, state, limit, say) if state.reached else None
@@ -132,7 +139,8 @@ class Sampling(Sampled):
         coarse, refining = self._coarse(groups), state.refining  # of many rows, one on a small sample serves all others
         if refining is not None and not refining.serves(groups, classes):
             refining = None
-        size, most = (coarse, LARGEST_BATCH) if self.size is None else (self.size, self.size)
+        allowed = LARGEST_BATCH if space.m <= LARGE else LARGEST_OF_MANY_ROWS
+        size, most = (coarse, allowed) if self.size is None else (self.size, self.size)
         tolerance = REFINED if space.m <= LARGE else max(REFINED, REFINED_SHARE * limit)
         error, bound = np.full_like(state.point.kernel, np.inf), np.inf
         first: tuple[int, FloatArray] | None = None

@@ -22,8 +22,8 @@ from numerics.nonlinear.space import TrajectorySpace
 from numerics.nonlinear.symmetries import Classes, mirror
 from numerics.progress import Told
 
-#: Points of a batch with which states are found, and the most that they are refined with.
-FEWEST, LARGEST_BATCH = 512, 32768
+#: Points of a batch with which states are found, and the most that they are refined with, of few rows and of many.
+FEWEST, LARGEST_BATCH, LARGEST_OF_MANY_ROWS = 512, 32768, 65536
 #: Points of the whole sample for each entry of Φ, at least: with fewer its map of moments has no fixed point.
 FEWEST_PER_ENTRY = 4.4
 #: Relative residual to which states are found; points of which unstable modes are.
