@@ -94,7 +94,7 @@ def test_newton_finds_the_states_that_acceleration_does_not(monkeypatch):
     problem = endpoint(4, 20.0, activation="erf")
     exact = all_states(problem)
     monkeypatch.setattr(iteration, "ITERATIONS", 1)
-    found = all_states(problem, engine="sampling", size=512, tolerance=0.05)
+    found = all_states(problem, engine="sampling", size=512, tolerance=0.15)
     assert [(s.branch, s.stable, s.converged) for s in found] == [(s.branch, s.stable, s.converged) for s in exact]
     for state, known in zip(found, exact, strict=True):
         assert np.abs(state.kernel - known.kernel).max() < 5 * state.kernel_error.max()
@@ -104,7 +104,7 @@ def test_newton_finds_the_states_that_acceleration_does_not(monkeypatch):
 def test_eight_times_end_in_the_minimum_that_networks_are_in(activation):
     """The walk leaves saddles (erf), or falls from a fold to a kernel four orders of magnitude larger (ReLU)."""
     problem = endpoint(8, 20.0, activation=activation)
-    state = lowest_state(problem)
+    state = lowest_state(problem, tolerance=2e-2)
     assert state.converged, state.status
     assert state.stable
     run = simulate(problem, 256, "hmc-weights", chains=1, steps=100, warmup=200, seed=1, workers=1)
