@@ -86,6 +86,11 @@ class CoherentBranch(Typeset):
         """``s > start``."""
         return Interval.open(self.start, oo)
 
+    def kernel_in(self, h: Symbol) -> dict[tuple[int, int], Expr]:
+        """The kernel with h for ``H^{12}``, of which only the square is rational in s."""
+        ratio = factor(self.kernel[2, 3] / self.kernel[1, 2])
+        return dict(self.kernel) | {(1, 2): h, (2, 3): ratio * h}
+
     def equations(self) -> Equations:
         """λ, the kernel, F and W's outlier in the branch's parameter, and its range."""
         return (

@@ -152,8 +152,7 @@ def assert_outlier() -> None:
     rho, s, h = symbols.rho, symbols.s, Symbol("h", positive=True)
     branch = coherent_branch(rho=rho)
     square = branch.kernel[1, 2] ** 2
-    # the order parameter by a symbol, of which only the square is known
-    kernel = dict(branch.kernel) | {(1, 2): h, (2, 3): factor(branch.kernel[2, 3] / branch.kernel[1, 2]) * h}
+    kernel = branch.kernel_in(h)
     edge = (1 + rho) * s**2 - ((1 + rho) ** 2 / rho + 1) * s + 1
     claims = {
         "H23/H22": kernel[2, 3] / kernel[2, 2] - h / (s - 1),

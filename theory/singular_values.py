@@ -208,8 +208,7 @@ def assert_coherent() -> None:
     rho, s, h = symbols.rho, symbols.s, Symbol("h", positive=True)
     branch = coherent_branch(rho=rho)
     square = Poly(h**2 - branch.kernel[1, 2] ** 2, h)
-    # the order parameter by a symbol, of which only the square is known
-    kernel = dict(branch.kernel) | {(1, 2): h, (2, 3): factor(branch.kernel[2, 3] / branch.kernel[1, 2]) * h}
+    kernel = branch.kernel_in(h)
     H = ImmutableMatrix(3, 3, lambda i, j: kernel[min(i, j) + 1, max(i, j) + 1])
 
     def reduced(expression: Expr) -> Expr:
